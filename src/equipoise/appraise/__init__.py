@@ -1,0 +1,1 @@
+"""Findings, the replica, questions by reader: the page as an immutable document."""

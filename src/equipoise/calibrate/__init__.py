@@ -1,0 +1,1 @@
+"""Fitting a scenario to what was published."""

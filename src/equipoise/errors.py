@@ -1,0 +1,52 @@
+"""The errors Equipoise raises, each with a hint.
+
+::
+
+    EquipoiseError
+    ├── RecordError        a published-trial record cannot be read or contradicts itself
+    ├── ScenarioError      a scenario, protocol or analysis plan is impossible
+    ├── DataError          trial data (frames, arrays, ADaM files) are not usable
+    ├── EstimationError    a single-trial analysis was asked for that cannot be done
+    └── OutputError        a result cannot be written where it was asked for
+
+Every message says what was found; ``hint`` says what was expected and how to mend it. The command line prints
+both and exits with ``exit_code``; it never shows a traceback for one of these.
+
+Batched code does not raise: it returns a status per trial (see :mod:`equipoise.types`).
+"""
+
+from __future__ import annotations
+
+
+class EquipoiseError(Exception):
+    """Base of all errors a user can cause or mend."""
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  hint: {self.hint}" if self.hint else self.message
+
+
+class RecordError(EquipoiseError):
+    """A record of a published trial cannot be read, is malformed or contradicts itself."""
+
+
+class ScenarioError(EquipoiseError):
+    """A scenario (population, mechanism, protocol, analysis plan) is malformed or impossible."""
+
+
+class DataError(EquipoiseError):
+    """Trial data cannot be used as they are: a column, row, subject or visit is wrong."""
+
+
+class EstimationError(EquipoiseError):
+    """An analysis of one trial cannot be done as asked."""
+
+
+class OutputError(EquipoiseError):
+    """A result cannot be written where it was asked for."""

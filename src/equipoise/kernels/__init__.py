@@ -1,0 +1,1 @@
+"""The compiled numerics: arrays in, arrays out; no data frames, no classes."""

@@ -1,0 +1,1 @@
+"""That document as HTML, Markdown and JSON; charts and tables."""

@@ -1,0 +1,1 @@
+"""Replicates of a scenario with all its analyses: executors, blocks, resume."""

@@ -1,0 +1,1 @@
+"""Scenario to virtual trials, in batches."""

@@ -1,0 +1,145 @@
+"""A batch of virtual trials as plain arrays, and one trial as data frames with ADaM names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from equipoise.errors import DataError
+from equipoise.types import BoolArray, CodeArray, FloatArray
+
+EVENT_NONE, EVENT_VENTILATION, EVENT_DEATH = 0, 1, 2
+EVENT_LABELS = {EVENT_NONE: "censored", EVENT_VENTILATION: "permanent ventilation", EVENT_DEATH: "death"}
+
+
+@dataclass(frozen=True, eq=False)
+class Trials:
+    """A batch of trials of one protocol.
+
+    Attributes
+    ----------
+    arms : arm labels; index 0 is the control arm.
+    sets : labels of the disjoint groups patients were recruited into (VALOR: ``S``, ``F``); ``ITT`` is everyone.
+    weeks : (visit,) weeks from first dose, the first one 0.
+    seed, first_replicate : replicate ``first_replicate + i`` is trial ``i`` of the batch.
+    arm, group : (trial, subject) codes into ``arms`` and ``sets``.
+    covariates : name -> (trial, subject) baseline covariates that are not outcomes (``ONSETMO``, ``RILFL`` ...).
+    outcomes : PARAMCD -> (trial, subject, visit) values in natural units; NaN where nothing was observed.
+    event : (trial, subject) ``EVENT_NONE``, ``EVENT_VENTILATION`` or ``EVENT_DEATH``: the first of the two.
+    event_week : (trial, subject) week of that event, or of censoring.
+    death, death_week : (trial, subject) the same for death alone.
+    last_week : (trial, subject) last week under observation (withdrawal, death or end of study).
+    entered_extension : (trial, subject) whether the patient went on into the extension.
+    adverse_events : name -> (trial, subject) whether it happened in the randomised period.
+    """
+
+    arms: tuple[str, ...]
+    sets: tuple[str, ...]
+    weeks: FloatArray
+    seed: int
+    first_replicate: int
+    arm: CodeArray
+    group: CodeArray
+    covariates: Mapping[str, FloatArray]
+    outcomes: Mapping[str, FloatArray]
+    event: CodeArray
+    event_week: FloatArray
+    death: BoolArray
+    death_week: FloatArray
+    last_week: FloatArray
+    entered_extension: BoolArray
+    adverse_events: Mapping[str, BoolArray]
+
+    def __len__(self) -> int:
+        return int(self.arm.shape[0])
+
+    @property
+    def n_subjects(self) -> int:
+        return int(self.arm.shape[1])
+
+    def visit_index(self, week: float) -> int:
+        """Index of the visit at ``week``; raises :class:`DataError` where no visit was scheduled."""
+        hit = np.flatnonzero(np.isclose(self.weeks, week))
+        if hit.size == 0:
+            raise DataError(
+                f"no visit at week {week:g}",
+                hint="visits are scheduled at weeks " + ", ".join(f"{w:g}" for w in self.weeks),
+            )
+        return int(hit[0])
+
+    def members(self, analysis_set: str) -> BoolArray:
+        """(trial, subject) membership of an analysis set: one of ``sets``, or ``ITT`` for everyone."""
+        if analysis_set == "ITT":
+            return np.ones(self.group.shape, dtype=np.bool_)
+        if analysis_set not in self.sets:
+            raise DataError(
+                f"unknown analysis set {analysis_set!r}", hint=f"choose ITT or one of {', '.join(self.sets)}"
+            )
+        return self.group == self.sets.index(analysis_set)
+
+    def __getitem__(self, index: int) -> Trial:
+        """Trial ``index`` of the batch as data frames."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"trial {index} of a batch of {len(self)}")
+        i = index % len(self)
+        n, n_visits = self.n_subjects, len(self.weeks)
+        ids = np.array([f"{self.first_replicate + i:06d}-{j + 1:04d}" for j in range(n)])
+        arm = np.array(self.arms)[self.arm[i]]
+        subjects = pl.DataFrame(
+            {
+                "USUBJID": ids,
+                "TRT01P": arm,
+                "GROUP": np.array(self.sets)[self.group[i]],
+                **{name: values[i] for name, values in self.covariates.items()},
+                "LASTWK": self.last_week[i],
+                "OLEFL": np.where(self.entered_extension[i], "Y", "N"),
+                **{f"AE_{name}": np.where(values[i], "Y", "N") for name, values in self.adverse_events.items()},
+            }
+        )
+        frames = []
+        for code, values in self.outcomes.items():
+            aval = values[i]
+            base = np.repeat(aval[:, 0], n_visits)
+            frames.append(
+                pl.DataFrame(
+                    {
+                        "USUBJID": np.repeat(ids, n_visits),
+                        "TRT01P": np.repeat(arm, n_visits),
+                        "PARAMCD": np.full(n * n_visits, code),
+                        "AVISITN": np.tile(self.weeks, n),
+                        "AVISIT": np.tile([f"Week {w:g}" for w in self.weeks], n),
+                        "AVAL": aval.ravel(),
+                        "BASE": base,
+                        "CHG": aval.ravel() - base,
+                    }
+                ).filter(pl.col("AVAL").is_not_nan())
+            )
+        events = pl.DataFrame(
+            {
+                "USUBJID": np.tile(ids, 2),
+                "TRT01P": np.tile(arm, 2),
+                "PARAMCD": np.repeat(["DTHPV", "DEATH"], n),
+                "AVAL": np.concatenate([self.event_week[i], self.death_week[i]]),
+                "CNSR": np.concatenate([self.event[i] == EVENT_NONE, ~self.death[i]]).astype(np.int64),
+                "EVNTDESC": [EVENT_LABELS[int(e)] for e in self.event[i]]
+                + ["death" if d else "censored" for d in self.death[i]],
+            }
+        )
+        return Trial(subjects=subjects, visits=pl.concat(frames), events=events)
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One trial, real or virtual, as three frames with ADaM names.
+
+    subjects : one row a patient (USUBJID, TRT01P, covariates).
+    visits : one row per patient, parameter and visit observed (PARAMCD, AVISITN in weeks, AVAL, BASE, CHG).
+    events : one row per patient and time-to-event parameter (PARAMCD, AVAL in weeks, CNSR 0 = event).
+    """
+
+    subjects: pl.DataFrame
+    visits: pl.DataFrame
+    events: pl.DataFrame
