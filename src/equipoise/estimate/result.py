@@ -61,7 +61,7 @@ class Estimate:
         """The estimate as a person would say it."""
         if not self.estimable or math.isnan(self.estimate):
             return f"{self.name}: {self.reason} ({self.estimator}, n = {self.n})."
-        p = f"P < 0.0001" if self.p < 1e-4 else f"P = {self.p:.4f}"
+        p = "P < 0.0001" if self.p < 1e-4 else f"P = {self.p:.4f}"
         return (
             f"{self.name}: {self.scale} {self.estimate:.3g} "
             f"({100 * self.level:g} % CI {self.low:.3g} to {self.high:.3g}), {p} "

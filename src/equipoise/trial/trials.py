@@ -96,7 +96,10 @@ class Trials:
                 **{name: values[i] for name, values in self.covariates.items()},
                 "LASTWK": self.last_week[i],
                 "OLEFL": np.where(self.entered_extension[i], "Y", "N"),
-                **{f"AE_{name}": np.where(values[i], "Y", "N") for name, values in self.adverse_events.items()},
+                **{
+                    f"AE_{name}": np.where(values[i], "Y", "N")
+                    for name, values in self.adverse_events.items()
+                },
             }
         )
         frames = []
