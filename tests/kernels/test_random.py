@@ -20,9 +20,7 @@ def test_reference_philox_equals_numpy(seed: int, replicate: int, purpose: int, 
 
 
 def test_reference_normal_quantile_equals_scipy() -> None:
-    p = np.concatenate(
-        [np.logspace(-300, -1, 400), np.linspace(0.01, 0.99, 200), 1 - np.logspace(-15, -1, 100)]
-    )
+    p = np.concatenate([np.logspace(-300, -1, 400), np.linspace(0.01, 0.99, 200), 1 - np.logspace(-15, -1, 100)])
     ours = np.array([rnd.normal_quantile(v) for v in p])
     np.testing.assert_allclose(ours, stats.norm.ppf(p), rtol=3e-14, atol=1e-15)
 

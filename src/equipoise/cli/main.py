@@ -9,10 +9,10 @@ import sys
 for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
-import typer
+import typer  # noqa: E402
 
-from equipoise.cli import records
-from equipoise.errors import EquipoiseError
+from equipoise.cli import records  # noqa: E402
+from equipoise.errors import EquipoiseError  # noqa: E402
 
 app = typer.Typer(
     name="equipoise",

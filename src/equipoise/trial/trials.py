@@ -78,7 +78,8 @@ class Trials:
             raise DataError(
                 f"unknown analysis set {analysis_set!r}", hint=f"choose ITT or one of {', '.join(self.sets)}"
             )
-        return self.group == self.sets.index(analysis_set)
+        member: BoolArray = self.group == self.sets.index(analysis_set)
+        return member
 
     def __getitem__(self, index: int) -> Trial:
         """Trial ``index`` of the batch as data frames."""
@@ -96,10 +97,7 @@ class Trials:
                 **{name: values[i] for name, values in self.covariates.items()},
                 "LASTWK": self.last_week[i],
                 "OLEFL": np.where(self.entered_extension[i], "Y", "N"),
-                **{
-                    f"AE_{name}": np.where(values[i], "Y", "N")
-                    for name, values in self.adverse_events.items()
-                },
+                **{f"AE_{name}": np.where(values[i], "Y", "N") for name, values in self.adverse_events.items()},
             }
         )
         frames = []
