@@ -1,0 +1,117 @@
+"""The replica: what was published beside what the rebuilt trial gives, and what that says in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ReplicaRow:
+    """One quantity, published and simulated.
+
+    ``scale`` is ``difference``, ``ratio``, ``hazard_ratio``, ``mean`` (an arm's mean change), ``gmr`` (an arm's
+    geometric mean ratio to baseline), ``percent``, ``baseline`` or ``se``. Ratios are compared on the log scale:
+    ``z`` is (simulated mean - published) / published standard error. ``position`` is the share of replicates below
+    the published value; ``low`` and ``high`` of the simulated side bound 95 % of single replicates.
+    """
+
+    id: str
+    quantity: str
+    outcome: str
+    analysis_set: str
+    arm: str | None
+    week: float | None
+    method: str
+    unit: str
+    scale: str
+    published: float
+    published_low: float | None
+    published_high: float | None
+    published_se: float | None
+    source: str
+    place: str
+    confidence: str
+    result: str | None
+    simulated: float
+    simulated_low: float
+    simulated_high: float
+    mc_error: float
+    n_estimable: int
+    used_in_fit: bool
+    position: float
+    z: float | None
+
+    @property
+    def within_one_se(self) -> bool | None:
+        """Whether the simulated mean lies within one published standard error; None where none was published."""
+        return None if self.z is None else abs(self.z) <= 1.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question to the replica, its probability with Monte Carlo error, and the answer as a sentence."""
+
+    id: str
+    question: str
+    probability: float
+    mc_error: float
+    replicates: int
+    sentence: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Band:
+    """Mean over replicates and the 95 % range of single replicates, per visit of one arm in one analysis set."""
+
+    outcome: str
+    analysis_set: str
+    arm: str
+    weeks: tuple[float, ...]
+    mean: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Replica:
+    """A published trial rebuilt: the table, the answers and the simulated bands."""
+
+    record: str
+    scenario: str
+    mechanism: str
+    seed: int
+    replicates: int
+    imputations: int
+    version: str
+    command: str
+    seconds: float
+    rows: tuple[ReplicaRow, ...]
+    answers: tuple[Answer, ...]
+    bands: tuple[Band, ...]
+    notes: tuple[str, ...] = field(default=())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, as written by ``equipoise replicate --json``."""
+        data = asdict(self)
+        for row, plain in zip(self.rows, data["rows"], strict=True):
+            plain["within_one_se"] = row.within_one_se
+        return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Replica:
+        """The inverse of :meth:`to_dict`."""
+        rows = tuple(ReplicaRow(**{k: v for k, v in row.items() if k != "within_one_se"}) for row in data["rows"])
+        bands = tuple(
+            Band(**{k: tuple(v) if isinstance(v, list) else v for k, v in band.items()}) for band in data["bands"]
+        )
+        plain = {k: v for k, v in data.items() if k not in {"rows", "answers", "bands", "notes"}}
+        return cls(
+            **plain,
+            rows=rows,
+            answers=tuple(Answer(**a) for a in data["answers"]),
+            bands=bands,
+            notes=tuple(data["notes"]),
+        )
