@@ -1,1 +1,15 @@
 """Dose to exposure to target to injury to biomarker to function to event; the population of virtual patients."""
+
+from __future__ import annotations
+
+from equipoise.disease.model import (
+    Admission,
+    Disease,
+    Effect,
+    Group,
+    Mechanism,
+    disease_arrays,
+    population_arrays,
+)
+
+__all__ = ["Admission", "Disease", "Effect", "Group", "Mechanism", "disease_arrays", "population_arrays"]

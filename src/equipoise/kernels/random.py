@@ -27,6 +27,7 @@ PATIENT = 1  # unit = subject
 ALLOCATION = 2  # unit = stratum
 IMPUTATION = 3  # unit = analysis
 RESAMPLE = 4
+ADVERSE_EVENT = 5
 
 _M0 = np.uint64(0xD2E7470EE14C6C93)
 _M1 = np.uint64(0xCA5A826395121157)

@@ -1,1 +1,9 @@
 """Arms, ratio, strata, visits, dosing, extension and the analysis plan: the design as data."""
+
+from __future__ import annotations
+
+from equipoise.protocol.design import Dosing, Extension, Protocol
+from equipoise.protocol.measure import Kind, Measure
+from equipoise.protocol.plan import Analysis, AnalysisPlan, Repeated, TimeToEvent
+
+__all__ = ["Analysis", "AnalysisPlan", "Dosing", "Extension", "Kind", "Measure", "Protocol", "Repeated", "TimeToEvent"]

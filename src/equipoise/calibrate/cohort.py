@@ -1,0 +1,183 @@
+"""What a scenario predicts for each measure in a very large trial, without imputation or resampling.
+
+The fit needs the expectation of every target at every trial step of the optimiser. Simulating whole trials with
+their multiple imputation would give it, slowly; a large cohort followed without dropout gives the same expectation
+directly: the least-squares means of the ANCOVA over the cohort, and standard errors scaled to the trial's size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from scipy.stats import rankdata
+
+from equipoise.disease import Mechanism
+from equipoise.errors import ScenarioError
+from equipoise.protocol import Measure, Repeated
+from equipoise.simulate.engine import Simulator
+from equipoise.simulate.scenario import Scenario
+from equipoise.trial import EVENT_NONE, Trials
+from equipoise.types import WEEKS_PER_MONTH, BoolArray, FloatArray
+
+BLOCKS = 2
+
+
+def cohort(
+    scenario: Scenario, mechanism: Mechanism, trials: int, seed: int, *, dropout: bool, randomised_only: bool = True
+) -> Trials:
+    """``trials`` copies of the trial as one cohort; without ``dropout`` everyone is observed at every visit."""
+    if not dropout:
+        still = {"withdrawal_hazard": 0.0, "withdrawal_progression": 0.0, "missed_visit": 0.0, "event_death_share": 0.0}
+        scenario = scenario.model_copy(update={"disease": scenario.disease.model_copy(update=still)})
+        held = {
+            m: h.model_copy(update={"disease": {k: v for k, v in h.disease.items() if k not in still}})
+            for m, h in scenario.mechanisms.items()
+        }
+        scenario = scenario.model_copy(update={"mechanisms": held})
+    if randomised_only:
+        protocol = scenario.protocol
+        scenario = scenario.model_copy(update={"protocol": protocol.prolonged(protocol.period_end)})
+    simulator = Simulator.of(scenario, mechanism)
+    per_block = -(-trials // BLOCKS)
+    with ThreadPoolExecutor(BLOCKS) as pool:
+        parts = list(pool.map(lambda b: simulator.block(seed, b * per_block, per_block), range(BLOCKS)))
+    return _joined(parts)
+
+
+def _joined(parts: Sequence[Trials]) -> Trials:
+    first = parts[0]
+
+    def cat(name: str) -> FloatArray:
+        return np.concatenate([getattr(p, name) for p in parts])
+
+    return Trials(
+        arms=first.arms,
+        sets=first.sets,
+        weeks=first.weeks,
+        seed=first.seed,
+        first_replicate=first.first_replicate,
+        arm=np.concatenate([p.arm for p in parts]),
+        group=np.concatenate([p.group for p in parts]),
+        covariates={k: np.concatenate([p.covariates[k] for p in parts]) for k in first.covariates},
+        outcomes={k: np.concatenate([p.outcomes[k] for p in parts]) for k in first.outcomes},
+        event=np.concatenate([p.event for p in parts]),
+        event_week=cat("event_week"),
+        death=np.concatenate([p.death for p in parts]),
+        death_week=cat("death_week"),
+        last_week=cat("last_week"),
+        entered_extension=np.concatenate([p.entered_extension for p in parts]),
+        adverse_events={},
+    )
+
+
+class Predictor:
+    """Predictions of one cohort; regressions are done once per analysis and week."""
+
+    def __init__(self, scenario: Scenario, trials: Trials) -> None:
+        self.scenario = scenario
+        self.trials = trials
+        self._fits: dict[str, dict[str, FloatArray]] = {}
+
+    def __call__(self, measures: Sequence[Measure]) -> FloatArray:
+        """One value per measure, on the measure's own scale."""
+        return np.array([self._one(m) for m in measures])
+
+    def _one(self, m: Measure) -> float:
+        if m.analysis is not None:
+            analysis = self.scenario.plan.analysis(m.analysis)
+            if not isinstance(analysis, Repeated):
+                raise ScenarioError(f"measure {m.id} has no large-cohort prediction")
+            fit = self._fit(analysis)
+            v = self.trials.visit_index(float(m.week or analysis.week)) - 1
+            arm = "active" if m.arm == self.trials.arms[1] else "control"
+            key = {"arm_mean": arm, "contrast": "difference", "contrast_se": "difference_se", "arm_se": f"{arm}_se"}
+            return float(fit[key[m.kind]][v])
+        who = self.trials.members(m.set or "ITT")
+        if m.arm is not None:
+            who = who & (self.trials.arm == self.trials.arms.index(m.arm))
+        return self._descriptive(m, who)
+
+    def _fit(self, analysis: Repeated) -> dict[str, FloatArray]:
+        if analysis.id in self._fits:
+            return self._fits[analysis.id]
+        t = self.trials
+        who = t.members(analysis.set)
+        values = t.outcomes[analysis.variable][who]
+        if analysis.log:
+            values = np.log(values)
+        y = values[:, 1:] - values[:, :1]
+        columns = [np.ones(len(y)), t.arm[who].astype(np.float64)]
+        for name in analysis.covariates:
+            columns.append(self._covariate(name, analysis, who))
+        x = np.stack(columns, axis=1)
+        x[:, 2:] -= x[:, 2:].mean(axis=0)
+        gram = np.linalg.inv(x.T @ x)
+        beta = gram @ (x.T @ y)
+        sigma = np.sqrt(((y - x @ beta) ** 2).sum(axis=0) / (len(y) - x.shape[1]))
+        scale = np.sqrt(len(t))  # the cohort is len(t) trials; standard errors are those of one
+        active = np.zeros(x.shape[1])
+        active[:2] = 1.0
+        fit = {
+            "control": beta[0],
+            "active": beta[0] + beta[1],
+            "difference": beta[1],
+            "control_se": sigma * np.sqrt(gram[0, 0]) * scale,
+            "active_se": sigma * np.sqrt(active @ gram @ active) * scale,
+            "difference_se": sigma * np.sqrt(gram[1, 1]) * scale,
+        }
+        self._fits[analysis.id] = fit
+        return fit
+
+    def _covariate(self, name: str, analysis: Repeated, who: BoolArray) -> FloatArray:
+        t = self.trials
+        if name == "BASE":
+            base = t.outcomes[analysis.variable][who][:, 0]
+            return np.log(base) if analysis.log else base
+        if name in ("ALSFRSBL", "NFLBL"):
+            return t.outcomes[name.removesuffix("BL")][who][:, 0]
+        if name == "RILEDAFL":
+            return np.maximum(t.covariates["RILFL"], t.covariates["EDAFL"])[who]
+        return t.covariates[name][who]
+
+    def _descriptive(self, m: Measure, who: BoolArray) -> float:
+        t, week = self.trials, float(m.week or 0)
+        name = str(m.variable)
+        if m.kind == "baseline":
+            x = self._baseline(name)[who]
+            return float(
+                {
+                    "mean": np.mean,
+                    "sd": lambda v: np.std(v, ddof=1),
+                    "median": np.median,
+                    "geometric_mean": lambda v: np.mean(np.log(v)),
+                }[str(m.statistic)](x)
+            )
+        if m.kind == "event_share":
+            if name == "left":
+                return float(np.mean(t.last_week[who] < week))
+            if name == "death":
+                return float(np.mean(t.death[who] & (t.death_week[who] <= week)))
+            return float(np.mean((t.event[who] != EVENT_NONE) & (t.event_week[who] <= week)))
+        score = t.outcomes["ALSFRS"][who]
+        last = t.visit_index(week)
+        change = score[:, last] - score[:, 0]
+        if m.kind == "no_loss_share":
+            return float(np.mean(change >= 0))
+        if m.kind == "correlation":
+            x = self._baseline(name)[who]
+            if m.statistic == "spearman":
+                x, change = rankdata(x), rankdata(change)
+            return float(np.corrcoef(x, change)[0, 1])
+        if m.kind == "slope":
+            months = t.weeks[: last + 1] / WEEKS_PER_MONTH
+            centred = months - months.mean()
+            return float(np.mean(score[:, : last + 1] @ centred) / (centred @ centred))
+        raise ScenarioError(f"measure {m.id} has no large-cohort prediction")
+
+    def _baseline(self, name: str) -> FloatArray:
+        if name in self.trials.outcomes:
+            return self.trials.outcomes[name][:, :, 0]
+        x = self.trials.covariates[name]
+        return -x if name == "PRESLOPE" else x

@@ -1,0 +1,301 @@
+"""Fitting a scenario to the published record, block by block.
+
+The disease is a chain, so it is fitted along the chain: baseline, exposure, biomarkers, function, strength and
+breathing, events. Each block minimises a robust sum (soft L1) of squared distances, in published standard errors,
+between what a large cohort gives and what was published, over that block's own parameters. From function on, every
+mechanism is fitted on its own. Common random numbers make the distance smooth in the parameters.
+
+Only numbers of the randomised period enter. Week 52 is the check.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from equipoise import __version__
+from equipoise.calibrate.cohort import Predictor, cohort
+from equipoise.calibrate.targets import Target, targets
+from equipoise.disease import Effect, Mechanism
+from equipoise.records.schema import Record
+from equipoise.simulate.scenario import Hypothesis, Scenario
+from equipoise.types import FloatArray
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Free:
+    """A free parameter: where it lives, where the search starts, and its bounds.
+
+    ``place`` is ``groups.G.NAME`` (``groups.*.NAME`` ties the groups), ``disease.NAME`` or ``effect.NAME``.
+    """
+
+    place: str
+    start: float
+    low: float
+    high: float
+
+    @property
+    def scale(self) -> float:
+        return max(abs(self.start), 0.05 * (self.high - self.low))
+
+
+def _per_group(name: str, start: dict[str, float], low: float, high: float) -> list[Free]:
+    return [Free(f"groups.{g}.{name}", value, low, high) for g, value in start.items()]
+
+
+def _baseline_parameters(record: Record, scenario: Scenario) -> list[Free]:
+    """Starts are the published moments themselves; the admission rule then moves them a little."""
+    control, active = scenario.protocol.arms
+    free: list[Free] = []
+    for g in scenario.protocol.groups:
+
+        def mean(variable: str, statistic: str | None = None, g: str = g) -> float:
+            values = [record.baseline_value(variable, set=g, arm=a, statistic=statistic) for a in (control, active)]
+            weights = scenario.protocol.shares
+            return sum(w * float(v.value or 0) for w, v in zip(weights, values, strict=True))
+
+        onset, function = math.log(mean("ONSETMO")), mean("ALSFRS")
+        svc, nfl, sod1 = mean("SVC"), math.log(mean("NFL", "geometric_mean")), math.log(mean("SOD1")) - 0.1
+        free += [
+            Free(f"groups.{g}.ln_onset_mean", onset, 0.5, 6.0),
+            Free(f"groups.{g}.ln_onset_sd", 0.6, 0.1, 1.6),
+            Free(f"groups.{g}.function_mean", function, 25.0, 47.0),
+            Free(f"groups.{g}.function_sd", 5.0, 1.0, 12.0),
+            Free(f"groups.{g}.svc_mean", svc, 40.0, 120.0),
+            Free(f"groups.{g}.svc_sd", 15.0, 3.0, 40.0),
+            Free(f"groups.{g}.ln_nfl_mean", nfl, 1.0, 7.0),
+            Free(f"groups.{g}.ln_nfl_imbalance", 0.0, -1.0, 1.0),
+            Free(f"groups.{g}.ln_nfl_sd", 0.7, 0.1, 1.5),
+            Free(f"groups.{g}.ln_sod1_mean", sod1, 2.0, 7.0),
+        ]
+    free.append(Free("groups.F.listed_variant", 0.4, 0.01, 0.99))
+    return free
+
+
+_BIOMARKER = [
+    Free("disease.emax", 0.5, 0.05, 0.99),
+    Free("disease.kout", 0.2, 0.02, 2.0),
+    *_per_group("sod1_shift", {"F": 0.0, "S": 0.0}, -0.6, 0.6),
+    *_per_group("sod1_drift", {"F": 0.0, "S": 0.0}, -0.03, 0.03),
+    *_per_group("sod1_wander", {"F": 0.06, "S": 0.06}, 0.0, 0.3),
+    Free("disease.injury_delay", 4.0, 0.5, 12.0),
+    Free("disease.nfl_loss", 0.3, 0.03, 3.0),
+    *_per_group("injury_exponent", {"F": 2.0, "S": 2.0}, 0.0, 12.0),
+    *_per_group("nfl_drift", {"F": 0.0, "S": 0.0}, -0.03, 0.03),
+    *_per_group("nfl_wander", {"F": 0.08, "S": 0.05}, 0.0, 0.3),
+]
+
+_FUNCTION = [
+    *_per_group("root_rate_mean", {"F": 1.0, "S": 0.6}, 0.0, 3.0),
+    *_per_group("root_rate_sd", {"F": 0.4, "S": 0.3}, 0.02, 2.0),
+    Free("groups.*.root_rate_nfl", 0.2, -0.5, 1.5),
+    Free("groups.*.root_rate_preslope", 0.1, -0.5, 1.5),
+    *_per_group("early_gain", {"F": 0.5, "S": 0.2}, -2.0, 5.0),
+    Free("disease.early_gain_week", 6.0, 2.0, 12.0),
+]
+
+_EFFECT: dict[Mechanism, list[Free]] = {
+    Mechanism.NONE: [],
+    Mechanism.SYMPTOMATIC: [Free("effect.gain", 1.0, -5.0, 15.0)],
+    Mechanism.SLOWING: [Free("effect.weight", 0.4, 0.0, 1.0)],
+    Mechanism.LAGGED: [Free("effect.lag", 12.0, 0.5, 60.0)],
+}
+
+_CLINICAL = [
+    *_per_group("svc_per_point", {"F": 2.0, "S": 2.0}, 0.0, 8.0),
+    *_per_group("hhd_per_point", {"F": 0.05, "S": 0.05}, 0.0, 0.3),
+    Free("disease.svc_ratio_sd", 0.4, 0.02, 1.5),
+    Free("disease.hhd_ratio_sd", 0.4, 0.02, 1.5),
+]
+
+_EVENTS = [
+    Free("disease.event_hazard", 0.001, 1e-6, 0.05),
+    Free("disease.event_slope", 0.8, 0.0, 3.0),
+    Free("disease.event_death_share", 0.2, 0.0, 1.0),
+    Free("disease.withdrawal_hazard", 0.002, 0.0, 0.05),
+    Free("disease.withdrawal_progression", 0.8, 0.0, 5.0),
+]
+
+
+def _set(scenario: Scenario, mechanism: Mechanism | None, free: Sequence[Free], values: Iterable[float]) -> Scenario:
+    """The scenario with the free parameters at ``values``: common ones, or those of one mechanism."""
+    groups = {k: v.model_dump() for k, v in scenario.groups.items()}
+    disease: dict[str, Any] = scenario.disease.model_dump()
+    hypothesis = None if mechanism is None else scenario.mechanisms[mechanism]
+    own_groups = {} if hypothesis is None else {k: dict(v) for k, v in hypothesis.groups.items()}
+    own_disease = {} if hypothesis is None else dict(hypothesis.disease)
+    effect: dict[str, Any] = {} if hypothesis is None else hypothesis.effect.model_dump()
+    for parameter, value in zip(free, values, strict=True):
+        room, *rest = parameter.place.split(".")
+        number = float(f"{value:.6g}")
+        if room == "effect":
+            effect[rest[0]] = number
+        elif room == "disease":
+            (disease if hypothesis is None else own_disease)[rest[0]] = number
+        else:
+            for g in scenario.protocol.groups if rest[0] == "*" else (rest[0],):
+                (groups[g] if hypothesis is None else own_groups.setdefault(g, {}))[rest[1]] = number
+    update: dict[str, Any] = {
+        "groups": {k: type(scenario.groups[k]).model_validate(v) for k, v in groups.items()},
+        "disease": type(scenario.disease).model_validate(disease),
+    }
+    if hypothesis is not None and mechanism is not None:
+        replaced = Hypothesis(effect=Effect.model_validate(effect), groups=own_groups, disease=own_disease)
+        update["mechanisms"] = {**scenario.mechanisms, mechanism: replaced}
+    return scenario.model_copy(update=update)
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """One target after the fit: published and predicted, and the distance in published standard errors."""
+
+    target: Target
+    predicted: float
+
+    @property
+    def z(self) -> float | None:
+        return None if self.target.se is None else (self.predicted - self.target.value) / self.target.se
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted scenario, and per mechanism the misfit of every target used and the objective reached."""
+
+    scenario: Scenario
+    misfits: dict[Mechanism, tuple[Misfit, ...]]
+    objective: dict[Mechanism, float]
+
+
+class _Fitter:
+    def __init__(self, record: Record, scenario: Scenario, trials: int, seed: int, progress: Progress | None) -> None:
+        self.record, self.trials, self.seed, self.progress = record, trials, seed, progress
+        self.targets = targets(record, scenario)
+
+    def block(
+        self, name: str, scenario: Scenario, mechanism: Mechanism | None, free: Sequence[Free], *, dropout: bool = False
+    ) -> Scenario:
+        """Fit one block, for all mechanisms (None) or for one."""
+        wanted = [t for t in self.targets if t.block == name and t.fit_se]
+        measures = [t.measure for t in wanted]
+        value = np.array([t.value for t in wanted])
+        se = np.array([t.fit_se for t in wanted], dtype=np.float64)
+        scale = np.array([f.scale for f in free])
+        low, high = np.array([f.low for f in free]), np.array([f.high for f in free])
+        calls = 0
+
+        def distance(x: FloatArray) -> FloatArray:
+            nonlocal calls
+            calls += 1
+            if self.progress is not None:
+                label = name if mechanism is None else f"{name}, {mechanism.value}"
+                self.progress(label, calls, len(free))
+            at = _set(scenario, mechanism, free, x * scale)
+            people = cohort(at, mechanism or Mechanism.NONE, self.trials, self.seed, dropout=dropout)
+            return np.asarray((Predictor(at, people)(measures) - value) / se)
+
+        found = least_squares(
+            distance,
+            np.array([f.start for f in free]) / scale,
+            bounds=(low / scale, high / scale),
+            loss="soft_l1",
+            diff_step=0.02,
+            xtol=1e-4,
+            ftol=1e-4,
+            max_nfev=25,
+        )
+        return _set(scenario, mechanism, free, found.x * scale)
+
+
+def fit(
+    record: Record, scenario: Scenario, *, trials: int = 200, seed: int = 20260101, progress: Progress | None = None
+) -> Fit:
+    """Fit every free parameter of ``scenario`` to ``record``.
+
+    Parameters
+    ----------
+    record : the published trial. Values from recall never enter.
+    scenario : its protocol, plan, admission rules and assumed parameters are kept; fitted ones start afresh, so the
+        result does not depend on what it held before.
+    trials : copies of the trial that make up the cohort predictions are read off.
+    seed : of the cohort.
+    progress : called with the block, the evaluation and the number of free parameters.
+
+    Returns
+    -------
+    Fit
+        The scenario with fitted values, the misfit of every target used, and the objective per mechanism.
+    """
+    fitter = _Fitter(record, scenario, trials, seed, progress)
+    blank = {m: Hypothesis(effect=Effect(mechanism=m, **_fresh_effect(m, h))) for m, h in scenario.mechanisms.items()}
+    at = scenario.model_copy(update={"mechanisms": blank})
+    at = fitter.block("baseline", at, None, _baseline_parameters(record, scenario))
+    at = fit_exposure(record, at)
+    # biomarkers do not depend on how function responds
+    at = _biomarker(fitter, at)
+    for mechanism in scenario.mechanisms:
+        at = fitter.block("function", at, mechanism, [*_FUNCTION, *_EFFECT[mechanism]])
+        at = fitter.block("clinical", at, mechanism, _CLINICAL)
+        at = fitter.block("events", at, mechanism, _EVENTS, dropout=True)
+    misfits = {m: _misfits(fitter, at, m) for m in scenario.mechanisms}
+    objective = {m: sum(x.z**2 for x in rows if x.z is not None) for m, rows in misfits.items()}
+    summary = {
+        "command": f"equipoise fit {record.id}",
+        "version": __version__,
+        "seed": seed,
+        "cohort_trials": trials,
+        "targets_used": sum(t.used for t in fitter.targets),
+        "sum_of_squared_z": {m.value: round(v, 2) for m, v in objective.items()},
+        "within_one_se": {
+            m.value: f"{sum(abs(x.z) <= 1 for x in rows if x.z is not None)} of {sum(x.z is not None for x in rows)}"
+            for m, rows in misfits.items()
+        },
+    }
+    return Fit(at.model_copy(update={"fit": summary}), misfits, objective)
+
+
+def _fresh_effect(mechanism: Mechanism, hypothesis: Hypothesis) -> dict[str, float]:
+    """Free effect parameters at their starts, assumed ones (the weight of the lagged mechanism) as they are."""
+    free = {f.place.removeprefix("effect."): f.start for f in _EFFECT[mechanism]}
+    kept = {k: v for k, v in hypothesis.effect.model_dump(exclude={"mechanism"}).items() if v and k not in free}
+    return {**kept, **free}
+
+
+def _biomarker(fitter: _Fitter, at: Scenario) -> Scenario:
+    return fitter.block("biomarker", at, None, _BIOMARKER)
+
+
+def fit_exposure(record: Record, scenario: Scenario) -> Scenario:
+    """Set the apparent volume and its spread so that the steady-state trough has the published mean and SD."""
+    trough = next(i for i in record.items if i.id == "pk_csf_trough").values["trough"]
+    mean, sd = float(trough.value or 0), float(trough.sd or 0)
+    doses = scenario.protocol.dosing
+    interval = max(np.diff(doses.randomised[scenario.protocol.arms[1]]))
+    nodes, weights = np.polynomial.hermite_e.hermegauss(40)
+    k = scenario.disease.elimination * np.exp(scenario.disease.elimination_sd * nodes)
+    factor = np.exp(-k * interval) / -np.expm1(-k * interval) * doses.dose * 1000.0
+    m1, m2 = np.average(factor, weights=weights), np.average(factor**2, weights=weights)
+    # trough = factor / V with V lognormal: E = m1 e^{-mu + s2/2}, E2 = m2 e^{-2 mu + 2 s2}
+    s2 = math.log((sd**2 + mean**2) / mean**2 * m1**2 / m2)
+    volume = m1 / mean * math.exp(s2 / 2)
+    disease = scenario.disease.model_copy(
+        update={"volume": float(f"{volume:.6g}"), "volume_sd": float(f"{math.sqrt(max(s2, 0)):.6g}")}
+    )
+    return scenario.model_copy(update={"disease": disease})
+
+
+def _misfits(fitter: _Fitter, at: Scenario, mechanism: Mechanism) -> tuple[Misfit, ...]:
+    whole = Predictor(at, cohort(at, mechanism, fitter.trials, fitter.seed, dropout=False))
+    leaving = Predictor(at, cohort(at, mechanism, fitter.trials, fitter.seed, dropout=True))
+    rows = []
+    for target in fitter.targets:
+        if target.used:
+            predictor = leaving if target.block == "events" else whole
+            rows.append(Misfit(target, float(predictor([target.measure])[0])))
+    return tuple(rows)

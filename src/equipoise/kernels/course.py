@@ -1,0 +1,420 @@
+"""The course of virtual patients through a trial: baseline, allocation, drug, biomarkers, function, events.
+
+One kernel simulates a block of trials. Per patient it integrates, with a fixed step and exponential updates (exact
+for an input that is constant over the step; the input is taken at mid-step, so the scheme is of second order):
+
+    exposure     C' = -K C, plus dose / V at each dose                                   ng/mL
+    target       S' = kout (1 - Emax C / (EC50 + C) - S)                                 CSF SOD1, 1 = untreated
+    injury       three transit compartments of mean delay D behind S; J = T3 ** gamma    1 = untreated
+    biomarker    N' = kN (J - N)                                                         plasma NfL, 1 = untreated
+    lag          four transit compartments of mean delay L behind J                      lagged injury
+    function     loss' = r M,  M = 1 - w (1 - J)  or  M = 1 - w (1 - J lagged)           ALSFRS-R points
+
+The indirect response is model I of Dayneka, Garg & Jusko 1993 (inhibition of production); transit compartments as
+in Savic et al. 2007. See docs/methods/mechanism.md for every parameter, its unit and its source.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from equipoise.kernels.random import (
+    ALLOCATION,
+    PATIENT,
+    STREAM_WORDS,
+    exponential,
+    normal,
+    restart_stream,
+    uniform,
+)
+
+_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy"}
+
+# Outcomes, in the order of the last axis but one of the output.
+ALSFRS, SVC, HHD, NFL, SOD1 = range(5)
+N_OUTCOMES = 5
+
+# Covariates, in the order of the output.
+ONSETMO, PRESLOPE, RILFL, EDAFL, LISTED = range(5)
+N_COVARIATES = 5
+
+NONE, SYMPTOMATIC, SLOWING, LAGGED = range(4)
+
+N_TRANSIT = 3
+N_LAG = 4
+_MAX_TRIES = 10_000
+_WEEKS_PER_MONTH = 30.4375 / 7.0
+
+
+class PopulationArrays(NamedTuple):
+    """Who enters: arrays over recruitment groups (``ln_nfl_mean`` over group and arm)."""
+
+    size: np.ndarray  # (group,) patients, int64
+    preslope_low: np.ndarray  # (group, 2) lower bound, points/month: [other variants, listed variants]
+    preslope_high: np.ndarray  # (group, 2) upper bound
+    listed_variant: np.ndarray  # (group,) share with a listed fast variant
+    riluzole: np.ndarray  # (group,)
+    edaravone: np.ndarray  # (group,)
+    ln_nfl_mean: np.ndarray  # (group, arm) ln pg/mL
+    ln_nfl_sd: np.ndarray
+    ln_onset_mean: np.ndarray  # ln months
+    ln_onset_sd: np.ndarray
+    nfl_onset_corr: np.ndarray
+    function_mean: np.ndarray  # ALSFRS-R points
+    function_sd: np.ndarray
+    function_max: np.ndarray  # highest observed baseline admitted
+    svc_mean: np.ndarray  # % predicted
+    svc_sd: np.ndarray
+    svc_floor: np.ndarray
+    ln_sod1_mean: np.ndarray  # ln ng/mL
+    ln_sod1_sd: np.ndarray
+    hhd_mean: np.ndarray  # z score
+    hhd_sd: np.ndarray
+    root_rate_mean: np.ndarray  # sqrt(points/month)
+    root_rate_nfl: np.ndarray  # per SD of ln NfL
+    root_rate_preslope: np.ndarray  # per SD-like unit of centred ln pre-randomisation slope
+    root_rate_sd: np.ndarray
+    ln_preslope_centre: np.ndarray
+
+
+class DiseaseArrays(NamedTuple):
+    """How the disease and the drug act: numbers, and arrays over recruitment groups where marked."""
+
+    volume: float  # L, apparent
+    volume_sd: float  # SD of ln
+    elimination: float  # per week
+    elimination_sd: float  # SD of ln
+    emax: float
+    ec50: float  # ng/mL
+    kout: float  # per week
+    injury_delay: float  # weeks
+    gamma: np.ndarray  # (group,)
+    gamma_sd: float  # SD of ln
+    nfl_loss: float  # per week
+    sod1_shift: np.ndarray  # (group,) ln units, both arms
+    sod1_shift_rate: float  # per week
+    sod1_drift: np.ndarray  # (group,) ln units per week
+    sod1_noise: float
+    sod1_wander: np.ndarray  # (group,) SD of the ln random walk per sqrt(week)
+    nfl_drift: np.ndarray
+    nfl_noise: float
+    nfl_wander: np.ndarray
+    function_noise: np.ndarray  # (group,) points
+    bump: np.ndarray  # (group,) points, early gain in both arms at its peak
+    bump_week: float  # week of the peak
+    svc_per_point: np.ndarray  # (group,) % predicted per point lost
+    svc_ratio_sd: float  # SD of ln
+    svc_noise: float
+    hhd_per_point: np.ndarray  # (group,)
+    hhd_ratio_sd: float
+    hhd_noise: float
+    event_hazard: float  # per week at 12 points below 48
+    event_slope: float  # ln hazard per 10 points lost below 36
+    event_death_share: float  # share of first events that are deaths
+    withdrawal_hazard: float  # per week, unrelated to progression
+    withdrawal_progression: float  # withdrawal for progression, as a multiple of the event hazard
+    missed_visit: float  # probability that a single visit is missed
+
+
+class EffectArrays(NamedTuple):
+    """How the drug acts on function."""
+
+    mechanism: int
+    weight: float  # share of the loss that injury drives
+    lag: float  # weeks
+    gain: float  # points at full exposure (symptomatic)
+
+
+class ScheduleArrays(NamedTuple):
+    """When things happen, in weeks from first dose."""
+
+    weeks: np.ndarray  # (visit,)
+    dose: float  # mg
+    dose_weeks: np.ndarray  # (arm, dose); negative = none
+    period_end: float  # end of the randomised period
+    extension_entry: float  # probability of going on, of those still under observation
+    block: np.ndarray  # (arm,) patients per permuted block, int64
+    steps_per_week: int
+
+
+@njit(**_OPTIONS)
+def _baseline(s, g, arm, riluzole, pop, disease, out_cov, out_state):
+    """Draw one admitted patient. out_state: true function, rate, svc, hhd, ln NfL, ln SOD1, observed score."""
+    for _ in range(_MAX_TRIES):
+        z_nfl = normal(s)
+        z_onset = pop.nfl_onset_corr[g] * z_nfl + math.sqrt(1.0 - pop.nfl_onset_corr[g] ** 2) * normal(s)
+        function = pop.function_mean[g] + pop.function_sd[g] * normal(s)
+        observed = np.rint(function + disease.function_noise[g] * normal(s))
+        svc = pop.svc_mean[g] + pop.svc_sd[g] * normal(s)
+        z_sod1 = normal(s)
+        z_rate = normal(s)
+        hhd = pop.hhd_mean[g] + pop.hhd_sd[g] * normal(s)
+        listed = uniform(s) < pop.listed_variant[g]
+        shift = (pop.ln_nfl_mean[g, arm] - pop.ln_nfl_mean[g].mean()) / pop.ln_nfl_sd[g]
+        z_onset += pop.nfl_onset_corr[g] * shift
+        onset = math.exp(pop.ln_onset_mean[g] + pop.ln_onset_sd[g] * z_onset)
+        preslope = (48.0 - observed) / onset
+        kind = 1 if listed else 0
+        admitted = (
+            observed >= 0.0
+            and observed <= pop.function_max[g]
+            and function <= 48.0
+            and svc >= pop.svc_floor[g]
+            and preslope >= pop.preslope_low[g, kind]
+            and preslope < pop.preslope_high[g, kind]
+        )
+        if admitted:
+            root = (
+                pop.root_rate_mean[g]
+                + pop.root_rate_nfl[g] * (z_nfl + shift)
+                + pop.root_rate_preslope[g] * (math.log(max(preslope, 0.02)) - pop.ln_preslope_centre[g])
+                + pop.root_rate_sd[g] * z_rate
+            )
+            root = max(root, 0.0)
+            out_cov[ONSETMO] = onset
+            out_cov[PRESLOPE] = preslope
+            out_cov[RILFL] = riluzole
+            out_cov[LISTED] = 1.0 if listed else 0.0
+            out_state[0] = function
+            out_state[1] = root * root
+            out_state[2] = svc
+            out_state[3] = hhd
+            out_state[4] = pop.ln_nfl_mean[g, arm] + pop.ln_nfl_sd[g] * z_nfl
+            out_state[5] = pop.ln_sod1_mean[g] + pop.ln_sod1_sd[g] * z_sod1
+            out_state[6] = observed
+            return True
+    return False
+
+
+@njit(**_OPTIONS)
+def _allocate(s, stratum, block, left):
+    """Next arm of a stratum by permuted blocks; ``left`` (stratum, arm) holds what remains of the open block."""
+    total = 0
+    for a in range(block.shape[0]):
+        total += left[stratum, a]
+    if total == 0:
+        for a in range(block.shape[0]):
+            left[stratum, a] = block[a]
+            total += block[a]
+    u = uniform(s) * total
+    a = 0
+    while a < block.shape[0] - 1 and u >= left[stratum, a]:
+        u -= left[stratum, a]
+        a += 1
+    left[stratum, a] -= 1
+    return a
+
+
+@njit(**_OPTIONS)
+def _course(s, g, arm, state, disease, effect, schedule, path, out, times):
+    """Integrate one patient.
+
+    ``path`` (visit, 4): scratch, true function, SOD1, NfL and loss at each visit. ``out`` (outcome, visit): what was
+    observed, NaN where nothing was. ``times``: event week, event code, death week, died, last week, extension.
+    """
+    n_visits = schedule.weeks.shape[0]
+    spw = schedule.steps_per_week
+    n_steps = int(round(schedule.weeks[n_visits - 1] * spw))
+    period_step = int(round(schedule.period_end * spw))
+    h = 1.0 / spw
+
+    volume = disease.volume * math.exp(disease.volume_sd * normal(s))
+    elimination = disease.elimination * math.exp(disease.elimination_sd * normal(s))
+    gamma = disease.gamma[g] * math.exp(disease.gamma_sd * normal(s))
+    svc_ratio = disease.svc_per_point[g] * math.exp(disease.svc_ratio_sd * normal(s))
+    hhd_ratio = disease.hhd_per_point[g] * math.exp(disease.hhd_ratio_sd * normal(s))
+    event_at = exponential(s)
+    withdrawal_at = exponential(s)
+    progression_at = exponential(s)
+    is_death = uniform(s) < disease.event_death_share
+    goes_on = uniform(s) < schedule.extension_entry
+
+    e_c = math.exp(-elimination * h)
+    e_mid = math.exp(-0.5 * elimination * h)
+    e_s = math.exp(-disease.kout * h)
+    e_t = math.exp(-N_TRANSIT / disease.injury_delay * h)
+    e_n = math.exp(-disease.nfl_loss * h)
+    e_l = math.exp(-N_LAG / max(effect.lag, 1e-9) * h)
+    per_dose = schedule.dose * 1000.0 / volume  # mg per L = 1000 ng/mL
+    rate = state[1] * h / _WEEKS_PER_MONTH
+
+    c = 0.0
+    sod1 = 1.0
+    t1, t2, t3 = 1.0, 1.0, 1.0
+    nfl = 1.0
+    l1, l2, l3, l4 = 1.0, 1.0, 1.0, 1.0
+    injury = 1.0
+    loss = 0.0
+    exposed = 0.0
+    hazard_sum = 0.0
+    event_week, death_week, withdrawal_week = np.inf, np.inf, np.inf
+    event = 0
+    visit = 0
+    next_dose = 0
+    n_doses = schedule.dose_weeks.shape[1]
+    dosed = False
+    extension = False
+
+    for step in range(n_steps + 1):
+        week = step * h
+        if step == period_step:
+            extension = goes_on and week < death_week and week < withdrawal_week
+        if visit < n_visits and step == int(round(schedule.weeks[visit] * spw)):
+            bump = disease.bump[g] * (week / disease.bump_week) * math.exp(1.0 - week / disease.bump_week)
+            function = state[0] - loss + bump
+            if effect.mechanism == SYMPTOMATIC:
+                function += effect.gain * exposed
+            path[visit, 0] = function
+            path[visit, 1] = sod1
+            path[visit, 2] = nfl
+            path[visit, 3] = loss
+            visit += 1
+        if step == n_steps:
+            break
+        while next_dose < n_doses and step >= int(round(schedule.dose_weeks[arm, next_dose] * spw)):
+            due = schedule.dose_weeks[arm, next_dose]
+            if due >= 0.0 and week < death_week and week < withdrawal_week and (due < schedule.period_end or extension):
+                c += per_dose
+                dosed = True
+            next_dose += 1
+        multiplier = 1.0
+        if dosed:
+            mid = c * e_mid
+            exposed = mid / (disease.ec50 + mid)
+            target = 1.0 - disease.emax * exposed
+            old = sod1
+            sod1 = target + (sod1 - target) * e_s
+            x = 0.5 * (old + sod1)
+            old = t1
+            t1 = x + (t1 - x) * e_t
+            x = 0.5 * (old + t1)
+            old = t2
+            t2 = x + (t2 - x) * e_t
+            x = 0.5 * (old + t2)
+            t3 = x + (t3 - x) * e_t
+            old = injury
+            injury = math.exp(gamma * math.log(t3))
+            x = 0.5 * (old + injury)
+            nfl = x + (nfl - x) * e_n
+            if effect.mechanism == SLOWING:
+                multiplier = 1.0 - effect.weight * (1.0 - x)
+            elif effect.mechanism == LAGGED:
+                old = l1
+                l1 = x + (l1 - x) * e_l
+                x = 0.5 * (old + l1)
+                old = l2
+                l2 = x + (l2 - x) * e_l
+                x = 0.5 * (old + l2)
+                old = l3
+                l3 = x + (l3 - x) * e_l
+                x = 0.5 * (old + l3)
+                old = l4
+                l4 = x + (l4 - x) * e_l
+                multiplier = 1.0 - effect.weight * (1.0 - 0.5 * (old + l4))
+            c *= e_c
+        loss += rate * multiplier
+        lost = 36.0 - (state[0] - loss)
+        hazard = disease.event_hazard * math.exp(disease.event_slope * 0.1 * min(lost, 36.0))
+        before = hazard_sum
+        hazard_sum += hazard * h
+        if event == 0 and hazard_sum >= event_at:
+            event_week = week + h * (event_at - before) / (hazard_sum - before)
+            event = 2 if is_death else 1
+            if is_death:
+                death_week = event_week
+        if withdrawal_week == np.inf:
+            other = disease.withdrawal_hazard * (week + h)
+            if other >= withdrawal_at or disease.withdrawal_progression * hazard_sum >= progression_at:
+                withdrawal_week = week + h
+
+    end = schedule.weeks[n_visits - 1]
+    if end > schedule.period_end and not extension:
+        end = schedule.period_end
+    last = min(end, death_week, withdrawal_week)
+    if event_week > last:
+        event = 0
+        event_week = last
+    died = death_week <= last
+    times[0] = event_week
+    times[1] = event
+    times[2] = death_week if died else last
+    times[3] = 1.0 if died else 0.0
+    times[4] = last
+    times[5] = 1.0 if extension else 0.0
+
+    walk_nfl = 0.0
+    walk_sod1 = 0.0
+    for v in range(n_visits):
+        week = schedule.weeks[v]
+        if v > 0:
+            root = math.sqrt(week - schedule.weeks[v - 1])
+            walk_nfl += disease.nfl_wander[g] * root * normal(s)
+            walk_sod1 += disease.sod1_wander[g] * root * normal(s)
+        z0, z1, z2, z3, z4 = normal(s), normal(s), normal(s), normal(s), normal(s)
+        missed = uniform(s) < disease.missed_visit
+        if v > 0 and (missed or week > last):
+            for k in range(N_OUTCOMES):
+                out[k, v] = np.nan
+            continue
+        if v == 0:
+            out[ALSFRS, v] = state[6]
+        else:
+            out[ALSFRS, v] = min(max(np.rint(path[v, 0] + disease.function_noise[g] * z0), 0.0), 48.0)
+        out[SVC, v] = max(state[2] - svc_ratio * path[v, 3] + disease.svc_noise * z1, 0.0)
+        out[HHD, v] = state[3] - hhd_ratio * path[v, 3] + disease.hhd_noise * z2
+        ln_nfl = state[4] + math.log(path[v, 2]) + disease.nfl_drift[g] * week + walk_nfl + disease.nfl_noise * z3
+        out[NFL, v] = math.exp(ln_nfl)
+        shift = disease.sod1_shift[g] * (1.0 - math.exp(-disease.sod1_shift_rate * week))
+        ln_sod1 = state[5] + math.log(path[v, 1]) + shift + disease.sod1_drift[g] * week
+        out[SOD1, v] = math.exp(ln_sod1 + walk_sod1 + disease.sod1_noise * z4)
+
+
+@njit(**_OPTIONS)
+def simulate_block(seed, first, n_trials, pop, disease, effect, schedule, out, cov, arm_out, group_out, times):
+    """Simulate ``n_trials`` trials, replicates ``first`` on.
+
+    out (trial, outcome, subject, visit), cov (trial, covariate, subject), arm_out and group_out (trial, subject),
+    times (trial, 6, subject). Returns False if a population's admission rules can hardly be met.
+    """
+    n_groups = pop.size.shape[0]
+    n_visits = schedule.weeks.shape[0]
+    s = np.zeros(STREAM_WORDS, np.uint64)
+    allocation = np.zeros(STREAM_WORDS, np.uint64)
+    left = np.zeros((4 * n_groups, schedule.block.shape[0]), np.int64)
+    state = np.zeros(7)
+    path = np.zeros((n_visits, 4))
+    one_cov = np.zeros(N_COVARIATES)
+    one_out = np.zeros((N_OUTCOMES, n_visits))
+    one_times = np.zeros(6)
+    for i in range(n_trials):
+        replicate = first + i
+        restart_stream(allocation, seed, replicate, ALLOCATION, 0)
+        left[:] = 0
+        j = 0
+        for g in range(n_groups):
+            for _ in range(pop.size[g]):
+                restart_stream(s, seed, replicate, PATIENT, 2 * j)
+                riluzole = 1.0 if uniform(s) < pop.riluzole[g] else 0.0
+                edaravone = 1.0 if uniform(s) < pop.edaravone[g] else 0.0
+                stratum = 4 * g + 2 * int(riluzole) + int(edaravone)
+                arm = _allocate(allocation, stratum, schedule.block, left)
+                if not _baseline(s, g, arm, riluzole, pop, disease, one_cov, state):
+                    return False
+                one_cov[EDAFL] = edaravone
+                restart_stream(s, seed, replicate, PATIENT, 2 * j + 1)
+                _course(s, g, arm, state, disease, effect, schedule, path, one_out, one_times)
+                arm_out[i, j] = arm
+                group_out[i, j] = g
+                for k in range(N_COVARIATES):
+                    cov[i, k, j] = one_cov[k]
+                for k in range(6):
+                    times[i, k, j] = one_times[k]
+                for k in range(N_OUTCOMES):
+                    for v in range(n_visits):
+                        out[i, k, j, v] = one_out[k, v]
+                j += 1
+    return True

@@ -1,0 +1,137 @@
+"""The design of a trial as data: arms, ratio, groups, strata, visits, dosing, extension."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from equipoise.kernels.course import ScheduleArrays
+
+Weeks = tuple[float, ...]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Dosing(_Frozen):
+    """Dose (mg) and dosing weeks per arm; an arm that is not named gets no drug in that period."""
+
+    dose: Annotated[float, Field(gt=0)]
+    randomised: dict[str, Weeks]
+    extension: dict[str, Weeks] = Field(default_factory=dict)
+
+
+class Extension(_Frozen):
+    """What follows the randomised period."""
+
+    end: float = Field(description="weeks from first dose")
+    entry: Annotated[float, Field(ge=0, le=1)] = Field(
+        description="probability of going on, of those still under observation"
+    )
+    masked: bool = True
+
+
+class Protocol(_Frozen):
+    """A two-arm trial; arm 0 is the control. Weeks are counted from first dose."""
+
+    arms: tuple[str, str]
+    ratio: tuple[int, int] = Field(description="patients per permuted block: control, active")
+    groups: dict[str, int] = Field(description="recruitment groups and their sizes")
+    strata: tuple[str, ...] = Field(description="what randomisation is stratified by, besides the group")
+    visits: Weeks
+    period_end: Annotated[float, Field(gt=0)]
+    dosing: Dosing
+    extension: Extension | None = None
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if min(self.ratio) < 1:
+            raise ValueError(
+                f"ratio: {self.ratio[0]}:{self.ratio[1]} leaves an arm empty; give whole numbers of at least 1"
+            )
+        if not self.groups:
+            raise ValueError("groups: a trial needs at least one recruitment group")
+        for name, size in self.groups.items():
+            if size < 1:
+                raise ValueError(f"groups.{name}: {size} patients; a group needs at least 1")
+        if len(self.visits) < 2 or self.visits[0] != 0:
+            raise ValueError("visits: the first visit is week 0 and at least one more is needed")
+        for a, b in zip(self.visits, self.visits[1:], strict=False):
+            if b <= a:
+                raise ValueError(f"visits: week {b:g} follows week {a:g}; weeks must increase")
+        if self.period_end not in self.visits:
+            raise ValueError(f"period_end: no visit at week {self.period_end:g}, where the randomised period ends")
+        last = self.extension.end if self.extension else self.period_end
+        if self.visits[-1] > last:
+            raise ValueError(f"visits: week {self.visits[-1]:g} lies after the end of the trial (week {last:g})")
+        if self.extension and self.extension.end <= self.period_end:
+            raise ValueError("extension.end: must lie after period_end")
+        for period, doses in (("randomised", self.dosing.randomised), ("extension", self.dosing.extension)):
+            for arm, weeks in doses.items():
+                if arm not in self.arms:
+                    raise ValueError(f"dosing.{period}.{arm}: unknown arm; arms are {', '.join(self.arms)}")
+                if list(weeks) != sorted(set(weeks)):
+                    raise ValueError(f"dosing.{period}.{arm}: dosing weeks must increase")
+                low, high = (0.0, self.period_end) if period == "randomised" else (self.period_end, float("inf"))
+                for week in weeks:
+                    if not low <= week < high:
+                        raise ValueError(f"dosing.{period}.{arm}: week {week:g} lies outside that period")
+        if any(s not in ("RILFL", "EDAFL") for s in self.strata):
+            raise ValueError("strata: besides the group, randomisation can be stratified by RILFL and EDAFL")
+        for week in (*self.visits, self.period_end):
+            if abs(week * 7 - round(week * 7)) > 1e-9:
+                raise ValueError(f"visits: week {week:g} is not a whole number of days")
+        return self
+
+    @property
+    def shares(self) -> tuple[float, float]:
+        """Allocation shares of control and active."""
+        total = sum(self.ratio)
+        return self.ratio[0] / total, self.ratio[1] / total
+
+    @property
+    def n(self) -> int:
+        return sum(self.groups.values())
+
+    def prolonged(self, week: float) -> Protocol:
+        """The same trial with a randomised period that runs to ``week``, the last visit by then, no extension.
+
+        The active arm goes on with its extension doses; control stays on control.
+        """
+        visits = tuple(v for v in self.visits if v <= week)
+        doses = {
+            arm: tuple(
+                w for w in (*self.dosing.randomised.get(arm, ()), *self.dosing.extension.get(arm, ())) if w < week
+            )
+            for arm in self.dosing.randomised
+        }
+        return Protocol(
+            **{
+                **self.model_dump(),
+                "visits": visits,
+                "period_end": week,
+                "extension": None,
+                "dosing": Dosing(dose=self.dosing.dose, randomised=doses),
+            }
+        )
+
+    def schedule(self, steps_per_week: int = 7) -> ScheduleArrays:
+        """The schedule as the kernel takes it."""
+        per_arm = [(*self.dosing.randomised.get(arm, ()), *self.dosing.extension.get(arm, ())) for arm in self.arms]
+        width = max(1, *(len(p) for p in per_arm))
+        dose_weeks = np.full((len(self.arms), width), -1.0)
+        for a, weeks in enumerate(per_arm):
+            # pad at the end with a week after the trial, so that due doses stay in order
+            dose_weeks[a] = [*weeks, *([self.visits[-1] + 1.0] * (width - len(weeks)))]
+        return ScheduleArrays(
+            weeks=np.array(self.visits, dtype=np.float64),
+            dose=float(self.dosing.dose),
+            dose_weeks=dose_weeks,
+            period_end=float(self.period_end),
+            extension_entry=float(self.extension.entry) if self.extension else 0.0,
+            block=np.array(self.ratio, dtype=np.int64),
+            steps_per_week=steps_per_week,
+        )

@@ -1,0 +1,152 @@
+"""Scenario to virtual trials, a block at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from equipoise.disease import Mechanism, disease_arrays, population_arrays
+from equipoise.errors import ScenarioError
+from equipoise.kernels import course
+from equipoise.kernels.random import ADVERSE_EVENT
+from equipoise.simulate.scenario import Scenario
+from equipoise.trial import Trials
+
+OUTCOMES = {"ALSFRS": course.ALSFRS, "SVC": course.SVC, "HHD": course.HHD, "NFL": course.NFL, "SOD1": course.SOD1}
+COVARIATES = {
+    "ONSETMO": course.ONSETMO,
+    "PRESLOPE": course.PRESLOPE,
+    "RILFL": course.RILFL,
+    "EDAFL": course.EDAFL,
+    "LISTEDFL": course.LISTED,
+}
+
+STEPS_PER_WEEK = 7
+
+
+@dataclass(frozen=True, eq=False)
+class Simulator:
+    """A scenario under one mechanism, ready to simulate.
+
+    With ``imbalance`` the arms differ in baseline ln NfL as they did in the trial; without, they are drawn alike,
+    as in a fresh trial of the same design.
+    """
+
+    scenario: Scenario
+    mechanism: Mechanism
+    imbalance: bool
+    population: course.PopulationArrays
+    disease: course.DiseaseArrays
+    effect: course.EffectArrays
+    schedule: course.ScheduleArrays
+
+    @classmethod
+    def of(
+        cls,
+        scenario: Scenario,
+        mechanism: Mechanism | str | None = None,
+        *,
+        imbalance: bool = True,
+        steps_per_week: int = STEPS_PER_WEEK,
+    ) -> Simulator:
+        """Prepare ``scenario``; ``mechanism`` defaults to the scenario's own."""
+        chosen = scenario.default_mechanism if mechanism is None else mechanism
+        groups, disease, effect = scenario.under(chosen)
+        protocol = scenario.protocol
+        return cls(
+            scenario=scenario,
+            mechanism=Mechanism(chosen),
+            imbalance=imbalance,
+            population=population_arrays(
+                groups, protocol.groups, scenario.admission, protocol.shares, imbalance=imbalance
+            ),
+            disease=disease_arrays(disease, [groups[name] for name in protocol.groups]),
+            effect=effect.arrays(),
+            schedule=protocol.schedule(steps_per_week),
+        )
+
+    def block(self, seed: int, first: int, n_trials: int) -> Trials:
+        """Replicates ``first`` to ``first + n_trials - 1`` of the scenario.
+
+        What replicate r holds depends on ``(seed, r)`` alone, not on the block it is made in.
+        """
+        protocol = self.scenario.protocol
+        n, visits = protocol.n, len(protocol.visits)
+        out = np.empty((n_trials, course.N_OUTCOMES, n, visits))
+        cov = np.empty((n_trials, course.N_COVARIATES, n))
+        arm = np.empty((n_trials, n), dtype=np.int8)
+        group = np.empty((n_trials, n), dtype=np.int8)
+        times = np.empty((n_trials, 6, n))
+        met = course.simulate_block(
+            seed,
+            first,
+            n_trials,
+            self.population,
+            self.disease,
+            self.effect,
+            self.schedule,
+            out,
+            cov,
+            arm,
+            group,
+            times,
+        )
+        if not met:
+            raise ScenarioError(
+                f"scenario {self.scenario.name!r}: hardly any patient drawn meets the admission rule",
+                hint="compare 'admission' with the baseline means and SDs of 'groups'",
+            )
+        return Trials(
+            arms=protocol.arms,
+            sets=tuple(protocol.groups),
+            weeks=self.schedule.weeks,
+            seed=seed,
+            first_replicate=first,
+            arm=arm,
+            group=group,
+            covariates={name: cov[:, k] for name, k in COVARIATES.items()},
+            outcomes={name: out[:, k] for name, k in OUTCOMES.items()},
+            event=times[:, 1].astype(np.int8),
+            event_week=times[:, 0],
+            death=times[:, 3] > 0.5,
+            death_week=times[:, 2],
+            last_week=times[:, 4],
+            entered_extension=times[:, 5] > 0.5,
+            adverse_events=self._adverse_events(seed, first, arm),
+        )
+
+    def _adverse_events(self, seed: int, first: int, arm: np.ndarray) -> dict[str, np.ndarray]:
+        events = self.scenario.adverse_events
+        if not events:
+            return {}
+        rates = np.array([[rate.get(a, 0.0) for a in self.scenario.protocol.arms] for rate in events.values()])
+        happened = np.empty((len(events), *arm.shape), dtype=np.bool_)
+        for i in range(arm.shape[0]):
+            draw = np.random.Generator(np.random.Philox(key=[seed, ADVERSE_EVENT], counter=[0, 0, 0, first + i]))
+            happened[:, i] = draw.random((len(events), arm.shape[1])) < rates[:, arm[i]]
+        return dict(zip(events, happened, strict=True))
+
+
+def simulate(
+    scenario: Scenario,
+    replicates: int,
+    *,
+    seed: int = 1,
+    first: int = 0,
+    mechanism: Mechanism | str | None = None,
+    imbalance: bool = True,
+) -> Trials:
+    """``replicates`` virtual trials of ``scenario`` in one batch.
+
+    Raises
+    ------
+    ScenarioError
+        If ``replicates`` is below 1 or the scenario cannot be simulated.
+    """
+    if replicates < 1:
+        raise ScenarioError(f"{replicates} replicates", hint="ask for at least 1")
+    return Simulator.of(scenario, mechanism, imbalance=imbalance).block(seed, first, replicates)
+
+
+__all__ = ["COVARIATES", "OUTCOMES", "Simulator", "simulate"]

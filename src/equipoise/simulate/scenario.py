@@ -1,0 +1,195 @@
+"""A scenario: population, disease, mechanisms, protocol and analysis plan - all that is needed to simulate."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib import resources
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from equipoise.disease import Admission, Disease, Effect, Group, Mechanism
+from equipoise.errors import ScenarioError
+from equipoise.protocol import AnalysisPlan, Protocol
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Hypothesis(_Frozen):
+    """One mechanism with the natural history that goes with it.
+
+    Each mechanism was fitted on its own to the same curves, so each may need another natural history; ``groups``
+    and ``disease`` hold what differs from the scenario's common values.
+    """
+
+    effect: Effect
+    groups: dict[str, dict[str, float]] = Field(default_factory=dict)
+    disease: dict[str, float] = Field(default_factory=dict)
+
+
+class Scenario(_Frozen):
+    """All that is needed to simulate a trial. Frozen: change it with :meth:`with_mechanism` and the like."""
+
+    name: str
+    record: str = Field(description="the record this scenario rebuilds")
+    default_mechanism: Mechanism
+    protocol: Protocol
+    admission: dict[str, Admission]
+    groups: dict[str, Group]
+    disease: Disease
+    mechanisms: dict[Mechanism, Hypothesis]
+    adverse_events: dict[str, dict[str, float]] = Field(
+        default_factory=dict, description="event -> arm -> probability of at least one in the randomised period"
+    )
+    plan: AnalysisPlan
+    provenance: dict[str, str] = Field(default_factory=dict, description="parameter -> how it was obtained")
+    fit: dict[str, Any] = Field(default_factory=dict, description="how and when the parameters were fitted")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for name in self.protocol.groups:
+            if name not in self.groups:
+                raise ValueError(f"groups: the protocol recruits group {name!r}, which is not described")
+            if name not in self.admission:
+                raise ValueError(f"admission: no rule for group {name!r}")
+        if self.default_mechanism not in self.mechanisms:
+            raise ValueError(f"default_mechanism: {self.default_mechanism.value!r} is not among the mechanisms")
+        for mechanism, hypothesis in self.mechanisms.items():
+            if hypothesis.effect.mechanism is not mechanism:
+                raise ValueError(f"mechanisms.{mechanism.value}: its effect says {hypothesis.effect.mechanism.value!r}")
+        known = {*self.protocol.groups, "ITT"}
+        for analysis in self.plan.analyses:
+            if analysis.set not in known:
+                raise ValueError(
+                    f"plan.analyses.{analysis.id}: unknown set {analysis.set!r}; sets are {', '.join(sorted(known))}"
+                )
+            if analysis.kind == "repeated" and analysis.week not in self.protocol.visits:
+                raise ValueError(f"plan.analyses.{analysis.id}: no visit at week {analysis.week:g}")
+        for event, rates in self.adverse_events.items():
+            for arm, rate in rates.items():
+                if arm not in self.protocol.arms:
+                    raise ValueError(f"adverse_events.{event}: unknown arm {arm!r}")
+                if not 0 <= rate <= 1:
+                    raise ValueError(f"adverse_events.{event}.{arm}: {rate:g} is not a probability")
+        return self
+
+    def under(self, mechanism: Mechanism | str) -> tuple[dict[str, Group], Disease, Effect]:
+        """Groups, disease and effect under one mechanism.
+
+        Raises
+        ------
+        ScenarioError
+            If the scenario does not hold that mechanism.
+        """
+        try:
+            hypothesis = self.mechanisms[Mechanism(mechanism)]
+        except (KeyError, ValueError):
+            raise ScenarioError(
+                f"scenario {self.name!r} has no mechanism {str(mechanism)!r}",
+                hint="choose one of " + ", ".join(m.value for m in self.mechanisms),
+            ) from None
+        groups = {name: group.model_copy(update=hypothesis.groups.get(name, {})) for name, group in self.groups.items()}
+        return groups, self.disease.model_copy(update=hypothesis.disease), hypothesis.effect
+
+    def with_protocol(self, protocol: Protocol) -> Scenario:
+        """The same disease and drug in another trial; analyses it cannot hold are dropped from the plan."""
+        keep = [a.id for a in self.plan.analyses if a.week <= protocol.visits[-1]]
+        return self.model_copy(update={"protocol": protocol, "plan": self.plan.only(*keep)})
+
+    def with_plan(self, plan: AnalysisPlan) -> Scenario:
+        return self.model_copy(update={"plan": plan})
+
+    def digest(self) -> str:
+        """A short hash of everything that decides what is simulated."""
+        text = self.model_dump_json(exclude={"provenance", "fit"})
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def describe_problems(error: ValidationError) -> str:
+    """Pydantic's problems, one a line: where, what was found, what was expected."""
+    lines = []
+    for problem in error.errors():
+        where = ".".join(str(p) for p in problem["loc"]) or "scenario"
+        message = problem["msg"].removeprefix("Value error, ")
+        found = problem.get("input")
+        shown = "" if isinstance(found, (dict, BaseModel)) else f" (found {found!r})"
+        lines.append(f"{where}: {message}{shown}")
+    return "\n  ".join(lines)
+
+
+def parse_scenario(text: str, origin: str) -> Scenario:
+    """A scenario from YAML text; ``origin`` names it in errors.
+
+    Raises
+    ------
+    ScenarioError
+        With every problem, its place in the file and what was expected.
+    """
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ScenarioError(
+            f"{origin}{where}: not readable as YAML ({getattr(error, 'problem', error)})",
+            hint="compare with the file that 'equipoise fit valor --out FILE' writes",
+        ) from None
+    if not isinstance(data, dict):
+        raise ScenarioError(f"{origin}: a scenario is a mapping, found {type(data).__name__}")
+    try:
+        return Scenario.model_validate(data)
+    except ValidationError as error:
+        raise ScenarioError(
+            f"{origin}: this scenario cannot be simulated\n  {describe_problems(error)}",
+            hint="mend the fields named above; 'equipoise fit valor --out FILE' writes a complete example",
+        ) from None
+
+
+def load_scenario(name: str) -> Scenario:
+    """A shipped scenario by name, or one from a file by path.
+
+    Raises
+    ------
+    ScenarioError
+        If there is none, or it is malformed or impossible.
+    """
+    shipped = resources.files("equipoise.simulate") / "scenarios" / f"{name}.yaml"
+    if name.isidentifier() and shipped.is_file():
+        return parse_scenario(shipped.read_text(encoding="utf-8"), f"scenario {name}")
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        try:
+            return parse_scenario(path.read_text(encoding="utf-8"), str(path))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ScenarioError(f"{path}: cannot be read ({error})") from None
+    raise ScenarioError(
+        f"no scenario called {name!r}", hint=f"shipped: {', '.join(shipped_scenarios())}; or give a .yaml file"
+    )
+
+
+def shipped_scenarios() -> list[str]:
+    """Names of the scenarios that come with the package."""
+    folder = resources.files("equipoise.simulate") / "scenarios"
+    return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
+
+
+def scenario_text(scenario: Scenario, header: str = "") -> str:
+    """The scenario as YAML, to be read back by :func:`load_scenario`."""
+
+    class Dumper(yaml.SafeDumper):
+        pass
+
+    def sequence(dumper: yaml.SafeDumper, value: list[Any]) -> yaml.Node:
+        flat = all(not isinstance(v, (dict, list)) for v in value)
+        return dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=flat)
+
+    Dumper.add_representer(list, sequence)
+    data = scenario.model_dump(mode="json", exclude_defaults=False)
+    for mechanism in data["mechanisms"].values():
+        mechanism["effect"] = {k: v for k, v in mechanism["effect"].items() if k == "mechanism" or v}
+    comment = "".join(f"# {line}\n" for line in header.splitlines())
+    return comment + yaml.dump(data, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=116)
