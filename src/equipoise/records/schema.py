@@ -98,8 +98,6 @@ class Value(Sourced):
     """25th and 75th percentile."""
     n: Count | None = None
     """Number of people the value rests on."""
-    events: Count | None = None
-    """Number of those with the event (time-to-event results)."""
     total: Count | None = None
     """Denominator, where ``value`` is a count."""
     percent: Number | None = None
@@ -422,7 +420,7 @@ class Result(Sourced):
         "adjusted_mean_change",
         "mean_change",
         "geometric_mean_ratio",
-        "percent_lower",
+        "percent_change",
         "responders",
         "time_to_event",
         "rank_only",
