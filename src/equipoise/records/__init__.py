@@ -2,6 +2,26 @@
 
 from __future__ import annotations
 
-from equipoise.records.schema import Record, Result, Value
+from equipoise.records.coherence import Note, coherence_notes
+from equipoise.records.document import RecordProblem
+from equipoise.records.load import RecordInfo, check_record, list_records, load_record
+from equipoise.records.schema import Contrast, Curve, Entry, Fact, PValue, Record, Result, Source, Value
 
-__all__ = ["Record", "Result", "Value"]
+__all__ = [
+    "Contrast",
+    "Curve",
+    "Entry",
+    "Fact",
+    "Note",
+    "PValue",
+    "Record",
+    "RecordInfo",
+    "RecordProblem",
+    "Result",
+    "Source",
+    "Value",
+    "check_record",
+    "coherence_notes",
+    "list_records",
+    "load_record",
+]

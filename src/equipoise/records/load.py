@@ -1,0 +1,354 @@
+"""Finding, reading and checking records: those that come with the package and those in a user's folder."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path as FilePath
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from equipoise.errors import RecordError
+from equipoise.records.check import contradictions
+from equipoise.records.document import (
+    MAX_BYTES,
+    BrokenDocument,
+    Node,
+    Path,
+    RecordProblem,
+    data,
+    excerpt,
+    locate,
+    read,
+    show_path,
+)
+from equipoise.records.schema import Record
+
+SUFFIXES = (".yaml", ".yml")
+_PACKAGE = "equipoise.records"
+
+
+@dataclass(frozen=True)
+class RecordInfo:
+    """One line of the list of records. ``record`` is None where the file has ``problems``."""
+
+    name: str
+    origin: str
+    """``built in``, or the path of the file."""
+    record: Record | None
+    problems: tuple[RecordProblem, ...] = ()
+
+
+def load_record(name_or_path: str | FilePath, records_dir: str | FilePath | None = None) -> Record:
+    """Load a record by name (``"valor"``) or by the path of a YAML file.
+
+    A name is looked up in ``records_dir`` first, then among the records that come with the package.
+
+    Raises:
+        RecordError: there is no such record, it cannot be read, or it has problems (the first few are named).
+    """
+    raw, shown = _fetch(name_or_path, records_dir)
+    record, problems = parse_record(raw)
+    if record is None or problems:
+        lines = "\n".join(f"  {p}" for p in problems[:3])
+        more = f"\n  and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise RecordError(
+            f"{shown} is not a sound record:\n{lines}{more}", hint=f"see them all: equipoise records check {shown}"
+        )
+    return record
+
+
+def check_record(path: str | FilePath) -> list[RecordProblem]:
+    """Every problem of the record in a file, in the order of its lines; empty if it is sound.
+
+    Raises:
+        RecordError: the file is not there or cannot be opened.
+    """
+    return parse_record(_read_file(FilePath(path)))[1]
+
+
+def list_records(records_dir: str | FilePath | None = None) -> list[RecordInfo]:
+    """The records in ``records_dir`` and those of the package, by name; a user's record hides a built-in namesake.
+
+    A file that is not sound is listed with its problems.
+    """
+    files: dict[str, tuple[bytes, str]] = {name: (raw, "built in") for name, raw in _built_in().items()}
+    if records_dir is not None:
+        for path in _folder(records_dir):
+            files[path.stem] = (_read_file(path), str(path))
+    out = []
+    for name in sorted(files):
+        raw, origin = files[name]
+        record, problems = parse_record(raw)
+        out.append(RecordInfo(name, origin, None if problems else record, tuple(problems)))
+    return out
+
+
+def record_path(name: str) -> FilePath:
+    """The path of a built-in record's file, for a reader who wants to see it."""
+    return FilePath(str(resources.files(_PACKAGE) / f"{name}.yaml"))
+
+
+def parse_record(raw: bytes) -> tuple[Record | None, list[RecordProblem]]:
+    """Read a record from the bytes of a YAML file; the record (if its shape is sound) and all problems found."""
+    try:
+        root = read(raw)
+    except BrokenDocument as broken:
+        return None, [broken.problem]
+    if root.kind != "mapping":
+        return None, [
+            RecordProblem(root.line, "", f"a {root.kind}", "a mapping with the keys of a record", column=root.column)
+        ]
+    values, problems = data(root)
+    record, shape, left_out = _shape(root, values)
+    problems.extend(shape)
+    if record is not None:
+        for path, found, expected, hint in contradictions(record, dropped=left_out.ids):
+            path = left_out.original(path)
+            node = locate(root, path)
+            problems.append(RecordProblem(node.line, show_path(root, path), found, expected, hint, node.column))
+    problems.sort(key=lambda p: (p.line, p.column))
+    return record, list(dict.fromkeys(problems))
+
+
+# -- files ------------------------------------------------------------------------------------------------------------
+
+
+def _built_in() -> dict[str, bytes]:
+    return {
+        entry.name.rsplit(".", 1)[0]: entry.read_bytes()
+        for entry in resources.files(_PACKAGE).iterdir()
+        if entry.name.endswith(SUFFIXES)
+    }
+
+
+def _folder(records_dir: str | FilePath) -> list[FilePath]:
+    folder = FilePath(records_dir)
+    if not folder.is_dir():
+        raise RecordError(f"{folder} is not a folder", hint="--records wants a folder with one YAML file per trial")
+    try:
+        return sorted(p for p in folder.iterdir() if p.suffix in SUFFIXES and p.is_file())
+    except OSError as error:
+        raise RecordError(f"the folder {folder} cannot be read: {error.strerror}") from None
+
+
+def _read_file(path: FilePath) -> bytes:
+    try:
+        with path.open("rb") as handle:
+            return handle.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise RecordError(f"there is no file {path}", hint="give the path of a record's YAML file") from None
+    except IsADirectoryError:
+        raise RecordError(f"{path} is a folder", hint="give a file, or the folder with --records") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise RecordError(f"{path} cannot be read: {reason}") from None
+
+
+def _fetch(name_or_path: str | FilePath, records_dir: str | FilePath | None) -> tuple[bytes, str]:
+    text = str(name_or_path)
+    if isinstance(name_or_path, FilePath) or text.endswith(SUFFIXES) or "/" in text or "\\" in text:
+        return _read_file(FilePath(name_or_path)), text
+    own = {p.stem: p for p in _folder(records_dir)} if records_dir is not None else {}
+    if text in own:
+        return _read_file(own[text]), str(own[text])
+    built_in = _built_in()
+    if text in built_in:
+        return built_in[text], text
+    known = sorted({*own, *built_in})
+    close = difflib.get_close_matches(text, known, n=1)
+    raise RecordError(
+        f"there is no record {text!r}",
+        hint=(f"did you mean {close[0]!r}? " if close else "")
+        + f"records are: {', '.join(known)}; your own: --records DIR, or the path of a file",
+    )
+
+
+# -- shape ------------------------------------------------------------------------------------------------------------
+
+_TYPES = {
+    "int_type": "a number",
+    "float_type": "a number",
+    "int_parsing": "a number",
+    "float_parsing": "a number",
+    "int_from_float": "a whole number",
+    "finite_number": "a finite number",
+    "string_type": "text (put it in quotes)",
+    "string_too_short": "text that is not empty",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "dict_type": "a mapping",
+    "mapping_type": "a mapping",
+    "tuple_type": "a list",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+}
+_PATTERNS = {
+    "^[A-Za-z]": "a name of letters, digits and underscores that begins with a letter",
+    r"^\d{4}": "a date such as 2021-07-16, 2021-07 or 2021",
+    r"^10\.": "a DOI such as 10.1056/NEJMoa2204705",
+}
+
+
+@dataclass
+class _LeftOut:
+    """What was left out because its shape is wrong: ids, and by section the indices of the blocks that remain."""
+
+    ids: set[str]
+    kept: dict[str, list[int]]
+
+    def original(self, path: Path) -> Path:
+        """A path in the pruned record as a path in the document."""
+        if len(path) > 1 and isinstance(path[1], int) and path[0] in self.kept:
+            return (path[0], self.kept[str(path[0])][path[1]], *path[2:])
+        return path
+
+
+def _shape(root: Node, values: Any) -> tuple[Record | None, list[RecordProblem], _LeftOut]:
+    """Validate against the models. Blocks that do not fit are left out, so that the rest can still be checked."""
+    problems: list[RecordProblem] = []
+    dropped = _LeftOut(set(), {})
+    for attempt in range(3):
+        try:
+            return Record.model_validate(values), problems, dropped
+        except ValidationError as error:
+            errors = error.errors(include_url=False)
+        if attempt == 0:
+            problems = _shape_problems(root, errors)
+        if not _prune(values, errors, dropped):
+            break
+    return None, problems, dropped
+
+
+def _prune(values: Any, errors: Iterable[Any], left_out: _LeftOut) -> bool:
+    """Take out what does not fit: an unknown key, or a whole block of a list. False if that cannot be done."""
+    blocks: set[tuple[str, int | str]] = set()
+    for error in errors:
+        loc = error["loc"]
+        if error["type"] == "extra_forbidden":
+            node: Any = values
+            for part in loc[:-1]:
+                try:
+                    node = node[part]
+                except (KeyError, IndexError, TypeError):
+                    continue
+            if isinstance(node, dict) and loc[-1] in node:
+                del node[loc[-1]]
+                continue
+        if len(loc) >= 2 and isinstance(values, dict) and isinstance(values.get(loc[0]), list | dict):
+            section = values[loc[0]]
+            if isinstance(section, list) and isinstance(loc[1], int) and loc[1] < len(section):
+                blocks.add((loc[0], loc[1]))
+                continue
+            if loc[0] in ("sources",) and loc[1] in section:
+                blocks.add((loc[0], loc[1]))
+                continue
+        return False
+    for name, key in sorted(blocks, key=lambda b: (b[0], str(b[1]).zfill(9)), reverse=True):
+        section = values[name]
+        block = section[key]
+        id = block.get("id") if isinstance(block, dict) and name != "sources" else key
+        if isinstance(id, str):
+            left_out.ids.add(id)
+        if isinstance(section, list) and isinstance(key, int):
+            kept = left_out.kept.setdefault(name, list(range(len(section))))
+            del kept[key]
+        del section[key]
+    return True
+
+
+def _shape_problems(root: Node, errors: Iterable[Any]) -> list[RecordProblem]:
+    found: dict[tuple[Path, str], RecordProblem] = {}
+    places: set[Path] = set()
+    for error in errors:
+        path, node = _resolve(root, error["loc"])
+        kind, ctx = error["type"], error.get("ctx", {})
+        if _wrong_branch(error["loc"], node):
+            continue
+        hint = None
+        if kind == "missing":
+            name = str(error["loc"][-1])
+            where = locate(root, path)
+            found[path, name] = RecordProblem(
+                where.line, show_path(root, path), f"no {name!r}", f"the key {name!r}", column=where.column
+            )
+            continue
+        if kind == "extra_forbidden":
+            name = str(error["loc"][-1])
+            allowed = _keys_at(path[:-1])
+            close = difflib.get_close_matches(name, allowed, n=1)
+            expected = "one of: " + ", ".join(allowed) if allowed else "a known key"
+            shown = f"the unknown key {name!r}"
+            hint = f"did you mean {close[0]!r}?" if close else None
+        else:
+            if path in places:
+                continue  # the other branches of a union say the same
+            places.add(path)
+            shown = excerpt(error["input"])
+            if kind == "literal_error":
+                expected = f"one of: {ctx.get('expected', '')}"
+                choices = str(ctx.get("expected", "")).replace(" or ", ", ").replace("'", "").split(", ")
+                close = difflib.get_close_matches(str(error["input"]), choices, n=1)
+                hint = f"did you mean {close[0]!r}?" if close else None
+            elif kind == "string_pattern_mismatch":
+                pattern = str(ctx.get("pattern", ""))
+                expected = next((words for start, words in _PATTERNS.items() if pattern.startswith(start)), pattern)
+            else:
+                expected = _TYPES.get(kind, str(error["msg"]))
+            if kind in ("int_type", "float_type") and isinstance(error["input"], str):
+                hint = "without quotes, a point as decimal mark"
+        where = locate(root, path)
+        found[path, shown] = RecordProblem(where.line, show_path(root, path), shown, expected, hint, where.column)
+    return list(found.values())
+
+
+def _resolve(root: Node, loc: tuple[Any, ...]) -> tuple[Path, Node]:
+    """The part of a validation location that exists in the document (union tags and missing keys are left out)."""
+    path: list[str | int] = []
+    node = root
+    for part in loc:
+        child = node.get(part) if isinstance(part, str | int) else None
+        if child is not None:
+            path.append(part)
+            node = child
+    return tuple(path), node
+
+
+def _wrong_branch(loc: tuple[Any, ...], node: Node) -> bool:
+    """Whether an error comes from the member of a union (number or text fact) that was not meant."""
+    if "Fact" in loc:
+        return node.kind != "mapping" or node.get("text") is None
+    return "Value" in loc and node.kind == "mapping" and node.get("text") is not None
+
+
+def _keys_at(path: Path) -> list[str]:
+    """The keys that the model at a path of the document allows."""
+    kinds: list[Any] = [Record]
+    for part in path:
+        following: list[Any] = []
+        for kind in kinds:
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                info = kind.model_fields.get(str(part))
+                if info is not None:
+                    following.extend(_alternatives(info.annotation))
+            elif typing.get_origin(kind) is tuple:
+                following.extend(_alternatives(typing.get_args(kind)[0]))
+            elif isinstance(origin := typing.get_origin(kind), type) and issubclass(origin, Mapping):
+                following.extend(_alternatives(typing.get_args(kind)[1]))
+        kinds = following
+    models = [k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)]
+    return list(dict.fromkeys(name for model in models for name in model.model_fields))
+
+
+def _alternatives(annotation: Any) -> list[Any]:
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        return _alternatives(typing.get_args(annotation)[0])
+    if origin in (typing.Union, types.UnionType):
+        return [a for member in typing.get_args(annotation) for a in _alternatives(member)]
+    return [annotation]
