@@ -89,9 +89,27 @@ def list_records(records_dir: str | FilePath | None = None) -> list[RecordInfo]:
     return out
 
 
-def record_path(name: str) -> FilePath:
-    """The path of a built-in record's file, for a reader who wants to see it."""
-    return FilePath(str(resources.files(_PACKAGE) / f"{name}.yaml"))
+def record_files(records_dir: str | FilePath) -> list[FilePath]:
+    """The record files in a folder, by name. Raises :class:`RecordError` if it is no folder."""
+    return _folder(records_dir)
+
+
+def resolve_file(name_or_path: str | FilePath, records_dir: str | FilePath | None = None) -> FilePath:
+    """The file that a path or a record's name means: the path itself, else in ``records_dir``, else built in.
+
+    A path that does not exist is handed back as it is, for the reader to say so.
+    """
+    text = str(name_or_path)
+    path = FilePath(name_or_path)
+    if path.exists() or text.endswith(SUFFIXES) or "/" in text or "\\" in text:
+        return path
+    if records_dir is not None:
+        for own in _folder(records_dir):
+            if own.stem == text:
+                return own
+    if text in _built_in():
+        return FilePath(str(resources.files(_PACKAGE) / f"{text}.yaml"))
+    return path
 
 
 def parse_record(raw: bytes) -> tuple[Record | None, list[RecordProblem]]:
