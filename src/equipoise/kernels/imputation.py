@@ -48,7 +48,7 @@ START_CYCLES = 4
 STREAMS_PER_UNIT = 1 << 20
 """Imputation ``k`` of analysis ``unit`` draws from the stream ``unit * STREAMS_PER_UNIT + k``."""
 
-BURN_IN = 5
+BURN_IN = 3
 """Default number of I/P cycles before each imputation, where there are gaps."""
 
 ROWS, VISITS, GAP_ROWS, CELLS, DROPPED = 0, 1, 2, 3, 4

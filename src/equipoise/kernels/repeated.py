@@ -41,53 +41,26 @@ N_STATS = 9
 _OK, _EMPTY_ARM, _SINGULAR, _NO_DATA = 0, 5, 6, 7  # equipoise.types.Status
 
 
-@njit(**_INNER)
-def _invert(a, p):
-    """Turn cross-products into their generalised inverse in place; returns the rank.
+def generalised_inverse(a):
+    """Generalised inverse of cross-products (..., p, p) and their rank (...,).
 
     Gauss-Jordan sweeps without pivoting (Goodnight 1979): a column aliased with those before it gets zeros.
     """
-    rank = 0
-    for k in range(p):
-        a[k, p] = a[k, k]
-    for k in range(p):
-        d = a[k, k]
-        keep = d > 0.0 and d > imp.ALIAS_TOLERANCE * a[k, p]
-        pivot = 1.0 / d if keep else 0.0
+    a = a.copy()
+    own = np.diagonal(a, axis1=-2, axis2=-1).copy()
+    rank = np.zeros(a.shape[:-2], np.int64)
+    for k in range(a.shape[-1]):
+        d = a[..., k, k]
+        keep = (d > 0.0) & (d > imp.ALIAS_TOLERANCE * own[..., k])
+        pivot = np.where(keep, 1.0 / np.where(keep, d, 1.0), 0.0)
         rank += keep
-        for j in range(p):
-            a[k, j] *= pivot
-        for i in range(p):
-            if i != k:
-                f = a[i, k]
-                for j in range(p):
-                    a[i, j] -= f * a[k, j]
-                a[i, k] = -f * pivot
-        a[k, k] = pivot
-    return rank
-
-
-@njit(**_INNER)
-def _design(t, d, designs, n_columns, who, rows, x, inverse):
-    """Centre the covariates of one design and invert its cross-products; returns ``(rank, patients on active)``."""
-    p = n_columns[d]
-    n_active = 0.0
-    for a in range(p):
-        mean = 0.0
-        for r in range(rows):
-            mean += designs[d, t, who[t, r], a]
-        mean /= rows
-        if a == 1:
-            n_active = mean * rows
-        for r in range(rows):
-            x[d, r, a] = designs[d, t, who[t, r], a] - (mean if a > 1 else 0.0)
-        for b in range(a + 1):
-            s = 0.0
-            for r in range(rows):
-                s += x[d, r, a] * x[d, r, b]
-            inverse[d, a, b] = s
-            inverse[d, b, a] = s
-    return _invert(inverse[d], p), n_active
+        row = a[..., k, :] * pivot[..., None]
+        column = a[..., :, k].copy()
+        a -= column[..., :, None] * row[..., None, :]
+        a[..., k, :] = row
+        a[..., :, k] = -column * pivot[..., None]
+        a[..., k, k] = pivot
+    return a, rank
 
 
 @njit(**_INNER)
@@ -99,8 +72,8 @@ def _accumulate(t, d, v, out, k, p, inverse, xty, yty, df, mean, m2, within):
     for a in range(p):
         s = 0.0
         for b in range(p):
-            s += inverse[d, a, b] * xty[d, v, b]
-        rss -= s * xty[d, v, a]
+            s += inverse[t, d, a, b] * xty[v, d * p + b]
+        rss -= s * xty[v, d * p + a]
         if a == 0:
             intercept = s
         elif a == 1:
@@ -118,23 +91,22 @@ def _accumulate(t, d, v, out, k, p, inverse, xty, yty, df, mean, m2, within):
 
 @njit(**_OPTIONS)
 def analyse(
-    counts, visit, who, seen, z, cell, values, designs, n_columns, death_week, rank_week, rank_visit,
-    factors, df, code, mean, m2, within,
+    counts, visit, seen, z, cell, values, x, inverse, df, death_week, rank_week, rank_visit, mean, m2, within
 ):  # fmt: skip
     """ANCOVA at every visit and on the joint rank scores, for every imputation of arranged and imputed trials.
 
-    Filled in, with axes (trial, design, ...): ``factors`` (3,) the multipliers of the residual variance for control,
-    active and difference; ``df``; ``code``; and over (visit + 1,), the last place being the joint rank test:
-    ``mean`` and ``m2`` (3,) mean and sum of squared deviations of the estimates over imputations, and ``within`` the
-    summed residual variance (left as it was where nothing could be estimated).
+    x : (trial, row, design * p) the designs side by side; inverse : (trial, design, p, p); df : (trial, design), not
+    positive where nothing can be estimated; death_week : (trial, row). Filled in, with axes (trial, design,
+    visit + 1), the last place being the joint rank test: ``mean`` and ``m2`` (3,) mean and sum of squared deviations
+    over imputations of the LS means of control and active and of their difference, and ``within`` the summed residual
+    variance (left as it was where nothing could be estimated).
     """
     n_trials, n, n_visits = seen.shape
     q = z.shape[2] - n_visits
-    n_designs, _, _, p_max = designs.shape
-    x = np.empty((n_designs, n, p_max))
-    inverse = np.empty((n_designs, p_max, p_max + 1))
-    xty_seen = np.empty((n_designs, n_visits + 1, p_max))
-    xty = np.empty((n_designs, n_visits + 1, p_max))
+    p = inverse.shape[3]
+    width = x.shape[2]
+    xty_seen = np.empty((n_visits + 1, width))
+    xty = np.empty((n_visits + 1, width))
     yty_seen = np.empty(n_visits + 1)
     yty = np.empty(n_visits + 1)
     key = np.empty(n)
@@ -146,50 +118,28 @@ def analyse(
         rows = counts[t, imp.ROWS]
         m = counts[t, imp.VISITS]
         n_cells = counts[t, imp.CELLS]
-        if rows == 0:
-            for d in range(n_designs):
-                code[t, d] = _NO_DATA
-            continue
-        for d in range(n_designs):
-            rank, n_active = _design(t, d, designs, n_columns, who, rows, x, inverse)
-            df[t, d] = rows - rank
-            factors[t, d, 0] = inverse[d, 0, 0]
-            factors[t, d, 1] = inverse[d, 0, 0] + 2.0 * inverse[d, 0, 1] + inverse[d, 1, 1]
-            factors[t, d, 2] = inverse[d, 1, 1]
-            if code[t, d] != _OK:
-                continue
-            if n_active == 0.0 or n_active == rows:
-                code[t, d] = _EMPTY_ARM
-            elif rows <= rank:
-                code[t, d] = _NO_DATA
-            elif not inverse[d, 1, 1] > 0.0:
-                code[t, d] = _SINGULAR
-
         # what is observed enters once
         at_rank = -1
         for v in range(m + 1):
             if v < m and visit[t, v] == rank_visit:
                 at_rank = v
             yty_seen[v] = 0.0
-            for d in range(n_designs):
-                for a in range(p_max):
-                    xty_seen[d, v, a] = 0.0
+            for a in range(width):
+                xty_seen[v, a] = 0.0
         for r in range(rows):
             for v in range(m):
                 if seen[t, r, v]:
                     value = z[t, r, q + v]
                     yty_seen[v] += value * value
-                    for d in range(n_designs):
-                        for a in range(n_columns[d]):
-                            xty_seen[d, v, a] += x[d, r, a] * value
+                    for a in range(width):
+                        xty_seen[v, a] += x[t, r, a] * value
         # deaths below everyone, in order of time; observed survivors sorted once
         n_dead = np.int64(0)
         n_sorted = np.int64(0)
         if at_rank >= 0:
             for r in range(rows):
-                week = death_week[t, who[t, r]]
-                dead[r] = week <= rank_week
-                key[r] = week if dead[r] else z[t, r, q + at_rank]
+                dead[r] = death_week[t, r] <= rank_week
+                key[r] = death_week[t, r] if dead[r] else z[t, r, q + at_rank]
                 n_dead += dead[r]
             for part in range(2):
                 stop = np.int64(0)
@@ -199,25 +149,22 @@ def analyse(
                         stop += 1
                 insertion_sort(key, order, stop)
                 if part == 0:
-                    score_sorted(key, order, stop, -(rows - n_dead), score)
+                    score_sorted(key, order, stop, n_dead - rows, score)
                 n_sorted = stop
 
-        draws = values.shape[1] if n_cells > 0 else 1
-        for k in range(draws):
+        for k in range(values.shape[1] if n_cells > 0 else 1):
             for v in range(m):
                 yty[v] = yty_seen[v]
-                for d in range(n_designs):
-                    for a in range(n_columns[d]):
-                        xty[d, v, a] = xty_seen[d, v, a]
+                for a in range(width):
+                    xty[v, a] = xty_seen[v, a]
             stop = n_sorted
             for i in range(n_cells):
                 r = cell[t, i, 0]
                 v = cell[t, i, 1]
                 value = values[t, k, i]
                 yty[v] += value * value
-                for d in range(n_designs):
-                    for a in range(n_columns[d]):
-                        xty[d, v, a] += x[d, r, a] * value
+                for a in range(width):
+                    xty[v, a] += x[t, r, a] * value
                 if v == at_rank and not dead[r]:
                     key[r] = value
                     order[stop] = r
@@ -226,19 +173,17 @@ def analyse(
                 merge(key, order, n_sorted, stop, merged)
                 score_sorted(key, merged, stop, n_dead, score)
                 yty[m] = 0.0
+                for a in range(width):
+                    xty[m, a] = 0.0
                 for r in range(rows):
                     yty[m] += score[r] * score[r]
-                for d in range(n_designs):
-                    for a in range(n_columns[d]):
-                        s = 0.0
-                        for r in range(rows):
-                            s += x[d, r, a] * score[r]
-                        xty[d, m, a] = s
-            for d in range(n_designs):
-                if code[t, d] == _OK:
+                    for a in range(width):
+                        xty[m, a] += x[t, r, a] * score[r]
+            for d in range(inverse.shape[1]):
+                if df[t, d] > 0.0:
                     for v in range(m + 1 if at_rank >= 0 else m):
                         out = visit[t, v] if v < m else n_visits
-                        _accumulate(t, d, v, out, k, n_columns[d], inverse, xty, yty, df[t, d], mean, m2, within)
+                        _accumulate(t, d, v, out, k, p, inverse, xty, yty, df[t, d], mean, m2, within)
 
 
 def pool(m2, within, n, df):
@@ -322,26 +267,45 @@ def ancova_imputed(imputed, designs, *, n_columns=None, death_week=None, rank_we
     counts, visit, who, seen, z, centre, cell, values = imputed
     n_trials, n, n_visits = seen.shape
     q = z.shape[2] - n_visits
-    designs = np.ascontiguousarray(designs, dtype=np.float64)
+    designs = np.asarray(designs, dtype=np.float64)
     if designs.ndim == 3:
         designs = designs[None]
-    n_designs, _, _, p = designs.shape
-    columns = np.full(n_designs, p) if n_columns is None else n_columns
-    death = np.full((n_trials, n), np.inf) if death_week is None else death_week
-    member = np.arange(n) < counts[:, imp.ROWS, None]
-    broken = np.isnan(designs).any(axis=3)
-    code = np.zeros((n_trials, n_designs), np.int64)
-    for d in range(n_designs):
-        code[(np.take_along_axis(broken[d], who, axis=1) & member).any(axis=1), d] = _NO_DATA
-    factors = np.zeros((n_trials, n_designs, 3))
-    df = np.zeros((n_trials, n_designs))
+    x = np.take_along_axis(np.moveaxis(designs, 0, 2), who[:, :, None, None], axis=1)  # (trial, row, design, p)
+    if n_columns is not None:
+        x[:, :, np.arange(x.shape[3]) >= np.asarray(n_columns)[:, None]] = 0.0
+    rows = counts[:, imp.ROWS]
+    x[np.arange(n) >= rows[:, None]] = 0.0
+    broken = np.isnan(x).any(axis=(1, 3))
+    n_active = x[..., 1].sum(axis=1)
+    x[..., 2:] -= x[..., 2:].sum(axis=1, keepdims=True) / np.maximum(rows, 1)[:, None, None, None]
+    x[np.arange(n) >= rows[:, None]] = 0.0
+    columns = np.moveaxis(x, 1, 3)  # (trial, design, p, row)
+    inverse, rank = generalised_inverse(columns @ np.moveaxis(columns, 2, 3))
+    df = (rows[:, None] - rank).astype(np.float64)
+    code = np.select(
+        [broken | (df <= 0.0), (n_active == 0.0) | (n_active == rows[:, None]), inverse[..., 1, 1] <= 0.0],
+        [_NO_DATA, _EMPTY_ARM, _SINGULAR],
+        _OK,
+    )
+    df[code != _OK] = 0.0
+    factors = np.stack(
+        [
+            inverse[..., 0, 0],
+            inverse[..., 0, 0] + 2.0 * inverse[..., 0, 1] + inverse[..., 1, 1],
+            inverse[..., 1, 1],
+        ],
+        axis=-1,
+    )
+    death = np.full((n_trials, n), np.inf)
+    if death_week is not None:
+        death = np.take_along_axis(np.asarray(death_week, dtype=np.float64), who, axis=1)
+    n_designs = code.shape[1]
     mean = np.zeros((n_trials, n_designs, n_visits + 1, 3))
     m2 = np.zeros((n_trials, n_designs, n_visits + 1, 3))
     within = np.full((n_trials, n_designs, n_visits + 1), np.nan)
     analyse(
-        counts, visit, who, seen, z, cell, values, designs, np.ascontiguousarray(columns, dtype=np.int64),
-        np.ascontiguousarray(death, dtype=np.float64), float(rank_week), int(rank_visit),
-        factors, df, code, mean, m2, within,
+        counts, visit, seen, z, cell, values, x.reshape(n_trials, n, -1), inverse, df, death,
+        float(rank_week), int(rank_visit), mean, m2, within,
     )  # fmt: skip
     draws = np.where(counts[:, imp.CELLS] > 0, values.shape[1], 1)[:, None, None, None]
     se, pooled_df = pool(m2, within[..., None] / draws * factors[:, :, None, :], draws, df[:, :, None, None])
