@@ -67,12 +67,38 @@ class Band:
     """Mean over replicates and the 95 % range of single replicates, per visit of one arm in one analysis set."""
 
     outcome: str
+    analysis: str
     analysis_set: str
     arm: str
     weeks: tuple[float, ...]
     mean: tuple[float, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class MechanismRow:
+    """What one mechanism of action, fitted to the randomised period alone, foretells for a held-out result.
+
+    ``misfit`` is the sum of squared distances, in published standard errors, of the ``n_targets`` targets used in
+    its fit. ``mean``, ``low`` and ``high`` are of the simulated contrast; ``at_least`` is the share of replicates
+    whose contrast is at least as large as the published one.
+    """
+
+    mechanism: str
+    misfit: float | None
+    n_targets: int | None
+    id: str
+    quantity: str
+    result: str | None
+    published: float
+    mean: float
+    low: float
+    high: float
+    mc_error: float
+    at_least: float
+    at_least_mc_error: float
+    replicates: int
 
 
 @dataclass(frozen=True)
@@ -91,6 +117,7 @@ class Replica:
     rows: tuple[ReplicaRow, ...]
     answers: tuple[Answer, ...]
     bands: tuple[Band, ...]
+    mechanisms: tuple[MechanismRow, ...] = field(default=())
     notes: tuple[str, ...] = field(default=())
 
     def to_dict(self) -> dict[str, Any]:
@@ -104,14 +131,19 @@ class Replica:
     def from_dict(cls, data: Mapping[str, Any]) -> Replica:
         """The inverse of :meth:`to_dict`."""
         rows = tuple(ReplicaRow(**{k: v for k, v in row.items() if k != "within_one_se"}) for row in data["rows"])
-        bands = tuple(
-            Band(**{k: tuple(v) if isinstance(v, list) else v for k, v in band.items()}) for band in data["bands"]
-        )
-        plain = {k: v for k, v in data.items() if k not in {"rows", "answers", "bands", "notes"}}
+        bands = tuple(_band(band) for band in data["bands"])
+        parts = {"rows", "answers", "bands", "mechanisms", "notes"}
+        plain = {k: v for k, v in data.items() if k not in parts}
         return cls(
             **plain,
             rows=rows,
             answers=tuple(Answer(**a) for a in data["answers"]),
             bands=bands,
+            mechanisms=tuple(MechanismRow(**m) for m in data["mechanisms"]),
             notes=tuple(data["notes"]),
         )
+
+
+def _band(plain: Mapping[str, Any]) -> Band:
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
+    return Band(**values)

@@ -146,14 +146,15 @@ class Predictor:
         name = str(m.variable)
         if m.kind == "baseline":
             x = self._baseline(name)[who]
-            return float(
-                {
-                    "mean": np.mean,
-                    "sd": lambda v: np.std(v, ddof=1),
-                    "median": np.median,
-                    "geometric_mean": lambda v: np.mean(np.log(v)),
-                }[str(m.statistic)](x)
-            )
+            match m.statistic:
+                case "mean":
+                    return float(np.mean(x))
+                case "sd":
+                    return float(np.std(x, ddof=1))
+                case "median":
+                    return float(np.median(x))
+                case "geometric_mean":
+                    return float(np.mean(np.log(x)))
         if m.kind == "event_share":
             if name == "left":
                 return float(np.mean(t.last_week[who] < week))
@@ -179,5 +180,7 @@ class Predictor:
     def _baseline(self, name: str) -> FloatArray:
         if name in self.trials.outcomes:
             return self.trials.outcomes[name][:, :, 0]
+        if name == "LNNFLBL":
+            return np.log(self.trials.outcomes["NFL"][:, :, 0])
         x = self.trials.covariates[name]
         return -x if name == "PRESLOPE" else x

@@ -28,6 +28,11 @@ from equipoise.types import FloatArray
 
 Progress = Callable[[str, int, int], None]
 
+# The search runs over (parameter - start) / scale + _ORIGIN, so that the optimiser's relative step is _STEP scales
+# everywhere: wide enough to see past the rounding of scores to whole points, also where a parameter starts at zero.
+_ORIGIN = 100.0
+_STEP = 0.03
+
 
 @dataclass(frozen=True)
 class Free:
@@ -81,11 +86,12 @@ def _baseline_parameters(record: Record, scenario: Scenario) -> list[Free]:
 
 _BIOMARKER = [
     Free("disease.emax", 0.5, 0.05, 0.99),
+    Free("disease.ke0", 0.5, 0.05, 10.0),
     Free("disease.kout", 0.2, 0.02, 2.0),
     *_per_group("sod1_shift", {"F": 0.0, "S": 0.0}, -0.6, 0.6),
     *_per_group("sod1_drift", {"F": 0.0, "S": 0.0}, -0.03, 0.03),
     *_per_group("sod1_wander", {"F": 0.06, "S": 0.06}, 0.0, 0.3),
-    Free("disease.injury_delay", 4.0, 0.5, 12.0),
+    *_per_group("injury_delay", {"F": 4.0, "S": 4.0}, 0.5, 12.0),
     Free("disease.nfl_loss", 0.3, 0.03, 3.0),
     *_per_group("injury_exponent", {"F": 2.0, "S": 2.0}, 0.0, 12.0),
     *_per_group("nfl_drift", {"F": 0.0, "S": 0.0}, -0.03, 0.03),
@@ -186,7 +192,7 @@ class _Fitter:
         measures = [t.measure for t in wanted]
         value = np.array([t.value for t in wanted])
         se = np.array([t.fit_se for t in wanted], dtype=np.float64)
-        scale = np.array([f.scale for f in free])
+        start, scale = np.array([f.start for f in free]), np.array([f.scale for f in free])
         low, high = np.array([f.low for f in free]), np.array([f.high for f in free])
         calls = 0
 
@@ -196,21 +202,21 @@ class _Fitter:
             if self.progress is not None:
                 label = name if mechanism is None else f"{name}, {mechanism.value}"
                 self.progress(label, calls, len(free))
-            at = _set(scenario, mechanism, free, x * scale)
+            at = _set(scenario, mechanism, free, start + (x - _ORIGIN) * scale)
             people = cohort(at, mechanism or Mechanism.NONE, self.trials, self.seed, dropout=dropout)
             return np.asarray((Predictor(at, people)(measures) - value) / se)
 
         found = least_squares(
             distance,
-            np.array([f.start for f in free]) / scale,
-            bounds=(low / scale, high / scale),
+            np.full(len(free), _ORIGIN),
+            bounds=(_ORIGIN + (low - start) / scale, _ORIGIN + (high - start) / scale),
             loss="soft_l1",
-            diff_step=0.02,
+            diff_step=_STEP / _ORIGIN,
             xtol=1e-4,
             ftol=1e-4,
             max_nfev=25,
         )
-        return _set(scenario, mechanism, free, found.x * scale)
+        return _set(scenario, mechanism, free, start + (found.x - _ORIGIN) * scale)
 
 
 def fit(
@@ -273,7 +279,7 @@ def _biomarker(fitter: _Fitter, at: Scenario) -> Scenario:
 
 def fit_exposure(record: Record, scenario: Scenario) -> Scenario:
     """Set the apparent volume and its spread so that the steady-state trough has the published mean and SD."""
-    trough = next(i for i in record.items if i.id == "pk_csf_trough").values["trough"]
+    trough = record.item("pk_csf_trough").values["trough"]
     mean, sd = float(trough.value or 0), float(trough.sd or 0)
     doses = scenario.protocol.dosing
     interval = max(np.diff(doses.randomised[scenario.protocol.arms[1]]))

@@ -9,13 +9,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from equipoise.errors import RecordError
 from equipoise.protocol import Kind, Measure, Repeated, TimeToEvent
-from equipoise.records.schema import Contrast, Record, Result, Value
+from equipoise.records.schema import Contrast, CurvePoint, Record, Result, Value
 from equipoise.simulate.scenario import Scenario
 
 Z95 = 1.959963984540054  # normal quantile of 0.975
+
+
+class Where(NamedTuple):
+    """The source key, the place in it, and how the number was obtained from it."""
+
+    source: str
+    place: str
+    confidence: str
 
 
 @dataclass(frozen=True)
@@ -39,9 +48,7 @@ class Target:
     se: float | None
     fit_se: float | None
     ln: bool
-    source: str
-    place: str
-    confidence: str
+    where: Where
     result: str | None
     block: str | None
 
@@ -62,7 +69,7 @@ def targets(record: Record, scenario: Scenario) -> tuple[Target, ...]:
     RecordError
         If the record holds nothing to fit to.
     """
-    found = [t for t in _all(record, scenario) if t.confidence != "recall"]
+    found = [t for t in _all(record, scenario) if t.where.confidence != "recall"]
     unique = {t.id: t for t in reversed(found)}
     ordered = [t for t in found if unique[t.id] is t]
     if not any(t.used for t in ordered):
@@ -78,12 +85,8 @@ def _all(record: Record, scenario: Scenario) -> Iterator[Target]:
     yield from _prognosis(record, scenario)
 
 
-def _place(leaf: Value) -> dict[str, str]:
-    return {
-        "source": leaf.source or "",
-        "place": leaf.place or "",
-        "confidence": str(leaf.confidence or ""),
-    }
+def _where(leaf: Value | CurvePoint) -> Where:
+    return Where(leaf.source or "", leaf.place or "", str(leaf.confidence or ""))
 
 
 # -- baseline ----------------------------------------------------------------------------------------------------
@@ -113,8 +116,8 @@ def _baseline(record: Record, scenario: Scenario) -> Iterator[Target]:
                     spread = _log_sd(record, row.variable, group, arm)
                     wanted.append(("geometric_mean", math.log(value.value), spread and spread / math.sqrt(n)))
                 for statistic, number, se in wanted:
-                    in_fit = group != "ITT" and not (row.variable == "NFL" and statistic in ("mean", "sd"))
-                    rough = 0.15 * max(abs(number), 0.2) if se is None else se
+                    in_fit = group != "ITT"
+                    rough = _rough_se(value, number, n) if se is None else se
                     yield Target(
                         measure=Measure("baseline", variable=row.variable, statistic=statistic, set=group, arm=arm),
                         quantity=f"{row.label}, baseline {labels[statistic]}",
@@ -130,8 +133,15 @@ def _baseline(record: Record, scenario: Scenario) -> Iterator[Target]:
                         ln=statistic == "geometric_mean",
                         result=row.id,
                         block="baseline" if in_fit else None,
-                        **_place(value),
+                        where=_where(value),
                     )
+
+
+def _rough_se(value: Value, number: float, n: int) -> float:
+    """A weight for a number printed without a spread: from its range, a quarter of which is about one SD."""
+    if value.range is not None:
+        return 1.2533 * (value.range[1] - value.range[0]) / 4 / math.sqrt(n)
+    return 0.5 * abs(number) / math.sqrt(n)
 
 
 def _log_sd(record: Record, variable: str, group: str, arm: str) -> float | None:
@@ -212,9 +222,7 @@ def _curves(record: Record, scenario: Scenario) -> Iterator[Target]:
                 se=se,
                 fit_se=se if se is not None else (typical[0] if typical else None),
                 ln=ln,
-                source=point.source or "",
-                place=point.place or "",
-                confidence=str(point.confidence or ""),
+                where=_where(point),
                 result=curve.id,
                 block=_block_of(curve.outcome, adjusted=adjusted, early_delayed=early_delayed, group=curve.set),
             )
@@ -254,7 +262,6 @@ def _results(record: Record, scenario: Scenario) -> Iterator[Target]:
         ln = result.measure == "geometric_mean_ratio"
         outcome = record.outcome(result.outcome)
         block = _block_of(result.outcome, adjusted=adjusted, early_delayed=early_delayed, group=result.set)
-        common = {"outcome": result.outcome, "method": result.method, "result": result.id, "ln": ln}
         unit = "" if ln else (outcome.unit or "")
         for arm, value in result.arms.items():
             if arm not in scenario.protocol.arms or value.value is None:
@@ -271,19 +278,22 @@ def _results(record: Record, scenario: Scenario) -> Iterator[Target]:
                 se=se,
                 fit_se=se if se is not None else _borrowed_se(record, result, ln),
                 block=block,
-                **common,
-                **_place(value),
+                outcome=result.outcome,
+                method=result.method,
+                result=result.id,
+                ln=ln,
+                where=_where(value),
             )
         if result.contrast is not None and result.contrast.value is not None:
-            yield from _contrast(result, result.contrast, analysis.id, outcome.label, unit, block, common)
+            yield from _contrast(result, result.contrast, analysis.id, outcome.label, unit, block)
         for p in result.p:
-            test = {"joint_rank_mi": "p_joint_rank", "joint_rank_mi_nfl": "p_joint_rank"}.get(
-                p.method, "p_ancova" if p.method == result.method else None
-            )
+            test: Kind | None = "p_ancova" if p.method == result.method else None
+            if p.method in ("joint_rank_mi", "joint_rank_mi_nfl"):
+                test = "p_joint_rank"
             if test is None or p.value is None or (test == "p_joint_rank" and not analysis.joint_rank):
                 continue
             yield Target(
-                measure=Measure(test, analysis=analysis.id, week=result.week if test == "p_ancova" else None),  # type: ignore[arg-type]
+                measure=Measure(test, analysis=analysis.id, week=result.week if test == "p_ancova" else None),
                 quantity=f"{outcome.label}, P value",
                 unit="",
                 scale="p",
@@ -293,8 +303,11 @@ def _results(record: Record, scenario: Scenario) -> Iterator[Target]:
                 se=None,
                 fit_se=None,
                 block=None,
-                **{**common, "method": p.method, "ln": False},
-                **_place(p),
+                outcome=result.outcome,
+                method=p.method,
+                result=result.id,
+                ln=False,
+                where=_where(p),
             )
 
 
@@ -305,7 +318,6 @@ def _contrast(
     label: str,
     unit: str,
     block: str | None,
-    common: dict[str, object],
 ) -> Iterator[Target]:
     ln = contrast.kind != "difference"
     value = math.log(contrast.value) if ln else float(contrast.value)  # type: ignore[arg-type]
@@ -321,8 +333,11 @@ def _contrast(
         se=se,
         fit_se=se,
         block=block,
-        **{**common, "ln": ln},  # type: ignore[arg-type]
-        **_place(contrast),
+        outcome=result.outcome,
+        method=result.method,
+        result=result.id,
+        ln=ln,
+        where=_where(contrast),
     )
     if se is not None:
         # the sampling SD of a standard error on about n - 5 df
@@ -338,8 +353,11 @@ def _contrast(
             se=None,
             fit_se=se * relative,
             block=block,
-            **{**common, "ln": False},  # type: ignore[arg-type]
-            **_place(contrast),
+            outcome=result.outcome,
+            method=result.method,
+            result=result.id,
+            ln=False,
+            where=_where(contrast),
         )
 
 
@@ -381,7 +399,7 @@ def _times(record: Record, scenario: Scenario, result: Result) -> Iterator[Targe
                 ln=True,
                 result=result.id,
                 block=None,
-                **_place(c),
+                where=_where(c),
             )
 
 
@@ -426,25 +444,29 @@ def _events(record: Record, scenario: Scenario) -> Iterator[Target]:
                     ln=False,
                     result=row.id,
                     block=block if row.week <= end and group != "ITT" else None,
-                    **_place(value),
+                    where=_where(value),
                 )
 
 
 # -- prognosis ---------------------------------------------------------------------------------------------------
 
 
+_PROGNOSIS: tuple[tuple[str, str, Kind, str, str | None, str, str, str | None], ...] = (
+    ("prog_nfl", "pearson", "correlation", "NFL", "pearson", "ITT", "correlation of change with NfL", "function"),
+    ("prog_nfl", "pearson_log", "correlation", "LNNFLBL", "pearson", "ITT", "correlation of change with ln NfL", "function"),
+    ("prog_slope", "spearman", "correlation", "PRESLOPE", "spearman", "ITT", "rank correlation of change with slope before", "function"),
+    ("prog_other", "SVC", "correlation", "SVC", "pearson", "ITT", "correlation of change with vital capacity", None),
+    ("prog_other", "ONSETMO", "correlation", "ONSETMO", "pearson", "ITT", "correlation of change with time since onset", None),
+    ("slope_f_placebo", "during", "slope", "ALSFRS", None, "F", "slope in the study", "function"),
+    ("slope_itt_placebo", "during", "slope", "ALSFRS", None, "ITT", "slope in the study", None),
+)  # fmt: skip
+
+
 def _prognosis(record: Record, scenario: Scenario) -> Iterator[Target]:
     """Correlations with the 28-week change, and in-study slopes, in the control arm."""
     control = scenario.protocol.arms[0]
     end = scenario.protocol.period_end
-    for item_id, key, measure, quantity, scale, block in (
-        ("pg_nfl_change", "pearson_raw", ("correlation", "NFL", "pearson", "ITT"), "baseline NfL and change", "r", "function"),
-        ("pg_slope_change", "spearman", ("correlation", "PRESLOPE", "spearman", "ITT"), "pre-study slope and change", "r", "function"),
-        ("pg_svc_change", "r", ("correlation", "SVC", "pearson", "ITT"), "baseline SVC and change", "r", None),
-        ("pg_onset_change", "r", ("correlation", "ONSETMO", "pearson", "ITT"), "time since onset and change", "r", None),
-        ("np_f_slope_in_study", "slope", ("slope", "ALSFRS", None, "F"), "in-study slope, points per month", "mean", "function"),
-        ("np_itt_slope_in_study", "slope", ("slope", "ALSFRS", None, "ITT"), "in-study slope, points per month", "mean", None),
-    ):  # fmt: skip
+    for item_id, key, kind, variable, statistic, group, quantity, block in _PROGNOSIS:
         item = next((i for i in record.items if i.id == item_id), None)
         value = item.values.get(key) if item is not None else None
         if value is None or not value.usable:
@@ -452,16 +474,15 @@ def _prognosis(record: Record, scenario: Scenario) -> Iterator[Target]:
         if value.value is None:
             continue
         number, se = float(value.value), value.se
-        if scale == "r":
+        if kind == "correlation":
             se = (1 - number**2) / math.sqrt((value.n or 33) - 1)
-        kind, variable, statistic, group = measure
         yield Target(
-            measure=Measure(kind, variable=variable, statistic=statistic, set=group, arm=control, week=end),  # type: ignore[arg-type]
+            measure=Measure(kind, variable=variable, statistic=statistic, set=group, arm=control, week=end),
             quantity=f"ALSFRS-R: {quantity}",
             outcome="ALSFRS",
             method="descriptive",
-            unit="" if scale == "r" else "points/month",
-            scale="correlation" if scale == "r" else scale,
+            unit="" if kind == "correlation" else "points/month",
+            scale="correlation" if kind == "correlation" else "mean",
             value=number,
             low=None,
             high=None,
@@ -470,5 +491,5 @@ def _prognosis(record: Record, scenario: Scenario) -> Iterator[Target]:
             ln=False,
             result=item_id,
             block=block,
-            **_place(value),
+            where=_where(value),
         )

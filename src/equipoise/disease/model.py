@@ -77,6 +77,7 @@ class Group(_Frozen):
     root_rate_preslope: float
     root_rate_sd: NonNegative
     ln_preslope_centre: float
+    injury_delay: Positive = Field(description="weeks, mean delay of injury behind SOD1")
     injury_exponent: NonNegative = Field(description="injury = (SOD1 behind the transit delay) ** exponent")
     sod1_shift: float = Field(description="early shift of ln CSF SOD1 in both arms")
     sod1_drift: float = Field(description="ln units per week, both arms")
@@ -98,8 +99,8 @@ class Disease(_Frozen):
     elimination_sd: NonNegative
     emax: Share = Field(description="largest share of SOD1 production that the drug can switch off")
     ec50: Positive = Field(description="ng/mL")
+    ke0: Positive = Field(description="rate from CSF to the site of action, per week")
     kout: Positive = Field(description="CSF SOD1 loss, per week")
-    injury_delay: Positive = Field(description="weeks, mean delay of injury behind SOD1")
     injury_exponent_sd: NonNegative = Field(description="SD of ln between patients")
     nfl_loss: Positive = Field(description="plasma NfL loss, per week")
     sod1_shift_rate: Positive = Field(description="per week")
@@ -236,8 +237,9 @@ def disease_arrays(disease: Disease, groups: list[Group]) -> course.DiseaseArray
         elimination_sd=d.elimination_sd,
         emax=d.emax,
         ec50=d.ec50,
+        ke0=d.ke0,
         kout=d.kout,
-        injury_delay=d.injury_delay,
+        injury_delay=column("injury_delay"),
         gamma=column("injury_exponent"),
         gamma_sd=d.injury_exponent_sd,
         nfl_loss=d.nfl_loss,

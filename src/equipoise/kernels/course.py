@@ -4,13 +4,14 @@ One kernel simulates a block of trials. Per patient it integrates, with a fixed 
 for an input that is constant over the step; the input is taken at mid-step, so the scheme is of second order):
 
     exposure     C' = -K C, plus dose / V at each dose                                   ng/mL
-    target       S' = kout (1 - Emax C / (EC50 + C) - S)                                 CSF SOD1, 1 = untreated
-    injury       three transit compartments of mean delay D behind S; J = T3 ** gamma    1 = untreated
+    biophase     E' = ke0 (C - E)                                                        ng/mL
+    target       S' = kout (1 - Emax E / (EC50 + E) - S)                                 CSF SOD1, 1 = untreated
+    injury       transit compartments of mean delay D behind S; J = (the last) ** gamma   1 = untreated
     biomarker    N' = kN (J - N)                                                         plasma NfL, 1 = untreated
-    lag          four transit compartments of mean delay L behind J                      lagged injury
+    lag          transit compartments of mean delay L behind J                      lagged injury
     function     loss' = r M,  M = 1 - w (1 - J)  or  M = 1 - w (1 - J lagged)           ALSFRS-R points
 
-The indirect response is model I of Dayneka, Garg & Jusko 1993 (inhibition of production); transit compartments as
+The effect compartment is that of Sheiner et al. 1979; the indirect response is model I of Dayneka, Garg & Jusko 1993 (inhibition of production); transit compartments as
 in Savic et al. 2007. See docs/methods/mechanism.md for every parameter, its unit and its source.
 """
 
@@ -44,7 +45,7 @@ N_COVARIATES = 5
 
 NONE, SYMPTOMATIC, SLOWING, LAGGED = range(4)
 
-N_TRANSIT = 3
+N_TRANSIT = 5
 N_LAG = 4
 _MAX_TRIES = 10_000
 _WEEKS_PER_MONTH = 30.4375 / 7.0
@@ -90,8 +91,9 @@ class DiseaseArrays(NamedTuple):
     elimination_sd: float  # SD of ln
     emax: float
     ec50: float  # ng/mL
+    ke0: float  # per week, CSF to the site of action
     kout: float  # per week
-    injury_delay: float  # weeks
+    injury_delay: np.ndarray  # (group,) weeks
     gamma: np.ndarray  # (group,)
     gamma_sd: float  # SD of ln
     nfl_loss: float  # per week
@@ -210,16 +212,16 @@ def _allocate(s, stratum, block, left):
 
 
 @njit(**_OPTIONS)
-def _course(s, g, arm, state, disease, effect, schedule, path, out, times):
+def _course(s, g, arm, state, disease, effect, schedule, transit, behind, path, out, times):
     """Integrate one patient.
 
-    ``path`` (visit, 4): scratch, true function, SOD1, NfL and loss at each visit. ``out`` (outcome, visit): what was
+    ``transit`` and ``behind`` are scratch for the two chains. ``path`` (visit, 4): scratch, true function, SOD1, NfL and loss at each visit. ``out`` (outcome, visit): what was
     observed, NaN where nothing was. ``times``: event week, event code, death week, died, last week, extension.
     """
     n_visits = schedule.weeks.shape[0]
     spw = schedule.steps_per_week
-    n_steps = int(round(schedule.weeks[n_visits - 1] * spw))
-    period_step = int(round(schedule.period_end * spw))
+    n_steps = round(schedule.weeks[n_visits - 1] * spw)
+    period_step = round(schedule.period_end * spw)
     h = 1.0 / spw
 
     volume = disease.volume * math.exp(disease.volume_sd * normal(s))
@@ -235,18 +237,20 @@ def _course(s, g, arm, state, disease, effect, schedule, path, out, times):
 
     e_c = math.exp(-elimination * h)
     e_mid = math.exp(-0.5 * elimination * h)
+    e_k = math.exp(-disease.ke0 * h)
     e_s = math.exp(-disease.kout * h)
-    e_t = math.exp(-N_TRANSIT / disease.injury_delay * h)
+    e_t = math.exp(-N_TRANSIT / disease.injury_delay[g] * h)
     e_n = math.exp(-disease.nfl_loss * h)
     e_l = math.exp(-N_LAG / max(effect.lag, 1e-9) * h)
     per_dose = schedule.dose * 1000.0 / volume  # mg per L = 1000 ng/mL
     rate = state[1] * h / _WEEKS_PER_MONTH
 
     c = 0.0
+    biophase = 0.0
     sod1 = 1.0
-    t1, t2, t3 = 1.0, 1.0, 1.0
+    transit[:] = 1.0
+    behind[:] = 1.0
     nfl = 1.0
-    l1, l2, l3, l4 = 1.0, 1.0, 1.0, 1.0
     injury = 1.0
     loss = 0.0
     exposed = 0.0
@@ -263,7 +267,7 @@ def _course(s, g, arm, state, disease, effect, schedule, path, out, times):
         week = step * h
         if step == period_step:
             extension = goes_on and week < death_week and week < withdrawal_week
-        if visit < n_visits and step == int(round(schedule.weeks[visit] * spw)):
+        if visit < n_visits and step == round(schedule.weeks[visit] * spw):
             bump = disease.bump[g] * (week / disease.bump_week) * math.exp(1.0 - week / disease.bump_week)
             function = state[0] - loss + bump
             if effect.mechanism == SYMPTOMATIC:
@@ -275,7 +279,7 @@ def _course(s, g, arm, state, disease, effect, schedule, path, out, times):
             visit += 1
         if step == n_steps:
             break
-        while next_dose < n_doses and step >= int(round(schedule.dose_weeks[arm, next_dose] * spw)):
+        while next_dose < n_doses and step >= round(schedule.dose_weeks[arm, next_dose] * spw):
             due = schedule.dose_weeks[arm, next_dose]
             if due >= 0.0 and week < death_week and week < withdrawal_week and (due < schedule.period_end or extension):
                 c += per_dose
@@ -284,37 +288,30 @@ def _course(s, g, arm, state, disease, effect, schedule, path, out, times):
         multiplier = 1.0
         if dosed:
             mid = c * e_mid
-            exposed = mid / (disease.ec50 + mid)
+            before_step = biophase
+            biophase = mid + (biophase - mid) * e_k
+            x = 0.5 * (before_step + biophase)
+            exposed = x / (disease.ec50 + x)
             target = 1.0 - disease.emax * exposed
             old = sod1
             sod1 = target + (sod1 - target) * e_s
             x = 0.5 * (old + sod1)
-            old = t1
-            t1 = x + (t1 - x) * e_t
-            x = 0.5 * (old + t1)
-            old = t2
-            t2 = x + (t2 - x) * e_t
-            x = 0.5 * (old + t2)
-            t3 = x + (t3 - x) * e_t
+            for k in range(N_TRANSIT):
+                before_step = transit[k]
+                transit[k] = x + (before_step - x) * e_t
+                x = 0.5 * (before_step + transit[k])
             old = injury
-            injury = math.exp(gamma * math.log(t3))
+            injury = math.exp(gamma * math.log(transit[N_TRANSIT - 1]))
             x = 0.5 * (old + injury)
             nfl = x + (nfl - x) * e_n
             if effect.mechanism == SLOWING:
                 multiplier = 1.0 - effect.weight * (1.0 - x)
             elif effect.mechanism == LAGGED:
-                old = l1
-                l1 = x + (l1 - x) * e_l
-                x = 0.5 * (old + l1)
-                old = l2
-                l2 = x + (l2 - x) * e_l
-                x = 0.5 * (old + l2)
-                old = l3
-                l3 = x + (l3 - x) * e_l
-                x = 0.5 * (old + l3)
-                old = l4
-                l4 = x + (l4 - x) * e_l
-                multiplier = 1.0 - effect.weight * (1.0 - 0.5 * (old + l4))
+                for k in range(N_LAG):
+                    before_step = behind[k]
+                    behind[k] = x + (before_step - x) * e_l
+                    x = 0.5 * (before_step + behind[k])
+                multiplier = 1.0 - effect.weight * (1.0 - x)
             c *= e_c
         loss += rate * multiplier
         lost = 36.0 - (state[0] - loss)
@@ -386,6 +383,8 @@ def simulate_block(seed, first, n_trials, pop, disease, effect, schedule, out, c
     allocation = np.zeros(STREAM_WORDS, np.uint64)
     left = np.zeros((4 * n_groups, schedule.block.shape[0]), np.int64)
     state = np.zeros(7)
+    transit = np.zeros(N_TRANSIT)
+    behind = np.zeros(N_LAG)
     path = np.zeros((n_visits, 4))
     one_cov = np.zeros(N_COVARIATES)
     one_out = np.zeros((N_OUTCOMES, n_visits))
@@ -406,7 +405,7 @@ def simulate_block(seed, first, n_trials, pop, disease, effect, schedule, out, c
                     return False
                 one_cov[EDAFL] = edaravone
                 restart_stream(s, seed, replicate, PATIENT, 2 * j + 1)
-                _course(s, g, arm, state, disease, effect, schedule, path, one_out, one_times)
+                _course(s, g, arm, state, disease, effect, schedule, transit, behind, path, one_out, one_times)
                 arm_out[i, j] = arm
                 group_out[i, j] = g
                 for k in range(N_COVARIATES):

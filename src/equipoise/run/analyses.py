@@ -6,11 +6,12 @@ import zlib
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import special
 
-from equipoise.kernels import repeated
+from equipoise.kernels import repeated, survival
 from equipoise.protocol import AnalysisPlan, Repeated, TimeToEvent
 from equipoise.trial import EVENT_NONE, Trials
-from equipoise.types import BoolArray, CodeArray, FloatArray, TrialSubject
+from equipoise.types import BoolArray, CodeArray, FloatArray, Status, TrialSubject
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,13 +34,14 @@ class RepeatedResult:
 
 @dataclass(frozen=True, eq=False)
 class TimeToEventResult:
-    """Log-rank and Cox of every trial of a block; NaN where not estimable, ``status`` says why."""
+    """Log-rank and Cox of every trial of a block; NaN where not estimable, the status codes say why."""
 
     ln_hazard_ratio: FloatArray
     se: FloatArray
     p_cox: FloatArray
     p_log_rank: FloatArray
-    status: CodeArray
+    cox_status: CodeArray
+    log_rank_status: CodeArray
 
 
 Results = dict[str, RepeatedResult | TimeToEventResult]
@@ -87,7 +89,7 @@ def repeated_analysis(trials: Trials, analysis: Repeated, *, imputations: int) -
     weeks, y = change_from_baseline(trials, analysis.variable, analysis.week, log=analysis.log)
     rank = analysis.joint_rank
     death_week = np.where(trials.death & (trials.death_week <= analysis.week), trials.death_week, np.inf)
-    visits, ranks, status, rank_status, _, _ = repeated.mi_ancova(
+    visits, ranks, status, rank_status, _ = repeated.mi_ancova(
         y,
         trials.members(analysis.set),
         _columns(trials, analysis.impute_with, analysis.variable, analysis.log),
@@ -111,6 +113,28 @@ def time_to_event_data(trials: Trials, analysis: TimeToEvent) -> tuple[FloatArra
         time, happened = trials.event_week, trials.event != EVENT_NONE
     happened = happened & (time <= analysis.week)
     return np.minimum(time, analysis.week), happened, trials.members(analysis.set)
+
+
+def time_to_event_analysis(trials: Trials, analysis: TimeToEvent) -> TimeToEventResult:
+    """Log-rank, stratified by riluzole or edaravone use, and Cox regression, on every trial of the block."""
+    time, event, members = time_to_event_data(trials, analysis)
+    observed, expected, variance, log_rank_status = survival.log_rank(
+        time, event, trials.arm, include=members, stratum=covariate(trials, "RILEDAFL")
+    )
+    columns = [trials.arm.astype(np.float64)] + [covariate(trials, name) for name in analysis.covariates]
+    beta, covariance, _, _, _, cox_status = survival.cox(time, event, np.stack(columns, axis=-1), include=members)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        statistic = (observed[:, 1] - expected[:, 1]) ** 2 / variance[:, 1, 1]
+        se = np.sqrt(covariance[:, 0, 0])
+        p_cox = special.chdtrc(1.0, (beta[:, 0] / se) ** 2)
+    return TimeToEventResult(
+        ln_hazard_ratio=beta[:, 0],
+        se=se,
+        p_cox=p_cox,
+        p_log_rank=np.where(log_rank_status == Status.OK, special.chdtrc(1.0, statistic), np.nan),
+        cox_status=cox_status,
+        log_rank_status=log_rank_status,
+    )
 
 
 def analyse(trials: Trials, plan: AnalysisPlan) -> Results:

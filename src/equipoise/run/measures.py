@@ -87,7 +87,7 @@ def _masked_mean(values: FloatArray, who: BoolArray) -> FloatArray:
     use = who & ~np.isnan(values)
     count = use.sum(axis=1)
     total = np.where(use, values, 0.0).sum(axis=1)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return np.asarray(np.where(count > 0, total / np.maximum(count, 1), np.nan))
 
 
 def _share(happened: BoolArray, who: BoolArray) -> FloatArray:
@@ -119,17 +119,17 @@ def _baseline(trials: Trials, who: BoolArray, m: Measure) -> FloatArray:
 
 def _happened(trials: Trials, event: str, week: float) -> BoolArray:
     if event == "death":
-        return trials.death & (trials.death_week <= week)
+        return np.asarray(trials.death & (trials.death_week <= week))
     if event == "death_or_ventilation":
-        return (trials.event != EVENT_NONE) & (trials.event_week <= week)
+        return np.asarray((trials.event != EVENT_NONE) & (trials.event_week <= week))
     if event == "left":
-        return trials.last_week < week
+        return np.asarray(trials.last_week < week)
     raise ScenarioError(f"unknown event {event!r}", hint="choose death, death_or_ventilation or left")
 
 
 def _change(trials: Trials, week: float) -> FloatArray:
     score = trials.outcomes["ALSFRS"]
-    return score[:, :, trials.visit_index(week)] - score[:, :, 0]
+    return np.asarray(score[:, :, trials.visit_index(week)] - score[:, :, 0])
 
 
 def _correlation(trials: Trials, who: BoolArray, m: Measure) -> FloatArray:
