@@ -1,0 +1,103 @@
+"""Many trials of one design at once: the simulation door of the same kernel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from equipoise.errors import EstimationError
+from equipoise.estimate.mmrm.covariance import CODES
+from equipoise.kernels.mmrm import ITERATIONS, LOGLIK, N_INFO
+from equipoise.kernels.mmrm_inference import KENWARD_ROGER, KENWARD_ROGER_LINEAR, SATTERTHWAITE, fit_many
+from equipoise.types import BoolArray, FloatArray, IntArray, Status, TrialSubjectVisit
+
+_METHODS = {
+    "satterthwaite": SATTERTHWAITE,
+    "kenward-roger": KENWARD_ROGER,
+    "kenward-roger-linear": KENWARD_ROGER_LINEAR,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class BatchFit:
+    """Fits of a batch: ``estimate``, ``se``, ``df`` (trial, contrast), ``beta`` (trial, visit, covariate),
+    ``covariance`` (trial, group, visit, visit), ``loglik``, ``steps`` and ``status`` (trial,). NaN where not estimated.
+    """
+
+    estimate: FloatArray
+    se: FloatArray
+    df: FloatArray
+    beta: FloatArray
+    covariance: FloatArray
+    loglik: FloatArray
+    steps: FloatArray
+    status: IntArray
+
+    @property
+    def converged(self) -> BoolArray:
+        return np.asarray(self.status == int(Status.OK))
+
+    @property
+    def p(self) -> FloatArray:
+        """(trial, contrast) two-sided p-values."""
+        from scipy.special import stdtr
+
+        return np.asarray(2.0 * stdtr(self.df, -np.abs(self.estimate / self.se)))
+
+
+def fit_batch(
+    y: TrialSubjectVisit,
+    covariates: FloatArray,
+    contrasts: FloatArray,
+    *,
+    structure: str = "us",
+    reml: bool = True,
+    df: str = "satterthwaite",
+    group: npt.ArrayLike | None = None,
+    times: npt.ArrayLike | None = None,
+    tolerance: float = 1e-14,
+    max_steps: int = 100,
+) -> BatchFit:
+    """Fit every trial of a batch; never raises for a trial, ``status`` says what became of it.
+
+    Every covariate has its own coefficient at every visit (the visit-by-everything model of an MMRM).
+
+    Parameters
+    ----------
+    y : (trial, subject, visit) responses, NaN where missing.
+    covariates : (trial, subject, q) with a column of ones for the intercept; a subject with NaN takes no part.
+    contrasts : (contrast, visit, q) weights of the coefficients.
+    structure, reml, df : as in :func:`equipoise.estimate.mmrm.mmrm`; ``df`` of ``satterthwaite``, ``kenward-roger`` or
+        ``kenward-roger-linear``.
+    group : (trial, subject) codes from 0 for a covariance of its own a group.
+    times : (visit,) for ``sp_exp``; default 0, 1, 2 ...
+    """
+    y = np.ascontiguousarray(y, dtype=np.float64)
+    w = np.ascontiguousarray(covariates, dtype=np.float64)
+    if y.ndim != 3 or w.ndim != 3 or w.shape[:2] != y.shape[:2]:
+        raise EstimationError(f"y of shape {y.shape} and covariates of shape {w.shape} do not fit",
+                              hint="give (trial, subject, visit) and (trial, subject, q)")  # fmt: skip
+    if structure not in CODES or df not in _METHODS:
+        raise EstimationError(f"structure {structure!r} with df {df!r} cannot be fitted in a batch",
+                              hint=f"df: {', '.join(_METHODS)}")  # fmt: skip
+    r, n, m = y.shape
+    q = w.shape[2]
+    c = np.ascontiguousarray(np.asarray(contrasts, dtype=np.float64).reshape(-1, m * q))
+    k = len(c)
+    groups = np.zeros((r, n), np.int64) if group is None else np.ascontiguousarray(group, dtype=np.int64)
+    n_groups = int(groups.max()) + 1 if groups.size else 1
+    coords = np.arange(m, dtype=np.float64) if times is None else np.asarray(times, dtype=np.float64)
+    phi, u = np.repeat(np.arange(m, dtype=np.int64), q), np.tile(np.arange(q, dtype=np.int64), m)
+    estimate, variance, dof = np.empty((r, k)), np.empty((r, k)), np.empty((r, k))
+    sigma, beta, info = np.full((r, n_groups, m, m), np.nan), np.full((r, m * q), np.nan), np.empty((r, N_INFO))
+    status = np.empty(r, np.int64)
+    none: Any = np.empty((0, 0))
+    fit_many(w, y, groups, n_groups, none, phi, u, CODES[structure], reml, False, coords, _METHODS[df], c, tolerance,
+             max_steps, estimate, variance, dof, sigma, beta, info, status)  # fmt: skip
+    failed = status != int(Status.OK)
+    beta[failed] = np.nan
+    return BatchFit(estimate, np.sqrt(variance), dof, beta.reshape(r, m, q), sigma, info[:, LOGLIK],
+                    info[:, ITERATIONS], status)  # fmt: skip

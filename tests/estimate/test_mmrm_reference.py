@@ -1,0 +1,33 @@
+"""Every number of every reference case of R's mmrm."""
+
+from __future__ import annotations
+
+import mmrm_cases
+import pytest
+
+
+def _all() -> list[object]:
+    out = []
+    for source in ("fixtures", "shared"):
+        for name, case in mmrm_cases.cases(source).items():
+            for key in case["results"]:
+                out.append(pytest.param(source, name, key, id=f"{name}-{key.replace(' | ', '-')}"))
+    return out
+
+
+@pytest.mark.parametrize(("source", "name", "key"), _all())
+def test_reference_mmrm(source: str, name: str, key: str) -> None:
+    compared = list(mmrm_cases.compare(mmrm_cases.cases(source)[name], key))
+    wrong = [c for c in compared if not c.passed]
+    assert not wrong, "\n".join(
+        f"{c.quantity}: {c.ours!r} here, {c.reference!r} in R, difference {c.difference:.2e} > {c.tolerance:.0e}"
+        for c in wrong
+    )
+    assert len(compared) >= 20
+
+
+def test_reference_cases_are_present() -> None:
+    assert len(mmrm_cases.cases("fixtures")) == 12
+    if not mmrm_cases.cases("shared"):
+        pytest.skip(f"no reference/mmrm.json in {mmrm_cases.SHARED}: set EQUIPOISE_SHARED")
+    assert len(mmrm_cases.cases("shared")) == 28
