@@ -1,1 +1,8 @@
 """Fitting a scenario to what was published."""
+
+from __future__ import annotations
+
+from equipoise.calibrate.fitting import Fit, Misfit, fit, misfit_table
+from equipoise.calibrate.targets import Target, targets
+
+__all__ = ["Fit", "Misfit", "Target", "fit", "misfit_table", "targets"]

@@ -451,15 +451,42 @@ def _events(record: Record, scenario: Scenario) -> Iterator[Target]:
 # -- prognosis ---------------------------------------------------------------------------------------------------
 
 
-_PROGNOSIS: tuple[tuple[str, str, Kind, str, str | None, str, str, str | None], ...] = (
-    ("prog_nfl", "pearson", "correlation", "NFL", "pearson", "ITT", "correlation of change with NfL", "function"),
-    ("prog_nfl", "pearson_log", "correlation", "LNNFLBL", "pearson", "ITT", "correlation of change with ln NfL", "function"),
-    ("prog_slope", "spearman", "correlation", "PRESLOPE", "spearman", "ITT", "rank correlation of change with slope before", "function"),
-    ("prog_other", "SVC", "correlation", "SVC", "pearson", "ITT", "correlation of change with vital capacity", None),
-    ("prog_other", "ONSETMO", "correlation", "ONSETMO", "pearson", "ITT", "correlation of change with time since onset", None),
-    ("slope_f_placebo", "during", "slope", "ALSFRS", None, "F", "slope in the study", "function"),
-    ("slope_itt_placebo", "during", "slope", "ALSFRS", None, "ITT", "slope in the study", None),
-)  # fmt: skip
+class _Prognosis(NamedTuple):
+    """Where a prognostic number stands in the record, and which measure it is."""
+
+    item: str
+    key: str
+    kind: Kind
+    variable: str
+    statistic: str | None
+    group: str
+    quantity: str
+    block: str | None
+
+
+_WITH_CHANGE = "correlation of change with "
+_PROGNOSIS = (
+    _Prognosis("prog_nfl", "pearson", "correlation", "NFL", "pearson", "ITT", _WITH_CHANGE + "NfL", "function"),
+    _Prognosis(
+        "prog_nfl", "pearson_log", "correlation", "LNNFLBL", "pearson", "ITT", _WITH_CHANGE + "ln NfL", "function"
+    ),
+    _Prognosis(
+        "prog_slope",
+        "spearman",
+        "correlation",
+        "PRESLOPE",
+        "spearman",
+        "ITT",
+        _WITH_CHANGE + "earlier slope",
+        "function",
+    ),
+    _Prognosis("prog_other", "SVC", "correlation", "SVC", "pearson", "ITT", _WITH_CHANGE + "vital capacity", None),
+    _Prognosis(
+        "prog_other", "ONSETMO", "correlation", "ONSETMO", "pearson", "ITT", _WITH_CHANGE + "time since onset", None
+    ),
+    _Prognosis("slope_f_placebo", "during", "slope", "ALSFRS", None, "F", "slope in the study", "function"),
+    _Prognosis("slope_itt_placebo", "during", "slope", "ALSFRS", None, "ITT", "slope in the study", None),
+)
 
 
 def _prognosis(record: Record, scenario: Scenario) -> Iterator[Target]:

@@ -9,31 +9,72 @@ import sys
 for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
+import click  # noqa: E402
 import typer  # noqa: E402
 
-from equipoise.cli import records  # noqa: E402
+from equipoise import __version__  # noqa: E402
+from equipoise.cli import appraise, fit, records, replicate, simulate  # noqa: E402
 from equipoise.errors import EquipoiseError  # noqa: E402
+
+WELCOME = """\
+[bold]Equipoise[/bold] {version}: the appraisal of a clinical trial, made executable.
+
+Try first:
+  [bold]equipoise appraise valor[/bold]        write the page: what was published, rebuilt, tested, explained
+  [bold]equipoise replicate valor[/bold]       the published trial beside thousands of virtual ones
+  [bold]equipoise records[/bold]               the trials on record; [bold]records show valor[/bold] reads one
+
+Also:
+  equipoise simulate valor --adam DIR   virtual trials as data files
+  equipoise fit valor --out FILE        fit the disease and the drug to the published curves again
+  equipoise --help                      every command; COMMAND --help its options
+"""
 
 app = typer.Typer(
     name="equipoise",
     help="The appraisal of a clinical trial, made executable.",
-    no_args_is_help=False,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+app.command("appraise")(appraise.appraise)
+app.command("replicate")(replicate.replicate)
+app.command("simulate")(simulate.simulate)
+app.command("fit")(fit.fit)
 app.add_typer(records.app, name="records")
+
+
+@app.callback(invoke_without_command=True)
+def welcome(
+    context: typer.Context,
+    version: bool = typer.Option(False, "--version", help="Print the version and stop."),
+) -> None:
+    """The appraisal of a clinical trial, made executable."""
+    if version:
+        print(f"equipoise {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        from rich.console import Console
+
+        Console(highlight=False).print(WELCOME.format(version=__version__))
 
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one message and exit code 2, Ctrl-C in 130."""
     try:
-        app(standalone_mode=True)
+        code = app(standalone_mode=False)
     except EquipoiseError as error:
         print(f"error: {error.message}", file=sys.stderr)
         if error.hint:
             print(f"  hint: {error.hint}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        print("interrupted: nothing half-written was left", file=sys.stderr)
         sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -106,7 +106,7 @@ class Disease(_Frozen):
     sod1_shift_rate: Positive = Field(description="per week")
     sod1_noise: NonNegative = Field(description="SD of ln, one sample")
     nfl_noise: NonNegative
-    early_gain_week: Positive = Field(description="week at which the early on-study effect peaks")
+    early_gain_week: Positive = Field(description="week of the peak of the early on-study effect, gone at twice it")
     svc_ratio_sd: NonNegative
     svc_noise: NonNegative
     hhd_ratio_sd: NonNegative

@@ -43,6 +43,10 @@ N_OUTCOMES = 5
 ONSETMO, PRESLOPE, RILFL, EDAFL, LISTED = range(5)
 N_COVARIATES = 5
 
+# True states of a patient, in the order of a path.
+FUNCTION, CSF, BIOPHASE, TARGET, INJURY, BIOMARKER, LAGGED_INJURY, LOSS = range(8)
+N_STATES = 8
+
 NONE, SYMPTOMATIC, SLOWING, LAGGED = range(4)
 
 N_TRANSIT = 5
@@ -106,8 +110,8 @@ class DiseaseArrays(NamedTuple):
     nfl_noise: float
     nfl_wander: np.ndarray
     function_noise: np.ndarray  # (group,) points
-    bump: np.ndarray  # (group,) points, early gain in both arms at its peak
-    bump_week: float  # week of the peak
+    bump: np.ndarray  # (group,) points, early gain in both arms at its peak: half a sine wave
+    bump_week: float  # week of the peak; gone at twice that week
     svc_per_point: np.ndarray  # (group,) % predicted per point lost
     svc_ratio_sd: float  # SD of ln
     svc_noise: float
@@ -215,8 +219,8 @@ def _allocate(s, stratum, block, left):
 def _course(s, g, arm, state, disease, effect, schedule, transit, behind, path, out, times):
     """Integrate one patient.
 
-    ``transit`` and ``behind`` are scratch for the two chains. ``path`` (visit, 4): scratch, true function, SOD1, NfL and loss at each visit. ``out`` (outcome, visit): what was
-    observed, NaN where nothing was. ``times``: event week, event code, death week, died, last week, extension.
+    ``transit`` and ``behind`` are scratch for the two chains. ``path`` (visit, N_STATES): the true states at each
+    visit. ``out`` (outcome, visit): what was observed, NaN where nothing was. ``times``: event week, event code, death week, died, last week, extension.
     """
     n_visits = schedule.weeks.shape[0]
     spw = schedule.steps_per_week
@@ -268,14 +272,19 @@ def _course(s, g, arm, state, disease, effect, schedule, transit, behind, path, 
         if step == period_step:
             extension = goes_on and week < death_week and week < withdrawal_week
         if visit < n_visits and step == round(schedule.weeks[visit] * spw):
-            bump = disease.bump[g] * (week / disease.bump_week) * math.exp(1.0 - week / disease.bump_week)
-            function = state[0] - loss + bump
+            function = state[0] - loss
+            if week < 2.0 * disease.bump_week:
+                function += disease.bump[g] * math.sin(0.5 * math.pi * week / disease.bump_week)
             if effect.mechanism == SYMPTOMATIC:
                 function += effect.gain * exposed
-            path[visit, 0] = function
-            path[visit, 1] = sod1
-            path[visit, 2] = nfl
-            path[visit, 3] = loss
+            path[visit, FUNCTION] = function
+            path[visit, CSF] = c
+            path[visit, BIOPHASE] = biophase
+            path[visit, TARGET] = sod1
+            path[visit, INJURY] = injury
+            path[visit, BIOMARKER] = nfl
+            path[visit, LAGGED_INJURY] = behind[N_LAG - 1]
+            path[visit, LOSS] = loss
             visit += 1
         if step == n_steps:
             break
@@ -360,13 +369,13 @@ def _course(s, g, arm, state, disease, effect, schedule, transit, behind, path, 
         if v == 0:
             out[ALSFRS, v] = state[6]
         else:
-            out[ALSFRS, v] = min(max(np.rint(path[v, 0] + disease.function_noise[g] * z0), 0.0), 48.0)
-        out[SVC, v] = max(state[2] - svc_ratio * path[v, 3] + disease.svc_noise * z1, 0.0)
-        out[HHD, v] = state[3] - hhd_ratio * path[v, 3] + disease.hhd_noise * z2
-        ln_nfl = state[4] + math.log(path[v, 2]) + disease.nfl_drift[g] * week + walk_nfl + disease.nfl_noise * z3
+            out[ALSFRS, v] = min(max(np.rint(path[v, FUNCTION] + disease.function_noise[g] * z0), 0.0), 48.0)
+        out[SVC, v] = max(state[2] - svc_ratio * path[v, LOSS] + disease.svc_noise * z1, 0.0)
+        out[HHD, v] = state[3] - hhd_ratio * path[v, LOSS] + disease.hhd_noise * z2
+        ln_nfl = state[4] + math.log(path[v, BIOMARKER]) + disease.nfl_drift[g] * week + walk_nfl + disease.nfl_noise * z3
         out[NFL, v] = math.exp(ln_nfl)
         shift = disease.sod1_shift[g] * (1.0 - math.exp(-disease.sod1_shift_rate * week))
-        ln_sod1 = state[5] + math.log(path[v, 1]) + shift + disease.sod1_drift[g] * week
+        ln_sod1 = state[5] + math.log(path[v, TARGET]) + shift + disease.sod1_drift[g] * week
         out[SOD1, v] = math.exp(ln_sod1 + walk_sod1 + disease.sod1_noise * z4)
 
 
@@ -385,7 +394,7 @@ def simulate_block(seed, first, n_trials, pop, disease, effect, schedule, out, c
     state = np.zeros(7)
     transit = np.zeros(N_TRANSIT)
     behind = np.zeros(N_LAG)
-    path = np.zeros((n_visits, 4))
+    path = np.zeros((n_visits, N_STATES))
     one_cov = np.zeros(N_COVARIATES)
     one_out = np.zeros((N_OUTCOMES, n_visits))
     one_times = np.zeros(6)
@@ -417,3 +426,14 @@ def simulate_block(seed, first, n_trials, pop, disease, effect, schedule, out, c
                         out[i, k, j, v] = one_out[k, v]
                 j += 1
     return True
+
+
+@njit(**_OPTIONS)
+def trace(seed, g, arm, state, disease, effect, schedule):
+    """The true states (visit, N_STATES) of one patient of group ``g`` from a given ``state``; see :func:`_course`."""
+    s = np.zeros(STREAM_WORDS, np.uint64)
+    restart_stream(s, seed, 0, PATIENT, 0)
+    path = np.zeros((schedule.weeks.shape[0], N_STATES))
+    out = np.zeros((N_OUTCOMES, schedule.weeks.shape[0]))
+    _course(s, g, arm, state, disease, effect, schedule, np.zeros(N_TRANSIT), np.zeros(N_LAG), path, out, np.zeros(6))
+    return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from equipoise.kernels import course
 from equipoise.kernels.random import ADVERSE_EVENT
 from equipoise.simulate.scenario import Scenario
 from equipoise.trial import Trials
+from equipoise.types import FloatArray
 
 OUTCOMES = {"ALSFRS": course.ALSFRS, "SVC": course.SVC, "HHD": course.HHD, "NFL": course.NFL, "SOD1": course.SOD1}
 COVARIATES = {
@@ -128,6 +130,64 @@ class Simulator:
         return dict(zip(events, happened, strict=True))
 
 
+STATES = {
+    "FUNCTION": course.FUNCTION,
+    "CSF": course.CSF,
+    "BIOPHASE": course.BIOPHASE,
+    "SOD1": course.TARGET,
+    "INJURY": course.INJURY,
+    "NFL": course.BIOMARKER,
+    "LAGGED_INJURY": course.LAGGED_INJURY,
+    "LOSS": course.LOSS,
+}
+
+
+def typical_course(
+    scenario: Scenario,
+    group: str,
+    arm: str,
+    *,
+    mechanism: Mechanism | str | None = None,
+    weeks: Sequence[float] | None = None,
+    baseline: float = 40.0,
+    rate: float = 1.0,
+    steps_per_week: int = STEPS_PER_WEEK,
+) -> dict[str, FloatArray]:
+    """The true states over time of the typical patient: no variation between patients, no events, no withdrawal.
+
+    Parameters
+    ----------
+    group, arm : recruitment group and arm, by name.
+    weeks : when; whole days, increasing from 0. Default: every week to the last visit.
+    baseline, rate : true ALSFRS-R at week 0 (points) and natural rate of loss (points per month).
+
+    Returns
+    -------
+    dict
+        ``weeks`` and, at each of them, ``CSF`` and ``BIOPHASE`` (ng/mL), ``SOD1``, ``INJURY``, ``NFL`` and
+        ``LAGGED_INJURY`` (ratios to untreated), ``LOSS`` (points lost) and ``FUNCTION`` (points).
+    """
+    groups, disease, effect = scenario.under(scenario.default_mechanism if mechanism is None else mechanism)
+    still = {"volume_sd", "elimination_sd", "injury_exponent_sd", "event_hazard", "withdrawal_hazard", "missed_visit"}
+    disease = disease.model_copy(update=dict.fromkeys(still, 0.0))
+    names = list(scenario.protocol.groups)
+    when = np.arange(scenario.protocol.visits[-1] + 1.0) if weeks is None else np.asarray(weeks, dtype=np.float64)
+    schedule = scenario.protocol.schedule(steps_per_week)._replace(weeks=when)
+    if scenario.protocol.extension is not None:
+        schedule = schedule._replace(extension_entry=1.0)
+    state = np.array([baseline, rate, 100.0, 0.0, 0.0, 0.0, baseline])
+    path = course.trace(
+        0,
+        names.index(group),
+        scenario.protocol.arms.index(arm),
+        state,
+        disease_arrays(disease, [groups[n] for n in names]),
+        effect.arrays(),
+        schedule,
+    )
+    return {"weeks": when, **{name: path[:, k] for name, k in STATES.items()}}
+
+
 def simulate(
     scenario: Scenario,
     replicates: int,
@@ -149,4 +209,4 @@ def simulate(
     return Simulator.of(scenario, mechanism, imbalance=imbalance).block(seed, first, replicates)
 
 
-__all__ = ["COVARIATES", "OUTCOMES", "Simulator", "simulate"]
+__all__ = ["COVARIATES", "OUTCOMES", "STATES", "Simulator", "simulate", "typical_course"]

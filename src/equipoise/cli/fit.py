@@ -1,0 +1,45 @@
+"""`equipoise fit`: fit a scenario to the published record and write it with its misfit table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+
+def fit(
+    record: str = typer.Argument(help="The trial, e.g. valor; its record and scenario have that name."),
+    out: Path = typer.Option(Path("fitted.yaml"), "--out", "-o", help="Where to write the fitted scenario."),
+    seed: int = typer.Option(20260101, "--seed", min=0, help="Seed of the cohort that predictions are read off."),
+    trials: int = typer.Option(120, "--trials", min=10, help="Copies of the trial in that cohort."),
+    records_dir: Path | None = typer.Option(None, "--records", help="A folder with records of your own."),
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress bar."),
+) -> None:
+    """Fit the disease and the drug to the published curves, baseline and events of the randomised period.
+
+    What came after the randomised period is not used: it is the check. Each mechanism of action is fitted on its own.
+    """
+    from equipoise.calibrate import fit as run_fit
+    from equipoise.calibrate import misfit_table
+    from equipoise.cli.common import check_writable, progress_bar, say, write_text
+    from equipoise.records import load_record
+    from equipoise.simulate import load_scenario, scenario_text
+
+    check_writable(out)
+    published = load_record(record, records_dir=records_dir)
+    scenario = load_scenario(published.id)
+    with progress_bar(quiet) as report:
+        fitted = run_fit(
+            published,
+            scenario,
+            trials=trials,
+            seed=seed,
+            progress=lambda block, n, free: report(f"fitting {block} ({free} parameters)", n, 0),
+        )
+    table = misfit_table(fitted)
+    header = (
+        f"Scenario fitted to the record {published.id!r} by: equipoise fit {record} --seed {seed} --trials {trials}\n"
+    )
+    write_text(out, scenario_text(fitted.scenario, header + "\n" + table))
+    print(table)
+    say(f"wrote {out}")

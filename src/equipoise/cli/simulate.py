@@ -1,0 +1,28 @@
+"""`equipoise simulate`: one virtual trial as a folder of CDISC ADaM files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+
+def simulate(
+    scenario: str = typer.Argument(help="A shipped scenario, e.g. valor, or a scenario file."),
+    adam: Path = typer.Option(..., "--adam", help="Folder to write the ADaM data sets to."),
+    seed: int = typer.Option(1, "--seed", min=0, help="Seed of the trial."),
+    replicate: int = typer.Option(0, "--replicate", min=0, help="Which replicate of that seed."),
+    mechanism: str | None = typer.Option(None, "--mechanism", "-m", help="none, symptomatic, slowing or lagged."),
+    imbalance: bool = typer.Option(
+        True, "--as-it-happened/--randomised", help="Baseline NfL unlike in the arms as it was, or freshly randomised."
+    ),
+) -> None:
+    """Simulate one trial and write it as ADaM, for any software to analyse."""
+    from equipoise.cli.common import say
+    from equipoise.simulate import load_scenario
+    from equipoise.simulate import simulate as run
+    from equipoise.trial.adam import write_folder
+
+    trials = run(load_scenario(scenario), 1, seed=seed, first=replicate, mechanism=mechanism, imbalance=imbalance)
+    for path in write_folder(trials[0], adam):
+        say(f"wrote {path}")
