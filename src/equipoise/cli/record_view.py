@@ -98,7 +98,8 @@ def _design(r: Record) -> Iterable[RenderableType]:
     for name in ("phase", "type", "masking", "setting", "control"):
         add(name, getattr(d, name))
     _row(t, "allocation", " : ".join(f"{share} {arm}" for arm, share in d.allocation.items()), cited(d))
-    _row(t, "strata", "; ".join(s.label for s in d.strata), cited(d.strata[0]) if d.strata else "")
+    if d.strata:
+        _row(t, "strata", "; ".join(s.label for s in d.strata), cited(d.strata[0]))
     for label, name in (
         ("planned at first", "n_planned_first"), ("planned", "n_planned"), ("randomised", "n_actual"),
         ("screened", "n_screened"), ("screen failures", "n_screen_failures"), ("sites", "n_sites"),

@@ -311,12 +311,12 @@ class Curve(Sourced):
     exceptions: tuple[PointSource, ...] = ()
 
     def points(self) -> tuple[CurvePoint, ...]:
-        """The points in order of time, each with its provenance."""
+        """The points in order of time, each with its provenance; columns of unequal length are the check's to find."""
         own = {float(e.week): e for e in self.exceptions}
         out = []
-        for i, week in enumerate(self.weeks):
+        for i, week in enumerate(self.weeks[: len(self.values)]):
             p: Sourced = own.get(float(week), self)
-            se, low, high = (None if c is None else c[i] for c in (self.se, self.low, self.high))
+            se, low, high = (None if c is None or i >= len(c) else c[i] for c in (self.se, self.low, self.high))
             out.append(CurvePoint(float(week), float(self.values[i]), se, low, high, p.source, p.place, p.confidence))
         return tuple(out)
 

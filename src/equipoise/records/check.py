@@ -41,16 +41,18 @@ class Finding(NamedTuple):
     hint: str | None = None
 
 
-def contradictions(record: Record, *, dropped: Collection[str] = ()) -> list[Finding]:
+def contradictions(record: Record, *, dropped: Mapping[str, str] | None = None) -> list[Finding]:
     """All contradictions of a record.
 
-    ``dropped`` are ids of blocks that could not be read and were left out: references to them are not reported again.
+    ``dropped`` maps the ids of blocks that could not be read and were left out to their sections: references to them
+    are not reported again, nor sums that they would have entered.
     """
     out: list[Finding] = []
+    dropped = dropped or {}
     for check in (
         _ids, _provenance, _references, _arms, _schedule, _leaves, _counts, _results, _curves, _baseline, _refs, _dates,
     ):  # fmt: skip
-        out.extend(check(record, frozenset(dropped)))
+        out.extend(check(record, dropped))
     return out
 
 
@@ -70,14 +72,18 @@ def _nodes(node: Any, path: Path = ()) -> Iterator[tuple[Path, BaseModel]]:
             yield from _nodes(child, (*path, i))
 
 
+_REFERENCE = "the id of a block, an address such as 'alsfrs_f_w28.contrast', or the key of a source"
+
+
 def _unknown(path: Path, kind: str, found: str, known: Collection[str], dropped: Collection[str]) -> Iterator[Finding]:
     if found not in known and found not in dropped:
         close = difflib.get_close_matches(found, list(known), n=1)
         listed = ", ".join(sorted(known)[:20]) + (", ..." if len(known) > 20 else "")
+        expected = f"one of: {listed or 'none is declared'}" if kind != "reference" else _REFERENCE
         yield Finding(
             path,
             f"the {kind} {found!r}",
-            f"one of: {listed or 'none is declared'}",
+            expected,
             f"did you mean {close[0]!r}?" if close else None,
         )
 
@@ -85,7 +91,7 @@ def _unknown(path: Path, kind: str, found: str, known: Collection[str], dropped:
 # -- identities and provenance ----------------------------------------------------------------------------------------
 
 
-def _ids(record: Record, dropped: frozenset[str]) -> Iterator[Finding]:
+def _ids(record: Record, dropped: Mapping[str, str]) -> Iterator[Finding]:
     seen: dict[str, Path] = {}
     for path, node in _nodes(record):
         id = getattr(node, "id", None)
@@ -104,7 +110,7 @@ _CARRIERS = {
 }  # fmt: skip
 
 
-def _provenance(record: Record, dropped: frozenset[str]) -> Iterator[Finding]:
+def _provenance(record: Record, dropped: Mapping[str, str]) -> Iterator[Finding]:
     reported: set[tuple[Path, str | None]] = set()
     for path, node in _nodes(record):
         if not isinstance(node, Sourced):
@@ -134,7 +140,7 @@ def _provenance(record: Record, dropped: frozenset[str]) -> Iterator[Finding]:
 # -- references -------------------------------------------------------------------------------------------------------
 
 
-def _references(record: Record, dropped: frozenset[str]) -> Iterator[Finding]:
+def _references(record: Record, dropped: Mapping[str, str]) -> Iterator[Finding]:
     arms = {a.id for a in record.arms}
     sets = {s.id for s in record.sets}
     outcomes = {o.id for o in record.outcomes}
@@ -191,7 +197,7 @@ def _references(record: Record, dropped: frozenset[str]) -> Iterator[Finding]:
         )
 
 
-def _refs(record: Record, dropped: frozenset[str]) -> Iterator[Finding]:
+def _refs(record: Record, dropped: Mapping[str, str]) -> Iterator[Finding]:
     index = record.index(recall=True)
     blocks = record.blocks()
     known = {*index, *blocks, *record.sources}
@@ -212,16 +218,22 @@ def _refs(record: Record, dropped: frozenset[str]) -> Iterator[Finding]:
 # -- arms, sets, times ------------------------------------------------------------------------------------------------
 
 
-def _arms(record: Record, dropped: frozenset[str]) -> Iterator[Finding]:
+def _arms(record: Record, dropped: Mapping[str, str]) -> Iterator[Finding]:
     n = {a.id: a.n.value for a in record.arms if a.n.value is not None}
     for role in ("active", "control"):
-        if not any(a.role == role for a in record.arms) and not dropped:
+        if not any(a.role == role for a in record.arms) and "arms" not in dropped.values():
             yield Finding(("arms",), f"no {role} arm", "at least one active and one control arm")
     for arm in n:
         if arm not in record.design.allocation:
             yield Finding(("design", "allocation"), f"no share for the arm {arm!r}", "a share for every arm")
     total = record.design.n_actual.value
-    if n and len(n) == len(record.arms) and total is not None and sum(n.values()) != total and not dropped:
+    if (
+        n
+        and len(n) == len(record.arms)
+        and total is not None
+        and sum(n.values()) != total
+        and "arms" not in dropped.values()
+    ):
         yield Finding(
             ("design", "n_actual"), f"{total}", f"{sum(n.values())}, the sum of the arms", "one of the two is wrong"
         )
@@ -242,7 +254,7 @@ def _increasing(path: Path, times: tuple[Any, ...], what: str) -> Iterator[Findi
             yield Finding((*path, j), f"{times[j]} after {times[j - 1]}", f"{what} in increasing order, none twice")
 
 
-def _schedule(record: Record, dropped: frozenset[str]) -> Iterator[Finding]:
+def _schedule(record: Record, dropped: Mapping[str, str]) -> Iterator[Finding]:
     for i, v in enumerate(record.visits):
         yield from _increasing(("visits", i, "weeks"), v.weeks, "weeks")
     if record.dosing is not None:
@@ -259,13 +271,13 @@ def _schedule(record: Record, dropped: frozenset[str]) -> Iterator[Finding]:
                 ("outcomes", i, "test_order"), f"{o.test_order} again", f"its own place ({order[o.test_order]})"
             )
         order.setdefault(o.test_order, o.id)
-    if order and not dropped:
+    if order and "outcomes" not in dropped.values():
         gaps = sorted(set(range(1, max(order) + 1)) - set(order))[:5] if max(order) < 1000 else [2]
         if gaps:
             yield Finding(("outcomes",), f"no outcome with test_order {gaps[0]}", "a sequence 1, 2, 3 without gaps")
 
 
-def _dates(record: Record, dropped: frozenset[str]) -> Iterator[Finding]:
+def _dates(record: Record, dropped: Mapping[str, str]) -> Iterator[Finding]:
     for path, node in _nodes(record):
         text = getattr(node, "date", None)
         if isinstance(text, str) and len(text) == 10:
@@ -289,7 +301,7 @@ def _ordered(path: Path, pair: tuple[Any, Any], what: str) -> Iterator[Finding]:
         yield Finding(path, f"{pair[0]} to {pair[1]}", f"{what}, the smaller first")
 
 
-def _leaves(record: Record, dropped: frozenset[str]) -> Iterator[Finding]:
+def _leaves(record: Record, dropped: Mapping[str, str]) -> Iterator[Finding]:
     for path, v in _nodes(record):
         if not isinstance(v, Value):
             continue
@@ -330,7 +342,7 @@ def _leaves(record: Record, dropped: frozenset[str]) -> Iterator[Finding]:
             yield Finding((*path, "percent"), f"{v.percent}", "a percentage between 0 and 100")
 
 
-def _counts(record: Record, dropped: frozenset[str]) -> Iterator[Finding]:
+def _counts(record: Record, dropped: Mapping[str, str]) -> Iterator[Finding]:
     sizes = {s.id: {arm: v.value for arm, v in s.n.items() if v.value is not None} for s in record.sets}
     n = {a.id: a.n.value for a in record.arms if a.n.value is not None}
 
@@ -377,7 +389,7 @@ def half_unit(x: float) -> float:
     return 0.5 * 10.0 ** -decimals(float(x))
 
 
-def _results(record: Record, dropped: frozenset[str]) -> Iterator[Finding]:
+def _results(record: Record, dropped: Mapping[str, str]) -> Iterator[Finding]:
     gives = {m.id: m.gives for m in record.methods}
     roles = {a.id: a.role for a in record.arms}
     for i, r in enumerate(record.results):
@@ -424,7 +436,7 @@ def _difference(path: Path, r: Result, roles: Mapping[str, str]) -> Iterator[Fin
         )
 
 
-def _curves(record: Record, dropped: frozenset[str]) -> Iterator[Finding]:
+def _curves(record: Record, dropped: Mapping[str, str]) -> Iterator[Finding]:
     seen: dict[tuple[Any, ...], str] = {}
     for i, c in enumerate(record.curves):
         path: Path = ("curves", i)
@@ -463,7 +475,7 @@ def _columns(path: Path, c: Curve) -> Iterator[Finding]:
                 yield Finding((*path, "values", j), f"{v}", "a ratio above 0")
 
 
-def _baseline(record: Record, dropped: frozenset[str]) -> Iterator[Finding]:
+def _baseline(record: Record, dropped: Mapping[str, str]) -> Iterator[Finding]:
     bounds = {o.id: o.bounds for o in record.outcomes if o.bounds is not None}
     for i, row in enumerate(record.baseline):
         for set_, by_arm in row.values.items():

@@ -134,7 +134,7 @@ def _build(text: str) -> Node:
         parent.size += node.size + 1
         parent.height = max(parent.height, node.height + 1)
         if parent.size > MAX_NODES:
-            raise _stop(node.line, node.column, "aliases that expand to too many nodes", f"at most {MAX_NODES:,}")
+            raise _stop(node.line, node.column, "too many nodes, aliases expanded", f"at most {MAX_NODES:,}")
         if len(stack) + node.height > MAX_DEPTH:
             raise _stop(node.line, node.column, "a structure that is nested too deeply", f"at most {MAX_DEPTH} levels")
 
@@ -252,13 +252,16 @@ def locate(root: Node, path: Path) -> Node:
 
 
 def show_path(root: Node, path: Path) -> str:
-    """A path as a reader writes it, list items by id where they have one: ``results[alsfrs_f_w28].contrast.low``."""
+    """The part of a path that exists, list items by id where they have one: ``results[alsfrs_f_w28].contrast.low``."""
     out = ""
-    node: Node | None = root
+    node = root
     for part in path:
-        node = None if node is None else node.get(part)
+        child = node.get(part)
+        if child is None:
+            break  # the rest is inside a number or a list written in short
+        node = child
         if isinstance(part, int):
-            name = node.get("id") if node is not None and node.kind == "mapping" else None
+            name = node.get("id") if node.kind == "mapping" else None
             out += f"[{_visible(name.text) if name is not None and name.kind == 'scalar' else part + 1}]"
         else:
             out += f".{_visible(part)}" if out else _visible(part)

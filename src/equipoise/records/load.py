@@ -215,9 +215,9 @@ _PATTERNS = {
 
 @dataclass
 class _LeftOut:
-    """What was left out because its shape is wrong: ids, and by section the indices of the blocks that remain."""
+    """What was left out because its shape is wrong: ids with their section; by section, the indices that remain."""
 
-    ids: set[str]
+    ids: dict[str, str]
     kept: dict[str, list[int]]
 
     def original(self, path: Path) -> Path:
@@ -230,7 +230,7 @@ class _LeftOut:
 def _shape(root: Node, values: Any) -> tuple[Record | None, list[RecordProblem], _LeftOut]:
     """Validate against the models. Blocks that do not fit are left out, so that the rest can still be checked."""
     problems: list[RecordProblem] = []
-    dropped = _LeftOut(set(), {})
+    dropped = _LeftOut({}, {})
     for attempt in range(3):
         try:
             return Record.model_validate(values), problems, dropped
@@ -272,7 +272,7 @@ def _prune(values: Any, errors: Iterable[Any], left_out: _LeftOut) -> bool:
         block = section[key]
         id = block.get("id") if isinstance(block, dict) and name != "sources" else key
         if isinstance(id, str):
-            left_out.ids.add(id)
+            left_out.ids[id] = name
         if isinstance(section, list) and isinstance(key, int):
             kept = left_out.kept.setdefault(name, list(range(len(section))))
             del kept[key]
