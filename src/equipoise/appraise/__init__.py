@@ -1,1 +1,34 @@
 """Findings, the replica, questions by reader: the page as an immutable document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from equipoise.appraise.build import appraise
+from equipoise.appraise.context import READERS
+from equipoise.appraise.document import Document, DocumentError, UncitedNumberError
+from equipoise.appraise.replica import Answer, Band, MechanismRow, Replica, ReplicaRow
+
+__all__ = [
+    "READERS",
+    "Answer",
+    "Band",
+    "Document",
+    "DocumentError",
+    "MechanismRow",
+    "Replica",
+    "ReplicaRow",
+    "UncitedNumberError",
+    "appraise",
+    "replicate",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # the simulation is heavy to import and a page without a replica does not need it
+    if name == "replicate":
+        from equipoise.appraise.rebuild import replicate
+
+        globals()["replicate"] = replicate
+        return replicate
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,244 @@
+"""What every section builder is handed, and the phrases that several of them share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from equipoise.appraise import risk, show
+from equipoise.appraise.document import Computed, Inlines, Text
+from equipoise.appraise.findings import Findings, excludes_null
+from equipoise.appraise.pen import Pen, joined, lower, short
+from equipoise.appraise.replica import Replica
+from equipoise.records.schema import Arm, Contrast, Item, Method, Outcome, PValue, Record, Result, Value
+
+READERS: dict[str, str] = {
+    "medical_student": "Medical student",
+    "resident": "Resident",
+    "fellow": "Fellow",
+    "attending": "Attending",
+    "phd": "PhD methodologist",
+    "editor": "Journal editor",
+    "guideline": "Guideline committee",
+}
+"""The readers a page is written for; the first ones are taught, the last three review."""
+TAUGHT = ("medical_student", "resident", "fellow", "attending")
+REVIEWING = ("phd", "editor", "guideline")
+
+
+@dataclass(frozen=True)
+class Context:
+    """The record, its reading, the replica if there is one, the pen, and the reader asked for."""
+
+    record: Record
+    findings: Findings
+    pen: Pen
+    replica: Replica | None = None
+    audience: str | None = None
+    coherence: tuple[object, ...] = ()
+
+    # -- names ------------------------------------------------------------------------------------------------------
+
+    @property
+    def trial(self) -> str:
+        """How the trial is called in a sentence."""
+        return self.record.acronym or self.record.id
+
+    @property
+    def active(self) -> str:
+        """The active arm in a sentence."""
+        return lower(self.findings.active.label)
+
+    @property
+    def control(self) -> str:
+        """The control arm in a sentence."""
+        return lower(self.findings.control.label)
+
+    def outcome(self, id: str) -> str:
+        """An outcome's label inside a sentence."""
+        return lower(short(self.record.outcome(id).label))
+
+    def set_name(self, id: str) -> str:
+        """An analysis set in a sentence: its label without brackets."""
+        for s in self.record.sets:
+            if s.id == id:
+                return lower(short(s.label))
+        return id
+
+    def set_phrase(self, id: str) -> str:
+        """``the faster-progressing set``, and for the whole trial ``everyone randomised``."""
+        name = self.set_name(id)
+        if self.is_all(id):
+            return "everyone randomised"
+        return f"the {name}" if name.endswith(("set", "population", "group")) else f"the {name} set"
+
+    def is_all(self, id: str) -> bool:
+        """Whether an analysis set is everyone randomised."""
+        name = self.set_name(id).lower()
+        return id.upper() == "ITT" or "intention" in name
+
+    def week(self, week: float | None) -> Inlines:
+        """``week 28``; ``the end`` where a record gives none."""
+        return self.pen.words("the end of the trial" if week is None else f"week {float(week):g}")
+
+    # -- numbers ----------------------------------------------------------------------------------------------------
+
+    def number(self, value: Value, digits: int | None = None, *, unit: str = "") -> Inlines:
+        """A value as published, linked."""
+        text = show.number(value.value, digits) if value.value is not None else show.spread(value)
+        return (self.pen.cite(text + unit, value),)
+
+    def item(self, id: str) -> Item | None:
+        """An item of the record, if it has one that may be shown."""
+        found = next((i for i in self.record.items if i.id == id), None)
+        return found if found is not None and found.confidence != "recall" else None
+
+    def item_value(self, id: str, key: str) -> Value | None:
+        """A value of an item, if it may be shown and has a number."""
+        found = self.item(id)
+        value = None if found is None else found.values.get(key)
+        return value if value is not None and value.usable and value.value is not None else None
+
+    def contrast(self, c: Contrast, *, exact: bool = False) -> Inlines:
+        """Estimate and interval, linked."""
+        return (self.pen.cite(show.contrast(c, exact=exact), c),)
+
+    def p(self, p: PValue, *, exact: bool = False) -> Inlines:
+        """A p-value, linked."""
+        return (self.pen.cite(show.p_value(p, exact=exact), p),)
+
+    def method(self, id: str) -> Inlines:
+        """A method's label inside a sentence; figures in it are linked."""
+        found = self.findings.method(id)
+        if found is None:
+            return self.pen.label(id)
+        label = lower(found.label)
+        return self.pen.quote(label, found) or self.pen.label(label)
+
+    def test_name(self, id: str) -> str:
+        """The family of a test, in words."""
+        found = self.findings.method(id)
+        names = {
+            "ancova": "analysis of covariance",
+            "mmrm": "mixed model for repeated measures",
+            "joint_rank": "joint rank test",
+            "cox": "Cox regression",
+            "log_rank": "log-rank test",
+            "kaplan_meier": "Kaplan-Meier estimate",
+            "descriptive": "descriptive analysis",
+            "reference_based": "reference-based imputation",
+        }
+        return names.get(found.family, "test") if found is not None else "test"
+
+    def analysis(self, id: str, *, article: bool = True) -> Inlines:
+        """``an analysis of covariance adjusted for NfL``: the family of a method, and whether NfL entered it."""
+        found = self.findings.method(id)
+        name = self.test_name(id)
+        if found is not None and found.adjusts_nfl:
+            name += " adjusted for NfL"
+        return self.pen.words(f"{'an' if name[0] in 'aeiou' else 'a'} {name}" if article else name)
+
+    def test_label(self, id: str) -> Inlines:
+        """A test for table cells: ``ANCOVA, NfL``."""
+        found = self.findings.method(id)
+        if found is None:
+            return self.pen.label(id)
+        names = {"ancova": "ANCOVA", "mmrm": "MMRM", "joint_rank": "joint rank", "cox": "Cox", "log_rank": "log-rank"}
+        name = names.get(found.family)
+        if name is None:
+            return self.method(id)
+
+        def kind(m: Method) -> tuple[str, bool, bool]:
+            return m.family, m.adjusts_nfl, "alternative" in m.label.lower()
+
+        if next(m for m in self.record.methods if kind(m) == kind(found)).id != id:
+            return self.method(id)  # the short name is taken by an earlier one
+        name = f"alternative {name}" if kind(found)[2] else name
+        return self.pen.words(f"{name}, NfL-adjusted" if found.adjusts_nfl else name)
+
+    def unit(self, outcome: Outcome) -> str:
+        """`` points``, ``% of predicted`` with its space, or nothing."""
+        unit = outcome.unit or ""
+        if unit.startswith("%"):
+            return f"{show.THIN}{unit}"
+        return f" {unit}" if unit in ("points", "kg") else ""
+
+    def arms_pair(self, r: Result) -> tuple[Value, Value] | None:
+        """(active, control) values of a result, if both may be shown and have a number."""
+        a, c = self.findings.arm_value(r, self.findings.active), self.findings.arm_value(r, self.findings.control)
+        return (a, c) if a is not None and c is not None and a.value is not None and c.value is not None else None
+
+    def percent_lower(self, r: Result) -> Computed | None:
+        """A ratio as ``67 % lower``, computed; None for a ratio of 1 or more."""
+        c = r.contrast
+        if c is None or not c.usable or c.value is None or c.value >= 1:
+            return None
+        return self.pen.compute(
+            risk.percent_lower,
+            float(c.value),
+            show=lambda x: f"{show.number(x, 0)}{show.THIN}% lower",
+            what=f"{self.record.outcome(r.outcome).label}: the ratio {show.number(c.value, 2)} as a percentage",
+            method="one minus the ratio of geometric means",
+        )
+
+    def risk_difference(self, what: str, active: Value, control: Value) -> tuple[Computed, risk.RiskDifference]:
+        """Risk difference with Newcombe's interval, in percentage points."""
+        a = (int(active.value or 0), int(active.total or 0))
+        c = (int(control.value or 0), int(control.total or 0))
+        rd = risk.risk_difference(*a, *c)
+        computed = self.pen.compute(
+            risk.risk_difference,
+            *a,
+            *c,
+            show=lambda x: (
+                f"{show.number(100 * x.estimate, 1, plus=True)} "
+                f"({show.number(100 * x.low, 1)} to {show.number(100 * x.high, 1)})"
+            ),
+            what=f"{what}: difference in risk, {self.findings.active.label} minus {self.findings.control.label}",
+            method="Newcombe's hybrid score interval (method 10, without continuity correction)",
+        )
+        return computed, rd
+
+    def count(self, value: Value) -> Inlines:
+        """``4 of 72``, linked."""
+        return (self.pen.cite(f"{show.number(value.value or 0)} of {show.number(value.total or 0)}", value),)
+
+    # -- judgements -------------------------------------------------------------------------------------------------
+
+    def status(self, r: Result) -> str:
+        """How much weight a result was meant to bear, in words."""
+        if any(p.status == "formal" and p.usable for p in r.p):
+            return "primary test" if r.id == (self.findings.primary.id if self.findings.primary else None) else "formal"
+        if r.role == "subgroup":
+            return "subgroup"
+        planned = self.findings.planned(r)
+        words = {True: "planned", False: "not pre-specified", None: "not stated"}[planned]
+        if not any(p.usable for p in r.p):
+            words = "descriptive" if planned is None else f"{words}, descriptive"
+        elif planned is not False:
+            words = f"{words}, nominal"
+        return f"sensitivity, {words}" if r.role == "sensitivity" else words
+
+    def tone(self, r: Result) -> str:
+        """The same as a mark in a forest plot."""
+        if self.findings.primary is not None and r.id == self.findings.primary.id:
+            return "primary"
+        return "post_hoc" if self.findings.planned(r) is False else "main"
+
+    def includes_null(self, c: Contrast | None) -> bool:
+        """Whether an interval leaves room for no effect."""
+        return c is not None and excludes_null(c) is False
+
+    def list_of(self, parts: list[Inlines]) -> Inlines:
+        """``a, b and c``."""
+        return joined(parts)
+
+    def arm_text(self, arm: Arm) -> Inlines:
+        """What an arm received."""
+        pen = self.pen
+        out: Inlines = pen.label(lower(arm.drug))
+        if arm.dose is not None and arm.dose.usable and arm.dose.value is not None:
+            unit = f" {arm.dose.unit}" if arm.dose.unit else ""
+            out = (*out, Text(", "), pen.cite(f"{show.number(arm.dose.value)}{unit}", arm.dose))
+        if arm.route:
+            out = (*out, Text(", "), *pen.label(arm.route))
+        return out

@@ -1,0 +1,227 @@
+"""What the record says, as data: which result is the primary one, whether it was met, and what hangs on it.
+
+Nothing here writes prose. The sections ask these questions so that their sentences can follow the answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from equipoise.records.schema import AdverseEvent, Arm, Contrast, Method, Outcome, PValue, Record, Result, Value
+
+ALPHA = 0.05
+"""The conventional two-sided level, used where a record does not state one."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The reading of one record. ``met`` is None where the record does not say whether the primary endpoint was met."""
+
+    record: Record
+    active: Arm
+    control: Arm
+    primary: Result | None
+    outcome: Outcome | None
+    test: PValue | None
+    estimate_p: PValue | None
+    met: bool | None
+
+    @property
+    def week(self) -> float | None:
+        """Week of the primary endpoint."""
+        if self.primary is not None and self.primary.week is not None:
+            return float(self.primary.week)
+        return None if self.outcome is None or self.outcome.week is None else float(self.outcome.week)
+
+    @property
+    def set(self) -> str | None:
+        """The primary analysis set."""
+        return self.primary.set if self.primary is not None else (self.outcome.set if self.outcome else None)
+
+    @property
+    def contrast(self) -> Contrast | None:
+        """The contrast of the primary result, if it may be shown."""
+        c = None if self.primary is None else self.primary.contrast
+        return c if c is not None and c.usable else None
+
+    @property
+    def split(self) -> bool:
+        """Whether the primary p-value and the primary estimate come from different analyses."""
+        return self.test is not None and self.primary is not None and self.test.method != self.primary.method
+
+    def biomarkers(self) -> tuple[Result, ...]:
+        """Main results of laboratory outcomes (log scale) in the primary set and week, in test order.
+
+        Only those of the test sequence, if any of it is.
+        """
+        found = self._companions(lambda o: o.scale == "log")
+        ordered = tuple(r for r in found if self.record.outcome(r.outcome).test_order)
+        return ordered or found
+
+    def clinical(self) -> tuple[Result, ...]:
+        """Main results of the other outcomes (neither primary nor log scale) in the primary set and week."""
+        return self._companions(lambda o: o.scale != "log" and (self.outcome is None or o.id != self.outcome.id))
+
+    def _companions(self, keep: Callable[[Outcome], bool]) -> tuple[Result, ...]:
+        if self.set is None:
+            return ()
+        order = {o.id: (o.test_order or 99, i) for i, o in enumerate(self.record.outcomes)}
+        found = [
+            r
+            for r in self.record.find_results(set=self.set, week=self.week, role="main")
+            if r.comparison == "randomised"
+            and keep(self.record.outcome(r.outcome))
+            and r.contrast is not None
+            and r.contrast.usable
+            and r.contrast.value is not None
+        ]
+        return tuple(sorted(found, key=lambda r: order[r.outcome]))
+
+    def others(self) -> tuple[Result, ...]:
+        """Main randomised results of the primary outcome in other sets at the primary week."""
+        if self.primary is None:
+            return ()
+        return tuple(
+            r
+            for r in self.record.find_results(self.primary.outcome, week=self.week, role="main")
+            if r.id != self.primary.id and r.comparison == "randomised" and usable(r.contrast)
+        )
+
+    def later(self) -> tuple[Result, ...]:
+        """Results of the primary outcome after the primary week, main ones, by week."""
+        if self.primary is None or self.week is None:
+            return ()
+        week = self.week
+        found = [
+            r
+            for r in self.record.find_results(self.primary.outcome, role="main")
+            if r.week is not None and r.week > week and usable(r.contrast)
+        ]
+        return tuple(sorted(found, key=lambda r: float(r.week or 0)))
+
+    def later_pair(self) -> tuple[Result | None, Result | None]:
+        """(planned, not planned) results of the first later week that has both; else whatever the first week has."""
+        later = self.later()
+        by_week: dict[float, list[Result]] = {}
+        for r in later:
+            by_week.setdefault(float(r.week or 0), []).append(r)
+        best: tuple[Result | None, Result | None] = (None, None)
+        for week in sorted(by_week):
+            wide = sorted(by_week[week], key=lambda r: -self.size(r.set))
+            planned = next((r for r in wide if self.planned(r)), None)
+            unplanned = next((r for r in wide if self.planned(r) is False), None)
+            if planned is not None and unplanned is not None:
+                return planned, unplanned
+            if best == (None, None):
+                best = planned, unplanned
+        return best
+
+    def survival(self) -> tuple[Result, ...]:
+        """Time-to-event results with a hazard ratio."""
+        return tuple(
+            r for r in self.record.results if r.measure == "time_to_event" and usable(r.contrast) and r.contrast
+        )
+
+    def size(self, set: str) -> float:
+        """People in an analysis set, all arms; 0 where not stated."""
+        for s in self.record.sets:
+            if s.id == set:
+                return float(sum(v.value or 0 for v in s.n.values()))
+        return 0.0
+
+    def method(self, id: str) -> Method | None:
+        """The method ``id``, or None."""
+        return next((m for m in self.record.methods if m.id == id), None)
+
+    def planned(self, r: Result) -> bool | None:
+        """Whether a result's analysis was fixed in advance; None where nobody says."""
+        verdict = r.prespecified.verdict if r.prespecified is not None else None
+        if verdict is None:
+            method = self.method(r.method)
+            verdict = None if method is None else method.prespecified
+        return {"yes": True, "no": False, "disputed": False}.get(verdict or "")
+
+    def favourable(self, r: Result) -> bool | None:
+        """Whether the estimate favours the active arm; None where there is none."""
+        if r.contrast is None or r.contrast.value is None:
+            return None
+        outcome = self.record.outcome(r.outcome)
+        above = float(r.contrast.value) > r.contrast.null
+        if r.contrast.kind == "hazard_ratio":
+            return not above
+        return above if outcome.direction == "higher_better" else not above
+
+    def arm_value(self, r: Result, arm: Arm) -> Value | None:
+        """The value of one arm, if it may be shown."""
+        value = r.arms.get(arm.id)
+        return value if value is not None and value.usable else None
+
+    def own_p(self, r: Result) -> PValue | None:
+        """The p-value that belongs to the estimate's own method, else the first."""
+        usable_p = [p for p in r.p if p.usable]
+        return next((p for p in usable_p if p.method == r.method), usable_p[0] if usable_p else None)
+
+    def serious_neurologic(self) -> AdverseEvent | None:
+        """The adverse-event row that sums up serious neurologic events, if the record has one."""
+        rows = [e for e in self.record.adverse_events if e.category == "neurologic" and self.counts(e)]
+        return max(rows, key=lambda e: (e.serious, e.arms[self.active.id].value or 0), default=None)
+
+    def counts(self, event: AdverseEvent) -> tuple[Value, Value] | None:
+        """(active, control) counts of an adverse event, if both are counts that may be shown."""
+        pair = event.arms.get(self.active.id), event.arms.get(self.control.id)
+        if all(v is not None and v.usable and isinstance(v.value, int) and v.total for v in pair):
+            return pair  # type: ignore[return-value]
+        return None
+
+
+def usable(c: Contrast | None) -> bool:
+    """Whether a contrast may be shown and has an estimate."""
+    return c is not None and c.usable and c.value is not None
+
+
+def excludes_null(c: Contrast) -> bool | None:
+    """Whether the interval leaves out the value of no effect; None without an interval."""
+    if c.low is None or c.high is None:
+        return None
+    return bool(c.low > c.null or c.high < c.null)
+
+
+def significant(p: PValue) -> bool | None:
+    """Whether a p-value lies below the conventional level; None where it is not a single number."""
+    if p.value is None:
+        return None if p.low is None or p.low < ALPHA else False
+    if p.relation == ">":
+        return False if p.value >= ALPHA else None
+    return float(p.value) < ALPHA or (p.relation == "<" and float(p.value) <= ALPHA)
+
+
+def read(record: Record) -> Findings:
+    """Read a record: find the arms, the primary result, the test that decided it and what it said."""
+    active = next((a for a in record.arms if a.role == "active"), record.arms[0])
+    control = next((a for a in record.arms if a.role == "control"), record.arms[-1])
+    outcome = next((o for o in record.outcomes if o.role == "primary"), None)
+    primary = None
+    if record.primary_result is not None:
+        primary = record.result(record.primary_result)
+    elif outcome is not None:
+        found = record.find_results(outcome.id, set=outcome.set, week=outcome.week, role="main")
+        primary = found[0] if found else None
+    if primary is not None:
+        outcome = record.outcome(primary.outcome)
+    test = estimate_p = None
+    if primary is not None:
+        shown = [p for p in primary.p if p.usable]
+        formal = [p for p in shown if p.status == "formal"]
+        own = [p for p in shown if p.method == primary.method]
+        test = formal[0] if formal else own[0] if own else shown[0] if shown else None
+        estimate_p = own[0] if own else None
+    findings = Findings(record, active, control, primary, outcome, test, estimate_p, None)
+    met: bool | None = None
+    if test is not None:
+        below = significant(test)
+        met = None if below is None else below and findings.favourable(primary) is not False  # type: ignore[arg-type]
+    elif findings.contrast is not None and primary is not None:
+        apart = excludes_null(findings.contrast)
+        met = None if apart is None else apart and findings.favourable(primary) is not False
+    return Findings(record, active, control, primary, outcome, test, estimate_p, met)

@@ -1,0 +1,475 @@
+"""The pen: writes inline runs and keeps the register of names, citations and computations.
+
+Sentences are templates (:meth:`Pen.say`); their words are ours, their numbers come from leaves of the record
+(:meth:`Pen.cite`), from functions that a command can repeat (:meth:`Pen.compute`) or from the replica
+(:meth:`Pen.simulated`). Texts that a record brings along (:meth:`Pen.quote`) are split so that each number in them
+becomes a link to what the text rests on.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from equipoise.appraise.document import (
+    NUMBER_WORD,
+    Citation,
+    Cited,
+    Code,
+    Computation,
+    Computed,
+    Emphasis,
+    Inline,
+    Inlines,
+    Link,
+    Name,
+    Source,
+    Strong,
+    Text,
+    UncitedNumberError,
+    bare_number,
+)
+from equipoise.appraise.replica import Replica, ReplicaRow
+from equipoise.records.schema import Citation as RecordCitation
+from equipoise.records.schema import Record, Sourced, Statement, split_also
+
+GLOSSARY = (
+    "ICH E9(R1)",
+    "95\N{NARROW NO-BREAK SPACE}% interval",
+    "95\N{NARROW NO-BREAK SPACE}% intervals",
+    "95\N{NARROW NO-BREAK SPACE}% range",
+)
+"""Fixed terms of the templates that hold a digit. Short on purpose: everything else comes from the record."""
+
+_TOKEN = re.compile(r"(?<![\w.])[A-Za-z][A-Za-z/-]*\d[\w/-]*(?:-\w+)*")
+_FIGURE = re.compile(r"[^\s(),;\[\]]*\d(?:[^\s(),;\[\]]|,(?=\d))*(?:\s%)?")
+_SLUG = re.compile(r"[^A-Za-z0-9]+")
+T = TypeVar("T")
+
+
+class Pen:
+    """Writes prose about one record and keeps the register of what its numbers rest on."""
+
+    def __init__(self, record: Record, replica: Replica | None = None) -> None:
+        self.record = record
+        self.replica = replica
+        self._names: dict[str, None] = dict.fromkeys(GLOSSARY)
+        self._weeks: dict[str, None] = {}
+        self._patterns: dict[bool, re.Pattern[str]] = {}
+        self._citations: dict[tuple[str, str | None, str, str | None], Citation] = {}
+        self._computations: dict[str, Computation] = {}
+        self._extra_sources: dict[str, Source] = {}
+        self.index = record.index(recall=True)
+        """Every leaf of the record by its address, recalled ones too: ask ``leaf.usable``."""
+        self.blocks = record.blocks()
+        for label in _labels(record):
+            self.register(label)
+        for text in _tokens(record):
+            for token in _TOKEN.findall(text):
+                self._names.setdefault(token)
+        if replica is not None:
+            for row in replica.rows:
+                self.register(row.quantity)
+                self.register(row.method)
+            self.register(replica.scenario)
+        for week in _weeks(record, replica):
+            for word in ("week", "Week", "weeks"):
+                self._weeks[f"{word} {week:g}"] = None
+
+    # -- names ------------------------------------------------------------------------------------------------------
+
+    def register(self, label: str) -> None:
+        """Let a label stand as a name, and each word of it that starts with a letter and holds a digit."""
+        if not bare_number(label):
+            return
+        if any(c.isalpha() for c in label):
+            self._names.setdefault(label)
+            self._names.setdefault(lower(label))
+        for token in _TOKEN.findall(label):
+            self._names.setdefault(token)
+        self._patterns.clear()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All registered names."""
+        return (*self._names, *self._weeks)
+
+    def _split(self, text: str, *, weeks: bool) -> list[tuple[bool, str]]:
+        """(is a name, piece) in order, longest names first; ``weeks`` says whether ``week 28`` is a name here."""
+        text = text.replace(" %", "\N{NARROW NO-BREAK SPACE}%")
+        if weeks not in self._patterns:
+            names = (*self._names, *self._weeks) if weeks else self._names
+            ordered = "|".join(re.escape(n) for n in sorted(names, key=len, reverse=True))
+            self._patterns[weeks] = re.compile(f"(?<![\\w.])({ordered})(?![\\w])")
+        out, end = [], 0
+        for match in self._patterns[weeks].finditer(text):
+            if match.start() > end:
+                out.append((False, text[end : match.start()]))
+            out.append((True, match.group(0)))
+            end = match.end()
+        if end < len(text):
+            out.append((False, text[end:]))
+        return out
+
+    def words(self, text: str) -> Inlines:
+        """Plain words with their names set apart; raises :class:`UncitedNumberError` on any other number."""
+        return tuple(Name(piece) if named else Text(piece) for named, piece in self._split(text, weeks=True) if piece)
+
+    # -- sentences --------------------------------------------------------------------------------------------------
+
+    def say(self, template: str, /, **parts: Inline | Inlines | str) -> Inlines:
+        """A sentence from a template of ours; ``{key}`` takes a run, runs, or a label of the record."""
+        out: list[Inline] = []
+        for literal, key, _, _ in string.Formatter().parse(template):
+            if literal:
+                out.extend(self.words(literal))
+            if key is not None:
+                part = parts[key]
+                out.extend(self.label(part) if isinstance(part, str) else part if isinstance(part, tuple) else (part,))
+        return tuple(out)
+
+    def label(self, text: str) -> Inlines:
+        """A label of the record; one that is no registered name (an arm called ``20``) is set as code."""
+        try:
+            return self.words(text)
+        except UncitedNumberError:
+            return (Code(text),)
+
+    def strong(self, content: Inlines | str) -> Strong:
+        """Strong emphasis."""
+        return Strong(self.words(content) if isinstance(content, str) else content)
+
+    def em(self, content: Inlines | str) -> Emphasis:
+        """Light emphasis."""
+        return Emphasis(self.words(content) if isinstance(content, str) else content)
+
+    def to(self, section: str, content: str) -> Link:
+        """A link to a section of this page."""
+        return Link(self.words(content), f"#{section}")
+
+    def code(self, text: str) -> Code:
+        """A command or address."""
+        return Code(text)
+
+    # -- citations --------------------------------------------------------------------------------------------------
+
+    def cite(self, text: str, *leaves: Sourced) -> Cited:
+        """``text`` as a link to where the leaves were read. Raises if one of them is recalled or has no source."""
+        refs: dict[str, None] = {}
+        for leaf in leaves:
+            if not leaf.usable or leaf.source is None:
+                raise UncitedNumberError(f"{text!r} rests on a value that cannot be shown as fact")
+            refs.setdefault(self._citation(leaf.source, leaf.place, str(leaf.confidence), leaf.note))
+            for more in leaf.also:
+                key, place = split_also(more)
+                refs.setdefault(self._citation(key, place, str(leaf.confidence), None))
+        return Cited(text, tuple(refs))
+
+    def _citation(self, source: str, place: str | None, confidence: str, note: str | None) -> str:
+        known = self._citations.get((source, place, confidence, note))
+        if known is not None:
+            return known.id
+        if source not in self.record.sources and source not in self._extra_sources:
+            raise UncitedNumberError(f"the source {source!r} is not in the record")
+        stem = _SLUG.sub("-", f"c-{source}-{place or ''}").strip("-")
+        taken = {c.id for c in self._citations.values()}
+        id, n = stem, 1
+        while id in taken:
+            n += 1
+            id = f"{stem}-{n}"
+        self._citations[(source, place, confidence, note)] = Citation(id, source, place, confidence, note)
+        return id
+
+    def _refs(self, ref: str) -> tuple[str, ...] | None:
+        """Citation ids of one reference of a statement; None if it rests on recall."""
+        if ref in self.index:
+            leaf: Sourced | None = self.index[ref].leaf
+        elif isinstance(block := self.blocks.get(ref), RecordCitation):
+            key = block.source
+            if key is None:
+                key = block.id
+                address = f"https://doi.org/{block.doi}" if block.doi else block.url
+                self._extra_sources.setdefault(key, Source(key, block.text, address, "publication"))
+            return (self._citation(key, None, "seen", None),)
+        elif isinstance(block, Sourced):
+            leaf = block
+        elif ref in self.record.sources:
+            return (self._citation(ref, None, "seen", None),)
+        else:
+            leaf = None
+        if leaf is not None and leaf.confidence == "recall":
+            return None
+        if leaf is None or not leaf.usable or leaf.source is None:
+            # a block that leaves its provenance to its parts
+            parts = [e.leaf for address, e in self.index.items() if address.startswith(f"{ref}.")]
+            leaf = next((part for part in parts if part.usable and part.source is not None), None)
+        return None if leaf is None else self.cite(ref, leaf).refs
+
+    def _support(self, ref: Sourced | str, text: str) -> list[tuple[tuple[str, ...], frozenset[float]]] | None:
+        """(citation ids, numbers seen there) for what a text rests on; None if it is recalled or unknown."""
+        if isinstance(ref, Sourced):
+            if not ref.usable or ref.source is None:
+                return None
+            return [(self.cite(text, ref).refs, _numbers(ref))]
+        main = self._refs(ref)
+        if main is None:
+            return None
+        if ref in self.index:
+            return [(main, _numbers(self.index[ref].leaf))]
+        parts = [e.leaf for address, e in self.index.items() if address.startswith(f"{ref}.")]
+        found = [
+            (self.cite(text, leaf).refs, _numbers(leaf)) for leaf in parts if leaf.usable and leaf.source is not None
+        ]
+        return [(main, frozenset()), *found]
+
+    def quote(self, text: str, *rests_on: Sourced | str) -> Inlines | None:
+        """A text of the record with every number in it linked to what the text rests on (leaves or references).
+
+        A number that one of the leaves holds is linked to that leaf, any other to all of them. None if any of them is
+        recalled: such a text is not shown as fact.
+        """
+        support: list[tuple[tuple[str, ...], frozenset[float]]] = []
+        for each in rests_on:
+            found = self._support(each, text)
+            if found is None:
+                return None
+            support.extend(found)
+        everything = tuple(dict.fromkeys(ref for refs, _ in support for ref in refs))
+
+        def choose(figure: str) -> tuple[str, ...]:
+            held = _parse(figure)
+            exact = tuple(dict.fromkeys(r for refs, numbers in support if held in numbers for r in refs))
+            return exact or everything
+
+        out: list[Inline] = []
+        for named, piece in self._split(text, weeks=False):
+            if named:
+                out.append(Name(piece))
+            else:
+                out.extend(_figures(piece, choose))
+        return tuple(out)
+
+    def statements(self, section: str) -> tuple[Inlines, ...]:
+        """The record's own statements for a section, in order, each number linked; recalled ones left out."""
+        quoted = (self.statement(s) for s in self.record.statements if s.section == section)
+        return tuple(q for q in quoted if q)
+
+    def statement(self, statement: Statement) -> Inlines | None:
+        """One statement of the record, each number linked; its sources follow it."""
+        return self.told(statement.text, *statement.refs)
+
+    def told(self, text: str, *rests_on: Sourced | str, stop: str = "") -> Inlines | None:
+        """As :meth:`quote`, then ``stop``; a text that holds no number is followed by the keys of its sources."""
+        runs = self.quote(text, *rests_on)
+        if runs is None:
+            return None
+        end: Inlines = (Text(stop),) if stop else ()
+        if any(isinstance(run, Cited) for run in runs):
+            return (*runs, *end)
+        refs: dict[str, None] = {}
+        for each in rests_on:
+            for found, _ in self._support(each, text) or ():
+                refs.update(dict.fromkeys(found))
+        keys = {c.id: c.source for c in self._citations.values()}
+        shown = ", ".join(dict.fromkeys(keys[r] for r in refs))
+        return (*runs, *end, Text(" ["), Cited(shown, tuple(refs)), Text("]"))
+
+    # -- computations -----------------------------------------------------------------------------------------------
+
+    def compute(
+        self,
+        function: Callable[..., T],
+        *arguments: float,
+        show: Callable[[T], str],
+        what: str,
+        method: str,
+    ) -> Computed:
+        """Call ``function`` and write its result; the command that repeats the call goes into the register."""
+        call = f"{function.__name__}({', '.join(repr(a) for a in arguments)})"
+        command = f'python -c "from {function.__module__} import {function.__name__}; print({call})"'
+        return Computed(show(function(*arguments)), self._computation(command, what, method))
+
+    def simulated(self, text: str, row: ReplicaRow | None = None) -> Computed:
+        """A number of the replica."""
+        del row
+        if self.replica is None:
+            raise UncitedNumberError(f"{text!r} is said to be simulated, but there is no replica")
+        what = "every simulated quantity"
+        method = f"{self.replica.replicates:,} replicates of {self.replica.scenario}, each analysed as the trial was"
+        return Computed(text, self._computation(self.replica.command, what, method))
+
+    def answered(self, text: str, command: str, what: str) -> Computed:
+        """A number of one of the replica's answers."""
+        return Computed(text, self._computation(command, what, "share of replicates"))
+
+    def quote_computed(self, text: str, command: str, what: str) -> Inlines:
+        """A sentence written by the replica, with every figure in it linked to the command behind it."""
+        id = self._computation(command, what, "share or mean over the replicates")
+        out: list[Inline] = []
+        for named, piece in self._split(text, weeks=True):
+            if named:
+                out.append(Name(piece))
+            else:
+                out.extend(
+                    Computed(run.text, id) if isinstance(run, Cited) else run
+                    for run in _figures(piece, lambda _: (id,))
+                )
+        return tuple(out)
+
+    def _computation(self, command: str, what: str, method: str) -> str:
+        known = self._computations.get(command)
+        if known is None:
+            known = Computation(f"k-{len(self._computations) + 1}", what, method, command)
+            self._computations[command] = known
+        return known.id
+
+    # -- the register -----------------------------------------------------------------------------------------------
+
+    def sources(self) -> tuple[Source, ...]:
+        """The sources that are cited, in the order of the record."""
+        used = {c.source for c in self._citations.values()}
+        own = [Source(key, s.title, s.address, s.what, s.note) for key, s in self.record.sources.items() if key in used]
+        return (*own, *(s for key, s in self._extra_sources.items() if key in used))
+
+    def citations(self) -> tuple[Citation, ...]:
+        """The places cited, grouped by source in the order of the record, then by place."""
+        order = {key: i for i, key in enumerate((*self.record.sources, *self._extra_sources))}
+        return tuple(sorted(self._citations.values(), key=lambda c: (order[c.source], _natural(c.place or ""))))
+
+    def computations(self) -> tuple[Computation, ...]:
+        """The computations, in the order in which they were first used."""
+        return tuple(self._computations.values())
+
+
+_PROPER = {"Cox", "Kaplan", "Rubin", "Wilcoxon", "Fisher", "Newcombe"}
+
+
+def lower(label: str) -> str:
+    """A label as it stands inside a sentence: its first letter small, unless it begins with an acronym or a name."""
+    head = label.split(" ", 1)[0].split("-", 1)[0]
+    keep = len(head) == 1 or head[1:] != head[1:].lower() or head in _PROPER
+    return label if keep else label[:1].lower() + label[1:]
+
+
+def upper(runs: Inlines) -> Inlines:
+    """Runs with their first letter large, where they begin with words."""
+    if runs and isinstance(runs[0], Text) and runs[0].text:
+        return (Text(runs[0].text[:1].upper() + runs[0].text[1:]), *runs[1:])
+    return runs
+
+
+def short(label: str) -> str:
+    """A label without what stands in brackets."""
+    return re.sub(r"\s*\([^)]*\)", "", label).strip() or label
+
+
+def joined(parts: Iterable[Inlines], separator: str | None = None) -> Inlines:
+    """``a, b and c`` of runs; with a separator, that between all of them."""
+    items = list(parts)
+    out: list[Inline] = []
+    for i, item in enumerate(items):
+        if i:
+            out.append(Text(separator if separator is not None else " and " if i == len(items) - 1 else ", "))
+        out.extend(item)
+    return tuple(out)
+
+
+def _figures(piece: str, choose: Callable[[str], tuple[str, ...]]) -> Iterable[Inline]:
+    """Text with each figure, number words included, turned into a cited run; ``choose`` gives a figure's citations."""
+    while piece:
+        matches = [m for m in (_FIGURE.search(piece), NUMBER_WORD.search(piece)) if m is not None]
+        if not matches:
+            # digits outside 0 to 9 (superscripts and the like) that the patterns do not know
+            yield Cited(piece.strip(), choose(piece)) if bare_number(piece) else Text(piece)
+            return
+        start, end = min((m.span() for m in matches), key=lambda span: span[0])
+        while piece[end - 1] in ".,:;'\"" and end - 1 > start:
+            end -= 1
+        if start:
+            yield Text(piece[:start])
+        shown = piece[start:end]
+        yield Cited(shown.replace("-", "\N{MINUS SIGN}", 1) if re.match(r"-\d", shown) else shown, choose(shown))
+        piece = piece[end:]
+
+
+def _parse(figure: str) -> float | None:
+    """The number a figure states, sign left aside; None for words and codes."""
+    match = re.fullmatch(r"[-+<>~]?(\d[\d,]*(?:\.\d+)?)\s?%?", figure)
+    return float(match.group(1).replace(",", "")) if match else None
+
+
+def _numbers(leaf: Sourced) -> frozenset[float]:
+    """Every number a leaf holds, signs left aside."""
+    out: set[float] = set()
+    for name in ("value", "low", "high", "se", "sd", "n", "events", "total", "percent"):
+        number = getattr(leaf, name, None)
+        if isinstance(number, int | float):
+            out.add(abs(float(number)))
+    for name in ("range", "iqr"):
+        out.update(abs(float(x)) for x in getattr(leaf, name, None) or ())
+    return frozenset(out)
+
+
+def _natural(text: str) -> tuple[tuple[int, str], ...]:
+    return tuple((int(p), "") if p.isdigit() else (0, p) for p in re.split(r"(\d+)", text) if p)
+
+
+def _labels(record: Record) -> Iterable[str]:
+    """Every string of the record that names something. Texts, and labels that state a quantity, are quoted instead."""
+    yield from (record.id, record.title, record.condition)
+    if record.acronym:
+        yield record.acronym
+    for citation in record.citations:
+        yield citation.text
+    for registration in record.registrations:
+        yield from (registration.registry, registration.number)
+    for arm in record.arms:
+        yield from (arm.id, arm.label, arm.drug)
+        if arm.delayed_label:
+            yield arm.delayed_label
+    for analysis_set in record.sets:
+        yield from (analysis_set.id, analysis_set.label, short(analysis_set.label))
+    for outcome in record.outcomes:
+        yield from (outcome.id, outcome.label, short(outcome.label))
+        if outcome.unit:
+            yield outcome.unit
+    for row in record.baseline:
+        yield from (u for u in (row.unit,) if u)
+    for regulatory in record.regulatory:
+        yield regulatory.authority
+    for related in record.related:
+        yield from (related.name, related.drug)
+        if related.journal:
+            yield related.journal
+    yield from record.sources
+
+
+def _tokens(record: Record) -> Iterable[str]:
+    """Labels of which only the words that start with a letter and hold a digit are names (``SOD1``, ``ALSAQ-5``)."""
+    for blocks in (record.methods, record.cuts, record.events, record.items, record.baseline):
+        yield from (block.label for block in blocks)
+    for event in record.adverse_events:
+        yield event.term
+    for stratum in record.design.strata:
+        yield stratum.label
+    yield from (statement.text for statement in record.statements)
+    yield from (trap.text for trap in record.traps)
+    for criterion in record.eligibility:
+        yield criterion.text
+
+
+def _weeks(record: Record, replica: Replica | None) -> Iterable[float]:
+    weeks: set[float] = set()
+    single = [r.week for r in record.results] + [o.week for o in record.outcomes] + [e.week for e in record.events]
+    weeks.update(float(w) for w in single if w is not None)
+    for several in [v.weeks for v in record.visits] + [c.weeks for c in record.curves]:
+        weeks.update(float(w) for w in several)
+    if record.dosing:
+        weeks.update(record.dosing.weeks)
+    if replica is not None:
+        weeks.update(float(r.week) for r in replica.rows if r.week is not None)
+        for band in replica.bands:
+            weeks.update(band.weeks)
+    return sorted(weeks)

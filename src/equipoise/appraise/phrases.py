@@ -1,0 +1,339 @@
+"""Sentences that several sections need. Each follows what the record says, and is empty where it says nothing."""
+
+from __future__ import annotations
+
+from equipoise.appraise import risk, show
+from equipoise.appraise.context import Context
+from equipoise.appraise.document import Inlines, Text
+from equipoise.appraise.findings import excludes_null
+from equipoise.appraise.pen import joined
+from equipoise.records.schema import AdverseEvent, Result
+
+SPACE: Inlines = (Text(" "),)
+
+
+def paragraphs(*sentences: Inlines) -> Inlines:
+    """Sentences set one after the other; empty ones are left out."""
+    out: Inlines = ()
+    for s in sentences:
+        if s:
+            out = (*out, *(SPACE if out else ()), *s)
+    return out
+
+
+def verdict(ctx: Context) -> str:
+    """The verdict on the primary endpoint in a word or two."""
+    return {True: "met", False: "missed", None: "not stated"}[ctx.findings.met]
+
+
+def primary_sentence(ctx: Context) -> Inlines:
+    """How the primary outcome changed in each arm, the difference, and the test that decided."""
+    f, pen = ctx.findings, ctx.pen
+    r, o = f.primary, f.outcome
+    if r is None or o is None:
+        return ()
+    unit = ctx.unit(o)
+    pair = ctx.arms_pair(r)
+    ratio = r.measure == "geometric_mean_ratio"
+    out: Inlines = ()
+    if pair is not None:
+        verb = "stood at {a} of its baseline" if ratio else "had changed by {a}{u}"
+        if r.measure == "time_to_event":
+            verb = "had occurred in {a}"
+        template = "At {w}, in {s}, {o} " + verb + " with {active} and {c} with {control}"
+        if not ratio and r.measure != "time_to_event":
+            template = template.replace("and {c}", "and by {c}")
+        out = pen.say(
+            template,
+            w=ctx.week(f.week),
+            s=pen.label(ctx.set_phrase(r.set)),
+            o=ctx.outcome(o.id),
+            a=ctx.count(pair[0]) if pair[0].total else ctx.number(pair[0]),
+            c=ctx.count(pair[1]) if pair[1].total else ctx.number(pair[1]),
+            u=pen.label(unit) if unit else (),
+            active=ctx.active,
+            control=ctx.control,
+        )
+    if f.contrast is not None and f.contrast.value is not None:
+        kind = {"difference": "a difference of", "ratio": "a ratio of", "hazard_ratio": "a hazard ratio of"}
+        lead = ": " if out else f"At {{w}}, {ctx.trial} found "
+        out = (
+            *out,
+            *pen.say(
+                (lead if out else "At {w} the record gives ") + kind[f.contrast.kind] + " {d}{u}",
+                w=ctx.week(f.week),
+                d=ctx.contrast(f.contrast),
+                u=pen.label(unit) if unit and f.contrast.kind == "difference" else (),
+            ),
+        )
+    if f.test is not None:
+        out = (*out, *pen.say(", {p} by the {t}", p=ctx.p(f.test), t=ctx.test_name(f.test.method)))
+    return (*out, Text(".")) if out else ()
+
+
+def interval_sentence(ctx: Context) -> Inlines:
+    """What the interval of the primary contrast leaves room for."""
+    f, pen = ctx.findings, ctx.pen
+    c, o = f.contrast, f.outcome
+    if c is None or o is None or c.low is None or c.high is None:
+        return ()
+    if c.kind != "difference":
+        if excludes_null(c):
+            return pen.say("The interval leaves out the value of no effect.")
+        return pen.say("The interval includes the value of no effect, so neither benefit nor harm can be ruled out.")
+    digits = show.contrast_digits(c)
+    unit = ctx.unit(o)
+    better, worse = (c.high, c.low) if o.direction == "higher_better" else (c.low, c.high)
+    if excludes_null(c):
+        return pen.say(
+            "The interval leaves out no effect: the data fit a difference between {low} and {high}{u}.",
+            low=pen.cite(show.number(c.low, digits), c),
+            high=pen.cite(show.number(c.high, digits), c),
+            u=pen.label(unit) if unit else (),
+        )
+    out = pen.say(
+        "The interval reaches from {worse}{u} in favour of {control} to {better}{u} in favour of {active}. "
+        "The trial did not show a benefit; nor did it rule one out.",
+        worse=pen.cite(show.number(abs(worse), digits), c),
+        better=pen.cite(show.number(abs(better), digits), c),
+        u=pen.label(unit) if unit else (),
+        active=ctx.active,
+        control=ctx.control,
+    )
+    mcid = ctx.item_value("mcid", "change")
+    if mcid is not None and mcid.value is not None and abs(mcid.value) <= abs(better):
+        out = (
+            *out,
+            *pen.say(
+                " It contains the {m} points that patients are reported to notice.", m=ctx.number(mcid)
+            ),
+        )  # fmt: skip
+    return out
+
+
+def split_sentence(ctx: Context) -> Inlines:
+    """That the P value and the estimate of the primary outcome come from different analyses."""
+    f, pen = ctx.findings, ctx.pen
+    if not f.split or f.test is None or f.primary is None:
+        return ()
+    out = pen.say(
+        "The P value and the interval do not belong together: the test is {t}, the estimate comes from {e}",
+        t=ctx.analysis(f.test.method),
+        e=ctx.analysis(f.primary.method),
+    )
+    if f.estimate_p is not None:
+        out = (*out, *pen.say(", whose own value is {p}", p=ctx.p(f.estimate_p)))
+    return (*out, Text("."))
+
+
+def biomarker_items(ctx: Context) -> list[Inlines]:
+    """``plasma NfL 67 % lower (ratio 0.33 (0.25 to 0.45))`` for each laboratory outcome."""
+    out = []
+    for r in ctx.findings.biomarkers():
+        if r.contrast is None:
+            continue
+        lower = ctx.percent_lower(r)
+        said = ctx.pen.say("{o} was ", o=ctx.outcome(r.outcome))
+        if lower is not None:
+            said = (*said, *ctx.pen.say("{l} with {a} than with {c} (", l=lower, a=ctx.active, c=ctx.control))
+        else:
+            said = (*said, Text("no lower ("))
+        out.append(
+            (*said, *ctx.pen.say("ratio {r})", r=(ctx.pen.cite(_semicolon(show.contrast(r.contrast)), r.contrast),)))
+        )
+    return out
+
+
+def _semicolon(text: str) -> str:
+    """``0.33, 0.25 to 0.45``: an interval inside brackets."""
+    return text.replace(" (", ", ").replace(")", "")
+
+
+def biomarker_sentence(ctx: Context) -> Inlines:
+    """What the laboratory outcomes did, and how much that counts."""
+    items = biomarker_items(ctx)
+    if not items:
+        return ()
+    return (*ctx.pen.say("At {w} ", w=ctx.week(ctx.findings.week)), *joined(items), Text("."))
+
+
+def nominal_sentence(ctx: Context) -> Inlines:
+    """Why the P values after a failed primary test are nominal."""
+    f = ctx.findings
+    if f.met is False and any(o.test_order for o in ctx.record.outcomes if o.role != "primary"):
+        return ctx.pen.say(
+            "The outcomes were to be tested in order, each only if the one before had succeeded; the first failed, so "
+            "every P value after it is nominal: a description, not a confirmation."
+        )
+    return ()
+
+
+def later_sentence(ctx: Context) -> Inlines:
+    """The later comparison of early and delayed start, planned beside not planned."""
+    f, pen = ctx.findings, ctx.pen
+    planned, unplanned = f.later_pair()
+    first = unplanned or planned
+    if first is None or first.contrast is None or f.outcome is None:
+        return ()
+    unit = pen.label(ctx.unit(f.outcome)) if ctx.unit(f.outcome) else ()
+    out = pen.say(
+        "At {w}{after}, those who had started early were ahead by {d}{u}" if f.favourable(first)
+        else "At {w}{after}, the difference was {d}{u}",
+        w=ctx.week(first.week),
+        after=_after_switch(ctx),
+        d=ctx.contrast(first.contrast),
+        u=unit,
+    )  # fmt: skip
+    if unplanned is None:
+        return (*out, Text("."))
+    out = (*out, *pen.say(" by {m} that had not been fixed in advance", m=ctx.analysis(unplanned.method)))
+    if planned is not None and planned.contrast is not None:
+        out = (*out, *pen.say("; the planned analysis gives {d}{u}", d=ctx.contrast(planned.contrast), u=unit))
+        p = f.own_p(planned)
+        if p is not None:
+            out = (*out, *pen.say(", {p}", p=ctx.p(p)))
+    return (*out, Text("."))
+
+
+def _after_switch(ctx: Context) -> Inlines:
+    extension = ctx.record.extension
+    if extension is None or extension.switch_week.value is None:
+        return ()
+    return ctx.pen.say(
+        ", when {c} patients had been switched to {a} at {w}",
+        c=ctx.control,
+        a=ctx.active,
+        w=ctx.week(float(extension.switch_week.value)),
+    )
+
+
+def survival_pair(ctx: Context) -> tuple[Result | None, Result | None, Result | None]:
+    """(not planned in all, planned in all, planned in the primary set) hazard ratios of one outcome and cut."""
+    f = ctx.findings
+    results = [r for r in f.survival() if r.role == "main"]
+    for r in results:
+        if f.planned(r) is False and ctx.is_all(r.set):
+            same = [q for q in results if q.outcome == r.outcome and q.cut == r.cut and f.planned(q)]
+            planned = next((q for q in same if q.set == r.set), None)
+            primary = next((q for q in same if q.set == f.set and q.set != r.set), None)
+            if planned is not None or primary is not None:
+                return r, planned, primary
+    first = results[0] if results else None
+    return None, first, None
+
+
+def survival_sentence(ctx: Context) -> Inlines:
+    """Hazard ratios: the one that was published, the planned one, and the one in the primary set."""
+    f, pen = ctx.findings, ctx.pen
+    unplanned, planned, primary = survival_pair(ctx)
+    shown = unplanned or planned
+    if shown is None or shown.contrast is None:
+        return ()
+    out = pen.say(
+        "For {o} the hazard ratio was {hr} by {m}",
+        o=ctx.outcome(shown.outcome),
+        hr=ctx.contrast(shown.contrast),
+        m=ctx.analysis(shown.method),
+    )
+    if unplanned is not None and planned is not None and planned.contrast is not None:
+        out = (*out, *pen.say(" and {hr} by the planned model", hr=ctx.contrast(planned.contrast)))
+    if primary is not None and primary.contrast is not None:
+        away = f.favourable(primary) is False and f.favourable(shown) is True
+        out = (
+            *out,
+            *pen.say(
+                "; in {s} it was {hr}" + (", the other way" if away else ""),
+                s=pen.label(ctx.set_phrase(primary.set)),
+                hr=ctx.contrast(primary.contrast),
+            ),
+        )
+    pair = ctx.arms_pair(shown)
+    if pair is not None and pair[0].total and pair[1].total:
+        out = (
+            *out,
+            *pen.say(
+                ". It rests on {a} people with {active} and {c} with {control}",
+                a=ctx.count(pair[0]),
+                c=ctx.count(pair[1]),
+                active=ctx.active,
+                control=ctx.control,
+            ),
+        )
+    return (*out, Text("."))
+
+
+def neuro_sentence(ctx: Context) -> Inlines:
+    """Serious neurologic events by arm, with the risk difference."""
+    event = ctx.findings.serious_neurologic()
+    if event is None:
+        return ()
+    return count_sentence(ctx, event)
+
+
+def count_sentence(ctx: Context, event: AdverseEvent) -> Inlines:
+    """``Serious neurologic event: 4 of 72 with tofersen, 0 of 36 with placebo, difference …``."""
+    counts = ctx.findings.counts(event)
+    if counts is None:
+        return ()
+    computed, _ = ctx.risk_difference(event.term, *counts)
+    label = ctx.pen.quote(event.term, event) or ctx.pen.label(event.term)
+    return ctx.pen.say(
+        "{t}: {a} with {active} and {c} with {control}, a difference of {d} percentage points.",
+        t=label,
+        a=ctx.count(counts[0]),
+        c=ctx.count(counts[1]),
+        active=ctx.active,
+        control=ctx.control,
+        d=computed,
+    )
+
+
+def detectable_sentence(ctx: Context) -> Inlines:
+    """What the trial could have found, from the standard error it ended with."""
+    f, pen = ctx.findings, ctx.pen
+    c = f.contrast
+    if c is None or c.kind != "difference" or f.outcome is None:
+        return ()
+    se = c.se
+    if se is None and c.low is not None and c.high is not None:
+        se = round(risk.se_from_interval(float(c.low), float(c.high), c.level), 4)
+    if se is None or se <= 0:
+        return ()
+    found = pen.compute(
+        risk.detectable_difference,
+        float(se),
+        show=lambda x: show.number(x, 1),
+        what=f"{f.outcome.label}: the true difference that the primary contrast's standard error detects",
+        method="two-sided normal test at the conventional level with the conventional power",
+    )
+    unit = pen.label(ctx.unit(f.outcome)) if ctx.unit(f.outcome) else ()
+    out = pen.say(
+        "With the standard error it ended with, the trial could be expected to find a true difference of {d}{u}; "
+        "anything smaller it was likely to miss.",
+        d=found,
+        u=unit,
+    )
+    mcid = ctx.item_value("mcid", "change")
+    if mcid is not None and mcid.value:
+        power = pen.compute(
+            risk.power_at,
+            float(mcid.value),
+            float(se),
+            show=lambda x: show.percent(x, 0),
+            what="power at the smallest change that patients notice",
+            method="two-sided normal test at the conventional level, with the standard error that was published",
+        )
+        out = (
+            *out,
+            *pen.say(
+                " At the {m} points that patients are reported to notice, its power was {p}.",
+                m=ctx.number(mcid),
+                p=power,
+            ),
+        )
+    return out
+
+
+def replica_sentence(ctx: Context, text: str, command: str, what: str) -> Inlines:
+    """A sentence of the replica with its figures linked to the command behind them."""
+    return ctx.pen.quote_computed(text, command, what)

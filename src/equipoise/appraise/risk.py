@@ -1,0 +1,119 @@
+"""Absolute risks and the small sums of the page, each a plain function that a command can repeat.
+
+Sources: R. G. Newcombe, Statistics in Medicine 1998;17:857-872 (Wilson score interval of one proportion) and
+17:873-890 (interval of a difference, his method 10, without continuity correction); D. G. Altman, BMJ 1998;317:1309
+(numbers needed to treat and their intervals).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+
+from equipoise.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class RiskDifference:
+    """A difference of two proportions (first minus second) with its interval, as fractions."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class NumberNeeded:
+    """One more event for every ``estimate`` people; (``low``, ``high``) by inverting the interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+def wilson(events: int, total: int, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval of ``events / total``, as fractions.
+
+    Raises :class:`DataError` unless 0 <= events <= total, total > 0 and 0 < level < 1.
+    """
+    if not (0 <= events <= total and total > 0):
+        raise DataError(f"{events} of {total} is no proportion", hint="give 0 <= events <= total and total > 0")
+    if not 0 < level < 1:
+        raise DataError(f"a level of {level} is no coverage", hint="give a level between 0 and 1, for instance 0.95")
+    z = NormalDist().inv_cdf(0.5 + level / 2.0)
+    p = events / total
+    centre = 2 * total * p + z * z
+    half = z * math.sqrt(z * z + 4 * total * p * (1 - p))
+    below, above = (centre - half) / (2 * (total + z * z)), (centre + half) / (2 * (total + z * z))
+    # the bounds at 0 and 1 are exact; rounding must not push them past
+    return (0.0 if events == 0 else max(0.0, below)), (1.0 if events == total else min(1.0, above))
+
+
+def risk_difference(events_1: int, total_1: int, events_2: int, total_2: int, level: float = 0.95) -> RiskDifference:
+    """Risk in group 1 minus risk in group 2, with Newcombe's hybrid score interval (method 10)."""
+    low_1, high_1 = wilson(events_1, total_1, level)
+    low_2, high_2 = wilson(events_2, total_2, level)
+    p_1, p_2 = events_1 / total_1, events_2 / total_2
+    difference = p_1 - p_2
+    return RiskDifference(
+        difference,
+        difference - math.hypot(p_1 - low_1, high_2 - p_2),
+        difference + math.hypot(high_1 - p_1, p_2 - low_2),
+    )
+
+
+def number_needed(events_1: int, total_1: int, events_2: int, total_2: int) -> NumberNeeded | None:
+    """People per additional event in group 1; None where the interval of the risk difference includes 0 (then the
+    number and its interval would run through infinity) or the risk is lower in group 1."""
+    rd = risk_difference(events_1, total_1, events_2, total_2)
+    if rd.low <= 0:
+        return None
+    return NumberNeeded(1 / rd.estimate, 1 / rd.high, 1 / rd.low)
+
+
+def share(events: int, total: int) -> float:
+    """``events / total`` as a fraction."""
+    return events / total
+
+
+def rule_of_three(total: int, level: float = 0.95) -> float:
+    """The risk that ``total`` people without a single event cannot exclude: exact upper bound, as a fraction."""
+    return 1.0 - math.exp(math.log(1.0 - level) / total)
+
+
+def percent_lower(ratio: float) -> float:
+    """A ratio below 1 as the percentage by which it is lower: 0.33 gives 67."""
+    return 100.0 * (1.0 - ratio)
+
+
+def sd_from_se(se: float, n: int) -> float:
+    """The standard deviation that a standard error of one arm's mean of ``n`` people implies."""
+    return se * math.sqrt(n)
+
+
+def detectable_difference(se: float, power: float = 0.8, alpha: float = 0.05) -> float:
+    """The true difference that a two-sided test finds with the given power when its standard error is ``se``."""
+    normal = NormalDist()
+    return (normal.inv_cdf(1 - alpha / 2) + normal.inv_cdf(power)) * se
+
+
+def power_at(difference: float, se: float, alpha: float = 0.05) -> float:
+    """Power of a two-sided normal test at a true difference, given the standard error; both tails counted."""
+    normal = NormalDist()
+    z = normal.inv_cdf(1 - alpha / 2)
+    shift = difference / se
+    return normal.cdf(shift - z) + normal.cdf(-shift - z)
+
+
+def se_from_interval(low: float, high: float, level: float = 0.95) -> float:
+    """The standard error a symmetric normal interval implies."""
+    return (high - low) / (2.0 * NormalDist().inv_cdf(0.5 + level / 2.0))
+
+
+def confidence_above(estimate: float, low: float, high: float, threshold: float, level: float = 0.95) -> float:
+    """The share of the confidence distribution above ``threshold``: where a bound that excludes it would sit.
+
+    Normal approximation from the interval; not a probability that the drug works.
+    """
+    return 1.0 - NormalDist(estimate, se_from_interval(low, high, level)).cdf(threshold)

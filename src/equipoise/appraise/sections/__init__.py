@@ -1,0 +1,1 @@
+"""The sections of the page, one module each; every module has ``build(context)``, which gives a section or None."""

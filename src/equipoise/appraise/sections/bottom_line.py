@@ -1,0 +1,99 @@
+"""The bottom line: the verdict, the key figures, and what a reader in a hurry has to know."""
+
+from __future__ import annotations
+
+from equipoise.appraise import show
+from equipoise.appraise.context import READERS, Context
+from equipoise.appraise.document import Block, Inlines, Link, Note, Paragraph, Section, Stat, Stats, Text
+from equipoise.appraise.pen import short, upper
+from equipoise.appraise.phrases import (
+    interval_sentence,
+    later_sentence,
+    nominal_sentence,
+    paragraphs,
+    primary_sentence,
+    replica_sentence,
+    split_sentence,
+)
+from equipoise.appraise.sections.replica import main_answers
+
+
+def build(ctx: Context) -> Section:
+    """The verdict first, then its numbers, then what the rebuilt trial adds."""
+    pen, f = ctx.pen, ctx.findings
+    opening = {
+        True: pen.say("{t} met its primary endpoint.", t=ctx.trial),
+        False: pen.say("{t} missed its primary endpoint.", t=ctx.trial),
+        None: pen.say("The record of {t} does not say whether its primary endpoint was met.", t=ctx.trial),
+    }[f.met]
+    said = pen.statements("bottom_line")
+    primary = primary_sentence(ctx)
+    blocks: list[Block] = []
+    if f.primary is not None:
+        blocks.append(Stats(tuple(_stats(ctx))))
+    blocks.append(Paragraph(paragraphs((pen.strong(opening),), *(said or (primary,))), lead=True))
+    body = [paragraphs(primary if said else (), interval_sentence(ctx))]
+    if split := split_sentence(ctx):
+        body.append((*split, Text(" "), Link(pen.words("More on this"), "#coherence"), Text(".")))
+    body.append(nominal_sentence(ctx))
+    body.append(later_sentence(ctx))
+    blocks.extend(Paragraph(b) for b in body if b)
+    if ctx.replica is not None and ctx.replica.answers:
+        answers = [replica_sentence(ctx, a.sentence, a.command, a.question) for a in main_answers(ctx.replica)]
+        blocks.append(
+            Note("info", pen.words("What the rebuilt trial adds"), (Paragraph(paragraphs(*answers)),))
+        )  # fmt: skip
+    if ctx.audience is not None and (own := pen.statements(ctx.audience)):
+        blocks.append(
+            Note("key", pen.words(f"For the {READERS[ctx.audience].lower()}"), tuple(Paragraph(s) for s in own))
+        )
+    return Section("bottom-line", pen.words("Bottom line"), tuple(blocks))
+
+
+def _stats(ctx: Context) -> list[Stat]:
+    pen, f = ctx.pen, ctx.findings
+    out: list[Stat] = []
+    word, tone = {True: ("Met", "good"), False: ("Missed", "bad"), None: ("Not stated", "open")}[f.met]
+    remark: Inlines = ()
+    if f.test is not None:
+        remark = pen.say("{p}, {t}", p=ctx.p(f.test), t=ctx.test_name(f.test.method))
+    out.append(Stat(pen.words("Primary endpoint"), pen.words(word), remark, tone))  # type: ignore[arg-type]
+    if f.contrast is not None and f.outcome is not None and f.contrast.value is not None:
+        c = f.contrast
+        digits = show.contrast_digits(c)
+        value: Inlines = (pen.cite(show.number(c.value or 0, digits, plus=c.kind == "difference"), c),)
+        unit = ctx.unit(f.outcome)
+        if unit and c.kind == "difference":
+            value = (*value, *pen.label(unit))
+        bounds: Inlines = ()
+        if c.low is not None and c.high is not None:
+            bounds = pen.say("95 % interval {b}", b=(pen.cite(show.span(c.low, c.high, digits), c),))
+        label = pen.say("{o} at {w}, {a} against {c}", o=upper_label(ctx, f.outcome.id), w=ctx.week(f.week),
+                        a=ctx.active, c=ctx.control)  # fmt: skip
+        out.append(Stat(label, value, bounds))
+    for r in f.biomarkers()[:2]:
+        lower = ctx.percent_lower(r)
+        if r.contrast is None:
+            continue
+        ratio = pen.say(
+            "ratio {r}{n}", r=ctx.contrast(r.contrast), n=pen.words(", nominal") if f.met is False else ()
+        )  # fmt: skip
+        shown: Inlines = (lower,) if lower is not None else ctx.contrast(r.contrast)
+        label = pen.say("{o} at {w}", o=upper_label(ctx, r.outcome), w=ctx.week(r.week))
+        out.append(Stat(label, shown, ratio))
+    event = f.serious_neurologic()
+    if event is not None and (counts := f.counts(event)):
+        label = pen.quote(event.term, event) or pen.label(event.term)
+        out.append(
+            Stat(
+                (*label, *pen.words("s")) if not event.term.endswith("s") else label,
+                ctx.count(counts[0]),
+                pen.say("with {a}; {n} with {c}", a=ctx.active, n=ctx.count(counts[1]), c=ctx.control),
+            )
+        )
+    return out
+
+
+def upper_label(ctx: Context, outcome: str) -> Inlines:
+    """An outcome's label at the start of a line."""
+    return upper(ctx.pen.label(short(ctx.record.outcome(outcome).label)))

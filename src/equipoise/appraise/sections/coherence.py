@@ -1,0 +1,190 @@
+"""Coherence notes: where the published record does not fit together, or is easily misread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from equipoise.appraise.context import Context
+from equipoise.appraise.document import Block, Inlines, Listing, Note, Paragraph, Section, Text
+from equipoise.appraise.findings import excludes_null, significant
+from equipoise.appraise.pen import joined, upper
+from equipoise.appraise.phrases import (
+    nominal_sentence,
+    paragraphs,
+    split_sentence,
+    survival_pair,
+    survival_sentence,
+)
+from equipoise.appraise.tables import cell
+from equipoise.records.schema import Conflict, Fact, Result, Value
+
+
+@dataclass(frozen=True)
+class _Found:
+    title: str
+    body: Inlines
+    covers: frozenset[str]
+
+
+def build(ctx: Context) -> Section | None:
+    """What the checks find, then the traps the record itself names, then sources that disagree."""
+    pen = ctx.pen
+    found = [n for n in (_split(ctx), _nominal(ctx), _unplanned(ctx), _tests_disagree(ctx), _survival(ctx)) if n]
+    blocks: list[Block] = [Note("caution", pen.words(n.title), (Paragraph(n.body),)) for n in found]
+    free = list(found)
+    traps: list[Inlines] = []
+    for trap in ctx.record.traps:
+        first = trap.refs[0].split(".", 1)[0]
+        match = next((n for n in free if first in n.covers), None)
+        if match is not None:
+            # the check has said it already, with the numbers
+            free.remove(match)
+            continue
+        title, text = pen.quote(trap.title, *trap.refs), pen.told(trap.text, *trap.refs, stop=".")
+        if title and text:
+            traps.append(paragraphs((pen.strong((*title, Text("."))),), upper(text)))
+    if traps:
+        blocks.append(Paragraph(pen.words("Other traps for the reader:")))
+        blocks.append(Listing(tuple(traps)))
+    conflicts = _conflicts(ctx)
+    if conflicts:
+        blocks.append(Paragraph(pen.words("Where sources disagree:")))
+        blocks.append(Listing(tuple(conflicts)))
+    if not blocks:
+        return None
+    return Section("coherence", pen.words("Coherence notes"), tuple(blocks))
+
+
+def _split(ctx: Context) -> _Found | None:
+    body = split_sentence(ctx)
+    f = ctx.findings
+    if not body or f.primary is None:
+        return None
+    more = ctx.pen.words(
+        " A rank test and a difference of means answer different questions, so reading the one with the interval of "
+        "the other makes the trial look either surer or emptier than it was."
+    )
+    return _Found(
+        "The P value and the interval come from different analyses", (*body, *more), frozenset({f.primary.id})
+    )
+
+
+def _nominal(ctx: Context) -> _Found | None:
+    body = nominal_sentence(ctx)
+    if not body:
+        return None
+    later = [r for r in (*ctx.findings.biomarkers(), *ctx.findings.clinical()) if _below(r)]
+    if later:
+        names = joined([ctx.pen.label(ctx.outcome(r.outcome)) for r in later])
+        body = (*body, *ctx.pen.say(" That holds for the small P values of {n} too.", n=names))
+    return _Found("P values after the primary test are nominal", body, frozenset(r.id for r in later))
+
+
+def _below(r: Result) -> bool:
+    return any(p.usable and significant(p) for p in r.p)
+
+
+def _unplanned(ctx: Context) -> _Found | None:
+    """Results that look positive and were not fixed in advance, with who says so."""
+    f, pen = ctx.findings, ctx.pen
+    chosen = [
+        r
+        for r in ctx.record.results
+        if r.role == "main" and f.planned(r) is False and r.contrast is not None and r.contrast.usable
+        and excludes_null(r.contrast)
+    ]  # fmt: skip
+    if not chosen:
+        return None
+    parts = []
+    for r in chosen:
+        assert r.contrast is not None
+        parts.append(pen.say("{o} in {s}{w} {d}", o=ctx.outcome(r.outcome), s=pen.label(ctx.set_phrase(r.set)),
+                             w=(Text(", "), *ctx.week(r.week), Text(":")) if r.week is not None else (Text(":"),),
+                             d=ctx.contrast(r.contrast)))  # fmt: skip
+    body = pen.say("Not fixed before the data were seen, though each leaves out no effect: {l}.", l=joined(parts, "; "))
+    opinions = []
+    first = next((r for r in chosen if f.outcome is not None and r.outcome == f.outcome.id), chosen[0])
+    for o in first.prespecified.by if first.prespecified is not None else ():
+        if o.usable and (who := pen.quote(o.who, o)):
+            verdict = {"yes": "pre-specified", "no": "not pre-specified", "disputed": "disputed"}[o.verdict]
+            said = pen.quote(o.text, o) if o.text else None
+            link = (Text(" ("), pen.cite(verdict, o), Text(")"))
+            opinions.append((*who, *((Text(": "), *said) if said else ()), *link))
+    if opinions:
+        name = ctx.outcome(first.outcome)
+        body = paragraphs(body, pen.say("On {o}: {l}.", o=name, l=joined(opinions, "; ")))
+    planned, unplanned = f.later_pair()
+    if planned is not None and unplanned is not None and planned.contrast is not None:
+        body = paragraphs(body, pen.say("The planned analysis at {w} gives {d}.", w=ctx.week(planned.week),
+                                        d=ctx.contrast(planned.contrast)))  # fmt: skip
+    return _Found("Positive results that were not pre-specified", body, frozenset(r.id for r in chosen))
+
+
+def _tests_disagree(ctx: Context) -> _Found | None:
+    """One comparison, several tests, on both sides of the conventional level."""
+    pen = ctx.pen
+    for r in ctx.record.results:
+        shown = [p for p in r.p if p.usable]
+        sides = {significant(p) for p in shown}
+        if r.role == "main" and {True, False} <= sides and not all(p.method == r.method for p in shown):
+            parts = [pen.say("{p} by {m}", p=ctx.p(p), m=ctx.test_label(p.method)) for p in shown]
+            body = pen.say(
+                "{o} in {s} at {w}: {l}. Which test is chosen decides what is called significant; none of them was "
+                "part of the sequence.",
+                o=upper(pen.label(ctx.outcome(r.outcome))),
+                s=pen.label(ctx.set_phrase(r.set)),
+                w=ctx.week(r.week),
+                l=joined(parts),
+            )
+            return _Found("One comparison, tests that disagree", body, frozenset({r.id}))
+    return None
+
+
+def _survival(ctx: Context) -> _Found | None:
+    body = survival_sentence(ctx)
+    unplanned, planned, primary = survival_pair(ctx)
+    shown = unplanned or planned
+    if not body or shown is None or primary is None:
+        return None
+    if ctx.findings.favourable(primary) is not False or ctx.findings.favourable(shown) is not True:
+        return None
+    covers = {r.id for r in (unplanned, planned, primary) if r is not None}
+    return _Found("Survival: the estimate in the primary set went the other way", body, frozenset(covers))
+
+
+def _conflicts(ctx: Context) -> list[Inlines]:
+    pen = ctx.pen
+    out = []
+    blocks = [(r, r.conflicts) for r in ctx.record.results] + [(i, i.conflicts) for i in ctx.record.items]
+    for block, conflicts in blocks:
+        for conflict in conflicts:
+            line = _conflict(ctx, conflict, block)
+            if line:
+                out.append(line)
+    del pen
+    return out
+
+
+def _conflict(ctx: Context, conflict: Conflict, block) -> Inlines:  # type: ignore[no-untyped-def]
+    pen = ctx.pen
+    what = pen.quote(conflict.what, block)
+    sides = []
+    for value in conflict.values:
+        if not value.usable or value.source is None:
+            return ()
+        if isinstance(value, Value):
+            shown = cell(ctx, value)
+        else:
+            assert isinstance(value, Fact)
+            shown = pen.quote(value.text, value) or ()
+        note = pen.quote(value.note, value) if value.note else None
+        where = pen.cite(value.source, value)
+        sides.append((*shown, Text(" ("), *((*note, Text(", ")) if note else ()), where, Text(")")))
+    if not what or not all(sides):
+        return ()
+    label = pen.quote(block.label, block) if hasattr(block, "label") else pen.label(ctx.outcome(block.outcome))
+    head = pen.strong((*(upper(label) if label else ()), Text("."))) if label else pen.strong(())
+    line = paragraphs((head,), (*upper(what), Text(": "), *joined(sides, " against "), Text(".")))
+    if conflict.reading and (reading := pen.quote(conflict.reading, block, *conflict.values)):
+        line = paragraphs(line, (*upper(reading), Text(".")))
+    return line

@@ -1,0 +1,197 @@
+"""The design card: how the trial was built, who took part, what was measured and in which order it was tested."""
+
+from __future__ import annotations
+
+from equipoise.appraise import show
+from equipoise.appraise.context import Context
+from equipoise.appraise.document import Block, Facts, Fold, Inlines, Listing, Paragraph, Section, Text
+from equipoise.appraise.pen import joined, lower, upper
+from equipoise.appraise.tables import baseline_table
+from equipoise.records.schema import DateFact, Fact, Value
+
+_MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
+
+
+def build(ctx: Context) -> Section:
+    """Facts of the design, then population, intervention, comparator and outcome, then the baseline."""
+    pen, d, f = ctx.pen, ctx.record.design, ctx.findings
+    items: list[tuple[Inlines, Inlines]] = []
+
+    def add(term: str, said: Inlines | None) -> None:
+        if said:
+            items.append((pen.words(term), said))
+
+    def fact(value: Fact | None) -> Inlines | None:
+        return pen.quote(value.text, value) if value is not None and value.usable else None
+
+    kind = fact(d.type)
+    phase = fact(d.phase)
+    add("Design", upper(joined([p for p in (kind, phase) if p], "; ")))
+    add("Masking", upper(fact(d.masking) or ()))
+    add("Participants", _participants(ctx))
+    add("Randomisation", _randomisation(ctx))
+    add("Setting", upper(fact(d.setting) or ()))
+    add("Duration", _duration(ctx))
+    add("Population", _population(ctx))
+    active, control = ctx.findings.active, ctx.findings.control
+    add("Intervention", upper(_intervention(ctx)))
+    add("Comparator", upper(fact(d.control) or ctx.arm_text(control)))
+    if f.outcome is not None:
+        add("Primary outcome", _outcome(ctx))
+    add("Analysis sets", _sets(ctx))
+    add("Dates", _dates(ctx))
+    add("Protocol", upper(fact(d.protocol) or ()))
+    registered = []
+    for r in ctx.record.registrations:
+        pen.register(f"{r.registry} {r.number}")
+        registered.append(pen.label(f"{r.registry} {r.number}"))
+    add("Registered as", joined(registered, "; ") if registered else None)
+    published = [pen.label(c.text) for c in ctx.record.citations]
+    add("Published as", joined(published, " ") if published else None)
+    blocks: list[Block] = [Facts(tuple(items))]
+    ordered = sorted((o for o in ctx.record.outcomes if o.test_order and o.usable), key=lambda o: o.test_order or 0)
+    if len(ordered) > 1:
+        names = tuple(upper(pen.label(o.label)) for o in ordered)
+        blocks.append(Paragraph(pen.words("The order in which outcomes were to be tested, each only if the one before "
+                                          "had succeeded:")))  # fmt: skip
+        blocks.append(Listing(names, ordered=True))
+    criteria = [q for c in ctx.record.eligibility if c.usable and (q := pen.quote(c.text, c))]
+    if criteria:
+        blocks.append(Fold("eligibility", pen.words("Who could take part"), (Listing(tuple(map(upper, criteria))),)))
+    table = baseline_table(ctx, ctx.record.baseline)
+    if table is not None:
+        blocks.append(Fold("baseline", pen.words("Who took part: the baseline by set and arm"), (table,)))
+    del active
+    return Section("design", pen.words("Design"), tuple(blocks))
+
+
+def _participants(ctx: Context) -> Inlines:
+    pen, d, f = ctx.pen, ctx.record.design, ctx.findings
+    if not d.n_actual.usable:
+        return ()
+    out = pen.say("{n} randomised", n=ctx.number(d.n_actual))
+    if f.active.n.usable and f.control.n.usable:
+        out = (
+            *out,
+            *pen.say(
+                ", {a} to {active} and {c} to {control}",
+                a=ctx.number(f.active.n),
+                c=ctx.number(f.control.n),
+                active=ctx.active,
+                control=ctx.control,
+            ),
+        )
+    if d.n_screened is not None and d.n_screened.usable:
+        out = (*out, *pen.say(", of {n} screened", n=ctx.number(d.n_screened)))
+    if d.n_planned is not None and d.n_planned.usable:
+        out = (*out, *pen.say("; planned: {n}", n=ctx.number(d.n_planned)))
+        if d.n_planned_first is not None and d.n_planned_first.usable:
+            out = (*out, *pen.say(" ({n} at first)", n=ctx.number(d.n_planned_first)))
+    return out
+
+
+def _randomisation(ctx: Context) -> Inlines:
+    pen, d, f = ctx.pen, ctx.record.design, ctx.findings
+    shares = [d.allocation.get(f.active.id), d.allocation.get(f.control.id)]
+    out: Inlines = ()
+    if d.usable and all(s is not None for s in shares):
+        ratio = pen.cite(":".join(str(s) for s in shares), d)
+        out = pen.say("{r}, {a} to {c}", r=ratio, a=ctx.active, c=ctx.control)
+    strata = [q for s in d.strata if s.usable and (q := pen.quote(lower(s.label), s))]
+    if strata:
+        out = (*out, *pen.words(". Stratified by: "), *joined(strata, "; "))
+    return out
+
+
+def _duration(ctx: Context) -> Inlines:
+    pen, d = ctx.pen, ctx.record.design
+    if d.duration_weeks is None or not d.duration_weeks.usable:
+        return ()
+    out = pen.say("{n} weeks", n=ctx.number(d.duration_weeks))
+    extension = ctx.record.extension
+    if extension is not None:
+        out = (
+            *out,
+            *pen.say(", then {e}", e=pen.quote(lower(extension.title), extension) or pen.words("an extension")),
+        )
+    return out
+
+
+def _population(ctx: Context) -> Inlines:
+    inclusion = [c for c in ctx.record.eligibility if c.kind == "inclusion" and c.set is None and c.usable]
+    quoted = [q for c in inclusion if (q := ctx.pen.quote(c.text, c))]
+    return upper(joined(quoted, "; ")) if quoted else upper(ctx.pen.label(ctx.record.condition))
+
+
+def _intervention(ctx: Context) -> Inlines:
+    pen, dosing = ctx.pen, ctx.record.dosing
+    out = ctx.arm_text(ctx.findings.active)
+    if dosing is None:
+        return out
+    if dosing.route.usable and (route := pen.quote(dosing.route.text, dosing.route)):
+        out = (*out, *pen.words(": "), *route)
+    if dosing.usable and dosing.days:
+        days = ", ".join(str(day) for day in dosing.days)
+        count = pen.cite(str(len(dosing.days)), dosing)
+        out = (*out, *pen.say("; {n} doses, on days {d}", n=count, d=pen.cite(days, dosing)))
+    return out
+
+
+def _outcome(ctx: Context) -> Inlines:
+    pen, f = ctx.pen, ctx.findings
+    assert f.outcome is not None
+    out = pen.label(f.outcome.label)
+    if f.outcome.definition and f.outcome.usable and (said := pen.quote(f.outcome.definition, f.outcome)):
+        out = (*out, Text(": "), *said)
+    if f.test is not None:
+        out = (*out, *pen.say("; tested by the {t}", t=ctx.test_name(f.test.method)))
+    return out
+
+
+def _sets(ctx: Context) -> Inlines:
+    pen = ctx.pen
+    parts = []
+    for s in ctx.record.sets:
+        counts = [(s.n.get(a.id), a) for a in (ctx.findings.active, ctx.findings.control)]
+        shown = [pen.say("{n} {a}", n=ctx.number(v), a=lower(a.label)) for v, a in counts if v is not None and v.usable]
+        if shown:
+            parts.append((*pen.label(s.label), *pen.words(" ("), *joined(shown, ", "), *pen.words(")")))
+    return joined(parts, "; ")
+
+
+def date_text(date: str) -> str:
+    """``2019-03-27`` as ``27 March 2019``, to whatever precision it has."""
+    parts = [int(p) for p in date.split("-")]
+    if len(parts) == 1:
+        return date
+    month = _MONTHS[parts[1] - 1]
+    return f"{month} {parts[0]}" if len(parts) == 2 else f"{parts[2]} {month} {parts[0]}"
+
+
+def _dates(ctx: Context) -> Inlines:
+    pen, d = ctx.pen, ctx.record.design
+    named: list[tuple[str, DateFact | None]] = [
+        ("first dose", d.first_dose),
+        ("last visit", d.last_visit),
+        ("database lock", d.database_lock),
+    ]
+    shown = [pen.say(f"{n} {{d}}", d=pen.cite(date_text(v.date), v)) for n, v in named if v is not None and v.usable]
+    return upper(joined(shown, ", "))
+
+
+def count_text(value: Value) -> str:
+    """A count with its total."""
+    return f"{show.number(value.value or 0)} of {show.number(value.total or 0)}"

@@ -1,0 +1,36 @@
+"""Historical context: what stood before the trial."""
+
+from __future__ import annotations
+
+from equipoise.appraise.context import Context
+from equipoise.appraise.document import Block, Link, Listing, Paragraph, Section, Text
+from equipoise.appraise.pen import upper
+from equipoise.appraise.phrases import paragraphs
+
+
+def build(ctx: Context) -> Section | None:
+    """The record's statements, and the trials that came before, in order."""
+    pen = ctx.pen
+    blocks: list[Block] = [Paragraph(s) for s in pen.statements("historical_context")]
+    start = ctx.record.design.first_dose
+    before = [
+        t
+        for t in sorted(ctx.record.related, key=lambda t: t.year)
+        if start is not None and start.usable and t.year < int(start.date[:4]) and t.usable and t.result.usable
+    ]
+    items = []
+    for t in before:
+        said = pen.quote(t.result.text, t.result, t, *(v for v in t.values.values() if v.usable))
+        if said:
+            items.append(
+                paragraphs((pen.strong(pen.say("{n} ({d}).", n=t.name, d=t.drug)),), (*upper(said), Text(".")))
+            )
+    if items:
+        blocks.append(Paragraph(pen.words("The trials that stood when this one began:")))
+        blocks.append(Listing(tuple(items)))
+    if not blocks:
+        return None
+    if ctx.record.related:
+        link = Link(pen.words("Related trials"), "#related")
+        blocks.append(Paragraph((*pen.words("What became of each, and what came later: "), link, Text("."))))
+    return Section("context", pen.words("Historical context"), tuple(blocks))

@@ -1,0 +1,125 @@
+"""Key findings: what was found on each question, in the order in which it counts."""
+
+from __future__ import annotations
+
+from equipoise.appraise.context import Context
+from equipoise.appraise.document import Inlines, Listing, Paragraph, Section, Text
+from equipoise.appraise.findings import excludes_null
+from equipoise.appraise.pen import joined
+from equipoise.appraise.phrases import (
+    biomarker_sentence,
+    later_sentence,
+    neuro_sentence,
+    nominal_sentence,
+    paragraphs,
+    primary_sentence,
+    split_sentence,
+    survival_sentence,
+)
+from equipoise.records.schema import AdverseEvent, Result, Statement
+
+
+def build(ctx: Context) -> Section:
+    """One numbered item per question the record answers; the record's own statements lead, the numbers follow."""
+    pen, f = ctx.pen, ctx.findings
+    said: dict[str, list[Inlines]] = {}
+    for statement in ctx.record.statements:
+        if statement.section == "key_findings" and (runs := pen.statement(statement)):
+            said.setdefault(_topic(ctx, statement), []).append(runs)
+    headings = {
+        "primary": {True: "The primary endpoint was met.", False: "The primary endpoint was missed.",
+                    None: "The primary endpoint."}[f.met],
+        "biomarker": "The markers of target and damage.",
+        "clinical": "The other clinical outcomes.",
+        "later": "After the switch.",
+        "survival": "Survival.",
+        "safety": "Harm.",
+        "other": "Besides.",
+    }  # fmt: skip
+    numbers = {
+        "primary": paragraphs(_sizes(ctx), primary_sentence(ctx), () if said.get("primary") else split_sentence(ctx)),
+        "biomarker": paragraphs(biomarker_sentence(ctx), nominal_sentence(ctx)),
+        "clinical": _clinical(ctx),
+        "later": later_sentence(ctx),
+        "survival": survival_sentence(ctx),
+        "safety": neuro_sentence(ctx),
+        "other": (),
+    }
+    items = []
+    for topic, heading in headings.items():
+        body = paragraphs(*said.get(topic, ()), numbers[topic])
+        if body:
+            items.append(paragraphs((pen.strong(heading),), body))
+    if not items:
+        return Section("findings", pen.words("Key findings"), (Paragraph(pen.words("The record holds no results.")),))
+    return Section("findings", pen.words("Key findings"), (Listing(tuple(items), ordered=True),))
+
+
+def _topic(ctx: Context, statement: Statement) -> str:
+    """Which question a statement answers, from the first result or adverse event it rests on."""
+    f = ctx.findings
+    blocks = ctx.pen.blocks
+    for ref in statement.refs:
+        block = blocks.get(ref.split(".", 1)[0])
+        if isinstance(block, AdverseEvent):
+            return "safety"
+        if isinstance(block, Result):
+            outcome = ctx.record.outcome(block.outcome)
+            if block.measure == "time_to_event":
+                return "survival"
+            if f.primary is not None and block.outcome == f.primary.outcome:
+                later = block.week is not None and f.week is not None and block.week > f.week
+                return "later" if later else "primary"
+            return "biomarker" if outcome.scale == "log" else "clinical"
+    return "other"
+
+
+def _sizes(ctx: Context) -> Inlines:
+    """How many people the primary set holds."""
+    f, pen = ctx.findings, ctx.pen
+    found = next((s for s in ctx.record.sets if s.id == f.set), None)
+    if found is None:
+        return ()
+    a, c = found.n.get(f.active.id), found.n.get(f.control.id)
+    if a is None or c is None or not a.usable or not c.usable:
+        return ()
+    where = "It was tested in everyone randomised" if ctx.is_all(found.id) else "It was tested in {s}"
+    return pen.say(
+        where + ": {a} people on {active}, {c} on {control}.",
+        s=pen.label(ctx.set_phrase(found.id)),
+        a=ctx.number(a),
+        c=ctx.number(c),
+        active=ctx.active,
+        control=ctx.control,
+    )
+
+
+def _clinical(ctx: Context) -> Inlines:
+    f, pen = ctx.findings, ctx.pen
+    results = [r for r in f.clinical() if r.contrast is not None]
+    if not results:
+        return ()
+    parts = []
+    for r in results:
+        assert r.contrast is not None
+        unit = ctx.unit(ctx.record.outcome(r.outcome))
+        shown = pen.say("{o} {d}{u}", o=ctx.outcome(r.outcome), d=ctx.contrast(r.contrast),
+                        u=pen.label(unit) if unit else ())  # fmt: skip
+        parts.append(shown)
+    sure = [r for r in results if r.contrast is not None and excludes_null(r.contrast)]
+    tail: Inlines
+    if not sure:
+        tail = pen.words("No interval leaves out no effect")
+    else:
+        names = joined([pen.label(ctx.outcome(r.outcome)) for r in sure])
+        tail = pen.say("The interval leaves out no effect for {n} alone" if len(sure) < len(results)
+                       else "Every interval leaves out no effect", n=names)  # fmt: skip
+        if f.met is False:
+            tail = (*tail, *pen.words(", outside the sequence of tests"))
+    return (
+        *pen.say("Differences at {w} in the same set: ", w=ctx.week(f.week)),
+        *joined(parts),
+        *pen.words(". "),
+        *tail,
+        Text("."),
+    )

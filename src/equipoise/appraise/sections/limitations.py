@@ -1,0 +1,181 @@
+"""Limitations: what the record's own numbers say against leaning on the result."""
+
+from __future__ import annotations
+
+from equipoise.appraise.context import Context
+from equipoise.appraise.document import Inlines, Listing, Paragraph, Section
+from equipoise.appraise.pen import joined, upper
+from equipoise.appraise.phrases import detectable_sentence, paragraphs
+from equipoise.appraise.show import number
+
+
+def build(ctx: Context) -> Section:
+    """The record's statements, then what its numbers add: power, assumptions, losses, deviations, selection."""
+    pen = ctx.pen
+    said = pen.statements("limitations")
+    numbers = [
+        paragraphs((pen.strong(heading),), body)
+        for heading, body in (
+            ("Size.", paragraphs(detectable_sentence(ctx), _assumptions(ctx))),
+            ("After the primary test.", _exploratory(ctx)),
+            ("Time.", _delays(ctx)),
+            ("Losses.", _losses(ctx)),
+            ("Balance.", _balance(ctx)),
+            ("Conduct.", _conduct(ctx)),
+            ("The later comparison.", _extension(ctx)),
+            ("What could not be read.", _gaps(ctx)),
+        )
+        if body
+    ]
+    blocks = []
+    if said:
+        blocks.append(Listing(said))
+    if numbers:
+        if said:
+            blocks.append(Paragraph(pen.words("What the numbers add:")))  # type: ignore[arg-type]
+        blocks.append(Listing(tuple(numbers)))
+    if not blocks:
+        blocks.append(Paragraph(pen.words("The record names no limitation.")))  # type: ignore[arg-type]
+    return Section("limitations", pen.words("Limitations"), tuple(blocks))
+
+
+def _assumptions(ctx: Context) -> Inlines:
+    """What the sample size was built on, beside what was seen."""
+    f, pen = ctx.findings, ctx.pen
+    expected = ctx.item_value("sample_size", f"decline_{f.control.id}")
+    hoped = ctx.item_value("sample_size", f"decline_{f.active.id}")
+    if expected is None or hoped is None or f.primary is None:
+        return ()
+    out = pen.say(
+        "It had been planned for a loss of {e} points with {c} and {h} with {a}",
+        e=ctx.number(expected),
+        h=ctx.number(hoped),
+        a=ctx.active,
+        c=ctx.control,
+    )
+    pair = ctx.arms_pair(f.primary)
+    if pair is not None:
+        changes = [(pen.cite(number(abs(v.value or 0.0)), v),) for v in (pair[1], pair[0])]
+        out = (*out, *pen.say("; the losses seen were {c} and {a}", c=changes[0], a=changes[1]))
+    sd, seen = ctx.item_value("sample_size", "sd"), ctx.item_value("implied_sd", f.control.id)
+    if sd is not None and seen is not None:
+        out = (
+            *out,
+            *pen.say(
+                "; the standard deviation was set at {s}, and the standard errors imply about {v}",
+                s=ctx.number(sd),
+                v=ctx.number(seen),
+            ),
+        )
+    n = ctx.item_value("sample_size_fda", "n")
+    difference = ctx.item_value("sample_size_fda", "difference")
+    if n is not None and difference is not None:
+        out = (
+            *out,
+            *pen.say(
+                ". The regulator's own sum: about {n} people to show the {d} points that were seen",
+                n=ctx.number(n, 0),
+                d=ctx.number(difference),
+            ),
+        )
+    return (*out, *pen.words("."))
+
+
+def _exploratory(ctx: Context) -> Inlines:
+    f, pen = ctx.findings, ctx.pen
+    if f.met is not False:
+        return ()
+    secondary = [o for o in ctx.record.outcomes if o.test_order and o.role != "primary"]
+    out = pen.words("Nothing after a missed primary endpoint can confirm anything")
+    if secondary:
+        order = pen.words("; by the trial's own rule the tests of ")
+        out = (*out, *order, *joined([pen.label(ctx.outcome(o.id)) for o in secondary]), *pen.words(" never began"))
+    return (*out, *pen.words("."))
+
+
+def _delays(ctx: Context) -> Inlines:
+    """How late the markers moved, as the record tells it, against the length of the trial."""
+    pen, d = ctx.pen, ctx.record.design
+    parts = []
+    for item in ctx.record.items:
+        if item.section == "turnover" and item.id.startswith("delay_") and item.text and item.usable:
+            text = pen.told(item.text, item, *item.values.values(), stop=".")
+            label = pen.quote(item.label, item)
+            if text and label:
+                parts.append(paragraphs((*label, *pen.words(":")), text))
+    if not parts:
+        return ()
+    if d.duration_weeks is not None and d.duration_weeks.usable:
+        parts.append(pen.say("The randomised comparison lasted {n} weeks.", n=ctx.number(d.duration_weeks)))
+    return paragraphs(*parts)
+
+
+def _losses(ctx: Context) -> Inlines:
+    """Withdrawals in the primary set and to the primary week."""
+    f, pen = ctx.findings, ctx.pen
+    for row in ctx.record.events:
+        if row.endpoint != "WITHDREW" or (row.week is not None and f.week is not None and row.week > f.week):
+            continue
+        values = row.values.get(f.set or "", {})
+        a, c = values.get(f.active.id), values.get(f.control.id)
+        if a is None or c is None or not a.usable or not c.usable or not a.total or not c.total:
+            continue
+        return pen.say(
+            "{a} with {active} and {c} with {control} left the study in {s}; their later scores are imputed.",
+            a=ctx.count(a),
+            c=ctx.count(c),
+            active=ctx.active,
+            control=ctx.control,
+            s=pen.label(ctx.set_phrase(f.set or "")),
+        )
+    return ()
+
+
+def _balance(ctx: Context) -> Inlines:
+    item = ctx.item("nfl_imbalance")
+    if item is None or not item.text or not item.usable:
+        return ()
+    text = ctx.pen.told(item.text, item, *item.values.values(), stop=".")
+    label = ctx.pen.quote(item.label, item)
+    return paragraphs((*label, *ctx.pen.words(":")), text) if text and label else ()
+
+
+def _conduct(ctx: Context) -> Inlines:
+    pen = ctx.pen
+    share = ctx.item_value("deviations", "any")
+    if share is None or not share.total:
+        return ()
+    out = pen.say("{n} participants had a major protocol deviation", n=ctx.count(share))
+    covid = ctx.item_value("deviations", "covid")
+    if covid is not None and covid.total:
+        out = (*out, *pen.say(", {n} one tied to the pandemic", n=ctx.count(covid)))
+    return (*out, *pen.words("."))
+
+
+def _extension(ctx: Context) -> Inlines:
+    """Who entered the extension, and that its published analysis was not fixed in advance."""
+    f, pen, extension = ctx.findings, ctx.pen, ctx.record.extension
+    if extension is None:
+        return ()
+    whole = next((s.id for s in ctx.record.sets if ctx.is_all(s.id)), f.set or "")
+    values = extension.entrants.get(whole, {})
+    a, c = values.get(f.active.id), values.get(f.control.id)
+    out: Inlines = ()
+    if a is not None and c is not None and a.usable and c.usable and a.total and c.total:
+        out = pen.say(
+            "{a} of the {active} arm and {c} of the {control} arm entered the extension; those who stayed may differ.",
+            a=ctx.count(a),
+            c=ctx.count(c),
+            active=ctx.active,
+            control=ctx.control,
+        )
+    _, unplanned = f.later_pair()
+    if unplanned is not None:
+        out = paragraphs(out, pen.words("Its published analysis was not fixed before the data were seen."))
+    return out
+
+
+def _gaps(ctx: Context) -> Inlines:
+    pen = ctx.pen
+    gaps = [i for i in ctx.record.items if i.section == "gap" and i.text and i.usable]
+    return paragraphs(*(upper(pen.told(i.text, i, stop=".") or ()) for i in gaps if i.text))

@@ -1,0 +1,57 @@
+"""How this page was made: versions, commands, and what its numbers are."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+import equipoise
+from equipoise.appraise.context import Context
+from equipoise.appraise.document import Block, Facts, Inlines, Paragraph, Section
+from equipoise.records.schema import Record
+
+_PACKAGES = ("numpy", "scipy", "numba", "pydantic", "jinja2", "vl-convert-python")
+
+
+def build(ctx: Context) -> Section:
+    """The commands that make the page and its parts, and the versions they ran with."""
+    pen, record = ctx.pen, ctx.record
+    command = f"equipoise appraise {record.id}"
+    if ctx.audience is not None:
+        command += f" --audience {ctx.audience}"
+    items: list[tuple[Inlines, Inlines]] = [
+        (pen.words("The page"), (pen.code(command),)),
+        (pen.words("The record"), (pen.code(f"equipoise records show {record.id}"),)),
+    ]
+    if ctx.replica is not None:
+        r = ctx.replica
+        items.append((pen.words("The replica"), (pen.code(r.command),)))
+        made = f"scenario {r.scenario}, mechanism {r.mechanism}, seed {r.seed}, {r.replicates} replicates"
+        items.append((pen.words("Replica settings"), (pen.code(f"{made}, version {r.version}"),)))
+    versions = [f"equipoise {equipoise.__version__}", f"python {platform.python_version()}"]
+    for package in _PACKAGES:
+        try:
+            versions.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            continue
+    items.append((pen.words("Versions"), (pen.code(", ".join(versions)),)))
+    seen = sum(entry.leaf.usable for entry in pen.index.values())
+    items.append((pen.words("The record holds"), (pen.code(f"{seen} sourced facts, {len(record.sources)} sources"),)))
+    blocks: list[Block] = [
+        Paragraph(
+            pen.words(
+                "Every number here is either published, and then links to the place where it was read, or computed, "
+                "and then links to the command that prints it. Prose is ours; sentences follow what the record says, "
+                "and a number that is only remembered is never shown. Intervals are 95 % intervals unless a source "
+                "says otherwise. The page is written by program from the record, so that a mended record mends the "
+                "page."
+            )
+        ),
+        Facts(tuple(items)),
+    ]
+    return Section("made", pen.words("How this page was made"), tuple(blocks))
+
+
+def command(record: Record) -> str:
+    """The command that writes the page of a record."""
+    return f"equipoise appraise {record.id}"

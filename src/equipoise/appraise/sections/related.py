@@ -1,0 +1,49 @@
+"""Related trials, and what became of their findings."""
+
+from __future__ import annotations
+
+from equipoise.appraise.context import Context
+from equipoise.appraise.document import Inlines, Paragraph, Row, Section, Table, Text
+from equipoise.appraise.pen import joined, upper
+
+_DIRECTION = {"benefit": "benefit", "no_benefit": "no benefit", "mixed": "mixed", "unknown": "not stated"}
+
+
+def build(ctx: Context) -> Section | None:
+    """A table in order of time: question, result, and what came later."""
+    pen = ctx.pen
+    rows = []
+    for t in sorted(ctx.record.related, key=lambda t: t.year):
+        if not t.usable or not t.n.usable:
+            continue
+        leaves = (t, *(v for v in t.values.values() if v.usable))
+        outcome = pen.quote(t.outcome.text, t.outcome, t) if t.outcome.usable else None
+        result = pen.quote(t.result.text, t.result, *leaves) if t.result.usable else None
+        after = [q for fact in t.after if fact.usable and (q := pen.quote(fact.text, fact))]
+        name: Inlines = (pen.strong(pen.label(t.name)), *pen.say(", {d}", d=t.drug))
+        if t.journal:
+            name = (*name, *pen.say(" ({j})", j=t.journal))
+        dash: Inlines = (Text("–"),)
+        rows.append(
+            Row(
+                (
+                    name,
+                    ctx.number(t.n),
+                    upper(outcome or dash),
+                    upper(result or dash),
+                    pen.words(_DIRECTION[t.direction]),
+                    upper(joined(after, "; ")) or dash,
+                )
+            )
+        )
+    if not rows:
+        return None
+    columns = tuple(
+        pen.words(c) for c in ("Trial", "Participants", "Outcome", "Result", "In a word", "What came later")
+    )
+    table = Table("t-related", pen.words("In order of time."), columns, tuple(rows),
+                  (False, True, False, False, False, False))  # fmt: skip
+    reversed_ = [t for t in ctx.record.related if t.direction == "benefit" and t.after]
+    lead = pen.words("A first positive trial is where regression to the truth begins, so the last column matters most.")
+    blocks = (Paragraph(lead), table) if reversed_ else (table,)
+    return Section("related", pen.words("Related trials"), blocks)

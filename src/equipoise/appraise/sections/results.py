@@ -1,0 +1,343 @@
+"""The results: a forest plot, the published curves over the simulated bands, and every analysis in tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from equipoise.appraise import show
+from equipoise.appraise.context import Context
+from equipoise.appraise.document import (
+    Block,
+    CurvePanel,
+    Curves,
+    Figure,
+    Fold,
+    Forest,
+    ForestPanel,
+    Inlines,
+    Interval,
+    Paragraph,
+    Row,
+    Section,
+    Series,
+    Table,
+    Text,
+)
+from equipoise.appraise.findings import usable
+from equipoise.appraise.pen import joined, short, upper
+from equipoise.appraise.replica import Band
+from equipoise.appraise.tables import cell, events_table, result_label, results_table
+from equipoise.records.schema import Curve, Result, Value
+
+
+def build(ctx: Context) -> Section:
+    """Figures first, then the tables; sensitivity analyses and subgroups are folded away."""
+    pen = ctx.pen
+    blocks: list[Block] = []
+    forest = forest_figure(ctx)
+    if forest is not None:
+        blocks.append(forest)
+    blocks.extend(fig for fig in (curves_figure(ctx, "randomised"), curves_figure(ctx, "early_delayed")) if fig)
+    f = ctx.findings
+    order = {o.id: (o.test_order or 99, i) for i, o in enumerate(ctx.record.outcomes)}
+    shown = sorted(
+        (r for r in ctx.record.results if r.usable or usable(r.contrast) or any(v.usable for v in r.arms.values())),
+        key=lambda r: (r.comparison != "randomised", float(r.week) if r.week is not None else 1e9, order[r.outcome]),
+    )
+    sequence = {o.id for o in ctx.record.outcomes if o.test_order or o.role == "primary"}
+    first = [r for r in shown if r.role == "main" and r.comparison == "randomised"]
+    main = [r for r in first if r.outcome in sequence] or first
+    beside = [r for r in first if r not in main]
+    later = [r for r in shown if r.role == "main" and r.comparison != "randomised"]
+    rest = [r for r in shown if r.role != "main"]
+    parts = (
+        ("t-results", "randomised", pen.words("The randomised period"), main, False),
+        ("t-beside", "exploratory", pen.words("Outcomes outside the sequence of tests"), beside, True),
+        ("t-later", "after-switch", pen.words("After the switch: early against delayed start"), later, True),
+        ("t-other", "sensitivity", pen.words("Sensitivity analyses and subgroups"), rest, True),
+    )
+    for id, fold, title, results, folded in parts:
+        if not results:
+            continue
+        caption = pen.say(
+            "{t}. Values as published; a contrast is {a} against {c}, and each P value stands with its own test.",
+            t=title,
+            a=ctx.active,
+            c=ctx.control,
+        )
+        table = results_table(ctx, id, caption, results)
+        blocks.append(Fold(fold, title, (table,)) if folded else table)
+    events = events_table(ctx)
+    if events is not None:
+        blocks.append(Fold("events", pen.words("Events and withdrawals"), (events,)))
+    if not blocks:
+        blocks.append(Paragraph(pen.words("The record holds no results.")))
+    del f
+    return Section("results", pen.words("Results"), tuple(blocks))
+
+
+_MOST = 9
+"""Lines of one forest panel; a longer one keeps the primary week and the week of the main later comparison."""
+
+
+# -- forest --------------------------------------------------------------------------------------------------------
+
+
+def forest_figure(ctx: Context) -> Figure | None:
+    """Main contrasts by outcome: differences in a panel each, ratios of markers together, hazard ratios together."""
+    pen, f = ctx.pen, ctx.findings
+    chosen = [r for r in ctx.record.results if r.role == "main" and usable(r.contrast) and _bounded(r)]
+    sequence = {o.id for o in ctx.record.outcomes if o.test_order or o.role == "primary"}
+    chosen = [r for r in chosen if r.outcome in sequence] or chosen
+    if not chosen:
+        return None
+    groups: dict[tuple[str, str], list[Result]] = {}
+    for r in chosen:
+        assert r.contrast is not None
+        groups.setdefault((r.outcome, r.contrast.kind), []).append(r)
+    order = {o.id: (o.role != "primary", o.test_order or 99, i) for i, o in enumerate(ctx.record.outcomes)}
+    panels, rows = [], []
+    for results in sorted(groups.values(), key=lambda g: min(order[r.outcome] for r in g)):
+        results.sort(key=lambda r: (order[r.outcome], float(r.week or 1e9), _place(ctx, r)))
+        if len(results) > _MOST:
+            weeks = {f.week, *(r.week for r in f.later_pair() if r is not None)}
+            results = ([r for r in results if r.week in weeks] or results)[:_MOST]
+        first = results[0]
+        assert first.contrast is not None
+        outcome = ctx.record.outcome(first.outcome)
+        kind = first.contrast.kind
+        title = short(outcome.label)
+        up = kind == "difference" and outcome.direction == "higher_better"
+        panels.append(
+            ForestPanel(
+                title=title,
+                axis={
+                    "difference": f"difference, {outcome.unit}" if outcome.unit else "difference",
+                    "ratio": "ratio of geometric means",
+                    "hazard_ratio": "hazard ratio",
+                }[kind],
+                null=first.contrast.null,
+                log=kind != "difference",
+                better_low=f"favours {ctx.control if up else ctx.active}",
+                better_high=f"favours {ctx.active if up else ctx.control}",
+                intervals=tuple(_interval(ctx, r) for r in results),
+            )
+        )
+        rows.append(Row((pen.label(title),), heading=True))
+        rows.extend(
+            Row((result_label(ctx, r, outcome=False), ctx.contrast(r.contrast, exact=True), pen.words(ctx.status(r))))
+            for r in results
+            if r.contrast is not None
+        )
+    table = Table(
+        "t-forest",
+        pen.say("Contrasts, {a} against {c}, with 95 % intervals.", a=ctx.active, c=ctx.control),
+        (pen.words("Analysis"), pen.words("Contrast (95 % interval)"), pen.words("Standing")),
+        tuple(rows),
+        (False, True, False),
+    )
+    caption = pen.words(
+        "Squares and the diamond are estimates, lines are 95 % intervals; an arrow means that the interval goes on. "
+        "The vertical line is no effect."
+    )
+    if f.met is False:
+        caption = (*caption, *pen.words(" Only the primary analysis was a formal test; nothing else here confirms."))
+    description = pen.say(
+        "Forest plot. {p} The other analyses follow by outcome, set and week; the table below holds the same numbers.",
+        p=_forest_words(ctx),
+    )
+    return Figure("fig-forest", pen.words("Every contrast with its interval"), description, Forest(tuple(panels)),
+                  caption, table)  # fmt: skip
+
+
+def _forest_words(ctx: Context) -> Inlines:
+    f, pen = ctx.findings, ctx.pen
+    if f.contrast is None:
+        return ()
+    side = f.favourable(f.primary) if f.primary is not None else None
+    where = {True: "on the side of {a}", False: "on the side of {c}", None: "beside no effect"}[side]
+    crosses = ", and its interval crosses no effect" if ctx.includes_null(f.contrast) else ""
+    return pen.say("The primary estimate lies " + where + crosses + ".", a=ctx.active, c=ctx.control)
+
+
+def _bounded(r: Result) -> bool:
+    return r.contrast is not None and r.contrast.low is not None and r.contrast.high is not None
+
+
+def _place(ctx: Context, r: Result) -> tuple[bool, int, bool]:
+    sets = [s.id for s in ctx.record.sets]
+    return (r.set != ctx.findings.set, sets.index(r.set) if r.set in sets else 99, ctx.findings.planned(r) is False)
+
+
+def _interval(ctx: Context, r: Result) -> Interval:
+    assert r.contrast is not None
+    assert r.contrast.value is not None
+    c = r.contrast
+    label = ctx.set_name(r.set) if not ctx.is_all(r.set) else "all randomised"
+    if r.week is not None:
+        label = f"{label}, week {float(r.week):g}"
+    elif r.cut is not None:
+        year = next((cut.date[:4] for cut in ctx.record.cuts if cut.id == r.cut), "")
+        label = f"{label}, {year}" if year else label
+    method = ctx.findings.method(r.method)
+    if method is not None and method.adjusts_nfl:
+        label = f"{label}, adj. NfL"
+    return Interval(
+        _clip(label[:1].upper() + label[1:], 40),
+        show.contrast(c),
+        float(c.value or 0.0),
+        None if c.low is None else float(c.low),
+        None if c.high is None else float(c.high),
+        ctx.tone(r),
+    )
+
+
+def _clip(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1].rstrip(" ,") + "…"
+
+
+# -- curves --------------------------------------------------------------------------------------------------------
+
+
+def curves_figure(ctx: Context, comparison: str) -> Figure | None:
+    """Published values over time with their spread, over the replica's bands where there are any."""
+    pen, f = ctx.pen, ctx.findings
+    pairs: dict[tuple[str, str], dict[str, Curve]] = {}
+    for curve in ctx.record.curves:
+        if curve.comparison == comparison and curve.measure != "survival" and curve.usable and len(curve.weeks) > 1:
+            pairs.setdefault((curve.outcome, curve.set), {}).setdefault(curve.arm, curve)
+    arms = (f.active, f.control)
+    panels: list[CurvePanel] = []
+    drawn: list[tuple[str, str, dict[str, Curve]]] = []
+    simulated = False
+    for (outcome_id, set_id), curves in pairs.items():
+        outcome = ctx.record.outcome(outcome_id)
+        series: list[Series] = []
+        ratio = False
+        for arm in arms:
+            role: Literal["active", "control"] = "active" if arm.id == f.active.id else "control"
+            own = curves.get(arm.id)
+            if own is None:
+                continue
+            ratio = own.measure == "geometric_mean_ratio"
+            points = [p for p in own.points() if p.confidence not in (None, "recall")]
+            low = [p.value - p.se if p.se is not None else p.low for p in points]
+            high = [p.value + p.se if p.se is not None else p.high for p in points]
+            series.append(
+                Series(
+                    arm.label, "published", role, tuple(p.week for p in points), tuple(p.value for p in points),
+                    tuple(low), tuple(high),
+                )
+            )  # fmt: skip
+            band = band_of(ctx, own)
+            if band is not None:
+                simulated = True
+                series.append(Series(arm.label, "simulated", role, band.weeks, band.mean, band.low, band.high))
+        if not series:
+            continue
+        title = f"{short(outcome.label)}, {ctx.set_name(set_id)}"
+        axis = "ratio to baseline" if ratio else f"change, {outcome.unit}" if outcome.unit else "change"
+        panels.append(CurvePanel(title, axis, 1.0 if ratio else 0.0, ratio, tuple(series)))
+        drawn.append((title, axis, curves))
+    if not panels:
+        return None
+    rows: list[Row] = []
+    for title, axis, curves in drawn:
+        rows.append(Row((pen.label(f"{title}: {axis}"),), heading=True))
+        rows.extend(_curve_rows(ctx, curves, simulated))
+    late = comparison != "randomised"
+    spread = "points with one standard error, or with the 95 % interval where only that was printed"
+    caption = pen.words(f"Published values: {spread}. ")
+    if any(c.confidence == "curve" for curves in pairs.values() for c in curves.values()):
+        caption = (*caption, *pen.words("Most were read off plots and are approximate. "))
+    if simulated and ctx.replica is not None:
+        caption = (
+            *caption,
+            *pen.say(
+                "Lines and bands: mean and 95 % range of {n} simulated trials, so that a single real trial should lie "
+                "inside almost everywhere if the rebuilt trial is right.",
+                n=pen.simulated(f"{ctx.replica.replicates:,}"),
+            ),
+        )
+        if late:
+            caption = (*caption, *pen.words(" Nothing of this period entered the fit: it is the check."))
+    elif not late and ctx.replica is None:
+        caption = (*caption, *pen.words("Without the replica there are no simulated bands."))
+    columns = [pen.words("Week")]
+    for arm in arms:
+        columns.append(pen.label(arm.label))
+        if simulated:
+            columns.append(pen.say("{a}, simulated", a=arm.label))
+    id = "fig-later" if late else "fig-curves"
+    table = Table(f"t-{id}", pen.words("The values drawn, by week."), tuple(columns), tuple(rows),
+                  (False, *(True for _ in columns[1:])))  # fmt: skip
+    if late:
+        heading = pen.words("After the switch: early and delayed start")
+    elif simulated:
+        heading = pen.words("The published curves over the simulated bands")
+    else:
+        heading = pen.words("The published curves")
+    description = pen.say(
+        "Line charts by week, one panel for each outcome and set, {a} and {c} in each. {w}",
+        a=ctx.active,
+        c=ctx.control,
+        w=_curve_words(ctx, panels),
+    )
+    names = (f.active.delayed_label or f.active.label, f.control.delayed_label or f.control.label)
+    if not late:
+        names = (f.active.label, f.control.label)
+    return Figure(id, heading, description, Curves(tuple(panels), *names), caption, table)
+
+
+def _curve_words(ctx: Context, panels: Sequence[CurvePanel]) -> Inlines:
+    parts = []
+    for panel in panels:
+        last = {s.arm: s.values[-1] for s in panel.series if s.kind == "published" and s.values}
+        if len(last) == 2:
+            side = "above" if last["active"] > last["control"] else "below"
+            parts.append(ctx.pen.say("{t}: {a} ends " + side + " {c}", t=panel.title, a=ctx.active, c=ctx.control))
+    return (*joined(parts, "; "), Text(".")) if parts else ()
+
+
+def band_of(ctx: Context, curve: Curve) -> Band | None:
+    """The simulated band that belongs to a published curve: the same outcome, set, arm and kind of analysis."""
+    if ctx.replica is None:
+        return None
+    results = {r.id: r for r in ctx.record.results}
+    rest = None
+    for band in ctx.replica.bands:
+        if (band.outcome, band.analysis_set, band.arm) != (curve.outcome, curve.set, curve.arm):
+            continue
+        known = results.get(band.analysis)
+        if known is not None and (known.method, known.comparison) == (curve.method, curve.comparison):
+            return band
+        if known is None and curve.comparison == "randomised" and rest is None:
+            rest = band
+    return rest
+
+
+def _curve_rows(ctx: Context, curves: dict[str, Curve], simulated: bool) -> list[Row]:
+    index = ctx.pen.index
+    out = []
+    for week in sorted({float(w) for c in curves.values() for w in c.weeks}):
+        cells: list[Inlines] = [upper(ctx.week(week))]
+        for arm in (ctx.findings.active, ctx.findings.control):
+            curve = curves.get(arm.id)
+            entry = None if curve is None else index.get(f"{curve.id}.w{week:g}")
+            floor = 2 if curve is not None and curve.measure == "geometric_mean_ratio" else 0
+            leaf = None if entry is None else entry.leaf
+            cells.append(cell(ctx, leaf if isinstance(leaf, Value) else None, floor))
+            if simulated:
+                cells.append(_band_cell(ctx, None if curve is None else band_of(ctx, curve), week, floor))
+        out.append(Row(tuple(cells)))
+    return out
+
+
+def _band_cell(ctx: Context, band: Band | None, week: float, floor: int) -> Inlines:
+    if band is None or week not in band.weeks:
+        return (Text("–"),)
+    i = band.weeks.index(week)
+    digits = max(floor, 1)
+    text = f"{show.number(band.mean[i], digits)} ({show.span(band.low[i], band.high[i], digits)})"
+    return (ctx.pen.simulated(text),)

@@ -1,0 +1,179 @@
+"""Safety in absolute terms: counts, risk differences with intervals, numbers needed to harm where they make sense."""
+
+from __future__ import annotations
+
+from equipoise.appraise import risk, show
+from equipoise.appraise.context import Context
+from equipoise.appraise.document import Block, Facts, Fold, Inlines, Listing, Paragraph, Row, Section, Table, Text
+from equipoise.appraise.pen import joined, lower, upper
+from equipoise.appraise.phrases import neuro_sentence, paragraphs
+from equipoise.appraise.tables import DASH, cell
+from equipoise.records.schema import AdverseEvent
+
+_GROUPS = {
+    "summary": "Overall",
+    "severity": "Severity",
+    "neurologic": "Neurologic",
+    "procedure": "Of the procedure",
+    "symptom": "Symptoms",
+    "csf": "Spinal fluid, as adverse events",
+    "laboratory": "Laboratory",
+    "label": "As grouped on the label",
+}
+
+
+def build(ctx: Context) -> Section:
+    """What stands out, the table of absolute risks, and what longer exposure showed."""
+    pen = ctx.pen
+    blocks: list[Block] = []
+    said = pen.statements("safety")
+    if said:
+        blocks.append(Listing(said))
+    events = [e for e in ctx.record.adverse_events if any(v.usable for v in e.arms.values())]
+    if events:
+        blocks.append(Paragraph(paragraphs(neuro_sentence(ctx), _apart(ctx, events), _none_seen(ctx, events))))
+        blocks.append(_table(ctx, events))
+        blocks.append(
+            Paragraph(
+                pen.words(
+                    "A difference whose interval includes zero is compatible with no difference; then no number needed "
+                    "to harm is given, since its interval would run through infinity. With this many comparisons some "
+                    "intervals leave out zero by chance alone."
+                )
+            )
+        )
+    facts = []
+    for item in ctx.record.items:
+        if item.section == "programme" and item.usable and (line := _programme(ctx, item)):
+            facts.append(line)
+    if facts:
+        blocks.append(Fold("programme", pen.words("Longer exposure: the whole programme"), (Facts(tuple(facts)),)))
+    if not blocks:
+        blocks.append(Paragraph(pen.words("The record holds no adverse events.")))
+    return Section("safety", pen.words("Safety, in absolute risks"), tuple(blocks))
+
+
+def _table(ctx: Context, events: list[AdverseEvent]) -> Table:
+    pen, f = ctx.pen, ctx.findings
+    rows: list[Row] = []
+    for category, name in _GROUPS.items():
+        group = [e for e in events if e.category == category]
+        if group:
+            rows.append(Row((pen.words(name),), heading=True))
+        for event in group:
+            label = pen.quote(event.term, event) if event.usable else None
+            difference: Inlines = DASH
+            needed: Inlines = DASH
+            counts = f.counts(event)
+            if counts is not None:
+                computed, rd = ctx.risk_difference(event.term, *counts)
+                difference = (computed,)
+                if rd.low > 0:
+                    needed = _needed(ctx, event, counts)
+            rows.append(
+                Row(
+                    (
+                        label or pen.label(event.term),
+                        cell(ctx, event.arms.get(f.active.id)),
+                        cell(ctx, event.arms.get(f.control.id)),
+                        difference,
+                        needed,
+                    )
+                )
+            )
+    columns = (
+        pen.words("Event"),
+        pen.label(f.active.label),
+        pen.label(f.control.label),
+        pen.words("Difference in percentage points (95 % interval)"),
+        pen.words("Number needed to harm"),
+    )
+    caption = pen.say(
+        "Adverse events by arm, {a} against {c}: people with the event of all people, the difference in risk, and how "
+        "many would have to be treated for one more to have it.",
+        a=ctx.active,
+        c=ctx.control,
+    )
+    return Table("t-safety", caption, columns, tuple(rows), (False, True, True, True, True))
+
+
+def _needed(ctx: Context, event: AdverseEvent, counts) -> Inlines:  # type: ignore[no-untyped-def]
+    a, c = counts
+    return (
+        ctx.pen.compute(
+            risk.number_needed,
+            int(a.value),
+            int(a.total),
+            int(c.value),
+            int(c.total),
+            show=lambda n: (
+                f"{show.number(n.estimate, 0)} ({show.number(n.low, 0)} to {show.number(n.high, 0)})" if n else "–"
+            ),
+            what=f"{event.term}: number needed to harm",
+            method="one over the risk difference, its interval inverted",
+        ),
+    )
+
+
+def _apart(ctx: Context, events: list[AdverseEvent]) -> Inlines:
+    """Which events differ by more than chance easily gives, in both directions."""
+    f, pen = ctx.findings, ctx.pen
+    more, fewer = [], []
+    for event in events:
+        counts = f.counts(event)
+        if counts is None or event.category in ("severity", "label"):
+            continue
+        _, rd = ctx.risk_difference(event.term, *counts)
+        label = pen.quote(lower(event.term), event) or pen.label(lower(event.term))
+        if rd.low > 0:
+            more.append(label)
+        elif rd.high < 0:
+            fewer.append(label)
+    out: Inlines = ()
+    if more:
+        out = pen.say("More frequent with {a}, the interval leaving out zero: {m}.", a=ctx.active, m=joined(more))
+    if fewer:
+        out = paragraphs(out, pen.say("More frequent with {c}: {m}.", c=ctx.control, m=joined(fewer)))
+    if not more and not fewer:
+        out = pen.words("For no event does the interval of the difference leave out zero.")
+    return out
+
+
+def _none_seen(ctx: Context, events: list[AdverseEvent]) -> Inlines:
+    """What a count of none among the control patients can exclude."""
+    f, pen = ctx.findings, ctx.pen
+    event = f.serious_neurologic()
+    counts = None if event is None else f.counts(event)
+    if counts is None or counts[1].value != 0 or not counts[1].total:
+        return ()
+    bound = pen.compute(
+        risk.rule_of_three,
+        int(counts[1].total),
+        show=lambda x: show.percent(x, 0),
+        what="the risk that a group of this size without an event cannot exclude",
+        method="exact one-sided upper bound of a proportion with no events",
+    )
+    del events
+    return pen.say(
+        "None in {n} people does not mean no risk: a rate of up to {b} would still fit.",
+        n=(pen.cite(show.number(counts[1].total), counts[1]),),
+        b=bound,
+    )
+
+
+def _programme(ctx: Context, item) -> tuple[Inlines, Inlines] | None:  # type: ignore[no-untyped-def]
+    pen = ctx.pen
+    label = pen.quote(item.label, item)
+    said: Inlines = ()
+    if item.text:
+        said = upper(pen.quote(item.text, item, *(v for v in item.values.values() if v.usable)) or ())
+        said = (*said, Text(". ")) if said else ()
+    values = []
+    for key, value in item.values.items():
+        if value.usable:
+            name = key.replace("_", " ")
+            unit = f" {value.unit}" if value.unit and value.unit not in name else ""
+            shown = cell(ctx, value)
+            values.append((*pen.label(name), Text(" "), *shown, *(pen.label(unit) if unit else ())))
+    body = (*said, *(upper(joined(values, ", ")) if values else ()))
+    return (label, body) if label and body else None

@@ -1,0 +1,109 @@
+"""How numbers are written: minus signs, intervals, p-values, percentages. Sources are the pen's matter."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from equipoise.records.schema import Contrast, PValue, Value
+
+MINUS = "\N{MINUS SIGN}"
+NBSP = "\N{NO-BREAK SPACE}"
+THIN = "\N{NARROW NO-BREAK SPACE}"
+
+
+def decimals(x: float) -> int:
+    """Decimal places in the shortest writing of ``x``: 0 for 3, 1 for 2.0, 2 for 0.27."""
+    if isinstance(x, int):
+        return 0
+    return max(0, -int(Decimal(repr(float(x))).as_tuple().exponent))
+
+
+def number(x: float, digits: int | None = None, *, plus: bool = False) -> str:
+    """``x`` with a true minus sign and commas between thousands; ``digits`` None keeps it as published."""
+    places = decimals(x) if digits is None else digits
+    if digits is None and isinstance(x, float) and x == int(x) and abs(x) >= 100:
+        places = 0
+    text = f"{abs(x):,.{places}f}"
+    negative = x < 0 and float(text.replace(",", "")) != 0
+    return (MINUS if negative else "+" if plus and x > 0 else "") + text
+
+
+def percent(fraction: float, digits: int | None = None) -> str:
+    """A fraction as a percentage; by default no decimals from 10 % up, one below."""
+    value = 100.0 * fraction
+    places = digits if digits is not None else (1 if 0 < abs(value) < 10 or 99 < value < 100 else 0)
+    return f"{number(value, places)}{THIN}%"
+
+
+def span(low: float, high: float, digits: int | None = None) -> str:
+    """``low to high``."""
+    return f"{number(low, digits)} to {number(high, digits)}"
+
+
+def p_value(p: PValue, *, exact: bool = False) -> str:
+    """``P = 0.97``; two significant decimals in prose, as published where ``exact``."""
+    if p.value is None:
+        return f"P{NBSP}={NBSP}{span(p.low or 0.0, p.high or 0.0)}"
+    value = float(p.value)
+    if exact or p.relation != "=":
+        text = number(value)
+    elif value >= 0.1:
+        text = number(value, 2)
+    elif value >= 0.001:
+        text = number(value, 3)
+    else:
+        text = number(value, 4)
+    return f"P{NBSP}{p.relation}{NBSP}{text}"
+
+
+def contrast_digits(c: Contrast) -> int:
+    """Decimals to show a contrast with: as its estimate, but at least one for differences and two for ratios."""
+    floor = 1 if c.kind == "difference" else 2
+    if c.low is not None and c.high is not None and c.high - c.low < 1.5:
+        floor = 2  # a trailing zero is lost when a number is stored: 0.20 with an interval of 0.06 to 0.33
+    return max(floor, 0 if c.value is None else decimals(c.value))
+
+
+def contrast(c: Contrast, *, exact: bool = False) -> str:
+    """``1.2 (−3.2 to 5.5)``; the interval as published where ``exact``."""
+    digits = contrast_digits(c)
+    bounds = ""
+    if c.low is not None and c.high is not None:
+        each = [max(digits, decimals(b)) if exact else digits for b in (c.low, c.high)]
+        bounds = f"({number(c.low, each[0])} to {number(c.high, each[1])})"
+    if c.value is None:
+        return bounds or "not estimable"
+    text = number(c.value, digits)
+    return f"{text} {bounds}" if bounds else text
+
+
+def spread(v: Value, floor: int = 0) -> str:
+    """A value with whatever spread is printed beside it: SE, SD, interval, range or quartiles."""
+    if v.value is not None and v.total:
+        share = f" ({number(v.percent)}{THIN}%)" if v.percent is not None else ""
+        return f"{number(v.value)}/{number(v.total)}{share}"
+    if v.value is None:
+        parts = []
+        if v.percent is not None:
+            parts.append(f"{number(v.percent)}{THIN}%")
+        if v.low is not None and v.high is not None:
+            parts.append(span(v.low, v.high))
+        if v.range is not None:
+            parts.append(span(*v.range))
+        if v.iqr is not None:
+            parts.append(span(*v.iqr))
+        return " ".join(parts) or "not stated"
+    text = number(v.value, max(floor, decimals(v.value)))
+    if v.percent is not None:
+        text += f" ({number(v.percent)}{THIN}%)"
+    if v.sd is not None:
+        text += f" (SD {number(v.sd)})"
+    if v.se is not None:
+        text += f" (SE {number(v.se)})"
+    if v.low is not None and v.high is not None:
+        text += f" ({number(v.low, max(floor, decimals(v.low)))} to {number(v.high, max(floor, decimals(v.high)))})"
+    if v.range is not None:
+        text += f" ({span(*v.range)})"
+    if v.iqr is not None:
+        text += f" ({span(*v.iqr)})"
+    return text

@@ -1,0 +1,154 @@
+"""Tables of the page: results, baseline, events, adverse events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from equipoise.appraise import show
+from equipoise.appraise.context import Context
+from equipoise.appraise.document import Inlines, Row, Table, Text
+from equipoise.appraise.pen import joined, lower, short, upper
+from equipoise.records.schema import BaselineRow, PValue, Result, Value
+
+DASH: Inlines = (Text("–"),)
+
+
+def cell(ctx: Context, value: Value | None, floor: int = 0) -> Inlines:
+    """A value with its spread, linked; a dash where there is none that may be shown. Read off a curve: ``≈``."""
+    if value is None or not value.usable:
+        return DASH
+    text = show.spread(value, floor)
+    return (ctx.pen.cite(f"≈{show.THIN}{text}" if value.confidence == "curve" else text, value),)
+
+
+def p_cell(ctx: Context, ps: Sequence[PValue]) -> Inlines:
+    """Every p-value with the test it came from."""
+    parts = [(*ctx.p(p, exact=True), Text(" "), *ctx.test_label(p.method)) for p in ps if p.usable]
+    return joined(parts, "; ") if parts else DASH
+
+
+def result_label(ctx: Context, r: Result, *, outcome: bool = True, week: bool = True) -> Inlines:
+    """Outcome, set, week, part of the set."""
+    pen = ctx.pen
+    out: list[Inlines] = []
+    if outcome:
+        out.append(pen.label(short(ctx.record.outcome(r.outcome).label)))
+    out.append(pen.label(ctx.set_name(r.set)))
+    if week and r.week is not None:
+        out.append(ctx.week(r.week))
+    method = ctx.findings.method(r.method)
+    if r.role == "sensitivity" and method is not None and method.family == "reference_based":
+        out.append(pen.quote(lower(method.label), method) or ())
+    elif method is not None and method.adjusts_nfl:
+        out.append(pen.words("adjusted for NfL"))
+    if r.subset and (subset := pen.quote(r.subset, r)):
+        out.append(subset)
+    label: Inlines = ()
+    for i, part in enumerate(out):
+        label = (*label, *((Text(", "),) if i else ()), *part)
+    return upper(label)
+
+
+def results_table(ctx: Context, id: str, caption: Inlines, results: Sequence[Result]) -> Table:
+    """Results grouped by outcome and time."""
+    pen = ctx.pen
+    rows: list[Row] = []
+    group = None
+    for r in results:
+        outcome = ctx.record.outcome(r.outcome)
+        key = (r.outcome, r.week, r.comparison)
+        if key != group:
+            group = key
+            head = [pen.label(outcome.label)]
+            if r.week is not None:
+                head.append(ctx.week(r.week))
+            if r.comparison == "early_delayed":
+                head.append(pen.words("early against delayed start"))
+            rows.append(Row((joined(head, ", "),), heading=True))
+        floor = 2 if r.measure == "geometric_mean_ratio" else 0
+        label = result_label(ctx, r, outcome=False, week=False)
+        if r.cut and (cut := next((c for c in ctx.record.cuts if c.id == r.cut), None)):
+            said = pen.quote(cut.date, cut)
+            label = (*label, Text(", cut "), *said) if said and r.week is None else label
+        rows.append(
+            Row(
+                (
+                    label,
+                    cell(ctx, r.arms.get(ctx.findings.control.id), floor),
+                    cell(ctx, r.arms.get(ctx.findings.active.id), floor),
+                    ctx.contrast(r.contrast, exact=True) if r.contrast is not None and r.contrast.usable else DASH,
+                    p_cell(ctx, r.p),
+                    pen.words(ctx.status(r)),
+                )
+            )
+        )
+    columns = (
+        pen.words("Analysis"),
+        pen.label(ctx.findings.control.label),
+        pen.label(ctx.findings.active.label),
+        pen.words("Contrast (95 % interval)"),
+        pen.words("P, with the test it came from"),
+        pen.words("Standing"),
+    )
+    return Table(id, caption, columns, tuple(rows), (False, True, True, True, False, False))
+
+
+_STATISTICS = {
+    "mean_sd": "mean (SD)",
+    "mean": "mean",
+    "mean_se": "mean (SE)",
+    "median_range": "median (range)",
+    "median": "median",
+    "geometric_mean": "geometric mean",
+    "range": "range",
+    "iqr": "quartiles",
+    "n_percent": "n",
+    "log_sd": "SD of the logarithm",
+}
+
+
+def baseline_table(ctx: Context, rows: Sequence[BaselineRow]) -> Table | None:
+    """Baseline by set and arm; sets and rows without a value that may be shown are left out."""
+    pen = ctx.pen
+    shown = [r for r in rows if any(v.usable for arms in r.values.values() for v in arms.values())]
+    sets = [s for s in ctx.record.sets if any(s.id in r.values for r in shown)]
+    if not shown or not sets:
+        return None
+    arms = (ctx.findings.control, ctx.findings.active)
+    columns: list[Inlines] = [pen.words("At baseline")]
+    columns += [pen.say("{s}, {a}", s=short(s.label), a=lower(a.label)) for s in sets for a in arms]
+    body = []
+    for r in shown:
+        label = pen.quote(r.label, r) if r.usable else None
+        unit = f"{r.unit}, " if r.unit else ""
+        head = (*(label or pen.label(r.label)), *pen.say(" ({u}{s})", u=unit, s=_STATISTICS[r.statistic]))
+        body.append(Row((head, *(cell(ctx, r.values.get(s.id, {}).get(a.id)) for s in sets for a in arms))))
+    return Table(
+        "t-baseline",
+        pen.words("Who took part, by analysis set and arm. A dash: not found in the sources that were read."),
+        tuple(columns),
+        tuple(body),
+        (False, *(True for _ in columns[1:])),
+    )
+
+
+def events_table(ctx: Context) -> Table | None:
+    """Deaths, ventilation, withdrawals by set and arm."""
+    pen = ctx.pen
+    arms = (ctx.findings.control, ctx.findings.active)
+    body = []
+    for row in ctx.record.events:
+        for set_id, values in row.values.items():
+            cells = [values.get(a.id) for a in arms]
+            if not any(v is not None and v.usable for v in cells):
+                continue
+            label = (pen.quote(row.label, row) if row.usable else None) or pen.label(row.label)
+            head = (*label, *pen.say(", {s}", s=ctx.set_name(set_id)))
+            if row.week is not None:
+                head = (*head, *pen.say(", to {w}", w=ctx.week(row.week)))
+            body.append(Row((head, *(cell(ctx, v) for v in cells))))
+    if not body:
+        return None
+    columns = (pen.words("Event"), *(pen.label(a.label) for a in arms))
+    return Table("t-events", pen.words("Events and withdrawals, by analysis set and arm."), columns, tuple(body),
+                 (False, True, True))  # fmt: skip

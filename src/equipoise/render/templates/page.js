@@ -1,0 +1,47 @@
+(function () {
+  "use strict";
+  var all = function (query) { return Array.prototype.slice.call(document.querySelectorAll(query)); };
+  var bars = all(".controls");
+  bars.forEach(function (bar) {
+    bar.hidden = false;
+    var reveal = document.createElement("button");
+    reveal.type = "button";
+    reveal.className = "reveal";
+    reveal.textContent = "Show all answers";
+    reveal.setAttribute("aria-pressed", "false");
+    reveal.addEventListener("click", function () {
+      var open = reveal.getAttribute("aria-pressed") !== "true";
+      reveal.setAttribute("aria-pressed", String(open));
+      reveal.textContent = open ? "Hide all answers" : "Show all answers";
+      Array.prototype.forEach.call(bar.parentNode.querySelectorAll("details.qa"), function (d) { d.open = open; });
+    });
+    bar.appendChild(reveal);
+    var buttons = Array.prototype.slice.call(bar.querySelectorAll("[data-show]"));
+    buttons.forEach(function (button) {
+      button.addEventListener("click", function () {
+        var reader = button.getAttribute("data-show");
+        buttons.forEach(function (b) { b.setAttribute("aria-pressed", String(b === button)); });
+        Array.prototype.forEach.call(bar.parentNode.querySelectorAll("[data-reader]"), function (s) {
+          s.hidden = reader !== "" && s.getAttribute("data-reader") !== reader;
+        });
+      });
+    });
+  });
+  var contents = document.querySelector("nav.contents details");
+  if (contents && window.matchMedia && !window.matchMedia("(min-width: 68rem)").matches) { contents.open = false; }
+  var opened = [];
+  window.addEventListener("beforeprint", function () {
+    opened = all("details:not([open])");
+    opened.forEach(function (d) { d.open = true; });
+  });
+  window.addEventListener("afterprint", function () { opened.forEach(function (d) { d.open = false; }); });
+  function openTarget() {
+    var id = decodeURIComponent(location.hash.slice(1));
+    var node = id && document.getElementById(id);
+    if (!node) { return; }
+    for (var d = node.closest("details"); d; d = d.parentElement && d.parentElement.closest("details")) { d.open = true; }
+    for (var s = node.closest("[hidden]"); s; s = s.parentElement && s.parentElement.closest("[hidden]")) { s.hidden = false; }
+  }
+  window.addEventListener("hashchange", openTarget);
+  openTarget();
+})();
