@@ -1,0 +1,90 @@
+"""`equipoise analyse`: carry out an analysis plan on a folder of ADaM files, or write a plan to start from."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from equipoise.errors import OutputError, ScenarioError
+
+
+def analyse(
+    plan: Annotated[Path | None, typer.Argument(help="The plan (YAML).", metavar="PLAN.yaml")] = None,
+    data: Annotated[Path | None, typer.Option(help="The folder of ADaM files.", metavar="FOLDER")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write tables.html, tables.txt, results.json and ars.json here.", metavar="DIR")
+    ] = None,
+    init: Annotated[
+        Path | None, typer.Option(help="Look at FOLDER and write plan.yaml there (or in --out).", metavar="FOLDER")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="With --init: write over a plan that is there.")] = False,
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of text in XPT, SAS7BDAT and CSV files, if not UTF-8 or cp1252.")
+    ] = None,
+) -> None:
+    """Analyse a trial's CDISC ADaM data by a plan.
+
+    equipoise analyse PLAN.yaml --data FOLDER [--out DIR]
+
+    equipoise analyse --init FOLDER
+    """
+    if init is not None:
+        if plan is not None or data is not None:
+            raise ScenarioError("--init goes without a plan and --data", hint="equipoise analyse --init FOLDER")
+        _start(init, out, force, encoding)
+        return
+    if plan is None or data is None:
+        raise ScenarioError(
+            "what is to be analysed?",
+            hint="equipoise analyse PLAN.yaml --data FOLDER, or equipoise analyse --init FOLDER",
+        )
+    _run(plan, data, out, encoding)
+
+
+def _start(folder: Path, out: Path | None, force: bool, encoding: str | None) -> None:
+    from equipoise.run.analysis_start import start_text
+    from equipoise.trial.adam import check, read_folder
+
+    study = read_folder(folder, encoding=encoding)
+    target = (out or folder) / "plan.yaml"
+    if target.exists() and not force:
+        raise OutputError(f"{target} is there already", hint="give --force to write over it, or --out another folder")
+    text = start_text(study)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot write {target}: {error.strerror}", hint="give --out a folder of yours") from None
+    _say([str(p) for p in check(study) if p.severity == "error"], "error")
+    command = shlex.join(["equipoise", "analyse", str(target), "--data", str(folder)])
+    typer.echo(f"wrote {target}: read it, then run: {command}")
+
+
+def _run(plan_path: Path, folder: Path, out: Path | None, encoding: str | None) -> None:
+    from equipoise.render.analysis_tables import to_text, write_results
+    from equipoise.run.analyse import analyse as run_plan
+    from equipoise.run.analysis_plan import read_plan
+    from equipoise.trial.adam import read_folder
+
+    plan = read_plan(plan_path)
+    study = read_folder(folder, encoding=encoding)
+    given = ["equipoise", "analyse", str(plan_path), "--data", str(folder)]
+    results = run_plan(study, plan, command=shlex.join(given))
+    _say([str(p["text"]) for p in results.problems if p["severity"] == "warning"], "warning")
+    width = min(max(os.get_terminal_size().columns, 80), 140) if sys.stdout.isatty() else 110
+    typer.echo(to_text(results, width))
+    if out is not None:
+        for path in write_results(results, out):
+            typer.echo(f"wrote {path}", err=True)
+
+
+def _say(problems: list[str], severity: str) -> None:
+    for text in problems[:20]:
+        typer.echo(f"{severity}: {text}", err=True)
+    if len(problems) > 20:
+        typer.echo(f"{severity}: and {len(problems) - 20} more", err=True)
