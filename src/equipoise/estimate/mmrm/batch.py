@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -58,12 +57,14 @@ def fit_batch(
     df: str = "satterthwaite",
     group: npt.ArrayLike | None = None,
     times: npt.ArrayLike | None = None,
+    profiles: FloatArray | None = None,
     tolerance: float = 1e-14,
     max_steps: int = 100,
 ) -> BatchFit:
     """Fit every trial of a batch; never raises for a trial, ``status`` says what became of it.
 
-    Every covariate has its own coefficient at every visit (the visit-by-everything model of an MMRM).
+    Every covariate has its own coefficient at every visit (the visit-by-everything model of an MMRM), unless
+    ``profiles`` says otherwise.
 
     Parameters
     ----------
@@ -73,7 +74,9 @@ def fit_batch(
     structure, reml, df : as in :func:`equipoise.estimate.mmrm.mmrm`; ``df`` of ``satterthwaite``, ``kenward-roger`` or
         ``kenward-roger-linear``.
     group : (trial, subject) codes from 0 for a covariance of its own a group.
-    times : (visit,) for ``sp_exp``; default 0, 1, 2 ...
+    times : (visit,) for ``sp_exp`` and ``slope``; default 0, 1, 2 ...
+    profiles : (visit, k): every covariate has a coefficient for each of these profiles over the visits instead of one a
+        visit; ``contrasts`` is then (contrast, k, q) and ``beta`` (trial, k, q).
     """
     y = np.ascontiguousarray(y, dtype=np.float64)
     w = np.ascontiguousarray(covariates, dtype=np.float64)
@@ -85,19 +88,27 @@ def fit_batch(
                               hint=f"df: {', '.join(_METHODS)}")  # fmt: skip
     r, n, m = y.shape
     q = w.shape[2]
-    c = np.ascontiguousarray(np.asarray(contrasts, dtype=np.float64).reshape(-1, m * q))
+    f = np.empty((0, 0)) if profiles is None else np.ascontiguousarray(profiles, dtype=np.float64)
+    if profiles is not None and (f.ndim != 2 or len(f) != m):
+        raise EstimationError(f"profiles of shape {f.shape} for {m} visits", hint="give (visit, profile)")
+    nf = m if profiles is None else f.shape[1]
+    c = np.asarray(contrasts, dtype=np.float64)
+    if c.shape[1:] != (nf, q):
+        raise EstimationError(f"contrasts of shape {c.shape}", hint=f"give (contrast, {nf}, {q})")
+    c = np.ascontiguousarray(c.reshape(-1, nf * q))
     k = len(c)
     groups = np.zeros((r, n), np.int64) if group is None else np.ascontiguousarray(group, dtype=np.int64)
     n_groups = int(groups.max()) + 1 if groups.size else 1
     coords = np.arange(m, dtype=np.float64) if times is None else np.asarray(times, dtype=np.float64)
-    phi, u = np.repeat(np.arange(m, dtype=np.int64), q), np.tile(np.arange(q, dtype=np.int64), m)
+    phi, u = np.repeat(np.arange(nf, dtype=np.int64), q), np.tile(np.arange(q, dtype=np.int64), nf)
     estimate, variance, dof = np.empty((r, k)), np.empty((r, k)), np.empty((r, k))
-    sigma, beta, info = np.full((r, n_groups, m, m), np.nan), np.full((r, m * q), np.nan), np.empty((r, N_INFO))
+    sigma, beta, info = np.full((r, n_groups, m, m), np.nan), np.full((r, nf * q), np.nan), np.empty((r, N_INFO))
     status = np.empty(r, np.int64)
-    none: Any = np.empty((0, 0))
-    fit_many(w, y, groups, n_groups, none, phi, u, CODES[structure], reml, False, coords, _METHODS[df], c, tolerance,
+    # random effects: Kenward-Roger takes the expected information, as for one trial (estimate/slope.py)
+    expected = structure in ("slope", "intercept") and df != "satterthwaite"
+    fit_many(w, y, groups, n_groups, f, phi, u, CODES[structure], reml, expected, coords, _METHODS[df], c, tolerance,
              max_steps, estimate, variance, dof, sigma, beta, info, status)  # fmt: skip
     failed = status != int(Status.OK)
     beta[failed] = np.nan
-    return BatchFit(estimate, np.sqrt(variance), dof, beta.reshape(r, m, q), sigma, info[:, LOGLIK],
+    return BatchFit(estimate, np.sqrt(variance), dof, beta.reshape(r, nf, q), sigma, info[:, LOGLIK],
                     info[:, ITERATIONS], status)  # fmt: skip

@@ -14,11 +14,14 @@ import numpy as np
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.mmrm.covariance import ORDERED
 from equipoise.estimate.mmrm.design import Column, build
-from equipoise.estimate.mmrm.engine import Fitted, Rows, check_rows, groups_of_subjects, prepare, run
+from equipoise.estimate.mmrm.engine import Fitted, Rows, check_rows, groups_of_subjects, prepare, run, run_times
 from equipoise.estimate.mmrm.formula import STRUCTURES, parse
 from equipoise.estimate.mmrm.result import MmrmFit
 from equipoise.estimate.mmrm.sandwich import KINDS
 from equipoise.types import REASONS, FloatArray, Status
+
+#: With more different times than this, ``sp_exp`` is fitted subject by subject instead of by pattern.
+MAX_COMMON_TIMES = 24
 
 DF_METHODS = ("satterthwaite", "kenward-roger", "kenward-roger-linear", "between-within", "residual")
 
@@ -188,16 +191,23 @@ def mmrm(
     elif m == 1 and term.structure != "us":
         raise DataError(f"there is one visit only ({visits[0]}), so {term.structure} cannot be estimated",
                         hint="use us(), or ancova()")  # fmt: skip
-    prepared = prepare(design, y, rows)
-    if len(prepared.kept) == 0:
-        raise EstimationError("no column of the design can be estimated", hint="the fixed part is zero everywhere")
-    if len(y) <= len(prepared.kept):
-        raise DataError(f"{len(y)} observations cannot estimate {len(prepared.kept)} coefficients",
-                        hint="simplify the fixed part")  # fmt: skip
+    own_times = term.structure == "sp_exp" and m > MAX_COMMON_TIMES
+    if own_times and (fallback or groups is not None):
+        raise EstimationError(f"sp_exp at {m} different times takes neither a fallback nor groups",
+                              hint="use planned times, such as AVISITN")  # fmt: skip
+    prepared = None if own_times else prepare(design, y, rows)
     attempts: list[tuple[str, str]] = []
     best: Fitted | None = None
+    kept = np.arange(0)
     for structure in dict.fromkeys([term.structure, *fallback]):
-        fitted = run(prepared, structure, reml, coords, rows.n_groups)
+        if prepared is None:
+            fitted, kept = run_times(design, y, rows, coords, structure, reml, False)
+        else:
+            kept = prepared.kept
+            if len(kept) == 0 or len(y) <= len(kept):
+                raise DataError(f"{len(y)} observations cannot estimate {len(kept)} coefficients",
+                                hint="simplify the fixed part")  # fmt: skip
+            fitted = run(prepared, structure, reml, coords, rows.n_groups)
         if fitted.status is Status.OK and _degenerate(fitted):
             fitted.status = Status.NOT_CONVERGED
         attempts.append((structure, describe(fitted)))
@@ -210,7 +220,7 @@ def mmrm(
     if order:
         messages.append(order)
     fit = MmrmFit(formula, model, replace(term, structure=best.structure), reml, df, vcov_method, design, rows, best,
-                  prepared.kept, y, visits, groups, subjects, tuple(attempts), ())  # fmt: skip
+                  kept, y, visits, groups, subjects, tuple(attempts), ())  # fmt: skip
     if fit.aliased:
         messages.append("the design is rank deficient; left out as aliased: " + ", ".join(fit.aliased))
     if not fit.converged:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,7 +11,9 @@ from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.mmrm.covariance import CODES, n_covariance_parameters
 from equipoise.estimate.mmrm.design import Design
 from equipoise.kernels.mmrm import DECREMENT, GRADIENT, ITERATIONS, LOGLIK, MIN_EIGEN, N_INFO, fit
+from equipoise.kernels.mmrm_covariance import covariance
 from equipoise.kernels.mmrm_inference import prepare_kronecker
+from equipoise.kernels.mmrm_times import fit_times
 from equipoise.types import BoolArray, FloatArray, IntArray, Status
 
 TOLERANCE = 1e-14
@@ -30,6 +32,16 @@ class Rows:
     n_visits: int
     n_groups: int
     weights: FloatArray | None
+
+
+@dataclass
+class OwnTimes:
+    """Rows sorted by subject for a fit at times of each subject's own (kernels/mmrm_times.py)."""
+
+    x: FloatArray
+    y: FloatArray
+    times: FloatArray
+    first: IntArray
 
 
 @dataclass
@@ -53,7 +65,17 @@ class Fitted:
     smallest_pivot: float
     coords: FloatArray
     n_groups: int
-    attempts: list[tuple[str, str]] = field(default_factory=list)
+    own_times: OwnTimes | None = None
+
+    def block(self, visits: IntArray, group: int) -> FloatArray:
+        """Covariance of one subject seen at ``visits`` (codes), in their order."""
+        if self.own_times is None:
+            common: FloatArray = self.sigma[group][np.ix_(visits, visits)]
+            return common
+        n = len(visits)
+        out, work = np.empty((n, n)), np.empty((n, n))
+        covariance(CODES[self.structure], n, self.theta, self.coords[visits], out, work)
+        return out
 
 
 @dataclass
@@ -238,6 +260,64 @@ def run(
                   information, float(loglik), float(info[GRADIENT]), float(info[DECREMENT]),
                   int(info[ITERATIONS]) if np.isfinite(info[ITERATIONS]) else 0, float(info[MIN_EIGEN]), coords,
                   n_groups)  # fmt: skip
+
+
+def _start_times(structure: str, residual: FloatArray, times: FloatArray, first: IntArray) -> FloatArray:
+    """Starting parameters from least-squares residuals: the variance within and between subjects, by moments."""
+    total = float(np.mean(residual**2))
+    subject = np.repeat(np.arange(len(first) - 1), np.diff(first))
+    size = np.diff(first)
+    means = np.bincount(subject, residual) / size
+    within_ss = float(((residual - means[subject]) ** 2).sum())
+    spare = max(len(residual) - len(size), 1)
+    within = min(max(within_ss / spare, 0.05 * total), 0.95 * total)
+    between = max(total - within, 0.05 * total)
+    if structure == "sp_exp":
+        gap = float(np.median(np.abs(np.diff(times))[np.diff(subject) == 0])) if (size > 1).any() else 1.0
+        rho = min(max(between / total, 0.05), 0.95) ** (1.0 / max(gap, 1e-8))
+        rho = min(max(rho, 1e-6), 1.0 - 1e-6)
+        return np.array([math.log(total), math.log(rho / (1.0 - rho))])
+    if structure == "intercept":
+        return np.array([math.sqrt(between), 0.5 * math.log(within)])
+    span = float(np.std(times)) or 1.0
+    return np.array([math.sqrt(between), 0.0, 0.5 * math.sqrt(within) / span, 0.5 * math.log(0.75 * within)])
+
+
+def run_times(
+    design: Design, y: FloatArray, rows: Rows, coords: FloatArray, structure: str, reml: bool, expected: bool
+) -> tuple[Fitted, IntArray]:
+    """Fit at times of each subject's own; also returns the columns kept."""
+    x = design.matrix()
+    log_weights = 0.0
+    if rows.weights is not None:
+        root = np.sqrt(rows.weights)
+        x, y = x * root[:, None], y * root
+        log_weights = float(np.log(root).sum())
+    kept = independent_columns(x)
+    if len(kept) == 0 or len(y) <= len(kept):
+        raise DataError(
+            f"{len(y)} observations cannot estimate {len(kept)} coefficients", hint="simplify the fixed part"
+        )
+    order = np.lexsort((rows.visit, rows.subject))
+    x = np.ascontiguousarray(x[order][:, kept])
+    solution = np.asarray(np.linalg.lstsq(x, y[order], rcond=None)[0], np.float64)
+    residual = y[order] - x @ solution
+    times = np.ascontiguousarray(coords[rows.visit[order]])
+    counts = np.bincount(rows.subject, minlength=rows.n_subjects)
+    first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    nt, p = n_covariance_parameters(structure, 3), len(kept)
+    theta = _start_times(structure, residual, times, first)
+    beta, gradient, info = np.zeros(p), np.full(nt, np.nan), np.full(N_INFO, np.nan)
+    linv, packed, information = np.zeros((p, p)), np.zeros((p * (p + 1) // 2, nt)), np.zeros((nt, nt))
+    status = fit_times(CODES[structure], reml, expected, x, residual, times, first, TOLERANCE, MAX_STEPS, theta, beta,
+                       linv, packed, information, gradient, info)  # fmt: skip
+    loglik = info[LOGLIK] - 0.5 * (len(y) - (p if reml else 0)) * math.log(2.0 * math.pi) + log_weights
+    steps = int(info[ITERATIONS]) if np.isfinite(info[ITERATIONS]) else 0
+    empty = np.empty((0, 0, 0))
+    fitted = Fitted(structure, Status(status), (), theta, beta + solution, linv, empty, empty, packed, information,
+                    float(loglik), float(info[GRADIENT]), float(info[DECREMENT]), steps, float(info[MIN_EIGEN]), coords,
+                    1, OwnTimes(x, residual, times, first))  # fmt: skip
+    return fitted, kept
 
 
 def check_rows(rows: Rows, subjects: tuple[object, ...], visits: tuple[object, ...], names: tuple[str, str]) -> None:

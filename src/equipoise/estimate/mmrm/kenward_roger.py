@@ -17,6 +17,7 @@ from scipy.special import fdtrc
 
 from equipoise.estimate.mmrm.covariance import CODES
 from equipoise.kernels.mmrm_inference import adjusted_covariance
+from equipoise.kernels.mmrm_times import adjusted_times
 from equipoise.types import FloatArray
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ def adjust(fitted: Fitted, w: FloatArray, second: bool) -> FloatArray | None:
     """Phi_A (p, p); ``second`` includes the second-derivative term. None where W is not positive definite."""
     p = len(fitted.beta)
     out = np.empty((p, p))
+    own = fitted.own_times
+    if own is not None:
+        ok = adjusted_times(CODES[fitted.structure], fitted.theta, own.x, own.times, own.first, fitted.linv,
+                            fitted.packed, w, second, out)  # fmt: skip
+        return 0.5 * (out + out.T) if ok else None
     ok = adjusted_covariance(fitted.data, CODES[fitted.structure], fitted.theta, fitted.coords, fitted.n_groups,
                              fitted.sigma, fitted.inverse, fitted.linv, fitted.packed, w, second, out)  # fmt: skip
     return 0.5 * (out + out.T) if ok else None

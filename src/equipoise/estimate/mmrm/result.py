@@ -136,8 +136,7 @@ class MmrmFit:
     @property
     def covariance(self) -> FloatArray | dict[Any, FloatArray]:
         if self.groups is None:
-            only: FloatArray = self.fitted.sigma[0].copy()
-            return only
+            return self.fitted.block(np.arange(len(self.visits)), 0)
         return {g: self.fitted.sigma[i].copy() for i, g in enumerate(self.groups)}
 
     @cached_property
@@ -436,13 +435,14 @@ class MmrmFit:
         root = np.ones(self.n_obs) if self.rows.weights is None else np.sqrt(self.rows.weights)
         group = self.rows.subject_group[subject]
         if kind == "pearson":
-            r = r * root / np.sqrt(self.fitted.sigma[group, visit, visit])
+            one = np.array([self.fitted.block(np.array([v]), int(g))[0, 0] for v, g in zip(visit, group, strict=True)])
+            r = r * root / np.sqrt(one)
         elif kind == "normalized":
             order = np.lexsort((visit, subject))
             starts = np.flatnonzero(np.r_[True, np.diff(subject[order]) != 0])
             out = np.empty(self.n_obs)
             for block in np.split(order, starts[1:]):
-                v = self.fitted.sigma[group[block[0]]][np.ix_(visit[block], visit[block])]
+                v = self.fitted.block(visit[block], int(group[block[0]]))
                 out[block] = np.linalg.solve(np.linalg.cholesky(v), (r * root)[block])
             r = out
         elif kind != "response":

@@ -62,7 +62,7 @@ def sandwich(kind: str, fitted: Fitted, x: FloatArray, y: FloatArray, subject: A
     own, across = np.empty((n, p, p)), np.empty((n, p, p))
     for i in range(n):
         rows = slice(starts[i], starts[i] + sizes[i])
-        v = fitted.sigma[group[subject[starts[i]]]][np.ix_(visit[rows], visit[rows])]
+        v = fitted.block(visit[rows], int(group[subject[starts[i]]]))
         chol = np.linalg.cholesky(v)
         white = np.linalg.solve(chol, np.column_stack([x[rows], residual[rows]]))
         xt, r = white[:, :p], white[:, p]
