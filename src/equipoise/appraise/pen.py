@@ -296,13 +296,11 @@ class Pen:
         del row
         if self.replica is None:
             raise UncitedNumberError(f"{text!r} is said to be simulated, but there is no replica")
-        what = "every simulated quantity"
-        method = f"{self.replica.replicates:,} replicates of {self.replica.scenario}, each analysed as the trial was"
-        return Computed(text, self._computation(self.replica.command, what, method))
+        return Computed(text, self._computation(self.replica.command, "", ""))
 
-    def answered(self, text: str, command: str, what: str) -> Computed:
-        """A number of one of the replica's answers."""
-        return Computed(text, self._computation(command, what, "share of replicates"))
+    def by_command(self, text: str, command: str, what: str, method: str = "") -> Computed:
+        """A number that a command gives."""
+        return Computed(text, self._computation(command, what, method))
 
     def quote_computed(self, text: str, command: str, what: str) -> Inlines:
         """A sentence written by the replica, with every figure in it linked to the command behind it."""
@@ -321,6 +319,11 @@ class Pen:
     def _computation(self, command: str, what: str, method: str) -> str:
         known = self._computations.get(command)
         if known is None:
+            if self.replica is not None and command == self.replica.command:
+                what = "every simulated quantity, share and answer"
+                method = (
+                    f"{self.replica.replicates:,} replicates of {self.replica.scenario}, each analysed as the trial was"
+                )
             known = Computation(f"k-{len(self._computations) + 1}", what, method, command)
             self._computations[command] = known
         return known.id

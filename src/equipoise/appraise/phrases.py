@@ -116,8 +116,11 @@ def split_sentence(ctx: Context) -> Inlines:
     f, pen = ctx.findings, ctx.pen
     if not f.split or f.test is None or f.primary is None:
         return ()
+    estimate = ctx.contrast(f.contrast) if f.contrast is not None else pen.words("the estimate")
     out = pen.say(
-        "The P value and the interval do not belong together: the test is {t}, the estimate comes from {e}",
+        "{p} and {d} do not belong together: the first is the verdict of {t}, the second comes from {e}",
+        p=ctx.p(f.test),
+        d=estimate,
         t=ctx.analysis(f.test.method),
         e=ctx.analysis(f.primary.method),
     )

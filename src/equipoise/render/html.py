@@ -121,6 +121,7 @@ def _filters(document: Document) -> dict[str, Any]:
         "runs": runs,
         "kind": lambda node: type(node).__name__,
         "plain": plain,
+        "start": lambda text: text[:1].upper() + text[1:].rstrip("."),
         "whence": whence,
         "drawn": drawn,
         "readers": readers,

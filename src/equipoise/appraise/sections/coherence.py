@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from equipoise.appraise import show
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import Block, Inlines, Listing, Note, Paragraph, Section, Text
+from equipoise.appraise.document import Block, Fold, Inlines, Listing, Note, Paragraph, Row, Section, Table, Text
 from equipoise.appraise.findings import excludes_null, significant
 from equipoise.appraise.pen import joined, upper
 from equipoise.appraise.phrases import (
@@ -15,8 +16,9 @@ from equipoise.appraise.phrases import (
     survival_pair,
     survival_sentence,
 )
-from equipoise.appraise.tables import cell
-from equipoise.records.schema import Conflict, Fact, Result, Value
+from equipoise.appraise.tables import cell, result_label
+from equipoise.records.coherence import coherence_notes, implied_p
+from equipoise.records.schema import Conflict, Fact, PValue, Result, Value
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,9 @@ def build(ctx: Context) -> Section | None:
     found = [n for n in (_split(ctx), _nominal(ctx), _unplanned(ctx), _tests_disagree(ctx), _survival(ctx)) if n]
     blocks: list[Block] = [Note("caution", pen.words(n.title), (Paragraph(n.body),)) for n in found]
     free = list(found)
+    table = _implied(ctx)
+    if table is not None:
+        blocks.append(Fold("implied", pen.words("P values held against the interval beside them"), (table,)))
     traps: list[Inlines] = []
     for trap in ctx.record.traps:
         first = trap.refs[0].split(".", 1)[0]
@@ -123,10 +128,12 @@ def _unplanned(ctx: Context) -> _Found | None:
 def _tests_disagree(ctx: Context) -> _Found | None:
     """One comparison, several tests, on both sides of the conventional level."""
     pen = ctx.pen
-    for r in ctx.record.results:
+    first = ctx.findings.primary.outcome if ctx.findings.primary is not None else None
+    for r in sorted(ctx.record.results, key=lambda r: r.outcome != first):
         shown = [p for p in r.p if p.usable]
         sides = {significant(p) for p in shown}
-        if r.role == "main" and {True, False} <= sides and not all(p.method == r.method for p in shown):
+        formal = any(p.status == "formal" for p in shown)
+        if r.role == "main" and {True, False} <= sides and not formal:
             parts = [pen.say("{p} by {m}", p=ctx.p(p), m=ctx.test_label(p.method)) for p in shown]
             body = pen.say(
                 "{o} in {s} at {w}: {l}. Which test is chosen decides what is called significant; none of them was "
@@ -150,6 +157,48 @@ def _survival(ctx: Context) -> _Found | None:
         return None
     covers = {r.id for r in (unplanned, planned, primary) if r is not None}
     return _Found("Survival: the estimate in the primary set went the other way", body, frozenset(covers))
+
+
+def _implied(ctx: Context) -> Table | None:
+    """Published P values that the interval printed beside them does not imply."""
+    pen = ctx.pen
+    rows = []
+    for note in coherence_notes(ctx.record):
+        if note.kind != "p_and_interval":
+            continue
+        r = ctx.record.result(note.result)
+        p = next((pen.index[ref].leaf for ref in note.refs if ref in pen.index and ref.startswith(f"{r.id}.p.")), None)
+        implied = None if r.contrast is None else implied_p(r.contrast)
+        if implied is None or r.contrast is None or not isinstance(p, PValue) or not p.usable:
+            continue
+        call = f"implied_p(load_record('{ctx.record.id}').result('{r.id}').contrast).p"
+        imports = "from equipoise.records import load_record; from equipoise.records.coherence import implied_p"
+        own = pen.by_command(
+            show.number(implied.p, 2 if implied.p >= 0.1 else 3),
+            f'python -c "{imports}; print({call})"',
+            f"{ctx.record.outcome(r.outcome).label}, {r.id}: the P value that the interval implies",
+            "normal theory, on the log scale for ratios",
+        )
+        rows.append(
+            Row(
+                (
+                    result_label(ctx, r),
+                    (*ctx.p(p, exact=True), Text(" "), *ctx.test_label(p.method)),
+                    ctx.contrast(r.contrast, exact=True),
+                    (own,),
+                    pen.words("yes" if note.changes_verdict else "no"),
+                )
+            )
+        )
+    if not rows:
+        return None
+    columns = ("Analysis", "P as published", "Contrast beside it", "P that the interval implies", "Changes the verdict")
+    caption = pen.words(
+        "Where a published P value is not the one that the interval printed beside it implies: it came from another "
+        "analysis. The last column says whether the two lie on different sides of the conventional level."
+    )
+    heads = tuple(pen.words(c) for c in columns)
+    return Table("t-implied", caption, heads, tuple(rows), (False, False, True, True, False))
 
 
 def _conflicts(ctx: Context) -> list[Inlines]:

@@ -94,8 +94,8 @@ def _answers(ctx: Context, replica: Replica) -> Table:
         Row(
             (
                 upper(replica_sentence(ctx, a.question, a.command, a.question)),
-                (pen.answered(show.percent(a.probability), a.command, a.question),),
-                (pen.answered(show.number(100 * a.mc_error, 1), a.command, a.question),),
+                (pen.by_command(show.percent(a.probability), a.command, a.question),),
+                (pen.by_command(show.number(100 * a.mc_error, 1), a.command, a.question),),
             )
         )
         for a in replica.answers

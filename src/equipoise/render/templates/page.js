@@ -31,7 +31,7 @@
   if (contents && window.matchMedia && !window.matchMedia("(min-width: 68rem)").matches) { contents.open = false; }
   var opened = [];
   window.addEventListener("beforeprint", function () {
-    opened = all("details:not([open])");
+    opened = all("details.qa:not([open])");
     opened.forEach(function (d) { d.open = true; });
   });
   window.addEventListener("afterprint", function () { opened.forEach(function (d) { d.open = false; }); });
