@@ -1,0 +1,307 @@
+"""Multiple imputation of repeated measures, ANCOVA on the completed data, and Rubin's rules.
+
+The data-frame doors to :mod:`equipoise.kernels.imputation` and :mod:`equipoise.kernels.repeated`, which hold the
+equations; ``docs/methods/imputation.md`` has them with their derivation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from equipoise.errors import EstimationError
+from equipoise.estimate.panel import Panel, read_panel
+from equipoise.estimate.result import Estimate
+from equipoise.kernels import imputation as kernel
+from equipoise.kernels import repeated
+from equipoise.types import FloatArray, IntArray, Status
+
+RUBIN = "Rubin 1987, Multiple Imputation for Nonresponse in Surveys, section 3.3"
+BARNARD_RUBIN = "Barnard & Rubin 1999, Biometrika 86:948"
+SCHAFER = "Schafer 1997, Analysis of Incomplete Multivariate Data, section 6.5"
+REFERENCES = (RUBIN, BARNARD_RUBIN, SCHAFER)
+
+BURN_IN = 100
+"""I/P cycles before each imputation of one trial. One trial can afford many; simulations take the kernel's default."""
+
+
+def check_options(n_imputations: int, burn_in: int, seed: int) -> None:
+    """Raise :class:`EstimationError` for options that mean nothing."""
+    if n_imputations < 2:
+        raise EstimationError(
+            f"{n_imputations} imputations", hint="at least 2 are needed to see how they differ; 20 to 100 is usual"
+        )
+    if burn_in < 1:
+        raise EstimationError(f"burn_in = {burn_in}", hint="give at least 1 cycle; the default is 100")
+    if seed < 0:
+        raise EstimationError(f"seed = {seed}", hint="a seed is a whole number from 0 on")
+
+
+def pool(
+    estimates: npt.ArrayLike,
+    standard_errors: npt.ArrayLike,
+    df: float = np.inf,
+    *,
+    name: str = "pooled estimate",
+    n: int = 0,
+    level: float = 0.95,
+    ratio: bool = False,
+    scale: str | None = None,
+    estimand: str | None = None,
+) -> Estimate:
+    """Combine the analyses of completed data sets by Rubin's rules.
+
+    Parameters
+    ----------
+    estimates, standard_errors : (imputation,) from the analysis of each completed data set.
+    df : degrees of freedom that the analysis of complete data would have; infinite gives Rubin's (1987) own.
+    n : patients analysed. ratio : the estimates are logarithms of ratios.
+
+    Examples
+    --------
+    >>> est = pool([1, 2, 3, 4, 5], [2 ** 0.5] * 5, df=20)
+    >>> round(est.estimate, 3), round(est.se, 3), round(est.df, 3)
+    (3.0, 2.236, 4.407)
+    """
+    q = np.asarray(estimates, dtype=np.float64)
+    s = np.asarray(standard_errors, dtype=np.float64)
+    if q.ndim != 1 or q.shape != s.shape or q.size < 2:
+        raise EstimationError(
+            f"{q.size} estimates and {s.size} standard errors", hint="give one of each per imputation, two or more"
+        )
+    if not (np.isfinite(q).all() and np.isfinite(s).all() and (s >= 0.0).all()):
+        raise EstimationError("an imputation has no estimate or standard error", hint="look at it before pooling")
+    se, pooled_df = repeated.pool(((q - q.mean()) ** 2).sum(), (s * s).mean(), float(q.size), df)
+    return Estimate.from_t(
+        name,
+        f"Rubin's rules, {q.size} imputations",
+        float(q.mean()),
+        float(se),
+        float(pooled_df),
+        n,
+        level=level,
+        ratio=ratio,
+        scale=scale,
+        estimand=estimand,
+        references=(RUBIN, BARNARD_RUBIN),
+    )
+
+
+def predictors_of(panel: Panel, names: Sequence[str]) -> FloatArray:
+    """(1, subject, q) predictors of the imputation model: intercept, arm and covariates."""
+    columns, _ = panel.columns(names)
+    return np.column_stack([np.ones(panel.n), panel.arm, columns])[None]
+
+
+@dataclass(frozen=True, eq=False)
+class Imputed:
+    """Completed data sets of one trial.
+
+    panel : the data as observed. completed : (imputation, subject, visit). dropped : how many predictors the
+    imputation regressions had to do without, over all visits.
+    """
+
+    panel: Panel
+    completed: FloatArray
+    value: str
+    subject: str
+    visit: str
+    dropped: int
+
+    def to_frame(self) -> Any:
+        """Long frame of the kind that came in: IMPNUM from 1, patient, visit, value, and whether it was imputed."""
+        m, n, v = self.completed.shape
+        missing = np.isnan(self.panel.y)
+        return self.panel.native(
+            {
+                "IMPNUM": np.repeat(np.arange(1, m + 1), n * v).tolist(),
+                self.subject: [s for _ in range(m) for s in self.panel.subjects for _ in range(v)],
+                self.visit: np.tile(self.panel.weeks, m * n).tolist(),
+                self.value: self.completed.ravel().tolist(),
+                "IMPUTED": np.tile(missing.ravel(), m).tolist(),
+            }
+        )
+
+
+def multiple_imputation(
+    data: Any,
+    *,
+    value: str = "CHG",
+    subject: str = "USUBJID",
+    visit: str = "AVISITN",
+    treatment: str = "TRT01P",
+    control: Any = None,
+    impute_with: Sequence[str] = ("BASE",),
+    n_imputations: int = 20,
+    burn_in: int = BURN_IN,
+    seed: int = 0,
+) -> Imputed:
+    """Impute missing visits of one trial, properly, under multivariate normality given arm and predictors.
+
+    Parameters
+    ----------
+    data : long frame, one row a patient and visit, with at least one row for every patient to be imputed; pandas,
+        polars or pyarrow. Rows with ``visit`` of 0 or below are baseline.
+    impute_with : predictors known for everyone, the same in all rows of a patient; the arm is always one.
+    burn_in : cycles of monotone data augmentation before each imputation, where there are intermittent gaps.
+    seed : with it, the imputations are the same on every machine.
+
+    Raises
+    ------
+    DataError : a column is absent, changes within a patient, or is not known for everyone.
+    EstimationError : an option means nothing.
+
+    References
+    ----------
+    Rubin 1987; Schafer 1997, section 6.5.
+    """
+    check_options(n_imputations, burn_in, seed)
+    panel = read_panel(
+        data, value=value, subject=subject, visit=visit, treatment=treatment, control=control, covariates=impute_with
+    )
+    y = panel.y[None]
+    imputed = kernel.multiple_imputation(
+        y,
+        np.ones((1, panel.n), np.bool_),
+        predictors_of(panel, impute_with),
+        n_imputations=n_imputations,
+        burn_in=burn_in,
+        seed=seed,
+    )
+    completed: FloatArray = kernel.complete(y, *imputed)[0]
+    return Imputed(panel, completed, value, subject, visit, int(imputed[0][0, kernel.DROPPED]))
+
+
+@dataclass(frozen=True, eq=False)
+class MiAncova:
+    """ANCOVA at every visit on multiply imputed data.
+
+    visits : (visit, N_STATS) LS mean, standard error and df of control and active, and of their difference.
+    status : (visit,) codes of :class:`equipoise.types.Status`. covariates : design columns after intercept and arm.
+    log : the outcome was analysed as a log ratio to baseline, so that results are ratios.
+    dropped : predictors the imputation had to do without, over all visits.
+    """
+
+    panel: Panel
+    covariates: tuple[str, ...]
+    visits: FloatArray
+    status: IntArray
+    n_imputations: int
+    log: bool
+    dropped: int
+
+    def _estimate(self, week: float, position: int, name: str, level: float, estimand: str | None) -> Estimate:
+        v = self.panel.at(week)
+        value, se, df = (float(x) for x in self.visits[v, position : position + 3])
+        mean = position != repeated.DIFFERENCE
+        if self.log:
+            scale = "geometric mean ratio to baseline" if mean else "ratio of geometric means"
+        else:
+            scale = "mean change" if mean else "difference"
+        return Estimate.from_t(
+            f"{name} at week {week:g}",
+            f"ANCOVA, {self.n_imputations} imputations",
+            value,
+            se,
+            df,
+            self.panel.n,
+            level=level,
+            ratio=self.log,
+            scale=scale,
+            estimand=estimand,
+            status=Status(int(self.status[v])),
+            references=REFERENCES,
+        )
+
+    def difference(self, week: float, *, level: float = 0.95, estimand: str | None = None) -> Estimate:
+        """Active minus control at ``week`` (ratio of geometric means where ``log``)."""
+        control, active = self.panel.arms
+        sign = "/" if self.log else "-"
+        return self._estimate(week, repeated.DIFFERENCE, f"{active} {sign} {control}", level, estimand)
+
+    def mean(self, arm: Any, week: float, *, level: float = 0.95) -> Estimate:
+        """LS mean of an arm at ``week``, covariates at their observed means (geometric mean ratio where ``log``)."""
+        if arm not in self.panel.arms:
+            raise EstimationError(f"no arm {arm!r}", hint="arms are " + ", ".join(map(str, self.panel.arms)))
+        position = (repeated.CONTROL, repeated.ACTIVE)[self.panel.arms.index(arm)]
+        return self._estimate(week, position, str(arm), level, None)
+
+    def to_frame(self, *, level: float = 0.95) -> Any:
+        """All visits, as a frame of the kind that came in: week, then the columns of ``Estimate.to_table``."""
+        rows = []
+        for week in self.panel.weeks:
+            for made in (
+                *(self.mean(a, week, level=level) for a in self.panel.arms),
+                self.difference(week, level=level),
+            ):
+                rows.append({"week": float(week), **made.to_table()})
+        return self.panel.native({key: [row[key] for row in rows] for key in rows[0]})
+
+
+def mi_ancova(
+    data: Any,
+    *,
+    value: str = "CHG",
+    subject: str = "USUBJID",
+    visit: str = "AVISITN",
+    treatment: str = "TRT01P",
+    control: Any = None,
+    covariates: Sequence[str] = ("BASE",),
+    impute_with: Sequence[str] | None = None,
+    log: bool = False,
+    baseline: str = "BASE",
+    up_to: float | None = None,
+    n_imputations: int = 20,
+    burn_in: int = BURN_IN,
+    seed: int = 0,
+) -> MiAncova:
+    """Impute one trial's repeated measures and analyse every visit by ANCOVA, pooled by Rubin's rules.
+
+    Parameters
+    ----------
+    data : long frame, one row a patient and visit, every randomised patient at least once; pandas, polars or pyarrow.
+        Rows with ``visit`` of 0 or below are baseline.
+    value : the change from baseline; with ``log``, the value in natural units, analysed as ln(value / baseline).
+    covariates : of the ANCOVA. Numbers enter as they are, categories as indicators; LS means are at the observed means
+        of all of them. With ``log``, give the logarithm of the baseline as a column of its own.
+    impute_with : predictors of imputation besides the arm; default the covariates.
+    up_to : last visit that takes part.
+
+    Returns
+    -------
+    MiAncova
+
+    Raises
+    ------
+    DataError : a column is absent, changes within a patient, or is not known for everyone.
+    EstimationError : an option means nothing.
+    """
+    check_options(n_imputations, burn_in, seed)
+    helpers = covariates if impute_with is None else impute_with
+    panel = read_panel(
+        data,
+        value=value,
+        subject=subject,
+        visit=visit,
+        treatment=treatment,
+        control=control,
+        covariates=tuple(dict.fromkeys([*covariates, *helpers])),
+        baseline_value=baseline,
+        log=log,
+        up_to=up_to,
+    )
+    columns, names = panel.columns(covariates)
+    visits, _, status, _, dropped = repeated.mi_ancova(
+        panel.y[None],
+        np.ones((1, panel.n), np.bool_),
+        predictors_of(panel, helpers),
+        np.column_stack([np.ones(panel.n), panel.arm, columns])[None],
+        n_imputations=n_imputations,
+        burn_in=burn_in,
+        seed=seed,
+    )
+    return MiAncova(panel, names, visits[0, 0], status[0, 0], n_imputations, log, int(dropped[0]))

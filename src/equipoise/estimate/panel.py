@@ -1,0 +1,220 @@
+"""From a long data frame (one row a patient and visit) to the arrays of the kernels, one trial at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+
+from equipoise.errors import DataError
+from equipoise.types import BoolArray, FloatArray
+
+
+def read_frame(data: Any) -> nw.DataFrame[Any]:
+    """``data`` as a narwhals frame; raises :class:`DataError` for anything but pandas, polars or pyarrow."""
+    try:
+        return nw.from_native(data, eager_only=True)
+    except TypeError as error:
+        raise DataError(f"{type(data).__name__} is not a data frame", hint="bring pandas, polars or pyarrow") from error
+
+
+def require(frame: nw.DataFrame[Any], names: Sequence[str]) -> None:
+    """Raise :class:`DataError` where a column is absent."""
+    absent = [name for name in names if name not in frame.columns]
+    if absent:
+        raise DataError(
+            "no column " + ", ".join(repr(n) for n in absent), hint="columns are " + ", ".join(frame.columns[:40])
+        )
+
+
+def numbers(frame: nw.DataFrame[Any], name: str) -> FloatArray:
+    """Column ``name`` as float64, missing values as NaN."""
+    series = frame.get_column(name)
+    if not (series.dtype.is_numeric() or series.dtype == nw.Boolean):
+        raise DataError(f"column {name!r} is not a number but {series.dtype}", hint="convert it before the analysis")
+    values = np.array([np.nan if v is None else float(v) for v in series.to_list()], dtype=np.float64)
+    if np.isinf(values).any():
+        row = int(np.flatnonzero(np.isinf(values))[0])
+        raise DataError(f"column {name!r} is infinite in row {row + 1}", hint="mend it or make it missing")
+    return values
+
+
+def labels(frame: nw.DataFrame[Any], name: str) -> tuple[list[Any], list[Any]]:
+    """Values of a column taken as categories, and its levels in order: the order of an enum or an ordered or plain
+    pandas category where there is one, sorted otherwise. Missing values are None.
+    """
+    series = frame.get_column(name)
+    values = [None if v is None or v != v else v for v in series.to_list()]
+    found = set(values) - {None}
+    native = series.to_native()
+    order: list[Any] = []
+    if isinstance(series.dtype, nw.Enum):
+        order = list(series.dtype.categories)
+    elif series.dtype in (nw.Categorical, nw.Enum) and hasattr(native, "cat") and hasattr(native.cat, "categories"):
+        order = list(native.cat.categories)
+    if not found <= set(order):
+        order = sorted(found)
+    return values, [level for level in order if level in found]
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """One trial in arrays.
+
+    subjects : (subject,) identifiers, in order of first appearance. weeks : (visit,) sorted visits. y : (subject,
+    visit), NaN where missing. arms : labels, control first. arm : (subject,) 1 for active. backend : the data-frame
+    library that came in. baseline : the frame reduced to one row a patient.
+    """
+
+    subjects: list[Any]
+    weeks: FloatArray
+    y: FloatArray
+    arms: tuple[Any, Any]
+    arm: FloatArray
+    baseline: nw.DataFrame[Any]
+    backend: Any
+
+    @property
+    def n(self) -> int:
+        return len(self.subjects)
+
+    def at(self, week: float) -> int:
+        """Index of a visit; raises :class:`DataError` where there is none."""
+        hit = np.flatnonzero(np.isclose(self.weeks, week))
+        if hit.size == 0:
+            raise DataError(
+                f"no visit at week {week:g}", hint="visits are at weeks " + ", ".join(f"{w:g}" for w in self.weeks)
+            )
+        return int(hit[0])
+
+    def columns(self, names: Sequence[str]) -> tuple[FloatArray, tuple[str, ...]]:
+        """(subject, column) covariates: numbers as they are, categories as indicators of all levels but the first."""
+        require(self.baseline, names)
+        out: list[FloatArray] = []
+        called: list[str] = []
+        for name in names:
+            dtype = self.baseline.get_column(name).dtype
+            if dtype.is_numeric():
+                out.append(numbers(self.baseline, name))
+                called.append(name)
+                continue
+            values, levels = labels(self.baseline, name)
+            for level in levels[1:]:
+                out.append(np.array([np.nan if v is None else float(v == level) for v in values]))
+                called.append(f"{name}[{level}]")
+        matrix = np.column_stack(out) if out else np.zeros((self.n, 0))
+        lost = np.isnan(matrix).any(axis=1)
+        if lost.any():
+            who = [str(self.subjects[i]) for i in np.flatnonzero(lost)[:5]]
+            bad = [called[j] for j in np.flatnonzero(np.isnan(matrix).any(axis=0))]
+            raise DataError(
+                f"{int(lost.sum())} patients have no {', '.join(bad)} (such as {', '.join(who)})",
+                hint="covariates and imputation predictors must be known for everyone: fill them in or leave them out",
+            )
+        return matrix, tuple(called)
+
+    def native(self, table: dict[str, list[Any]]) -> Any:
+        """A frame of the kind that came in."""
+        return nw.from_dict(table, backend=self.backend).to_native()
+
+
+def one_row_a_patient(
+    frame: nw.DataFrame[Any], subject: str, constant: Sequence[str]
+) -> tuple[nw.DataFrame[Any], list[Any], BoolArray]:
+    """The first row of each patient, the patients, and which rows of ``frame`` those are.
+
+    Raises :class:`DataError` where a patient is missing or a column of ``constant`` changes within a patient.
+    """
+    ids = frame.get_column(subject).to_list()
+    if any(i is None or i != i for i in ids):
+        raise DataError(f"column {subject!r} has missing values", hint="every row needs its patient")
+    first: dict[Any, int] = {}
+    for row, i in enumerate(ids):
+        first.setdefault(i, row)
+    mask = np.zeros(len(ids), np.bool_)
+    mask[list(first.values())] = True
+    for name in constant:
+        values = frame.get_column(name).to_list()
+        for row, i in enumerate(ids):
+            a, b = values[row], values[first[i]]
+            if a != b and not (a is None and b is None) and not (a != a and b != b):
+                raise DataError(
+                    f"{name!r} changes within patient {i}: {b} and {a}",
+                    hint="covariates must be the same in every row of a patient",
+                )
+    return frame.filter(mask.tolist()), list(first), mask
+
+
+def read_panel(
+    data: Any,
+    *,
+    value: str,
+    subject: str,
+    visit: str,
+    treatment: str,
+    control: Any = None,
+    covariates: Sequence[str] = (),
+    baseline_value: str | None = None,
+    log: bool = False,
+    up_to: float | None = None,
+) -> Panel:
+    """Read a long frame. Post-baseline visits are those with ``visit`` above 0.
+
+    value : the change from baseline; or, with ``log``, the value in natural units, whose log ratio to
+    ``baseline_value`` is formed. control : the level of ``treatment`` to compare with; default the first.
+    up_to : the last visit to take.
+    """
+    frame = read_frame(data)
+    names = [value, subject, visit, treatment, *covariates, *([baseline_value] if log and baseline_value else [])]
+    require(frame, names)
+    base, subjects, _ = one_row_a_patient(frame, subject, [treatment, *covariates])
+    arms, levels = labels(base, treatment)
+    if control is not None:
+        if control not in levels:
+            raise DataError(
+                f"{control!r} is not a level of {treatment!r}", hint="levels are " + ", ".join(map(str, levels))
+            )
+        levels = [control, *[level for level in levels if level != control]]
+    if len(levels) != 2 or None in arms:
+        what = "missing values" if None in arms else f"{len(levels)} levels ({', '.join(map(str, levels))})"
+        raise DataError(f"{treatment!r} has {what}", hint="this analysis compares two arms: filter the rows")
+    week = numbers(frame, visit)
+    y_long = numbers(frame, value)
+    if log:
+        reference = numbers(frame, baseline_value or "")
+        with np.errstate(divide="ignore", invalid="ignore"):
+            bad = (y_long <= 0.0) | (reference <= 0.0)
+            y_long = np.where(bad, np.nan, np.log(y_long) - np.log(reference))
+        if bad.any():
+            raise DataError(
+                f"{value!r} or {baseline_value!r} is not positive in row {int(np.flatnonzero(bad)[0]) + 1}",
+                hint="logarithms need positive values: use half the limit of quantification for values below it",
+            )
+    take = (week > 0.0) & (week <= (np.inf if up_to is None else up_to))
+    weeks = np.unique(week[take])
+    if weeks.size == 0:
+        raise DataError(f"no post-baseline visit in {visit!r}", hint="visits are weeks from first dose, above 0")
+    y = np.full((len(subjects), weeks.size), np.nan)
+    row_of = {s: i for i, s in enumerate(subjects)}
+    ids = frame.get_column(subject).to_list()
+    filled = np.zeros(y.shape, np.bool_)
+    for row in map(int, np.flatnonzero(take)):
+        i, v = row_of[ids[row]], int(np.searchsorted(weeks, week[row]))
+        if filled[i, v]:
+            raise DataError(
+                f"patient {ids[row]} has two rows at week {week[row]:g}", hint="keep one row a patient and visit"
+            )
+        filled[i, v] = True
+        y[i, v] = y_long[row]
+    return Panel(
+        subjects,
+        weeks,
+        y,
+        (levels[0], levels[1]),
+        np.array([float(a == levels[1]) for a in arms]),
+        base,
+        nw.get_native_namespace(frame),
+    )
