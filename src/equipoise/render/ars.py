@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from equipoise.run.analysis_methods import TEST, TOTAL
+from equipoise.run.analysis_methods import AGAINST, TEST, TOTAL
 from equipoise.run.analysis_results import Block, Results, Row, Table
 
 _ID = re.compile(r"[^A-Za-z0-9]+")
@@ -43,6 +43,7 @@ def to_ars(results: Results) -> dict[str, Any]:
     """The reporting event as plain data, valid against the ARS 1.0 JSON schema."""
     plan = results.plan
     groups = _treatment_groups(plan)
+    control = plan["treatment"].get("control") or plan["treatment"]["arms"][0]
     methods: dict[str, dict[str, int]] = {}
     analyses, outputs, items = [], [], []
     subsets: list[dict[str, Any]] = []
@@ -55,7 +56,7 @@ def to_ars(results: Results) -> dict[str, Any]:
             subsets.append({**subset, "level": 1, "order": len(subsets) + 1})
         sublist = []
         for place, block in enumerate(table.blocks, start=1):
-            analysis, own = _analysis(table, block, place, groups, methods, subset)
+            analysis, own = _analysis(table, block, place, groups, control, methods, subset)
             analyses.append(analysis)
             groupings += own
             sublist.append({"name": analysis["name"], "level": 2, "order": place, "analysisId": analysis["id"]})
@@ -169,6 +170,7 @@ def _analysis(
     block: Block,
     place: int,
     groups: dict[str, Any],
+    control: str,
     methods: dict[str, dict[str, int]],
     subset: dict[str, Any] | None,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -188,14 +190,17 @@ def _analysis(
             for name, text in cell.shown.items():
                 operations.setdefault(name, len(operations) + 1)
                 where = []
-                if column in arms:
-                    where.append({"groupingId": "AG_TRT", "groupId": arms[column]})
+                arm = column.removeprefix(AGAINST)
+                if arm in arms:
+                    where.append({"groupingId": "AG_TRT", "groupId": arms[arm]})
                 elif column not in (TOTAL, TEST):
                     continue
-                if line is not None and (column != TEST or block.method == "incidence"):
+                if line is not None and column != TEST:
                     where.append({"groupingId": by_line, "groupValue": line})
-                if row.contrast is not None:
+                if row.contrast is not None and column not in (TOTAL, TEST):
                     where.append({"groupingId": by_contrast, "groupValue": _contrast_of(row.contrast, column)})
+                elif column.startswith(AGAINST):
+                    where.append({"groupingId": by_contrast, "groupValue": f"{arm} against {control}"})
                 key = (name, *((w["groupingId"], w.get("groupId"), w.get("groupValue")) for w in where))
                 used.update(w["groupingId"] for w in where)
                 value = cell.values.get(name)

@@ -14,6 +14,7 @@ from equipoise.run.analysis_methods import Context, categories, incidence, prepa
 from equipoise.run.analysis_models import ancova, mmrm
 from equipoise.run.analysis_plan import Analysis, Plan
 from equipoise.run.analysis_results import Block, Results, Table
+from equipoise.run.analysis_survival import survival
 from equipoise.trial.adam import Study, check, read_folder, require
 
 METHODS: dict[str, Callable[[Context, Any], Block]] = {
@@ -22,6 +23,7 @@ METHODS: dict[str, Callable[[Context, Any], Block]] = {
     "incidence": incidence,
     "ancova": ancova,
     "mmrm": mmrm,
+    "survival": survival,
 }
 
 

@@ -25,7 +25,7 @@ from equipoise.run.analysis_results import Block, Cell, Column, Row, cell_of, sh
 from equipoise.trial.adam import Study
 from equipoise.types import FloatArray
 
-TOTAL, TEST = "Total", "All arms"
+TOTAL, TEST, AGAINST = "Total", "All arms", "p: "
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,12 @@ def prepare(study: Study, plan: Plan, analysis: Analysis) -> Context:
     ]
     if analysis.total:
         columns.append(Column(TOTAL, TOTAL, population.height))
-    if any(getattr(s, "test", None) for s in analysis.sections):
+    tested = [s.method for s in analysis.sections if getattr(s, "test", None)]
+    if any(method != "incidence" for method in tested):
         columns.append(Column(TEST, "p-value", None))
+    if "incidence" in tested:
+        others = [arm for arm in arms if arm != plan.treatment.reference]
+        columns += [Column(f"{AGAINST}{a}", f"p-value {a}" if len(others) > 1 else "p-value", None) for a in others]
     return Context(plan, analysis, population, records, tuple(columns), notes)
 
 
@@ -249,7 +253,7 @@ def _compare_counts(table: FloatArray, test: str) -> dict[str, float | None]:
 
 
 def incidence(context: Context, section: IncidenceSection) -> Block:
-    """Subjects with at least one event, by term; the p-value of each active arm against control by Fisher's test."""
+    """Subjects with at least one event, by term; p-values of each other arm against control by Fisher's test."""
     frame = context.chosen(section.where)
     context.need(frame, section.variable)
     control, size = context.plan.treatment.reference, {c.name: c.n or 0 for c in context.columns if c.n is not None}
@@ -277,12 +281,8 @@ def incidence(context: Context, section: IncidenceSection) -> Block:
         context.analysis.dataset,
         section.variable,
         tuple(rows),
-        description=(
-            "subjects with at least one event; smallest p-value of an active arm against "
-            f"{control}, Fisher's exact test"
-            if section.test
-            else "subjects with at least one event"
-        ),
+        description="subjects with at least one event"
+        + (f"; p-values: against {control}, Fisher's exact test" if section.test else ""),
         notes=(f"Terms in fewer than {section.at_least:g}% of every arm are not shown.",) if section.at_least else (),
     )
 
@@ -299,11 +299,8 @@ def _term_row(
     counts = {c: _subjects(context.of(part, c)) for c in context.counted()}
     cells = {c: share_of(n, size[c], section.decimals) for c, n in counts.items()}
     if section.test:
-        found: dict[str, float | None] = {}
         for arm in context.arms:
             if arm != control:
                 table = np.array([[counts[a], size[a] - counts[a]] for a in (arm, control)])
-                found[f"p_{context.arms.index(arm)}"] = float(stats.fisher_exact(table).pvalue)
-        known = [p for p in found.values() if p is not None]
-        cells[TEST] = cell_of(section.test_show, {**found, "p": min(known) if known else None})
+                cells[f"{AGAINST}{arm}"] = cell_of(section.test_show, {"p": float(stats.fisher_exact(table).pvalue)})
     return Row(label, cells, indent=indent)

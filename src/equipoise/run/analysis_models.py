@@ -77,14 +77,19 @@ def model_frame(context: Context, formula: str, frame: pl.DataFrame, more: Seque
     """The complete records for a model: arms in the plan's order, control first; other text as sorted categories."""
     names = list(dict.fromkeys([*variables_of(formula, frame), *more]))
     data = frame.select(names).drop_nulls()
-    arm, control = context.treatment, context.plan.treatment.reference
-    if arm in names:
-        present = set(data[arm].unique().to_list())
-        order = [control, *[a for a in context.arms if a != control]]
-        data = data.with_columns(pl.col(arm).cast(pl.Enum([a for a in order if a in present])))
     if not data.height:
         raise EstimationError("no complete records")
-    return data
+    return in_order(context, data)
+
+
+def in_order(context: Context, data: pl.DataFrame) -> pl.DataFrame:
+    """The arm variable, where it is there, as a category: control first, then in the plan's order."""
+    arm, control = context.treatment, context.plan.treatment.reference
+    if arm not in data.columns:
+        return data
+    present = set(data[arm].unique().to_list())
+    order = [control, *[a for a in context.arms if a != control]]
+    return data.with_columns(pl.col(arm).cast(pl.Enum([a for a in order if a in present])))
 
 
 def _checked(formula: str, context: Context) -> None:

@@ -231,6 +231,7 @@ class SurvivalSection(_Section):
     level: float = Field(default=0.95, gt=0, lt=1)
     at: tuple[float, ...] = ()
     ties: Literal["efron", "breslow"] = "efron"
+    test: Literal["log-rank"] | None = "log-rank"
     decimals: int = Field(default=1, ge=0, le=6)
 
 

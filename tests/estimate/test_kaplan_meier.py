@@ -1,0 +1,150 @@
+"""Kaplan-Meier curves against R's survfit (survival 3.5-3), by hand, and by their properties."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.kaplan_meier import SCALES, kaplan_meier
+
+SHARED = Path(os.environ.get("EQUIPOISE_SHARED", Path(__file__).parents[3] / "shared"))
+CASES = ("lung_all", "lung_sex", "veteran_trt", "colon_death_rx")
+
+
+def reference(case: str) -> dict[str, Any]:
+    path = SHARED / "reference" / "survival.json"
+    if not path.is_file():
+        pytest.skip(f"the shared reference results are not at {path} (set EQUIPOISE_SHARED)")
+    found: dict[str, Any] = json.loads(path.read_text())["survfit"][case]
+    return found
+
+
+def rebuilt(found: dict[str, Any]) -> tuple[pl.DataFrame, list[str]]:
+    """One row a patient, from the events and censorings that survfit lists at every time."""
+    time = np.array(found["time"], dtype=float)
+    cuts = [0, *(np.flatnonzero(np.diff(time) < 0) + 1).tolist(), len(time)]
+    names = found.get("strata", ["all"])
+    rows = []
+    for name, first, last in zip(names, cuts, cuts[1:], strict=False):
+        for i in range(first, last):
+            rows += [(name, time[i], 1)] * int(found["n_event"][i]) + [(name, time[i], 0)] * int(found["n_censor"][i])
+    return pl.DataFrame(rows, schema=["G", "T", "E"], orient="row"), names
+
+
+def numbers(values: list[float | None]) -> np.ndarray[Any, Any]:
+    return np.array([math.nan if v is None else v for v in values], dtype=float)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("case", CASES)
+def test_reference_survfit(case: str, scale: str) -> None:
+    found = reference(case)
+    frame, names = rebuilt(found)
+    curves = {c.group: c for c in kaplan_meier(frame, time="T", event="E", by="G", scale=scale)}
+    ordered = [curves[name] for name in names]
+    join = lambda what: np.concatenate([getattr(c, what) for c in ordered])  # noqa: E731
+    np.testing.assert_array_equal(join("at_risk"), found["n_risk"])
+    np.testing.assert_allclose(join("survival"), found["surv"], rtol=1e-12, atol=1e-15)
+    spread = numbers(found["std_err_of_log_surv"])
+    inner = join("survival") > 0
+    np.testing.assert_allclose(join("se_log")[inner], spread[inner], rtol=1e-10)
+    np.testing.assert_allclose(join("low"), numbers(found["ci"][scale]["lower"]), rtol=1e-9)
+    np.testing.assert_allclose(join("high"), numbers(found["ci"][scale]["upper"]), rtol=1e-9)
+    for j, p in enumerate((0.25, 0.5, 0.75)):
+        for g, curve in enumerate(ordered):
+            expected = []
+            for part in ("quantile", "lower", "upper"):
+                values = found["quantiles"][scale][part]["values"]
+                expected.append(values[g][j] if isinstance(values[g], list) else values[j])
+            np.testing.assert_allclose(curve.quantile(p), numbers(expected))
+
+
+@pytest.mark.parametrize("case", CASES[1:])
+def test_reference_survival_at_times(case: str) -> None:
+    found = reference(case)
+    frame, _ = rebuilt(found)
+    curves = {c.group: c for c in kaplan_meier(frame, time="T", event="E", by="G")}
+    table = found["at_times"]
+    for name, time, s, se, risk in zip(
+        *(table[k] for k in ("strata", "time", "surv", "std_err", "n_risk")), strict=True
+    ):
+        at = curves[name].at(time)
+        assert at[:2] == pytest.approx((s, se), rel=1e-10)
+        assert at[4] == risk
+
+
+def test_independent_by_hand() -> None:
+    """Events at 1, 3, 3, censored at 2 and 5: S is 4/5, then 4/5 * 1/3."""
+    frame = pl.DataFrame({"T": [1.0, 2.0, 3.0, 3.0, 5.0], "E": [1, 0, 1, 1, 0]})
+    (curve,) = kaplan_meier(frame, time="T", event="E", scale="plain")
+    np.testing.assert_allclose(curve.survival, [0.8, 0.8, 0.8 / 3, 0.8 / 3])
+    np.testing.assert_allclose(curve.se_log[2], math.sqrt(1 / (5 * 4) + 2 / (3 * 1)))
+    assert curve.quantile(0.5)[0] == 3.0
+    assert math.isnan(curve.quantile(0.9)[0])
+    assert curve.at(0.5)[0] == 1.0
+    assert curve.at(4.9)[0] == pytest.approx(0.8 / 3)
+    assert math.isnan(curve.at(6.0)[0])
+    assert (curve.n, curve.events) == (5, 3)
+
+
+def test_no_events_and_all_events() -> None:
+    none = kaplan_meier(pl.DataFrame({"T": [1.0, 2.0], "E": [0, 0]}), time="T", event="E")[0]
+    assert none.survival.tolist() == none.low.tolist() == none.high.tolist() == [1.0, 1.0]
+    assert all(math.isnan(v) for v in none.quantile())
+    every = kaplan_meier(pl.DataFrame({"T": [1.0, 2.0], "E": [True, True]}), time="T", event="E")[0]
+    assert every.survival.tolist() == [0.5, 0.0]
+    assert every.at(9.0)[0] == 0.0
+    assert every.quantile()[0] == 1.5
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 8), st.booleans(), st.sampled_from("ab")), min_size=1, max_size=40), st.randoms()
+)
+def test_property_order_of_rows_and_units_do_not_matter(rows: list[tuple[int, bool, str]], order: Any) -> None:
+    frame = pl.DataFrame([(float(t), e, g) for t, e, g in rows], schema=["T", "E", "G"], orient="row")
+    shuffled = list(range(len(rows)))
+    order.shuffle(shuffled)
+    first = kaplan_meier(frame, time="T", event="E", by="G")
+    again = kaplan_meier(frame[shuffled].with_columns(pl.col("T") * 7), time="T", event="E", by="G")
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one.survival, other.survival)
+        np.testing.assert_array_equal(one.time * 7, other.time)
+        assert (np.diff(np.concatenate([[1.0], one.survival])) <= 0).all()
+        assert int((one.events_at + one.censored_at).sum()) == one.n
+        inner = (one.survival > 0) & (one.survival < 1)
+        assert (one.low[inner] <= one.survival[inner]).all()
+        assert (one.high[inner] >= one.survival[inner]).all()
+
+
+def test_levels_keep_the_order_of_a_category() -> None:
+    frame = pl.DataFrame({"T": [1.0, 2.0], "E": [1, 1], "G": ["a", "b"]}).with_columns(
+        pl.col("G").cast(pl.Enum(["b", "a", "c"]))
+    )
+    assert [c.group for c in kaplan_meier(frame, time="T", event="E", by="G")] == ["b", "a"]
+
+
+def test_mistakes_are_named() -> None:
+    frame = pl.DataFrame({"T": [1.0, -2.0], "E": [1, 2], "S": ["x", "y"]})
+    with pytest.raises(DataError, match="no column 'X'"):
+        kaplan_meier(frame, time="X", event="E")
+    with pytest.raises(DataError, match="'E' holds values other than 0 and 1"):
+        kaplan_meier(frame, time="T", event="E")
+    with pytest.raises(DataError, match="'T' holds negative"):
+        kaplan_meier(frame.with_columns(E=1), time="T", event="E")
+    with pytest.raises(DataError, match="column 'S' is String"):
+        kaplan_meier(frame, time="S", event="E")
+    with pytest.raises(EstimationError, match="unknown scale"):
+        kaplan_meier(frame, time="T", event="E", scale="cubic")
+    with pytest.raises(EstimationError, match="level"):
+        kaplan_meier(frame, time="T", event="E", level=95)
