@@ -210,8 +210,11 @@ def _to_parameters(full, jac, jn, ji, work, out):
 
 
 @njit(**_OPTIONS)
-def _score(data, structure, reml, theta, coords, n_groups, sigma, inverse, rr, xpx, d, half, gs, jac, jn, ji, gradient):
-    """Gradient in theta; ``d`` becomes A (R + H) A - n A and ``gs`` (group, m, m) the gradient in Sigma."""
+def _score(data, model, theta, work, gradient):
+    """Gradient in theta; ``d`` of ``work`` becomes A (R + H) A - n A and ``gs`` the gradient in Sigma."""
+    structure, reml, coords, n_groups = model
+    sigma, inverse, rr, xpx, d, gs, jac, jn, ji, _element = work
+    half = np.empty((inverse.shape[1], inverse.shape[1]))
     obs, nobs, count, group = data[1], data[2], data[3], data[4]
     n_patterns, m = obs.shape
     nt = n_parameters(structure, m)
@@ -245,14 +248,14 @@ def _score(data, structure, reml, theta, coords, n_groups, sigma, inverse, rr, x
 
 
 @njit(**_OPTIONS)
-def _information(
-    data, structure, reml, kind, theta, coords, n_groups, sigma, inverse, rr, xpx, d, gs, jac, jn, ji, element, out
-):
+def _information(data, model, kind, theta, work, out):
     """Negative Hessian in theta without the terms in P_e and v_e.
 
     ``kind``: 0 the expected information of maximum likelihood (always positive definite), 1 the approximation of the
     module docstring, 2 the exact first line, 3 the expected information of REML without its last term.
     """
+    structure, reml, coords, n_groups = model
+    sigma, inverse, rr, xpx, d, gs, jac, jn, ji, element = work
     obs, nobs, count, group = data[1], data[2], data[3], data[4]
     n_patterns, m = obs.shape
     nt = n_parameters(structure, m)
@@ -260,7 +263,7 @@ def _information(
     b = np.zeros((m, m))
     half = np.empty((m, m))
     weight = np.empty((m, m))
-    work = np.empty((ne, nt))
+    wide = np.empty((ne, nt))
     small = np.empty((nt, nt))
     curve = np.empty((nt, nt))
     for t in range(out.shape[0]):
@@ -295,7 +298,7 @@ def _information(
                     else:
                         b[a, c] = 0.5 * v - b[a, c]
             _add_information(obs[k], n, inverse[k], b, element)
-        _to_parameters(element, jac[g], jn[g], ji[g], work, small)
+        _to_parameters(element, jac[g], jn[g], ji[g], wide, small)
         if kind == 1 or kind == 2:
             curvature(structure, m, theta[g * nt : (g + 1) * nt], coords, sigma[g], gs[g], curve)
             for t in range(nt):
@@ -341,22 +344,60 @@ def _add_gram(rows, scale, out):
 
 
 @njit(**_OPTIONS)
+def _whole_information(data, model, expected, theta, work, beta, linv, packed, out):
+    """The exact observed, or the expected, information; fills ``packed`` on the way."""
+    reml, n_groups = model[1], model[3]
+    jac, jn, ji = work[6], work[7], work[8]
+    p = beta.shape[0]
+    rows, total = packed.shape
+    ne = jac.shape[1]
+    raw = np.empty((n_groups * ne, rows))
+    score = np.empty((n_groups * ne, p))
+    turn = np.empty((total, rows))
+    _information(data, model, 3 if expected else 2, theta, work, out)
+    derivative_products(data, work[1], beta, linv, raw, score)
+    _elements_to_parameters(raw, jac, jn, ji, n_groups, turn, packed)
+    if reml:
+        _add_gram(packed, 0.5 if expected else -0.5, out)
+    if not expected:
+        by_theta = np.empty((p, total))
+        _elements_to_parameters(score, jac, jn, ji, n_groups, turn, by_theta)
+        _add_gram(by_theta, -1.0, out)
+
+
+@njit(**_OPTIONS)
+def _newton_step(information, gradient, factor, step):
+    """``step`` = information^-1 gradient; returns the decrement, NaN if it is not positive definite."""
+    total = gradient.shape[0]
+    if not cholesky(information, total, factor):
+        return np.nan
+    for t in range(total):
+        step[t] = gradient[t]
+    solve_cholesky(factor, total, step)
+    decrement = 0.0
+    for t in range(total):
+        decrement += step[t] * gradient[t]
+    return decrement
+
+
+@njit(**_OPTIONS)
 def fit(data, structure, reml, expected, coords, n_groups, start, tolerance, max_steps, theta, beta, linv, sigma,
         inverse, packed, information, gradient, info):  # fmt: skip
     """Fit one trial; returns a status.
 
-    ``start``: whether ``theta`` holds starting values. On return ``theta`` (group * t,), ``beta`` (p,), ``linv`` (p, p)
-    with Phi = linv' linv, ``sigma`` (group, m, m), ``inverse`` (pattern, m, m), ``packed`` (p (p + 1) / 2, group * t),
-    the derivatives of X'V^-1X by theta in the frame of linv (sign reversed), ``information`` (t, t) the observed (or
-    ``expected``) information, ``gradient``, and ``info``: log-likelihood without constants, last Newton decrement,
-    largest gradient, steps.
+    ``start``: whether ``theta`` holds starting values. ``tolerance`` is on the Newton decrement, the squared length of
+    a step in standard errors of theta, before the last (exact) step. On return ``theta`` (group * t,), ``beta`` (p,),
+    ``linv`` (p, p) with Phi = linv' linv, ``sigma`` (group, m, m), ``inverse`` (pattern, m, m), ``packed``
+    (p (p + 1) / 2, group * t) the derivatives of X'V^-1X by theta in the frame of linv (sign reversed), ``information``
+    (t, t) the observed (or ``expected``) information, ``gradient``, and ``info``: log-likelihood without constants, last
+    decrement, largest gradient, steps, smallest share of a visit's variance left by the visits before it.
     """
-    obs, _nobs, _count, _group = data[1], data[2], data[3], data[4]
-    n_patterns, m = obs.shape
+    n_patterns, m = data[1].shape
     p = beta.shape[0]
     nt = n_parameters(structure, m)
     total = n_groups * nt
     ne = m * (m + 1) // 2
+    model = (structure, reml, coords, n_groups)
     logdet = np.empty(n_patterns)
     scratch = np.empty((2, m, m))
     gram = np.empty((p, p))
@@ -365,117 +406,40 @@ def fit(data, structure, reml, expected, coords, n_groups, start, tolerance, max
     phi = np.empty((p, p))
     rr = np.empty((n_patterns, m, m))
     xpx = np.empty((n_patterns, m, m))
-    d = np.zeros((n_patterns, m, m))
-    gs = np.empty((n_groups, m, m))
-    jac = np.empty((n_groups, ne, nt))
-    jn = np.empty((n_groups, ne), np.int64)
-    ji = np.empty((n_groups, ne, nt), np.int64)
-    element = np.empty((ne, ne))
+    work = (
+        sigma,
+        inverse,
+        rr,
+        xpx,
+        np.zeros((n_patterns, m, m)),
+        np.empty((n_groups, m, m)),
+        np.empty((n_groups, ne, nt)),
+        np.empty((n_groups, ne), np.int64),
+        np.empty((n_groups, ne, nt), np.int64),
+        np.empty((ne, ne)),
+    )
     factor = np.empty((total, total))
     step = np.empty(total)
     trial = np.empty(total)
-    score = np.empty((n_groups * ne, p))
-    raw = np.empty((n_groups * ne, p * (p + 1) // 2))
-    turn = np.empty((total, p * (p + 1) // 2))
-    vth = np.empty((p, total))
     for i in range(N_INFO):
         info[i] = np.nan
     if not start:
         start_covariance(data, n_groups, sigma)
         for g in range(n_groups):
             start_parameters(structure, m, sigma[g], coords, theta[g * nt : (g + 1) * nt])
-    ll = _evaluate(
-        data, structure, reml, theta, coords, n_groups, sigma, inverse, logdet, scratch, gram, chol, rhs, beta
-    )
-    if not math.isfinite(ll):
-        info[ITERATIONS] = 0.0
-        return SINGULAR
+    ll = -np.inf
     status = NOT_CONVERGED
-    exact_steps = 0
-    stalled = 0
+    slow = 0
     previous = np.inf
-    for iteration in range(max_steps):
-        info[ITERATIONS] = iteration + 1.0
-        _inverse_factor(chol, p, linv)
-        _outer_inverse(linv, p, phi)
-        second_moments(data, beta, phi, rr, xpx)
-        _score(
-            data,
-            structure,
-            reml,
-            theta,
-            coords,
-            n_groups,
-            sigma,
-            inverse,
-            rr,
-            xpx,
-            d,
-            scratch[0],
-            gs,
-            jac,
-            jn,
-            ji,
-            gradient,
-        )
-        close = previous < tolerance
-        exact = close or stalled >= 3 or iteration > 25
-        done = False
-        for attempt in range(3):
-            kind = 1 if attempt == 0 else 0
-            if exact and attempt == 0:
-                kind = 2
-            _information(
-                data,
-                structure,
-                reml,
-                kind,
-                theta,
-                coords,
-                n_groups,
-                sigma,
-                inverse,
-                rr,
-                xpx,
-                d,
-                gs,
-                jac,
-                jn,
-                ji,
-                element,
-                information,
-            )
-            if kind == 2:
-                derivative_products(data, inverse, beta, linv, raw, score)
-                _elements_to_parameters(raw, jac, jn, ji, n_groups, turn, packed)
-                _elements_to_parameters(score, jac, jn, ji, n_groups, turn, vth)
-                if reml:
-                    _add_gram(packed, -0.5, information)
-                _add_gram(vth, -1.0, information)
-            if attempt == 2:
-                for t in range(total):
-                    information[t, t] *= 1.1
-                    information[t, t] += 1e-8
-            if cholesky(information, total, factor):
-                done = True
-                break
-        if not done:
-            break
-        for t in range(total):
-            step[t] = gradient[t]
-        solve_cholesky(factor, total, step)
-        decrement = 0.0
-        for t in range(total):
-            decrement += step[t] * gradient[t]
-        info[DECREMENT] = decrement
-        if not math.isfinite(decrement):
-            break
-        if exact and kind == 2 and decrement < tolerance:
-            exact_steps += 1
-        largest = 0.0
-        for t in range(total):
-            largest = max(largest, abs(step[t]))
-        scale = 1.0 if largest <= 3.0 or structure in (SLOPE, INTERCEPT) else 3.0 / largest
+    scale = 0.0
+    decrement = 0.0
+    fresh = False
+    info[ITERATIONS] = 0.0
+    for t in range(total):
+        step[t] = 0.0
+        trial[t] = theta[t]
+    for iteration in range(max_steps + 1):
+        # the first pass evaluates the start, the others move along the step
         moved = False
         for _halving in range(40):
             for t in range(total):
@@ -483,84 +447,69 @@ def fit(data, structure, reml, expected, coords, n_groups, start, tolerance, max
             new = _evaluate(
                 data, structure, reml, trial, coords, n_groups, sigma, inverse, logdet, scratch, gram, chol, rhs, beta
             )
-            if math.isfinite(new) and (
-                new >= ll + 1e-4 * scale * decrement or (decrement < 1e-6 and new >= ll - 1e-7 * (1.0 + abs(ll)))
-            ):
+            small = decrement < 1e-6 and new >= ll - 1e-7 * (1.0 + abs(ll))
+            if math.isfinite(new) and (iteration == 0 or small or new >= ll + 1e-4 * scale * decrement):
                 moved = True
                 break
+            if iteration == 0:
+                return SINGULAR
             scale *= 0.5
-        if not moved:
-            ll = _evaluate(
+        if moved:
+            for t in range(total):
+                theta[t] = trial[t]
+            ll = new
+            if decrement > 0.3 * previous:
+                slow += 1
+            if iteration > 0:
+                previous = decrement
+        elif slow >= 6:
+            break
+        else:
+            slow += 3
+            _evaluate(
                 data, structure, reml, theta, coords, n_groups, sigma, inverse, logdet, scratch, gram, chol, rhs, beta
             )
-            if exact:
-                break
-            stalled += 3
-            continue
-        if decrement > 0.3 * previous:
-            stalled += 1
-        previous = decrement
-        for t in range(total):
-            theta[t] = trial[t]
-        ll = new
-        if exact_steps > 0 and decrement < tolerance:
-            status = OK
+        _inverse_factor(chol, p, linv)
+        _outer_inverse(linv, p, phi)
+        second_moments(data, beta, phi, rr, xpx)
+        _score(data, model, theta, work, gradient)
+        if status == OK or iteration == max_steps:
             break
-    # the information and derivatives at the optimum
-    _inverse_factor(chol, p, linv)
-    _outer_inverse(linv, p, phi)
-    second_moments(data, beta, phi, rr, xpx)
-    _score(
-        data,
-        structure,
-        reml,
-        theta,
-        coords,
-        n_groups,
-        sigma,
-        inverse,
-        rr,
-        xpx,
-        d,
-        scratch[0],
-        gs,
-        jac,
-        jn,
-        ji,
-        gradient,
-    )
-    if status != OK or tolerance < 1e-14 or expected:
-        kind = 3 if expected else 2
-        _information(
-            data,
-            structure,
-            reml,
-            kind,
-            theta,
-            coords,
-            n_groups,
-            sigma,
-            inverse,
-            rr,
-            xpx,
-            d,
-            gs,
-            jac,
-            jn,
-            ji,
-            element,
-            information,
-        )
-        derivative_products(data, inverse, beta, linv, raw, score)
-        _elements_to_parameters(raw, jac, jn, ji, n_groups, turn, packed)
-        if expected:
-            if reml:
-                _add_gram(packed, 0.5, information)
-        else:
-            _elements_to_parameters(score, jac, jn, ji, n_groups, turn, vth)
-            if reml:
-                _add_gram(packed, -0.5, information)
-            _add_gram(vth, -1.0, information)
+        info[ITERATIONS] = iteration + 1.0
+        fresh = False
+        exact = slow >= 3 or iteration > 25
+        decrement = np.nan
+        if not exact:
+            _information(data, model, 1, theta, work, information)
+            decrement = _newton_step(information, gradient, factor, step)
+            exact = decrement < tolerance
+        if exact:
+            _whole_information(data, model, False, theta, work, beta, linv, packed, information)
+            fresh = True
+            decrement = _newton_step(information, gradient, factor, step)
+            if decrement < tolerance:
+                status = OK
+                if decrement < 1e-24:
+                    info[DECREMENT] = decrement
+                    break
+        if not decrement >= 0.0:
+            # not concave here: the expected information of maximum likelihood always is, up to rounding
+            fresh = False
+            _information(data, model, 0, theta, work, information)
+            decrement = _newton_step(information, gradient, factor, step)
+            if not decrement >= 0.0:
+                for t in range(total):
+                    information[t, t] = 1.1 * information[t, t] + 1e-8
+                decrement = _newton_step(information, gradient, factor, step)
+            if not decrement >= 0.0:
+                break
+        info[DECREMENT] = decrement
+        largest = 0.0
+        for t in range(total):
+            largest = max(largest, abs(step[t]))
+        scale = 1.0 if largest <= 3.0 or structure in (SLOPE, INTERCEPT) else 3.0 / largest
+    if expected or not fresh:
+        _whole_information(data, model, expected, theta, work, beta, linv, packed, information)
     info[LOGLIK] = ll
     largest = 0.0
     for t in range(total):

@@ -16,7 +16,7 @@ import math
 import numpy as np
 from numba import njit
 
-from equipoise.kernels.linalg import cholesky, solve_cholesky
+from equipoise.kernels.linalg import cholesky, solve_cholesky, solve_lower
 from equipoise.kernels.mmrm import N_INFO, NO_DATA, OK, SINGULAR, fit
 from equipoise.kernels.mmrm_covariance import jacobian, n_parameters, second_sum
 from equipoise.kernels.mmrm_design import accumulate, cross_products, find_patterns, response_products
@@ -27,18 +27,15 @@ SATTERTHWAITE, KENWARD_ROGER, KENWARD_ROGER_LINEAR = 0, 1, 2
 
 
 @njit(**_OPTIONS)
-def invert_positive(a, out):
-    """Inverse of a symmetric positive definite matrix; False if it is not."""
-    n = a.shape[0]
-    chol = np.empty((n, n))
-    if not cholesky(a, n, chol):
-        return False
+def invert_factored(factor, out):
+    """Inverse of a symmetric positive definite matrix from its lower Cholesky factor."""
+    n = factor.shape[0]
     column = np.empty(n)
     for j in range(n):
         for i in range(n):
             column[i] = 0.0
         column[j] = 1.0
-        solve_cholesky(chol, n, column)
+        solve_cholesky(factor, n, column)
         for i in range(n):
             out[i, j] = column[i]
     for i in range(n):
@@ -46,14 +43,13 @@ def invert_positive(a, out):
             t = 0.5 * (out[i, j] + out[j, i])
             out[i, j] = t
             out[j, i] = t
-    return True
 
 
 @njit(**_OPTIONS)
-def contrast_variance(linv, packed, w, c, gradient, work):
-    """(c' Phi c, g' W g) of one contrast; ``gradient`` (t,) and ``work`` (p,) are scratch."""
+def contrast_variance(linv, packed, factor, c, gradient, work):
+    """(c' Phi c, g' W g) of one contrast; ``factor`` (t, t) is the Cholesky factor of W^-1, the last two scratch."""
     p = linv.shape[0]
-    nt = w.shape[0]
+    nt = factor.shape[0]
     for i in range(p):
         t = 0.0
         for j in range(i + 1):
@@ -73,21 +69,22 @@ def contrast_variance(linv, packed, w, c, gradient, work):
                     gradient[t] += v * packed[r, t]
             r += 1
     quad = 0.0
+    solve_lower(factor, nt, gradient)
     for t in range(nt):
-        v = 0.0
-        for s in range(nt):
-            v += w[t, s] * gradient[s]
-        quad += gradient[t] * v
+        quad += gradient[t] * gradient[t]
     return var, quad
 
 
 @njit(**_OPTIONS)
-def contrast_table(linv, packed, w, contrasts, variance, df):
-    """Model-based variance and Satterthwaite degrees of freedom of every row of ``contrasts`` (row, p)."""
-    gradient = np.empty(w.shape[0])
+def contrast_table(linv, packed, factor, contrasts, variance, df):
+    """Model-based variance and Satterthwaite degrees of freedom of every row of ``contrasts`` (row, p).
+
+    ``factor`` (t, t) is the lower Cholesky factor of the information.
+    """
+    gradient = np.empty(factor.shape[0])
     work = np.empty(linv.shape[0])
     for i in range(contrasts.shape[0]):
-        var, quad = contrast_variance(linv, packed, w, contrasts[i], gradient, work)
+        var, quad = contrast_variance(linv, packed, factor, contrasts[i], gradient, work)
         variance[i] = var
         df[i] = 2.0 * var * var / quad if quad > 0.0 else np.inf
 
@@ -353,10 +350,10 @@ def fit_kronecker(w, y, present, group, n_groups, f, phi, u, structure, reml, ex
         return status
     for c in range(p):
         beta[c] += offset[c]
-    inverse_information = np.empty((nt, nt))
-    if not invert_positive(information, inverse_information):
+    factor = np.empty((nt, nt))
+    if not cholesky(information, nt, factor):
         return SINGULAR
-    contrast_table(linv, packed, inverse_information, contrasts, variance, df)
+    contrast_table(linv, packed, factor, contrasts, variance, df)
     for i in range(contrasts.shape[0]):
         t = 0.0
         for c in range(p):
@@ -364,6 +361,8 @@ def fit_kronecker(w, y, present, group, n_groups, f, phi, u, structure, reml, ex
         estimate[i] = t
     if method != SATTERTHWAITE:
         phi_a = np.empty((p, p))
+        inverse_information = np.empty((nt, nt))
+        invert_factored(factor, inverse_information)
         if not adjusted_covariance(data, structure, theta, coords, n_groups, sigma, inverse, linv, packed,
                                    inverse_information, method == KENWARD_ROGER, phi_a):  # fmt: skip
             return SINGULAR

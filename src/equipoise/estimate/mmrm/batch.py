@@ -58,7 +58,7 @@ def fit_batch(
     group: npt.ArrayLike | None = None,
     times: npt.ArrayLike | None = None,
     profiles: FloatArray | None = None,
-    tolerance: float = 1e-14,
+    tolerance: float = 1e-10,
     max_steps: int = 100,
 ) -> BatchFit:
     """Fit every trial of a batch; never raises for a trial, ``status`` says what became of it.
@@ -75,6 +75,8 @@ def fit_batch(
         ``kenward-roger-linear``.
     group : (trial, subject) codes from 0 for a covariance of its own a group.
     times : (visit,) for ``sp_exp`` and ``slope``; default 0, 1, 2 ...
+    tolerance : the squared distance to the optimum, in standard errors of the covariance parameters, at which the last,
+        exact Newton step is taken; what is left after it is about the square of that.
     profiles : (visit, k): every covariate has a coefficient for each of these profiles over the visits instead of one a
         visit; ``contrasts`` is then (contrast, k, q) and ``beta`` (trial, k, q).
     """

@@ -114,6 +114,7 @@ class Factor:
     numeric: FloatArray | None = None
     labels: tuple[str, ...] = ()
     model: Any = None
+    codings: dict[bool, tuple[FloatArray, tuple[str, ...]]] = field(default_factory=dict)
 
     @property
     def categorical(self) -> bool:

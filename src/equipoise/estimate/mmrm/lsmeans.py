@@ -93,43 +93,60 @@ def grid(design: Design, specs: Sequence[str], weights: str, at: Mapping[str, An
     rows = np.empty((len(combos), p))
     record_weights = subject_weights if weights == "counterfactual" else None
     predicted = np.zeros((len(combos), source.n_rows)) if weights == "counterfactual" else None
+    fixed: dict[tuple[str, bool], FloatArray] = {}
     for term in source.terms:
-        own: list[FloatArray | None] = []
-        free: list[int] = []
-        for i, (factor, full) in enumerate(zip(term.factors, term.full, strict=True)):
-            set_by_target = all(v in targets or v in at for v in factor.variables)
-            if set_by_target or (not factor.categorical and weights != "counterfactual"):
-                own.append(None)
+        # per factor: its value for each target (target, k), or None where it is averaged over records
+        values: list[FloatArray | None] = []
+        for factor, full in zip(term.factors, term.full, strict=True):
+            key = (factor.spec.expression, full)
+            if all(v in targets or v in at for v in factor.variables) or (
+                not factor.categorical and weights != "counterfactual"
+            ):
+                if key not in fixed:
+                    moving = [v for v in factor.variables if v in targets]
+                    if not moving:
+                        one = _fixed(factor, full, source, {}, at, record_weights)
+                        fixed[key] = np.broadcast_to(one, (len(combos), len(one)))
+                    elif factor.column is not None and factor.column.levels == targets[moving[0]].levels:
+                        index = {level: i for i, level in enumerate(factor.column.levels or ())}
+                        fixed[key] = factor.coding(full)[0][[index[v] for v in labels[moving[0]]]]
+                    else:
+                        fixed[key] = np.array([
+                            _fixed(factor, full, source, dict(zip(targets, c, strict=True)), at, record_weights)
+                            for c in combos
+                        ])  # fmt: skip
+                values.append(fixed[key])
+            elif weights == "equal":
+                mean = factor.coding(full)[0].mean(axis=0)
+                values.append(np.broadcast_to(mean, (len(combos), len(mean))))
             else:
-                free.append(i)
-                if factor.column is not None:
-                    own.append(factor.coding(full)[0][factor.column.values])
+                mixed = [v for v in factor.variables if v in targets]
+                if mixed:
+                    raise EstimationError(
+                        f"{factor.spec.expression!r} mixes {mixed[0]} with other columns",
+                        hint="compute it as a column, or ask for weights='equal'",
+                    )
+                values.append(None)
+        set_values = [v for v in values if v is not None]
+        if len(set_values) == len(values):
+            rows[:, term.columns] = products(set_values, len(combos))
+            if predicted is not None:
+                predicted += (rows[:, term.columns] @ beta[term.columns])[:, None]
+            continue
+        own = [
+            (f.coding(full)[0][f.column.values] if f.column is not None else f.numeric) if v is None else None
+            for f, full, v in zip(term.factors, term.full, values, strict=True)
+        ]
+        for r in range(len(combos)):
+            blocks = []
+            for v, o in zip(values, own, strict=True):
+                if v is not None:
+                    blocks.append(np.broadcast_to(v[r], (source.n_rows, v.shape[1])))
                 else:
-                    mixed = [v for v in factor.variables if v in targets]
-                    if mixed:
-                        raise EstimationError(
-                            f"{factor.spec.expression!r} mixes {mixed[0]} with other columns",
-                            hint="compute it as a column, or ask for weights='equal'",
-                        )
-                    assert factor.numeric is not None
-                    own.append(factor.numeric)
-        for r, combo in enumerate(combos):
-            target = dict(zip(targets, combo, strict=True))
-            blocks: list[FloatArray] = []
-            for i, (factor, full) in enumerate(zip(term.factors, term.full, strict=True)):
-                block = own[i]
-                if block is None:
-                    value = _fixed(factor, full, source, target, at, record_weights)[None, :]
-                    blocks.append(value)
-                elif weights == "equal":
-                    blocks.append(factor.coding(full)[0].mean(axis=0)[None, :])
-                else:
-                    blocks.append(block)
-            n = max((b.shape[0] for b in blocks), default=1)
-            blocks = [np.broadcast_to(b, (n, b.shape[1])) for b in blocks]
-            value = products(blocks, n)
-            w = None if record_weights is None or n == 1 else record_weights
-            rows[r, term.columns] = np.average(value, axis=0, weights=w)
+                    assert o is not None
+                    blocks.append(o)
+            value = products(blocks, source.n_rows)
+            rows[r, term.columns] = np.average(value, axis=0, weights=record_weights)
             if predicted is not None:
                 predicted[r] += value @ beta[term.columns]
     out = Grid(labels, rows)

@@ -140,12 +140,18 @@ class MmrmFit:
         return {g: self.fitted.sigma[i].copy() for i, g in enumerate(self.groups)}
 
     @cached_property
-    def _w(self) -> FloatArray:
-        """Covariance of the covariance parameters: the inverse information."""
+    def _factor(self) -> FloatArray:
+        """Lower Cholesky factor of the information of the covariance parameters, NaN where it is not definite."""
         try:
-            np.linalg.cholesky(self.fitted.information)
+            return np.asarray(np.linalg.cholesky(self.fitted.information), np.float64)
         except np.linalg.LinAlgError:
             return np.full_like(self.fitted.information, np.nan)
+
+    @cached_property
+    def _w(self) -> FloatArray:
+        """Covariance of the covariance parameters: the inverse information."""
+        if not np.isfinite(self._factor).all():
+            return self._factor
         return np.asarray(np.linalg.inv(self.fitted.information), np.float64)
 
     @cached_property
@@ -208,9 +214,9 @@ class MmrmFit:
             return satterthwaite.minimum_df(contrasts, self._coefficient_df)
         if self.vcov_method in KINDS:
             return self._sandwich.df(contrasts)
-        if not np.isfinite(self._w).all():
+        if not np.isfinite(self._factor).all():
             return np.full(len(contrasts), np.nan)
-        return satterthwaite.model_table(self.fitted.linv, self.fitted.packed, self._w, contrasts)[1]
+        return satterthwaite.model_table(self.fitted.linv, self.fitted.packed, self._factor, contrasts)[1]
 
     @cached_property
     def _null_space(self) -> FloatArray:

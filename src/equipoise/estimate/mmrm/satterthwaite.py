@@ -18,11 +18,14 @@ from equipoise.types import FloatArray, IntArray
 
 
 def model_table(
-    linv: FloatArray, packed: FloatArray, w: FloatArray, contrasts: FloatArray
+    linv: FloatArray, packed: FloatArray, factor: FloatArray, contrasts: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Model-based variance and Satterthwaite df of each row of ``contrasts`` (row, p)."""
+    """Model-based variance and Satterthwaite df of each row of ``contrasts`` (row, p).
+
+    ``factor`` is the lower Cholesky factor of the information of the covariance parameters.
+    """
     variance, df = np.empty(len(contrasts)), np.empty(len(contrasts))
-    contrast_table(linv, packed, w, np.ascontiguousarray(contrasts, dtype=np.float64), variance, df)
+    contrast_table(linv, packed, factor, np.ascontiguousarray(contrasts, dtype=np.float64), variance, df)
     return variance, df
 
 
