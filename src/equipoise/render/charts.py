@@ -86,6 +86,10 @@ def _layer(values: Sequence[dict[str, Any]], mark: dict[str, Any], **encoding: A
     return {"data": {"values": list(values)}, "mark": mark, "encoding": encoding}
 
 
+def _clamp(x: float, low: float, high: float) -> float:
+    return min(max(x, low), high)
+
+
 def _q(field: str, **rest: Any) -> dict[str, Any]:
     return {"field": field, "type": "quantitative", **rest}
 
@@ -131,7 +135,7 @@ def _forest(panel: ForestPanel) -> dict[str, Any]:
         rows.append(
             {
                 "label": iv.label, "shown": iv.shown, "y": i * _ROW + 30, "text": i * _ROW + 13,
-                "x": min(max(iv.estimate, low), high), "low": max(lo, low), "high": min(hi, high),
+                "x": _clamp(iv.estimate, low, high), "low": _clamp(lo, low, high), "high": _clamp(hi, low, high),
                 "tone": iv.tone, "more": hi > high, "less": lo < low,
             }
         )  # fmt: skip
@@ -268,8 +272,8 @@ def _dots(panel: DotPanel) -> dict[str, Any]:
     reach = min(_REACH, max(2.5, *(abs(v) * 1.05 for d in panel.dots for v in (d.low, d.high, d.z))))
     rows = [
         {
-            "label": d.label, "text": i * _DOT_ROW + 11, "y": i * _DOT_ROW + 24, "z": max(min(d.z, reach), -reach),
-            "low": max(d.low, -reach), "high": min(d.high, reach), "fit": d.used_in_fit,
+            "label": d.label, "text": i * _DOT_ROW + 11, "y": i * _DOT_ROW + 24, "z": _clamp(d.z, -reach, reach),
+            "low": _clamp(d.low, -reach, reach), "high": _clamp(d.high, -reach, reach), "fit": d.used_in_fit,
         }
         for i, d in enumerate(panel.dots)
     ]  # fmt: skip
