@@ -72,7 +72,9 @@ class Design(Sourced):
     masking: Fact
     setting: Fact | None = None
     control: Fact | None = None
-    allocation: Mapping[str, Annotated[int, Strict(), Field(ge=1)]]
+    randomised: bool = True
+    """Whether the arms were allocated at random; False for a trial of one arm, which needs no control."""
+    allocation: Mapping[str, Annotated[int, Strict(), Field(ge=1)]] = Field(default_factory=dict)
     strata: tuple[Stratum, ...] = ()
     n_planned: Value | None = None
     n_planned_first: Value | None = None
@@ -101,6 +103,16 @@ class Arm(Sourced):
     route: str | None = None
     delayed_label: str | None = None
     """What the arm is called in the extension, for instance ``delayed start``."""
+
+
+class Group(Sourced):
+    """People that a source reports on and that are not an arm of the comparison: a pool of arms, one dose or
+    part of the programme, people not assigned. Blocks hold their values under ``groups``, apart from the arms."""
+
+    id: Id
+    label: Text
+    definition: str | None = None
+    n: Value | None = None
 
 
 class AnalysisSet(Sourced):
@@ -152,8 +164,10 @@ class Outcome(Sourced):
     label: Text
     unit: str | None = None
     scale: Literal["linear", "log", "time_to_event", "count"]
-    direction: Literal["higher_better", "lower_better"]
+    direction: Literal["higher_better", "lower_better", "not_stated"]
     bounds: tuple[Number, Number] | None = None
+    whole_numbers: bool = False
+    """Whether one person's value is always a whole number (a sum of item scores)."""
     role: Literal["primary", "secondary", "exploratory", "safety"]
     week: Number | None = None
     set: str | None = None
@@ -200,9 +214,12 @@ class BaselineRow(Sourced):
     label: Text
     unit: str | None = None
     statistic: Literal[
-        "mean_sd", "mean", "median_range", "median", "geometric_mean", "range", "iqr", "n_percent", "log_sd", "mean_se"
-    ]
+        "mean_sd", "mean", "median_range", "median", "geometric_mean", "range", "iqr", "n_percent", "log_sd", "mean_se",
+        "median_iqr", "other",
+    ]  # fmt: skip
     values: Mapping[str, Mapping[str, Value]]
+    groups: Mapping[str, Value] = Field(default_factory=dict)
+    whole_numbers: bool = False
 
 
 class Opinion(Sourced):
@@ -218,6 +235,8 @@ class Prespecified(Model):
 
     verdict: Verdict
     by: tuple[Opinion, ...] = ()
+    fixed: DateFact | None = None
+    """When the analysis was fixed (the date of the plan that first holds it)."""
 
     @model_validator(mode="before")
     @classmethod
@@ -252,6 +271,8 @@ class Result(Sourced):
     role: Literal["main", "sensitivity", "subgroup"] = "main"
     subset: str | None = None
     """In words, where the result concerns part of the set."""
+    row: str | None = None
+    """The row of the source's table, where one outcome has several (classes and categories of a registry entry)."""
     cut: str | None = None
     measure: Literal[
         "adjusted_mean_change",
@@ -261,9 +282,17 @@ class Result(Sourced):
         "responders",
         "time_to_event",
         "rank_only",
+        "mean",
+        "median",
+        "count",
+        "percent",
+        "rate_of_change",
+        "other",
     ]
     arms: Mapping[str, Value] = Field(default_factory=dict)
     contrast: Contrast | None = None
+    groups: Mapping[str, Value] = Field(default_factory=dict)
+    """Values of groups that are not arms."""
     p: tuple[PValue, ...] = ()
     prespecified: Prespecified | None = None
     conflicts: tuple[Conflict, ...] = ()
@@ -331,6 +360,7 @@ class EventRow(Sourced):
     week: Number | None = None
     cut: str | None = None
     values: Mapping[str, Mapping[str, Value]]
+    groups: Mapping[str, Value] = Field(default_factory=dict)
     detail: str | None = None
 
 
@@ -339,9 +369,17 @@ class AdverseEvent(Sourced):
 
     id: Id
     term: Text
-    category: Literal["summary", "severity", "procedure", "symptom", "csf", "neurologic", "laboratory", "label"]
+    category: Literal["summary", "severity", "procedure", "symptom", "csf", "neurologic", "laboratory", "label", "term"]
+    """``term``: one coded term of a registry's table; the others group what a paper or label tells."""
     serious: bool = False
+    organ_system: str | None = None
+    vocabulary: str | None = None
+    assessment: str | None = None
+    """How events were looked for, as the registry words it."""
     arms: Mapping[str, Value]
+    groups: Mapping[str, Value] = Field(default_factory=dict)
+    events: Mapping[str, Value] = Field(default_factory=dict)
+    """Number of events by arm or group, where one person can have several."""
 
 
 class Extension(Sourced):
@@ -356,6 +394,13 @@ class Extension(Sourced):
     duration_weeks: Value | None = None
     completed: DateFact | None = None
     completers: Mapping[str, Value] = Field(default_factory=dict)
+
+
+class ItemContrast(Contrast):
+    """A contrast between two values of an item, both named by their keys: ``of`` less (or over) ``against``."""
+
+    of: str
+    against: str
 
 
 class Item(Sourced):
@@ -373,6 +418,7 @@ class Item(Sourced):
     set: str | None = None
     arm: str | None = None
     values: Mapping[str, Value] = Field(default_factory=dict)
+    contrasts: Mapping[str, ItemContrast] = Field(default_factory=dict)
     conflicts: tuple[Conflict, ...] = ()
 
 

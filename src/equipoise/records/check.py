@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -41,19 +41,26 @@ class Finding(NamedTuple):
     hint: str | None = None
 
 
+Check = Callable[[Record, Mapping[str, str]], Iterator[Finding]]
+
+
 def contradictions(record: Record, *, dropped: Mapping[str, str] | None = None) -> list[Finding]:
     """All contradictions of a record.
 
     ``dropped`` maps the ids of blocks that could not be read and were left out to their sections: references to them
-    are not reported again, nor sums that they would have entered.
+    are not reported again, nor sums that they would have entered. In a posted record (copied from a registry) numbers
+    that contradict each other are the registry's own: they are not among these, see :func:`number_findings`.
     """
-    out: list[Finding] = []
-    dropped = dropped or {}
-    for check in (
-        _ids, _provenance, _references, _arms, _schedule, _leaves, _counts, _results, _curves, _baseline, _refs, _dates,
-    ):  # fmt: skip
-        out.extend(check(record, dropped))
-    return out
+    return _run((*_STRUCTURE, *(_NUMBERS if record.origin == "written" else ())), record, dropped or {})
+
+
+def number_findings(record: Record) -> list[Finding]:
+    """What numbers contradict, whatever the origin: refused in a written record, noted in a posted one."""
+    return _run(_NUMBERS, record, {})
+
+
+def _run(checks: tuple[Check, ...], record: Record, dropped: Mapping[str, str]) -> list[Finding]:
+    return [finding for check in checks for finding in check(record, dropped)]
 
 
 # -- walking ----------------------------------------------------------------------------------------------------------
@@ -106,7 +113,7 @@ def _ids(record: Record, dropped: Mapping[str, str]) -> Iterator[Finding]:
 _LEAVES = (Value, Fact, DateFact)
 _CARRIERS = {
     "Stratum", "VisitPlan", "Criterion", "Outcome", "Method", "DataCut", "Opinion", "Curve", "Arm", "AnalysisSet",
-    "Regulatory", "RelatedTrial",
+    "Regulatory", "RelatedTrial", "Group",
 }  # fmt: skip
 
 
@@ -146,10 +153,15 @@ def _references(record: Record, dropped: Mapping[str, str]) -> Iterator[Finding]
     outcomes = {o.id for o in record.outcomes}
     methods = {m.id for m in record.methods}
     cuts = {c.id for c in record.cuts}
+    groups = {g.id for g in record.groups}
 
     def by_arm(path: Path, values: Mapping[str, Any]) -> Iterator[Finding]:
         for arm in values:
             yield from _unknown((*path, arm), "arm", arm, arms, dropped)
+
+    def by_group(path: Path, values: Mapping[str, Any], known: Collection[str] = groups) -> Iterator[Finding]:
+        for group in values:
+            yield from _unknown((*path, group), "group", group, known, dropped)
 
     def by_set(path: Path, values: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
         for set_, row in values.items():
@@ -178,16 +190,25 @@ def _references(record: Record, dropped: Mapping[str, str]) -> Iterator[Finding]
                     yield from _unknown((section, i, name), kind, found, known, dropped)
     for i, r in enumerate(record.results):
         yield from by_arm(("results", i, "arms"), r.arms)
+        yield from by_group(("results", i, "groups"), r.groups)
         for j, p in enumerate(r.p):
             yield from _unknown(("results", i, "p", j, "method"), "method", p.method, methods, dropped)
     for section in ("baseline", "events"):
         for i, row in enumerate(getattr(record, section)):
             yield from by_set((section, i, "values"), row.values)
+            yield from by_group((section, i, "groups"), row.groups)
     for i, e in enumerate(record.events):
         if e.cut is not None:
             yield from _unknown(("events", i, "cut"), "data cut", e.cut, cuts, dropped)
     for i, ae in enumerate(record.adverse_events):
         yield from by_arm(("adverse_events", i, "arms"), ae.arms)
+        yield from by_group(("adverse_events", i, "groups"), ae.groups)
+        yield from by_group(("adverse_events", i, "events"), ae.events, {*arms, *groups})
+    for i, item in enumerate(record.items):
+        for name, c in item.contrasts.items():
+            for key in ("of", "against"):
+                value = getattr(c, key)
+                yield from _unknown(("items", i, "contrasts", name, key), "value", value, item.values, dropped)
     if record.extension is not None:
         yield from by_set(("extension", "entrants"), record.extension.entrants)
         yield from by_arm(("extension", "completers"), record.extension.completers)
@@ -221,14 +242,17 @@ def _refs(record: Record, dropped: Mapping[str, str]) -> Iterator[Finding]:
 def _arms(record: Record, dropped: Mapping[str, str]) -> Iterator[Finding]:
     n = {a.id: a.n.value for a in record.arms if a.n.value is not None}
     for role in ("active", "control"):
-        if not any(a.role == role for a in record.arms) and "arms" not in dropped.values():
-            yield Finding(("arms",), f"no {role} arm", "at least one active and one control arm")
+        wanted = record.design.randomised or role == "active"
+        if wanted and not any(a.role == role for a in record.arms) and "arms" not in dropped.values():
+            hint = "a trial of one arm says so: design.randomised: false" if role == "control" else None
+            yield Finding(("arms",), f"no {role} arm", "at least one active and one control arm", hint)
     for arm in n:
-        if arm not in record.design.allocation:
+        if record.design.randomised and record.origin == "written" and arm not in record.design.allocation:
             yield Finding(("design", "allocation"), f"no share for the arm {arm!r}", "a share for every arm")
     total = record.design.n_actual.value
     if (
         n
+        and not record.groups
         and len(n) == len(record.arms)
         and total is not None
         and sum(n.values()) != total
@@ -502,3 +526,7 @@ def _statistic(path: Path, row: BaselineRow, v: Value) -> Iterator[Finding]:
             yield Finding(path, f"no {row.statistic}", f"{_NEEDS[row.statistic]}: [low, high]")
     elif v.value is None:
         yield Finding(path, "no value", f"a number ({row.statistic.replace('_', ' ')})")
+
+
+_STRUCTURE: tuple[Check, ...] = (_ids, _provenance, _references, _refs)
+_NUMBERS: tuple[Check, ...] = (_arms, _schedule, _leaves, _counts, _results, _curves, _baseline, _dates)

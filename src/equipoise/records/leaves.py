@@ -84,6 +84,8 @@ class Value(Sourced):
     """Denominator, where ``value`` is a count."""
     percent: Number | None = None
     """Percentage as printed, where ``value`` is a count or is not given."""
+    digits: Annotated[int, Strict(), Field(ge=0, le=12)] | None = None
+    """Decimal places of ``value`` as printed, where trailing zeros were printed too; else they are counted."""
 
     @model_validator(mode="before")
     @classmethod
@@ -138,6 +140,7 @@ class PValue(Value):
     relation: Literal["=", "<", ">"] = "="
     status: Literal["formal", "nominal", "not_stated"] = "nominal"
     """formal: part of the confirmatory test sequence. nominal: outside it, or after a failed step."""
+    sides: Literal["two", "one"] = "two"
 
     @model_validator(mode="before")
     @classmethod
@@ -157,6 +160,8 @@ class Contrast(Value):
     """Active against control: ``value`` (also ``estimate``), its interval and standard error."""
 
     kind: Literal["difference", "ratio", "hazard_ratio"]
+    label: str | None = None
+    """What the source calls it, for instance ``Difference in LS geometric mean ratio``."""
 
     @property
     def estimate(self) -> Number | None:

@@ -39,7 +39,9 @@ from equipoise.records.blocks import (
     Dosing,
     EventRow,
     Extension,
+    Group,
     Item,
+    ItemContrast,
     Method,
     Opinion,
     Outcome,
@@ -91,7 +93,9 @@ __all__ = [
     "EventRow",
     "Extension",
     "Fact",
+    "Group",
     "Item",
+    "ItemContrast",
     "Method",
     "Model",
     "Number",
@@ -140,6 +144,9 @@ class Record(Model):
     """
 
     schema_version: Literal[1] = 1
+    origin: Literal["written", "posted"] = "written"
+    """posted: copied by program from a registry. Numbers that contradict each other are then the registry's, and are
+    told as coherence notes; in a written record they are refused as slips of the writer."""
     id: Id
     title: Text
     acronym: str | None = None
@@ -152,6 +159,7 @@ class Record(Model):
     sources: Mapping[str, Source]
     design: Design
     arms: tuple[Arm, ...]
+    groups: tuple[Group, ...] = ()
     sets: tuple[AnalysisSet, ...]
     dosing: Dosing | None = None
     visits: tuple[VisitPlan, ...] = ()
