@@ -17,6 +17,7 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from sas7bdat_writer import write_sas7bdat
 
 from equipoise.errors import DataError
 from equipoise.trial.adam import (
@@ -314,6 +315,29 @@ def test_sas7bdat_claims_are_checked(tmp_path: Path) -> None:
     path.write_bytes(b"x" * 500)
     with pytest.raises(DataError, match="not a SAS7BDAT file"):
         read_sas7bdat(path)
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_property_sas7bdat_with_bytes_changed(tmp_path: Path, data: st.DataObject) -> None:
+    path = tmp_path / "x.sas7bdat"
+    write_sas7bdat(path, "ADX", [("A", "a", "", 4), ("N", "n", "DATE", 0)], [("x", 1.0), ("y", None)] * 20)
+    raw = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 12))):
+        raw[data.draw(st.integers(190, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(raw)
+    dataset, said = tried(read_sas7bdat, path)
+    assert "x.sas7bdat" in said if dataset is None else isinstance(dataset, Dataset)
+
+
+def test_sas7bdat_cut_short(tmp_path: Path) -> None:
+    path = tmp_path / "x.sas7bdat"
+    write_sas7bdat(path, "ADX", [("A", "a", "", 4)], [("x",)] * 20)
+    raw = path.read_bytes()
+    for size in (len(raw) - 1, len(raw) - 4096, 1500, 600):
+        path.write_bytes(raw[:size])
+        with pytest.raises(DataError, match="truncated"):
+            read_sas7bdat(path)
 
 
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from sas7bdat_writer import write_sas7bdat
 
 from equipoise.errors import DataError, OutputError
 from equipoise.trial.adam import (
@@ -242,6 +243,33 @@ def test_csv_types_by_name_and_by_define(pilot: Path, tmp_path: Path) -> None:
     assert any("cp1252" in note for note in odd.notes)
     with pytest.raises(DataError, match=r"odd.csv row 1, TXT: 'caf.' is not a number"):
         read_csv(tmp_path / "odd.csv", types={"TXT": "float"})
+
+
+def test_independent_sas7bdat_of_known_content(tmp_path: Path) -> None:
+    """A file written byte by byte from the published layout, over several pages."""
+    pytest.importorskip("pyreadstat")
+    columns = [
+        ("USUBJID", "Unique Subject Identifier", "", 8),
+        ("AGE", "Age", "", 0),
+        ("TRTSDT", "Date of First Exposure", "DATE", 0),
+        ("NOTE", "", "", 12),
+    ]
+    rows = [("S-001", 63.0, 19725.0, "Größe"), ("S-002", None, None, None), ("S-003", 1 / 3, -1.0, "x")] * 300
+    write_sas7bdat(tmp_path / "adsl.sas7bdat", "ADSL", columns, rows)
+    dataset = read_folder(tmp_path)["ADSL"]
+    assert dataset.frame.height == 900
+    assert dataset.frame.rows()[:3] == [
+        ("S-001", 63.0, dt.date(2014, 1, 2), "Größe"),
+        ("S-002", None, None, None),
+        ("S-003", 1 / 3, dt.date(1959, 12, 31), "x"),
+    ]
+    assert dataset.frame.rows()[897:] == dataset.frame.rows()[:3]
+    assert [(v.name, v.label, v.format) for v in dataset.variables][1:3] == [
+        ("AGE", "Age", None),
+        ("TRTSDT", "Date of First Exposure", "DATE9."),
+    ]
+    write_xpt(dataset, tmp_path / "adsl.xpt")
+    assert read_xpt(tmp_path / "adsl.xpt")[0].frame.equals(dataset.frame)
 
 
 def test_parquet_without_our_metadata_is_read(tmp_path: Path) -> None:

@@ -9,13 +9,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from equipoise.errors import DataError, EquipoiseError, EstimationError
+from equipoise.errors import EstimationError
 from equipoise.run.analysis_methods import Context, categories, incidence, prepare, summary
 from equipoise.run.analysis_models import ancova, mmrm
 from equipoise.run.analysis_plan import Analysis, Plan
 from equipoise.run.analysis_results import Block, Results, Table
 from equipoise.run.analysis_survival import survival
-from equipoise.trial.adam import Study, check, read_folder, require
+from equipoise.trial.adam import Study, read_folder, require
 
 METHODS: dict[str, Callable[[Context, Any], Block]] = {
     "summary": summary,
@@ -101,6 +101,3 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return out
-
-
-__all__ = ["DataError", "EquipoiseError", "analyse", "analyse_folder", "check"]

@@ -43,19 +43,19 @@ class Fit(Protocol):
     def contrasts(self, specs: str, **options: Any) -> Any: ...
 
 
-def _fit_ancova(formula: str, frame: pl.DataFrame, section: AncovaSection) -> Fit:
+def _fit_ancova(formula: str, frame: pl.DataFrame, section: AncovaSection) -> Any:
     from equipoise.estimate.ancova import ancova as fit_ancova
 
-    fit: Fit = fit_ancova(formula, frame, vcov=section.vcov or "model")
+    fit: Any = fit_ancova(formula, frame, vcov=section.vcov or "model")
     return fit
 
 
-def _fit_mmrm(formula: str, frame: pl.DataFrame, section: MmrmSection) -> Fit:
+def _fit_mmrm(formula: str, frame: pl.DataFrame, section: MmrmSection) -> Any:
     from equipoise.estimate.mmrm import mmrm as fit_mmrm
 
     first, *rest = section.covariance
     whole = f"{formula} + {first}({section.visit} | USUBJID)"
-    fit: Fit = fit_mmrm(whole, frame, reml=section.reml, df=section.df, fallback=tuple(rest))
+    fit: Any = fit_mmrm(whole, frame, reml=section.reml, df=section.df, fallback=tuple(rest))
     return fit
 
 
@@ -148,8 +148,11 @@ class _Model:
         text = formula or self.section.formula
         if text not in self._fits:
             data = self.data if formula is None else self._data(text)
-            with self._listening():
-                self._fits[text] = FITTERS[self.kind](text, data, self.section)
+            try:
+                with self._listening():
+                    self._fits[text] = FITTERS[self.kind](text, data, self.section)
+            except DataError as error:
+                raise EstimationError(error.message, hint=error.hint) from None
         return self._fits[text]
 
     @contextmanager

@@ -95,6 +95,8 @@ def read_sas7bdat(path: str | Path, *, encoding: str | None = None, limits: Limi
     for column, entry in zip(frame.columns, said["variables"], strict=True):
         series = frame[column]
         format_ = entry["format"] or None
+        if format_ is not None and "." not in format_:
+            format_ += "."
         if series.dtype == pl.String:
             series = series.set(series == "", None)
             type_, target = "string", None
