@@ -33,7 +33,7 @@ def lsoda(scenario: Scenario, mechanism: Mechanism, group: str, arm: str, weeks:
         behind = q * (np.concatenate([[injury], lag[:-1]]) - lag) if mechanism is Mechanism.LAGGED else 0 * lag
         return np.concatenate(
             [
-                [-d.elimination * c, d.ke0 * (c - e), d.kout * (1 - d.emax * e / (d.ec50 + e) - s)],
+                [-d.elimination * c, d.ke0 * (c - e), d.kout * (1 - g.emax * e / (d.ec50 + e) - s)],
                 k * (np.concatenate([[s], transit[:-1]]) - transit),
                 [d.nfl_loss * (injury - nfl)],
                 behind,

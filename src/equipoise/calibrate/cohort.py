@@ -153,14 +153,22 @@ class Predictor:
                     return float(np.std(x, ddof=1))
                 case "median":
                     return float(np.median(x))
+                case "log_sd":
+                    return float(np.std(np.log(x), ddof=1))
                 case "geometric_mean":
                     return float(np.mean(np.log(x)))
         if m.kind == "event_share":
             if name == "left":
                 return float(np.mean(t.last_week[who] < week))
+            if name == "entered":
+                extension = self.scenario.protocol.extension
+                staying = float(np.mean(t.last_week[who] >= week))
+                return staying * (extension.entry if extension is not None else 0.0)
             if name == "death":
                 return float(np.mean(t.death[who] & (t.death_week[who] <= week)))
             return float(np.mean((t.event[who] != EVENT_NONE) & (t.event_week[who] <= week)))
+        if m.kind == "adverse_event_share":
+            return self.scenario.adverse_events[name][str(m.arm)]
         score = t.outcomes["ALSFRS"][who]
         last = t.visit_index(week)
         change = score[:, last] - score[:, 0]

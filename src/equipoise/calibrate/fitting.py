@@ -1,9 +1,9 @@
 """Fitting a scenario to the published record, block by block.
 
 The disease is a chain, so it is fitted along the chain: baseline, exposure, biomarkers, function, strength and
-breathing, events. Each block minimises a robust sum (soft L1) of squared distances, in published standard errors,
-between what a large cohort gives and what was published, over that block's own parameters. From function on, every
-mechanism is fitted on its own. Common random numbers make the distance smooth in the parameters.
+breathing, events. Each block minimises a sum (robust, soft L1, where curves are read) of squared distances, in published standard errors,
+between what a large cohort gives and what was published, over that block's own parameters (plain squares where all
+numbers were printed). From function on, every mechanism is fitted on its own. Common random numbers make the distance smooth in the parameters.
 
 Only numbers of the randomised period enter. Week 52 is the check.
 """
@@ -20,7 +20,7 @@ from scipy.optimize import least_squares
 
 from equipoise import __version__
 from equipoise.calibrate.cohort import Predictor, cohort
-from equipoise.calibrate.targets import Target, targets
+from equipoise.calibrate.targets import SIMULATED_EVENTS, Target, targets
 from equipoise.disease import Effect, Mechanism
 from equipoise.records.schema import Record
 from equipoise.simulate.scenario import Hypothesis, Scenario
@@ -33,8 +33,9 @@ Progress = Callable[[str, int, int], None]
 _ORIGIN = 100.0
 _STEP = 0.08
 
-# Distances beyond half a standard error count linearly, not squared: a point misread off a plot, or a week where both
-# arms jump together, must not bend the curve.
+# In the blocks fitted to curves read off plots, distances beyond half a standard error count linearly, not squared: a
+# point misread, or a week where both arms jump together, must not bend the curve. Printed numbers count squared.
+_CURVES = ("biomarker", "function")
 _ROBUST = 0.5
 
 
@@ -92,7 +93,7 @@ def _baseline_parameters(record: Record, scenario: Scenario) -> list[Free]:
 
 
 _BIOMARKER = [
-    Free("disease.emax", 0.5, 0.05, 0.99),
+    *_per_group("emax", {"F": 0.5, "S": 0.5}, 0.05, 0.99),
     Free("disease.ke0", 0.5, 0.05, 10.0),
     Free("disease.kout", 0.2, 0.02, 2.0),
     *_per_group("sod1_shift", {"F": 0.0, "S": 0.0}, -0.6, 0.6),
@@ -217,7 +218,7 @@ class _Fitter:
             distance,
             np.full(len(free), _ORIGIN),
             bounds=(_ORIGIN + (low - start) / scale, _ORIGIN + (high - start) / scale),
-            loss="soft_l1",
+            loss="soft_l1" if name in _CURVES else "linear",
             f_scale=_ROBUST,
             diff_step=_STEP / _ORIGIN,
             xtol=1e-5,
@@ -251,12 +252,13 @@ def fit(
     at = scenario.model_copy(update={"mechanisms": blank})
     at = fitter.block("baseline", at, None, _baseline_parameters(record, scenario))
     at = fit_exposure(record, at)
-    # biomarkers do not depend on how function responds
-    at = _biomarker(fitter, at)
+    at = _set_shares(record, at)
+    at = fitter.block("biomarker", at, None, _BIOMARKER)
     for mechanism in scenario.mechanisms:
         at = fitter.block("function", at, mechanism, [*_FUNCTION, *_EFFECT[mechanism]])
         at = fitter.block("clinical", at, mechanism, _CLINICAL)
         at = fitter.block("events", at, mechanism, _EVENTS, dropout=True)
+    fitter.targets = targets(record, at)  # now with the adverse events
     misfits = {m: _misfits(fitter, at, m) for m in scenario.mechanisms}
     objective = {m: sum(x.z**2 for x in rows if x.z is not None) for m, rows in misfits.items()}
     summary = {
@@ -281,8 +283,36 @@ def _fresh_effect(mechanism: Mechanism, hypothesis: Hypothesis) -> dict[str, flo
     return {**kept, **free}
 
 
-def _biomarker(fitter: _Fitter, at: Scenario) -> Scenario:
-    return fitter.block("biomarker", at, None, _BIOMARKER)
+def _set_shares(record: Record, scenario: Scenario) -> Scenario:
+    """What needs no search: background drugs, adverse events per arm, and entry into the extension, as counted."""
+    arms = scenario.protocol.arms
+    background = record.item("concomitant").values
+    shares = {key: float(background[key].percent or 0) / 100 for key in ("riluzole", "edaravone")}
+    events = {
+        e.id: {a: round(float(e.arms[a].value or 0) / e.arms[a].total, 4) for a in arms}  # type: ignore[operator]
+        for e in record.adverse_events
+        if e.category in SIMULATED_EVENTS and all(a in e.arms and e.arms[a].total for a in arms)
+    }
+    update: dict[str, Any] = {
+        "groups": {k: g.model_copy(update=shares) for k, g in scenario.groups.items()},
+        "adverse_events": events,
+    }
+    extension = scenario.protocol.extension
+    if extension is not None and record.extension is not None:
+        end = scenario.protocol.period_end
+        left = sum(
+            float(value.value or 0)
+            for row in record.events
+            if row.endpoint == "WITHDREW" and row.week == end
+            for group, by_arm in row.values.items()
+            if group in scenario.protocol.groups
+            for value in by_arm.values()
+        )
+        entered = sum(float(v.value or 0) for v in record.extension.entrants["ITT"].values())
+        entry = round(entered / (scenario.protocol.n - left), 4)
+        protocol = scenario.protocol.model_copy(update={"extension": extension.model_copy(update={"entry": entry})})
+        update["protocol"] = protocol
+    return scenario.model_copy(update=update)
 
 
 def fit_exposure(record: Record, scenario: Scenario) -> Scenario:
@@ -310,7 +340,7 @@ def _misfits(fitter: _Fitter, at: Scenario, mechanism: Mechanism) -> tuple[Misfi
     rows = []
     for target in fitter.targets:
         if target.used:
-            predictor = leaving if target.block == "events" else whole
+            predictor = leaving if target.block in ("events", "shares") else whole
             rows.append(Misfit(target, float(predictor([target.measure])[0])))
     return tuple(rows)
 

@@ -83,6 +83,8 @@ def _all(record: Record, scenario: Scenario) -> Iterator[Target]:
     yield from _results(record, scenario)
     yield from _events(record, scenario)
     yield from _prognosis(record, scenario)
+    yield from _shares(record, scenario)
+    yield from _adverse_events(record, scenario)
 
 
 def _where(leaf: Value | CurvePoint) -> Where:
@@ -92,10 +94,16 @@ def _where(leaf: Value | CurvePoint) -> Where:
 # -- baseline ----------------------------------------------------------------------------------------------------
 
 _BASELINE = {"ALSFRS", "SVC", "NFL", "SOD1", "ONSETMO", "PRESLOPE"}
+_LABELS = {
+    "mean": "mean",
+    "sd": "SD",
+    "median": "median",
+    "geometric_mean": "geometric mean",
+    "log_sd": "SD of the logarithm",
+}
 
 
 def _baseline(record: Record, scenario: Scenario) -> Iterator[Target]:
-    labels = {"mean": "mean", "sd": "SD", "median": "median", "geometric_mean": "geometric mean"}
     for row in record.baseline:
         if row.variable not in _BASELINE:
             continue
@@ -112,15 +120,18 @@ def _baseline(record: Record, scenario: Scenario) -> Iterator[Target]:
                         wanted.append(("sd", float(value.sd), float(value.sd) / math.sqrt(2 * (n - 1))))
                 elif row.statistic == "median_range":
                     wanted.append(("median", float(value.value), None))
+                elif row.statistic == "log_sd":
+                    wanted.append(("log_sd", float(value.value), float(value.value) / math.sqrt(2 * (n - 1))))
                 elif row.statistic == "geometric_mean":
                     spread = _log_sd(record, row.variable, group, arm)
                     wanted.append(("geometric_mean", math.log(value.value), spread and spread / math.sqrt(n)))
                 for statistic, number, se in wanted:
-                    in_fit = group != "ITT"
+                    # the arithmetic mean and SD of NfL say the same as its geometric mean and log SD, less robustly
+                    in_fit = group != "ITT" and not (row.variable == "NFL" and statistic in ("mean", "sd"))
                     rough = _rough_se(value, number, n) if se is None else se
                     yield Target(
                         measure=Measure("baseline", variable=row.variable, statistic=statistic, set=group, arm=arm),
-                        quantity=f"{row.label}, baseline {labels[statistic]}",
+                        quantity=f"{row.label}, baseline {_LABELS[statistic]}",
                         outcome=row.variable,
                         method="descriptive",
                         unit=row.unit or "",
@@ -425,27 +436,9 @@ def _events(record: Record, scenario: Scenario) -> Iterator[Target]:
                 if arm not in scenario.protocol.arms or value.value is None or not value.usable:
                     continue
                 total = value.total or _arm_n(record, group, arm)
-                share = value.value / total
-                # Jeffreys: also finite where nobody had the event
-                rough = (value.value + 0.5) / (total + 1)
-                se = math.sqrt(rough * (1 - rough) / total)
-                yield Target(
-                    measure=Measure(kind, variable=name, set=group, arm=arm, week=row.week),
-                    quantity=row.label,
-                    outcome=row.endpoint,
-                    method="count",
-                    unit="share",
-                    scale="percent",
-                    value=share,
-                    low=None,
-                    high=None,
-                    se=se,
-                    fit_se=se,
-                    ln=False,
-                    result=row.id,
-                    block=block if row.week <= end and group != "ITT" else None,
-                    where=_where(value),
-                )
+                measure = Measure(kind, variable=name, set=group, arm=arm, week=row.week)
+                used = block if row.week <= end and group != "ITT" else None
+                yield _share(measure, row.label, row.endpoint, value, float(value.value), int(total), row.id, used)
 
 
 # -- prognosis ---------------------------------------------------------------------------------------------------
@@ -520,3 +513,88 @@ def _prognosis(record: Record, scenario: Scenario) -> Iterator[Target]:
             block=block,
             where=_where(value),
         )
+
+
+# -- shares ------------------------------------------------------------------------------------------------------
+
+
+def _share(
+    measure: Measure, quantity: str, outcome: str, leaf: Value, count: float, total: int, result: str, block: str | None
+) -> Target:
+    """A proportion; its standard error by Jeffreys' rule, finite where the count is 0."""
+    rough = (count + 0.5) / (total + 1)
+    se = math.sqrt(rough * (1 - rough) / total)
+    return Target(
+        measure=measure,
+        quantity=quantity,
+        outcome=outcome,
+        method="count",
+        unit="share",
+        scale="percent",
+        value=count / total,
+        low=None,
+        high=None,
+        se=se,
+        fit_se=se,
+        ln=False,
+        where=_where(leaf),
+        result=result,
+        block=block,
+    )
+
+
+def _shares(record: Record, scenario: Scenario) -> Iterator[Target]:
+    """Listed variants among the faster-progressing, background drugs, and entry into the extension."""
+    for row in record.baseline:
+        if row.variable != "RULE_A":
+            continue
+        for group, by_arm in row.values.items():
+            for arm, value in by_arm.items():
+                if value.value is not None and value.total:
+                    measure = Measure("baseline", variable="LISTEDFL", statistic="mean", set=group, arm=arm)
+                    yield _share(
+                        measure, row.label, "LISTEDFL", value, float(value.value), int(value.total), row.id, "baseline"
+                    )
+    background = next((i for i in record.items if i.id == "concomitant"), None)
+    if background is not None:
+        n = scenario.protocol.n
+        for key, name in (("riluzole", "RILFL"), ("edaravone", "EDAFL")):
+            value = background.values[key]
+            if value.percent is not None:
+                measure = Measure("baseline", variable=name, statistic="mean", set="ITT")
+                label = f"{key.capitalize()} at baseline"
+                yield _share(measure, label, name, value, n * float(value.percent) / 100, n, background.id, "shares")
+    if record.extension is not None:
+        for group, by_arm in record.extension.entrants.items():
+            for arm, value in by_arm.items():
+                if value.value is not None and value.total and arm in scenario.protocol.arms:
+                    measure = Measure(
+                        "event_share", variable="entered", set=group, arm=arm, week=scenario.protocol.period_end
+                    )
+                    yield _share(
+                        measure,
+                        "Went on into the extension",
+                        "ENTERED",
+                        value,
+                        float(value.value),
+                        int(value.total),
+                        "extension",
+                        "shares" if group == "ITT" else None,
+                    )
+
+
+SIMULATED_EVENTS = ("procedure", "symptom", "csf", "neurologic")
+"""Categories of adverse events that virtual patients have; summaries and laboratory shifts follow from others."""
+
+
+def _adverse_events(record: Record, scenario: Scenario) -> Iterator[Target]:
+    for event in record.adverse_events:
+        if event.category not in SIMULATED_EVENTS or event.id not in scenario.adverse_events:
+            continue
+        for arm, value in event.arms.items():
+            if value.value is None or not value.total or arm not in scenario.protocol.arms:
+                continue
+            measure = Measure("adverse_event_share", variable=event.id, set="ITT", arm=arm)
+            yield _share(
+                measure, event.term, "AE", value, float(value.value), int(value.total), event.id, "adverse events"
+            )

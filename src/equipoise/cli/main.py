@@ -9,12 +9,17 @@ import sys
 for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
-import click  # noqa: E402
 import typer  # noqa: E402
 
 from equipoise import __version__  # noqa: E402
-from equipoise.cli import appraise, fit, records, replicate, simulate  # noqa: E402
+from equipoise.cli import analyse, appraise, fit, records, replicate, simulate  # noqa: E402
 from equipoise.errors import EquipoiseError  # noqa: E402
+
+# The base of Typer's usage errors; which module holds it differs between its releases.
+_USAGE: type[typer.BadParameter] = next(
+    c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException"
+)
+_INTERRUPTED = 130
 
 WELCOME = """\
 [bold]Equipoise[/bold] {version}: the appraisal of a clinical trial, made executable.
@@ -26,6 +31,7 @@ Try first:
 
 Also:
   equipoise simulate valor --adam DIR   virtual trials as data files
+  equipoise analyse PLAN --data FOLDER  a real trial's ADaM files through the same estimators
   equipoise fit valor --out FILE        fit the disease and the drug to the published curves again
   equipoise --help                      every command; COMMAND --help its options
 """
@@ -41,6 +47,7 @@ app.command("appraise")(appraise.appraise)
 app.command("replicate")(replicate.replicate)
 app.command("simulate")(simulate.simulate)
 app.command("fit")(fit.fit)
+app.command("analyse")(analyse.analyse)
 app.add_typer(records.app, name="records")
 
 
@@ -68,13 +75,14 @@ def main() -> None:
         if error.hint:
             print(f"  hint: {error.hint}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except click.ClickException as error:
+    except _USAGE as error:
         error.show()
         sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        print("interrupted: nothing half-written was left", file=sys.stderr)
-        sys.exit(130)
+    except (KeyboardInterrupt, typer.Abort):
+        code = _INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    if code == _INTERRUPTED:
+        print("interrupted: nothing half-written was left", file=sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)

@@ -77,6 +77,7 @@ class Group(_Frozen):
     root_rate_preslope: float
     root_rate_sd: NonNegative
     ln_preslope_centre: float
+    emax: Share = Field(description="largest share of SOD1 production that the drug can switch off")
     injury_delay: Positive = Field(description="weeks, mean delay of injury behind SOD1")
     injury_exponent: NonNegative = Field(description="injury = (SOD1 behind the transit delay) ** exponent")
     sod1_shift: float = Field(description="early shift of ln CSF SOD1 in both arms")
@@ -97,7 +98,6 @@ class Disease(_Frozen):
     volume_sd: NonNegative
     elimination: Positive = Field(description="per week")
     elimination_sd: NonNegative
-    emax: Share = Field(description="largest share of SOD1 production that the drug can switch off")
     ec50: Positive = Field(description="ng/mL")
     ke0: Positive = Field(description="rate from CSF to the site of action, per week")
     kout: Positive = Field(description="CSF SOD1 loss, per week")
@@ -235,7 +235,7 @@ def disease_arrays(disease: Disease, groups: list[Group]) -> course.DiseaseArray
         volume_sd=d.volume_sd,
         elimination=d.elimination,
         elimination_sd=d.elimination_sd,
-        emax=d.emax,
+        emax=column("emax"),
         ec50=d.ec50,
         ke0=d.ke0,
         kout=d.kout,

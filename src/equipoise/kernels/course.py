@@ -93,7 +93,7 @@ class DiseaseArrays(NamedTuple):
     volume_sd: float  # SD of ln
     elimination: float  # per week
     elimination_sd: float  # SD of ln
-    emax: float
+    emax: np.ndarray  # (group,) largest share of SOD1 production switched off
     ec50: float  # ng/mL
     ke0: float  # per week, CSF to the site of action
     kout: float  # per week
@@ -301,7 +301,7 @@ def _course(s, g, arm, state, disease, effect, schedule, transit, behind, path, 
             biophase = mid + (biophase - mid) * e_k
             x = 0.5 * (before_step + biophase)
             exposed = x / (disease.ec50 + x)
-            target = 1.0 - disease.emax * exposed
+            target = 1.0 - disease.emax[g] * exposed
             old = sod1
             sod1 = target + (sod1 - target) * e_s
             x = 0.5 * (old + sod1)

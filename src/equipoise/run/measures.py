@@ -105,13 +105,15 @@ def _baseline(trials: Trials, who: BoolArray, m: Measure) -> FloatArray:
     values = _baseline_values(trials, str(m.variable))
     if m.statistic == "geometric_mean":
         return _masked_mean(np.log(values), who)
+    if m.statistic == "log_sd":
+        values = np.log(values)
     mean = _masked_mean(values, who)
     if m.statistic == "mean":
         return mean
-    if m.statistic == "sd":
+    if m.statistic in ("sd", "log_sd"):
         count = who.sum(axis=1)
         squares = np.where(who, (values - mean[:, None]) ** 2, 0.0).sum(axis=1)
-        return np.sqrt(squares / np.maximum(count - 1, 1))
+        return np.asarray(np.sqrt(squares / np.maximum(count - 1, 1)))
     if m.statistic == "median":
         return np.asarray(np.nanmedian(np.where(who, values, np.nan), axis=1))
     raise ScenarioError(f"measure {m.id}: unknown statistic {m.statistic!r}")
@@ -124,7 +126,9 @@ def _happened(trials: Trials, event: str, week: float) -> BoolArray:
         return np.asarray((trials.event != EVENT_NONE) & (trials.event_week <= week))
     if event == "left":
         return np.asarray(trials.last_week < week)
-    raise ScenarioError(f"unknown event {event!r}", hint="choose death, death_or_ventilation or left")
+    if event == "entered":
+        return trials.entered_extension
+    raise ScenarioError(f"unknown event {event!r}", hint="choose death, death_or_ventilation, left or entered")
 
 
 def _change(trials: Trials, week: float) -> FloatArray:

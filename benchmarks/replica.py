@@ -1,0 +1,84 @@
+"""Replicates per second of VALOR with all its analyses, where the time goes, and the memory taken.
+
+    python benchmarks/replica.py [--replicates 2000]
+
+Targets: 2,000 replicates with 20 imputations in 30 s on two cores, warm; memory under 1 GiB whatever their number.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import sys
+import time
+from collections.abc import Callable
+
+from equipoise.calibrate import targets
+from equipoise.protocol import Repeated
+from equipoise.records import load_record
+from equipoise.run import run_study
+from equipoise.run.analyses import repeated_analysis, time_to_event_analysis
+from equipoise.run.measures import read
+from equipoise.run.study import BLOCK, threads_available
+from equipoise.simulate import Simulator, load_scenario
+
+
+def best(work: Callable[[], object], runs: int = 3) -> float:
+    """Seconds of the fastest of some runs."""
+    seconds = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--replicates", type=int, default=2000)
+    replicates = parser.parse_args().replicates
+
+    scenario = load_scenario("valor")
+    measures = [t.measure for t in targets(load_record("valor"), scenario)]
+    simulator = Simulator.of(scenario)
+    start = time.perf_counter()
+    with run_study(simulator, measures, 2):
+        pass
+    print(f"first two replicates, compiling or from the cache    {time.perf_counter() - start:8.1f} s")
+
+    threads = threads_available()
+    start = time.perf_counter()
+    with run_study(simulator, measures, replicates, threads=threads):
+        pass
+    seconds = time.perf_counter() - start
+    print(f"{replicates} replicates, all analyses, {threads} threads".ljust(53) + f"{seconds:8.1f} s")
+    print("replicates per second and core".ljust(53) + f"{replicates / seconds / threads:8.1f}")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 if sys.platform == "darwin" else 1024)
+    print("peak memory".ljust(53) + f"{peak:8.0f} MiB")
+
+    print(f"\nwhere the time of one replicate goes, one thread, blocks of {BLOCK}:")
+    trials = simulator.block(1, 0, BLOCK)
+    print("  simulation".ljust(53) + f"{1e3 * best(lambda: simulator.block(1, 0, BLOCK)) / BLOCK:8.2f} ms")
+    total, results = 0.0, {}
+    for analysis in scenario.plan.analyses:
+        if isinstance(analysis, Repeated):
+
+            def work(a: Repeated = analysis) -> object:
+                return repeated_analysis(trials, a, imputations=scenario.plan.imputations)
+
+            results[analysis.id] = work()
+        else:
+
+            def work(a=analysis) -> object:  # type: ignore[no-untyped-def,misc]
+                return time_to_event_analysis(trials, a)
+
+            results[analysis.id] = work()
+        each = 1e3 * best(work) / BLOCK
+        total += each
+        print(f"  {analysis.id}".ljust(53) + f"{each:8.2f} ms")
+    print("  all analyses".ljust(53) + f"{total:8.2f} ms")
+    print("  reading the measures".ljust(53) + f"{1e3 * best(lambda: read(trials, results, measures)) / BLOCK:8.2f} ms")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""The command line as a person meets it: output, exit codes, no tracebacks, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "equipoise"]
+
+
+def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *arguments], cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_property_no_arguments_says_what_to_try(tmp_path: Path) -> None:
+    done = run(cwd=tmp_path)
+    assert done.returncode == 0
+    assert "equipoise appraise valor" in done.stdout
+
+
+def test_property_help_lists_every_command(tmp_path: Path) -> None:
+    done = run("--help", cwd=tmp_path)
+    assert done.returncode == 0
+    for command in ("appraise", "replicate", "simulate", "fit", "records", "analyse"):
+        assert command in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("appraise", "nothing"), "nothing"),
+        (("replicate", "valor", "--replicates", "0"), "--replicates 0"),
+        (("appraise", "valor", "--replicates", "-3"), "--replicates -3"),
+        (("replicate", "valor", "--seed", "-1"), "--seed -1"),
+        (("replicate", "valor", "--mechanism", "magic"), "no mechanism 'magic'"),
+        (("appraise", "valor", "--no-replica", "--out", "none/valor.html"), "does not exist"),
+        (("appraise", "valor", "--no-replica", "--out", "."), "is a folder"),
+        (("fit", "valor", "--out", "none/fitted.yaml"), "does not exist"),
+        (("replicate", "valor", "--scenario", "bad.yaml"), "bad.yaml"),
+        (("appraise", "valor", "--replica", "bad.yaml"), "is not a replica"),
+        (("simulate", "nothing", "--adam", "out"), "no scenario called 'nothing'"),
+        (("appraise", "valor", "--format", "pdf"), "pdf"),
+        (("nonsense",), "nonsense"),
+    ],
+)
+def test_property_mistakes_end_in_one_message(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+    (tmp_path / "bad.yaml").write_text("protocol: [")
+    done = run(*arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.yaml"]
+
+
+def test_property_impossible_design_names_the_field(tmp_path: Path) -> None:
+    from equipoise.simulate import load_scenario, scenario_text
+
+    text = scenario_text(load_scenario("valor")).replace("ratio: [1, 2]", "ratio: [0, 2]")
+    (tmp_path / "bad.yaml").write_text(text)
+    done = run("replicate", "valor", "--scenario", "bad.yaml", "--replicates", "2", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "ratio" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_property_replica_feeds_the_page(tmp_path: Path) -> None:
+    done = run("replicate", "valor", "-n", "4", "--quiet", "--json", "r.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "published" in done.stdout
+    replica = json.loads((tmp_path / "r.json").read_text())
+    assert replica["replicates"] == 4
+    assert {row["used_in_fit"] for row in replica["rows"]} == {True, False}
+    for format in ("html", "md", "json"):
+        page = run("appraise", "valor", "--replica", "r.json", "--format", format, cwd=tmp_path)
+        assert page.returncode == 0, page.stderr
+        assert (tmp_path / f"valor.{format}").stat().st_size > 10_000
+    again = run("replicate", "valor", "-n", "4", "--quiet", "--json", "again.json", cwd=tmp_path)
+    assert again.returncode == 0
+    second = json.loads((tmp_path / "again.json").read_text())
+    assert second["rows"] == replica["rows"]
+    assert second["answers"] == replica["answers"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals differ on Windows")
+def test_property_interrupt_leaves_nothing_half_written(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "appraise", "valor", "--replicates", "100000", "--quiet"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
+    )
+    (tmp_path / "tmp").mkdir(exist_ok=True)
+    deadline = time.monotonic() + 120
+    # wait until the study has begun (its folder of values is there), then press Ctrl-C
+    while not any((tmp_path / "tmp").glob("equipoise-*/values.npy")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "interrupted" in errors
+    assert "Traceback" not in errors
+    assert not (tmp_path / "valor.html").exists()
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_property_simulated_trial_as_adam(tmp_path: Path) -> None:
+    done = run("simulate", "valor", "--seed", "7", "--adam", "sim", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    names = {p.name for p in (tmp_path / "sim").iterdir()}
+    assert {"adsl.xpt", "adtte.xpt"} <= names
