@@ -186,6 +186,46 @@ def test_property_small_trials_fall_back_and_stay_finite(n: int) -> None:
     assert np.isfinite(visits[status == 0]).all()
 
 
+@pytest.mark.parametrize("kind", ["constant", "two values", "huge"])
+def test_property_degenerate_outcomes_stay_finite(kind: str) -> None:
+    block = make_block(n_trials=6, dropout=0.2, gaps=0.15, seed=12)
+    g = np.random.default_rng(0)
+    missing = np.isnan(block["y"])
+    y = {
+        "constant": np.full(missing.shape, -3.0),
+        "two values": g.integers(0, 2, missing.shape).astype(float),
+        "huge": 1e12 + 1e9 * g.normal(size=missing.shape),
+    }[kind]
+    visits, _, status, *_ = run({**block, "y": np.where(missing, np.nan, y)})
+    assert not status.any()
+    assert np.isfinite(visits).all()
+
+
+@pytest.mark.parametrize("noise", [0.3, 0.003])
+def test_property_gaps_in_nearly_straight_lines_are_filled_on_the_line(noise: float) -> None:
+    """Visits correlated up to 1 - 1e-6: gaps are filled within the noise, about 1.3 times its SD around the truth."""
+    block = make_block(n_trials=6, dropout=0.2, gaps=0.15, seed=12)
+    g = np.random.default_rng(0)
+    missing = np.isnan(block["y"])
+    truth = g.normal(size=(6, 60, 1)) * np.arange(1, 9) + noise * g.normal(size=missing.shape)
+    y = np.where(missing, np.nan, truth)
+    imputed = imp.multiple_imputation(y, block["include"], block["predictors"], burn_in=30)
+    gap = missing & (np.flip(np.flip(~missing, -1).cumsum(-1), -1) > 0)  # something was seen later
+    error = (imp.complete(y, *imputed) - truth[:, None])[np.broadcast_to(gap[:, None], (6, 20, 60, 8))]
+    assert 1.2 * noise < np.sqrt((error**2).mean()) < 2.2 * noise
+
+
+def test_property_a_chain_that_runs_away_has_a_status() -> None:
+    """Straight lines without any noise determine each other: the chain has nowhere to settle, and that is said."""
+    block = make_block(n_trials=6, dropout=0.2, gaps=0.15, seed=12)
+    missing = np.isnan(block["y"])
+    y = np.random.default_rng(0).normal(size=(6, 60, 1)) * np.arange(1, 9)
+    visits, ranks, status, rank_status, _ = run({**block, "y": np.where(missing, np.nan, y)}, burn_in=200)
+    assert (status == Status.NOT_CONVERGED).any()
+    np.testing.assert_array_equal(np.isnan(visits).all(-1), status != 0)
+    np.testing.assert_array_equal(np.isnan(ranks).all(-1), rank_status != 0)
+
+
 def test_simulation_monotone_bivariate_normal_against_theory() -> None:
     """Two visits, the second missing for half: Anderson (1957) gives the estimate, Rubin (1987) the variance.
 

@@ -19,7 +19,8 @@ cycles without noise (conditional means and least squares).
 Small samples. Visit ``v`` must keep at least three residual degrees of freedom: while it has ``n <= k + 2`` observed
 values, its earliest visits are dropped as predictors, then predictors from the last one down to the intercept; with
 three observed values or fewer the visit is left out of the model and is reported as not estimable. Columns that are
-linear combinations of those before them get coefficient zero. What was dropped is counted.
+linear combinations of those before them get coefficient zero. What was dropped is counted. Outcomes that determine
+each other exactly are outside the model: chains that run away are counted too, and their trial has no estimate.
 
 Three kernels run one after another over a block of trials: :func:`arrange` lays the trials out, :func:`impute` draws,
 and an analysis kernel reads the imputed cells. ``rows`` are the patients of the analysis set ordered by last observed
@@ -35,7 +36,7 @@ from numba import njit
 
 from equipoise.kernels.random import IMPUTATION, STREAM_WORDS, chi_square, normal, restart_stream
 
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy"}
+_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 # helpers called only from kernels: no Python entry, kept in their caller's cache; a third less to compile
 _INNER = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
@@ -51,9 +52,13 @@ STREAMS_PER_UNIT = 1 << 20
 BURN_IN = 3
 """Default number of I/P cycles before each imputation, where there are gaps."""
 
-ROWS, VISITS, GAP_ROWS, CELLS, DROPPED = 0, 1, 2, 3, 4
-N_COUNTS = 5
-"""Positions in ``counts``: rows, visits in the model, rows with gaps, missing cells, predictors dropped."""
+ROWS, VISITS, GAP_ROWS, CELLS, DROPPED, BROKEN = 0, 1, 2, 3, 4, 5
+N_COUNTS = 6
+"""Positions in ``counts``: rows, visits in the model, rows with gaps, missing cells, predictors dropped, and imputed
+values that are not finite or beyond ``RUNAWAY`` times the largest deviation observed."""
+
+RUNAWAY = 1e6
+"""Draws this far out mean that the chain ran away, as it may where visits determine each other exactly."""
 
 
 @njit(**_OPTIONS)
@@ -300,9 +305,13 @@ def _fill_gaps(t, q, n_fixed, first, gap_row, n_gap, last, seen, beta, sigma2, n
         for i in range(n):
             for j in range(i + 1):
                 s = p[i, j]
+                floor = 1e-14 * s
                 for b in range(j):
                     s -= p[i, b] * p[j, b]
-                p[i, j] = math.sqrt(s) if i == j else s / p[j, j]
+                if i != j:
+                    p[i, j] = s / p[j, j]
+                else:
+                    p[i, i] = math.sqrt(s if s > floor else floor)
             s = h[i]
             for b in range(i):
                 s -= p[i, b] * h[b]
@@ -354,6 +363,12 @@ def impute(counts, last, at, seen, z, n_fixed, first, cell, burn_in, seed, first
         for i in range(n_cells):
             if cell[t, i, 1] < last[t, cell[t, i, 0]]:
                 n_gap_cells += 1
+        limit = 0.0
+        for r in range(counts[t, ROWS]):
+            for v in range(m):
+                if seen[t, r, v] and abs(z[t, r, q + v]) > limit:
+                    limit = abs(z[t, r, q + v])
+        limit = RUNAWAY * limit + 1e-40  # a constant outcome has no deviation, only rounding
         # chain -1 runs without noise and leaves the common start
         cycles = burn_in + 1 if n_gap > 0 else 1
         for k in range(-1 if n_gap > 0 else 0, values.shape[1]):
@@ -365,7 +380,7 @@ def impute(counts, last, at, seen, z, n_fixed, first, cell, burn_in, seed, first
             for cycle in range(cycles if noisy else START_CYCLES + 1):
                 if n_gap > 0 or k == 0:
                     _factor(t, m, q, at, n_fixed, first, base, extra, gap_row, n_gap, last, z, chol, df)
-                n_normals = n_coefficients + (n_cells if cycle == cycles - 1 else n_gap_cells)
+                n_normals = n_coefficients + (n_cells - n_gap_cells if cycle == cycles - 1 else n_gap_cells)
                 _noise(stream, noisy, m, df, chi2, n_normals, normals)
                 _parameters(t, m, n_fixed, first, chol, chi2, normals, beta, sigma2)
                 if cycle < cycles - 1 or not noisy:
@@ -373,6 +388,7 @@ def impute(counts, last, at, seen, z, n_fixed, first, cell, burn_in, seed, first
                         t, q, n_fixed, first, gap_row, n_gap, last, seen, beta, sigma2, normals, n_coefficients,
                         z, gap, c, h, p,
                     )  # fmt: skip
+            used = n_coefficients
             for i in range(n_cells):
                 r = cell[t, i, 0]
                 v = cell[t, i, 1]
@@ -381,8 +397,11 @@ def impute(counts, last, at, seen, z, n_fixed, first, cell, burn_in, seed, first
                     continue
                 if v > last[t, r]:
                     mean = _prediction(t, v, r, q, n_fixed, first, beta, z)
-                    z[t, r, q + v] = mean + math.sqrt(sigma2[v]) * normals[n_coefficients + i]
+                    z[t, r, q + v] = mean + math.sqrt(sigma2[v]) * normals[used]
+                    used += 1
                 values[t, k, i] = z[t, r, q + v]
+                if not abs(z[t, r, q + v]) <= limit:
+                    counts[t, BROKEN] += 1
 
 
 def multiple_imputation(

@@ -28,7 +28,7 @@ from scipy import special
 from equipoise.kernels import imputation as imp
 from equipoise.kernels.rank import insertion_sort, merge, score_sorted
 
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy"}
+_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 # helpers called only from kernels: no Python entry, kept in their caller's cache; a third less to compile
 _INNER = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
@@ -38,7 +38,7 @@ DIFFERENCE, DIFFERENCE_SE, DIFFERENCE_DF = 6, 7, 8
 N_STATS = 9
 """Positions in the last axis of the ANCOVA results; for the joint rank test, the same for mean scores."""
 
-_OK, _EMPTY_ARM, _SINGULAR, _NO_DATA = 0, 5, 6, 7  # equipoise.types.Status
+_OK, _NOT_CONVERGED, _EMPTY_ARM, _SINGULAR, _NO_DATA = 0, 1, 5, 6, 7  # equipoise.types.Status
 
 
 def generalised_inverse(a):
@@ -244,7 +244,8 @@ def mi_ancova(
         for active minus control; NaN where not estimable.
     ranks : (trial, design, N_STATS) the same for mean joint rank scores.
     status : (trial, design, visit) and rank_status : (trial, design) codes of :class:`equipoise.types.Status`.
-        A predictor that is NaN within the analysis set makes its trial ``NO_DATA``, a covariate its design.
+        A predictor that is NaN within the analysis set makes its trial ``NO_DATA``, a covariate its design; a chain
+        that ran away (visits that determine each other exactly) makes its trial ``NOT_CONVERGED``.
     dropped : (trial,) predictors left out of imputation regressions for want of data, over all visits.
     """
     imputed = imp.multiple_imputation(
@@ -283,8 +284,13 @@ def ancova_imputed(imputed, designs, *, n_columns=None, death_week=None, rank_we
     inverse, rank = generalised_inverse(columns @ np.moveaxis(columns, 2, 3))
     df = (rows[:, None] - rank).astype(np.float64)
     code = np.select(
-        [broken | (df <= 0.0), (n_active == 0.0) | (n_active == rows[:, None]), inverse[..., 1, 1] <= 0.0],
-        [_NO_DATA, _EMPTY_ARM, _SINGULAR],
+        [
+            broken | (df <= 0.0),
+            (n_active == 0.0) | (n_active == rows[:, None]),
+            inverse[..., 1, 1] <= 0.0,
+            np.broadcast_to(counts[:, imp.BROKEN, None] > 0, df.shape),
+        ],
+        [_NO_DATA, _EMPTY_ARM, _SINGULAR, _NOT_CONVERGED],
         _OK,
     )
     df[code != _OK] = 0.0

@@ -23,7 +23,7 @@ import math
 import numpy as np
 from numba import njit
 
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy"}
+_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 _INNER = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 _OK, _NOT_CONVERGED, _BOUNDARY, _NO_EVENTS, _ONE_ARM, _EMPTY_ARM, _SINGULAR, _NO_DATA = range(8)  # types.Status
