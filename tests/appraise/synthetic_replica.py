@@ -28,14 +28,33 @@ def synthetic_replica(record: Record, seed: int = 7) -> Replica:
         bounds = (centre * math.exp(-half), centre * math.exp(half)) if log else (centre - half, centre + half)
         rows.append(
             ReplicaRow(
-                id=result.id, quantity=f"{result.outcome} {result.set}", outcome=result.outcome,
-                analysis_set=result.set, arm=None, week=None if result.week is None else float(result.week),
-                method=result.method, unit="", scale=c.kind, published=value, published_low=low, published_high=high, published_se=se,
-                source=str(c.source), place=c.place or "", confidence=str(c.confidence), result=result.id,
-                simulated=centre, simulated_low=bounds[0], simulated_high=bounds[1], mc_error=0.01 * se,
-                n_estimable=2000, used_in_fit=result.comparison == "randomised", position=0.5 - 0.3 * shift, z=shift,
+                id=result.id,
+                quantity=f"{result.outcome} {result.set}",
+                outcome=result.outcome,
+                analysis_set=result.set,
+                arm=None,
+                week=None if result.week is None else float(result.week),
+                method=result.method,
+                unit="",
+                scale=c.kind,
+                published=value,
+                published_low=low,
+                published_high=high,
+                published_se=se,
+                source=str(c.source),
+                place=c.place or "",
+                confidence=str(c.confidence),
+                result=result.id,
+                simulated=centre,
+                simulated_low=bounds[0],
+                simulated_high=bounds[1],
+                mc_error=0.01 * se,
+                n_estimable=2000,
+                used_in_fit=result.comparison == "randomised",
+                position=0.5 - 0.3 * shift,
+                z=shift,
             )
-        )  # fmt: skip
+        )
     bands: list[Band] = []
     for curve in record.curves:
         if curve.comparison != "randomised" or curve.measure == "survival":

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
 
@@ -47,8 +48,29 @@ _CONFIG: dict[str, Any] = {
         "labelPadding": 6,
         "titlePadding": 8,
     },
-    "text": {"color": INK, "fontSize": 12},
 }
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """Words at a place of the plot, in pixels; set by us, since measuring text is what costs most in Vega."""
+
+    x: float
+    y: float
+    text: str
+    anchor: str = "start"
+    colour: str = INK
+    bold: bool = False
+    size: float = 12.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawing:
+    """A Vega-Lite specification with fixed margins (left, top, right, bottom) and the words to set on it."""
+
+    spec: dict[str, Any]
+    margin: tuple[float, float, float, float]
+    words: tuple[_Words, ...]
 
 
 def svgs(chart: Chart, id: str, title: str, description: str) -> tuple[tuple[str, str], ...]:
@@ -57,11 +79,11 @@ def svgs(chart: Chart, id: str, title: str, description: str) -> tuple[tuple[str
     panels: tuple[ForestPanel | CurvePanel | DotPanel, ...] = chart.panels
     for i, panel in enumerate(panels):
         name = f"{title}: {panel.title}" if len(chart.panels) > 1 else title
-        out.append((panel.title, _draw(_spec(chart, panel), f"{id}-{i + 1}", name, description)))
+        out.append((panel.title, _draw(_drawing(chart, panel), f"{id}-{i + 1}", name, description)))
     return tuple(out)
 
 
-def _spec(chart: Chart, panel: ForestPanel | CurvePanel | DotPanel) -> dict[str, Any]:
+def _drawing(chart: Chart, panel: ForestPanel | CurvePanel | DotPanel) -> _Drawing:
     if isinstance(chart, Forest) and isinstance(panel, ForestPanel):
         return _forest(panel)
     if isinstance(chart, Curves) and isinstance(panel, CurvePanel):
@@ -71,15 +93,24 @@ def _spec(chart: Chart, panel: ForestPanel | CurvePanel | DotPanel) -> dict[str,
     raise TypeError(f"{type(chart).__name__} cannot be drawn")
 
 
-def _base(height: float, layers: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
+def _drawn(
+    width: float,
+    height: float,
+    margin: tuple[float, float, float, float],
+    layers: list[dict[str, Any]],
+    words: list[_Words],
+) -> _Drawing:
+    left, top, right, bottom = margin
+    spec = {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
-        "width": WIDTH,
+        "width": width,
         "height": height,
-        "padding": 2,
+        "autosize": {"type": "none"},
+        "padding": {"left": left, "top": top, "right": right, "bottom": bottom},
         "config": _CONFIG,
         "layer": layers,
     }
+    return _Drawing(spec, margin, tuple(words))
 
 
 def _layer(values: Sequence[dict[str, Any]], mark: dict[str, Any], **encoding: Any) -> dict[str, Any]:
@@ -112,10 +143,10 @@ def _log_domain(low: float, high: float, null: float) -> tuple[float, float, lis
     return (*domain, sorted(ticks))
 
 
-def _forest(panel: ForestPanel) -> dict[str, Any]:
+def _forest(panel: ForestPanel) -> _Drawing:
     lows = [iv.estimate if iv.low is None else iv.low for iv in panel.intervals]
     highs = [iv.estimate if iv.high is None else iv.high for iv in panel.intervals]
-    axis: dict[str, Any] = {"title": panel.axis, "grid": True, "orient": "bottom", "tickCount": 5}
+    axis: dict[str, Any] = {"title": None, "grid": True, "orient": "bottom", "tickCount": 5}
     if panel.log:
         low, high, ticks = _log_domain(min(lows), max(highs), panel.null)
         axis["values"] = ticks
@@ -140,7 +171,6 @@ def _forest(panel: ForestPanel) -> dict[str, Any]:
             }
         )  # fmt: skip
     y = _q("y", scale={"domain": [0, height], "range": [0, height]}, axis=None)
-    text = _q("text", scale={"domain": [0, height], "range": [0, height]}, axis=None)
     x = _q("x", scale=scale, axis=axis)
     strong = [r for r in rows if r["tone"] == "primary"]
     plain = [r for r in rows if r["tone"] != "primary"]
@@ -154,7 +184,7 @@ def _forest(panel: ForestPanel) -> dict[str, Any]:
             {"type": "rect", "color": PAPER, "opacity": 1},
             x={"value": -2},
             x2={"value": WIDTH + 2},
-            y=_q("top", scale=text["scale"], axis=None),
+            y=_q("top", scale=y["scale"], axis=None),
             y2={"field": "end"},
         ),
         _layer(
@@ -177,34 +207,22 @@ def _forest(panel: ForestPanel) -> dict[str, Any]:
         if cut:
             mark = {"type": "point", "shape": shape, "filled": True, "size": 46, "color": INK, "opacity": 1}
             layers.append(_layer(cut, mark, x=_q(field, axis=axis), y=y))
-    for subset, weight in ((strong, 700), (plain, 400)):
-        if subset:
-            for field, align, at in (("label", "left", 0), ("shown", "right", WIDTH)):
-                mark = {"type": "text", "align": align, "baseline": "middle", "fontWeight": weight, "fontSize": 12}
-                layers.append(_layer(subset, mark, x={"value": at}, y=text, text={"field": field}))
-    foot = {"type": "text", "baseline": "middle", "color": MUTED, "fontSize": 11.5}
-    below = {"value": height + 54}
-    layers.append(
-        _layer(
-            [{"t": f"◂ {panel.better_low}"}], {**foot, "align": "left"}, x={"value": 0}, y=below, text={"field": "t"}
-        )
-    )
-    layers.append(
-        _layer(
-            [{"t": f"{panel.better_high} ▸"}],
-            {**foot, "align": "right"},
-            x={"value": WIDTH},
-            y=below,
-            text={"field": "t"},
-        )
-    )
-    return _base(height, layers)
+    words = [
+        _Words(0, height + 53, f"◂ {panel.better_low}", colour=MUTED, size=11.5),
+        _Words(WIDTH, height + 53, f"{panel.better_high} ▸", "end", MUTED, size=11.5),
+        _Words(WIDTH / 2, height + 35, panel.axis, "middle", MUTED, size=11.5),
+    ]
+    for row in rows:
+        bold = row["tone"] == "primary"
+        words.append(_Words(0, row["text"], row["label"], bold=bold))
+        words.append(_Words(WIDTH, row["text"], row["shown"], "end", bold=bold))
+    return _drawn(WIDTH, height, (3, 2, 7, 64), layers, words)
 
 
 # -- curves --------------------------------------------------------------------------------------------------------
 
 
-def _curves(panel: CurvePanel) -> dict[str, Any]:
+def _curves(panel: CurvePanel) -> _Drawing:
     numbers = [v for s in panel.series for v in (*s.values, *s.low, *s.high) if v is not None]
     low, high = min(*numbers, panel.null), max(*numbers, panel.null)
     axis: dict[str, Any] = {"title": None, "grid": True, "tickCount": 5}
@@ -218,7 +236,7 @@ def _curves(panel: CurvePanel) -> dict[str, Any]:
     last = max(w for s in panel.series for w in s.weeks)
     step = 4 if last <= 32 else 13 if last <= 60 else 26
     weeks = [float(w) for w in range(0, int(last) + 1, step)]
-    xaxis = {"title": "weeks", "values": weeks, "grid": False, "format": "d", "tickColor": GRID, "domain": True,
+    xaxis = {"title": None, "values": weeks, "grid": False, "format": "d", "tickColor": GRID, "domain": True,
              "domainColor": GRID}  # fmt: skip
     x = _q("week", scale={"domain": [-0.02 * last, last * 1.02], "nice": False}, axis=xaxis)
     y = _q("value", scale=scale, axis=axis)
@@ -251,7 +269,10 @@ def _curves(panel: CurvePanel) -> dict[str, Any]:
             point = {"type": "point", "shape": shape, "filled": True, "size": 42, "color": colour, "opacity": 1,
                      "stroke": PAPER, "strokeWidth": 0.8}  # fmt: skip
             layers.append(_layer(rows, point, x=x, y=y))
-    return {**_base(210, layers), "width": WIDTH - 34}
+    width, height = WIDTH - 38.0, 206.0
+    return _drawn(
+        width, height, (38, 6, 8, 40), layers, [_Words(width / 2, height + 32, "weeks", "middle", MUTED, size=11.5)]
+    )
 
 
 def _rows(s: Series, shift: float) -> list[dict[str, Any]]:
@@ -267,19 +288,19 @@ _DOT_ROW = 34.0
 _REACH = 6.0
 
 
-def _dots(panel: DotPanel) -> dict[str, Any]:
+def _dots(panel: DotPanel) -> _Drawing:
     height = len(panel.dots) * _DOT_ROW
     reach = min(_REACH, max(2.5, *(abs(v) * 1.05 for d in panel.dots for v in (d.low, d.high, d.z))))
     rows = [
         {
-            "label": d.label, "text": i * _DOT_ROW + 11, "y": i * _DOT_ROW + 24, "z": _clamp(d.z, -reach, reach),
+            "y": i * _DOT_ROW + 24, "z": _clamp(d.z, -reach, reach),
             "low": _clamp(d.low, -reach, reach), "high": _clamp(d.high, -reach, reach), "fit": d.used_in_fit,
         }
         for i, d in enumerate(panel.dots)
     ]  # fmt: skip
     fixed = {"domain": [0, height], "range": [0, height]}
-    y, text = _q("y", scale=fixed, axis=None), _q("text", scale=fixed, axis=None)
-    axis = {"title": "published standard errors from the published value", "grid": True, "tickCount": 5, "format": "~g"}
+    y = _q("y", scale=fixed, axis=None)
+    axis = {"title": None, "grid": True, "tickCount": 5, "format": "~g"}
     scale = {"domain": [-reach, reach], "nice": False}
     x = _q("z", scale=scale, axis=axis)
     zone = {"type": "rect", "color": ZONE, "opacity": 1}
@@ -297,52 +318,73 @@ def _dots(panel: DotPanel) -> dict[str, Any]:
         mark = {"type": "point", "shape": "diamond", "filled": True, "size": 80, "fill": PAPER, "stroke": ACCENT,
                 "strokeWidth": 1.8, "opacity": 1}  # fmt: skip
         layers.append(_layer(held, mark, x=x, y=y))
-    mark = {"type": "text", "align": "left", "baseline": "middle", "fontSize": 12}
-    layers.append(_layer(rows, mark, x={"value": 0}, y=text, text={"field": "label"}))
-    return _base(height, layers)
+    foot = "published standard errors from the published value"
+    words = [_Words(WIDTH / 2, height + 35, foot, "middle", MUTED, size=11.5)]
+    words += [_Words(0, i * _DOT_ROW + 11, d.label) for i, d in enumerate(panel.dots)]
+    return _drawn(WIDTH, height, (3, 2, 7, 46), layers, words)
 
 
 # -- drawing -------------------------------------------------------------------------------------------------------
 
 
-def _draw(spec: dict[str, Any], id: str, title: str, description: str) -> str:
+def _draw(drawing: _Drawing, id: str, title: str, description: str) -> str:
     import vl_convert
 
-    return themed(vl_convert.vegalite_to_svg(spec, vl_version="6.1"), id, title, description)
+    svg = vl_convert.vegalite_to_svg(drawing.spec, vl_version="6.1")
+    return themed(svg, id, title, description, drawing.words, drawing.margin[:2])
 
 
-def themed(svg: str, id: str, title: str, description: str) -> str:
-    """An SVG by Vega made part of the page: CSS variables for colours, our own title and description, unique ids."""
+def themed(
+    svg: str,
+    id: str,
+    title: str,
+    description: str,
+    words: Sequence[_Words] = (),
+    origin: tuple[float, float] = (0.0, 0.0),
+) -> str:
+    """An SVG by Vega made part of the page: CSS variables for colours, our own words, unique ids.
+
+    ``words`` are set from ``origin``, the corner of the plot; everything is escaped by the XML writer.
+    """
     ElementTree.register_namespace("", _SVG)
     root = ElementTree.fromstring(svg)
     ids = {e.get("id"): f"{id}-{e.get('id')}" for e in root.iter() if e.get("id")}
+
+    def own(match: re.Match[str]) -> str:
+        return f"url(#{ids.get(match.group(1), match.group(1))})"
+
     for element in root.iter():
         style = []
         for name in list(element.attrib):
             value = element.attrib[name]
             if name in ("fill", "stroke") and value.lower() in _COLOURS:
-                variable, fallback = _COLOURS[value.lower()]
-                style.append(f"{name}:var({variable},{fallback})")
+                style.append(f"{name}:{_variable(value.lower())}")
                 del element.attrib[name]
-            elif name.startswith("aria-") or name in ("role", "pointer-events", "font-family", "class"):
+            elif name.startswith("aria-") or name in ("role", "pointer-events", "font-family", "class", "version"):
                 del element.attrib[name]
             elif name == "id":
                 element.set("id", ids[value])
             elif "url(#" in value:
-                element.set(
-                    name, re.sub(r"url\(#([^)]+)\)", lambda m: f"url(#{ids.get(m.group(1), m.group(1))})", value)
-                )
+                element.set(name, re.sub(r"url\(#([^)]+)\)", own, value))
         if style:
             element.set("style", ";".join(style))
-    width, height = root.get("width", "0"), root.get("height", "0")
-    root.attrib.pop("version", None)
-    root.set("role", "img")
-    root.set("aria-labelledby", f"{id}-t {id}-d")
-    root.set("class", "chart")
-    root.set("width", width)
-    root.set("height", height)
+    for key, value in (("role", "img"), ("aria-labelledby", f"{id}-t {id}-d"), ("class", "chart")):
+        root.set(key, value)
+    if words:
+        group = ElementTree.SubElement(root, f"{{{_SVG}}}g", {"transform": f"translate({origin[0]:g},{origin[1]:g})"})
+        for word in words:
+            attributes = {"x": f"{word.x:g}", "y": f"{word.y:g}", "dy": ".35em", "text-anchor": word.anchor,
+                          "font-size": f"{word.size:g}", "style": f"fill:{_variable(word.colour)}"}  # fmt: skip
+            if word.bold:
+                attributes["font-weight"] = "700"
+            ElementTree.SubElement(group, f"{{{_SVG}}}text", attributes).text = word.text
     for tag, text in (("desc", description), ("title", title)):
         child = ElementTree.Element(f"{{{_SVG}}}{tag}", {"id": f"{id}-{tag[0]}"})
         child.text = text
         root.insert(0, child)
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def _variable(mark: str) -> str:
+    name, fallback = _COLOURS[mark]
+    return f"var({name},{fallback})"

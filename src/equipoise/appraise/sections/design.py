@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from equipoise.appraise import show
 from equipoise.appraise.context import Context
 from equipoise.appraise.document import Block, Facts, Fold, Inlines, Listing, Paragraph, Section, Text
 from equipoise.appraise.pen import joined, lower, upper
 from equipoise.appraise.tables import baseline_table
-from equipoise.records.schema import DateFact, Fact, Value
+from equipoise.records.schema import DateFact, Fact
 
 _MONTHS = [
     "January",
@@ -191,7 +190,3 @@ def _dates(ctx: Context) -> Inlines:
     shown = [pen.say(f"{n} {{d}}", d=pen.cite(date_text(v.date), v)) for n, v in named if v is not None and v.usable]
     return upper(joined(shown, ", "))
 
-
-def count_text(value: Value) -> str:
-    """A count with its total."""
-    return f"{show.number(value.value or 0)} of {show.number(value.total or 0)}"

@@ -6,9 +6,9 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 
 import equipoise
+from equipoise.appraise import show
 from equipoise.appraise.context import Context
 from equipoise.appraise.document import Block, Facts, Inlines, Paragraph, Section
-from equipoise.records.schema import Record
 
 _PACKAGES = ("numpy", "scipy", "numba", "pydantic", "jinja2", "vl-convert-python")
 
@@ -36,7 +36,11 @@ def build(ctx: Context) -> Section:
             continue
     items.append((pen.words("Versions"), (pen.code(", ".join(versions)),)))
     seen = sum(entry.leaf.usable for entry in pen.index.values())
-    items.append((pen.words("The record holds"), (pen.code(f"{seen} sourced facts, {len(record.sources)} sources"),)))
+    count = f"r = load_record('{record.id}'); print(len(r.index()), len(r.sources))"
+    holds = f'python -c "from equipoise.records import load_record; {count}"'
+    what = "sourced facts in the record, and sources"
+    facts, sources = (pen.by_command(show.number(n), holds, what) for n in (seen, len(record.sources)))
+    items.append((pen.words("The record holds"), pen.say("{f} sourced facts from {s} sources", f=facts, s=sources)))
     blocks: list[Block] = [
         Paragraph(
             pen.words(
@@ -51,7 +55,3 @@ def build(ctx: Context) -> Section:
     ]
     return Section("made", pen.words("How this page was made"), tuple(blocks))
 
-
-def command(record: Record) -> str:
-    """The command that writes the page of a record."""
-    return f"equipoise appraise {record.id}"
