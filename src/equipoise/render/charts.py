@@ -180,7 +180,7 @@ def _forest(panel: ForestPanel) -> _Drawing:
         _layer([{"x": panel.null}], {"type": "rule", "color": MUTED, "strokeWidth": 1.2}, x=x),
         # grid and null line are hidden behind the words of each row
         _layer(
-            [{"top": r["text"] - 10, "end": r["text"] + 8} for r in rows],
+            [{"top": r["text"] - 13, "end": r["text"] + 8} for r in rows],
             {"type": "rect", "color": PAPER, "opacity": 1},
             x={"value": -2},
             x2={"value": WIDTH + 2},
