@@ -189,4 +189,3 @@ def _dates(ctx: Context) -> Inlines:
     ]
     shown = [pen.say(f"{n} {{d}}", d=pen.cite(date_text(v.date), v)) for n, v in named if v is not None and v.usable]
     return upper(joined(shown, ", "))
-

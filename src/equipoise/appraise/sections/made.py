@@ -54,4 +54,3 @@ def build(ctx: Context) -> Section:
         Facts(tuple(items)),
     ]
     return Section("made", pen.words("How this page was made"), tuple(blocks))
-
