@@ -116,7 +116,7 @@ def test_property_delayed_start_is_the_same_analysis_under_two_models(visits) ->
 
 
 def test_reference_pool_by_hand() -> None:
-    """M = 5, estimates 1..5 (B = 2.5), W = 2, complete-data df 20: T = 5, gamma = 0.6, df = 4.40725."""
+    """M = 5, estimates 1..5 (B = 2.5), W = 2, complete-data df 20: T = 5, gamma = 0.6, df = 4.40714."""
     made = pool([1, 2, 3, 4, 5], [np.sqrt(2)] * 5, df=20, name="x", n=23)
     assert made.estimate == 3.0
     assert made.se == pytest.approx(np.sqrt(5), rel=1e-14)

@@ -313,7 +313,7 @@ def test_simulation_gap_filled_given_both_neighbours() -> None:
 def test_reference_barnard_rubin_df_by_hand() -> None:
     """M = 5, estimates 1..5 (variance 2.5), W = 2, complete-data df 20: T = 5, gamma = 0.6.
 
-    nu_m = 4 / 0.36 = 11.111..; nu_obs = 21/23 * 20 * 0.4 = 7.30434..; df = 1 / (1/11.11.. + 1/7.304..) = 4.40725..
+    nu_m = 4 / 0.36 = 11.111..; nu_obs = 21/23 * 20 * 0.4 = 7.30434..; df = 1 / (1/11.11.. + 1/7.304..) = 4.40714..
     """
     se, df = rep.pool(np.array(10.0), np.array(2.0), 5, 20.0)
     assert se == pytest.approx(np.sqrt(5), rel=1e-14)
