@@ -389,8 +389,8 @@ def fit(data, structure, reml, expected, coords, n_groups, start, tolerance, max
     a step in standard errors of theta, before the last (exact) step. On return ``theta`` (group * t,), ``beta`` (p,),
     ``linv`` (p, p) with Phi = linv' linv, ``sigma`` (group, m, m), ``inverse`` (pattern, m, m), ``packed``
     (p (p + 1) / 2, group * t) the derivatives of X'V^-1X by theta in the frame of linv (sign reversed), ``information``
-    (t, t) the observed (or ``expected``) information, ``gradient``, and ``info``: log-likelihood without constants, last
-    decrement, largest gradient, steps, smallest share of a visit's variance left by the visits before it.
+    (t, t) the observed (or ``expected``) information, ``gradient``, and ``info``: log-likelihood without constants,
+    last decrement, largest gradient, steps, smallest share of a visit's variance left by the visits before it.
     """
     n_patterns, m = data[1].shape
     p = beta.shape[0]

@@ -13,11 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-import formulaic
 import narwhals.stable.v2 as nw
 import numpy as np
 import polars as pl
-from formulaic.utils.variables import get_expression_variables
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.mmrm.formula import FactorSpec, ModelFormula
@@ -183,6 +181,8 @@ def products(blocks: list[FloatArray], n: int) -> FloatArray:
 
 
 def _expression_columns(expression: str, available: Sequence[str]) -> tuple[str, ...]:
+    from formulaic.utils.variables import get_expression_variables
+
     names = {str(v).split(".")[0] for v in get_expression_variables(expression, {})}
     return tuple(c for c in available if c in names)
 
@@ -202,6 +202,8 @@ def _polars(columns: dict[str, Column], names: Sequence[str]) -> pl.DataFrame:
 def _evaluate(
     spec: FactorSpec, columns: dict[str, Column], names: Sequence[str]
 ) -> tuple[FloatArray, tuple[str, ...], Any]:
+    import formulaic
+
     try:
         matrix = formulaic.model_matrix(f"0 + {spec.expression}", _polars(columns, names), output="numpy")
     except Exception as error:

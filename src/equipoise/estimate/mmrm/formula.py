@@ -1,13 +1,15 @@
-"""The model formula: the covariance term is ours, the fixed part is parsed by formulaic."""
+"""The model formula: the covariance term is ours, the fixed part is parsed by formulaic.
+
+Formulas of columns joined by ``+``, ``*`` and ``:`` alone are read here with the same result (a test compares the two),
+because importing formulaic costs more than a second in a new process.
+"""
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-
-from formulaic import Formula
-from formulaic.errors import FormulaicError
 
 from equipoise.errors import EstimationError
 
@@ -89,12 +91,37 @@ def _factor(expression: str, lookup: bool) -> FactorSpec:
     return FactorSpec(expression, None, False)
 
 
-@lru_cache(maxsize=256)
-def parse(text: str, needs_covariance: bool = True) -> ModelFormula:
-    """Parse ``text``; raises :class:`EstimationError` where it cannot be read."""
-    fixed, term = split_covariance(text)
-    if term is None and needs_covariance:
-        raise EstimationError("the formula has no covariance term", hint=_HINT)
+_NAME = r"[A-Za-z_]\w*"
+_PIECE = re.compile(rf"(?:{_NAME}|C\(\s*{_NAME}\s*\))(?:\s*[*:]\s*(?:{_NAME}|C\(\s*{_NAME}\s*\)))*")
+
+
+def quick_parse(fixed: str) -> tuple[str, tuple[tuple[FactorSpec, ...], ...]] | None:
+    """Response and terms of a formula of columns, ``C(column)``, ``+``, ``*``, ``:`` and ``1``; None for any other."""
+    left, tilde, right = fixed.partition("~")
+    if not tilde or not re.fullmatch(_NAME, left.strip()):
+        return None
+    terms: list[tuple[str, ...]] = [()]
+    for piece in (p.strip() for p in right.split("+")):
+        if piece == "1":
+            continue
+        if not _PIECE.fullmatch(piece) or ("*" in piece and ":" in piece):
+            return None
+        names = [re.sub(r"\s+", "", n) for n in re.split(r"[*:]", piece)]
+        if ":" in piece:
+            terms.append(tuple(dict.fromkeys(names)))
+        else:
+            for size in range(1, len(names) + 1):
+                terms.extend(tuple(dict.fromkeys(c)) for c in itertools.combinations(names, size))
+    unique = {frozenset(t): t for t in reversed(terms)}
+    ordered = sorted(dict.fromkeys(unique[frozenset(t)] for t in terms), key=len)
+    return left.strip(), tuple(tuple(_factor(n, "(" not in n) for n in t) for t in ordered)
+
+
+def _formulaic(fixed: str) -> tuple[str, tuple[tuple[FactorSpec, ...], ...]]:
+    """Response and terms as formulaic reads them."""
+    from formulaic import Formula
+    from formulaic.errors import FormulaicError
+
     try:
         formula = Formula(fixed)
         left, right = formula.lhs, formula.rhs
@@ -104,7 +131,6 @@ def parse(text: str, needs_covariance: bool = True) -> ModelFormula:
         ) from error
     if len(left) != 1 or len(left[0].factors) != 1:
         raise EstimationError(f"the left-hand side of {fixed!r} must be one response", hint="write CHG ~ ...")
-    response = left[0].factors[0]
     terms = []
     for one in right:
         specs = []
@@ -116,6 +142,17 @@ def parse(text: str, needs_covariance: bool = True) -> ModelFormula:
                 raise EstimationError(f"the formula has a number as a factor: {factor.expr}", hint="remove it")
             specs.append(_factor(factor.expr, kind == "lookup"))
         terms.append(tuple(specs))
+    return str(left[0].factors[0].expr), tuple(terms)
+
+
+@lru_cache(maxsize=256)
+def parse(text: str, needs_covariance: bool = True) -> ModelFormula:
+    """Parse ``text``; raises :class:`EstimationError` where it cannot be read."""
+    fixed, term = split_covariance(text)
+    if term is None and needs_covariance:
+        raise EstimationError("the formula has no covariance term", hint=_HINT)
+    simple = quick_parse(fixed)
+    response, terms = simple if simple is not None else _formulaic(fixed)
     if not terms:
         raise EstimationError("the formula has no fixed part", hint="write at least an intercept: y ~ 1 + us(...)")
-    return ModelFormula(text, response.expr, tuple(terms), term)
+    return ModelFormula(text, response, terms, term)
