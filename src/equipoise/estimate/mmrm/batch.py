@@ -58,6 +58,7 @@ def fit_batch(
     group: npt.ArrayLike | None = None,
     times: npt.ArrayLike | None = None,
     profiles: FloatArray | None = None,
+    active: npt.ArrayLike | None = None,
     tolerance: float = 1e-10,
     max_steps: int = 100,
 ) -> BatchFit:
@@ -79,6 +80,8 @@ def fit_batch(
         exact Newton step is taken; what is left after it is about the square of that.
     profiles : (visit, k): every covariate has a coefficient for each of these profiles over the visits instead of one a
         visit; ``contrasts`` is then (contrast, k, q) and ``beta`` (trial, k, q).
+    active : (visit or profile, q) whether the coefficient is in the model; the others are zero. The constrained
+        longitudinal model leaves out the arm at baseline.
     """
     y = np.ascontiguousarray(y, dtype=np.float64)
     w = np.ascontiguousarray(covariates, dtype=np.float64)
@@ -103,8 +106,12 @@ def fit_batch(
     n_groups = int(groups.max()) + 1 if groups.size else 1
     coords = np.arange(m, dtype=np.float64) if times is None else np.asarray(times, dtype=np.float64)
     phi, u = np.repeat(np.arange(nf, dtype=np.int64), q), np.tile(np.arange(q, dtype=np.int64), nf)
+    used = np.ones(nf * q, np.bool_) if active is None else np.asarray(active, dtype=np.bool_).ravel()
+    if used.shape != phi.shape:
+        raise EstimationError(f"active of {used.size} entries", hint=f"give ({nf}, {q})")
+    phi, u, c = phi[used], u[used], np.ascontiguousarray(c[:, used])
     estimate, variance, dof = np.empty((r, k)), np.empty((r, k)), np.empty((r, k))
-    sigma, beta, info = np.full((r, n_groups, m, m), np.nan), np.full((r, nf * q), np.nan), np.empty((r, N_INFO))
+    sigma, beta, info = np.full((r, n_groups, m, m), np.nan), np.full((r, len(phi)), np.nan), np.empty((r, N_INFO))
     status = np.empty(r, np.int64)
     # random effects: Kenward-Roger takes the expected information, as for one trial (estimate/slope.py)
     expected = structure in ("slope", "intercept") and df != "satterthwaite"
@@ -112,5 +119,7 @@ def fit_batch(
              max_steps, estimate, variance, dof, sigma, beta, info, status)  # fmt: skip
     failed = status != int(Status.OK)
     beta[failed] = np.nan
-    return BatchFit(estimate, np.sqrt(variance), dof, beta.reshape(r, nf, q), sigma, info[:, LOGLIK],
+    every = np.zeros((r, nf * q))
+    every[:, used] = beta
+    return BatchFit(estimate, np.sqrt(variance), dof, every.reshape(r, nf, q), sigma, info[:, LOGLIK],
                     info[:, ITERATIONS], status)  # fmt: skip

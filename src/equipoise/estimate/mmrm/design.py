@@ -163,6 +163,8 @@ class Design:
     n_rows: int
     keep: BoolArray
     frame: nw.DataFrame[Any] = field(repr=False)
+    reduced: frozenset[frozenset[str]] = frozenset()
+    first: dict[str, Any] = field(default_factory=dict)
 
     def matrix(self) -> FloatArray:
         """The whole design (row, p)."""
@@ -223,11 +225,29 @@ def evaluate_at(factor: Factor, values: dict[str, Any]) -> FloatArray:
     return row
 
 
-def build(model: ModelFormula, frame: nw.DataFrame[Any], extra: dict[str, bool]) -> tuple[Design, FloatArray]:
+def _with_first(column: Column, level: Any) -> Column:
+    """``column`` with ``level`` moved to the front of its levels."""
+    levels = column.levels or ()
+    if level not in levels:
+        raise DataError(f"{column.name} has no level {level!r}", hint="levels are " + ", ".join(map(str, levels)))
+    k = levels.index(level)
+    rank = np.array([*(i + 1 if i < k else i for i in range(len(levels))), -1], np.int64)
+    rank[k] = 0
+    return Column(column.name, rank[column.codes], (level, *levels[:k], *levels[k + 1 :]))
+
+
+def build(
+    model: ModelFormula,
+    frame: nw.DataFrame[Any],
+    extra: dict[str, bool],
+    reduced: frozenset[frozenset[str]] = frozenset(),
+    first: dict[str, Any] | None = None,
+) -> tuple[Design, FloatArray]:
     """Design and response on the rows where the response, every factor and ``extra`` columns are present.
 
-    ``extra``: column name -> whether it must be taken as categorical (the visit, subject, group and weights columns).
-    Raises :class:`DataError` for columns that are absent or of a wrong type.
+    ``extra``: column name -> whether it must be taken as categorical (the visit, subject and group columns).
+    ``reduced``: terms (sets of factors) coded by contrasts whatever else is in the model. ``first``: column name -> the level that
+    comes first. Raises :class:`DataError` for columns that are absent or of a wrong type.
     """
     columns: dict[str, Column] = {}
     forced: dict[str, Column] = {}
@@ -237,6 +257,8 @@ def build(model: ModelFormula, frame: nw.DataFrame[Any], extra: dict[str, bool])
         known = read.get(name)
         if known is None or (categorical and known.levels is None):
             known = read_column(frame, name, categorical)
+            if first and name in first and known.levels is not None:
+                known = _with_first(known, first[name])
             read.setdefault(name, known)
         return known
 
@@ -292,8 +314,11 @@ def build(model: ModelFormula, frame: nw.DataFrame[Any], extra: dict[str, bool])
     all_names: list[str] = []
     for specs in model.terms:
         parts = tuple(factors[s.expression] for s in sorted(specs, key=lambda s: order[s.expression]))
+        by_contrasts = frozenset(s.expression for s in specs) in reduced
         full = tuple(
-            part.categorical and frozenset(p.spec.expression for p in parts if p is not part) not in present
+            not by_contrasts
+            and part.categorical
+            and frozenset(p.spec.expression for p in parts if p is not part) not in present
             for part in parts
         )
         labels: list[tuple[str, ...]] = [("",)]
@@ -315,4 +340,4 @@ def build(model: ModelFormula, frame: nw.DataFrame[Any], extra: dict[str, bool])
             raise DataError(f"the response {model.response!r} is not finite in every row", hint="check its values")
     for name, column in forced.items():
         columns[f"|{name}"] = column.take(keep)
-    return Design(tuple(terms), tuple(all_names), factors, columns, n, keep, frame), y
+    return Design(tuple(terms), tuple(all_names), factors, columns, n, keep, frame, reduced, dict(first or {})), y

@@ -15,7 +15,7 @@ from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.mmrm.covariance import ORDERED
 from equipoise.estimate.mmrm.design import Column, build
 from equipoise.estimate.mmrm.engine import Fitted, Rows, check_rows, groups_of_subjects, prepare, run, run_times
-from equipoise.estimate.mmrm.formula import STRUCTURES, parse
+from equipoise.estimate.mmrm.formula import STRUCTURES, ModelFormula, parse
 from equipoise.estimate.mmrm.result import MmrmFit
 from equipoise.estimate.mmrm.sandwich import KINDS
 from equipoise.types import REASONS, FloatArray, Status
@@ -153,8 +153,25 @@ def mmrm(
     >>> fit.contrasts("ARM", by="VISIT").columns
     ['contrast', 'VISIT', 'estimate', 'se', 'df', 't', 'p', 'lower', 'upper']
     """
-    vcov_method = check_methods(df, vcov, reml)
     model = parse(formula)
+    return fit_model(formula, model, data, reml=reml, df=df, vcov=vcov, weights=weights, fallback=fallback)
+
+
+def fit_model(
+    formula: str,
+    model: ModelFormula,
+    data: Any,
+    *,
+    reml: bool,
+    df: str,
+    vcov: str | None,
+    weights: Any,
+    fallback: Sequence[str],
+    reduced: frozenset[frozenset[str]] = frozenset(),
+    first: dict[str, Any] | None = None,
+) -> MmrmFit:
+    """Fit a parsed formula; ``reduced`` and ``first`` as in :func:`equipoise.estimate.mmrm.design.build`."""
+    vcov_method = check_methods(df, vcov, reml)
     term = model.covariance
     assert term is not None
     for name in fallback:
@@ -168,7 +185,7 @@ def mmrm(
     extra = {term.visit: True, term.subject: True}
     if term.group is not None:
         extra[term.group] = True
-    design, y = build(model, frame, extra)
+    design, y = build(model, frame, extra, reduced, first)
     visit, subject = design.columns[f"|{term.visit}"], design.columns[f"|{term.subject}"]
     visits, subjects = visit.levels or (), subject.levels or ()
     n_subjects, m = len(subjects), len(visits)
@@ -231,7 +248,7 @@ def mmrm(
         messages.append(f"{attempts[0][0]} was not used ({attempts[0][1]}); fitted {best.structure} instead")
     fit.messages = tuple(messages)
     for message in messages:
-        warnings.warn(message, MmrmWarning, stacklevel=2)
+        warnings.warn(message, MmrmWarning, stacklevel=3)
     return fit
 
 

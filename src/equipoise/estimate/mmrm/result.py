@@ -275,7 +275,7 @@ class MmrmFit:
         frame = self.design.frame
         constant = frame.with_columns(nw.lit(0.0).alias("__response__"))
         model = ModelFormula(self.model.text, "__response__", self.model.terms, self.model.covariance)
-        design, _ = build(model, constant, {})
+        design, _ = build(model, constant, {}, self.design.reduced, self.design.first)
         if design.names != self.names:
             raise DataError("records without a response have levels of a factor that analysed records lack",
                             hint="drop those records, or use weights='proportional'")  # fmt: skip
