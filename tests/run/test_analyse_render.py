@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ analyses:
 
 
 def small() -> Study:
-    generator = __import__("random").Random(3)
+    generator = random.Random(3)
     n = 40
     ids = [f"S{i:02d}" for i in range(n)]
     arms = ["Placebo" if i % 2 else "Drug" for i in range(n)]

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from equipoise.errors import DataError, ScenarioError
 from equipoise.estimate.ancova import ancova
 from equipoise.estimate.kaplan_meier import kaplan_meier
 from equipoise.estimate.survival import cox, log_rank
@@ -143,3 +144,48 @@ def test_several_reasons_of_censoring_are_censoring() -> None:
     assert rows[0] == rows[1]
     total = {r.label: r.cells for r in rows[0]}["Events, n (%)"]["Total"]
     assert total.values["n"] == 8
+
+
+def test_independent_ratios_are_exponentials_of_differences(folder: Path) -> None:
+    """A log model shown as geometric means: exp of the direct estimate and limits; the same p-value and error."""
+    text = """
+study: VALOR
+treatment: {arms: [Placebo, Active]}
+populations: {ITT: {label: All, where: {ITTFL: Y}}}
+analyses:
+  - id: NFL
+    title: Ratio to baseline
+    population: ITT
+    dataset: ADEFF
+    parameter: ALSFRSR
+    where: {AVISITN: 28}
+    derive: {LAVAL: {log: AVAL}, LBASE: {log: BASE}}
+    sections:
+      - {method: ancova, formula: LAVAL ~ TRT01P + LBASE, exponentiate: true, level: 0.9}
+"""
+    block = analyse_folder(folder, parse_plan(text)).tables[0].blocks[0]
+    found = next(r for r in block.rows if r.label == "Ratio (90% CI)").cells["Active"].values
+    means = next(r for r in block.rows if r.label == "Geometric mean (90% CI)").cells["Active"].values
+    visits = (
+        virtual()
+        .visits.filter(pl.col("AVISITN") == 28)
+        .with_columns(
+            pl.col("TRT01P").cast(pl.Enum(["Placebo", "Active"])), Y=pl.col("AVAL").log(), X=pl.col("BASE").log()
+        )
+    )
+    fit = ancova("Y ~ TRT01P + X", visits)
+    direct = fit.contrasts("TRT01P", against="Placebo", level=0.9).row(0, named=True)
+    mean = fit.lsmeans("TRT01P").filter(pl.col("TRT01P") == "Active").row(0, named=True)
+    assert means["estimate"] == pytest.approx(np.exp(mean["estimate"]), rel=1e-10)
+    for mine, theirs in (("estimate", "estimate"), ("low", "lower"), ("high", "upper")):
+        assert found[mine] == pytest.approx(np.exp(direct[theirs]), rel=1e-10)
+    assert found["se"] == pytest.approx(direct["se"], rel=1e-10)
+    assert found["p"] == pytest.approx(direct["p"], rel=1e-8)
+    assert "ratios" in block.description
+    study = read_folder(folder)
+    low = study["ADEFF"].frame.with_columns(AVAL=pl.lit(-1.0), BASE=pl.lit(-1.0), CHG=pl.lit(0.0))
+    negative = Study({**study.datasets, "ADEFF": from_frame(low, "ADEFF")})
+    with pytest.raises(DataError, match=r"derive LAVAL: AVAL of .* is -1"):
+        analyse(negative, parse_plan(text))
+    with pytest.raises(ScenarioError, match="one function of one variable is meant"):
+        parse_plan(text.replace("{log: AVAL}", "{log: AVAL, sqrt: AVAL}"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,7 +115,7 @@ def prepare(study: Study, plan: Plan, analysis: Analysis) -> Context:
 
 def _records(study: Study, analysis: Analysis, population: pl.DataFrame, what: str) -> pl.DataFrame:
     if analysis.dataset.upper() == "ADSL":
-        return population.filter(condition(analysis.where, population, what))
+        return _derived(population.filter(condition(analysis.where, population, what)), analysis, what)
     frame = study[analysis.dataset].frame
     if analysis.parameter is not None:
         if "PARAMCD" not in frame.columns:
@@ -130,7 +130,32 @@ def _records(study: Study, analysis: Analysis, population: pl.DataFrame, what: s
         raise DataError(f"{what}: which parameter of {analysis.dataset}?", hint=f"give parameter: one of {known}")
     more = [c for c in population.columns if c == "USUBJID" or c not in frame.columns]
     joined = frame.join(population.select(more), on="USUBJID", how="inner", maintain_order="left")
-    return joined.filter(condition(analysis.where, joined, what))
+    return _derived(joined.filter(condition(analysis.where, joined, what)), analysis, what)
+
+
+_FUNCTIONS: dict[str, Callable[[pl.Expr], pl.Expr]] = {
+    "log": lambda x: x.log(),
+    "log2": lambda x: x.log(2.0),
+    "log10": lambda x: x.log10(),
+    "sqrt": lambda x: x.sqrt(),
+}
+
+
+def _derived(frame: pl.DataFrame, analysis: Analysis, what: str) -> pl.DataFrame:
+    """The records with the variables of ``derive``; a value without a logarithm is named."""
+    for name, made in analysis.derive.items():
+        ((function, variable),) = made.items()
+        if variable not in frame.columns or not frame.schema[variable].is_numeric():
+            raise DataError(f"{what}: derive {name}: {variable} is no number in {analysis.dataset}", hint="see derive:")
+        low = frame.filter(pl.col(variable) < 0 if function == "sqrt" else pl.col(variable) <= 0)
+        if low.height:
+            row = low.row(0, named=True)
+            raise DataError(
+                f"{what}: derive {name}: {variable} of {row.get('USUBJID')} is {row[variable]:g}",
+                hint=f"{function} needs positive numbers",
+            )
+        frame = frame.with_columns(_FUNCTIONS[function](pl.col(variable)).alias(name))
+    return frame
 
 
 def numbers(frame: pl.DataFrame, variable: str) -> FloatArray:

@@ -14,6 +14,7 @@ A further estimator is one more entry in ``FITTERS``.
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +25,16 @@ import polars as pl
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.run.analysis_methods import Context
-from equipoise.run.analysis_plan import AncovaSection, MmrmSection, ModelRow, Show
+from equipoise.run.analysis_plan import (
+    CONTRAST,
+    MEANS,
+    RATIO_CONTRAST,
+    RATIO_MEANS,
+    AncovaSection,
+    MmrmSection,
+    ModelRow,
+    Show,
+)
 from equipoise.run.analysis_results import Block, Cell, Row, cell_of
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -195,16 +205,23 @@ class _Model:
             self._tables[versus] = _rows_of(table)
         return self._tables[versus]
 
+    def _shown(self, row: dict[str, Any]) -> dict[str, float | None]:
+        """The numbers of a row; on the ratio scale where the section asks for it (``se``: of the logarithm)."""
+        out = _statistics(row)
+        if self.section.exponentiate:
+            out |= {k: math.exp(v) for k in ("estimate", "low", "high") if (v := out.get(k)) is not None}
+        return out
+
     def _here(self, row: dict[str, Any], place: str | None) -> bool:
         return place is None or str(row[str(self.visit)]) == place
 
     def means(self, place: str | None) -> dict[str, dict[str, float | None]]:
-        return {str(r[self.context.treatment]): _statistics(r) for r in self._asked(None) if self._here(r, place)}
+        return {str(r[self.context.treatment]): self._shown(r) for r in self._asked(None) if self._here(r, place)}
 
     def contrast(self, one: str, versus: str, place: str | None) -> dict[str, float | None]:
         for row in self._asked(versus):
             if self._here(row, place) and row["contrast"] == f"{one} - {versus}":
-                return _statistics(row)
+                return self._shown(row)
         raise EstimationError(f"{one} and {versus} cannot be compared: an arm has no records")
 
     def term(self, name: str, formula: str | None) -> dict[str, float | None]:
@@ -231,18 +248,28 @@ class _Model:
                 out += self._standard(place, indent)
         return out
 
+    def _lines_for(self, lines: tuple[Show, ...]) -> list[Show]:
+        """The lines of the section; the usual ones suit the scale and the level."""
+        section = self.section
+        if lines not in (MEANS, CONTRAST):
+            return list(lines)
+        if section.exponentiate:
+            lines = RATIO_MEANS if lines == MEANS else RATIO_CONTRAST
+        level = f"{100 * section.level:g}%"
+        return [Show(label=line.label.replace("95%", level), show=line.show) for line in lines]
+
     def _standard(self, place: str | None, indent: int) -> list[Row]:
         control = self.context.plan.treatment.reference
         means = self.means(place)
         out = [
             Row(show.label, {arm: _cell(show, means.get(arm)) for arm in self.context.arms}, None, indent)
-            for show in self.section.lsmeans
+            for show in self._lines_for(self.section.lsmeans)
         ]
         others = [a for a in self.context.arms if a != control and a in means]
         found = {arm: self.contrast(arm, control, place) for arm in others}
         out += [
             Row(show.label, {arm: _cell(show, s) for arm, s in found.items()}, f"against {control}", indent)
-            for show in self.section.contrasts
+            for show in self._lines_for(self.section.contrasts)
         ]
         return out
 
@@ -270,18 +297,22 @@ def _cell(show: Show, statistics: dict[str, float | None] | None) -> Cell:
     return cell_of(show.show, statistics or {})
 
 
+def _ratio(section: AncovaSection | MmrmSection) -> str:
+    return "; exponentiated: geometric means and ratios, standard errors of logarithms" if section.exponentiate else ""
+
+
 def ancova(context: Context, section: AncovaSection) -> Block:
     """Analysis of covariance by arm: LS means, contrasts, term tests (and whatever rows the section asks for)."""
     model = _Model("ancova", context, section)
     rows = model.lines()
-    subjects = f", {section.vcov} covariance" if section.vcov else ""
+    robust = f", {section.vcov} covariance" if section.vcov else ""
     return Block(
         section.label or "Analysis of covariance",
         "ancova",
         context.analysis.dataset,
         section.formula.split("~")[0].strip(),
         tuple(rows),
-        description=f"least squares, {section.formula}; LS means at {section.weights} weights{subjects}",
+        description=f"least squares, {section.formula}; LS means at {section.weights} weights{robust}{_ratio(section)}",
         notes=(*((section.note,) if section.note else ()), *model.notes),
         details={"formula": section.formula, "records": model.data.height},
     )
@@ -314,6 +345,7 @@ def mmrm(context: Context, section: MmrmSection) -> Block:
         description=(
             f"{method}, {section.formula}, covariance {fit.structure}, {section.df} degrees of freedom; "
             f"{fit.n_subjects} subjects, {fit.n_obs} records; -2 log-likelihood {-2.0 * fit.loglik:.4f}"
+            + _ratio(section)
         ),
         notes=(*((section.note,) if section.note else ()), *model.notes),
         details=details,

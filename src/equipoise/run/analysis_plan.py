@@ -115,12 +115,17 @@ _SUMMARY = (
     Show(label="Median", show="{median:1}"),
     Show(label="Min; max", show="{min:1}; {max:1}"),
 )
-_CONTRAST = (
+RATIO_MEANS = (Show(label="Geometric mean (95% CI)", show="{estimate:2} ({low:2}; {high:2})"),)
+RATIO_CONTRAST = (
+    Show(label="p-value", show="{p:p4}"),
+    Show(label="Ratio (95% CI)", show="{estimate:2} ({low:2}; {high:2})"),
+)
+CONTRAST = (
     Show(label="p-value", show="{p:p4}"),
     Show(label="Difference of LS means (SE)", show="{estimate:2} ({se:2})"),
     Show(label="95% CI", show="{low:2}; {high:2}"),
 )
-_MEANS = (Show(label="LS mean (SE)", show="{estimate:2} ({se:2})"),)
+MEANS = (Show(label="LS mean (SE)", show="{estimate:2} ({se:2})"),)
 
 
 class SummarySection(_Section):
@@ -191,11 +196,14 @@ class ModelRow(_Strict):
 
 
 class _ModelSection(_Section):
+    """``exponentiate``: means and differences of logarithms are shown as geometric means and their ratios."""
+
     formula: str
     weights: Literal["observed", "equal", "proportional", "counterfactual"] = "equal"
     level: float = Field(default=0.95, gt=0, lt=1)
-    lsmeans: tuple[Show, ...] = _MEANS
-    contrasts: tuple[Show, ...] = _CONTRAST
+    exponentiate: bool = False
+    lsmeans: tuple[Show, ...] = MEANS
+    contrasts: tuple[Show, ...] = CONTRAST
     rows: tuple[ModelRow, ...] | None = None
 
 
@@ -242,7 +250,10 @@ Section: TypeAlias = Annotated[
 
 
 class Analysis(_Strict):
-    """One table: whom it counts (population), what it reads (data set, parameter, records) and its sections."""
+    """One table: whom it counts (population), what it reads (data set, parameter, records) and its sections.
+
+    ``derive`` adds variables to the records, ``{LBASE: {log: BASE}}``; covariates then have their mean on that scale.
+    """
 
     id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     title: str
@@ -250,6 +261,7 @@ class Analysis(_Strict):
     dataset: str = "ADSL"
     parameter: str | None = None
     where: Where = {}
+    derive: dict[str, dict[Literal["log", "log2", "log10", "sqrt"], str]] = {}
     total: bool = False
     sections: tuple[Section, ...] = Field(min_length=1)
     footnotes: tuple[str, ...] = ()
@@ -260,6 +272,14 @@ class Analysis(_Strict):
     estimand: str | None = None
 
     _where = field_validator("where")(_check_where)
+
+    @field_validator("derive")
+    @classmethod
+    def _one_function(cls, derive: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+        for name, made in derive.items():
+            if len(made) != 1 or not name.isidentifier():
+                raise ValueError(f"derive {name}: one function of one variable is meant, {{LBASE: {{log: BASE}}}}")
+        return derive
 
 
 class Plan(_Strict):

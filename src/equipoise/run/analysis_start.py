@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -104,8 +105,10 @@ def _baseline(adsl: pl.DataFrame, population: str) -> list[dict[str, Any]]:
     sections: list[dict[str, Any]] = []
     for name in adsl.columns:
         numeric = adsl.schema[name] == pl.Float64 and adsl[name].n_unique() > 1
-        if numeric and (name in _BASELINE or not _LATER.search(name)):
-            sections.append({"method": "summary", "label": name, "variable": name})
+        if numeric and adsl[name].n_unique() == 2 and not _LATER.search(name):
+            sections.append({"method": "categories", "label": name, "variable": name})
+        elif numeric and (name in _BASELINE or not _LATER.search(name)):
+            sections.append({"method": "summary", "label": name, "variable": name, **_lines(adsl[name])})
         elif name in _CLASSES and adsl[name].dtype == pl.String and adsl[name].n_unique() > 1:
             sections.append({"method": "categories", "label": name, "variable": name})
     if not sections:
@@ -116,6 +119,30 @@ def _baseline(adsl: pl.DataFrame, population: str) -> list[dict[str, Any]]:
             "sections": sections,
         }
     ]  # fmt: skip
+
+
+def _skewed(part: pl.DataFrame) -> bool:
+    """Whether values are positive and long-tailed, as concentrations are."""
+    base, aval = part["BASE"].drop_nulls(), part["AVAL"].drop_nulls()
+    if not len(base) or not len(aval) or float(base.min()) <= 0 or float(aval.min()) <= 0:  # type: ignore[arg-type]
+        return False
+    return float(base.max()) > 4 * float(base.median())  # type: ignore[arg-type]
+
+
+def _lines(values: pl.Series) -> dict[str, Any]:
+    """Lines with the decimals that the spread of the values calls for; none where the usual ones do."""
+    spread = values.std()
+    if not isinstance(spread, float) or spread <= 0 or spread >= 1:
+        return {}
+    digits = min(1 - math.floor(math.log10(spread)), 4)
+    return {
+        "statistics": [
+            {"label": "n", "show": "{n}"},
+            {"label": "Mean (SD)", "show": f"{{mean:{digits}}} ({{sd:{digits + 1}}})"},
+            {"label": "Median", "show": f"{{median:{digits}}}"},
+            {"label": "Min; max", "show": f"{{min:{digits}}}; {{max:{digits}}}"},
+        ]
+    }
 
 
 def _records(frame: pl.DataFrame) -> dict[str, Any]:
@@ -144,31 +171,43 @@ def _measurements(dataset: Dataset, population: str, arm: str) -> list[dict[str,
         if not visits.height:
             continue
         last = float(visits["AVISITN"][-1])
-        common = {"population": population, "dataset": dataset.name, "parameter": parameter}
+        skewed = _skewed(part)
+        y, x = ("LAVAL", "LBASE") if skewed else ("CHG", "BASE")
+        ratio = {"exponentiate": True, "note": "Positive and skewed: analysed as logarithms."} if skewed else {}
+        derive = {"derive": {"LAVAL": {"log": "AVAL"}, "LBASE": {"log": "BASE"}}} if skewed else {}
+        common = {"population": population, "dataset": dataset.name, "parameter": parameter, **derive}
         summaries = [
-            {"method": "summary", "label": label, "variable": name}
+            {"method": "summary", "label": label, "variable": name, **_lines(part[name])}
             for name, label in (("BASE", "Baseline"), ("AVAL", f"{visits['AVISIT'][-1]}"), ("CHG", "Change"))
         ]
+        model = {"method": "ancova", "label": "ANCOVA", "formula": f"{y} ~ {arm} + {x}", **ratio}
         out.append(
             {
-                "id": f"{dataset.name}.{parameter}.ANCOVA", "title": f"{parameter}: change at {visits['AVISIT'][-1]}",
-                **common, "where": {**observed, "AVISITN": last},
-                "sections": [*summaries, {"method": "ancova", "label": "ANCOVA", "formula": f"CHG ~ {arm} + BASE"}],
+                "id": f"{dataset.name}.{parameter}.ANCOVA",
+                "title": f"{parameter}: change at {visits['AVISIT'][-1]}",
+                **common,
+                "where": {**observed, "AVISITN": last},
+                "sections": [*summaries, model],
             }
-        )  # fmt: skip
+        )
         if visits.height > 1:
+            formula = f"{y} ~ {arm} * AVISIT + {x} * AVISIT"
+            model = {
+                "method": "mmrm",
+                "label": "MMRM",
+                "formula": formula,
+                "covariance": ["us", "toeph", "csh"],
+                **ratio,
+            }
             out.append(
                 {
-                    "id": f"{dataset.name}.{parameter}.MMRM", "title": f"{parameter}: change by visit", **common,
+                    "id": f"{dataset.name}.{parameter}.MMRM",
+                    "title": f"{parameter}: change by visit",
+                    **common,
                     "where": {**observed, "AVISITN": {"gt": 0}},
-                    "sections": [
-                        {
-                            "method": "mmrm", "label": "MMRM",
-                            "formula": f"CHG ~ {arm} * AVISIT + BASE * AVISIT", "covariance": ["us", "toeph", "csh"],
-                        }
-                    ],
+                    "sections": [model],
                 }
-            )  # fmt: skip
+            )
     return out
 
 
