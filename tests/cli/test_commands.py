@@ -47,6 +47,7 @@ def test_property_help_lists_every_command(tmp_path: Path) -> None:
         (("appraise", "valor", "--replica", "bad.yaml"), "is not a replica"),
         (("simulate", "nothing", "--adam", "out"), "no scenario called 'nothing'"),
         (("appraise", "valor", "--format", "pdf"), "pdf"),
+        (("appraise", "valor", "--audience", "astronaut"), "unknown reader"),
         (("nonsense",), "nonsense"),
     ],
 )

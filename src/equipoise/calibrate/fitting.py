@@ -1,9 +1,10 @@
 """Fitting a scenario to the published record, block by block.
 
 The disease is a chain, so it is fitted along the chain: baseline, exposure, biomarkers, function, strength and
-breathing, events. Each block minimises a sum (robust, soft L1, where curves are read) of squared distances, in published standard errors,
-between what a large cohort gives and what was published, over that block's own parameters (plain squares where all
-numbers were printed). From function on, every mechanism is fitted on its own. Common random numbers make the distance smooth in the parameters.
+breathing, events. Each block minimises a sum of squared distances, in published standard errors, between what a large
+cohort gives and what was published, over that block's own parameters; where the numbers were read off curves the sum
+is robust (soft L1). From function on, every mechanism is fitted on its own. Common random numbers make the distance
+smooth in the parameters.
 
 Only numbers of the randomised period enter. Week 52 is the check.
 """

@@ -27,6 +27,12 @@ def appraise(
     replicates: int = typer.Option(500, "--replicates", "-n", help="Virtual trials in each study behind the page."),
     seed: int = typer.Option(1, "--seed", help="Replicate r depends on (seed, r) alone."),
     mechanism: str | None = typer.Option(None, "--mechanism", "-m", help="none, symptomatic, slowing or lagged."),
+    audience: str | None = typer.Option(
+        None,
+        "--audience",
+        "-a",
+        help="Put one reader's questions first: medical_student, resident, fellow, attending, phd, editor, guideline.",
+    ),
     replica: Path | None = typer.Option(None, "--replica", help="Use a replica saved by 'replicate --json'."),
     no_replica: bool = typer.Option(False, "--no-replica", help="Only what was published; no simulation."),
     scenario_file: str | None = typer.Option(None, "--scenario", help="A scenario file, e.g. one written by fit."),
@@ -34,6 +40,7 @@ def appraise(
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress bar."),
 ) -> None:
     """Write the appraisal of a trial: one page, every number cited or computed."""
+    from equipoise.appraise import READERS
     from equipoise.appraise import appraise as build
     from equipoise.cli.common import check_writable, progress_bar, say, write_text
     from equipoise.errors import ScenarioError
@@ -44,6 +51,8 @@ def appraise(
         raise ScenarioError(f"--replicates {replicates}", hint="ask for at least 1; or use --no-replica")
     if seed < 0:
         raise ScenarioError(f"--seed {seed}", hint="seeds are whole numbers from 0 up")
+    if audience is not None and audience not in READERS:
+        raise ScenarioError(f"--audience {audience}: unknown reader", hint=f"choose one of {', '.join(READERS)}")
     published = load_record(record, records_dir=records_dir)
     path = out or Path(f"{published.id}.{format.value}")
     check_writable(path)
@@ -66,7 +75,7 @@ def appraise(
                 )
         else:
             say(f"no scenario for {published.id!r}: the page shows what was published only")
-    write_text(path, render(build(published, rebuilt), format.value))
+    write_text(path, render(build(published, rebuilt, audience=audience), format.value))
     say(f"wrote {path}")
 
 
