@@ -98,8 +98,9 @@ def _design(r: Record) -> Iterable[RenderableType]:
     for name in ("phase", "type", "masking", "setting", "control"):
         add(name, getattr(d, name))
     _row(t, "allocation", " : ".join(f"{share} {arm}" for arm, share in d.allocation.items()), cited(d))
-    if d.strata:
-        _row(t, "strata", "; ".join(s.label for s in d.strata), cited(d.strata[0]))
+    strata = [s for s in d.strata if s.usable]
+    if strata:
+        _row(t, "strata", "; ".join(s.label for s in strata), cited(strata[0]))
     for label, name in (
         ("planned at first", "n_planned_first"), ("planned", "n_planned"), ("randomised", "n_actual"),
         ("screened", "n_screened"), ("screen failures", "n_screen_failures"), ("sites", "n_sites"),
@@ -123,7 +124,7 @@ def _arms(r: Record) -> Iterable[RenderableType]:
         n = [value(s.n[a.id]) if a.id in s.n else "" for a in r.arms]
         _row(t, f"{s.id} {s.label}", *n, s.definition, cited(s))
     yield t
-    for c in r.eligibility:
+    for c in (c for c in r.eligibility if c.usable):
         yield Text(clean(f"{c.kind.replace('_', ' ')}{f' ({c.set})' if c.set else ''}: {c.text} [{cited(c)}]"))
 
 
@@ -250,6 +251,9 @@ def _items(r: Record) -> Iterable[RenderableType]:
         for i in r.items:
             if i.section != section:
                 continue
+            if not i.usable:
+                _row(t, i.label, "recalled, held back", cited(i))
+                continue
             shown = [f"{k.replace('_', ' ')} {value(v, unit=True)}" for k, v in i.values.items() if v.usable]
             held = len(i.values) - len(shown)
             parts = [i.text or "", "; ".join(shown), f"{held} recalled, held back" if held else ""]
@@ -258,7 +262,7 @@ def _items(r: Record) -> Iterable[RenderableType]:
 
 
 def _regulatory(r: Record) -> Iterable[RenderableType]:
-    for x in r.regulatory:
+    for x in (x for x in r.regulatory if x.usable):
         text = f": {x.text}" if x.text else ""
         yield Text(clean(f"{x.date or ''} {x.authority}: {x.decision}{text} [{cited(x)}]".strip()))
 

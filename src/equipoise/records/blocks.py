@@ -411,7 +411,7 @@ class Item(Sourced):
     section: Literal[
         "design", "eligibility", "statistics", "sample_size", "extension", "baseline", "natural_history", "disposition",
         "safety", "programme", "pk", "exposure_response", "dose_response", "turnover", "assay", "prognosis",
-        "surrogacy", "registry", "calibration", "gap",
+        "surrogacy", "evidence", "registry", "calibration", "gap",
     ]  # fmt: skip
     label: Text
     text: str | None = None
