@@ -31,3 +31,19 @@ def test_reference_cases_are_present() -> None:
     if not mmrm_cases.cases("shared"):
         pytest.skip(f"no reference/mmrm.json in {mmrm_cases.SHARED}: set EQUIPOISE_SHARED")
     assert len(mmrm_cases.cases("shared")) == 28
+
+
+def test_reference_public_table_is_current() -> None:
+    """docs/parity/mmrm.md has every block of every case, and its numbers are today's up to the tolerance."""
+    if not mmrm_cases.cases("shared"):
+        pytest.skip(f"no reference/mmrm.json in {mmrm_cases.SHARED}: set EQUIPOISE_SHARED")
+
+    def rows(text: str) -> list[list[str]]:
+        return [
+            line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ") and "here" not in line
+        ]
+
+    committed, now = rows(mmrm_cases.PAGE.read_text()), rows(mmrm_cases.public_table())
+    assert [r[:2] for r in committed] == [r[:2] for r in now]
+    for old in committed:
+        assert float(old[4]) <= float(old[5]), old

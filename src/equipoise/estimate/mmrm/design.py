@@ -246,8 +246,8 @@ def build(
     """Design and response on the rows where the response, every factor and ``extra`` columns are present.
 
     ``extra``: column name -> whether it must be taken as categorical (the visit, subject and group columns).
-    ``reduced``: terms (sets of factors) coded by contrasts whatever else is in the model. ``first``: column name -> the level that
-    comes first. Raises :class:`DataError` for columns that are absent or of a wrong type.
+    ``reduced``: terms (sets of factors) coded by contrasts whatever else is in the model. ``first``: column name ->
+    the level that comes first. Raises :class:`DataError` for columns that are absent or of a wrong type.
     """
     columns: dict[str, Column] = {}
     forced: dict[str, Column] = {}
