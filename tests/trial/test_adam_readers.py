@@ -82,6 +82,24 @@ def test_reference_xpt_rewritten_reads_the_same(pilot: Path, tmp_path: Path, nam
     assert [label or "" for label in meta.column_labels] == [v.label for v in original.variables]
 
 
+@pytest.mark.parametrize("name", [n for n in PILOT_XPT if n not in ("adam/adadas", "adam/adnpix_total")])
+def test_reference_native_sas_files_come_back_byte_for_byte(pilot: Path, tmp_path: Path, name: str) -> None:
+    """Variable descriptions and rows as SAS wrote them (ADADAS and ADNPIX are conversions, with another filling)."""
+    raw = (pilot / f"{name}.xpt").read_bytes()
+    (original,) = read_xpt(pilot / f"{name}.xpt")
+    write_xpt(original, tmp_path / "again.xpt", encoding="cp1252" if name == "sdtm/ts" else "utf-8")
+    again = (tmp_path / "again.xpt").read_bytes()
+    start = raw.index(b"HEADER RECORD*******NAMESTR")
+    assert again[start:] == raw[start:]
+
+
+@pytest.mark.parametrize("name", ["adsl", "adae", "adcibc", "adtte"])
+def test_reference_dataset_json_comes_back_as_it_was(pilot: Path, tmp_path: Path, name: str) -> None:
+    path = pilot / "adam" / "datasetjson" / f"{name}.json"
+    write_dataset_json(read_dataset_json(path), tmp_path / "again.json")
+    assert json.loads((tmp_path / "again.json").read_text()) == json.loads(path.read_text())
+
+
 @pytest.mark.parametrize("name", ["adsl", "adae", "adcibc", "adtte", "adadas"])
 def test_reference_dataset_json_equals_xpt(pilot: Path, name: str) -> None:
     (xpt,) = read_xpt(pilot / "adam" / f"{name}.xpt")
@@ -190,6 +208,9 @@ def test_reference_cp1252_is_recognised_and_said(pilot: Path) -> None:
     text = " ".join(v for v in ts.frame["TSVAL"].to_list() if v)
     assert any(ord(c) > 127 for c in text)
     assert "\ufffd" not in text
+    greek = Dataset("ADX", pl.DataFrame({"T": ["α"]}), (Variable("T"),))
+    with pytest.raises(OutputError, match="ADX row 1, T: 'α' cannot be written as cp1252"):
+        write_xpt(greek, Path("never.xpt"), encoding="cp1252")
     with pytest.raises(DataError, match=r"TS row \d+, TSVAL: .* is not utf-8"):
         read_xpt(pilot / "sdtm" / "ts.xpt", encoding="utf-8")
 

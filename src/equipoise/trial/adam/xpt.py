@@ -57,8 +57,7 @@ def read_xpt(path: str | Path, *, encoding: str | None = None, limits: Limits = 
     size = path.stat().st_size
     if size > limits.file_bytes:
         raise DataError(f"{path.name}: {size} bytes", hint=f"at most {limits.file_bytes} bytes are read")
-    data = np.fromfile(path, dtype=np.uint8)
-    return parse_xpt(data.tobytes(), path.name, encoding=encoding, limits=limits)
+    return parse_xpt(path.read_bytes(), path.name, encoding=encoding, limits=limits)
 
 
 def parse_xpt(
@@ -152,7 +151,7 @@ def _member(
             raise _unexpected(source, kind, "rows", position)
     position += _RECORD
     stop = _next_member(data, position)
-    block = data[position:stop]
+    block = memoryview(data)[position:stop]
     return _table(block, raw, name, label_bytes, source, encoding, limits, rows_claimed), stop
 
 
@@ -221,7 +220,7 @@ def _long_labels(data: bytes, position: int, raw: list[dict[str, Any]], source: 
 
 
 def _table(
-    block: bytes,
+    block: memoryview,
     raw: list[dict[str, Any]],
     name: str,
     label: bytes,
@@ -247,7 +246,7 @@ def _table(
             )
     else:
         rows, rest = divmod(len(block), width)
-        if block[rows * width :].strip(b" ") or rest >= _RECORD:
+        if bytes(block[rows * width :]).strip(b" ") or rest >= _RECORD:
             raise DataError(
                 f"{source}: ends within row {rows + 1} of {name}", hint="the file was truncated; copy it again"
             )
@@ -255,7 +254,7 @@ def _table(
             rows
             and width < _RECORD
             and len(block) - rows * width + width < _RECORD
-            and not block[(rows - 1) * width : rows * width].strip(b" ")
+            and not bytes(block[(rows - 1) * width : rows * width]).strip(b" ")
         ):
             rows -= 1
     limits.check_table(source, rows, len(raw))
@@ -373,10 +372,18 @@ def float_to_ibm(values: npt.NDArray[np.float64]) -> tuple[Bytes, npt.NDArray[np
     return out, bad
 
 
-def write_xpt(datasets: Dataset | list[Dataset], path: str | Path, *, created: dt.datetime | None = None) -> None:
+def write_xpt(
+    datasets: Dataset | list[Dataset],
+    path: str | Path,
+    *,
+    created: dt.datetime | None = None,
+    encoding: str = "utf-8",
+) -> None:
     """Write one data set (or several into one library) as a version 5 transport file.
 
     Labels, lengths and formats are kept; the same data give the same bytes (``created``: 1 January 1960 unless given).
+
+    Text is written as UTF-8 unless ``encoding`` says otherwise (``cp1252``); the file does not say which.
 
     Raises
     ------
@@ -390,7 +397,7 @@ def write_xpt(datasets: Dataset | list[Dataset], path: str | Path, *, created: d
         stamp.ljust(_RECORD),
     ]
     for dataset in many:
-        parts.extend(_member_bytes(dataset, stamp))
+        parts.extend(_member_bytes(dataset, stamp, encoding))
     path = Path(path)
     try:
         path.write_bytes(b"".join(parts))
@@ -398,14 +405,23 @@ def write_xpt(datasets: Dataset | list[Dataset], path: str | Path, *, created: d
         raise OutputError(f"cannot write {path}: {error.strerror}", hint="choose a folder you may write to") from None
 
 
-def _ascii(text: str, width: int, what: str) -> bytes:
-    raw = text.encode("utf-8")
+def _encoded(text: str, encoding: str, what: str) -> bytes:
+    try:
+        return text.encode(encoding)
+    except UnicodeEncodeError:
+        raise OutputError(f"{what}: {text!r} cannot be written as {encoding}", hint="write UTF-8") from None
+    except LookupError:
+        raise OutputError(f"unknown encoding {encoding!r}", hint="utf-8, cp1252 or latin-1, for example") from None
+
+
+def _ascii(text: str, width: int, what: str, encoding: str = "utf-8") -> bytes:
+    raw = _encoded(text, encoding, what)
     if len(raw) > width:
         raise OutputError(f"{what} {text!r} takes {len(raw)} bytes", hint=f"XPT version 5 allows {width}")
     return raw.ljust(width)
 
 
-def _member_bytes(dataset: Dataset, stamp: bytes) -> list[bytes]:
+def _member_bytes(dataset: Dataset, stamp: bytes, encoding: str) -> list[bytes]:
     if not _NAME.match(dataset.name):
         raise OutputError(f"data set name {dataset.name!r}", hint="XPT version 5 allows 8 letters, digits, underscores")
     frame, rows = dataset.frame, dataset.frame.height
@@ -418,13 +434,17 @@ def _member_bytes(dataset: Dataset, stamp: bytes) -> list[bytes]:
             )
         series = frame[variable.name]
         text = series.dtype == pl.String
-        cell = _text_cell(series, variable, dataset.name) if text else _number_cell(series, variable, dataset.name)
+        cell = (
+            _text_cell(series, variable, dataset.name, encoding)
+            if text
+            else _number_cell(series, variable, dataset.name)
+        )
         format_ = variable.format or (None if text else describe(series)[2])
         nform, nfl, nfd = split_format(format_)
         iform, nifl, nifd = split_format(variable.informat)
         namestr = struct.pack(">hhhh", 2 if text else 1, 0, cell.shape[1], number)
         namestr += _ascii(variable.name, 8, "variable name")
-        namestr += _ascii(variable.label, 40, f"{dataset.name}.{variable.name}: label")
+        namestr += _ascii(variable.label, 40, f"{dataset.name}.{variable.name}: label", encoding)
         namestr += _ascii(nform, 8, "format") + struct.pack(">hhh", nfl, nfd, 0) + b"\0\0"
         namestr += _ascii(iform, 8, "informat") + struct.pack(">hh", nifl, nifd) + struct.pack(">i", offset)
         namestrs.append(namestr.ljust(140, b"\0"))
@@ -442,7 +462,7 @@ def _member_bytes(dataset: Dataset, stamp: bytes) -> list[bytes]:
         b"HEADER RECORD*******MEMBER  HEADER RECORD!!!!!!!" + b"0" * 17 + b"160000000" + b"0140  ",
         b"HEADER RECORD*******DSCRPTR HEADER RECORD!!!!!!!" + b"0" * 30 + b"  ",
         b"SAS     " + _ascii(dataset.name, 8, "name") + b"SASDATA 9.4     " + b"EQUIPOIS" + b" " * 24 + stamp,
-        stamp + b" " * 16 + _ascii(dataset.label, 40, f"{dataset.name}: label") + b" " * 8,
+        stamp + b" " * 16 + _ascii(dataset.label, 40, f"{dataset.name}: label", encoding) + b" " * 8,
         b"HEADER RECORD*******NAMESTR HEADER RECORD!!!!!!!" + b"000000%04d" % len(namestrs) + b"0" * 20 + b"  ",
         described + b" " * (-len(described) % _RECORD),
         b"HEADER RECORD*******OBS     HEADER RECORD!!!!!!!" + b"0" * 30 + b"  ",
@@ -450,8 +470,11 @@ def _member_bytes(dataset: Dataset, stamp: bytes) -> list[bytes]:
     ]
 
 
-def _text_cell(series: pl.Series, variable: Variable, dataset: str) -> Bytes:
-    values = [(v or "").encode("utf-8").rstrip(b" ") for v in series.to_list()]
+def _text_cell(series: pl.Series, variable: Variable, dataset: str, encoding: str) -> Bytes:
+    values = [
+        _encoded(v or "", encoding, f"{dataset} row {i}, {variable.name}").rstrip(b" ")
+        for i, v in enumerate(series.to_list(), start=1)
+    ]
     longest = max((len(v) for v in values), default=0)
     width = variable.length or max(longest, 1)
     if longest > width or width > 200:
