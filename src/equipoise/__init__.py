@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from equipoise.trial import Trial as Trial
     from equipoise.trial import Trials as Trials
 
-__all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604
+__all__ = ["__version__", *sorted(_HOME)]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Type I error of each test of the plan on virtual trials without a drug: 10,000 replicates, Monte Carlo error 0.22 %."""
+"""Type I error of each test of the plan on trials without a drug: 10,000 replicates, Monte Carlo error 0.22 %."""
 
 from __future__ import annotations
 

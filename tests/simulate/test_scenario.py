@@ -77,7 +77,11 @@ def test_property_mechanism_must_exist(valor: Scenario) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(junk=st.recursive(st.none() | st.integers() | st.text(max_size=5), lambda c: st.dictionaries(st.text(max_size=4), c, max_size=3)))
+@given(
+    junk=st.recursive(
+        st.none() | st.integers() | st.text(max_size=5), lambda c: st.dictionaries(st.text(max_size=4), c, max_size=3)
+    )
+)
 def test_property_junk_never_gets_through(junk: object) -> None:
     with pytest.raises(ScenarioError):
         parse_scenario(yaml.safe_dump(junk), "junk.yaml")

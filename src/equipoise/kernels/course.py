@@ -11,8 +11,9 @@ for an input that is constant over the step; the input is taken at mid-step, so 
     lag          transit compartments of mean delay L behind J                      lagged injury
     function     loss' = r M,  M = 1 - w (1 - J)  or  M = 1 - w (1 - J lagged)           ALSFRS-R points
 
-The effect compartment is that of Sheiner et al. 1979; the indirect response is model I of Dayneka, Garg & Jusko 1993 (inhibition of production); transit compartments as
-in Savic et al. 2007. See docs/methods/mechanism.md for every parameter, its unit and its source.
+The effect compartment is that of Sheiner et al. 1979; the indirect response is model I of Dayneka, Garg & Jusko 1993
+(inhibition of production); transit compartments as in Savic et al. 2007. See docs/methods/mechanism.md for every
+parameter, its unit and its source.
 """
 
 from __future__ import annotations
@@ -220,7 +221,8 @@ def _course(s, g, arm, state, disease, effect, schedule, transit, behind, path, 
     """Integrate one patient.
 
     ``transit`` and ``behind`` are scratch for the two chains. ``path`` (visit, N_STATES): the true states at each
-    visit. ``out`` (outcome, visit): what was observed, NaN where nothing was. ``times``: event week, event code, death week, died, last week, extension.
+    visit. ``out`` (outcome, visit): what was observed, NaN where nothing was. ``times``: event week, event code, death
+    week, died, last week, extension.
     """
     n_visits = schedule.weeks.shape[0]
     spw = schedule.steps_per_week
@@ -372,7 +374,9 @@ def _course(s, g, arm, state, disease, effect, schedule, transit, behind, path, 
             out[ALSFRS, v] = min(max(np.rint(path[v, FUNCTION] + disease.function_noise[g] * z0), 0.0), 48.0)
         out[SVC, v] = max(state[2] - svc_ratio * path[v, LOSS] + disease.svc_noise * z1, 0.0)
         out[HHD, v] = state[3] - hhd_ratio * path[v, LOSS] + disease.hhd_noise * z2
-        ln_nfl = state[4] + math.log(path[v, BIOMARKER]) + disease.nfl_drift[g] * week + walk_nfl + disease.nfl_noise * z3
+        ln_nfl = (
+            state[4] + math.log(path[v, BIOMARKER]) + disease.nfl_drift[g] * week + walk_nfl + disease.nfl_noise * z3
+        )
         out[NFL, v] = math.exp(ln_nfl)
         shift = disease.sod1_shift[g] * (1.0 - math.exp(-disease.sod1_shift_rate * week))
         ln_sod1 = state[5] + math.log(path[v, TARGET]) + shift + disease.sod1_drift[g] * week
@@ -435,5 +439,6 @@ def trace(seed, g, arm, state, disease, effect, schedule):
     restart_stream(s, seed, 0, PATIENT, 0)
     path = np.zeros((schedule.weeks.shape[0], N_STATES))
     out = np.zeros((N_OUTCOMES, schedule.weeks.shape[0]))
-    _course(s, g, arm, state, disease, effect, schedule, np.zeros(N_TRANSIT), np.zeros(N_LAG), path, out, np.zeros(6))
+    chains = np.zeros(N_TRANSIT), np.zeros(N_LAG)
+    _course(s, g, arm, state, disease, effect, schedule, chains[0], chains[1], path, out, np.zeros(6))
     return path
