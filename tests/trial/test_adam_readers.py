@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -353,3 +354,23 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
     (tmp_path / "x.docx").write_text("")
     with pytest.raises(DataError, match="unknown kind of file"):
         read_file(tmp_path / "x.docx")
+
+
+def test_independent_long_formats_of_version_9_sections(tmp_path: Path) -> None:
+    """A LABELV9 section, built by hand from the layout, in the place of the LABELV8 one that pyreadstat writes."""
+    pyreadstat = pytest.importorskip("pyreadstat")
+    pandas = pytest.importorskip("pandas")
+    path = tmp_path / "v9.xpt"
+    frame = pandas.DataFrame({"WHEN": [0.0, 366.0], "TXT": ["a", "b"]})
+    pyreadstat.write_xport(frame, str(path), column_labels=["x" * 50, "t"], table_name="NINE", file_format_version=8)
+    raw = path.read_bytes()
+    start, stop = raw.index(b"HEADER RECORD*******LABELV8"), raw.index(b"HEADER RECORD*******OBSV8")
+    label, form = b"A label of more than forty characters, for once", b"YYMMDD10."
+    section = struct.pack(">5H", 1, 4, len(label), len(form), 0) + b"WHEN" + label + form
+    header = b"HEADER RECORD*******LABELV9 HEADER RECORD!!!!!!!" + b"1".ljust(32)
+    path.write_bytes(raw[:start] + header + section + b" " * (-len(section) % 80) + raw[stop:])
+    (dataset,) = read_xpt(path)
+    assert dataset.variables[0].label == label.decode()
+    assert dataset.variables[0].format == "YYMMDD10."
+    assert dataset.frame["WHEN"].to_list() == [dt.date(1960, 1, 1), dt.date(1961, 1, 1)]
+    assert dataset.frame["TXT"].to_list() == ["a", "b"]

@@ -379,14 +379,14 @@ def _to_json(dataset: Dataset, created: dt.datetime | None) -> tuple[dict[str, A
         "itemGroupOID": group,
         "records": dataset.frame.height,
         "name": dataset.name,
-        "label": dataset.label or dataset.name,
+        "label": dataset.label,
     }
     types = [_written_type(v, dataset.frame[v.name]) for v in dataset.variables]
     header["columns"] = [
         {
             "itemOID": v.oid or f"IT.{dataset.name}.{v.name}",
             "name": v.name,
-            "label": v.label or v.name,
+            "label": v.label,
             "dataType": type_,
             **({"targetDataType": target} if target else {}),
             **({"length": v.length} if v.length and v.length > 0 else {}),
