@@ -434,10 +434,20 @@ def _null_answer(row: MechanismRow, command: str) -> Answer:
 def _notes(scenario: Scenario, chosen: Mechanism, rows: Sequence[ReplicaRow]) -> tuple[str, ...]:
     used = [r for r in rows if r.used_in_fit and r.within_one_se is not None]
     checks = [r for r in rows if not r.used_in_fit and r.within_one_se is not None]
+    profile = scenario.fit.get("lag_profile") or {}
+    lag = scenario.mechanisms[Mechanism.LAGGED].effect.lag if Mechanism.LAGGED in scenario.mechanisms else None
+    lags: tuple[str, ...] = ()
+    if profile and lag is not None:
+        each = "; ".join(f"{float(k):g} weeks {v:.1f}" for k, v in profile.items())
+        lags = (
+            f"How long function follows behind injury: the fit gives {lag:.1f} weeks. With the lag held fixed and all "
+            f"else fitted anew, the misfit of the functional curves (sum of squared distances) is: {each}.",
+        )
     return (
         f"{sum(bool(r.within_one_se) for r in used)} of {len(used)} rows used in the fit and "
         f"{sum(bool(r.within_one_se) for r in checks)} of {len(checks)} rows held as checks lie within one published "
         "standard error of what was published.",
         f"Mechanism in the main study: {chosen.value}. Natural history and effect were fitted to the randomised "
         f"period (to week {scenario.protocol.period_end:g}); nothing after it entered the fit.",
+        *lags,
     )

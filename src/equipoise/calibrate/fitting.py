@@ -259,6 +259,7 @@ def fit(
         at = fitter.block("function", at, mechanism, [*_FUNCTION, *_EFFECT[mechanism]])
         at = fitter.block("clinical", at, mechanism, _CLINICAL)
         at = fitter.block("events", at, mechanism, _EVENTS, dropout=True)
+    profile = _lag_profile(fitter, at)
     fitter.targets = targets(record, at)  # now with the adverse events
     misfits = {m: _misfits(fitter, at, m) for m in scenario.mechanisms}
     objective = {m: sum(x.z**2 for x in rows if x.z is not None) for m, rows in misfits.items()}
@@ -273,6 +274,7 @@ def fit(
             m.value: f"{sum(abs(x.z) <= 1 for x in rows if x.z is not None)} of {sum(x.z is not None for x in rows)}"
             for m, rows in misfits.items()
         },
+        "lag_profile": profile,
     }
     return Fit(at.model_copy(update={"fit": summary}), misfits, objective)
 
@@ -282,6 +284,25 @@ def _fresh_effect(mechanism: Mechanism, hypothesis: Hypothesis) -> dict[str, flo
     free = {f.place.removeprefix("effect."): f.start for f in _EFFECT[mechanism]}
     kept = {k: v for k, v in hypothesis.effect.model_dump(exclude={"mechanism"}).items() if v and k not in free}
     return {**kept, **free}
+
+
+LAGS = (0.5, 4.0, 8.0, 13.0, 26.0)
+"""Lags (weeks) at which the lagged mechanism is fitted again, to see how well the randomised period tells them apart."""
+
+
+def _lag_profile(fitter: _Fitter, at: Scenario) -> dict[str, float]:
+    """Sum of squared distances of the function block with the lag held at each of ``LAGS``, all else fitted anew."""
+    if Mechanism.LAGGED not in at.mechanisms:
+        return {}
+    out = {}
+    for lag in LAGS:
+        hypothesis = at.mechanisms[Mechanism.LAGGED]
+        held = hypothesis.model_copy(update={"effect": hypothesis.effect.model_copy(update={"lag": lag})})
+        scenario = at.model_copy(update={"mechanisms": {**at.mechanisms, Mechanism.LAGGED: held}})
+        scenario = fitter.block("function", scenario, Mechanism.LAGGED, _FUNCTION)
+        rows = _misfits(fitter, scenario, Mechanism.LAGGED)
+        out[f"{lag:g}"] = round(sum(x.z**2 for x in rows if x.z is not None and x.target.block == "function"), 2)
+    return out
 
 
 def _set_shares(record: Record, scenario: Scenario) -> Scenario:

@@ -1,7 +1,7 @@
 """The course of virtual patients through a trial: baseline, allocation, drug, biomarkers, function, events.
 
-One kernel simulates a block of trials. Per patient it integrates, with a fixed step and exponential updates (exact
-for an input that is constant over the step; the input is taken at mid-step, so the scheme is of second order):
+One kernel simulates a block of trials. Per patient it integrates with a fixed step and exponential updates, exact for
+an input that is linear over the step, so the scheme is of second order and not troubled by fast rates:
 
     exposure     C' = -K C, plus dose / V at each dose                                   ng/mL
     biophase     E' = ke0 (C - E)                                                        ng/mL
@@ -217,6 +217,14 @@ def _allocate(s, stratum, block, left):
 
 
 @njit(**_OPTIONS)
+def _weights(kh):
+    """Weights (old state, input at the start, input at the end) of y' = k (u - y) over a step, exact for linear u."""
+    e = math.exp(-kh)
+    mean = -math.expm1(-kh) / kh
+    return e, mean - e, 1.0 - mean
+
+
+@njit(**_OPTIONS)
 def _course(s, g, arm, state, disease, effect, schedule, transit, behind, path, out, times):
     """Integrate one patient.
 
@@ -242,12 +250,11 @@ def _course(s, g, arm, state, disease, effect, schedule, transit, behind, path, 
     goes_on = uniform(s) < schedule.extension_entry
 
     e_c = math.exp(-elimination * h)
-    e_mid = math.exp(-0.5 * elimination * h)
-    e_k = math.exp(-disease.ke0 * h)
-    e_s = math.exp(-disease.kout * h)
-    e_t = math.exp(-N_TRANSIT / disease.injury_delay[g] * h)
-    e_n = math.exp(-disease.nfl_loss * h)
-    e_l = math.exp(-N_LAG / max(effect.lag, 1e-9) * h)
+    e_k, a_k, b_k = _weights(disease.ke0 * h)
+    e_s, a_s, b_s = _weights(disease.kout * h)
+    e_t, a_t, b_t = _weights(N_TRANSIT / disease.injury_delay[g] * h)
+    e_n, a_n, b_n = _weights(disease.nfl_loss * h)
+    e_l, a_l, b_l = _weights(N_LAG / max(effect.lag, 1e-6) * h)
     per_dose = schedule.dose * 1000.0 / volume  # mg per L = 1000 ng/mL
     rate = state[1] * h / _WEEKS_PER_MONTH
 
@@ -298,39 +305,38 @@ def _course(s, g, arm, state, disease, effect, schedule, transit, behind, path, 
             next_dose += 1
         multiplier = 1.0
         if dosed:
-            mid = c * e_mid
-            before_step = biophase
-            biophase = mid + (biophase - mid) * e_k
-            x = 0.5 * (before_step + biophase)
-            exposed = x / (disease.ec50 + x)
+            c_end = c * e_c
+            before = biophase
+            biophase = e_k * before + a_k * c + b_k * c_end
+            c = c_end
             target = 1.0 - disease.emax[g] * exposed
-            old = sod1
-            sod1 = target + (sod1 - target) * e_s
-            x = 0.5 * (old + sod1)
+            exposed = biophase / (disease.ec50 + biophase)
+            u0 = sod1
+            sod1 = e_s * u0 + a_s * target + b_s * (1.0 - disease.emax[g] * exposed)
+            u1 = sod1
             for k in range(N_TRANSIT):
-                before_step = transit[k]
-                transit[k] = x + (before_step - x) * e_t
-                x = 0.5 * (before_step + transit[k])
-            old = injury
-            injury = math.exp(gamma * math.log(transit[N_TRANSIT - 1]))
-            x = 0.5 * (old + injury)
-            nfl = x + (nfl - x) * e_n
+                before = transit[k]
+                transit[k] = e_t * before + a_t * u0 + b_t * u1
+                u0, u1 = before, transit[k]
+            u0 = injury
+            injury = math.exp(gamma * math.log(u1))
+            u1 = injury
+            nfl = e_n * nfl + a_n * u0 + b_n * u1
             if effect.mechanism == SLOWING:
-                multiplier = 1.0 - effect.weight * (1.0 - x)
+                multiplier = 1.0 - effect.weight * (1.0 - 0.5 * (u0 + u1))
             elif effect.mechanism == LAGGED:
                 for k in range(N_LAG):
-                    before_step = behind[k]
-                    behind[k] = x + (before_step - x) * e_l
-                    x = 0.5 * (before_step + behind[k])
-                multiplier = 1.0 - effect.weight * (1.0 - x)
-            c *= e_c
+                    before = behind[k]
+                    behind[k] = e_l * before + a_l * u0 + b_l * u1
+                    u0, u1 = before, behind[k]
+                multiplier = 1.0 - effect.weight * (1.0 - 0.5 * (u0 + u1))
         loss += rate * multiplier
         lost = 36.0 - (state[0] - loss)
         hazard = disease.event_hazard * math.exp(disease.event_slope * 0.1 * min(lost, 36.0))
-        before = hazard_sum
+        hazard_before = hazard_sum
         hazard_sum += hazard * h
         if event == 0 and hazard_sum >= event_at:
-            event_week = week + h * (event_at - before) / (hazard_sum - before)
+            event_week = week + h * (event_at - hazard_before) / (hazard_sum - hazard_before)
             event = 2 if is_death else 1
             if is_death:
                 death_week = event_week
