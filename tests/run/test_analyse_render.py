@@ -51,6 +51,7 @@ analyses:
     parameter: TOT
     where: {{AVISITN: {{gt: 0}}, ANL01FL: Y}}
     purpose: primary
+    estimand: treatment policy, mean difference
     sections:
       - {{method: summary, variable: CHG}}
       - {{method: mmrm, formula: "CHG ~ TRT01P * AVISIT + BASE", covariance: [us]}}
@@ -198,6 +199,7 @@ def test_text_fits_and_says_what_matters(results: Results) -> None:
     assert max(len(line) for line in text.splitlines()) <= 100
     assert "(N=20)" in text
     assert "Week 4\n" in text
+    assert "Estimand: treatment policy, mean difference" in text
     assert "Terms in fewer than 10% of every arm are not shown." in text
     assert "Rare" not in text
     lines = text.splitlines()
@@ -228,6 +230,12 @@ def test_page_is_self_contained_and_escaped(results: Results) -> None:
     assert parser.text.count(NASTY) >= 3
     assert parser.tags.count("table") == len(results.tables) + 1
     assert "equipoise analyse plan.yaml --data <here>" in parser.text
+
+
+def test_the_same_data_give_the_same_files(results: Results, tmp_path: Path) -> None:
+    again = analyse(small(), parse_plan(PLAN), command=results.command)
+    for one, other in zip(write_results(results, tmp_path / "a"), write_results(again, tmp_path / "b"), strict=True):
+        assert one.read_bytes() == other.read_bytes(), one.name
 
 
 def test_results_as_json_keep_every_digit(results: Results, tmp_path: Path) -> None:

@@ -141,6 +141,16 @@ def test_each_mistake_is_named(case: str) -> None:
         assert found(problems, "error") == []
 
 
+def test_errors_elsewhere_do_not_stand_in_the_way() -> None:
+    wrong = study(ADAE=put(ADAE, 2, USUBJID="Z"))
+    problems = require(wrong, ["ADQS", "ADTTE"])
+    assert [(p.severity, p.dataset, p.row) for p in problems] == [("warning", "ADAE", 2)]
+    with pytest.raises(DataError, match="ADAE row 2, USUBJID: Z is not in ADSL"):
+        require(wrong, ["adae"])
+    with pytest.raises(DataError, match="ADSL row 3, TRT01P: subject C has no arm"):
+        require(study(ADSL=put(ADSL, 3, TRT01P=None)), ["ADQS"])
+
+
 def test_many_rows_alike_are_counted_not_listed() -> None:
     many = pl.concat([ADAE.with_columns(pl.lit(f"Z{i}").alias("USUBJID")) for i in range(40)])
     problems = [p for p in check(study(ADAE=many)) if p.rule == "subjects"]

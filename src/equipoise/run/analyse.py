@@ -34,9 +34,9 @@ def analyse(study: Study, plan: Plan, *, command: str = "") -> Results:
 
     Raises
     ------
-    DataError : the data have errors (all of them are named), or a table's population or records are not there.
+    DataError : the data sets that the plan reads have errors (they are named), or a table's population or records are not there.
     """
-    problems = require(study)
+    problems = require(study, [analysis.dataset for analysis in plan.analyses])
     tables = tuple(_table(study, plan, analysis) for analysis in plan.analyses)
     return Results(
         study=plan.study,
@@ -73,7 +73,11 @@ def _table(study: Study, plan: Plan, analysis: Analysis) -> Table:
         population_label=plan.populations[analysis.population].label,
         columns=context.columns,
         blocks=tuple(blocks),
-        footnotes=(*analysis.footnotes, *context.notes),
+        footnotes=(
+            *((f"Estimand: {analysis.estimand}",) if analysis.estimand else ()),
+            *analysis.footnotes,
+            *context.notes,
+        ),
         purpose=analysis.purpose,
         reason=analysis.reason,
     )

@@ -7,7 +7,8 @@ say what a variable may hold. Nothing is mended here: what is wrong is said, and
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 
 import polars as pl
 
@@ -38,9 +39,20 @@ def check(study: Study) -> list[Problem]:
     )
 
 
-def require(study: Study) -> list[Problem]:
-    """The problems of a study that do not stand in the way; raises :class:`DataError` if there are errors."""
-    problems = check(study)
+def require(study: Study, datasets: Collection[str] | None = None) -> list[Problem]:
+    """The problems of a study that do not stand in the way of an analysis.
+
+    ``datasets`` : names of the data sets that the analysis reads (with ADSL); errors elsewhere are then warnings.
+
+    Raises
+    ------
+    DataError : the study, or the data sets that are read, have errors; the first ten are named.
+    """
+    read = None if datasets is None else {"ADSL", *(name.upper() for name in datasets)}
+    problems = [
+        replace(p, severity="warning") if p.severity == "error" and read is not None and p.dataset not in read else p
+        for p in check(study)
+    ]
     errors = [p for p in problems if p.severity == "error"]
     if errors:
         more = f"\n  and {len(errors) - 10} more" if len(errors) > 10 else ""

@@ -356,7 +356,7 @@ def write_dataset_json(dataset: Dataset, path: str | Path, *, created: dt.dateti
     else:
         data = b"".join((_dump(line) + "\n").encode() for line in [header, *rows])
         if path.suffix.lower() == ".dsjc":
-            engine = zlib.compressobj(9, wbits=31)
+            engine = zlib.compressobj(6, wbits=31)
             data = engine.compress(data) + engine.flush()
     try:
         path.write_bytes(data)
