@@ -34,7 +34,8 @@ def analyse(study: Study, plan: Plan, *, command: str = "") -> Results:
 
     Raises
     ------
-    DataError : the data sets that the plan reads have errors (they are named), or a table's population or records are not there.
+    DataError : the data sets that the plan reads have errors (they are named), or a table's population or records
+        are not there.
     """
     problems = require(study, [analysis.dataset for analysis in plan.analyses])
     tables = tuple(_table(study, plan, analysis) for analysis in plan.analyses)
