@@ -180,8 +180,8 @@ HEADER = """# MMRM: our numbers beside R's
 Every reference case of the mixed model for repeated measures, made with R 4.2.2 and mmrm 0.3.18. mmrm's own optimiser
 stops early (up to 2e-4 from the optimum in a coefficient), so the reference fits were polished with exact-Hessian
 Newton steps to a gradient below 1e-10 before every number was taken. One row a block of numbers (all coefficients,
-say); it shows the entry with the largest difference, relative to the reference or, for numbers that may be near zero, to their
-standard error (for covariances: 1 % of the product of the standard deviations).
+say); it shows the entry with the largest difference, relative to the reference or, for numbers that may be near zero,
+to their standard error (for covariances: 1 % of the product of the standard deviations).
 
 Cases on `trial` use the synthetic trial in `tests/fixtures`; `fev_data` and `bcva_data` are artificial data of R's
 mmrm, `antidepressant_data` is the public example of R's rbmi.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import mmrm_cases
 import pytest
 
+from equipoise.estimate.mmrm import mmrm
+
 
 def _all() -> list[object]:
     out = []
@@ -31,6 +33,21 @@ def test_reference_cases_are_present() -> None:
     if not mmrm_cases.cases("shared"):
         pytest.skip(f"no reference/mmrm.json in {mmrm_cases.SHARED}: set EQUIPOISE_SHARED")
     assert len(mmrm_cases.cases("shared")) == 28
+
+
+def test_reference_sas_cdiscpilot01() -> None:
+    """Change of ADAS-Cog in the CDISC pilot study, the MMRM of its analysis plan: SAS prints -2 residual log-likelihood
+    3087.8430 (efficacy set, observed records, one a visit)."""
+    path = mmrm_cases.SHARED / "data" / "cdiscpilot01" / "adam" / "adadas.xpt"
+    if not path.exists():
+        pytest.skip(f"no {path}: set EQUIPOISE_SHARED")
+    pyreadstat = pytest.importorskip("pyreadstat")
+    d, _ = pyreadstat.read_xport(str(path))
+    d = d[(d["PARAMCD"] == "ACTOT") & (d["EFFFL"] == "Y") & (d["ANL01FL"] == "Y") & (d["DTYPE"] == "")]
+    d = d[d["AVISIT"].isin(["Week 8", "Week 16", "Week 24"])]
+    fit = mmrm("CHG ~ TRTP * AVISIT + SITEGR1 + BASE * AVISIT + us(AVISIT | USUBJID)", d)
+    assert round(-2.0 * fit.loglik, 4) == 3087.8430
+    assert fit.converged
 
 
 def test_reference_public_table_is_current() -> None:
