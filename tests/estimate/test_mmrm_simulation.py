@@ -53,8 +53,8 @@ def test_simulation_type_one_error_and_coverage(n: int, df: str) -> None:
         error = np.sqrt(0.05 * 0.95 / good.sum())
         missed = 1.0 - covered.mean()
         if df == "kenward-roger" and n == 30:
-            # In mmrm's parametrisation the second-derivative term shrinks standard errors under an unstructured
-            # covariance: about 6 % in trials this small, here as in R (docs/methods/mmrm.md). Linear Kenward-Roger does not.
+            # In mmrm's parametrisation the second-derivative term shrinks the standard errors of an unstructured
+            # covariance: about 6 % in trials this small, here as in R (docs/methods/mmrm.md). Without it, nominal.
             assert 0.05 < missed < 0.075
         else:
             assert abs(missed - 0.05) < 4 * error + 0.004, (missed, error)
