@@ -11,6 +11,7 @@ import pytest
 from equipoise.errors import DataError, ScenarioError
 from equipoise.estimate.ancova import ancova
 from equipoise.estimate.kaplan_meier import kaplan_meier
+from equipoise.estimate.mmrm import mmrm
 from equipoise.estimate.survival import cox, log_rank
 from equipoise.run.analyse import analyse, analyse_folder
 from equipoise.run.analysis_plan import Plan, parse_plan
@@ -189,3 +190,48 @@ analyses:
         analyse(negative, parse_plan(text))
     with pytest.raises(ScenarioError, match="one function of one variable is meant"):
         parse_plan(text.replace("{log: AVAL}", "{log: AVAL, sqrt: AVAL}"))
+
+
+def test_independent_test_of_a_term_and_the_ladder_of_structures(folder: Path) -> None:
+    """Rows of one's own: the F test of the interaction as the estimator gives it; the structure used is said."""
+    text = """
+study: VALOR
+treatment: {arms: [Placebo, Active]}
+populations: {ITT: {label: All, where: {ITTFL: Y}}}
+analyses:
+  - id: M
+    title: Change
+    population: ITT
+    dataset: ADEFF
+    parameter: ALSFRSR
+    where: {AVISITN: {gt: 0}}
+    sections:
+      - method: mmrm
+        formula: CHG ~ TRT01P * AVISIT + BASE
+        covariance: [toeph, us]
+        df: satterthwaite
+        visits: [Week 28]
+        rows:
+          - {label: Interaction, show: "{f:2}; {p:p4}", term: "TRT01P:AVISIT", arm: Active}
+          - {label: Active, show: "{estimate:3}", arm: Active}
+          - {label: Difference, show: "{estimate:3} ({df:1})", arm: Active, versus: Placebo}
+"""
+    (block,) = analyse_folder(folder, parse_plan(text)).tables[0].blocks
+    assert block.details["covariance"] == "toeph"
+    assert [list(r.cells) for r in block.rows] == [["Active"]] * 3
+    visits = (
+        virtual()
+        .visits.filter(pl.col("AVISITN") > 0)
+        .with_columns(
+            pl.col("TRT01P").cast(pl.Enum(["Placebo", "Active"])),
+            pl.col("AVISIT").cast(pl.Enum(["Week 4", "Week 12", "Week 28"])),
+        )
+    )
+    fit = mmrm("CHG ~ TRT01P * AVISIT + BASE + toeph(AVISIT | USUBJID)", visits, df="satterthwaite")
+    whole = fit.test("TRT01P:AVISIT").row(0, named=True)
+    found = block.rows[0].cells["Active"].values
+    assert found["p"] == pytest.approx(whole["p"], rel=1e-8)
+    assert found["f"] == pytest.approx(whole["f"], rel=1e-8)
+    last = fit.contrasts("TRT01P", by="AVISIT", against="Placebo").filter(pl.col("AVISIT").cast(pl.String) == "Week 28")
+    for mine in ("estimate", "se", "df"):
+        assert block.rows[2].cells["Active"].values[mine] == pytest.approx(last[mine][0], rel=1e-8)
