@@ -108,8 +108,8 @@ def prepare(study: Study, plan: Plan, analysis: Analysis) -> Context:
     if any(method != "incidence" for method in tested):
         columns.append(Column(TEST, "p-value", None))
     if "incidence" in tested:
-        others = [arm for arm in arms if arm != plan.treatment.reference]
-        columns += [Column(f"{AGAINST}{a}", f"p-value {a}" if len(others) > 1 else "p-value", None) for a in others]
+        active = [arm for arm in arms if arm != plan.treatment.reference]
+        columns += [Column(f"{AGAINST}{a}", f"p-value {a}" if len(active) > 1 else "p-value", None) for a in active]
     return Context(plan, analysis, population, records, tuple(columns), notes)
 
 
