@@ -283,6 +283,8 @@ class Result(Sourced):
         "time_to_event",
         "rank_only",
         "mean",
+        "adjusted_mean",
+        "geometric_mean",
         "median",
         "count",
         "percent",

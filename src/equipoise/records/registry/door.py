@@ -1,0 +1,166 @@
+"""From a registry entry to a record: the parts put together, checked for shape, accounted for."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from equipoise.errors import RecordError
+from equipoise.records.check import contradictions, number_findings
+from equipoise.records.registry.groups import find_groups
+from equipoise.records.registry.protocol import design, eligibility, facts, identity, planned_outcomes
+from equipoise.records.registry.reader import Ledger, Node, exact
+from equipoise.records.registry.report import Assumed, Import, account
+from equipoise.records.registry.results import Results
+from equipoise.records.schema import Record
+
+MAX_BYTES = 50_000_000
+_ORDER = (
+    "schema_version", "origin", "id", "title", "acronym", "condition", "summary", "primary_result", "citations",
+    "registrations", "sources", "design", "arms", "groups", "sets", "eligibility", "outcomes", "methods", "baseline",
+    "results", "events", "adverse_events", "items",
+)  # fmt: skip
+
+
+def import_study(entry: Any) -> Import:
+    """Make a record of a ClinicalTrials.gov API v2 study, given as plain data (what ``json.load`` returns).
+
+    The record has the design, arms, populations, baseline, outcomes with their analyses, flow, events and adverse
+    events of the entry, as posted; ``unmapped`` lists every part that is not in it, with the reason.
+
+    Raises:
+        RecordError: the data are no study record.
+    """
+    if not isinstance(entry, dict) or not isinstance(entry.get("protocolSection"), dict):
+        raise RecordError(
+            "this is no study record of ClinicalTrials.gov", hint="expected the JSON of API v2, with protocolSection"
+        )
+    ledger = Ledger()
+    root = Node(entry, (), ledger)
+    head = identity(root, ledger)
+    brief = head.pop("_brief")
+    groups = find_groups(root, ledger)
+    results = Results(root, groups, ledger)
+    planned = planned_outcomes(root, results.outcomes, ledger)
+    here = {"source": "CTG", "confidence": "seen"}
+    made: dict[str, Any] = {
+        **head,
+        "design": design(root, groups, ledger),
+        "arms": [{**arm, **here, "place": "participant flow"} for arm in groups.arms.values()],
+        "groups": [{**group, **here, "place": "groups"} for group in groups.others.values()],
+        "sets": results.sets,
+        "eligibility": eligibility(root),
+        "outcomes": [*results.outcomes, *planned],
+        "methods": list(results.methods.values()),
+        "baseline": results.baseline,
+        "results": results.results,
+        "events": results.events,
+        "adverse_events": results.harms,
+        "items": [*facts(root, brief), *results.items],
+    }
+    first = _primary(made)
+    if first is not None:
+        made["primary_result"] = first
+    document = {key: made[key] for key in _ORDER if key in made and made[key] not in ([], None)}
+    for key in ("outcomes", "methods", "arms", "sets", "citations"):
+        document.setdefault(key, [])
+    try:
+        record = Record.model_validate(document)
+    except ValidationError as error:
+        first_error = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first_error["loc"])
+        raise RecordError(
+            f"the entry could not be made a record: {where}: {first_error['msg']}", hint="please report the entry"
+        ) from None
+    broken = contradictions(record)
+    if broken:
+        raise RecordError(
+            f"the entry could not be made a sound record: {exact(broken[0].path)}: found {broken[0].found}",
+            hint="please report the entry",
+        )
+    unmapped, total, mapped = account(entry, ledger)
+    changed = tuple(Assumed(exact(path), what) for path, what in ledger.changed)
+    assumed = tuple(Assumed(exact(path), what) for path, what in ledger.assumed)
+    return Import(record, document, unmapped, assumed, changed, tuple(number_findings(record)), total, mapped)
+
+
+def _primary(made: dict[str, Any]) -> str | None:
+    """The first result of the first primary outcome: one with a contrast, else with a p-value, else with arms."""
+    ids = [o["id"] for o in made["outcomes"] if o["role"] == "primary"]
+    for id in ids:
+        own = [r for r in made["results"] if r["outcome"] == id]
+        for key in ("contrast", "p"):
+            if found := next((r for r in own if r.get(key)), None):
+                return str(found["id"])
+    for id in ids:
+        if found := next((r for r in made["results"] if r["outcome"] == id and r.get("arms")), None):
+            return str(found["id"])
+    return None
+
+
+def read_study(path: str | Path) -> Import:
+    """Import the study record in a JSON file.
+
+    Raises:
+        RecordError: the file cannot be read, is too large, is no JSON or no study record.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise RecordError(f"{path} has more than {MAX_BYTES:,} bytes", hint="one study is a few megabytes at most")
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise RecordError(
+            f"there is no file {path}", hint="give a JSON file of API v2, or a number NCT01234567"
+        ) from None
+    except OSError as error:
+        raise RecordError(f"{path} cannot be read: {error.strerror or error}") from None
+    return import_study(parse_json(raw, str(path)))
+
+
+def parse_json(raw: bytes, what: str) -> Any:
+    """JSON from bytes. Raises :class:`RecordError` where it is none, or nested beyond all reason."""
+    try:
+        return json.loads(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise RecordError(
+            f"{what} is not UTF-8 (byte {error.start})", hint="save the registry's answer as it is"
+        ) from None
+    except json.JSONDecodeError as error:
+        raise RecordError(
+            f"{what} is no JSON: line {error.lineno}: {error.msg}", hint="expected the JSON of API v2, not the web page"
+        ) from None
+    except (RecursionError, ValueError):
+        raise RecordError(f"{what} cannot be read: nested too deeply, or a number too long") from None
+
+
+# -- writing ----------------------------------------------------------------------------------------------------------
+
+
+class _Writer(yaml.SafeDumper):
+    """YAML as the reader of records takes it: text in double quotes unless it is a plain word, no aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+_WORD = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
+_TAKEN = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    plain = _WORD.match(text) and text.lower() not in _TAKEN
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain else '"')
+
+
+_Writer.add_representer(str, _text)
+
+
+def record_yaml(document: dict[str, Any]) -> str:
+    """A record's plain data (``Import.document``) as the text of a record file."""
+    return yaml.dump(document, Dumper=_Writer, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)

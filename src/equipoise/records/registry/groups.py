@@ -1,0 +1,175 @@
+"""Who is who: the groups of a registry entry, which name the same people differently in every module.
+
+An entry has groups of the participant flow (FG), of baseline (BG), of each outcome (OG) and of adverse events (EG),
+with numbers that mean other people in other modules. They are matched by title. The arms of the record are the groups
+of the flow that the first primary outcome compares; every other title is a
+:class:`~equipoise.records.schema.Group`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from equipoise.records.registry.reader import Ledger, Node
+from equipoise.records.registry.words import norm, slug, tokens
+
+_CONTROL = re.compile(
+    r"placebo|sham|usual care|standard[- ]of[- ]care|vehicle|\bcontrol\b|no (treatment|intervention)", re.I
+)
+
+
+@dataclass
+class Groups:
+    """Ids of arms and other groups by title, and what is known of each."""
+
+    arms: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By id: the data of the arm."""
+    others: dict[str, dict[str, Any]] = field(default_factory=dict)
+    by_title: dict[str, str] = field(default_factory=dict)
+    started: dict[str, int] = field(default_factory=dict)
+
+    def resolve(self, node: Node) -> dict[str, str]:
+        """The ids of a module's groups: the module's own number (``OG000``) to the id in the record."""
+        out = {}
+        for group in node.items("groups") or node.items("eventGroups"):
+            number, title = group.text("id"), group.text("title")
+            if number is None:
+                continue
+            out[number] = self.id_of(title or number, group.text("description"))
+        return out
+
+    def id_of(self, title: str, description: str | None = None) -> str:
+        """The id of a title; a title not met before becomes a group of its own."""
+        key = norm(title) or title
+        if key not in self.by_title:
+            id = slug(title, (*self.arms, *self.others), start="group")
+            self.by_title[key] = id
+            self.others[id] = {"id": id, "label": title}
+            if description and description != title:
+                self.others[id]["definition"] = description
+        return self.by_title[key]
+
+    def is_arm(self, id: str) -> bool:
+        """Whether the id is an arm of the comparison."""
+        return id in self.arms
+
+    def split(self, values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Values by id, those of the arms and those of other groups."""
+        arms = {k: v for k, v in values.items() if k in self.arms}
+        return arms, {k: v for k, v in values.items() if k not in self.arms}
+
+
+def find_groups(entry: Node, ledger: Ledger) -> Groups:
+    """The arms and groups of an entry."""
+    groups = Groups()
+    results = entry["resultsSection"]
+    flow = results["participantFlowModule"]
+    planned = entry["protocolSection"]["armsInterventionsModule"].items("armGroups")
+    candidates = [
+        (g.text("title"), g.text("description"), g.path, _started(flow, g.text("id"))) for g in flow.items("groups")
+    ]
+    if not candidates:
+        base = results["baselineCharacteristicsModule"]
+        candidates = [
+            (g.text("title"), g.text("description"), g.path, None)
+            for g in base.items("groups")
+            if norm(g.text("title") or "") not in ("total", "")
+        ]
+    if not candidates:
+        candidates = [(a.text("label"), a.text("description"), a.path, None) for a in planned]
+    wanted = _compared(results["outcomeMeasuresModule"].items("outcomeMeasures"))
+    chosen = [c for c in candidates if c[0] and norm(c[0]) in wanted]
+    if not chosen:
+        chosen = [c for c in candidates if c[0]]
+        if wanted:
+            ledger.assume(
+                flow.path,
+                "no group of the flow has the title of one in the first primary outcome: all are taken as arms",
+            )
+    allocation = entry["protocolSection"]["designModule"]["designInfo"].text("allocation")
+    single = allocation != "RANDOMIZED"
+    types = _types(planned, [c[0] or "" for c in chosen], ledger)
+    roles = ["active"] * len(chosen) if single else _roles([c[0] or "" for c in chosen], types, ledger, flow)
+    for (title, description, _, started), role in zip(chosen, roles, strict=True):
+        if title is None or norm(title) in groups.by_title:
+            continue
+        id = slug(title, groups.arms, start="arm")
+        groups.by_title[norm(title)] = id
+        arm: dict[str, Any] = {"id": id, "label": title, "role": role, "drug": title}
+        arm["n"] = {"value": started} if started is not None else {"note": "not posted"}
+        if description and description != title:
+            arm["note"] = description
+        if started is not None:
+            groups.started[id] = started
+        groups.arms[id] = arm
+    for title, description, _, started in candidates:
+        if title and norm(title) not in groups.by_title:
+            id = groups.id_of(title, description)
+            if started is not None:
+                groups.others[id]["n"] = {"value": started}
+    if not groups.arms:
+        id = "participants"
+        groups.arms[id] = {
+            "id": id,
+            "label": "Participants",
+            "role": "active",
+            "drug": "not stated",
+            "n": {"note": "not posted"},
+        }
+        ledger.assume(flow.path, "the entry names no arm: one of all participants was made")
+    return groups
+
+
+def _started(flow: Node, number: str | None) -> int | None:
+    """How many started, in the period in which most did."""
+    found: list[int] = []
+    for period in flow.items("periods"):
+        for milestone in period.items("milestones"):
+            if milestone["type"].value == "STARTED":
+                for a in milestone.items("achievements"):
+                    if a["groupId"].value == number and (n := a.count("numSubjects")) is not None:
+                        found.append(n)
+    return max(found) if found else None
+
+
+def _compared(outcomes: list[Node]) -> set[str]:
+    """The titles of the groups of the first primary outcome, one with analyses if there is one."""
+    primary = [o for o in outcomes if o["type"].value == "PRIMARY"]
+    for outcome in [o for o in primary if o.items("analyses") and len(o.items("groups")) > 1] or primary:
+        return {norm(t) for g in outcome.items("groups") if isinstance(t := g["title"].value, str)}
+    return set()
+
+
+def _types(planned: list[Node], titles: list[str], ledger: Ledger) -> list[str | None]:
+    """The registry's type of each arm, found by its planned label: the same, part of it, or the most words shared."""
+    labels = [(a.text("label") or "", a.text("type"), a.path) for a in planned]
+    out: list[str | None] = []
+    for title in titles:
+        same = [x for x in labels if norm(x[0]) == norm(title)]
+        if not same:
+            same = [x for x in labels if norm(title) and (norm(title) in norm(x[0]) or norm(x[0]) in norm(title))]
+        if len(same) != 1:
+            scored = sorted(((len(tokens(title) & tokens(x[0])), x) for x in labels), key=lambda s: -s[0])
+            if scored and scored[0][0] > 0 and (len(scored) == 1 or scored[0][0] > scored[1][0]):
+                same = [scored[0][1]]
+                ledger.assume(same[0][2], f"{title!r} in the results is taken as the planned arm {same[0][0]!r}")
+        out.append(same[0][1] if len(same) == 1 else None)
+    return out
+
+
+def _roles(titles: list[str], types: list[str | None], ledger: Ledger, flow: Node) -> list[str]:
+    """Active or control for each arm of a randomised trial; at least one of each where there are two."""
+    plain = [re.sub(r"\([^)]*\)", "", t) for t in titles]
+    by_name = [bool(_CONTROL.search(t)) and not re.search(r"\+|\bplus\b|add-?on", t, re.I) for t in plain]
+    by_type = [t in ("PLACEBO_COMPARATOR", "SHAM_COMPARATOR", "NO_INTERVENTION") for t in types]
+    control = [a or b for a, b in zip(by_name, by_type, strict=True)]
+    if not any(control) and "EXPERIMENTAL" in types:
+        control = [t == "ACTIVE_COMPARATOR" for t in types]
+    if len(titles) > 1 and (all(control) or not any(control)):
+        control = [False] * (len(titles) - 1) + [True]
+        ledger.assume(flow.path, f"nothing says which arm is the control: the last, {titles[-1]!r}, is taken")
+    if len(titles) == 1:
+        control = [False]
+    return ["control" if c else "active" for c in control]

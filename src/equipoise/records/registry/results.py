@@ -1,0 +1,286 @@
+"""The results section of a registry entry: flow, baseline, outcomes with their analyses, adverse events."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from equipoise.records.registry.analyses import Analyses
+from equipoise.records.registry.groups import Groups
+from equipoise.records.registry.protocol import outcome as outcome_block
+from equipoise.records.registry.protocol import role_of, words
+from equipoise.records.registry.reader import Ledger, Node
+from equipoise.records.registry.tables import HERE
+from equipoise.records.registry.words import slug, week_of
+
+
+class Results(Analyses):
+    """Reads the whole section when made; the blocks are its attributes."""
+
+    def __init__(self, entry: Node, groups: Groups, ledger: Ledger) -> None:
+        super().__init__(entry, groups, ledger)
+        self._flow()
+        self._baseline()
+        self._outcomes()
+        self._harms()
+
+    # -- baseline -----------------------------------------------------------------------------------------------------
+
+    def _baseline(self) -> None:
+        module = self.root["baselineCharacteristicsModule"]
+        known = self.groups.resolve(module)
+        overall, overall_notes = self._denominators(module, known)
+        used: list[str] = []
+        for i, measure in enumerate(module.items("measures")):
+            title = measure.text("title") or f"Measure {i + 1}"
+            param, spread = (
+                measure.text("paramType") or "",
+                words(measure.text("dispersionType")).replace("inter ", "inter-"),
+            )
+            unit = measure.text("unitOfMeasure")
+            own, own_notes = self._denominators(measure, known)
+            variable = slug(title, used, start="v", longest=32).upper()
+            used.append(variable.lower())
+            note = "; ".join(
+                t
+                for t in (
+                    measure.text("description"),
+                    measure.text("populationDescription"),
+                    measure.text("calculatePct"),
+                )
+                if t
+            )
+            cells = self._cells(measure, known, {**overall, **own}, {**overall_notes, **own_notes}, param, spread, unit)
+            for j, (row, values) in enumerate(cells):
+                statistic = _statistic(param, values)
+                arms, others = self.groups.split(values)
+                block: dict[str, Any] = {
+                    "id": f"bl_{i + 1}" + (f"_{j + 1}" if len(cells) > 1 else ""),
+                    "variable": variable,
+                    "label": f"{title}: {row}" if row else title,
+                    "statistic": statistic,
+                }
+                if unit:
+                    block["unit"] = unit
+                block["values"] = {"ALL": arms} if arms else {}
+                if others:
+                    block["groups"] = others
+                if note:
+                    block["note"] = note
+                self.baseline.append(block | {**HERE, "place": "baseline"})
+
+    # -- outcomes -----------------------------------------------------------------------------------------------------
+
+    def _outcomes(self) -> None:
+        counts: dict[str, int] = {}
+        for node in self.root["outcomeMeasuresModule"].items("outcomeMeasures"):
+            kind = node.text("type")
+            start = {"PRIMARY": "PRIM", "SECONDARY": "SEC", "POST_HOC": "POST"}.get(kind or "", "OTH")
+            counts[start] = counts.get(start, 0) + 1
+            id = f"{start}{counts[start]}"
+            block = outcome_block(node, id, role_of(kind), self.ledger)
+            known = self.groups.resolve(node)
+            people, notes = self._denominators(node, known)
+            param, spread = node.text("paramType") or "", node.text("dispersionType") or ""
+            set_ = self._population(node.text("populationDescription"), people)
+            block["set"] = set_
+            status = node.text("reportingStatus")
+            extra = [
+                f"{words(k)} {t}"
+                for k in ("anticipatedPostingDate", "typeUnitsAnalyzed", "denomUnitsSelected", "calculatePct")
+                if (t := node.text(k))
+            ]
+            if status and status != "POSTED":
+                extra.append("results not posted")
+            if extra:
+                block["note"] = "; ".join(extra)
+            self.outcomes.append(block)
+            cells = self._cells(node, known, people, notes, param, spread, block.get("unit"))
+            for _, values in cells:
+                self._population(
+                    node["populationDescription"].value,
+                    {k: v.get("n") or v.get("total") or 0 for k, v in values.items()},
+                )
+            self._rows(id, block, set_, param, cells, node, known, kind)
+
+    def _rows(
+        self,
+        id: str,
+        block: dict[str, Any],
+        set_: str,
+        param: str,
+        cells: list[tuple[str, dict[str, Any]]],
+        node: Node,
+        known: dict[str, str],
+        kind: str | None,
+    ) -> None:
+        model = param in ("LEAST_SQUARES_MEAN", "GEOMETRIC_LEAST_SQUARES_MEAN")
+        measure = _measure(param, block)
+        label = "Least-squares estimate, model as told beside it" if model else f"As posted: {words(param) or 'value'}"
+        method = self._method(label, "the values of the arms", ("estimate",), "other" if model else "descriptive")
+        analyses = node.items("analyses")
+        placed: dict[int, list[int]] = {}
+        for a, analysis in enumerate(analyses):
+            placed.setdefault(self._place(analysis, cells, known, len(analyses), a), []).append(a)
+        for c, (row, values) in enumerate(cells):
+            base: dict[str, Any] = {"outcome": id, "set": set_, "measure": measure}
+            if row:
+                base["row"] = row
+            week = week_of(row) if row else None
+            if week is None:
+                week = block.get("week")
+            if week is not None:
+                base["week"] = week
+            if kind == "POST_HOC":
+                base["prespecified"] = "no"
+            arms, others = self.groups.split(values)
+            whole = {k: v for k, v in (("arms", arms), ("groups", others)) if v}
+            mine = placed.get(c, [])
+            name = f"r_{id.lower()}" + (f"_{c + 1}" if len(cells) > 1 else "")
+            # the values once; an analysis of the same two arms joins them, others stand beside
+            joined = False
+            for k, a in enumerate(mine):
+                made = self._analysis(analyses[a], f"{name}_a{a + 1}", base, values, known, method, model)
+                if made is None:
+                    continue
+                if not joined and set(made.get("arms", {})) == set(arms):
+                    made = {**made, **whole, "id": name}
+                    joined = True
+                elif k and not joined:
+                    pass
+                self.results.append(made)
+            if not joined:
+                self.results.append({"id": name, **base, "method": method, **whole, **HERE, "place": "outcomes"})
+        for a in placed.get(-1, []):
+            base = {"outcome": id, "set": set_, "measure": measure}
+            if block.get("week") is not None:
+                base["week"] = block["week"]
+            made = self._analysis(analyses[a], f"r_{id.lower()}_a{a + 1}", base, {}, known, method, model)
+            if made is not None:
+                self.results.append(made)
+
+    # -- adverse events -----------------------------------------------------------------------------------------------
+
+    def _harms(self) -> None:
+        module = self.root["adverseEventsModule"]
+        known = self.groups.resolve(module)
+        summary: dict[str, dict[str, Any]] = {"deaths": {}, "serious": {}, "other": {}}
+        for g in module.items("eventGroups"):
+            id = known.get(g.text("id") or "")
+            for what, values in summary.items():
+                k, n = g.count(f"{what}NumAffected"), g.count(f"{what}NumAtRisk")
+                if id is not None and k is not None:
+                    values[id] = {"value": k, **({"total": n} if n is not None else {})}
+        if summary["deaths"]:
+            arms, others = self.groups.split(summary["deaths"])
+            self.events.append(
+                {
+                    "id": "deaths_all_causes",
+                    "endpoint": "DEATH",
+                    "label": "Death from any cause",
+                    "values": {"ALL": arms} if arms else {},
+                    **({"groups": others} if others else {}),
+                    **HERE,
+                    "place": "adverse events",
+                }
+            )
+        for what, term in (
+            ("serious", "Any serious adverse event"),
+            ("other", "Any other adverse event above the threshold"),
+        ):
+            if summary[what]:
+                self._harm(f"ae_any_{what}", term, "summary", what == "serious", summary[what], {}, {})
+        for key, serious in (("seriousEvents", True), ("otherEvents", False)):
+            for i, event in enumerate(module.items(key)):
+                values, events = {}, {}
+                for s in event.items("stats"):
+                    id = known.get(s.text("groupId") or "")
+                    if id is None:
+                        s.drop("a group that the module does not declare")
+                        continue
+                    k, n, times = s.count("numAffected"), s.count("numAtRisk"), s.count("numEvents")
+                    if k is not None:
+                        values[id] = {"value": k, **({"total": n} if n is not None else {})}
+                    elif n is not None:
+                        values[id] = {"n": n, "note": "number affected not posted"}
+                    if times is not None:
+                        events[id] = {"value": times}
+                extra = {
+                    k: t
+                    for k, t in (
+                        ("organ_system", event.text("organSystem")),
+                        ("vocabulary", event.text("sourceVocabulary")),
+                        ("assessment", words(event.text("assessmentType")) or None),
+                        ("note", event.text("notes")),
+                    )
+                    if t
+                }
+                self._harm(
+                    f"{'sae' if serious else 'ae'}_{i + 1}",
+                    event.text("term") or f"term {i + 1}",
+                    "term",
+                    serious,
+                    values,
+                    events,
+                    extra,
+                )
+
+    def _harm(
+        self,
+        id: str,
+        term: str,
+        category: str,
+        serious: bool,
+        values: dict[str, Any],
+        events: dict[str, Any],
+        extra: dict[str, Any],
+    ) -> None:
+        arms, others = self.groups.split(values)
+        row: dict[str, Any] = {
+            "id": id,
+            "term": term,
+            "category": category,
+            **({"serious": True} if serious else {}),
+            **extra,
+            "arms": arms,
+        }
+        if others:
+            row["groups"] = others
+        if events:
+            row["events"] = events
+        self.harms.append(row | {**HERE, "place": "adverse events"})
+
+
+def _statistic(param: str, values: dict[str, Any]) -> str:
+    some: dict[str, Any] = next((v for v in values.values() if v.get("value") is not None), {})
+    if not all(v.get("value") is not None for v in values.values()):
+        return "other"
+    if param == "COUNT_OF_PARTICIPANTS":
+        return "n_percent" if all("total" in v for v in values.values()) else "other"
+    if param == "MEAN":
+        return "mean_sd" if "sd" in some else "mean_se" if "se" in some else "mean"
+    if param == "MEDIAN":
+        return "median_iqr" if "iqr" in some else "median_range" if "range" in some else "median"
+    return "geometric_mean" if param == "GEOMETRIC_MEAN" else "other"
+
+
+def _measure(param: str, block: dict[str, Any]) -> str:
+    change = bool(re.search(r"\bchange\b", block["label"], re.I))
+    told = f"{block['label']} {block.get('unit', '')}"
+    if param == "COUNT_OF_PARTICIPANTS":
+        return "count"
+    if param == "LEAST_SQUARES_MEAN":
+        return "adjusted_mean_change" if change else "adjusted_mean"
+    if param in ("GEOMETRIC_LEAST_SQUARES_MEAN", "GEOMETRIC_MEAN"):
+        return "geometric_mean_ratio" if re.search(r"ratio", told, re.I) else "geometric_mean"
+    if param == "MEAN":
+        return "mean_change" if change else "mean"
+    if param == "MEDIAN":
+        return "median"
+    if re.search(r"percent|proportion|%", told, re.I):
+        return "percent"
+    return (
+        "count"
+        if param in ("NUMBER", "COUNT_OF_UNITS") and re.search(r"number of|participants", told, re.I)
+        else "other"
+    )

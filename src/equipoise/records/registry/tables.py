@@ -1,0 +1,245 @@
+"""The tables of the results section: a measurement, its denominators, the rows; the flow of participants."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from equipoise.records.registry.groups import Groups
+from equipoise.records.registry.protocol import words
+from equipoise.records.registry.reader import Ledger, Node
+from equipoise.records.registry.words import family_of, norm, slug
+
+HERE = {"source": "CTG", "confidence": "seen"}
+_PEOPLE = re.compile(r"participant|patient|subject|people|person", re.I)
+
+
+class Tables:
+    """Collects the blocks of the results section, and reads the tables they come from."""
+
+    def __init__(self, entry: Node, groups: Groups, ledger: Ledger) -> None:
+        self.root = entry["resultsSection"]
+        self.groups = groups
+        self.ledger = ledger
+        everyone = {id: {"value": n} for id, n in groups.started.items()}
+        self.sets: list[dict[str, Any]] = [
+            {
+                "id": "ALL",
+                "label": "All who started",
+                "definition": "everyone who started, by the participant flow",
+                "n": everyone,
+                **HERE,
+                "place": "participant flow",
+            }
+        ]
+        self.by_population: dict[str, dict[str, Any]] = {}
+        self.outcomes: list[dict[str, Any]] = []
+        self.methods: dict[str, dict[str, Any]] = {}
+        self.method_ids: dict[str, str] = {}
+        self.results: list[dict[str, Any]] = []
+        self.baseline: list[dict[str, Any]] = []
+        self.events: list[dict[str, Any]] = []
+        self.harms: list[dict[str, Any]] = []
+        self.items: list[dict[str, Any]] = []
+
+    # -- flow ---------------------------------------------------------------------------------------------------------
+
+    def _flow(self) -> None:
+        module = self.root["participantFlowModule"]
+        known = self.groups.resolve(module)
+        for i, period in enumerate(module.items("periods")):
+            title = period.text("title") or f"Period {i + 1}"
+            started: dict[str, int] = {}
+            for j, milestone in enumerate(period.items("milestones")):
+                kind = milestone.text("type") or f"milestone {j + 1}"
+                values = self._people(milestone.items("achievements"), known, started if kind != "STARTED" else {})
+                if kind == "STARTED":
+                    started = {id: int(v["value"]) for id, v in values.items() if isinstance(v.get("value"), int)}
+                self._event(
+                    f"flow_{i + 1}_{j + 1}", kind, f"{title}: {kind.lower()}", values, milestone.text("comment")
+                )
+            for j, reason in enumerate(period.items("dropWithdraws")):
+                kind = reason.text("type") or f"reason {j + 1}"
+                values = self._people(reason.items("reasons"), known, started)
+                self._event(
+                    f"left_{i + 1}_{j + 1}",
+                    f"LEFT_{kind}",
+                    f"{title}: left, {kind.lower()}",
+                    values,
+                    reason.text("comment"),
+                )
+
+    def _people(self, members: list[Node], known: dict[str, str], totals: dict[str, int]) -> dict[str, dict[str, Any]]:
+        out = {}
+        for m in members:
+            id, n = known.get(m.text("groupId") or ""), m.count("numSubjects")
+            if id is None or n is None:
+                continue
+            value: dict[str, Any] = {"value": n}
+            total = totals.get(id)
+            if total is not None and n <= total:
+                value["total"] = total
+            units = m.text("numUnits")
+            if note := "; ".join(t for t in (m.text("comment"), f"{units} units" if units else None) if t):
+                value["note"] = note
+            out[id] = value
+        return out
+
+    def _event(self, id: str, endpoint: str, label: str, values: dict[str, Any], detail: str | None) -> None:
+        arms, others = self.groups.split(values)
+        name = re.sub(r"[^A-Z0-9]+", "_", endpoint.upper()).strip("_")[:40] or "EVENT"
+        row: dict[str, Any] = {"id": id, "endpoint": name, "label": label, "values": {"ALL": arms} if arms else {}}
+        if others:
+            row["groups"] = others
+        if detail:
+            row["detail"] = detail
+        self.events.append(row | {**HERE, "place": "participant flow"})
+
+    # -- values -------------------------------------------------------------------------------------------------------
+
+    def _value(self, m: Node, param: str, spread: str, unit: str | None, n: int | None) -> dict[str, Any]:
+        """One measurement with its spread; what is no number stays in the note, as posted."""
+        out: dict[str, Any] = {}
+        notes: list[str] = []
+        raw = m["value"].value
+        found = m.number("value")
+        if found is not None:
+            out["value"], digits = found
+            if isinstance(found[0], float) and (digits != len(repr(found[0]).partition(".")[2]) or digits == 0):
+                out["digits"] = digits
+        elif isinstance(raw, str) and raw.strip():
+            self.ledger.refused.pop((*m.path, "value"), None)
+            notes.append(f"posted as {m.text('value')!r}")
+        kind = spread.lower()
+        level = re.search(r"(\d+(?:\.\d+)?)\s*%?\s*confidence", kind)
+        spreads: dict[str, Any] = {}
+        for key in ("spread", "lowerLimit", "upperLimit"):
+            posted = m[key].value
+            number = m.number(key)
+            if number is not None:
+                spreads[key] = number[0]
+            elif isinstance(posted, str) and posted.strip():
+                self.ledger.refused.pop((*m.path, key), None)
+                notes.append(f"{words(key)} posted as {m.text(key)!r}")
+        if "spread" in spreads:
+            name = "sd" if "standard deviation" in kind else "se" if "standard error" in kind else None
+            if name and spreads["spread"] >= 0:
+                out[name] = spreads["spread"]
+            else:
+                notes.append(f"{spread.lower() or 'spread'} {spreads['spread']}")
+        low, high = spreads.get("lowerLimit"), spreads.get("upperLimit")
+        if low is not None or high is not None:
+            if level:
+                out |= {k: v for k, v in (("low", low), ("high", high)) if v is not None}
+                if 0 < float(level.group(1)) < 100 and float(level.group(1)) != 95:
+                    out["level"] = float(level.group(1)) / 100
+            elif low is not None and high is not None and "quartile" in kind:
+                out["iqr"] = [low, high]
+            elif low is not None and high is not None and "range" in kind:
+                out["range"] = [low, high]
+            else:
+                notes.append(f"{spread.lower() or 'limits'} {low} to {high}")
+        if (
+            param == "COUNT_OF_PARTICIPANTS"
+            and isinstance(out.get("value"), int)
+            and n is not None
+            and out["value"] <= n
+        ):
+            out["total"] = n
+        elif n is not None:
+            out["n"] = n
+        if unit and "value" in out and param != "COUNT_OF_PARTICIPANTS":
+            out["unit"] = unit
+        if comment := m.text("comment"):
+            notes.append(comment)
+        if notes:
+            out["note"] = "; ".join(notes)
+        return out
+
+    def _denominators(self, owner: Node, known: dict[str, str]) -> tuple[dict[str, int], dict[str, str]]:
+        """People by group, and what was counted where it was not people (eyes, implants)."""
+        people: dict[str, int] = {}
+        other: dict[str, list[str]] = {}
+        for d in owner.items("denoms"):
+            units = d.text("units") or ""
+            for c in d.items("counts"):
+                id, n = known.get(c.text("groupId") or ""), c.count("value")
+                if id is None or n is None:
+                    continue
+                if _PEOPLE.search(units):
+                    people[id] = n
+                else:
+                    other.setdefault(id, []).append(f"{n} {units.lower()}")
+        return people, {id: ", ".join(t) for id, t in other.items()}
+
+    def _cells(
+        self,
+        owner: Node,
+        known: dict[str, str],
+        people: dict[str, int],
+        notes: dict[str, str],
+        param: str,
+        spread: str,
+        unit: str | None,
+    ) -> list[tuple[str, dict[str, Any]]]:
+        """Every row of a table: its name (class and category) and the values by group."""
+        out = []
+        for cls in owner.items("classes"):
+            own, own_notes = self._denominators(cls, known)
+            n, extra = {**people, **own}, {**notes, **own_notes}
+            name = cls.text("title")
+            for category in cls.items("categories"):
+                row = ": ".join(t for t in (name, category.text("title")) if t)
+                values = {}
+                for m in category.items("measurements"):
+                    id = known.get(m.text("groupId") or "")
+                    if id is None:
+                        m.drop("a group that the table does not declare")
+                        continue
+                    value = self._value(m, param, spread, unit, n.get(id))
+                    if id in extra:
+                        value["note"] = "; ".join(t for t in (value.get("note"), extra[id]) if t)
+                    values[id] = value
+                out.append((row, values))
+        return out
+
+    def _population(self, text: str | None, people: dict[str, int]) -> str:
+        if not text:
+            return "ALL"
+        key = norm(text)
+        if key not in self.by_population:
+            label = text if len(text) <= 60 else text[:57].rstrip() + "..."
+            made = {
+                "id": f"P{len(self.by_population) + 1}",
+                "label": label,
+                "definition": text,
+                "n": {},
+                **HERE,
+                "place": "outcomes",
+            }
+            self.by_population[key] = made
+            self.sets.append(made)
+        found = self.by_population[key]
+        for id, n in people.items():
+            if self.groups.is_arm(id) and n > found["n"].get(id, {"value": -1})["value"]:
+                found["n"][id] = {"value": n}
+        return str(found["id"])
+
+    def _method(
+        self, name: str, description: str | None = None, gives: tuple[str, ...] | None = None, family: str | None = None
+    ) -> str:
+        if name in self.method_ids:
+            return self.method_ids[name]
+        found, given = family_of(name)
+        id = slug(name, self.methods, start="method", longest=40)
+        self.methods[id] = {
+            "id": id,
+            "label": name,
+            "family": family or found,
+            "gives": list(gives or given),
+            "description": description or "as named in the registry",
+            **HERE,
+            "place": "analyses",
+        }
+        self.method_ids[name] = id
+        return id
