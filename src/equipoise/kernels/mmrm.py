@@ -344,25 +344,37 @@ def _add_gram(rows, scale, out):
 
 
 @njit(**_OPTIONS)
-def _whole_information(data, model, expected, theta, work, beta, linv, packed, out):
-    """The exact observed, or the expected, information; fills ``packed`` on the way."""
+def _whole_information(data, model, kind, theta, work, beta, linv, packed, out):
+    """:func:`_information` with all its terms for ``kind`` 2 (observed) and 3 (expected); fills ``packed`` then."""
+    _information(data, model, kind, theta, work, out)
+    if kind < 2:
+        return
     reml, n_groups = model[1], model[3]
     jac, jn, ji = work[6], work[7], work[8]
     p = beta.shape[0]
     rows, total = packed.shape
     ne = jac.shape[1]
-    raw = np.empty((n_groups * ne, rows))
-    score = np.empty((n_groups * ne, p))
-    turn = np.empty((total, rows))
-    _information(data, model, 3 if expected else 2, theta, work, out)
-    derivative_products(data, work[1], beta, linv, raw, score)
-    _elements_to_parameters(raw, jac, jn, ji, n_groups, turn, packed)
-    if reml:
-        _add_gram(packed, 0.5 if expected else -0.5, out)
-    if not expected:
-        by_theta = np.empty((p, total))
-        _elements_to_parameters(score, jac, jn, ji, n_groups, turn, by_theta)
-        _add_gram(by_theta, -1.0, out)
+    # one array for both: the rows of the packed matrices, then those of the scores
+    raw = np.empty((n_groups * ne, rows + p))
+    derivative_products(data, work[1], beta, linv, raw)
+    turn = np.empty((total, rows + p))
+    both = np.empty((rows + p, total))
+    _elements_to_parameters(raw, jac, jn, ji, n_groups, turn, both)
+    for r in range(rows):
+        for t in range(total):
+            packed[r, t] = both[r, t]
+    if not reml:
+        both[:rows] = 0.0
+    # - 1/2 tr(Phi P Phi P) - v' Phi v, or + 1/2 tr(Phi P Phi P): one sum of squares with the rows scaled
+    if kind == 3:
+        both[rows:] = 0.0
+        _add_gram(both, 0.5, out)
+    else:
+        root2 = 1.4142135623730951
+        for r in range(rows, rows + p):
+            for t in range(total):
+                both[r, t] *= root2
+        _add_gram(both, -0.5, out)
 
 
 @njit(**_OPTIONS)
@@ -476,32 +488,30 @@ def fit(data, structure, reml, expected, coords, n_groups, start, tolerance, max
         if status == OK or iteration == max_steps:
             break
         info[ITERATIONS] = iteration + 1.0
-        fresh = False
-        exact = slow >= 3 or iteration > 25
-        decrement = np.nan
-        if not exact:
-            _information(data, model, 1, theta, work, information)
-            decrement = _newton_step(information, gradient, factor, step)
-            exact = decrement < tolerance
-        if exact:
-            _whole_information(data, model, False, theta, work, beta, linv, packed, information)
-            fresh = True
-            decrement = _newton_step(information, gradient, factor, step)
-            if decrement < tolerance:
-                status = OK
-                if decrement < 1e-24:
-                    info[DECREMENT] = decrement
-                    break
-        if not decrement >= 0.0:
-            # not concave here: the expected information of maximum likelihood always is, up to rounding
-            fresh = False
-            _information(data, model, 0, theta, work, information)
-            decrement = _newton_step(information, gradient, factor, step)
-            if not decrement >= 0.0:
+        kind = 2 if slow >= 3 or iteration > 25 else 1
+        ridge = False
+        while True:
+            _whole_information(data, model, kind, theta, work, beta, linv, packed, information)
+            if ridge:
                 for t in range(total):
                     information[t, t] = 1.1 * information[t, t] + 1e-8
-                decrement = _newton_step(information, gradient, factor, step)
-            if not decrement >= 0.0:
+            decrement = _newton_step(information, gradient, factor, step)
+            if kind == 1 and decrement < tolerance:
+                kind = 2
+            elif decrement >= 0.0 or ridge:
+                break
+            elif kind > 0:
+                # not concave here: the expected information of maximum likelihood always is, up to rounding
+                kind = 0
+            else:
+                ridge = True
+        fresh = kind == 2
+        if not decrement >= 0.0:
+            break
+        if fresh and decrement < tolerance:
+            status = OK
+            if decrement < 1e-24:
+                info[DECREMENT] = decrement
                 break
         info[DECREMENT] = decrement
         largest = 0.0
@@ -509,7 +519,7 @@ def fit(data, structure, reml, expected, coords, n_groups, start, tolerance, max
             largest = max(largest, abs(step[t]))
         scale = 1.0 if largest <= 3.0 or structure in (SLOPE, INTERCEPT) else 3.0 / largest
     if expected or not fresh:
-        _whole_information(data, model, expected, theta, work, beta, linv, packed, information)
+        _whole_information(data, model, 3 if expected else 2, theta, work, beta, linv, packed, information)
     info[LOGLIK] = ll
     largest = 0.0
     for t in range(total):

@@ -389,18 +389,19 @@ def _transform_pack(linv, upper, work, half, column, packed):
 
 
 @njit(**_OPTIONS)
-def derivative_products(data, inverse, beta, linv, packed, score):
+def derivative_products(data, inverse, beta, linv, out):
     """Derivatives of X' V^-1 X and X' V^-1 r by the elements of the covariance matrices, in the frame of Linv.
 
-    With E_e the (symmetric) derivative of Sigma by its element e: ``packed`` (element, p (p + 1) / 2) holds the packed
-    lower triangle of Linv (sum X' V^-1 E_e V^-1 X) Linv', and ``score`` (element, p) Linv (sum X' V^-1 E_e V^-1 r).
+    With E_e the (symmetric) derivative of Sigma by its element e, row e of ``out`` (element, p (p + 1) / 2 + p) holds
+    the packed lower triangle of Linv (sum X' V^-1 E_e V^-1 X) Linv', and then Linv (sum X' V^-1 E_e V^-1 r).
     Elements of group g start at g m (m + 1) / 2.
     """
     kron, obs, nobs, count, group, gram, cross, _s, f, phi, u, x, y, first = data
     n_patterns, m = obs.shape
     p = beta.shape[0]
     ne = m * (m + 1) // 2
-    total = packed.shape[0]
+    total = out.shape[0]
+    triangle = p * (p + 1) // 2
     work = np.empty((p, p))
     upper = np.ascontiguousarray(linv.T)
     half = np.empty(p)
@@ -461,7 +462,7 @@ def derivative_products(data, inverse, beta, linv, packed, score):
                         v[e, c] += s * z[k, b, u[c]] + t * z[k, a, u[c]]
                         for d in range(p):
                             work[c, d] += (s * lb[d] + t * la[d]) * gk[c, d]
-            _transform_pack(linv, upper, work, half, column, packed[e])
+            _transform_pack(linv, upper, work, half, column, out[e])
     else:
         full = np.zeros((total, p, p))
         ax = np.empty((m, p))
@@ -495,10 +496,10 @@ def derivative_products(data, inverse, beta, linv, packed, score):
             for c in range(p):
                 for d in range(p):
                     work[c, d] = full[e, c, d]
-            _transform_pack(linv, upper, work, half, column, packed[e])
+            _transform_pack(linv, upper, work, half, column, out[e])
     for e in range(total):
         for i in range(p):
             t = 0.0
             for j in range(i + 1):
                 t += linv[i, j] * v[e, j]
-            score[e, i] = t
+            out[e, triangle + i] = t
