@@ -157,29 +157,30 @@ def _sandwich(a, b, obs, n, half, out):
 
 
 @njit(**_OPTIONS)
-def _add_information(obs, n, a, b, out):
-    """Add tr(E_e A E_f B), symmetrised, to ``out`` (element, element) for the observed elements (upper triangle)."""
+def _add_information(obs, n, a, b, local_a, local_b, out):
+    """Add tr(E_e A E_f B) to ``out`` (element, element) for the observed elements (upper triangle)."""
     for i in range(n):
-        oi = obs[i]
+        for j in range(n):
+            local_a[i, j] = a[obs[i], obs[j]]
+            local_b[i, j] = b[obs[i], obs[j]]
+    for i in range(n):
+        ai = local_a[i]
+        bi = local_b[i]
         for j in range(i + 1):
-            oj = obs[j]
-            e = oi * (oi + 1) // 2 + oj
-            se = 0.25 if i == j else 0.5
+            e = obs[i] * (obs[i] + 1) // 2 + obs[j]
+            aj = local_a[j]
+            bj = local_b[j]
+            # elements with equal visits are counted twice by the four terms
+            scale = 0.5 if i == j else 1.0
             for c in range(i, n):
-                oc = obs[c]
-                base = oc * (oc + 1) // 2
-                aic = a[oi, oc]
-                bic = b[oi, oc]
-                ajc = a[oj, oc]
-                bjc = b[oj, oc]
-                for d in range(c + 1):
-                    od = obs[d]
-                    f = base + od
-                    if f < e:
-                        continue
-                    t = ajc * b[od, oi] + a[oj, od] * bic + aic * b[od, oj] + a[oi, od] * bjc
-                    t += bjc * a[od, oi] + b[oj, od] * aic + bic * a[od, oj] + b[oi, od] * ajc
-                    out[e, f] += t * se if c != d else 0.5 * t * se
+                base = obs[c] * (obs[c] + 1) // 2
+                aic = scale * ai[c]
+                bic = scale * bi[c]
+                ajc = scale * aj[c]
+                bjc = scale * bj[c]
+                for d in range(j if c == i else 0, c):
+                    out[e, base + obs[d]] += ajc * bi[d] + bic * aj[d] + aic * bj[d] + bjc * ai[d]
+                out[e, base + obs[c]] += 0.5 * (ajc * bi[c] + bic * aj[c] + aic * bj[c] + bjc * ai[c])
 
 
 @njit(**_OPTIONS)
@@ -297,7 +298,7 @@ def _information(data, model, kind, theta, work, out):
                         b[a, c] -= 0.5 * v
                     else:
                         b[a, c] = 0.5 * v - b[a, c]
-            _add_information(obs[k], n, inverse[k], b, element)
+            _add_information(obs[k], n, inverse[k], b, half, weight, element)
         _to_parameters(element, jac[g], jn[g], ji[g], wide, small)
         if kind == 1 or kind == 2:
             curvature(structure, m, theta[g * nt : (g + 1) * nt], coords, sigma[g], gs[g], curve)
