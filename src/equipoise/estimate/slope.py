@@ -99,7 +99,7 @@ def slope(
     --------
     >>> import polars as pl
     >>> from equipoise.estimate.slope import slope
-    >>> rows = [(f"S{i}", t, "ab"[i % 2], 40.0 - t * (1 + i % 5 / 9) - (i * 7 % 11) + (i * t * 5 % 7) / 3)
+    >>> rows = [(f"S{i}", t, "ab"[i % 2], 40.0 - t * (1 + i % 5) - (i * 7 % 11) + (i * t * 5 % 7) / 3)
     ...         for i in range(30) for t in range(5)]
     >>> fit = slope("Y ~ ARM * T + (T | ID)", pl.DataFrame(rows, schema=["ID", "T", "ARM", "Y"], orient="row"))
     >>> fit.converged, fit.structure
