@@ -46,7 +46,7 @@ def virtual(seed: int = 1, n: int = 20) -> Trial:
 
 
 def frames(trial: Trial) -> list[pl.DataFrame]:
-    return [trial.subjects, trial.visits, trial.events]
+    return [trial.subjects, trial.visits, trial.events, trial.adverse_events]
 
 
 @pytest.mark.parametrize("format", ["xpt", "json", "ndjson", "dsjc", "parquet"])
@@ -61,8 +61,7 @@ def test_property_virtual_trial_round_trips_exactly(tmp_path: Path, format: str)
     for mine, theirs in zip(frames(plain(again)), frames(original), strict=True):
         assert mine.equals(theirs)
         assert mine.schema == theirs.schema
-    had = original.subjects.filter(pl.col("AE_headache") == "Y")["USUBJID"].to_list()
-    assert again.adverse_events["USUBJID"].to_list() == had
+    assert again.adverse_events.height > 0
     assert set(again.adverse_events["AEDECOD"]) == {"headache"}
 
 
@@ -73,7 +72,6 @@ def test_property_second_round_trip_gives_what_the_first_gave(tmp_path: Path) ->
     second = to_trial(read_folder(tmp_path / "two"))
     for mine, theirs in zip(frames(second), frames(first), strict=True):
         assert mine.equals(theirs)
-    assert second.adverse_events.equals(first.adverse_events)
     assert [p.name for p in sorted((tmp_path / "one").iterdir())] == [
         "adae.xpt", "adeff.xpt", "adsl.xpt", "adtte.xpt", "define.xml",
     ]  # fmt: skip
@@ -98,7 +96,6 @@ def test_reference_pilot_as_a_trial_and_back(pilot: Path, tmp_path: Path) -> Non
     again = to_trial(read_folder(tmp_path))
     for mine, theirs in zip(frames(again), frames(trial), strict=True):
         assert mine.select(theirs.columns).equals(theirs)
-    assert again.adverse_events.equals(trial.adverse_events)
 
 
 def test_time_units_are_said(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from equipoise.errors import DataError
@@ -97,7 +98,6 @@ class Trials:
                 **{name: values[i] for name, values in self.covariates.items()},
                 "LASTWK": self.last_week[i],
                 "OLEFL": np.where(self.entered_extension[i], "Y", "N"),
-                **{f"AE_{name}": np.where(values[i], "Y", "N") for name, values in self.adverse_events.items()},
             }
         )
         frames = []
@@ -129,18 +129,34 @@ class Trials:
                 + ["death" if d else "censored" for d in self.death[i]],
             }
         )
-        return Trial(subjects=subjects, visits=pl.concat(frames), events=events)
+        return Trial(
+            subjects=subjects, visits=pl.concat(frames), events=events, adverse_events=self._adverse_events(i, ids)
+        )
+
+    def _adverse_events(self, i: int, ids: npt.NDArray[np.str_]) -> pl.DataFrame:
+        """One row per patient and adverse event of trial ``i``, in the order of the patients."""
+        names = sorted(self.adverse_events)
+        had = [(str(ids[j]), name) for j in range(len(ids)) for name in names if self.adverse_events[name][i, j]]
+        frame = pl.DataFrame(had, schema={"USUBJID": pl.String(), "AEDECOD": pl.String()}, orient="row")
+        return frame.select(
+            "USUBJID",
+            pl.int_range(1, pl.len() + 1).over("USUBJID").cast(pl.Float64).alias("AESEQ"),
+            "AEDECOD",
+            pl.lit("Y").alias("TRTEMFL"),
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """One trial, real or virtual, as three frames with ADaM names.
+    """One trial, real or virtual, as four frames with ADaM names.
 
     subjects : one row a patient (USUBJID, TRT01P, covariates).
     visits : one row per patient, parameter and visit observed (PARAMCD, AVISITN in weeks, AVAL, BASE, CHG).
     events : one row per patient and time-to-event parameter (PARAMCD, AVAL in weeks, CNSR 0 = event).
+    adverse_events : one row per patient and adverse event (USUBJID, AEDECOD ...); empty where none were brought.
     """
 
     subjects: pl.DataFrame
     visits: pl.DataFrame
     events: pl.DataFrame
+    adverse_events: pl.DataFrame

@@ -11,12 +11,11 @@ from equipoise.trial.adam.dataset import Dataset, Limits, Variable, from_frame
 from equipoise.trial.adam.dataset_json import read_dataset_json, write_dataset_json
 from equipoise.trial.adam.define import Define, read_define, write_define
 from equipoise.trial.adam.folder import Problem, Study, read_file, read_folder, write_folder
-from equipoise.trial.adam.mapping import AdamTrial, from_trial, plain, to_trial
+from equipoise.trial.adam.mapping import from_trial, plain, to_trial
 from equipoise.trial.adam.tabular import read_csv, read_parquet, read_sas7bdat, write_parquet
 from equipoise.trial.adam.xpt import read_xpt, write_xpt
 
 __all__ = [
-    "AdamTrial",
     "Dataset",
     "Define",
     "Limits",

@@ -3,8 +3,7 @@
 ==============  =======================================================================================================
 Trial           ADaM
 ==============  =======================================================================================================
-subjects        ADSL, one row a patient. Flags ``AE_<name>`` of a virtual trial have names too long for XPT: they
-                become ``AE01FL``, ``AE02FL`` ... with the name as label, and a record in ADAE for each ``Y``.
+subjects        ADSL, one row a patient.
 visits          ADEFF, a basic data structure with every PARAMCD; on reading, every data set of that kind, stacked.
 events          ADTTE, AVAL in weeks (AVALU says so). On reading, days are divided by 7 unless AVALU says otherwise.
 adverse events  ADAE, one row an event.
@@ -12,8 +11,6 @@ adverse events  ADAE, one row an event.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import polars as pl
 
@@ -27,14 +24,7 @@ from equipoise.types import DAYS_PER_MONTH, DAYS_PER_WEEK
 _PER_WEEK = {"WEEK": 1.0, "DAY": DAYS_PER_WEEK, "MONTH": DAYS_PER_WEEK / DAYS_PER_MONTH, "YEAR": DAYS_PER_WEEK / 365.25}
 
 
-@dataclass(frozen=True, eq=False)
-class AdamTrial(Trial):
-    """A trial with its adverse events: one row an event (USUBJID, AEDECOD ...), empty where none were brought."""
-
-    adverse_events: pl.DataFrame
-
-
-def to_trial(study: Study, *, checked: bool = True) -> AdamTrial:
+def to_trial(study: Study, *, checked: bool = True) -> Trial:
     """The trial in a study: subjects from ADSL, visits from BDS data sets, events from ADTTE, adverse events from ADAE.
 
     Every variable is kept; data sets of one kind are stacked (a variable that one of them lacks is missing there).
@@ -48,13 +38,11 @@ def to_trial(study: Study, *, checked: bool = True) -> AdamTrial:
     if checked:
         require(study)
     subjects = study["ADSL"].frame
-    flags = {v.name: v.label for v in study["ADSL"].variables if v.label.startswith("AE_") and v.name.startswith("AE")}
-    subjects = subjects.rename(flags)
     visits = _stack(study.of_kind("measurements"), ("USUBJID", "PARAMCD", "AVISITN", "AVAL"))
     events = _stack(study.of_kind("events"), ("USUBJID", "PARAMCD", "AVAL", "CNSR"))
     if "CNSR" in events.columns and events["CNSR"].dtype == pl.Float64:
         events = events.with_columns(pl.col("CNSR").cast(pl.Int64))
-    return AdamTrial(
+    return Trial(
         subjects=subjects,
         visits=visits,
         events=_in_weeks(events),
@@ -114,13 +102,11 @@ def from_trial(
 
     Raises
     ------
-    DataError : a name that XPT cannot hold and that is not an adverse event's.
+    DataError : a name that XPT cannot hold.
     """
     names = parameters or {}
     subjects = _first(trial.subjects, STUDYID=study)
-    events_of = [c for c in subjects.columns if c.startswith("AE_")]
-    renamed = {name: f"AE{i:02d}FL" for i, name in enumerate(events_of, start=1)}
-    long = [c for c in subjects.columns if len(c) > 8 and c not in renamed]
+    long = [c for c in subjects.columns if len(c) > 8]
     if long:
         raise DataError(f"variable {long[0]} of the subjects has over 8 characters", hint="ADaM names have at most 8")
     added: dict[str, pl.Expr] = {}
@@ -129,14 +115,14 @@ def from_trial(
         if name not in subjects.columns and value is not None:
             added[name] = value
     adsl = from_frame(
-        subjects.with_columns(**added).rename(renamed),
+        subjects.with_columns(**added),
         "ADSL",
         label="Subject-Level Analysis Dataset",
-        labels={**(labels or {}), **{short: name for name, short in renamed.items()}},
+        labels=labels,
         keys=("USUBJID",),
     )
     out = [adsl, _measurements(trial, study, names, labels), _events(trial, study, names, labels)]
-    adverse = trial.adverse_events if isinstance(trial, AdamTrial) else _from_flags(trial.subjects, events_of)
+    adverse = trial.adverse_events
     out.append(
         from_frame(
             _first(adverse, STUDYID=study),
@@ -191,31 +177,11 @@ def _events(trial: Trial, study: str, names: dict[str, str], labels: dict[str, s
     )
 
 
-def _from_flags(subjects: pl.DataFrame, names: list[str]) -> pl.DataFrame:
-    schema = {"USUBJID": pl.String(), "AESEQ": pl.Float64(), "AEDECOD": pl.String(), "TRTEMFL": pl.String()}
-    if not names:
-        return pl.DataFrame(schema=schema)
-    # one row a subject and event, in the order of the subjects
-    long = (
-        subjects.select("USUBJID", *names)
-        .with_row_index("__order__")
-        .unpivot(on=names, index=["__order__", "USUBJID"], variable_name="AEDECOD", value_name="__had__")
-        .filter(pl.col("__had__") == "Y")
-        .with_columns(pl.col("AEDECOD").str.strip_prefix("AE_"))
-        .sort("__order__", "AEDECOD", maintain_order=True)
-    )
-    return long.select(
-        "USUBJID",
-        pl.int_range(1, pl.len() + 1).over("USUBJID").cast(pl.Float64).alias("AESEQ"),
-        "AEDECOD",
-        pl.lit("Y").alias("TRTEMFL"),
-    )
-
-
 _ADDED = {
     "subjects": ("STUDYID", "TRT01A", "ITTFL", "SAFFL"),
     "visits": ("STUDYID", "PARAM", "TRTP", "ABLFL", "ANL01FL"),
     "events": ("STUDYID", "PARAM", "TRTP", "AVALU"),
+    "adverse_events": ("STUDYID",),
 }
 
 
@@ -225,4 +191,5 @@ def plain(trial: Trial) -> Trial:
         subjects=trial.subjects.drop(_ADDED["subjects"], strict=False),
         visits=trial.visits.drop(_ADDED["visits"], strict=False),
         events=trial.events.drop(_ADDED["events"], strict=False),
+        adverse_events=trial.adverse_events.drop(_ADDED["adverse_events"], strict=False),
     )
