@@ -39,7 +39,7 @@ def appraise(
     records_dir: Path | None = typer.Option(None, "--records", help="A folder with records of your own."),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress bar."),
 ) -> None:
-    """Write the appraisal of a trial: one page, every number cited or computed."""
+    """Write the page: every number cited or computed."""
     from equipoise.appraise import READERS
     from equipoise.appraise import appraise as build
     from equipoise.cli.common import check_writable, progress_bar, say, write_text

@@ -15,9 +15,9 @@ def fit(
     records_dir: Path | None = typer.Option(None, "--records", help="A folder with records of your own."),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress bar."),
 ) -> None:
-    """Fit the disease and the drug to the published curves, baseline and events of the randomised period.
+    """Fit the disease and the drug to the published curves.
 
-    What came after the randomised period is not used: it is the check. Each mechanism of action is fitted on its own.
+    Baseline, curves and events of the randomised period are used. What came after the randomised period is not used: it is the check. Each mechanism of action is fitted on its own.
     """
     from equipoise.calibrate import fit as run_fit
     from equipoise.calibrate import misfit_table

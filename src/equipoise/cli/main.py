@@ -16,9 +16,7 @@ from equipoise.cli import analyse, appraise, fit, records, replicate, simulate  
 from equipoise.errors import EquipoiseError  # noqa: E402
 
 # The base of Typer's usage errors; which module holds it differs between its releases.
-_USAGE: type[typer.BadParameter] = next(
-    c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException"
-)
+_USAGE: type[typer.BadParameter] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 _INTERRUPTED = 130
 
 WELCOME = """\
@@ -41,7 +39,7 @@ app = typer.Typer(
     help="The appraisal of a clinical trial, made executable.",
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # plain help needs no import of rich: 0.2 s less
 )
 app.command("appraise")(appraise.appraise)
 app.command("replicate")(replicate.replicate)

@@ -26,7 +26,7 @@ def replicate(
     everything: bool = typer.Option(False, "--all", help="Print every row, not only those of week 28 and 52."),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress bar."),
 ) -> None:
-    """Rebuild a published trial many times and hold the result against what was published."""
+    """Rebuild a trial and hold it against what was published."""
     import json
 
     from equipoise.appraise import replicate as run_replica

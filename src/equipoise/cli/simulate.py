@@ -17,7 +17,7 @@ def simulate(
         True, "--as-it-happened/--randomised", help="Baseline NfL unlike in the arms as it was, or freshly randomised."
     ),
 ) -> None:
-    """Simulate one trial and write it as ADaM, for any software to analyse."""
+    """Write one virtual trial as CDISC ADaM files."""
     from equipoise.cli.common import say
     from equipoise.simulate import load_scenario
     from equipoise.simulate import simulate as run
