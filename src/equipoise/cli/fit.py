@@ -17,7 +17,8 @@ def fit(
 ) -> None:
     """Fit the disease and the drug to the published curves.
 
-    Baseline, curves and events of the randomised period are used. What came after the randomised period is not used: it is the check. Each mechanism of action is fitted on its own.
+    Baseline, curves and events of the randomised period are used; what came after is not: it is the check. Each
+    mechanism of action is fitted on its own.
     """
     from equipoise.calibrate import fit as run_fit
     from equipoise.calibrate import misfit_table
