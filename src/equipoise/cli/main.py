@@ -12,7 +12,7 @@ for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 import typer  # noqa: E402
 
 from equipoise import __version__  # noqa: E402
-from equipoise.cli import analyse, appraise, fit, records, replicate, simulate  # noqa: E402
+from equipoise.cli import analyse, appraise, fit, importing, records, replicate, simulate  # noqa: E402
 from equipoise.errors import EquipoiseError  # noqa: E402
 
 # The base of Typer's usage errors; which module holds it differs between its releases.
@@ -30,6 +30,7 @@ Try first:
 Also:
   equipoise simulate valor --adam DIR   virtual trials as data files
   equipoise analyse PLAN --data FOLDER  a real trial's ADaM files through the same estimators
+  equipoise import NCT01234567          a registry entry as a record
   equipoise fit valor --out FILE        fit the disease and the drug to the published curves again
   equipoise --help                      every command; COMMAND --help its options
 """
@@ -46,6 +47,7 @@ app.command("replicate")(replicate.replicate)
 app.command("simulate")(simulate.simulate)
 app.command("fit")(fit.fit)
 app.command("analyse")(analyse.analyse)
+app.command("import")(importing.import_study)
 app.add_typer(records.app, name="records")
 
 
