@@ -64,6 +64,13 @@ def test_property_baseline_comes_first_and_numbers_are_visits() -> None:
     np.testing.assert_allclose(numbered.contrasts("ARM", by="WEEK")["estimate"], a, atol=1e-9)
 
 
+def test_property_type_three_is_not_defined() -> None:
+    fit = clda("Y ~ us(VISIT | ID)", simulated(), arm="ARM", baseline="Base")
+    assert fit.test("VISIT:ARM")["num_df"][0] == 2
+    with pytest.raises(EstimationError, match="not hierarchical"):
+        fit.anova()
+
+
 def test_property_errors() -> None:
     d = simulated()
     with pytest.raises(DataError, match="no level 'Screening'"):

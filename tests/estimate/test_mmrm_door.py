@@ -287,3 +287,36 @@ def test_property_nothing_is_said_when_all_is_well() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert mmrm("Y ~ ARM * VISIT + us(VISIT | ID)", simulated()).messages == ()
+
+
+@pytest.mark.parametrize("df", ["satterthwaite", "kenward-roger-linear"])
+def test_independent_type_three_is_the_test_under_sum_coding(df: str) -> None:
+    d = simulated()
+    fit = mmrm("Y ~ BASE * VISIT + SEX * ARM + ARM * VISIT + us(VISIT | ID)", d, df=df)
+    table = fit.anova().set_index("terms")
+    coded = d.assign(A=np.where(d["ARM"] == "a", 1.0, -1.0), S=np.where(d["SEX"] == "F", 1.0, -1.0))
+    for k in range(3):
+        coded[f"V{k}"] = (d["VISIT"] == f"W{k}").astype(float) - (d["VISIT"] == "W3").astype(float)
+    v = ["V0", "V1", "V2"]
+    pieces = ["BASE", *v, "S", "A", "S:A", *(f"BASE:{x}" for x in v), *(f"A:{x}" for x in v)]
+    other = mmrm(f"Y ~ {' + '.join(pieces)} + us(VISIT | ID)", coded, df=df)
+    groups = {"BASE": ["BASE"], "VISIT": v, "SEX": ["S"], "ARM": ["A"], "SEX:ARM": ["S:A"],
+              "BASE:VISIT": [f"BASE:{x}" for x in v], "VISIT:ARM": [f"A:{x}" for x in v]}  # fmt: skip
+    names = {frozenset(n.split(":")): n for n in other.names}
+    assert set(table.index) == set(groups)
+    for term, columns in groups.items():
+        expected = other.test([names[frozenset(c.split(":"))] for c in columns])
+        for column in ("num_df", "den_df", "f", "p"):
+            assert table.loc[term, column] == pytest.approx(expected[column].iloc[0], rel=1e-6), (term, column)
+    # the highest-order terms do not depend on the coding
+    assert table.loc["VISIT:ARM", "f"] == pytest.approx(fit.test("ARM:VISIT")["f"].iloc[0], rel=1e-9)
+
+
+def test_property_type_three_names_its_terms_and_needs_full_rank() -> None:
+    d = simulated()
+    fit = mmrm("Y ~ ARM + C(VISIT) + us(VISIT | ID)", d)
+    assert fit.anova()["terms"].tolist() == ["ARM", "C(VISIT)"]
+    with pytest.warns(MmrmWarning, match="aliased"):
+        lost = mmrm("Y ~ ARM + BASE + TWIN + us(VISIT | ID)", d.assign(TWIN=2.0 * d["BASE"]))
+    with pytest.raises(EstimationError, match="full rank"):
+        lost.anova()

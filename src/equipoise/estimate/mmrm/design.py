@@ -174,6 +174,21 @@ class Design:
         return x
 
 
+def sum_coded(design: Design) -> FloatArray:
+    """The design with sum-to-zero contrasts in place of treatment contrasts; the same terms in the same columns."""
+    x = np.empty((design.n_rows, len(design.names)))
+    for term in design.terms:
+        blocks = []
+        for factor, full, block in zip(term.factors, term.full, term.blocks(), strict=True):
+            if factor.column is not None and not full:
+                k = len(factor.column.levels or ())
+                blocks.append(np.vstack([np.eye(k - 1), -np.ones((1, k - 1))])[factor.column.codes])
+            else:
+                blocks.append(block)
+        x[:, term.columns] = products(blocks, design.n_rows)
+    return x
+
+
 def products(blocks: list[FloatArray], n: int) -> FloatArray:
     """All products of one column from each block, the first block varying fastest."""
     out = np.ones((n, 1))

@@ -10,11 +10,11 @@ from typing import Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
-from scipy.special import stdtr, stdtrit
+from scipy.special import fdtrc, stdtr, stdtrit
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.mmrm import kenward_roger, satterthwaite
-from equipoise.estimate.mmrm.design import Design, build
+from equipoise.estimate.mmrm.design import Design, build, sum_coded
 from equipoise.estimate.mmrm.engine import Fitted, Rows
 from equipoise.estimate.mmrm.formula import CovarianceTerm, ModelFormula
 from equipoise.estimate.mmrm.lsmeans import Grid, grid
@@ -400,6 +400,19 @@ class MmrmFit:
                 raise EstimationError(f"no term or coefficient {name!r}", hint="terms are " + ", ".join(known))
         return np.eye(p)[sorted(set(picked))]
 
+    def _joint(self, rows: FloatArray) -> tuple[float, float, float, float]:
+        """(numerator df, denominator df, F, p) of contrasts in the columns kept."""
+        if not self.converged:
+            return (float(len(rows)), math.nan, math.nan, math.nan)
+        if self.vcov_method in ("kenward-roger", "kenward-roger-linear"):
+            return kenward_roger.joint_test(rows, self.fitted.beta, self._vcov, self.fitted.linv, self.fitted.packed,
+                                              self._w)  # fmt: skip
+        if self.df_method in ("between-within", "residual"):
+            q, _, f, _ = satterthwaite.joint_test(rows, self.fitted.beta, self._vcov, lambda r: np.full(len(r), 1e9))
+            den = float(self._df(rows).min())
+            return (q, den, f, float(fdtrc(q, den, f)))
+        return satterthwaite.joint_test(rows, self.fitted.beta, self._vcov, self._df)
+
     def test(self, terms: str | Sequence[str] | FloatArray) -> Any:
         """F test that the coefficients of ``terms`` are all zero (one test for all of them together).
 
@@ -412,22 +425,34 @@ class MmrmFit:
         rows = rows[:, self.kept]
         if not len(rows):
             raise EstimationError("nothing to test: the coefficients asked for are aliased", hint="see fit.aliased")
-        if not self.converged:
-            result = (float(len(rows)), math.nan, math.nan, math.nan)
-        elif self.vcov_method in ("kenward-roger", "kenward-roger-linear"):
-            result = kenward_roger.joint_test(rows, self.fitted.beta, self._vcov, self.fitted.linv, self.fitted.packed,
-                                              self._w)  # fmt: skip
-        elif self.df_method in ("between-within", "residual"):
-            q, _, f, _ = satterthwaite.joint_test(rows, self.fitted.beta, self._vcov, lambda r: np.full(len(r), 1e9))
-            den = float(self._df(rows).min())
-            from scipy.special import fdtrc
-
-            result = (q, den, f, float(fdtrc(q, den, f)))
-        else:
-            result = satterthwaite.joint_test(rows, self.fitted.beta, self._vcov, self._df)
+        result = self._joint(rows)
         label = "contrasts" if isinstance(terms, np.ndarray) else terms if isinstance(terms, str) else ", ".join(terms)
         return self._native({"terms": [label], "num_df": [result[0]], "den_df": [result[1]], "f": [result[2]],
                              "p": [result[3]]})  # fmt: skip
+
+    @cached_property
+    def _type_three(self) -> FloatArray:
+        """(p, p) coefficients under sum-to-zero coding, as functions of ours."""
+        x, other = self.design.matrix(), sum_coded(self.design)
+        change = np.linalg.lstsq(other, x, rcond=None)[0]
+        if np.abs(other @ change - x).max() > 1e-8 * (1.0 + np.abs(x).max()):
+            raise EstimationError("the model is not hierarchical, so Type III tests are not defined",
+                                  hint="add the lower-order terms, or test coefficients with fit.test()")  # fmt: skip
+        return np.where(np.abs(change) < 1e-10, 0.0, change)
+
+    def anova(self) -> Any:
+        """Type III F test of every term (SAS ``Type 3 Tests``; R ``car::Anova(type = 3)`` with sum-to-zero contrasts).
+
+        The effect of a factor is averaged, equally, over the levels of the factors it interacts with, at zero of the
+        covariates it interacts with. Returns a frame: terms, num_df, den_df, f, p.
+        """
+        if self.aliased:
+            raise EstimationError("Type III tests need a design of full rank", hint="see fit.aliased")
+        tables = [(t.name, self._joint(self._type_three[t.columns])) for t in self.design.terms if t.factors]
+        table: dict[str, list[Any]] = {"terms": [name for name, _ in tables]}
+        for i, column in enumerate(("num_df", "den_df", "f", "p")):
+            table[column] = [result[i] for _, result in tables]
+        return self._native(table)
 
     def residuals(self, kind: str = "response") -> Any:
         """Residuals of every record analysed, with subject and visit, in the order of the data.
