@@ -318,6 +318,19 @@ def test_independent_power_of_a_design_with_futility_by_simulation_of_its_score(
         assert used * made.inflation == pytest.approx(made.expected_information(drift), abs=4e-3)
 
 
+def test_property_decisions_are_the_first_crossing() -> None:
+    bounds = group_sequential([0.4, 0.75, 1.0], futility=HwangShihDeCani(-2.0)).boundaries
+    z = np.array([[4.0, 0.0, 0.0], [1.0, 0.5, 9.0], [1.0, 2.0, 2.5], [1.0, 2.0, 1.0], [1.0, np.nan, 2.5]])
+    look, side = bounds.decide(z)
+    assert look.tolist() == [1, 2, 3, 3, 3]
+    assert side.tolist() == [1, -1, 1, -1, 1]
+    assert [int(v) for v in bounds.decide(np.full(3, np.nan))] == [0, 0]
+    with pytest.raises(ScenarioError, match="3 looks"):
+        bounds.decide(np.zeros(2))
+    test = InverseNormal(np.array([0.5, 0.5]), np.array([2.797, 1.977]))
+    assert test.rejects([[0.001, np.nan], [np.nan, 0.001], [0.03, 0.03]]).tolist() == [1, 0, 2]
+
+
 def test_independent_conditional_and_predictive_power_in_closed_form() -> None:
     """One look to come: Lan, Simon & Halperin 1982; Spiegelhalter et al. 1986."""
     for z, now, then, b in ((1.5, 50.0, 100.0, 1.96), (-0.3, 12.0, 90.0, 2.1), (2.4, 80.0, 81.0, 1.9)):

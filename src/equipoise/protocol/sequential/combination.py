@@ -82,11 +82,12 @@ class InverseNormal:
 
     def combine(self, p: FloatArray | Sequence[float]) -> FloatArray:
         """(..., stage) combined statistics after each stage from one-sided stage-wise P values (..., stage), which may
-        cover the first stages only. Standard normal without effect, with the correlation of the planned looks.
+        cover the first stages only. Standard normal without effect, with the correlation of the planned looks. A
+        missing P value leaves NaN from its stage on, which rejects nothing.
         """
         values = np.asarray(p, dtype=np.float64)
         k = values.shape[-1]
-        if k > self.weights.size or not ((values >= 0.0) & (values <= 1.0)).all():
+        if k > self.weights.size or ((values < 0.0) | (values > 1.0)).any():
             raise ScenarioError(
                 f"P values of shape {values.shape} for {self.weights.size} stages",
                 hint="give one-sided P values between 0 and 1, one a stage",

@@ -25,7 +25,7 @@ from equipoise.protocol.sequential.spending import (
     OBrienFlemingSpending,
     WangTsiatis,
 )
-from equipoise.types import BoolArray, FloatArray
+from equipoise.types import BoolArray, FloatArray, IntArray
 
 _LIMIT = 20.0  # no boundary lies further out than this
 
@@ -48,6 +48,28 @@ class Boundaries:
     def nominal_p(self) -> FloatArray:
         """(look,) one-sided nominal significance levels."""
         return np.asarray(special.ndtr(-self.upper), dtype=np.float64)
+
+    def decide(self, z: FloatArray) -> tuple[IntArray, IntArray]:
+        """When and how trials stop, for one trial or many.
+
+        Parameters
+        ----------
+        z : (..., look) statistics. Only the first of a trial's crossings counts; NaN (not estimable) crosses nothing.
+
+        Returns
+        -------
+        look : (...) at which the trial stops, from 1; 0 where it goes on. side : (...) 1 for the upper boundary, -1 for
+        the lower, 0 where it goes on.
+        """
+        statistic = np.asarray(z, dtype=np.float64)
+        if statistic.shape[-1:] != self.upper.shape:
+            raise ScenarioError(
+                f"{statistic.shape[-1:]} statistics for {self.upper.size} looks", hint="give one a look"
+            )
+        side = np.where(statistic >= self.upper, 1, np.where(statistic < self.lower, -1, 0))
+        first = (side != 0).argmax(axis=-1)
+        chosen = np.take_along_axis(side, first[..., None], axis=-1)[..., 0]
+        return np.where(chosen != 0, first + 1, 0).astype(np.int64), chosen.astype(np.int64)
 
 
 def _root(function: Callable[[float], float], low: float, high: float) -> float:
