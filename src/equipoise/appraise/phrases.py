@@ -105,7 +105,7 @@ def interval_sentence(ctx: Context) -> Inlines:
         out = (
             *out,
             *pen.say(
-                " It contains the {m} points that patients are reported to notice.", m=ctx.number(mcid)
+                " The interval also holds the {m} points that patients are reported to notice.", m=ctx.number(mcid)
             ),
         )  # fmt: skip
     return out
@@ -311,8 +311,8 @@ def detectable_sentence(ctx: Context) -> Inlines:
     )
     unit = pen.label(ctx.unit(f.outcome)) if ctx.unit(f.outcome) else ()
     out = pen.say(
-        "With the standard error it ended with, the trial could be expected to find a true difference of {d}{u}; "
-        "anything smaller it was likely to miss.",
+        "With the standard error it ended with, the trial had the power usually asked for only against a true "
+        "difference of {d}{u} or more.",
         d=found,
         u=unit,
     )

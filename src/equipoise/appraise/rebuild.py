@@ -138,13 +138,14 @@ def _band_measures(scenario: Scenario) -> list[Measure]:
 
 
 def _primary_measures(plan: AnalysisPlan) -> tuple[Measure, Measure]:
-    """The p-value and the contrast of the primary analysis."""
+    """The p-value of the primary test and the difference it tests: of mean rank scores, or of LS means."""
     key, _, test = plan.primary.partition(".")
     analysis = plan.analysis(key)
     if not isinstance(analysis, Repeated):
         raise ScenarioError(f"the primary analysis {key!r} is not a repeated-measures analysis")
-    p = Measure("p_joint_rank", analysis=key) if test == "joint_rank" else Measure("p_ancova", analysis=key)
-    return p, Measure("contrast", analysis=key, week=analysis.week)
+    if test == "joint_rank":
+        return Measure("p_joint_rank", analysis=key), Measure("rank_difference", analysis=key)
+    return Measure("p_ancova", analysis=key), Measure("contrast", analysis=key, week=analysis.week)
 
 
 def _check_measures(scenario: Scenario, found: Sequence[Target]) -> list[Measure]:

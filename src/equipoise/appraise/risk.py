@@ -82,6 +82,21 @@ def rule_of_three(total: int, level: float = 0.95) -> float:
     return 1.0 - math.exp(math.log(1.0 - level) / total)
 
 
+def false_alarms(alpha: float) -> float:
+    """How often a two-sided test at level ``alpha`` rejects, on either side, where there is no effect."""
+    return alpha
+
+
+def false_alarms_in_favour(alpha: float) -> float:
+    """How often it does so on the side that favours the treatment."""
+    return alpha / 2.0
+
+
+def within_errors(k: float) -> float:
+    """How often a normal estimate falls within ``k`` standard errors of the truth."""
+    return 2.0 * NormalDist().cdf(k) - 1.0
+
+
 def percent_lower(ratio: float) -> float:
     """A ratio below 1 as the percentage by which it is lower: 0.33 gives 67."""
     return 100.0 * (1.0 - ratio)

@@ -46,7 +46,7 @@ def p_value(p: PValue, *, exact: bool = False) -> str:
         return f"P{NBSP}={NBSP}{span(p.low or 0.0, p.high or 0.0)}"
     value = float(p.value)
     if exact or p.relation != "=":
-        text = number(value)
+        text = number(value, max(2, decimals(value)) if value < 1 else None)  # a trailing zero is lost when stored
     elif value >= 0.1:
         text = number(value, 2)
     elif value >= 0.001:
@@ -77,8 +77,12 @@ def contrast(c: Contrast, *, exact: bool = False) -> str:
     return f"{text} {bounds}" if bounds else text
 
 
-def spread(v: Value, floor: int = 0) -> str:
-    """A value with whatever spread is printed beside it: SE, SD, interval, range or quartiles."""
+def spread(v: Value, floor: int = 0, sd_floor: int = 0) -> str:
+    """A value with whatever spread is printed beside it: SE, SD, interval, range or quartiles.
+
+    ``floor`` and ``sd_floor`` are the fewest decimals of the value (and its interval) and of a standard deviation or
+    error: a trailing zero is lost when a number is stored.
+    """
     if v.value is not None and v.total:
         share = f" ({number(v.percent)}{THIN}%)" if v.percent is not None else ""
         return f"{number(v.value)}/{number(v.total)}{share}"
@@ -88,22 +92,38 @@ def spread(v: Value, floor: int = 0) -> str:
             parts.append(f"{number(v.percent)}{THIN}%")
         if v.low is not None and v.high is not None:
             parts.append(span(v.low, v.high))
-        if v.range is not None:
-            parts.append(span(*v.range))
-        if v.iqr is not None:
-            parts.append(span(*v.iqr))
+        parts.extend(_bounds(b) for b in (v.range, v.iqr) if b is not None)
         return " ".join(parts) or "not stated"
     text = number(v.value, max(floor, decimals(v.value)))
     if v.percent is not None:
         text += f" ({number(v.percent)}{THIN}%)"
     if v.sd is not None:
-        text += f" (SD {number(v.sd)})"
+        text += f" (SD {number(v.sd, max(sd_floor, decimals(v.sd)))})"
     if v.se is not None:
-        text += f" (SE {number(v.se)})"
+        text += f" (SE {number(v.se, max(sd_floor, decimals(v.se)))})"
     if v.low is not None and v.high is not None:
         text += f" ({number(v.low, max(floor, decimals(v.low)))} to {number(v.high, max(floor, decimals(v.high)))})"
-    if v.range is not None:
-        text += f" ({span(*v.range)})"
-    if v.iqr is not None:
-        text += f" ({span(*v.iqr)})"
+    for bounds in (v.range, v.iqr):
+        if bounds is not None:
+            text += f" ({_bounds(bounds)})"
     return text
+
+
+def _bounds(bounds: tuple[float, float]) -> str:
+    """``−8.30 to −0.39``: both with the same decimals, but whole numbers as they are."""
+    digits = max(map(decimals, bounds))
+    low, high = (number(b, 0 if isinstance(b, int) else digits) for b in bounds)
+    return f"{low} to {high}"
+
+
+_MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+           "December")  # fmt: skip
+
+
+def date_text(date: str) -> str:
+    """``2019-03-27`` as ``27 March 2019``, to whatever precision it has."""
+    parts = [int(p) for p in date.split("-")]
+    if len(parts) == 1:
+        return date
+    month = _MONTHS[parts[1] - 1]
+    return f"{month} {parts[0]}" if len(parts) == 2 else f"{parts[2]} {month} {parts[0]}"

@@ -13,11 +13,11 @@ from equipoise.records.schema import BaselineRow, PValue, Result, Value
 DASH: Inlines = (Text("–"),)
 
 
-def cell(ctx: Context, value: Value | None, floor: int = 0) -> Inlines:
+def cell(ctx: Context, value: Value | None, floor: int = 0, sd_floor: int = 0, unit: str = "") -> Inlines:
     """A value with its spread, linked; a dash where there is none that may be shown. Read off a curve: ``≈``."""
     if value is None or not value.usable:
         return DASH
-    text = show.spread(value, floor)
+    text = show.spread(value, floor, sd_floor) + unit
     return (ctx.pen.cite(f"≈{show.THIN}{text}" if value.confidence == "curve" else text, value),)
 
 
@@ -43,39 +43,60 @@ def result_label(ctx: Context, r: Result, *, outcome: bool = True, week: bool = 
         out.append(pen.words("adjusted for NfL"))
     if r.subset and (subset := pen.quote(r.subset, r)):
         out.append(subset)
+    cut = next((c for c in ctx.record.cuts if c.id == r.cut), None)
+    if cut is not None and cut.usable and r.week is None:
+        out.append(pen.say("data of {d}", d=pen.cite(show.date_text(cut.date), cut)))
     label: Inlines = ()
     for i, part in enumerate(out):
         label = (*label, *((Text(", "),) if i else ()), *part)
     return upper(label)
 
 
+_MEASURES = {"responders": "share who improved", "percent_change": "change from baseline, as a percentage"}
+"""What the arms' values are where they are not the outcome's usual ones."""
+
+
+def arm_columns(ctx: Context, results: Sequence[Result]) -> tuple[Inlines, Inlines]:
+    """(control, active) heads of columns: delayed and early start where all results are after the switch."""
+    pen, f = ctx.pen, ctx.findings
+    late = {r.comparison == "early_delayed" for r in results}
+    if late == {True}:
+        return tuple(pen.label(short(a.delayed_label or a.label)) for a in (f.control, f.active))  # type: ignore[return-value]
+    if late == {True, False}:
+        pairs = ((a.label, lower(short(a.delayed_label or a.label))) for a in (f.control, f.active))
+        return tuple(pen.say("{a}, or {b}", a=a, b=b) for a, b in pairs)  # type: ignore[return-value]
+    return pen.label(f.control.label), pen.label(f.active.label)
+
+
 def results_table(ctx: Context, id: str, caption: Inlines, results: Sequence[Result]) -> Table:
     """Results grouped by outcome and time."""
     pen = ctx.pen
+    mixed = len({r.comparison for r in results}) > 1
     rows: list[Row] = []
     group = None
     for r in results:
         outcome = ctx.record.outcome(r.outcome)
-        key = (r.outcome, r.week, r.comparison)
+        key = (r.outcome, r.week, r.comparison, r.measure if r.measure in _MEASURES else "")
         if key != group:
             group = key
             head = [pen.label(outcome.label)]
             if r.week is not None:
                 head.append(ctx.week(r.week))
-            if r.comparison == "early_delayed":
+            if r.measure in _MEASURES:
+                head.append(pen.words(_MEASURES[r.measure]))
+            if mixed and r.comparison == "early_delayed":
                 head.append(pen.words("early against delayed start"))
             rows.append(Row((joined(head, ", "),), heading=True))
-        floor = 2 if r.measure == "geometric_mean_ratio" else 0
+        values = [r.arms.get(a.id) for a in (ctx.findings.control, ctx.findings.active)]
+        usual = _floors([v for v in values if v is not None and v.usable])
+        floor = max(usual[0], 2 if r.measure == "geometric_mean_ratio" else 0)
         label = result_label(ctx, r, outcome=False, week=False)
-        if r.cut and (cut := next((c for c in ctx.record.cuts if c.id == r.cut), None)):
-            said = pen.quote(cut.date, cut)
-            label = (*label, Text(", cut "), *said) if said and r.week is None else label
+        unit = f"{show.THIN}%" if r.measure in _MEASURES else ""
         rows.append(
             Row(
                 (
                     label,
-                    cell(ctx, r.arms.get(ctx.findings.control.id), floor),
-                    cell(ctx, r.arms.get(ctx.findings.active.id), floor),
+                    *(cell(ctx, v, floor, usual[1], unit) for v in values),
                     ctx.contrast(r.contrast, exact=True) if r.contrast is not None and r.contrast.usable else DASH,
                     p_cell(ctx, r.p),
                     pen.words(ctx.status(r)),
@@ -84,8 +105,7 @@ def results_table(ctx: Context, id: str, caption: Inlines, results: Sequence[Res
         )
     columns = (
         pen.words("Analysis"),
-        pen.label(ctx.findings.control.label),
-        pen.label(ctx.findings.active.label),
+        *arm_columns(ctx, results),
         pen.words("Contrast (95 % interval)"),
         pen.words("P, with the test it came from"),
         pen.words("Standing"),
@@ -110,7 +130,10 @@ _STATISTICS = {
 def baseline_table(ctx: Context, rows: Sequence[BaselineRow]) -> Table | None:
     """Baseline by set and arm; sets and rows without a value that may be shown are left out."""
     pen = ctx.pen
-    shown = [r for r in rows if any(v.usable for arms in r.values.values() for v in arms.values())]
+    shown = [
+        r for r in rows
+        if r.statistic != "log_sd" and any(v.usable for arms in r.values.values() for v in arms.values())
+    ]  # fmt: skip
     sets = [s for s in ctx.record.sets if any(s.id in r.values for r in shown)]
     if not shown or not sets:
         return None
@@ -122,7 +145,8 @@ def baseline_table(ctx: Context, rows: Sequence[BaselineRow]) -> Table | None:
         label = pen.quote(r.label, r) if r.usable else None
         unit = f"{r.unit}, " if r.unit else ""
         head = (*(label or pen.label(r.label)), *pen.say(" ({u}{s})", u=unit, s=_STATISTICS[r.statistic]))
-        body.append(Row((head, *(cell(ctx, r.values.get(s.id, {}).get(a.id)) for s in sets for a in arms))))
+        floors = _floors([v for values in r.values.values() for v in values.values() if v.usable])
+        body.append(Row((head, *(cell(ctx, r.values.get(s.id, {}).get(a.id), *floors) for s in sets for a in arms))))
     return Table(
         "t-baseline",
         pen.words("Who took part, by analysis set and arm. A dash: not found in the sources that were read."),
@@ -130,6 +154,17 @@ def baseline_table(ctx: Context, rows: Sequence[BaselineRow]) -> Table | None:
         tuple(body),
         (False, *(True for _ in columns[1:])),
     )
+
+
+def _floors(values: Sequence[Value]) -> tuple[int, int]:
+    """Decimals that most of a row is written with: of its values, and of their standard deviations or errors."""
+    single = [show.decimals(v.value) for v in values if v.value is not None and not v.total]
+    spreads = [show.decimals(x) for v in values for x in (v.sd, v.se) if x is not None]
+    return _commonest(single), _commonest(spreads)
+
+
+def _commonest(digits: Sequence[int]) -> int:
+    return max(digits, key=lambda d: (digits.count(d), d), default=0)
 
 
 def events_table(ctx: Context) -> Table | None:

@@ -15,7 +15,7 @@ from equipoise.appraise.phrases import (
     replica_sentence,
     split_sentence,
 )
-from equipoise.appraise.sections.replica import main_answers
+from equipoise.appraise.sections.replica import main_answers, reading
 
 
 def build(ctx: Context) -> Section:
@@ -40,8 +40,9 @@ def build(ctx: Context) -> Section:
     blocks.extend(Paragraph(b) for b in body if b)
     if ctx.replica is not None and ctx.replica.answers:
         answers = [replica_sentence(ctx, a.sentence, a.command, a.question) for a in main_answers(ctx.replica)]
+        extra = [Paragraph(r)] if (r := reading(ctx)) else []
         blocks.append(
-            Note("info", pen.words("What the rebuilt trial adds"), (Paragraph(paragraphs(*answers)),))
+            Note("info", pen.words("What the rebuilt trial adds"), (Paragraph(paragraphs(*answers)), *extra))
         )  # fmt: skip
     if ctx.audience is not None and (own := pen.statements(ctx.audience)):
         blocks.append(

@@ -112,12 +112,17 @@ def _unplanned(ctx: Context) -> _Found | None:
     for o in first.prespecified.by if first.prespecified is not None else ():
         if o.usable and (who := pen.quote(o.who, o)):
             verdict = {"yes": "pre-specified", "no": "not pre-specified", "disputed": "disputed"}[o.verdict]
+            if o.text and verdict in o.text:
+                opinions.append((*who, Text(": "), pen.cite(o.text, o)))
+                continue
             said = pen.quote(o.text, o) if o.text else None
-            link = (Text(" ("), pen.cite(verdict, o), Text(")"))
-            opinions.append((*who, *((Text(": "), *said) if said else ()), *link))
+            opinions.append((*who, Text(": "), pen.cite(verdict, o), *((Text(" ("), *said, Text(")")) if said else ())))
     if opinions:
-        name = ctx.outcome(first.outcome)
-        body = paragraphs(body, pen.say("On {o}: {l}.", o=name, l=joined(opinions, "; ")))
+        where = (Text(" at "), *ctx.week(first.week)) if first.week is not None else ()
+        body = paragraphs(
+            body,
+            pen.say("Who says what of {o}{w}: {l}.", o=ctx.outcome(first.outcome), w=where, l=joined(opinions, "; ")),
+        )
     planned, unplanned = f.later_pair()
     if planned is not None and unplanned is not None and planned.contrast is not None:
         body = paragraphs(body, pen.say("The planned analysis at {w} gives {d}.", w=ctx.week(planned.week),

@@ -5,23 +5,9 @@ from __future__ import annotations
 from equipoise.appraise.context import Context
 from equipoise.appraise.document import Block, Facts, Fold, Inlines, Listing, Paragraph, Section, Text
 from equipoise.appraise.pen import joined, lower, upper
+from equipoise.appraise.show import date_text
 from equipoise.appraise.tables import baseline_table
-from equipoise.records.schema import DateFact, Fact
-
-_MONTHS = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]
+from equipoise.records.schema import Criterion, DateFact, Fact
 
 
 def build(ctx: Context) -> Section:
@@ -67,7 +53,7 @@ def build(ctx: Context) -> Section:
         blocks.append(Paragraph(pen.words("The order in which outcomes were to be tested, each only if the one before "
                                           "had succeeded:")))  # fmt: skip
         blocks.append(Listing(names, ordered=True))
-    criteria = [q for c in ctx.record.eligibility if c.usable and (q := pen.quote(c.text, c))]
+    criteria = [q for c in ctx.record.eligibility if c.usable and (q := criterion(ctx, c))]
     if criteria:
         blocks.append(Fold("eligibility", pen.words("Who could take part"), (Listing(tuple(map(upper, criteria))),)))
     table = baseline_table(ctx, ctx.record.baseline)
@@ -75,6 +61,14 @@ def build(ctx: Context) -> Section:
         blocks.append(Fold("baseline", pen.words("Who took part: the baseline by set and arm"), (table,)))
     del active
     return Section("design", pen.words("Design"), tuple(blocks))
+
+
+def criterion(ctx: Context, c: Criterion) -> Inlines | None:
+    """A criterion of eligibility; one that holds for a single set says so."""
+    said = ctx.pen.quote(c.text, c)
+    if said and c.set is not None and c.kind != "set_rule":
+        return (*said, *ctx.pen.say(" ({s})", s=ctx.pen.label(ctx.set_phrase(c.set))))
+    return said
 
 
 def _participants(ctx: Context) -> Inlines:
@@ -169,15 +163,6 @@ def _sets(ctx: Context) -> Inlines:
         if shown:
             parts.append((*pen.label(s.label), *pen.words(" ("), *joined(shown, ", "), *pen.words(")")))
     return joined(parts, "; ")
-
-
-def date_text(date: str) -> str:
-    """``2019-03-27`` as ``27 March 2019``, to whatever precision it has."""
-    parts = [int(p) for p in date.split("-")]
-    if len(parts) == 1:
-        return date
-    month = _MONTHS[parts[1] - 1]
-    return f"{month} {parts[0]}" if len(parts) == 2 else f"{parts[2]} {month} {parts[0]}"
 
 
 def _dates(ctx: Context) -> Inlines:

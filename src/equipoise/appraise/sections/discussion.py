@@ -19,8 +19,9 @@ from equipoise.appraise.phrases import (
     replica_sentence,
     survival_sentence,
 )
+from equipoise.appraise.sections.design import criterion
 from equipoise.appraise.sections.limitations import _balance, _delays, _exploratory, _extension
-from equipoise.appraise.sections.replica import main_answers
+from equipoise.appraise.sections.replica import main_answers, reading
 
 Answer = list[Block]
 
@@ -98,7 +99,6 @@ def _student(ctx: Context) -> list[tuple[str, Answer]]:
             "a drug acts. But nobody feels a concentration. The marker may lie beside the path from disease to "
             "disability, or the path may be long, or the damage already done."
         ),
-        biomarker_sentence(ctx),
     )
     return [
         (
@@ -130,7 +130,12 @@ def _fairness(ctx: Context) -> Inlines:
         out = paragraphs(out, (*pen.words("Masking: "), *masking, Text(".")))
     strata = [q for s in d.strata if s.usable and (q := pen.quote(s.label, s))]
     if strata:
-        out = paragraphs(out, pen.say("Balance was forced on {s}.", s=joined(strata, "; ")))
+        out = paragraphs(
+            out,
+            pen.say(
+                "Lots were drawn apart for groups (strata), so that each was split alike: {s}.", s=joined(strata, "; ")
+            ),
+        )
     return paragraphs(
         out,
         pen.words("Chance balances on average, not in every trial, and the smaller the trial the less."),
@@ -148,7 +153,7 @@ def _resident(ctx: Context) -> list[tuple[str, Answer]]:
         "would have been let in:",
         c=ctx.record.condition,
     )
-    criteria = [q for c in ctx.record.eligibility if c.usable and c.kind != "set_rule" and (q := pen.quote(c.text, c))]
+    criteria = [q for c in ctx.record.eligibility if c.usable and c.kind != "set_rule" and (q := criterion(ctx, c))]
     first: Answer = [Paragraph(condition)]
     if criteria:
         first.append(Listing(tuple(criteria)))
@@ -224,14 +229,18 @@ def _fellow(ctx: Context) -> list[tuple[str, Answer]]:
             )
         )
         if ctx.replica is not None and ctx.replica.answers:
-            told = [replica_sentence(ctx, a.sentence, a.command, a.question) for a in main_answers(ctx.replica)]
-            apart.extend(answer(paragraphs(pen.words("What the rebuilt trial says to that:"), *told)))
+            told = [replica_sentence(ctx, a.sentence, a.command, a.question) for a in main_answers(ctx.replica)[:2]]
+            more = (*pen.words("More is under "), pen.to("replica", "what the replica says"), Text("."))
+            apart.extend(
+                answer(paragraphs(pen.words("The rebuilt trial speaks to the noise."), *told, reading(ctx), more))
+            )
     later = answer(
         later_sentence(ctx),
         _extension(ctx),
         pen.words(
-            "Early against delayed start keeps the randomisation, which is its strength. It loses the mask of time: "
-            "people leave, scores after death or withdrawal are imputed, and the choice of covariates was open."
+            "Early against delayed start keeps the randomisation, which is its strength. But people leave, scores "
+            "after "
+            "death or withdrawal are imputed, and the choice of covariates was open."
         )
         if later_sentence(ctx)
         else (),
@@ -313,7 +322,12 @@ def _attending(ctx: Context) -> list[tuple[str, Answer]]:
             "the drug has failed. A marker that falls while the person declines as before is the hard case, and it "
             "is better named beforehand."
         ),
-        neuro_sentence(ctx),
+        pen.words(
+            "Serious harm is the other reason: inflammation of cord, root or meninges, or raised pressure, calls for a "
+            "decision at once and not at the next visit."
+        )
+        if neuro_sentence(ctx)
+        else (),
     )
     approval = answer(_approval(ctx))
     return [
@@ -343,11 +357,11 @@ def _approval(ctx: Context) -> Inlines:
         if said:
             parts.append((*pen.label(r.authority), Text(": "), *said))
     return paragraphs(
-        (*joined(parts, "; "), Text(".")),
         pen.words(
             "That the drug may be sold on a promise, that the promise is a marker, and that the trial meant to "
             "redeem it is still running or still to be read. A patient who begins now begins before the answer."
         )
         if ctx.findings.met is False
         else (),
+        (*pen.words("What was decided: "), *joined(parts, "; "), Text(".")),
     )

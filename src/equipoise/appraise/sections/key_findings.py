@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import Inlines, Listing, Paragraph, Section, Text
+from equipoise.appraise.document import Facts, Fold, Inlines, Listing, Paragraph, Section, Text
 from equipoise.appraise.findings import excludes_null
+from equipoise.appraise.glossary import glossary
 from equipoise.appraise.pen import joined
 from equipoise.appraise.phrases import (
     biomarker_sentence,
@@ -34,7 +35,7 @@ def build(ctx: Context) -> Section:
         "later": "After the switch.",
         "survival": "Survival.",
         "safety": "Harm.",
-        "other": "Besides.",
+        "other": "Also.",
     }  # fmt: skip
     numbers = {
         "primary": paragraphs(_sizes(ctx), primary_sentence(ctx), () if said.get("primary") else split_sentence(ctx)),
@@ -52,7 +53,8 @@ def build(ctx: Context) -> Section:
             items.append(paragraphs((pen.strong(heading),), body))
     if not items:
         return Section("findings", pen.words("Key findings"), (Paragraph(pen.words("The record holds no results.")),))
-    return Section("findings", pen.words("Key findings"), (Listing(tuple(items), ordered=True),))
+    words = Fold("words", pen.words("Words and abbreviations of this page"), (Facts(glossary(ctx)),))
+    return Section("findings", pen.words("Key findings"), (Listing(tuple(items), ordered=True), words))
 
 
 def _topic(ctx: Context, statement: Statement) -> str:
@@ -109,13 +111,15 @@ def _clinical(ctx: Context) -> Inlines:
     sure = [r for r in results if r.contrast is not None and excludes_null(r.contrast)]
     tail: Inlines
     if not sure:
-        tail = pen.words("No interval leaves out no effect")
+        tail = pen.words("Every interval includes no effect")
     else:
         names = joined([pen.label(ctx.outcome(r.outcome)) for r in sure])
-        tail = pen.say("The interval leaves out no effect for {n} alone" if len(sure) < len(results)
-                       else "Every interval leaves out no effect", n=names)  # fmt: skip
+        tail = pen.say("Only for {n} does the interval leave out the value of no effect" if len(sure) < len(results)
+                       else "Every interval leaves out the value of no effect", n=names)  # fmt: skip
         if f.met is False:
-            tail = (*tail, *pen.words(", outside the sequence of tests"))
+            listed = any(ctx.record.outcome(r.outcome).test_order for r in sure)
+            why = ", and the sequence of tests had stopped by then" if listed else ", outside the sequence of tests"
+            tail = (*tail, *pen.words(why))
     return (
         *pen.say("Differences at {w} in the same set: ", w=ctx.week(f.week)),
         *joined(parts),

@@ -73,7 +73,8 @@ def _assumptions(ctx: Context) -> Inlines:
         out = (
             *out,
             *pen.say(
-                ". The regulator's own sum: about {n} people to show the {d} points that were seen",
+                ". By the regulator's own sum it would have taken about {n} people to show the {d} points that it "
+                "read off the result",
                 n=ctx.number(n, 0),
                 d=ctx.number(difference),
             ),
@@ -88,7 +89,7 @@ def _exploratory(ctx: Context) -> Inlines:
     secondary = [o for o in ctx.record.outcomes if o.test_order and o.role != "primary"]
     out = pen.words("Nothing after a missed primary endpoint can confirm anything")
     if secondary:
-        order = pen.words("; by the trial's own rule the tests of ")
+        order = pen.words("; by the trial's own rule the formal tests of ")
         out = (*out, *order, *joined([pen.label(ctx.outcome(o.id)) for o in secondary]), *pen.words(" never began"))
     return (*out, *pen.words("."))
 

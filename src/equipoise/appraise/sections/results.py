@@ -25,7 +25,7 @@ from equipoise.appraise.document import (
     Text,
 )
 from equipoise.appraise.findings import usable
-from equipoise.appraise.pen import joined, short, upper
+from equipoise.appraise.pen import joined, lower, short, upper
 from equipoise.appraise.replica import Band
 from equipoise.appraise.tables import cell, events_table, result_label, results_table
 from equipoise.records.schema import Curve, Result, Value
@@ -61,10 +61,9 @@ def build(ctx: Context) -> Section:
         if not results:
             continue
         caption = pen.say(
-            "{t}. Values as published; a contrast is {a} against {c}, and each P value stands with its own test.",
+            "{t}. Values as published; a contrast is {v}, and each P value stands with its own test.",
             t=title,
-            a=ctx.active,
-            c=ctx.control,
+            v=_against(ctx, results),
         )
         table = results_table(ctx, id, caption, results)
         blocks.append(Fold(fold, title, (table,)) if folded else table)
@@ -75,6 +74,15 @@ def build(ctx: Context) -> Section:
         blocks.append(Paragraph(pen.words("The record holds no results.")))
     del f
     return Section("results", pen.words("Results"), tuple(blocks))
+
+
+def _against(ctx: Context, results: Sequence[Result]) -> Inlines:
+    """What a contrast of these results sets against what."""
+    arms = ctx.pen.say("{a} against {c}", a=ctx.active, c=ctx.control)
+    late = {r.comparison == "early_delayed" for r in results}
+    if late == {True}:
+        return ctx.pen.words("early against delayed start")
+    return (*arms, *ctx.pen.words(", after the switch early against delayed start")) if late == {True, False} else arms
 
 
 _MOST = 9
@@ -142,13 +150,18 @@ def forest_figure(ctx: Context) -> Figure | None:
         "The vertical line is no effect."
     )
     if f.met is False:
-        caption = (*caption, *pen.words(" Only the primary analysis was a formal test; nothing else here confirms."))
+        caption = (
+            *caption,
+            *pen.words(" Only the primary analysis was a formal test; nothing else here can confirm anything."),
+        )
+    if any(r.week is not None and f.week is not None and r.week > f.week for r in chosen):
+        caption = (*caption, *pen.words(" Later weeks compare early with delayed start."))
     description = pen.say(
         "Forest plot. {p} The other analyses follow by outcome, set and week; the table below holds the same numbers.",
         p=_forest_words(ctx),
     )
-    return Figure("fig-forest", pen.words("Every contrast with its interval"), description, Forest(tuple(panels)),
-                  caption, table)  # fmt: skip
+    return Figure("fig-forest", pen.words("The main contrasts with their intervals"), description,
+                  Forest(tuple(panels)), caption, table)  # fmt: skip
 
 
 def _forest_words(ctx: Context) -> Inlines:
@@ -255,20 +268,24 @@ def curves_figure(ctx: Context, comparison: str) -> Figure | None:
         caption = (
             *caption,
             *pen.say(
-                "Lines and bands: mean and 95 % range of {n} simulated trials, so that a single real trial should lie "
-                "inside almost everywhere if the rebuilt trial is right.",
+                "Lines and bands: mean and 95 % range of {n} simulated trials, in which a single real trial should "
+                "almost always lie if the rebuilt trial is right.",
                 n=pen.simulated(f"{ctx.replica.replicates:,}"),
             ),
         )
-        if late:
-            caption = (*caption, *pen.words(" Nothing of this period entered the fit: it is the check."))
+        if late and f.week is not None:
+            more = " Nothing after {w} entered the fit, so that the later points are a check."
+        else:
+            more = " The replica was fitted to these points: that they agree shows that it can describe them, no more."
+        caption = (*caption, *pen.say(more, w=ctx.week(f.week)))
     elif not late and ctx.replica is None:
         caption = (*caption, *pen.words("Without the replica there are no simulated bands."))
     columns = [pen.words("Week")]
     for arm in arms:
-        columns.append(pen.label(arm.label))
+        name = short(arm.delayed_label or arm.label) if late else arm.label
+        columns.append(pen.label(name))
         if simulated:
-            columns.append(pen.say("{a}, simulated", a=arm.label))
+            columns.append(pen.say("{a}, simulated", a=name))
     id = "fig-later" if late else "fig-curves"
     table = Table(f"t-{id}", pen.words("The values drawn, by week."), tuple(columns), tuple(rows),
                   (False, *(True for _ in columns[1:])))  # fmt: skip
@@ -280,8 +297,8 @@ def curves_figure(ctx: Context, comparison: str) -> Figure | None:
         heading = pen.words("The published curves")
     description = pen.say(
         "Line charts by week, one panel for each outcome and set, {a} and {c} in each. {w}",
-        a=ctx.active,
-        c=ctx.control,
+        a=lower(short(f.active.delayed_label or f.active.label)) if late else ctx.active,
+        c=lower(short(f.control.delayed_label or f.control.label)) if late else ctx.control,
         w=_curve_words(ctx, panels),
     )
     names = (f.active.delayed_label or f.active.label, f.control.delayed_label or f.control.label)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from equipoise.appraise import risk, show
 from equipoise.appraise.context import Context
 from equipoise.appraise.document import Block, Facts, Fold, Inlines, Listing, Paragraph, Row, Section, Table, Text
 from equipoise.appraise.pen import joined, lower, upper
 from equipoise.appraise.phrases import neuro_sentence, paragraphs
 from equipoise.appraise.tables import DASH, cell
-from equipoise.records.schema import AdverseEvent
+from equipoise.records.schema import AdverseEvent, Value
 
 _GROUPS = {
     "summary": "Overall",
@@ -161,6 +163,33 @@ def _none_seen(ctx: Context, events: list[AdverseEvent]) -> Inlines:
     )
 
 
+_NAMES = {
+    "n": "people",
+    "share": "",
+    "person_years": "person-years",
+    "weeks_mean": "mean weeks",
+    "weeks_median": "median weeks",
+    "raised_icp": "raised intracranial pressure",
+    "myelitis_radiculitis": "myelitis or radiculitis",
+    "serious": "with a serious adverse event",
+    "stopped": "stopped for an adverse event",
+    "clearance": "change of clearance",
+}
+"""How the parts of an item are called where their keys do not say it."""
+_SMALL = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+def _in_words(value: Value, text: str) -> bool:
+    """Whether the words beside a value hold its number already, and the value nothing more."""
+    if value.total is not None or value.sd is not None or not text:
+        return False
+    x = value.value if value.value is not None else value.percent
+    if x is None:
+        return False
+    said = re.findall(r"[\w.]+", text.lower())
+    return f"{x:g}" in said or (x == int(x) and 0 <= x < len(_SMALL) and _SMALL[int(x)] in said)
+
+
 def _programme(ctx: Context, item) -> tuple[Inlines, Inlines] | None:  # type: ignore[no-untyped-def]
     pen = ctx.pen
     label = pen.quote(item.label, item)
@@ -170,10 +199,10 @@ def _programme(ctx: Context, item) -> tuple[Inlines, Inlines] | None:  # type: i
         said = (*said, Text(". ")) if said else ()
     values = []
     for key, value in item.values.items():
-        if value.usable:
-            name = key.replace("_", " ")
+        if value.usable and not _in_words(value, item.text or ""):
+            name = _NAMES.get(key, key.replace("_", " "))
             unit = f" {value.unit}" if value.unit and value.unit not in name else ""
-            shown = cell(ctx, value)
-            values.append((*pen.label(name), Text(" "), *shown, *(pen.label(unit) if unit else ())))
+            shown = cell(ctx, value, unit=unit.replace(" %", f"{show.THIN}%"))
+            values.append((*pen.label(name), Text(" " if name else ""), *shown))
     body = (*said, *(upper(joined(values, ", ")) if values else ()))
     return (label, body) if label and body else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from equipoise.appraise.context import Context
 from equipoise.appraise.document import Block, Inlines, Listing, Note, Paragraph, Section, Text
 from equipoise.appraise.phrases import interval_sentence, neuro_sentence, paragraphs
-from equipoise.appraise.sections.design import date_text
+from equipoise.appraise.show import date_text
 
 
 def build(ctx: Context) -> Section:
