@@ -445,6 +445,8 @@ def _estimates(
             )
         elif math.isnan(errors[0, i]):
             state, detail = Status.SINGULAR, "not estimable: the pairs give no variance"
+            if lonely:
+                detail = f"not estimable: one patient in an arm of {', '.join(lonely)} gives no variance"
         elif lonely:
             detail = f"estimated; one patient in an arm of {', '.join(lonely)}: that arm adds nothing to the variance"
         made.append(
