@@ -270,9 +270,11 @@ def _curves(panel: CurvePanel) -> _Drawing:
                      "stroke": PAPER, "strokeWidth": 0.8}  # fmt: skip
             layers.append(_layer(rows, point, x=x, y=y))
     width, height = WIDTH - 38.0, 206.0
-    return _drawn(
-        width, height, (38, 6, 8, 40), layers, [_Words(width / 2, height + 32, "weeks", "middle", MUTED, size=11.5)]
-    )
+    words = [
+        _Words(-36.0, -11.0, f"{panel.axis}, logarithmic" if panel.log else panel.axis, "start", MUTED, size=11.5),
+        _Words(width / 2, height + 32, "weeks", "middle", MUTED, size=11.5),
+    ]
+    return _drawn(width, height, (38, 22, 8, 40), layers, words)
 
 
 def _rows(s: Series, shift: float) -> list[dict[str, Any]]:

@@ -131,7 +131,10 @@ def _population(ctx: Context) -> Inlines:
 
 def _intervention(ctx: Context) -> Inlines:
     pen, dosing = ctx.pen, ctx.record.dosing
-    out = ctx.arm_text(ctx.findings.active)
+    arm = ctx.findings.active
+    if dosing is not None and dosing.route.usable and arm.route and arm.route in dosing.route.text:
+        arm = arm.model_copy(update={"route": None})  # the route of dosing says it, and more
+    out = ctx.arm_text(arm)
     if dosing is None:
         return out
     if dosing.route.usable and (route := pen.quote(dosing.route.text, dosing.route)):

@@ -113,7 +113,7 @@ def _answers(ctx: Context, replica: Replica) -> Table:
     rows: list[Row] = []
     for heading, group in (
         ("Meeting the primary endpoint", first),
-        ("What chance alone gives: a drug that does nothing for function", null),
+        ("How often a drug that does nothing for function would show it by chance", null),
         ("Further questions", rest),
     ):
         if group and len(group) < len(replica.answers):
@@ -121,7 +121,7 @@ def _answers(ctx: Context, replica: Replica) -> Table:
         rows.extend(
             Row(
                 (
-                    upper(replica_sentence(ctx, a.question, a.command, a.question)),
+                    upper(replica_sentence(ctx, _shortened(a), a.command, a.question)),
                     (pen.by_command(show.percent(a.probability), a.command, a.question),),
                     (pen.by_command(show.number(100 * a.mc_error, 1), a.command, a.question),),
                 )
@@ -131,6 +131,14 @@ def _answers(ctx: Context, replica: Replica) -> Table:
     columns = (pen.words("Question"), pen.words("Share of trials"), pen.words("Monte Carlo error, percentage points"))
     caption = pen.words("What the rebuilt trial answers, as shares of simulated trials.")
     return Table("t-answers", caption, columns, tuple(rows), (False, True, True))
+
+
+def _shortened(a: Answer) -> str:
+    """A question without what the heading above it has said already."""
+    before = "How often would a drug that does nothing for function show "
+    if a.id.startswith("null:") and a.question.startswith(before):
+        return a.question.removeprefix(before).removesuffix("?")
+    return a.question
 
 
 def _pair(replica: Replica) -> tuple[Answer, Answer] | None:
