@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from equipoise.errors import EquipoiseError
 from equipoise.estimate.mmrm import fit_batch, mmrm
+from equipoise.estimate.mmrm.door import MmrmWarning
 from equipoise.types import Status
 
 SLOW = settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow])
@@ -251,3 +255,42 @@ def test_property_batch_reports_what_cannot_be_fitted() -> None:
     assert np.isnan(fit.se[1:3]).all()
     assert fit.status[3] == Status.OK
     assert fit.estimate[3, 0] == pytest.approx(np.mean(y[3, 5:]), rel=1e-9)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    seeds,
+    st.sampled_from(STRUCTURES),
+    st.integers(3, 20),
+    st.integers(1, 6),
+    st.booleans(),
+    st.sampled_from(["satterthwaite", "kenward-roger", "between-within"]),
+)
+def test_property_tiny_trials_end_in_a_fit_or_a_reason(
+    seed: int, structure: str, n: int, m: int, group: bool, df: str
+) -> None:
+    """However few the data: an optimum with a vanishing gradient, a failure that says so, or an error."""
+    d = simulated(seed, n=n, m=m, dropout=0.3)
+    if d.empty:
+        return
+    d["Y"] *= 10.0 ** (seed % 7 - 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MmrmWarning)
+        try:
+            fit = mmrm(f"Y ~ BASE + ARM * VISIT + {term(structure, group)}", d, df=df)
+        except EquipoiseError:
+            return
+    table = fit.coefficients
+    if fit.converged:
+        assert fit.gradient_norm < 0.01
+        assert np.isfinite(fit.loglik)
+        covariance = fit.covariance
+        for matrix in covariance.values() if isinstance(covariance, dict) else [covariance]:
+            assert np.linalg.eigvalsh(matrix)[0] > 0
+        if table["se"].isna().any():
+            assert fit.aliased or any("adjusted variance" in message for message in fit.messages)
+    else:
+        assert table["se"].isna().all()
+        assert all(what for _, what in fit.attempts)
+        assert any("converged" in message for message in fit.messages)
+    assert fit.summary()

@@ -91,8 +91,8 @@ def describe(fitted: Fitted) -> str:
         return "converged"
     if fitted.steps == 0:
         return "the covariance matrix is singular at the start"
-    if not np.isfinite(fitted.smallest_pivot) or fitted.smallest_pivot < 1e-8:
-        return f"the covariance matrix became singular after {fitted.steps} steps"
+    if not np.isfinite(fitted.smallest_pivot) or fitted.smallest_pivot < 1e-4:
+        return f"the covariance matrix tends to a singular one ({fitted.steps} steps): too few subjects for it"
     return f"{REASONS[Status.NOT_CONVERGED]} in {fitted.steps} steps (largest gradient {fitted.gradient_norm:.2g})"
 
 
@@ -246,6 +246,9 @@ def fit_model(
                         "Try a simpler structure, or look for visits with few subjects")  # fmt: skip
     elif len(attempts) > 1:
         messages.append(f"{attempts[0][0]} was not used ({attempts[0][1]}); fitted {best.structure} instead")
+    if fit.converged and vcov_method.startswith("kenward-roger") and not (np.diag(fit._vcov) > 0.0).all():
+        messages.append("Kenward-Roger's adjusted variance is not positive in a trial this small, and not given; "
+                        "use df='kenward-roger-linear' or 'satterthwaite'")  # fmt: skip
     fit.messages = tuple(messages)
     for message in messages:
         warnings.warn(message, MmrmWarning, stacklevel=3)

@@ -13,6 +13,7 @@ from equipoise.estimate.mmrm.design import Design
 from equipoise.kernels.mmrm import DECREMENT, GRADIENT, ITERATIONS, LOGLIK, MIN_EIGEN, N_INFO, fit
 from equipoise.kernels.mmrm_covariance import covariance
 from equipoise.kernels.mmrm_inference import prepare_kronecker
+from equipoise.kernels.mmrm_start import start_parameters
 from equipoise.kernels.mmrm_times import fit_times
 from equipoise.types import BoolArray, FloatArray, IntArray, Status
 
@@ -242,6 +243,22 @@ def prepare(design: Design, y: FloatArray, rows: Rows) -> Prepared:
     return Prepared(data, kept, solution, False, m, log_weights)
 
 
+def _second_start(prepared: Prepared, code: int, coords: FloatArray, n_groups: int, theta: FloatArray) -> None:
+    """Parameters for a second try: the variances of the visits and a correlation of 0.3 throughout."""
+    m = prepared.n_visits
+    nobs, count, square = (np.asarray(prepared.data[i]) for i in (2, 3, 7))
+    obs = np.asarray(prepared.data[1])
+    seen = np.zeros(m)
+    for k in range(len(nobs)):
+        seen[obs[k, : nobs[k]]] += count[k]
+    variance = np.maximum(np.einsum("kaa->a", square) / np.maximum(seen, 1.0), 1e-12)
+    sd = np.sqrt(variance)
+    sigma = (0.3 + 0.7 * np.eye(m)) * np.outer(sd, sd)
+    nt = len(theta) // n_groups
+    for g in range(n_groups):
+        start_parameters(code, m, sigma, coords, theta[g * nt : (g + 1) * nt])
+
+
 def run(
     prepared: Prepared, structure: str, reml: bool, coords: FloatArray, n_groups: int, expected: bool = False
 ) -> Fitted:
@@ -252,8 +269,15 @@ def run(
     theta, beta, gradient = np.zeros(nt), np.zeros(p), np.full(nt, np.nan)
     linv, sigma, inverse = np.zeros((p, p)), np.zeros((n_groups, m, m)), np.zeros((n_patterns, m, m))
     packed, information, info = np.zeros((p * (p + 1) // 2, nt)), np.zeros((nt, nt)), np.full(N_INFO, np.nan)
-    status = fit(prepared.data, CODES[structure], reml, expected, coords, n_groups, False, TOLERANCE, MAX_STEPS, theta,
-                 beta, linv, sigma, inverse, packed, information, gradient, info)  # fmt: skip
+    code = CODES[structure]
+    status = int(Status.NOT_CONVERGED)
+    for attempt in range(2):
+        if attempt:
+            _second_start(prepared, code, coords, n_groups, theta)
+        status = fit(prepared.data, code, reml, expected, coords, n_groups, attempt > 0, TOLERANCE, MAX_STEPS,
+                     theta, beta, linv, sigma, inverse, packed, information, gradient, info)  # fmt: skip
+        if status == Status.OK:
+            break
     n_obs = float((np.asarray(prepared.data[2]) * np.asarray(prepared.data[3])).sum())
     loglik = info[LOGLIK] - 0.5 * (n_obs - (p if reml else 0)) * math.log(2.0 * math.pi) + prepared.log_weights
     return Fitted(structure, Status(status), prepared.data, theta, beta + prepared.offset, linv, sigma, inverse, packed,

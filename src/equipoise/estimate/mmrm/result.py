@@ -240,9 +240,9 @@ class MmrmFit:
         variance = np.einsum("ra,ab,rb->r", used, self._vcov, used)
         if spread is not None:
             variance = variance + spread
-        se = np.sqrt(variance)
         df = self._df(used)
         with np.errstate(divide="ignore", invalid="ignore"):
+            se = np.sqrt(variance)  # NaN where a Kenward-Roger variance came out negative
             t = estimate / se
         p = 2.0 * stdtr(df, -np.abs(t))
         half = stdtrit(df, 0.5 + 0.5 * level) * se
