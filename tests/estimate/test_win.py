@@ -177,7 +177,7 @@ def frame(g: np.random.Generator, n: int) -> pd.DataFrame:
 def test_independent_brute_force(hierarchy, n: int) -> None:
     """Counts by layer and stratum, shares, covariance and test by explicit loops, NumPy's covariance and outer sums."""
     data = frame(np.random.default_rng(n), n)
-    made = win_statistics(data, hierarchy, control="control", strata=["SITE"])
+    made = win_statistics(data, hierarchy, control="control", strata="SITE")
     rows = []
     for _, r in data.iterrows():
         own = []
@@ -347,6 +347,7 @@ def test_property_what_cannot_be_estimated_says_why() -> None:
     ("call", "error", "message"),
     [
         (lambda d: win_statistics(d, []), EstimationError, "without outcomes"),
+        (lambda d: win_statistics(d, ["B"]), EstimationError, "'B' is no outcome"),
         (lambda d: win_statistics(d, [Value("NOPE")]), DataError, "'NOPE'"),
         (lambda d: win_statistics(d, [Value("B")], weights="x"), EstimationError, "weights 'x'"),
         (lambda d: win_statistics(d, [Value("B")], variance="x"), EstimationError, "variance 'x'"),

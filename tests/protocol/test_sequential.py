@@ -328,7 +328,8 @@ def test_property_decisions_are_the_first_crossing() -> None:
     with pytest.raises(ScenarioError, match="3 looks"):
         bounds.decide(np.zeros(2))
     test = InverseNormal(np.array([0.5, 0.5]), np.array([2.797, 1.977]))
-    assert test.rejects([[0.001, np.nan], [np.nan, 0.001], [0.03, 0.03]]).tolist() == [1, 0, 2]
+    p = [[0.001, np.nan], [np.nan, 0.001], [0.03, 0.03], [0.0, 1.0], [1.0, 0.0]]
+    assert test.rejects(p).tolist() == [1, 0, 2, 1, 0]
 
 
 def test_independent_conditional_and_predictive_power_in_closed_form() -> None:
@@ -452,12 +453,12 @@ def test_property_combination_of_unchanged_stages_is_the_cumulative_statistic() 
 def test_property_reestimated_stage_has_the_power_wanted() -> None:
     design = group_sequential([0.5, 1.0])
     test = InverseNormal.of_design(design.fractions, design.upper)
-    made = test.reestimate(1.2, 1, effect=0.3, power=0.8)
+    made = test.reestimate(1.2, 1, effect=0.3, power=0.8, minimum=5.0)
     assert made.limited == ""
     assert test.conditional_power(1.2, 1, made.stage, 0.3) == pytest.approx(0.8, rel=1e-12)
     unchanged = test.conditional_power(1.2, 1, 50.0, 0.3)  # weights as planned: the ordinary conditional power
     assert unchanged == pytest.approx(conditional_power(1.2, 50.0, [100.0], design.upper[1:], effect=0.3), rel=1e-10)
-    held = test.reestimate(1.2, 1, effect=0.3, power=0.99, maximum=40.0)
+    held = test.reestimate(1.2, 1, effect=0.3, power=0.99, minimum=5.0, maximum=40.0)
     assert (held.limited, held.stage) == ("maximum", 40.0)
     assert test.reestimate(1.2, 1, effect=-0.1, minimum=10.0).limited == "minimum"
     assert "conditional power 80.0 %" in made.to_sentence()
@@ -573,6 +574,8 @@ def test_simulation_family_wise_error_of_graphs() -> None:
         (lambda: group_sequential([0.5, 0.9]), "last information fraction"),
         (lambda: group_sequential([0.5, 0.5, 1.0]), "grows from look to look"),
         (lambda: group_sequential([]), "information"),
+        (lambda: group_sequential(["a", 1.0]), "information"),
+        (lambda: InverseNormal(np.ones(2) / 2, np.ones(2) * 2).reestimate(1.0, 1, effect=1.0, minimum=0), "between 0"),
         (lambda: group_sequential([0.5, 1.0], alpha=0.7), "alpha"),
         (lambda: group_sequential([0.5, 1.0], power=0.01), "power"),
         (lambda: group_sequential([0.5, 1.0], sided=3), "sided"),
@@ -597,7 +600,10 @@ def test_simulation_family_wise_error_of_graphs() -> None:
         (lambda: information_from_se(0.0), "not positive"),
         (lambda: InverseNormal(np.array([0.5, 0.6]), np.array([2.0, 2.0])), "weights"),
         (lambda: InverseNormal(np.array([0.5, 0.5]), np.array([2.0, 2.0])).combine([0.1, 1.2]), "P values"),
-        (lambda: InverseNormal(np.array([0.5, 0.5]), np.array([2.0, 2.0])).reestimate(1.0, 2, effect=1.0), "stage 2"),
+        (
+            lambda: InverseNormal(np.array([0.5, 0.5]), np.array([2.0, 2.0])).reestimate(1.0, 2, effect=1.0, minimum=1),
+            "stage 2",
+        ),
         (lambda: Graph.of({"A": 1.0}, {"A": {"B": 1.0}}), "'B'"),
         (lambda: Graph(("A", "B"), np.array([0.7, 0.7]), np.zeros((2, 2))), "weights"),
         (lambda: Graph(("A", "B"), np.array([0.5, 0.5]), np.ones((2, 2))), "transitions"),

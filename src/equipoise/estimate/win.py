@@ -170,6 +170,10 @@ def _read(frame: nw.DataFrame[Any], hierarchy: Sequence[Layer]) -> _Layers:
             values.append(time)
             codes.append((kernel.TIME, layer.margin, -1 if layer.early_better else 1))
             names.append(layer.column)
+        elif not isinstance(layer, Recurrent):
+            raise EstimationError(
+                f"{layer!r} is no outcome of a hierarchy", hint="wrap columns in Time, Value, Binary or Recurrent"
+            )
         else:
             if times.shape[1]:
                 raise EstimationError("two layers of recurrent events", hint="only one is supported")
@@ -293,7 +297,7 @@ def win_statistics(
     *,
     treatment: str = "TRT01P",
     control: Any = None,
-    strata: Sequence[str] = (),
+    strata: str | Sequence[str] = (),
     weights: str = "mantel-haenszel",
     variance: str = "u-statistic",
     level: float = 0.95,
@@ -337,6 +341,7 @@ def win_statistics(
         raise EstimationError(f"unknown variance {variance!r}", hint="choose one of " + ", ".join(VARIANCES))
     if not 0.0 < level < 1.0:
         raise EstimationError(f"level {level!r}", hint="give the coverage of the intervals, such as 0.95")
+    strata = (strata,) if isinstance(strata, str) else tuple(strata)
     frame = read_frame(data)
     require(frame, [treatment])
     read = _read(frame, hierarchy)

@@ -23,6 +23,8 @@ REFERENCES = (
     "Cui, Hung & Wang 1999, Biometrics 55:853",
 )
 
+_FURTHEST = 38.0  # the statistic of a P value of 0, or of 1 with its sign turned
+
 
 def stage_statistics(z: FloatArray | Sequence[float], information: FloatArray | Sequence[float]) -> FloatArray:
     """(..., stage) independent increments, standard normal without effect, of cumulative statistics ``z`` (..., look)
@@ -92,7 +94,7 @@ class InverseNormal:
                 f"P values of shape {values.shape} for {self.weights.size} stages",
                 hint="give one-sided P values between 0 and 1, one a stage",
             )
-        return self.combine_z(-special.ndtri(values))
+        return self.combine_z(np.clip(-special.ndtri(values), -_FURTHEST, _FURTHEST))
 
     def combine_z(self, z: FloatArray | Sequence[float]) -> FloatArray:
         """The same from the stage-wise standard normal statistics."""
@@ -129,9 +131,9 @@ class InverseNormal:
         stage: int,
         *,
         effect: float,
-        power: float = 0.9,
-        minimum: float = 0.0,
+        minimum: float,
         maximum: float = math.inf,
+        power: float = 0.9,
     ) -> Reestimate:
         """Information the next stage needs for a conditional power, within limits.
 
@@ -139,12 +141,12 @@ class InverseNormal:
         ----------
         combined : statistic after ``stage`` stages. effect : assumed from now on; where it is not positive no
         information gives the power and the minimum is taken.
-        minimum, maximum : of the information of the next stage; the protocol lays them down.
+        minimum, maximum : of the information of the next stage, above 0; the protocol lays them down.
         """
-        if not 0.0 < power < 1.0 or not 0.0 <= minimum <= maximum or math.isnan(effect):
+        if not 0.0 < power < 1.0 or not 0.0 < minimum <= maximum or math.isnan(effect):
             raise ScenarioError(
                 f"power {power:g}, information between {minimum:g} and {maximum:g}, effect {effect:g}",
-                hint="power lies between 0 and 1 and the minimum is not above the maximum",
+                hint="power lies between 0 and 1 and 0 < minimum <= maximum",
             )
         needed = self._needed(combined, stage) + float(special.ndtri(power))
         limited = ""
@@ -154,6 +156,6 @@ class InverseNormal:
             wanted = (max(needed, 0.0) / effect) ** 2
             if wanted > maximum:
                 wanted, limited = maximum, "maximum"
-            elif wanted < minimum or wanted == 0.0:
+            elif wanted < minimum:
                 wanted, limited = minimum, "minimum"
         return Reestimate(wanted, self.conditional_power(combined, stage, wanted, effect), limited)

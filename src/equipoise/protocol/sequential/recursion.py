@@ -87,7 +87,10 @@ def start(theta: float) -> Going:
 
 def checked_information(information: Sequence[float] | FloatArray) -> FloatArray:
     """(look,) information as an array; raises :class:`ScenarioError` unless positive and increasing."""
-    info = np.asarray(information, dtype=np.float64)
+    try:
+        info = np.asarray(information, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ScenarioError(f"information {information!r}", hint="give one positive number a look") from error
     if info.ndim != 1 or info.size == 0 or not np.isfinite(info).all() or info[0] <= 0.0:
         raise ScenarioError(f"information {info.tolist()}", hint="give one positive number a look")
     if (np.diff(info) <= 0.0).any():
