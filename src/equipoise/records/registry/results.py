@@ -139,15 +139,13 @@ class Results(Analyses):
             name = f"r_{id.lower()}" + (f"_{c + 1}" if len(cells) > 1 else "")
             # the values once; an analysis of the same two arms joins them, others stand beside
             joined = False
-            for k, a in enumerate(mine):
+            for a in mine:
                 made = self._analysis(analyses[a], f"{name}_a{a + 1}", base, values, known, method, model)
                 if made is None:
                     continue
-                if not joined and set(made.get("arms", {})) == set(arms):
+                if not joined and {*made.get("arms", {}), *made.get("groups", {})} == set(values):
                     made = {**made, **whole, "id": name}
                     joined = True
-                elif k and not joined:
-                    pass
                 self.results.append(made)
             if not joined:
                 self.results.append({"id": name, **base, "method": method, **whole, **HERE, "place": "outcomes"})
