@@ -104,6 +104,12 @@ def test_log_axes_hold_the_null_and_some_ticks() -> None:
         assert all(bottom <= t <= top for t in ticks)
 
 
+def test_curves_say_what_the_axis_is() -> None:
+    series = Series("Drug", "published", "active", (0.0, 4.0), (1.0, 0.8), (None, 0.7), (None, 0.9))
+    root = drawn(Curves((CurvePanel("Marker", "ratio to baseline", 1.0, True, (series,)),), "Drug", "Nothing"))[0]
+    assert "ratio to baseline, logarithmic" in texts(root)
+
+
 def test_ids_of_two_charts_do_not_meet() -> None:
     raw = (
         '<svg xmlns="http://www.w3.org/2000/svg" width="5" height="5"><clipPath id="clip0"/>'

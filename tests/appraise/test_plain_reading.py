@@ -1,0 +1,236 @@
+"""What a reader must not be left to guess: words explained, checks told from fits, chances put into words."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from equipoise.appraise import Answer, Document, MechanismRow, Replica, appraise, risk, show
+from equipoise.appraise.document import (
+    Cited,
+    Code,
+    Computed,
+    Facts,
+    Fold,
+    Name,
+    Table,
+    Text,
+    walk,
+)
+from equipoise.records import Record
+from equipoise.records.schema import PValue, Value
+
+
+def words(node: Any) -> str:
+    text = "".join(n.text for n in walk(node) if isinstance(n, Text | Name | Cited | Computed | Code))
+    return re.sub(r"\s", " ", text)
+
+
+def tables(page: Document) -> dict[str, Table]:
+    return {n.id: n for n in walk(page.sections) if isinstance(n, Table)}
+
+
+def heads(table: Table) -> list[str]:
+    return [words(row.cells[0]) for row in table.rows if row.heading]
+
+
+def columns(table: Table) -> list[str]:
+    return [words(c) for c in table.columns]
+
+
+def rebuilt(replica: Replica, works: float, nothing: float, here: float = 0.03) -> Replica:
+    """The made-up replica with answers on the primary endpoint and two mechanisms asked for four results."""
+
+    def answer(id: str, p: float) -> Answer:
+        return Answer(id, f"How often, {id}?", p, 0.003, 2000, f"In {100 * p:.1f} of 100 trials.", replica.command)
+
+    def row(mechanism: str, result: str, published: float, mean: float, at_least: float) -> MechanismRow:
+        return MechanismRow(mechanism, 60.0, 188, f"contrast:{result}", result, result, published, mean, mean - 4.0,
+                            mean + 4.0, 0.05, at_least, 0.005, 2000)  # fmt: skip
+
+    return replace(
+        replica,
+        answers=(
+            answer("primary_as_it_happened", here),
+            answer("primary_if_it_works", works),
+            answer("primary_if_nothing", nothing),
+        ),
+        mechanisms=(
+            row("none", "alsfrs_itt_w28", 1.4, -1.0, 0.05),
+            row("none", "alsfrs_itt_w52", 2.7, -2.0, 0.02),
+            row("none", "alsfrs_itt_w52_nfl", 3.5, 0.1, 0.07),
+            row("lagged", "alsfrs_itt_w28", 1.4, 0.5, 0.29),
+            row("lagged", "alsfrs_itt_w52", 2.7, 0.8, 0.21),
+            row("lagged", "alsfrs_itt_w52_nfl", 3.5, 2.9, 0.36),
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def telling(valor: Record, replica: Replica) -> Document:
+    return appraise(valor, rebuilt(replica, 0.22, 0.014))
+
+
+# -- words ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_words_of_the_page_are_explained(page: Document) -> None:
+    fold = next(n for n in walk(page.section("findings")) if isinstance(n, Fold) and n.id == "words")
+    facts = next(b for b in fold.blocks if isinstance(b, Facts))
+    terms = {words(term) for term, _ in facts.items}
+    assert {"ALSFRS-R", "CSF", "P value", "Nominal", "Joint rank test", "Hazard ratio", "Surrogate"} <= terms
+    assert "Monte Carlo error" not in terms, "a word of the replica on a page without one"
+
+
+def test_words_that_a_record_does_not_use_are_not_explained(tiny: Record) -> None:
+    text = words(appraise(tiny).section("findings"))
+    assert "ALSFRS-R" not in text
+    assert "Joint rank" not in text
+
+
+def test_a_sentence_is_not_said_twice_to_one_reader(page: Document) -> None:
+    for reader in ("for-medical_student", "for-attending"):
+        part = next(s for s in page.section("discussion").sections if s.id == reader)
+        text = words(part)
+        assert text.count("plasma neurofilament light chain was") <= 1
+        assert text.count("Serious neurologic event:") <= 1
+
+
+def test_a_criterion_of_one_set_names_the_set(page: Document) -> None:
+    for section in ("design", "discussion"):
+        text = words(page.section(section))
+        assert "at least 65 % of predicted (the faster-progressing set)" in text
+        assert "at least 50 % of predicted (the slower-progressing set)" in text
+
+
+def test_no_key_of_the_record_is_left_in_the_programme(page: Document) -> None:
+    text = words(page.section("safety"))
+    assert "raised intracranial pressure 4" in text
+    for key in ("icp", "Myelitis radiculitis", "N 104", "Share 79.6", "fatal 0"):
+        assert key not in text
+
+
+# -- tables --------------------------------------------------------------------------------------------------------
+
+
+def test_after_the_switch_the_arms_are_early_and_delayed(page: Document) -> None:
+    later = tables(page)["t-later"]
+    assert columns(later)[1:3] == ["Delayed start", "Early start"]
+    assert "a contrast is early against delayed start" in words(later.caption)
+    assert columns(tables(page)["t-results"])[1:3] == ["Placebo", "Tofersen"]
+    assert "Early start" in columns(tables(page)["t-fig-later"])
+
+
+def test_shares_are_not_taken_for_changes(page: Document) -> None:
+    later = tables(page)["t-later"]
+    assert any(h.endswith("week 104, share who improved") for h in heads(later))
+    shown = [[words(c) for c in r.cells] for r in later.rows if not r.heading]
+    assert any(r[1:3] == ["11.6 %", "19.5 %"] for r in shown)
+    assert any(r[1:3] == ["−64 %", "−67 %"] for r in shown)
+
+
+def test_lines_of_the_forest_can_be_told_apart(page: Document) -> None:
+    forest = tables(page)["t-forest"]
+    group, seen = "", set()
+    for row in forest.rows:
+        if row.heading:
+            group = words(row.cells[0])
+            continue
+        key = (group, words(row.cells[0]))
+        assert key not in seen
+        seen.add(key)
+
+
+def test_a_trailing_zero_is_not_lost() -> None:
+    p = PValue.model_validate({"method": "x", "value": 0.9, "source": "P", "confidence": "seen"})
+    assert show.p_value(p, exact=True).endswith("0.90")
+    v = Value.model_validate({"value": -1.34, "range": [-8.3, -0.39], "source": "P", "confidence": "seen"})
+    assert show.spread(v) == "−1.34 (−8.30 to −0.39)"
+    whole = Value.model_validate({"value": 35.4, "sd": 6.4, "range": [24, 45], "source": "P", "confidence": "seen"})
+    assert show.spread(whole, 1, 2) == "35.4 (SD 6.40) (24 to 45)"
+
+
+# -- the replica ---------------------------------------------------------------------------------------------------
+
+
+def test_what_the_chances_mean_is_said(telling: Document) -> None:
+    for section in ("bottom-line", "replica"):
+        text = words(telling.section(section))
+        assert "miss its endpoint in 78 of 100 trials even if the drug works as fitted, and in 98.6 of 100" in text
+        assert "by itself hardly tells a drug that works from one that does not" in text
+    text = words(telling.section("replica"))
+    assert "at the 5 % level gives about 2.5 % of trials in favour of a drug that does nothing" in text
+    assert "1.4 %, is lower" in text
+    assert "is not the chance of success against a benefit known beforehand" in text
+    assert "the chance falls to 3.0 %" in text
+
+
+@pytest.mark.parametrize(
+    ("works", "nothing", "said"),
+    [
+        (0.22, 0.025, "as it should be"),
+        (0.22, 0.06, "is higher: as rebuilt, the test is too easily passed"),
+        (0.9, 0.025, "speaks against an effect of the fitted size"),
+    ],
+)
+def test_the_words_follow_the_chances(valor: Record, replica: Replica, works: float, nothing: float, said: str) -> None:
+    text = words(appraise(valor, rebuilt(replica, works, nothing)).section("replica"))
+    assert said in text
+    assert ("hardly tells" in text) == (works < 0.5)
+
+
+def test_results_of_the_fitted_period_are_no_check(telling: Document) -> None:
+    each = heads(tables(telling)["t-mechanisms"])
+    assert [h.endswith("kept out of the fit: a check") for h in each] == ["week 52" in h for h in each]
+    assert [h.endswith("follows from the fit: no check") for h in each] == ["week 28" in h for h in each]
+    assert "week 52" in each[0], "the checks come first"
+
+
+def test_what_the_checks_show_and_do_not_show(telling: Document) -> None:
+    text = words(telling.section("replica"))
+    assert "in keeping with lagged; 21 % to 36 % of such trials" in text
+    assert "With none it is 2.0 % to 7.0 %." in text
+    assert "With none a published value lies outside that range" in text
+    assert "What it does not show: that the drug slows the disease. This is one trial" in text
+    assert "the arms began with unequal neurofilament" in text
+
+
+def test_the_tally_keeps_checks_apart(valor: Record, replica: Replica) -> None:
+    rows = tuple(
+        replace(r, used_in_fit=r.analysis_set == "F" and r.used_in_fit) for r in replica.rows
+    )  # fmt: skip
+    page = appraise(valor, replace(replica, rows=rows, notes=("3 of 4 rows used in the fit and 1 of 2 held.",)))
+    text = words(page.section("replica"))
+    assert "so are no independent check" in text
+    assert "Of those after the fitted period, the real checks" in text
+    assert "of a replica that was exactly right, about 68 % would" in text
+    assert "rows used in the fit and" not in text, "the remark repeats the tally"
+    used = {words(r.cells[2]) for r in tables(page)["t-dots"].rows if not r.heading}
+    assert {"fit", "same period", "check"} == used
+
+
+def test_the_table_of_quantities_speaks_words(valor: Record, replica: Replica) -> None:
+    first = replica.rows[0]
+    onset = replace(first, outcome="ONSETMO", quantity="Time since symptom onset, baseline median", arm="placebo",
+                    scale="baseline", week=None, result=None)  # fmt: skip
+    ae = replace(onset, outcome="AE", quantity="Headache", scale="percent")
+    tiny_p = replace(first, outcome="NFL", quantity="Plasma neurofilament light chain, P value", scale="p",
+                     published=0.00004, published_low=None, published_high=None, simulated=0.0, simulated_low=0.0,
+                     simulated_high=0.0)  # fmt: skip
+    page = appraise(valor, replace(replica, rows=(*replica.rows, onset, ae, tiny_p)))
+    table = tables(page)["t-replica"]
+    text = " ".join(words(c) for r in table.rows for c in r.cells)
+    assert "ONSETMO" not in text
+    assert "The people, and how they went on" in text
+    assert "Headache" not in text
+    assert "Rates of adverse events are put in as published" in words(table.caption)
+    assert "< 0.001" in text
+    assert any(words(r.cells[0]).startswith("P value, ") for r in table.rows if not r.heading)
+
+
+def test_the_sums_of_chance() -> None:
+    assert risk.false_alarms_in_favour(0.05) == pytest.approx(0.025)
+    assert risk.within_errors(1.0) == pytest.approx(0.6826894921370859)
