@@ -133,6 +133,7 @@ _CLINICAL = [
 _EVENTS = [
     Free("disease.event_hazard", 0.001, 1e-6, 0.05),
     Free("disease.event_slope", 0.8, 0.0, 3.0),
+    Free("disease.event_rate", 0.3, 0.0, 1.5),
     Free("disease.event_death_share", 0.2, 0.0, 1.0),
     Free("disease.withdrawal_hazard", 0.002, 0.0, 0.05),
     Free("disease.withdrawal_progression", 0.8, 0.0, 5.0),
@@ -192,6 +193,7 @@ class _Fitter:
     def __init__(self, record: Record, scenario: Scenario, trials: int, seed: int, progress: Progress | None) -> None:
         self.record, self.trials, self.seed, self.progress = record, trials, seed, progress
         self.targets = targets(record, scenario)
+        self.at_bounds: dict[str, list[str]] = {}
 
     def block(
         self, name: str, scenario: Scenario, mechanism: Mechanism | None, free: Sequence[Free], *, dropout: bool = False
@@ -226,7 +228,12 @@ class _Fitter:
             ftol=1e-4,
             max_nfev=40,
         )
-        return _set(scenario, mechanism, free, start + (found.x - _ORIGIN) * scale)
+        values = start + (found.x - _ORIGIN) * scale
+        label = "all mechanisms" if mechanism is None else mechanism.value
+        for f, v in zip(free, values, strict=True):
+            if min(v - f.low, f.high - v) < 0.01 * (f.high - f.low):
+                self.at_bounds.setdefault(label, []).append(f"{f.place} = {v:.3g}")
+        return _set(scenario, mechanism, free, values)
 
 
 def fit(
@@ -259,6 +266,7 @@ def fit(
         at = fitter.block("function", at, mechanism, [*_FUNCTION, *_EFFECT[mechanism]])
         at = fitter.block("clinical", at, mechanism, _CLINICAL)
         at = fitter.block("events", at, mechanism, _EVENTS, dropout=True)
+    at_bounds = {k: tuple(v) for k, v in fitter.at_bounds.items()}
     profile = _lag_profile(fitter, at)
     fitter.targets = targets(record, at)  # now with the adverse events
     misfits = {m: _misfits(fitter, at, m) for m in scenario.mechanisms}
@@ -275,8 +283,20 @@ def fit(
             for m, rows in misfits.items()
         },
         "lag_profile": profile,
+        "at_bounds": {k: list(v) for k, v in at_bounds.items()},
     }
-    return Fit(at.model_copy(update={"fit": summary}), misfits, objective)
+    return Fit(_folded(at).model_copy(update={"fit": summary}), misfits, objective)
+
+
+def _folded(at: Scenario) -> Scenario:
+    """The default mechanism's natural history as the common one, so that what is edited there takes effect."""
+    default = at.mechanisms[at.default_mechanism]
+    groups = {k: g.model_copy(update=default.groups.get(k, {})) for k, g in at.groups.items()}
+    disease = at.disease.model_copy(update=default.disease)
+    bare = default.model_copy(update={"groups": {}, "disease": {}})
+    return at.model_copy(
+        update={"groups": groups, "disease": disease, "mechanisms": {**at.mechanisms, at.default_mechanism: bare}}
+    )
 
 
 def _fresh_effect(mechanism: Mechanism, hypothesis: Hypothesis) -> dict[str, float]:
@@ -287,7 +307,7 @@ def _fresh_effect(mechanism: Mechanism, hypothesis: Hypothesis) -> dict[str, flo
 
 
 LAGS = (0.5, 4.0, 8.0, 13.0, 26.0)
-"""Lags (weeks) at which the lagged mechanism is fitted again, to see how well the randomised period tells them apart."""
+"""Lags (weeks) at which the lagged mechanism is fitted again: how well does the randomised period tell them apart?"""
 
 
 def _lag_profile(fitter: _Fitter, at: Scenario) -> dict[str, float]:
@@ -357,8 +377,10 @@ def fit_exposure(record: Record, scenario: Scenario) -> Scenario:
 
 
 def _misfits(fitter: _Fitter, at: Scenario, mechanism: Mechanism) -> tuple[Misfit, ...]:
-    whole = Predictor(at, cohort(at, mechanism, fitter.trials, fitter.seed, dropout=False))
-    leaving = Predictor(at, cohort(at, mechanism, fitter.trials, fitter.seed, dropout=True))
+    # judged on other and many more patients than it was fitted on
+    trials, seed = 4 * fitter.trials, fitter.seed + 1
+    whole = Predictor(at, cohort(at, mechanism, trials, seed, dropout=False))
+    leaving = Predictor(at, cohort(at, mechanism, trials, seed, dropout=True))
     rows = []
     for target in fitter.targets:
         if target.used:

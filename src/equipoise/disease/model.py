@@ -22,7 +22,7 @@ Correlation = Annotated[float, Field(gt=-1, lt=1)]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Mechanism(StrEnum):
@@ -86,7 +86,7 @@ class Group(_Frozen):
     nfl_drift: float
     nfl_wander: NonNegative
     function_noise: NonNegative = Field(description="SD of one ALSFRS-R total around the true score, points")
-    early_gain: float = Field(description="points gained in both arms at the peak of the early on-study effect")
+    early_gain: float = Field(description="points above a straight decline, both arms, at the peak of the on-study curvature")
     svc_per_point: NonNegative = Field(description="% predicted lost per ALSFRS-R point")
     hhd_per_point: NonNegative = Field(description="z lost per ALSFRS-R point")
 
@@ -106,13 +106,14 @@ class Disease(_Frozen):
     sod1_shift_rate: Positive = Field(description="per week")
     sod1_noise: NonNegative = Field(description="SD of ln, one sample")
     nfl_noise: NonNegative
-    early_gain_week: Positive = Field(description="week of the peak of the early on-study effect, gone at twice it")
+    early_gain_week: Positive = Field(description="week of the peak of the on-study curvature, gone at twice it")
     svc_ratio_sd: NonNegative
     svc_noise: NonNegative
     hhd_ratio_sd: NonNegative
     hhd_noise: NonNegative
     event_hazard: NonNegative = Field(description="death or ventilation, per week, at ALSFRS-R 36")
     event_slope: float = Field(description="ln hazard per 10 points lost")
+    event_rate: float = Field(description="ln hazard per point/month of current loss")
     event_death_share: Share
     withdrawal_hazard: NonNegative = Field(description="per week, unrelated to progression")
     withdrawal_progression: NonNegative = Field(description="withdrawal for progression per unit of event hazard")
@@ -148,8 +149,10 @@ class Effect(_Frozen):
         )
 
 
-class Admission(_Frozen):
+class Admission(BaseModel):
     """The bounds (points/month) of the pre-randomisation slope that put a patient into a group."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     listed: tuple[float, float] = (-math.inf, math.inf)
     other: tuple[float, float] = (-math.inf, math.inf)
@@ -190,8 +193,7 @@ def population_arrays(
         return np.array([getattr(g, name) for g in gs], dtype=np.float64)
 
     difference = column("ln_nfl_imbalance") if imbalance else np.zeros(len(gs))
-    mean = column("ln_nfl_mean")
-    by_arm = np.stack([mean - shares[1] * difference, mean + shares[0] * difference], axis=1)
+    offset = np.stack([-shares[1] * difference, shares[0] * difference], axis=1)
     bounds = [(admission[i].other, admission[i].listed) for i in ids]
     return course.PopulationArrays(
         size=np.array([sizes[i] for i in ids], dtype=np.int64),
@@ -200,7 +202,8 @@ def population_arrays(
         listed_variant=column("listed_variant"),
         riluzole=column("riluzole"),
         edaravone=column("edaravone"),
-        ln_nfl_mean=np.ascontiguousarray(by_arm),
+        ln_nfl_mean=column("ln_nfl_mean"),
+        ln_nfl_offset=np.ascontiguousarray(offset),
         ln_nfl_sd=column("ln_nfl_sd"),
         ln_onset_mean=column("ln_onset_mean"),
         ln_onset_sd=column("ln_onset_sd"),
@@ -262,6 +265,7 @@ def disease_arrays(disease: Disease, groups: list[Group]) -> course.DiseaseArray
         hhd_noise=d.hhd_noise,
         event_hazard=d.event_hazard,
         event_slope=d.event_slope,
+        event_rate=d.event_rate,
         event_death_share=d.event_death_share,
         withdrawal_hazard=d.withdrawal_hazard,
         withdrawal_progression=d.withdrawal_progression,

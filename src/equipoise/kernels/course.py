@@ -57,7 +57,7 @@ _WEEKS_PER_MONTH = 30.4375 / 7.0
 
 
 class PopulationArrays(NamedTuple):
-    """Who enters: arrays over recruitment groups (``ln_nfl_mean`` over group and arm)."""
+    """Who enters: arrays over recruitment groups."""
 
     size: np.ndarray  # (group,) patients, int64
     preslope_low: np.ndarray  # (group, 2) lower bound, points/month: [other variants, listed variants]
@@ -65,7 +65,8 @@ class PopulationArrays(NamedTuple):
     listed_variant: np.ndarray  # (group,) share with a listed fast variant
     riluzole: np.ndarray  # (group,)
     edaravone: np.ndarray  # (group,)
-    ln_nfl_mean: np.ndarray  # (group, arm) ln pg/mL
+    ln_nfl_mean: np.ndarray  # (group,) ln pg/mL
+    ln_nfl_offset: np.ndarray  # (group, arm) what an arm's mean differs by, 0 on average over the patients
     ln_nfl_sd: np.ndarray
     ln_onset_mean: np.ndarray  # ln months
     ln_onset_sd: np.ndarray
@@ -121,6 +122,7 @@ class DiseaseArrays(NamedTuple):
     hhd_noise: float
     event_hazard: float  # per week at 12 points below 48
     event_slope: float  # ln hazard per 10 points lost below 36
+    event_rate: float  # ln hazard per point/month of current loss
     event_death_share: float  # share of first events that are deaths
     withdrawal_hazard: float  # per week, unrelated to progression
     withdrawal_progression: float  # withdrawal for progression, as a multiple of the event hazard
@@ -145,6 +147,8 @@ class ScheduleArrays(NamedTuple):
     period_end: float  # end of the randomised period
     extension_entry: float  # probability of going on, of those still under observation
     block: np.ndarray  # (arm,) patients per permuted block, int64
+    by_riluzole: int  # 1 if randomisation is stratified by riluzole use
+    by_edaravone: int
     steps_per_week: int
 
 
@@ -161,7 +165,7 @@ def _baseline(s, g, arm, riluzole, pop, disease, out_cov, out_state):
         z_rate = normal(s)
         hhd = pop.hhd_mean[g] + pop.hhd_sd[g] * normal(s)
         listed = uniform(s) < pop.listed_variant[g]
-        shift = (pop.ln_nfl_mean[g, arm] - pop.ln_nfl_mean[g].mean()) / pop.ln_nfl_sd[g]
+        shift = pop.ln_nfl_offset[g, arm] / pop.ln_nfl_sd[g]
         z_onset += pop.nfl_onset_corr[g] * shift
         onset = math.exp(pop.ln_onset_mean[g] + pop.ln_onset_sd[g] * z_onset)
         preslope = (48.0 - observed) / onset
@@ -190,7 +194,7 @@ def _baseline(s, g, arm, riluzole, pop, disease, out_cov, out_state):
             out_state[1] = root * root
             out_state[2] = svc
             out_state[3] = hhd
-            out_state[4] = pop.ln_nfl_mean[g, arm] + pop.ln_nfl_sd[g] * z_nfl
+            out_state[4] = pop.ln_nfl_mean[g] + pop.ln_nfl_offset[g, arm] + pop.ln_nfl_sd[g] * z_nfl
             out_state[5] = pop.ln_sod1_mean[g] + pop.ln_sod1_sd[g] * z_sod1
             out_state[6] = observed
             return True
@@ -332,7 +336,8 @@ def _course(s, g, arm, state, disease, effect, schedule, transit, behind, path, 
                 multiplier = 1.0 - effect.weight * (1.0 - 0.5 * (u0 + u1))
         loss += rate * multiplier
         lost = 36.0 - (state[0] - loss)
-        hazard = disease.event_hazard * math.exp(disease.event_slope * 0.1 * min(lost, 36.0))
+        pace = disease.event_rate * min(state[1] * multiplier, 5.0)
+        hazard = disease.event_hazard * math.exp(disease.event_slope * 0.1 * min(lost, 36.0) + pace)
         hazard_before = hazard_sum
         hazard_sum += hazard * h
         if event == 0 and hazard_sum >= event_at:
@@ -418,7 +423,7 @@ def simulate_block(seed, first, n_trials, pop, disease, effect, schedule, out, c
                 restart_stream(s, seed, replicate, PATIENT, 2 * j)
                 riluzole = 1.0 if uniform(s) < pop.riluzole[g] else 0.0
                 edaravone = 1.0 if uniform(s) < pop.edaravone[g] else 0.0
-                stratum = 4 * g + 2 * int(riluzole) + int(edaravone)
+                stratum = 4 * g + 2 * int(riluzole) * schedule.by_riluzole + int(edaravone) * schedule.by_edaravone
                 arm = _allocate(allocation, stratum, schedule.block, left)
                 if not _baseline(s, g, arm, riluzole, pop, disease, one_cov, state):
                     return False

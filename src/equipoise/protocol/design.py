@@ -31,7 +31,7 @@ class Extension(_Frozen):
     entry: Annotated[float, Field(ge=0, le=1)] = Field(
         description="probability of going on, of those still under observation"
     )
-    masked: bool = True
+    masked: bool = Field(default=True, description="whether the first allocation stays hidden; not simulated")
 
 
 class Protocol(_Frozen):
@@ -77,8 +77,12 @@ class Protocol(_Frozen):
                     raise ValueError(f"dosing.{period}.{arm}: dosing weeks must increase")
                 low, high = (0.0, self.period_end) if period == "randomised" else (self.period_end, float("inf"))
                 for week in weeks:
+                    if abs(week * 7 - round(week * 7)) > 1e-9:
+                        raise ValueError(f"dosing.{period}.{arm}: week {week:g} is not a whole number of days")
                     if not low <= week < high:
                         raise ValueError(f"dosing.{period}.{arm}: week {week:g} lies outside that period")
+        if "ITT" in self.groups:
+            raise ValueError("groups.ITT: ITT means everyone; give the group another name")
         if any(s not in ("RILFL", "EDAFL") for s in self.strata):
             raise ValueError("strata: besides the group, randomisation can be stratified by RILFL and EDAFL")
         for week in (*self.visits, self.period_end):
@@ -133,5 +137,7 @@ class Protocol(_Frozen):
             period_end=float(self.period_end),
             extension_entry=float(self.extension.entry) if self.extension else 0.0,
             block=np.array(self.ratio, dtype=np.int64),
+            by_riluzole=int("RILFL" in self.strata),
+            by_edaravone=int("EDAFL" in self.strata),
             steps_per_week=steps_per_week,
         )

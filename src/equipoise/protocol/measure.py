@@ -12,6 +12,7 @@ Kind = Literal[
     "contrast_se",
     "p_ancova",
     "p_joint_rank",
+    "rank_difference",  # active minus control of the mean joint rank score
     "p_log_rank",
     "p_cox",
     "baseline",  # statistic of a baseline variable (ln geometric mean for geometric_mean)

@@ -11,6 +11,7 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+Variable = Literal["ALSFRS", "SVC", "HHD", "NFL", "SOD1"]
 Covariate = Literal["BASE", "ONSETMO", "RILEDAFL", "ALSFRSBL", "NFLBL", "LNNFLBL", "PRESLOPE"]
 
 
@@ -23,7 +24,7 @@ class Repeated(_Frozen):
 
     kind: Literal["repeated"] = "repeated"
     id: str
-    variable: str
+    variable: Variable
     set: str
     week: Annotated[float, Field(gt=0)]
     covariates: tuple[Covariate, ...]
@@ -48,6 +49,28 @@ class TimeToEvent(_Frozen):
 Analysis = Annotated[Repeated | TimeToEvent, Field(discriminator="kind")]
 
 
+Strategy = Literal["treatment policy", "hypothetical", "composite", "while alive"]
+
+CARRIED_OUT: dict[tuple[str, str], Strategy] = {
+    ("death", "ancova"): "hypothetical",
+    ("death", "joint_rank"): "composite",
+    ("ventilation", "ancova"): "treatment policy",
+    ("ventilation", "joint_rank"): "treatment policy",
+    ("withdrawal", "ancova"): "hypothetical",
+    ("withdrawal", "joint_rank"): "hypothetical",
+}
+"""What the analyses do at each intercurrent event, in the strategies of ICH E9(R1): scores after death or withdrawal
+are imputed as if missing at random, except that the joint rank test ranks deaths below all survivors."""
+
+
+class IntercurrentEvent(_Frozen):
+    """An intercurrent event and the strategy an analysis follows at it (ICH E9(R1), A.3.2)."""
+
+    event: Literal["death", "ventilation", "withdrawal"]
+    analysis: Literal["ancova", "joint_rank"]
+    strategy: Strategy
+
+
 class AnalysisPlan(_Frozen):
     """All analyses of a trial, and the order in which they are tested.
 
@@ -57,11 +80,18 @@ class AnalysisPlan(_Frozen):
 
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
     imputations: Annotated[int, Field(ge=2)] = 20
-    analyses: tuple[Analysis, ...]
+    intercurrent_events: tuple[IntercurrentEvent, ...] = ()
+    analyses: Annotated[tuple[Analysis, ...], Field(min_length=1)]
     order: tuple[str, ...]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        for item in self.intercurrent_events:
+            if CARRIED_OUT[item.event, item.analysis] != item.strategy:
+                raise ValueError(
+                    f"intercurrent_events: {item.event} in the {item.analysis}: {item.strategy!r} is not what the "
+                    f"analysis does; it does {CARRIED_OUT[item.event, item.analysis]!r}"
+                )
         seen: dict[str, Repeated | TimeToEvent] = {}
         for analysis in self.analyses:
             if analysis.id in seen:
@@ -83,7 +113,9 @@ class AnalysisPlan(_Frozen):
 
     @property
     def primary(self) -> str:
-        """The p-value that decides, as ``ANALYSIS.TEST``."""
+        """The p-value that decides, as ``ANALYSIS.TEST``; raises ``ValueError`` where no order is given."""
+        if not self.order:
+            raise ValueError("order: name the primary test first, e.g. alsfrs_f_w28.joint_rank")
         return self.order[0]
 
     def analysis(self, key: str) -> Repeated | TimeToEvent:
@@ -92,9 +124,5 @@ class AnalysisPlan(_Frozen):
     def only(self, *ids: str) -> AnalysisPlan:
         """The same plan reduced to some analyses; the order keeps what is left of it."""
         keep = tuple(a for a in self.analyses if a.id in ids)
-        return AnalysisPlan(
-            alpha=self.alpha,
-            imputations=self.imputations,
-            analyses=keep,
-            order=tuple(o for o in self.order if o.partition(".")[0] in ids),
-        )
+        order = tuple(o for o in self.order if o.partition(".")[0] in ids)
+        return self.model_copy(update={"analyses": keep, "order": order})

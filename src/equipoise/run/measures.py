@@ -40,8 +40,8 @@ def _one(trials: Trials, results: Results, m: Measure) -> FloatArray:
             v = trials.visit_index(float(m.week or 0))
             return _share(~np.isnan(trials.outcomes[str(m.variable)][:, :, v]), who)
         case "no_loss_share":
-            change = _change(trials, float(m.week or 0))
-            return _share(change >= 0, who & ~np.isnan(change))
+            # of everyone, as it was published: who was not observed counts as a loss
+            return _share(_change(trials, float(m.week or 0)) >= 0, who)
         case "correlation":
             return _correlation(trials, who, m)
         case "slope":
@@ -50,7 +50,7 @@ def _one(trials: Trials, results: Results, m: Measure) -> FloatArray:
 
 
 def _of_repeated(trials: Trials, result: RepeatedResult, m: Measure) -> FloatArray:
-    if m.kind == "p_joint_rank":
+    if m.kind in ("p_joint_rank", "rank_difference"):
         table = result.ranks
     else:
         table = result.visits[:, result.at(float(m.week if m.week is not None else result.weeks[-1]))]
@@ -64,6 +64,7 @@ def _of_repeated(trials: Trials, result: RepeatedResult, m: Measure) -> FloatArr
         "arm_mean": repeated.ACTIVE if active else repeated.CONTROL,
         "arm_se": repeated.ACTIVE_SE if active else repeated.CONTROL_SE,
         "contrast": repeated.DIFFERENCE,
+        "rank_difference": repeated.DIFFERENCE,
         "contrast_se": repeated.DIFFERENCE_SE,
     }[m.kind]
     return np.asarray(table[:, column], dtype=np.float64)

@@ -23,7 +23,7 @@ class Hypothesis(_Frozen):
     """One mechanism with the natural history that goes with it.
 
     Each mechanism was fitted on its own to the same curves, so each may need another natural history; ``groups``
-    and ``disease`` hold what differs from the scenario's common values.
+    and ``disease`` hold what differs from the scenario's common values, which are those of the default mechanism.
     """
 
     effect: Effect
@@ -32,7 +32,7 @@ class Hypothesis(_Frozen):
 
 
 class Scenario(_Frozen):
-    """All that is needed to simulate a trial. Frozen: change it with :meth:`with_mechanism` and the like."""
+    """All that is needed to simulate a trial. Frozen: change it with :meth:`with_plan` or ``model_copy``."""
 
     name: str
     record: str = Field(description="the record this scenario rebuilds")
@@ -61,6 +61,13 @@ class Scenario(_Frozen):
         for mechanism, hypothesis in self.mechanisms.items():
             if hypothesis.effect.mechanism is not mechanism:
                 raise ValueError(f"mechanisms.{mechanism.value}: its effect says {hypothesis.effect.mechanism.value!r}")
+            for name, own in hypothesis.groups.items():
+                if name not in self.groups:
+                    raise ValueError(f"mechanisms.{mechanism.value}.groups: unknown group {name!r}")
+                _checked(self.groups[name], own, f"mechanisms.{mechanism.value}.groups.{name}")
+            _checked(self.disease, hypothesis.disease, f"mechanisms.{mechanism.value}.disease")
+        if not self.plan.order:
+            raise ValueError("plan.order: name the primary test first, e.g. alsfrs_f_w28.joint_rank")
         known = {*self.protocol.groups, "ITT"}
         for analysis in self.plan.analyses:
             if analysis.set not in known:
@@ -69,6 +76,8 @@ class Scenario(_Frozen):
                 )
             if analysis.kind == "repeated" and analysis.week not in self.protocol.visits:
                 raise ValueError(f"plan.analyses.{analysis.id}: no visit at week {analysis.week:g}")
+            if analysis.week > self.protocol.visits[-1]:
+                raise ValueError(f"plan.analyses.{analysis.id}: week {analysis.week:g} lies after the last visit")
         for event, rates in self.adverse_events.items():
             for arm, rate in rates.items():
                 if arm not in self.protocol.arms:
@@ -95,11 +104,6 @@ class Scenario(_Frozen):
         groups = {name: group.model_copy(update=hypothesis.groups.get(name, {})) for name, group in self.groups.items()}
         return groups, self.disease.model_copy(update=hypothesis.disease), hypothesis.effect
 
-    def with_protocol(self, protocol: Protocol) -> Scenario:
-        """The same disease and drug in another trial; analyses it cannot hold are dropped from the plan."""
-        keep = [a.id for a in self.plan.analyses if a.week <= protocol.visits[-1]]
-        return self.model_copy(update={"protocol": protocol, "plan": self.plan.only(*keep)})
-
     def with_plan(self, plan: AnalysisPlan) -> Scenario:
         return self.model_copy(update={"plan": plan})
 
@@ -107,6 +111,14 @@ class Scenario(_Frozen):
         """A short hash of everything that decides what is simulated."""
         text = self.model_dump_json(exclude={"provenance", "fit"})
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _checked(common: BaseModel, own: dict[str, float], where: str) -> None:
+    """Refuse overrides that the common description would not take."""
+    try:
+        type(common).model_validate({**common.model_dump(), **own})
+    except ValidationError as error:
+        raise ValueError(f"{where}.{describe_problems(error)}") from None
 
 
 def describe_problems(error: ValidationError) -> str:
