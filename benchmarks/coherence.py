@@ -527,10 +527,8 @@ def main() -> None:
     print(f"{'all':36} {total:5} {n:6}  {100 * total / n:5.1f} %  {100 * low:.1f} to {100 * high:.1f}")
     wrong, kinds, _ = false_alarms(options.records, options.seed)
     low, high = wilson(wrong, options.records)
-    rate = 100 * wrong / options.records
-    print(
-        f"\ncoherent records with any note: {wrong} of {options.records} ({rate:.2f} %; {100 * low:.2f} to {100 * high:.2f})"
-    )
+    rate = f"{100 * wrong / options.records:.2f} %; {100 * low:.2f} to {100 * high:.2f}"
+    print(f"\ncoherent records with any note: {wrong} of {options.records} ({rate})")
     for kind, count in kinds.most_common():
         print(f"  {kind}: {count}")
 

@@ -247,7 +247,7 @@ def _arms(record: Record, dropped: Mapping[str, str]) -> Iterator[Finding]:
             hint = "a trial of one arm says so: design.randomised: false" if role == "control" else None
             yield Finding(("arms",), f"no {role} arm", "at least one active and one control arm", hint)
     for arm in n:
-        if record.design.randomised and record.origin == "written" and arm not in record.design.allocation:
+        if record.design.allocation and arm not in record.design.allocation:
             yield Finding(("design", "allocation"), f"no share for the arm {arm!r}", "a share for every arm")
     total = record.design.n_actual.value
     if (
