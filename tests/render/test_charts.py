@@ -39,7 +39,8 @@ def test_title_description_and_role() -> None:
     (root,) = drawn(forest(Interval("All", "1.2 (0.1 to 2.3)", 1.2, 0.1, 2.3, "primary")))
     assert root.get("role") == "img"
     assert [root[0].tag, root[1].tag] == [f"{SVG}title", f"{SVG}desc"]
-    assert [root[0].text, root[1].text] == ["A title", "A description"]
+    assert root[0].text == "A title"
+    assert root[1].text == "A description Score, points. All: 1.2 (0.1 to 2.3). No effect is at 0."
     assert root.get("aria-labelledby") == "fig-1-t fig-1-d"
 
 
@@ -108,6 +109,19 @@ def test_curves_say_what_the_axis_is() -> None:
     series = Series("Drug", "published", "active", (0.0, 4.0), (1.0, 0.8), (None, 0.7), (None, 0.9))
     root = drawn(Curves((CurvePanel("Marker", "ratio to baseline", 1.0, True, (series,)),), "Drug", "Nothing"))[0]
     assert "ratio to baseline, logarithmic" in texts(root)
+
+
+def test_each_panel_is_described_by_what_it_shows() -> None:
+    def panel(title: str, value: float) -> CurvePanel:
+        return CurvePanel(title, "points", 0.0, False,
+                          (Series("Drug", "published", "active", (2.0, 4.0), (0.5, value), (None,) * 2, (None,) * 2),)
+                          )  # fmt: skip
+
+    first, second = drawn(Curves((panel("One", -1.5), panel("Other", 2.0)), "Early start", "Delayed start"))
+    assert first[1].text == (
+        "A description One, points. Early start, published: 0.5 at week 2, \N{MINUS SIGN}1.5 at week 4."
+    )
+    assert second[1].text == "Other, points. Early start, published: 0.5 at week 2, 2 at week 4."
 
 
 def test_ids_of_two_charts_do_not_meet() -> None:

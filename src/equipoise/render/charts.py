@@ -74,13 +74,41 @@ class _Drawing:
 
 
 def svgs(chart: Chart, id: str, title: str, description: str) -> tuple[tuple[str, str], ...]:
-    """(panel title, SVG) for each panel of a chart. ``id`` prefixes the ids inside; texts are escaped."""
+    """(panel title, SVG) for each panel of a chart. ``id`` prefixes the ids inside; texts are escaped.
+
+    Each panel is described by what it shows itself; the description of the whole figure goes with the first one alone,
+    so that nobody has to hear it once for every panel.
+    """
     out = []
     panels: tuple[ForestPanel | CurvePanel | DotPanel, ...] = chart.panels
     for i, panel in enumerate(panels):
         name = f"{title}: {panel.title}" if len(chart.panels) > 1 else title
-        out.append((panel.title, _draw(_drawing(chart, panel), f"{id}-{i + 1}", name, description)))
+        said = _said(chart, panel)
+        said = f"{description} {said}" if i == 0 else said
+        out.append((panel.title, _draw(_drawing(chart, panel), f"{id}-{i + 1}", name, said)))
     return tuple(out)
+
+
+def _said(chart: Chart, panel: ForestPanel | CurvePanel | DotPanel) -> str:
+    """What a panel shows, in words for those who cannot see it."""
+    if isinstance(panel, ForestPanel):
+        parts = [f"{i.label}: {i.shown}" for i in panel.intervals]
+        return f"{panel.title}, {panel.axis}. " + "; ".join(parts) + f". No effect is at {panel.null:g}."
+    if isinstance(panel, DotPanel):
+        return f"{panel.title}. " + "; ".join(f"{d.label}: {_plain(d.z, '+.1f')}" for d in panel.dots) + "."
+    assert isinstance(chart, Curves)
+    names = {"active": chart.active, "control": chart.control}
+    parts = [
+        f"{names[s.arm]}, {s.kind}: {_plain(s.values[0])} at week {s.weeks[0]:g}"
+        + (f", {_plain(s.values[-1])} at week {s.weeks[-1]:g}" if len(s.values) > 1 else "")
+        for s in panel.series
+        if s.values
+    ]
+    return f"{panel.title}, {panel.axis}. " + "; ".join(parts) + "."
+
+
+def _plain(x: float, form: str = ".3g") -> str:
+    return format(x, form).replace("-", "\N{MINUS SIGN}")
 
 
 def _drawing(chart: Chart, panel: ForestPanel | CurvePanel | DotPanel) -> _Drawing:

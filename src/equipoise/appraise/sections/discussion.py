@@ -133,7 +133,8 @@ def _fairness(ctx: Context) -> Inlines:
         out = paragraphs(
             out,
             pen.say(
-                "Lots were drawn apart for groups (strata), so that each was split alike: {s}.", s=joined(strata, "; ")
+                "The draw was made apart within groups (strata), so that each was split alike: {s}.",
+                s=joined(strata, "; "),
             ),
         )
     return paragraphs(
@@ -329,7 +330,7 @@ def _attending(ctx: Context) -> list[tuple[str, Answer]]:
         if neuro_sentence(ctx)
         else (),
     )
-    approval = answer(_approval(ctx))
+    approval = _approval(ctx)
     return [
         ("How do you decide with a patient whether to begin?", weigh),
         ("When would you stop?", stop if f.biomarkers() else []),
@@ -346,22 +347,22 @@ def _burden(ctx: Context) -> Inlines:
     return pen.say("{n} doses in the trial ({r}), and more for as long as treatment lasts.", n=n, r=route or ())
 
 
-def _approval(ctx: Context) -> Inlines:
+def _approval(ctx: Context) -> Answer:
     pen = ctx.pen
-    decided = [r for r in ctx.record.regulatory if r.usable]
-    if not decided:
-        return ()
-    parts = []
-    for r in decided:
-        said = pen.quote(r.decision, r, *r.values.values())
+    parts: list[Inlines] = []
+    for r in ctx.record.regulatory:
+        said = pen.quote(r.decision, r, *r.values.values()) if r.usable else None
         if said:
-            parts.append((*pen.label(r.authority), Text(": "), *said))
-    return paragraphs(
+            parts.append(((pen.strong(pen.label(r.authority))), Text(": "), *said, Text(".")))
+    if not parts:
+        return []
+    out = answer(
         pen.words(
             "That the drug may be sold on a promise, that the promise is a marker, and that the trial meant to "
             "redeem it is still running or still to be read. A patient who begins now begins before the answer."
         )
         if ctx.findings.met is False
         else (),
-        (*pen.words("What was decided: "), *joined(parts, "; "), Text(".")),
+        pen.words("What was decided:"),
     )
+    return [*out, Listing(tuple(parts))]
