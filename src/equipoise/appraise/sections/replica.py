@@ -318,9 +318,13 @@ def _held(ctx: Context, result: str | None, week: float | None = None) -> bool:
 
 
 def use_of(ctx: Context, r: ReplicaRow) -> str:
-    """``fit``, ``check`` (after the fitted period), or ``same period``: not fitted, yet no independent check."""
+    """``fit``, ``check`` (after the fitted period), ``same period`` (not fitted, yet no independent check), or ``set``
+    (put in as published)."""
     if r.used_in_fit:
         return "fit"
+    stated = str(getattr(r, "use", "check"))
+    if stated in ("set", "same period"):
+        return stated
     return "check" if _held(ctx, r.result, r.week) or ctx.findings.week is None else "same period"
 
 
@@ -538,9 +542,9 @@ def _table(ctx: Context, replica: Replica) -> Table:
     uses = {"check": "after the fitted period: a check", "same period": "same period, not fitted", "fit": "fitted"}
     rows = []
     group = None
-    inputs = sum(r.outcome == "AE" for r in replica.rows)
+    inputs = [r for r in replica.rows if r.outcome == "AE" or use_of(ctx, r) == "set"]
     for r in sorted(
-        (r for r in replica.rows if r.outcome != "AE"),
+        (r for r in replica.rows if r not in inputs),
         key=lambda r: (
             list(uses).index(use_of(ctx, r)),
             list(labels).index(r.outcome) if r.outcome in labels else len(labels),
@@ -575,7 +579,10 @@ def _table(ctx: Context, replica: Replica) -> Table:
         "What was published beside what the rebuilt trial gives; first what is a check, last what was fitted."
     )
     if inputs:
-        caption = (*caption, *pen.words(" Rates of adverse events are put in as published and left out here."))
+        caption = (
+            *caption,
+            *pen.words(" Rates of adverse events and other counts put in as published are left out here."),
+        )
     return Table("t-replica", caption, columns, tuple(rows), (False, True, True, True, True, True))
 
 
