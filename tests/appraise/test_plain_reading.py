@@ -20,7 +20,7 @@ from equipoise.appraise.document import (
     Text,
     walk,
 )
-from equipoise.records import Record
+from equipoise.records import Record, load_record
 from equipoise.records.schema import PValue, Value
 
 
@@ -234,3 +234,10 @@ def test_the_table_of_quantities_speaks_words(valor: Record, replica: Replica) -
 def test_the_sums_of_chance() -> None:
     assert risk.false_alarms_in_favour(0.05) == pytest.approx(0.025)
     assert risk.within_errors(1.0) == pytest.approx(0.6826894921370859)
+
+
+def test_a_rate_is_not_told_as_a_change() -> None:
+    text = words(appraise(load_record("centaur")).section("bottom-line"))
+    assert "+0.42 points a month" in text
+    assert "was changing by −1.24 points a month with" in text
+    assert "a difference of 0.42 (0.03 to 0.81) points a month" in text

@@ -155,9 +155,11 @@ class Context:
         name = f"alternative {name}" if kind(found)[2] else name
         return self.pen.words(f"{name}, NfL-adjusted" if found.adjusts_nfl else name)
 
-    def unit(self, outcome: Outcome) -> str:
-        """`` points``, ``% of predicted`` with its space, or nothing."""
+    def unit(self, outcome: Outcome, r: Result | None = None) -> str:
+        """`` points``, ``% of predicted`` with its space, or nothing; of a rate `` points a month``."""
         unit = outcome.unit or ""
+        if r is not None and r.measure == "rate_of_change" and r.contrast is not None and r.contrast.unit:
+            return " " + r.contrast.unit.replace("/", " a ")
         if unit.startswith("%"):
             return f"{show.THIN}{unit}"
         return f" {unit}" if unit in ("points", "kg") else ""

@@ -32,12 +32,14 @@ def primary_sentence(ctx: Context) -> Inlines:
     r, o = f.primary, f.outcome
     if r is None or o is None:
         return ()
-    unit = ctx.unit(o)
+    unit = ctx.unit(o, r)
     pair = ctx.arms_pair(r)
     ratio = r.measure == "geometric_mean_ratio"
     out: Inlines = ()
     if pair is not None:
         verb = "stood at {a} of its baseline" if ratio else "had changed by {a}{u}"
+        if r.measure == "rate_of_change":
+            verb = "was changing by {a}{u}"
         if r.measure == "time_to_event":
             verb = "had occurred in {a}"
         template = "At {w}, in {s}, {o} " + verb + " with {active} and {c} with {control}"
@@ -82,7 +84,7 @@ def interval_sentence(ctx: Context) -> Inlines:
             return pen.say("The interval leaves out the value of no effect.")
         return pen.say("The interval includes the value of no effect, so neither benefit nor harm can be ruled out.")
     digits = show.contrast_digits(c)
-    unit = ctx.unit(o)
+    unit = ctx.unit(o, f.primary)
     better, worse = (c.high, c.low) if o.direction == "higher_better" else (c.low, c.high)
     if excludes_null(c):
         return pen.say(

@@ -63,7 +63,7 @@ def _stats(ctx: Context) -> list[Stat]:
         c = f.contrast
         digits = show.contrast_digits(c)
         value: Inlines = (pen.cite(show.number(c.value or 0, digits, plus=c.kind == "difference"), c),)
-        unit = ctx.unit(f.outcome)
+        unit = ctx.unit(f.outcome, f.primary)
         if unit and c.kind == "difference":
             value = (*value, *pen.label(unit))
         bounds: Inlines = ()
