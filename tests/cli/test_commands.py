@@ -38,7 +38,9 @@ def test_property_help_lists_every_command(tmp_path: Path) -> None:
         (("appraise", "nothing"), "nothing"),
         (("replicate", "valor", "--replicates", "0"), "--replicates 0"),
         (("appraise", "valor", "--replicates", "-3"), "--replicates -3"),
-        (("replicate", "valor", "--seed", "-1"), "--seed -1"),
+        (("replicate", "valor", "--seed", "-1"), "--seed"),
+        (("replicate", "valor", "--seed", "99999999999999999999"), "--seed"),
+        (("appraise", "valor", "--replica", "bad.yaml", "--no-replica"), "--replica goes without"),
         (("replicate", "valor", "--mechanism", "magic"), "no mechanism 'magic'"),
         (("appraise", "valor", "--no-replica", "--out", "none/valor.html"), "does not exist"),
         (("appraise", "valor", "--no-replica", "--out", "."), "is a folder"),
@@ -72,12 +74,15 @@ def test_property_impossible_design_names_the_field(tmp_path: Path) -> None:
 
 
 def test_property_replica_feeds_the_page(tmp_path: Path) -> None:
+    one = run("replicate", "valor", "-n", "1", "--quiet", "--json", "one.json", cwd=tmp_path)
+    assert one.returncode == 0, one.stderr
+    assert "Warning" not in one.stderr
     done = run("replicate", "valor", "-n", "4", "--quiet", "--json", "r.json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "published" in done.stdout
     replica = json.loads((tmp_path / "r.json").read_text())
     assert replica["replicates"] == 4
-    assert {row["used_in_fit"] for row in replica["rows"]} == {True, False}
+    assert {row["use"] for row in replica["rows"]} == {"fit", "set", "same period", "check"}
     for format in ("html", "md", "json"):
         page = run("appraise", "valor", "--replica", "r.json", "--format", format, cwd=tmp_path)
         assert page.returncode == 0, page.stderr

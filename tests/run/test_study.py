@@ -79,6 +79,13 @@ def test_property_store_must_be_writable(simulator: Simulator, tmp_path: Path) -
         run_study(simulator, MEASURES, 2, store=blocked)
 
 
+def test_property_damaged_store_is_refused(simulator: Simulator, tmp_path: Path) -> None:
+    with run_study(simulator, MEASURES, 3, seed=5, store=tmp_path) as study:
+        (study.folder / "values.npy").write_bytes(b"junk")
+    with pytest.raises(OutputError, match="damaged"):
+        run_study(simulator, MEASURES, 3, seed=5, store=tmp_path)
+
+
 def test_property_no_replicates_is_refused(simulator: Simulator) -> None:
     with pytest.raises(ScenarioError, match="0 replicates"):
         run_study(simulator, MEASURES, 0)

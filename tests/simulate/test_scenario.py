@@ -42,6 +42,13 @@ def test_property_shipped_scenarios_load() -> None:
         (("adverse_events",), {"headache": {"aspirin": 0.2}}, "unknown arm 'aspirin'"),
         (("admission", "F"), {"other": [2, 1]}, "lower bound 2 exceeds"),
         (("plan", "alpha"), 2, "plan.alpha"),
+        (("plan", "order"), [], "name the primary test first"),
+        (("plan", "analyses"), [], "plan.analyses"),
+        (("mechanisms", "none", "groups"), {"Q": {}}, "unknown group 'Q'"),
+        (("mechanisms", "none", "groups"), {"F": {"root_rate_maen": 2}}, "root_rate_maen"),
+        (("mechanisms", "none", "disease"), {"kout": -1}, "kout"),
+        (("disease", "event_hazard"), float("inf"), "disease.event_hazard"),
+        (("protocol", "strata"), ["SITE"], "RILFL and EDAFL"),
     ],
 )
 def test_property_bad_fields_are_named(valor: Scenario, path: tuple[str, ...], value: object, message: str) -> None:
@@ -85,3 +92,15 @@ def test_property_mechanism_must_exist(valor: Scenario) -> None:
 def test_property_junk_never_gets_through(junk: object) -> None:
     with pytest.raises(ScenarioError):
         parse_scenario(yaml.safe_dump(junk), "junk.yaml")
+
+
+def test_property_misspelt_outcome_is_refused(valor: Scenario) -> None:
+    text = scenario_text(valor).replace("variable: ALSFRS", "variable: ALSFSR", 1)
+    with pytest.raises(ScenarioError, match="ALSFSR"):
+        parse_scenario(text, "bad.yaml")
+
+
+def test_property_declared_strategies_are_those_carried_out(valor: Scenario) -> None:
+    text = scenario_text(valor).replace("strategy: composite", "strategy: hypothetical")
+    with pytest.raises(ScenarioError, match="death in the joint_rank"):
+        parse_scenario(text, "bad.yaml")

@@ -15,6 +15,7 @@ from equipoise.appraise.replica import Answer, Band, MechanismRow, Replica, Repl
 from equipoise.calibrate.targets import Target, targets
 from equipoise.disease import Mechanism
 from equipoise.errors import ScenarioError
+from equipoise.estimate.multiplicity import closed_sequence_rejections
 from equipoise.protocol import AnalysisPlan, Measure, Protocol, Repeated
 from equipoise.records.schema import Record
 from equipoise.run.study import Study, run_study
@@ -66,10 +67,16 @@ def replicate(
         If ``replicates`` is below 1 or the mechanism is unknown.
     """
     started = time.perf_counter()
+    if scenario.record != record.id:
+        raise ScenarioError(
+            f"scenario {scenario.name!r} rebuilds the record {scenario.record!r}, not {record.id!r}",
+            hint="give the scenario of that trial, or set 'record' in the scenario file",
+        )
     chosen = Mechanism(scenario.default_mechanism if mechanism is None else _mechanism(scenario, mechanism))
     found = targets(record, scenario)
     bands = _band_measures(scenario)
-    measures = tuple(dict.fromkeys([*(t.measure for t in found), *bands, *_primary_measures(scenario.plan)]))
+    wanted = [*(t.measure for t in found), *bands, *_primary_measures(scenario.plan), *_order_measures(scenario.plan)]
+    measures = tuple(dict.fromkeys(wanted))
     sides = _sides(scenario, chosen, found)
     total = replicates * (1 + len(sides))
     command = command or f"equipoise replicate {record.id} --replicates {replicates} --seed {seed}" + (
@@ -88,6 +95,8 @@ def replicate(
         drawn = tuple(_bands(scenario, main))
         primary_here = _share_met(main, scenario.plan)
         own = {m: main.values(m) for m in _check_measures(scenario, found)}
+        shifts = _shifts(main, found)
+        formal = _formal(scenario, main)
     answers: list[Answer] = []
     checks: list[MechanismRow] = []
     side_values: dict[str, dict[Measure, FloatArray]] = {}
@@ -99,6 +108,7 @@ def replicate(
         checks += _mechanism_rows(scenario, other, found, values, replicates)
     answers += _answers(scenario, chosen, primary_here, side_values, replicates, command)
     answers += [_null_answer(row, command) for row in checks if row.mechanism == Mechanism.NONE.value]
+    answers += _formal_answers(scenario, formal, replicates, command)
     return Replica(
         record=record.id,
         scenario=scenario.name,
@@ -113,7 +123,7 @@ def replicate(
         answers=tuple(answers),
         bands=drawn,
         mechanisms=tuple(checks),
-        notes=_notes(scenario, chosen, rows),
+        notes=(*_notes(scenario, chosen, rows), *shifts),
     )
 
 
@@ -209,7 +219,7 @@ def _row(record: Record, t: Target, values: FloatArray) -> ReplicaRow:
     else:
         mean = float(np.median(use) if t.scale == "p" else np.mean(use))
         low, high = (float(q) for q in np.quantile(use, [0.025, 0.975]))
-        error = float(np.std(use, ddof=1) / math.sqrt(n)) if n > 1 else math.nan
+        error = _error_of_median(use) if t.scale == "p" else _error_of_mean(use)
         position = float(np.mean(use < t.value) + 0.5 * np.mean(use == t.value))
     return ReplicaRow(
         id=t.id,
@@ -235,9 +245,21 @@ def _row(record: Record, t: Target, values: FloatArray) -> ReplicaRow:
         mc_error=error * (show(mean) if t.ln else 1.0),
         n_estimable=n,
         used_in_fit=t.used,
+        use=t.use,
         position=position,
         z=None if t.se is None or n == 0 else (mean - t.value) / t.se,
     )
+
+
+def _error_of_mean(values: FloatArray) -> float:
+    return float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
+
+
+def _error_of_median(values: FloatArray) -> float:
+    """Half the distance between the order statistics one binomial standard error either side of the median."""
+    step = 0.5 / math.sqrt(len(values))
+    low, high = np.quantile(values, [max(0.5 - step, 0.0), min(0.5 + step, 1.0)])
+    return float(high - low) / 2
 
 
 def _set_of(record: Record, t: Target) -> str:
@@ -258,7 +280,8 @@ def _bands(scenario: Scenario, study: Study) -> list[Band]:
             for week in weeks:
                 v = study.values(Measure("arm_mean", analysis=a.id, arm=arm, week=week))
                 v = v[~np.isnan(v)]
-                stats.append((float(v.mean()), *(float(q) for q in np.quantile(v, [0.025, 0.975]))))
+                if len(v):
+                    stats.append((week, float(v.mean()), *(float(q) for q in np.quantile(v, [0.025, 0.975]))))
             show: Callable[[float], float] = math.exp if a.log else float
             out.append(
                 Band(
@@ -266,12 +289,73 @@ def _bands(scenario: Scenario, study: Study) -> list[Band]:
                     analysis=a.id,
                     analysis_set=a.set,
                     arm=arm,
-                    weeks=tuple(weeks),
-                    mean=tuple(show(s[0]) for s in stats),
-                    low=tuple(show(s[1]) for s in stats),
-                    high=tuple(show(s[2]) for s in stats),
+                    weeks=tuple(s[0] for s in stats),
+                    mean=tuple(show(s[1]) for s in stats),
+                    low=tuple(show(s[2]) for s in stats),
+                    high=tuple(show(s[3]) for s in stats),
                 )
             )
+    return out
+
+
+def _shifts(study: Study, found: Sequence[Target]) -> tuple[str, ...]:
+    """How far adjusting for NfL moved a difference, published and simulated in the same trials: a sharp check."""
+    contrasts = {t.measure.analysis: t for t in found if t.measure.kind == "contrast" and t.scale == "difference"}
+    out = []
+    for name, adjusted in contrasts.items():
+        planned = contrasts.get(str(name).removesuffix("_nfl"))
+        if not str(name).endswith("_nfl") or planned is None or planned.measure.week != adjusted.measure.week:
+            continue
+        moved = study.values(adjusted.measure) - study.values(planned.measure)
+        moved = moved[~np.isnan(moved)]
+        if not len(moved):
+            continue
+        low, high = np.quantile(moved, [0.025, 0.975])
+        out.append(
+            f"{adjusted.quantity}, week {adjusted.measure.week:g}: adjusting for baseline NfL moved it by "
+            f"{adjusted.value - planned.value:+.1f} as published, and by {moved.mean():+.1f} on average in the replica "
+            f"(95 % of single trials {low:+.1f} to {high:+.1f})."
+        )
+    return tuple(out)
+
+
+def _formal(scenario: Scenario, study: Study) -> dict[str, FloatArray]:
+    """For each step of the test order, in which replicates it was formally met: it and all before it significant."""
+    p = np.stack([study.values(m) for m in _order_measures(scenario.plan)], axis=1)
+    met = closed_sequence_rejections(p, scenario.plan.alpha)
+    return {name: met[:, k].astype(np.float64) for k, name in enumerate(scenario.plan.order)}
+
+
+def _order_measures(plan: AnalysisPlan) -> list[Measure]:
+    out = []
+    for name in plan.order:
+        key, _, test = name.partition(".")
+        week = plan.analysis(key).week if test == "ancova" else None
+        out.append(Measure(f"p_{test}", analysis=key, week=week))  # type: ignore[arg-type]
+    return out
+
+
+def _formal_answers(scenario: Scenario, formal: dict[str, FloatArray], replicates: int, command: str) -> list[Answer]:
+    """The test order carried out: after a failed step everything is nominal."""
+    out = []
+    for name, hits in formal.items():
+        key, _, test = name.partition(".")
+        analysis = scenario.plan.analysis(key)
+        what = analysis.variable if isinstance(analysis, Repeated) else analysis.event.replace("_", " ")
+        share, error = _proportion(hits)
+        label = f"{what} in {analysis.set} ({test.replace('_', ' ')})"
+        out.append(
+            Answer(
+                id=f"formal:{name}",
+                question=f"How often would {label} and all tests before it in the order be significant?",
+                probability=share,
+                mc_error=error,
+                replicates=replicates,
+                sentence=f"In the planned order of tests, {label} would be formally significant "
+                f"{_times(share, replicates)}; otherwise its P value is nominal.",
+                command=command,
+            )
+        )
     return out
 
 
@@ -294,8 +378,10 @@ def _proportion(hits: FloatArray) -> tuple[float, float]:
     return share, math.sqrt(max(share * (1 - share), 0.25 / len(hits)) / len(hits))
 
 
-def _times(share: float) -> str:
-    """A probability as a person would say it."""
+def _times(share: float, replicates: int) -> str:
+    """A probability as a person would say it, no finer than the number of replicates allows."""
+    if replicates < 1000:
+        return f"in {round(share * replicates)} of {replicates} trials"
     if share < 0.005:
         return "almost never (fewer than 1 in 200)"
     if share > 0.995:
@@ -321,7 +407,9 @@ def _answers(
 
     def answer(key: str, question: str, hits: FloatArray, sentence: str) -> Answer:
         share, error = _proportion(hits)
-        return Answer(key, question, share, error, replicates, sentence.format(times=_times(share)), command)
+        return Answer(
+            key, question, share, error, replicates, sentence.format(times=_times(share, replicates)), command
+        )
 
     works = f"if the drug works as fitted ({chosen.value})"
     out = [
@@ -360,10 +448,10 @@ def _answers(
             out.append(
                 answer(
                     "primary_52_weeks",
-                    f"And had its randomised period run 52 weeks, {works}?",
+                    f"And if its randomised period ran 52 weeks, {works}?",
                     met(f"52 weeks, {chosen.value}", longer.plan),
-                    f"Had the same patients stayed randomised for 52 weeks, the primary endpoint would have been met "
-                    f"{{times}} {works}.",
+                    f"A fresh trial of such patients, randomised for 52 weeks and with the primary analysis at the "
+                    f"end, would meet its endpoint {{times}} {works}.",
                 )
             )
         if f"52 weeks, {Mechanism.NONE.value}" in sides:
@@ -393,6 +481,8 @@ def _mechanism_rows(
             continue
         use = values[t.measure]
         use = use[~np.isnan(use)]
+        if not len(use):
+            continue
         share, share_error = _proportion((use >= t.value).astype(np.float64))
         low, high = np.quantile(use, [0.025, 0.975])
         rows.append(
@@ -407,7 +497,7 @@ def _mechanism_rows(
                 mean=float(use.mean()),
                 low=float(low),
                 high=float(high),
-                mc_error=float(use.std(ddof=1) / math.sqrt(len(use))),
+                mc_error=_error_of_mean(use),
                 at_least=share,
                 at_least_mc_error=share_error,
                 replicates=replicates,
@@ -427,14 +517,14 @@ def _null_answer(row: MechanismRow, command: str) -> Answer:
         mc_error=row.at_least_mc_error,
         replicates=row.replicates,
         sentence=f"If the drug does nothing for function, the difference at week {week}{adjusted} is at least as "
-        f"large as published {_times(row.at_least)}.",
+        f"large as published {_times(row.at_least, row.replicates)}.",
         command=command,
     )
 
 
 def _notes(scenario: Scenario, chosen: Mechanism, rows: Sequence[ReplicaRow]) -> tuple[str, ...]:
-    used = [r for r in rows if r.used_in_fit and r.within_one_se is not None]
-    checks = [r for r in rows if not r.used_in_fit and r.within_one_se is not None]
+    used = [r for r in rows if r.use == "fit" and r.within_one_se is not None]
+    checks = [r for r in rows if r.use == "check" and r.within_one_se is not None]
     profile = scenario.fit.get("lag_profile") or {}
     lag = scenario.mechanisms[Mechanism.LAGGED].effect.lag if Mechanism.LAGGED in scenario.mechanisms else None
     lags: tuple[str, ...] = ()
@@ -446,8 +536,9 @@ def _notes(scenario: Scenario, chosen: Mechanism, rows: Sequence[ReplicaRow]) ->
         )
     return (
         f"{sum(bool(r.within_one_se) for r in used)} of {len(used)} rows used in the fit and "
-        f"{sum(bool(r.within_one_se) for r in checks)} of {len(checks)} rows held as checks lie within one published "
-        "standard error of what was published.",
+        f"{sum(bool(r.within_one_se) for r in checks)} of {len(checks)} rows held as checks (after the randomised "
+        "period) lie within one published standard error of what was published. Counts copied into the scenario and "
+        "restatements of fitted numbers are in neither sum.",
         f"Mechanism in the main study: {chosen.value}. Natural history and effect were fitted to the randomised "
         f"period (to week {scenario.protocol.period_end:g}); nothing after it entered the fit.",
         *lags,

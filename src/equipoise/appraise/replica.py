@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -12,9 +13,12 @@ class ReplicaRow:
     """One quantity, published and simulated.
 
     ``scale`` is ``difference``, ``ratio``, ``hazard_ratio``, ``mean`` (an arm's mean change), ``gmr`` (an arm's
-    geometric mean ratio to baseline), ``percent``, ``baseline`` or ``se``. Ratios are compared on the log scale:
-    ``z`` is (simulated mean - published) / published standard error. ``position`` is the share of replicates below
-    the published value; ``low`` and ``high`` of the simulated side bound 95 % of single replicates.
+    geometric mean ratio to baseline), ``percent``, ``baseline``, ``correlation``, ``p`` or ``se``. Ratios are compared
+    on the log scale: ``published_se`` and ``z`` = (simulated - published) / published standard error are on that scale.
+    ``position`` is the share of replicates below the published value. ``simulated`` is the mean over replicates, of P
+    values the median; ``simulated_low`` and ``simulated_high`` bound 95 % of single replicates; ``n_estimable`` counts
+    the replicates that gave a value. ``use`` is ``fit``, ``set`` (a count copied into the scenario), ``same period``
+    (not fitted, but a restatement of what was) or ``check`` (after the randomised period, never seen by the fit).
     """
 
     id: str
@@ -42,6 +46,7 @@ class ReplicaRow:
     used_in_fit: bool
     position: float
     z: float | None
+    use: str = "check"
 
     @property
     def within_one_se(self) -> bool | None:
@@ -122,15 +127,15 @@ class Replica:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as written by ``equipoise replicate --json``."""
-        data = asdict(self)
+        data = _finite(asdict(self))
         for row, plain in zip(self.rows, data["rows"], strict=True):
             plain["within_one_se"] = row.within_one_se
-        return data
+        return dict(data)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Replica:
         """The inverse of :meth:`to_dict`."""
-        rows = tuple(ReplicaRow(**{k: v for k, v in row.items() if k != "within_one_se"}) for row in data["rows"])
+        rows = tuple(_row(row) for row in data["rows"])
         bands = tuple(_band(band) for band in data["bands"])
         parts = {"rows", "answers", "bands", "mechanisms", "notes"}
         plain = {k: v for k, v in data.items() if k not in parts}
@@ -147,3 +152,19 @@ class Replica:
 def _band(plain: Mapping[str, Any]) -> Band:
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
     return Band(**values)
+
+
+def _row(plain: Mapping[str, Any]) -> ReplicaRow:
+    may_be_missing = ("simulated", "simulated_low", "simulated_high", "mc_error", "position")
+    values: dict[str, Any] = {k: v for k, v in plain.items() if k != "within_one_se"}
+    values.update({k: math.nan for k in may_be_missing if values[k] is None})
+    return ReplicaRow(**values)
+
+
+def _finite(value: Any) -> Any:
+    """Numbers JSON has no word for (not estimable: NaN) become null."""
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
 from equipoise.errors import RecordError
 from equipoise.protocol import Kind, Measure, Repeated, TimeToEvent
@@ -17,6 +17,11 @@ from equipoise.records.schema import Contrast, CurvePoint, Record, Result, Value
 from equipoise.simulate.scenario import Scenario
 
 Z95 = 1.959963984540054  # normal quantile of 0.975
+
+
+Use = Literal["fit", "set", "same period", "check"]
+SET_BLOCKS = ("shares", "adverse events")
+"""Blocks whose numbers are copied into the scenario, not fitted."""
 
 
 class Where(NamedTuple):
@@ -51,6 +56,9 @@ class Target:
     where: Where
     result: str | None
     block: str | None
+    use: Use = "check"
+    """``fit``; ``set`` (a count copied into the scenario); ``same period`` (not fitted, but it restates what was);
+    ``check`` (after the randomised period, never seen by the fit)."""
 
     @property
     def id(self) -> str:
@@ -58,7 +66,8 @@ class Target:
 
     @property
     def used(self) -> bool:
-        return self.block is not None
+        """Whether the fit minimises the distance to this number."""
+        return self.use == "fit"
 
 
 def targets(record: Record, scenario: Scenario) -> tuple[Target, ...]:
@@ -69,12 +78,26 @@ def targets(record: Record, scenario: Scenario) -> tuple[Target, ...]:
     RecordError
         If the record holds nothing to fit to.
     """
-    found = [t for t in _all(record, scenario) if t.where.confidence != "recall"]
+    end = scenario.protocol.period_end
+    found = [
+        replace(t, use=_use(t, end))
+        for t in _all(record, scenario)
+        if t.where.confidence != "recall"
+        and (t.measure.set is None or t.measure.set in {*scenario.protocol.groups, "ITT"})
+    ]
     unique = {t.id: t for t in reversed(found)}
     ordered = [t for t in found if unique[t.id] is t]
     if not any(t.used for t in ordered):
         raise RecordError(f"record {record.id!r} holds no number that scenario {scenario.name!r} could be fitted to")
     return tuple(sorted(ordered, key=lambda t: not t.used))
+
+
+def _use(t: Target, end: float) -> Use:
+    if t.block is not None:
+        return "set" if t.block in SET_BLOCKS else "fit"
+    week = t.measure.week
+    late = week > end if week is not None else "_w52" in (t.measure.analysis or "")
+    return "check" if late else "same period"
 
 
 def _all(record: Record, scenario: Scenario) -> Iterator[Target]:
@@ -254,10 +277,12 @@ def _point_se(value: float, se: float | None, low: float | None, high: float | N
 
 def _results(record: Record, scenario: Scenario) -> Iterator[Target]:
     for result in record.results:
-        if result.role != "main" or result.week is None or result.subset is not None:
+        if result.week is None:
             continue
         if result.outcome in ("DTHPV", "DEATH"):
             yield from _times(record, scenario, result)
+            continue
+        if result.role != "main" or result.subset is not None:
             continue
         if result.outcome not in ("ALSFRS", "SVC", "HHD", "NFL", "SOD1"):
             continue
@@ -301,6 +326,8 @@ def _results(record: Record, scenario: Scenario) -> Iterator[Target]:
             test: Kind | None = "p_ancova" if p.method == result.method else None
             if p.method in ("joint_rank_mi", "joint_rank_mi_nfl"):
                 test = "p_joint_rank"
+            if p.relation != "=":
+                continue  # "P < 0.0001" is a bound, no value to compare with
             if test is None or p.value is None or (test == "p_joint_rank" and not analysis.joint_rank):
                 continue
             yield Target(
@@ -386,6 +413,13 @@ def _borrowed_se(record: Record, result: Result, ln: bool) -> float | None:
 
 def _times(record: Record, scenario: Scenario, result: Result) -> Iterator[Target]:
     event = {"DTHPV": "death_or_ventilation", "DEATH": "death"}[result.outcome]
+    label = record.outcome(result.outcome).label
+    if result.week in scenario.protocol.visits and result.comparison == "early_delayed":
+        for arm, value in result.arms.items():
+            if value.value is not None and value.total and arm in scenario.protocol.arms:
+                measure = Measure("event_share", variable=event, set=result.set, arm=arm, week=result.week)
+                count, total = float(value.value), int(value.total)
+                yield _share(measure, label, result.outcome, value, count, total, result.id, None)
     c = result.contrast
     if c is None or c.value is None or c.kind != "hazard_ratio":
         return
@@ -397,7 +431,7 @@ def _times(record: Record, scenario: Scenario, result: Result) -> Iterator[Targe
         ):
             yield Target(
                 measure=Measure("contrast", analysis=analysis.id),
-                quantity=f"{record.outcome(result.outcome).label}, hazard ratio",
+                quantity=f"{label}, hazard ratio",
                 outcome=result.outcome,
                 method=result.method,
                 unit="",

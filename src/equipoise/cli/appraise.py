@@ -25,7 +25,7 @@ def appraise(
     out: Path | None = typer.Option(None, "--out", "-o", help="Where to write; default RECORD.html (or .md, .json)."),
     format: Format = typer.Option(Format.html, "--format", "-f", help="Format of the page."),
     replicates: int = typer.Option(500, "--replicates", "-n", help="Virtual trials in each study behind the page."),
-    seed: int = typer.Option(1, "--seed", help="Replicate r depends on (seed, r) alone."),
+    seed: int = typer.Option(1, "--seed", min=0, max=2**63 - 1, help="Replicate r depends on (seed, r) alone."),
     mechanism: str | None = typer.Option(None, "--mechanism", "-m", help="none, symptomatic, slowing or lagged."),
     audience: str | None = typer.Option(
         None,
@@ -42,15 +42,18 @@ def appraise(
     """Write the page: every number cited or computed."""
     from equipoise.appraise import READERS
     from equipoise.appraise import appraise as build
-    from equipoise.cli.common import check_writable, progress_bar, say, write_text
+    from equipoise.cli.common import check_writable, progress_bar, replicate_command, say, write_text
     from equipoise.errors import ScenarioError
     from equipoise.records import load_record
     from equipoise.render import render
 
     if replicates < 1:
         raise ScenarioError(f"--replicates {replicates}", hint="ask for at least 1; or use --no-replica")
-    if seed < 0:
-        raise ScenarioError(f"--seed {seed}", hint="seeds are whole numbers from 0 up")
+    if replica is not None and (no_replica or mechanism or scenario_file):
+        raise ScenarioError(
+            "--replica goes without --no-replica, --mechanism and --scenario",
+            hint="the saved replica has its own; leave the others out",
+        )
     if audience is not None and audience not in READERS:
         raise ScenarioError(f"--audience {audience}: unknown reader", hint=f"choose one of {', '.join(READERS)}")
     published = load_record(record, records_dir=records_dir)
@@ -72,6 +75,7 @@ def appraise(
                     replicates=replicates,
                     seed=seed,
                     progress=report,
+                    command=replicate_command(record, replicates, seed, mechanism, scenario_file, records_dir),
                 )
         else:
             say(f"no scenario for {published.id!r}: the page shows what was published only")

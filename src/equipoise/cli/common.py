@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -83,9 +84,25 @@ def progress_bar(quiet: bool = False) -> Iterator[Callable[[str, int, int], None
         def report(what: str, done: int, total: int) -> None:
             # before the first block is done the kernels may be compiling
             label = what if done else f"{what} (first use compiles, about 20 s)"
-            bar.update(task, description=label, completed=done, total=total)
+            bar.update(task, description=label, completed=done, total=total or None)
 
         yield report
+
+
+def replicate_command(
+    record: str,
+    replicates: int,
+    seed: int,
+    mechanism: str | None = None,
+    scenario: str | None = None,
+    records: Path | None = None,
+) -> str:
+    """The command that repeats a replica, as printed beside its numbers."""
+    parts = ["equipoise", "replicate", record, "--replicates", str(replicates), "--seed", str(seed)]
+    for option, value in (("--mechanism", mechanism), ("--scenario", scenario), ("--records", records)):
+        if value is not None:
+            parts += [option, str(value)]
+    return shlex.join(parts)
 
 
 def say(text: str) -> None:

@@ -10,7 +10,9 @@ import typer
 def fit(
     record: str = typer.Argument(help="The trial, e.g. valor; its record and scenario have that name."),
     out: Path = typer.Option(Path("fitted.yaml"), "--out", "-o", help="Where to write the fitted scenario."),
-    seed: int = typer.Option(20260101, "--seed", min=0, help="Seed of the cohort that predictions are read off."),
+    seed: int = typer.Option(
+        20260101, "--seed", min=0, max=2**63 - 1, help="Seed of the cohort that predictions are read off."
+    ),
     trials: int = typer.Option(120, "--trials", min=10, help="Copies of the trial in that cohort."),
     records_dir: Path | None = typer.Option(None, "--records", help="A folder with records of your own."),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress bar."),
@@ -35,7 +37,7 @@ def fit(
             scenario,
             trials=trials,
             seed=seed,
-            progress=lambda block, n, free: report(f"fitting {block} ({free} parameters)", n, 0),
+            progress=lambda block, n, free: report(f"fitting {block}: {free} parameters, evaluation {n}", n, 0),
         )
     table = misfit_table(fitted)
     header = (

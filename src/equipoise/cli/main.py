@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 # One BLAS thread a process: the kernels bring their own threads (measured: up to 600 times slower otherwise).
@@ -68,6 +69,7 @@ def welcome(
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one message and exit code 2, Ctrl-C in 130."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary folders are cleared then, too
     try:
         code = app(standalone_mode=False)
     except EquipoiseError as error:
@@ -84,5 +86,5 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(0)
     if code == _INTERRUPTED:
-        print("interrupted: nothing half-written was left", file=sys.stderr)
+        print("interrupted", file=sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)

@@ -10,8 +10,8 @@ import typer
 def simulate(
     scenario: str = typer.Argument(help="A shipped scenario, e.g. valor, or a scenario file."),
     adam: Path = typer.Option(..., "--adam", help="Folder to write the ADaM data sets to."),
-    seed: int = typer.Option(1, "--seed", min=0, help="Seed of the trial."),
-    replicate: int = typer.Option(0, "--replicate", min=0, help="Which replicate of that seed."),
+    seed: int = typer.Option(1, "--seed", min=0, max=2**63 - 1, help="Seed of the trial."),
+    replicate: int = typer.Option(0, "--replicate", min=0, max=2**63 - 1, help="Which replicate of that seed."),
     mechanism: str | None = typer.Option(None, "--mechanism", "-m", help="none, symptomatic, slowing or lagged."),
     imbalance: bool = typer.Option(
         True, "--as-it-happened/--randomised", help="Baseline NfL unlike in the arms as it was, or freshly randomised."

@@ -86,7 +86,7 @@ class Group(_Frozen):
     nfl_drift: float
     nfl_wander: NonNegative
     function_noise: NonNegative = Field(description="SD of one ALSFRS-R total around the true score, points")
-    early_gain: float = Field(description="points above a straight decline, both arms, at the peak of the on-study curvature")
+    early_gain: float = Field(description="points above a straight decline at the peak of the curvature, both arms")
     svc_per_point: NonNegative = Field(description="% predicted lost per ALSFRS-R point")
     hhd_per_point: NonNegative = Field(description="z lost per ALSFRS-R point")
 

@@ -177,9 +177,16 @@ def _open(store: Path | None, key: str, replicates: int, n_measures: int) -> tup
         have = 0
         path, flags = folder / "values.npy", folder / "done.npy"
         if path.exists() and flags.exists():
-            old, old_done = np.load(path, mmap_mode="r"), np.load(flags, mmap_mode="r")
+            try:
+                old, old_done = np.load(path, mmap_mode="r"), np.load(flags, mmap_mode="r")
+            except ValueError:
+                old = old_done = np.empty(0)
+            if old.ndim != 2 or old.shape[1] != n_measures or len(old) != len(old_done):
+                raise OutputError(
+                    f"{folder}: the study kept there is damaged", hint="remove that folder, then run again"
+                )
             have = len(old)
-            if have >= replicates and old.shape[1] == n_measures:
+            if have >= replicates:
                 return folder, store is None
         fresh = np.lib.format.open_memmap(
             folder / "values.new.npy", mode="w+", dtype=np.float64, shape=(replicates, n_measures)
