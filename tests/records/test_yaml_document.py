@@ -99,7 +99,9 @@ def test_property_any_bytes_end_in_problems(raw: bytes) -> None:
     assert all(p.line >= 1 and p.column >= 1 for p in problems)
 
 
-plain = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8)
+plain = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8)
+)
 trees = st.recursive(
     plain, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4)
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from equipoise.records.check import half_unit
 from equipoise.records.coherence.note import Certainty, Note, NoteKind, name_of, normal_quantile, unit_of
@@ -289,12 +289,13 @@ def _arms(make: _Maker, record: Record, result: Result, c: Contrast) -> Iterator
     what, explained, certainty = found
     twin = _twin(record, result)
     if twin is not None:
+        who = _who(record, {**twin.arms, **twin.groups})
         explained = f"the same numbers are printed for {name_of(record, twin, method=False)}" + (
-            f" ({' and '.join({**twin.arms, **twin.groups})})" if {**twin.arms, **twin.groups} else ""
+            f" ({who})" if who else ""
         )
         certainty = "certain" if exact else "likely"
     refs = tuple(f"{result.id}.{k}" if k in result.arms else f"{result.id}.groups.{k}" for k in ordered)
-    between = f" ({' and '.join(ordered)})" if not known else ""
+    between = f" ({_who(record, ordered)})" if not known else ""
     yield make(
         "contrast_and_arms",
         f"{_shown(c)} is not what its own arms give{between}: {what}",
@@ -303,6 +304,11 @@ def _arms(make: _Maker, record: Record, result: Result, c: Contrast) -> Iterator
         explained,
         refs,
     )
+
+
+def _who(record: Record, keys: Iterable[str]) -> str:
+    labels = {a.id: a.label for a in record.arms} | {g.id: g.label for g in record.groups}
+    return " and ".join(labels.get(k, k) for k in keys)
 
 
 def _contradiction(

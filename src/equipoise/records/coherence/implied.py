@@ -107,7 +107,10 @@ def by_t(p: float, df: float = 20.0) -> float:
 
 
 def explanations(contrast: Contrast, p: PValue) -> tuple[str, ...]:
-    """The readings of estimate and interval under which a published p-value would be right."""
+    """The readings of estimate and interval under which a published p-value would be right; none if it is."""
+    implied = implied_p(contrast)
+    if implied is None or not differs(p, implied):
+        return ()
     if p.value is None or p.relation != "=" or not 0.0 < float(p.value) < 1.0:
         return ()
     value = float(p.value)

@@ -1,0 +1,127 @@
+"""The records that come with the package: sound, sourced, recall held back, and true to the evidence sheet."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from equipoise.records import coherence_notes, list_records, load_record
+from equipoise.records.schema import Value, walk
+
+SHARED = Path(os.environ.get("EQUIPOISE_SHARED", Path(__file__).parents[3] / "shared"))
+SHEET = SHARED / "evidence" / "landscape.md"
+TABLES = SHARED / "data" / "als" / "published_trial_tables.json"
+needs_evidence = pytest.mark.skipif(not SHEET.exists(), reason=f"the evidence sheet is not at {SHEET}")
+
+NAMES = [info.name for info in list_records() if info.origin == "built in"]
+FIELD = [name for name in NAMES if name != "valor"]
+SEEDS = ("riluzole1994", "lacomblez1996", "edaravone2017", "mci186_16", "centaur", "phoenix")
+
+
+def test_the_field_is_there() -> None:
+    assert set(SEEDS) <= set(NAMES)
+    assert len(FIELD) >= 30
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_record_is_sound_and_every_number_sourced(name: str) -> None:
+    record = load_record(name)
+    assert record.id == name
+    assert record.primary_result is not None
+    for address, entry in record.index().items():
+        assert entry.source is not None, address
+        assert entry.confidence not in (None, "recall"), address
+    known = {*record.index(), *record.blocks(), *record.sources}
+    for note in coherence_notes(record):
+        assert set(note.refs) <= known, note.id
+
+
+@pytest.mark.parametrize("name", FIELD)
+def test_no_number_of_the_field_contradicts_its_neighbours(name: str) -> None:
+    """Only what the trials did is noted (late or unplanned analyses, one p of another test), no slip of copying."""
+    kinds = {n.kind for n in coherence_notes(load_record(name)) if n.certainty != "certain"}
+    assert kinds <= {"not_prespecified"}
+
+
+def numbers_in(text: str) -> set[float]:
+    text = text.replace("−", "-").replace("–", "-")
+    found = {abs(float(x)) for x in re.findall(r"\d+(?:\.\d+)?|\.\d+", text.replace(",", ""))}
+    return found | {abs(float(x.replace(",", ""))) for x in re.findall(r"\d{1,3}(?:,\d{3})+", text)}
+
+
+@needs_evidence
+@pytest.mark.parametrize("name", FIELD)
+def test_reference_every_number_said_to_be_seen_is_on_the_evidence_sheet(name: str) -> None:
+    """Every number of confidence ``seen`` (value, limits, errors, counts, shares) stands in the sheet or tables."""
+    sheet = numbers_in(SHEET.read_text(encoding="utf-8"))
+    sheet |= numbers_in(json.dumps(json.loads(TABLES.read_text(encoding="utf-8"))))
+    missing = []
+    for address, leaf in walk(load_record(name)):
+        if not isinstance(leaf, Value) or leaf.confidence != "seen":
+            continue
+        spread = (*(leaf.range or ()), *(leaf.iqr or ()))
+        for x in (leaf.value, leaf.low, leaf.high, leaf.se, leaf.sd, leaf.total, leaf.percent, *spread):
+            if x is not None and abs(float(x)) not in sheet:
+                missing.append((address, x))
+    assert not missing
+
+
+@needs_evidence
+@pytest.mark.parametrize("name", FIELD)
+def test_reference_sources_are_those_of_the_evidence_sheet(name: str) -> None:
+    labels = dict(re.findall(r"^- \[(\w+)\] (\S+)", SHEET.read_text(encoding="utf-8"), re.MULTILINE))
+    for key, source in load_record(name).sources.items():
+        assert source.address == labels[key], key
+
+
+def test_riluzole_keeps_the_conflict_side_by_side() -> None:
+    record = load_record("riluzole1994")
+    end = record.result("surv_itt_end")
+    assert [(p.method, p.value, p.source) for p in end.p] == [
+        ("paper_survival", 0.046, "Ben94"),
+        ("log_rank", 0.12, "LabelT"),
+        ("wilcoxon", 0.05, "LabelT"),
+    ]
+    assert [v.value for v in end.conflicts[0].values] == [0.046, 0.12, 0.05]
+    assert record.result("surv_itt_w52").p[0].value == 0.014
+    assert end.p[1].status == "formal"
+
+
+@pytest.mark.parametrize(
+    ("name", "id", "value", "low", "high"),
+    [
+        ("edaravone2017", "alsfrs_fas_w24", 2.49, 0.99, 3.98),
+        ("mci186_16", "alsfrs_w24", 0.65, None, None),
+        ("centaur", "slope_mitt_w24", 0.42, 0.03, 0.81),
+        ("centaur", "death_itt_ole", 0.56, 0.34, 0.92),
+        ("healey_cnmau8", "nfl_w24_fda", 0.901, 0.845, 0.959),
+        ("courage_als", "alsfrs_w24", -1.1, -2.17, -0.08),
+        ("lacomblez1996", "surv_100_w78", 0.79, None, None),
+    ],
+)
+def test_the_effects_that_the_landscape_needs(name: str, id: str, value: float, low: float, high: float) -> None:
+    c = load_record(name).result(id).contrast
+    assert c is not None
+    assert (c.value, c.low, c.high) == (value, low, high)
+
+
+def test_recalled_numbers_are_stored_and_held_back() -> None:
+    held = {
+        name: [a for a, e in load_record(name).index(recall=True).items() if e.confidence == "recall"] for name in NAMES
+    }
+    assert "ev_withdrew.ITT.riluzole" in held["riluzole1994"]
+    assert "interval_recalled.difference" in held["jetals"]
+    for name, addresses in held.items():
+        assert not set(addresses) & set(load_record(name).index()), name
+
+
+def test_phoenix_has_no_effect_size_and_says_so() -> None:
+    record = load_record("phoenix")
+    assert record.result("primary_w48").contrast is None
+    assert record.result("primary_w48").p[0].value == 0.667
+    assert all(arm.n.value is None for arm in record.arms)
+    assert record.item("gap_effect").text
