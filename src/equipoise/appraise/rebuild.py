@@ -389,6 +389,14 @@ def _times(share: float, replicates: int) -> str:
     return f"in {100 * share:.0f} of 100 trials" if share >= 0.095 else f"in {100 * share:.1f} of 100 trials"
 
 
+_IN_WORDS = {
+    Mechanism.NONE: "no effect on function",
+    Mechanism.SYMPTOMATIC: "a lift that leaves the rate of loss as it was",
+    Mechanism.SLOWING: "slower loss",
+    Mechanism.LAGGED: "slower loss after a delay",
+}
+
+
 def _answers(
     scenario: Scenario,
     chosen: Mechanism,
@@ -411,7 +419,7 @@ def _answers(
             key, question, share, error, replicates, sentence.format(times=_times(share, replicates)), command
         )
 
-    works = f"if the drug works as fitted ({chosen.value})"
+    works = f"if the drug works as fitted ({_IN_WORDS[chosen]})"
     out = [
         answer(
             "primary_as_it_happened",
