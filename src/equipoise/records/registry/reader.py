@@ -16,6 +16,9 @@ Path = tuple[str | int, ...]
 LONGEST = 20_000
 """Characters of one text that are kept; what is longer is cut, and the cut is reported."""
 
+LARGEST = 1e15
+"""What is larger is no number that a trial posts: it is refused, and reported."""
+
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\u2028\u2029]")
 
 
@@ -122,7 +125,7 @@ def parse_number(raw: str) -> tuple[int | float, int] | None:
         value = float(text)
     except ValueError:
         return None
-    if value != value or value in (float("inf"), float("-inf")):
+    if not abs(value) <= LARGEST:
         return None
     mantissa = re.split("[eE]", text)[0]
     digits = min(len(mantissa.partition(".")[2]), 12)
