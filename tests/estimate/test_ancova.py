@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.ancova import ancova
+from equipoise.estimate.ancova import AncovaFit, ancova
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 SHARED = Path(os.environ.get("EQUIPOISE_SHARED", Path(__file__).parents[3] / "shared"))
@@ -69,11 +69,8 @@ CASES = {
 }
 
 
-@needs_shared
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("vcov", ["model", "HC0", "HC1", "HC2", "HC3"])
-def test_reference_equals_r_on_other_trials(case: str, vcov: str) -> None:
-    """R lm, emmeans (equal and proportional weights) and sandwich-type covariances, relative 1e-8."""
+def load_case(case: str, vcov: str = "model") -> AncovaFit:
+    """The fit of one case of the reference file, factors in R's order."""
     expected = json.loads((SHARED / "reference" / "ancova.json").read_text())["cases"][case]
     file, visit, value, arm = CASES[case]
     data = pd.read_csv(SHARED / "data" / f"{file}.csv")
@@ -86,7 +83,16 @@ def test_reference_equals_r_on_other_trials(case: str, vcov: str) -> None:
     elif "RACE" in data:
         data["RACE"] = pd.Categorical(data["RACE"], ["Asian", "Black or African American", "White"])
         data["SEX"] = pd.Categorical(data["SEX"], ["Male", "Female"])
-    fit = ancova(expected["formula"], data, weights=expected["weights"], vcov=vcov)
+    return ancova(expected["formula"], data, weights=expected["weights"], vcov=vcov)
+
+
+@needs_shared
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("vcov", ["model", "HC0", "HC1", "HC2", "HC3"])
+def test_reference_equals_r_on_other_trials(case: str, vcov: str) -> None:
+    """R lm, emmeans (equal and proportional weights) and sandwich-type covariances, relative 1e-8."""
+    expected = json.loads((SHARED / "reference" / "ancova.json").read_text())["cases"][case]
+    fit = load_case(case, vcov)
     names = expected["coefficients"]["rows"]
     values = np.array(expected["coefficients"]["values"])
     assert len(names) == len(fit.names)
@@ -102,6 +108,7 @@ def test_reference_equals_r_on_other_trials(case: str, vcov: str) -> None:
     np.testing.assert_allclose(fit.loglik, expected["logLik"], rtol=1e-8)
     np.testing.assert_allclose(fit.r2, expected["r2"], rtol=1e-8)
     for weights in ("equal", "proportional"):
+        arm = CASES[case][-1]
         means = fit.lsmeans(arm, weights=weights)
         np.testing.assert_allclose(
             column(means, "estimate"), expected["emmeans"][weights]["lsmeans"]["emmean"], rtol=1e-8

@@ -18,7 +18,7 @@ import numpy as np
 from scipy import linalg, special
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.mmrm.design import Design, build
+from equipoise.estimate.mmrm.design import Design, Term, build, sum_coded
 from equipoise.estimate.mmrm.formula import ModelFormula, parse
 from equipoise.estimate.mmrm.lsmeans import Grid, grid
 from equipoise.estimate.result import Estimate
@@ -204,6 +204,107 @@ class AncovaFit:
         else:
             labels, rows = self._pairs(specs, weights, at, against)
         return self._native({"contrast": labels, **self.linear(rows, level)})
+
+    def test(self, terms: str | Sequence[str] | FloatArray) -> Any:
+        """F test that the coefficients of ``terms`` are all zero, with the covariance of the fit.
+
+        ``terms``: names of terms or of coefficients, or a matrix of contrasts (row, p). Returns a frame of one row:
+        terms, num_df, den_df, f, p. Aliased coefficients are left out.
+        """
+        if isinstance(terms, np.ndarray):
+            rows, label = np.atleast_2d(np.asarray(terms, dtype=np.float64)), "contrasts"
+        else:
+            wanted = [terms] if isinstance(terms, str) else list(terms)
+            rows, label = np.concatenate([self._rows_of(name) for name in wanted]), ", ".join(wanted)
+        return self._f_table([label], [self._wald(rows)])
+
+    def anova(self, type: int = 3) -> Any:
+        """F test of every term, by Type I (in order), II (marginal) or III sums of squares, as SAS and R name them.
+
+        I: each term after those before it (R ``anova``). II: each term after all that do not contain it (R
+        ``car::Anova``). III: with sum-to-zero contrasts, each term after all others (SAS ``Type III``); the only one
+        that takes a robust covariance. Returns a frame: terms, num_df, den_df, f, p, and sum_sq for I and II.
+
+        Raises
+        ------
+        EstimationError : another type; Type III of an aliased or non-hierarchical model; I or II with a robust
+            covariance, where sums of squares mean nothing.
+        """
+        if type not in (1, 2, 3):
+            raise EstimationError(f"type = {type!r}", hint="choose 1, 2 or 3")
+        tested = [t for t in self.design.terms if t.factors]
+        names = [t.name for t in tested]
+        if type == 3:
+            if self.aliased:
+                raise EstimationError("Type III tests need a design of full rank", hint="see fit.aliased")
+            x, other = self.design.matrix(), sum_coded(self.design)
+            change: FloatArray = np.asarray(np.linalg.lstsq(other, x, rcond=None)[0], dtype=np.float64)
+            if np.abs(other @ change - x).max() > 1e-8 * (1.0 + np.abs(x).max()):
+                raise EstimationError(
+                    "the model is not hierarchical, so Type III tests are not defined",
+                    hint="add the lower-order terms, or test coefficients with fit.test()",
+                )
+            return self._f_table(names, [self._wald(change[t.columns]) for t in tested])
+        if self.vcov_method != "model":
+            raise EstimationError(
+                f"sums of squares do not go with {self.vcov_method}", hint="use type=3, or vcov='model'"
+            )
+        results, squares = [], []
+        for k, term in enumerate(tested):
+            own = {f.spec.expression for f in term.factors}
+            if type == 1:
+                others = tested[:k]
+            else:
+                others = [t for t in tested if t is not term and not own < {f.spec.expression for f in t.factors}]
+            without, rank_without = self._rss(others)
+            having, rank_having = self._rss([*others, term])
+            df = rank_having - rank_without
+            squares.append(without - having)
+            f = (without - having) / df / self.sigma**2 if df else math.nan
+            results.append((float(df), float(self.df), f, float(special.fdtrc(df, self.df, f)) if df else math.nan))
+        return self._f_table(names, results, sum_sq=squares)
+
+    def _rows_of(self, name: str) -> FloatArray:
+        eye = np.eye(len(self.names))
+        for term in self.design.terms:
+            if term.name == name and term.factors:
+                return eye[term.columns]
+        if name in self.names:
+            return eye[[self.names.index(name)]]
+        raise EstimationError(
+            f"no term or coefficient {name!r}", hint="terms: " + ", ".join(t.name for t in self.design.terms)
+        )
+
+    def _wald(self, rows: FloatArray) -> tuple[float, float, float, float]:
+        """Numerator and denominator df, F and p of joint contrasts; aliased ones are left out."""
+        if self.aliased:
+            rows = rows[np.abs(rows @ self._null_space).max(axis=1) < 1e-8]
+        rows = rows[:, self.kept]
+        rank = int(np.linalg.matrix_rank(rows)) if len(rows) else 0
+        if rank == 0:
+            raise EstimationError("nothing to test: the coefficients asked for are aliased", hint="see fit.aliased")
+        estimate = rows @ self.beta[self.kept]
+        spread = rows @ self.vcov[np.ix_(self.kept, self.kept)] @ rows.T
+        f = float(estimate @ np.linalg.pinv(spread, hermitian=True) @ estimate) / rank
+        return float(rank), float(self.df), f, float(special.fdtrc(rank, self.df, f))
+
+    def _rss(self, terms: Sequence[Term]) -> tuple[float, int]:
+        """Weighted residual sum of squares and rank of the model with the intercept (if any) and ``terms``."""
+        whole = self.design.matrix()
+        intercept = [whole[:, t.columns] for t in self.design.terms if not t.factors]
+        blocks = [*intercept, *(whole[:, t.columns] for t in terms)]
+        root = np.ones(self.n) if self.weights is None else np.sqrt(self.weights)
+        if not blocks:
+            return float(((self.response * root) ** 2).sum()), 0
+        x = np.concatenate(blocks, axis=1) * root[:, None]
+        kept = _independent(x)
+        q, _ = np.linalg.qr(x[:, kept])
+        y = self.response * root
+        return float((y @ y) - ((q.T @ y) ** 2).sum()), len(kept)
+
+    def _f_table(self, names: list[str], results: list[tuple[float, float, float, float]], **more: list[float]) -> Any:
+        columns = zip(("num_df", "den_df", "f", "p"), zip(*results, strict=True), strict=True)
+        return self._native({"terms": names, **more, **{k: list(v) for k, v in columns}})
 
     def estimates(
         self,
