@@ -320,3 +320,11 @@ def test_property_type_three_names_its_terms_and_needs_full_rank() -> None:
         lost = mmrm("Y ~ ARM + BASE + TWIN + us(VISIT | ID)", d.assign(TWIN=2.0 * d["BASE"]))
     with pytest.raises(EstimationError, match="full rank"):
         lost.anova()
+
+
+def test_property_visits_without_a_response_are_named(trial: pd.DataFrame) -> None:
+    data = trial.copy()
+    data.loc[data["AVISIT"] == "Week 08", "CHG"] = np.nan
+    with pytest.warns(MmrmWarning, match="no record of AVISIT Week 08 can be analysed"):
+        fit = mmrm("CHG ~ AVISIT + us(AVISIT | USUBJID)", data)
+    assert "Week 08" not in [str(v) for v in fit.visits]

@@ -13,7 +13,7 @@ import numpy as np
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.mmrm.covariance import ORDERED
-from equipoise.estimate.mmrm.design import Column, build
+from equipoise.estimate.mmrm.design import Column, build, read_column
 from equipoise.estimate.mmrm.engine import Fitted, Rows, check_rows, groups_of_subjects, prepare, run, run_times
 from equipoise.estimate.mmrm.formula import STRUCTURES, ModelFormula, parse
 from equipoise.estimate.mmrm.result import MmrmFit
@@ -189,6 +189,7 @@ def fit_model(
     visit, subject = design.columns[f"|{term.visit}"], design.columns[f"|{term.subject}"]
     visits, subjects = visit.levels or (), subject.levels or ()
     n_subjects, m = len(subjects), len(visits)
+    absent = [str(v) for v in read_column(frame, term.visit, categorical=True).levels or () if v not in set(visits)]
     groups: tuple[Any, ...] | None = None
     subject_group = np.zeros(n_subjects, np.int64)
     if term.group is not None:
@@ -196,6 +197,8 @@ def fit_model(
         groups = group.levels
         subject_group = groups_of_subjects(subject.codes, group.codes, n_subjects, (term.subject, term.group))
     messages: list[str] = []
+    if absent:
+        messages.append(f"no record of {term.visit} {', '.join(absent)} can be analysed; left out")
     rows = Rows(subject.codes, visit.codes, subject_group, n_subjects, m, len(groups) if groups else 1,
                 _weights(weights, frame, design.keep))  # fmt: skip
     check_rows(rows, subjects, visits, (term.subject, term.visit))
