@@ -26,8 +26,10 @@ def contrast_notes(record: Record) -> tuple[Note, ...]:
         if c is None or not c.usable:
             continue
         maker = _Maker(record, result)
-        modelled = families.get(result.method) in _MODEL or bool(
-            re.search(r"\bLS\b|least[- ]squares?", f"{c.label or ''} {labels.get(result.method, '')}", re.I)
+        modelled = (
+            families.get(result.method) in _MODEL
+            or c.kind == "hazard_ratio"
+            or bool(re.search(r"\bLS\b|least[- ]squares?", f"{c.label or ''} {labels.get(result.method, '')}", re.I))
         )
         out += _interval(maker, c, modelled)
         out += _spread(maker, c, result)
