@@ -75,7 +75,12 @@ def test_reference_every_number_said_to_be_seen_is_on_the_evidence_sheet(name: s
 def test_reference_sources_are_those_of_the_evidence_sheet(name: str) -> None:
     labels = dict(re.findall(r"^- \[(\w+)\] (\S+)", SHEET.read_text(encoding="utf-8"), re.MULTILINE))
     for key, source in load_record(name).sources.items():
-        assert source.address == labels[key], key
+        if re.match(r"https?://\d", labels[key]):
+            # a mirror at a bare number is no address to send a reader to; the title names the paper
+            assert source.address is None
+            assert "PubMed" in source.title
+        else:
+            assert source.address == labels[key], key
 
 
 def test_riluzole_keeps_the_conflict_side_by_side() -> None:
