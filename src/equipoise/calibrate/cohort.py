@@ -131,15 +131,8 @@ class Predictor:
         return fit
 
     def _covariate(self, name: str, analysis: Repeated, who: BoolArray) -> FloatArray:
-        t = self.trials
-        if name == "BASE":
-            base = t.outcomes[analysis.variable][who][:, 0]
-            return np.log(base) if analysis.log else base
-        if name in ("ALSFRSBL", "NFLBL"):
-            return t.outcomes[name.removesuffix("BL")][who][:, 0]
-        if name == "RILEDAFL":
-            return np.maximum(t.covariates["RILFL"], t.covariates["EDAFL"])[who]
-        return t.covariates[name][who]
+        values = self.trials.baseline(analysis.variable if name == "BASE" else name)[who]
+        return np.log(values) if name == "BASE" and analysis.log else values
 
     def _descriptive(self, m: Measure, who: BoolArray) -> float:
         t, week = self.trials, float(m.week or 0)
@@ -186,9 +179,5 @@ class Predictor:
         raise ScenarioError(f"measure {m.id} has no large-cohort prediction")
 
     def _baseline(self, name: str) -> FloatArray:
-        if name in self.trials.outcomes:
-            return self.trials.outcomes[name][:, :, 0]
-        if name == "LNNFLBL":
-            return np.log(self.trials.outcomes["NFL"][:, :, 0])
-        x = self.trials.covariates[name]
-        return -x if name == "PRESLOPE" else x
+        values = self.trials.baseline(name)
+        return -values if name == "PRESLOPE" else values  # published as a signed slope: negative is loss

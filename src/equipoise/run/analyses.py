@@ -11,7 +11,7 @@ from scipy import special
 from equipoise.kernels import repeated, survival
 from equipoise.protocol import AnalysisPlan, Repeated, TimeToEvent
 from equipoise.trial import EVENT_NONE, Trials
-from equipoise.types import BoolArray, CodeArray, FloatArray, Status, TrialSubject
+from equipoise.types import BoolArray, CodeArray, FloatArray, Status
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,27 +47,12 @@ class TimeToEventResult:
 Results = dict[str, RepeatedResult | TimeToEventResult]
 
 
-def covariate(trials: Trials, name: str, *, outcome: str | None = None, log: bool = False) -> TrialSubject:
-    """(trial, subject) values of a covariate by the name the plan uses."""
-    if name == "BASE":
-        assert outcome is not None
-        base = trials.outcomes[outcome][:, :, 0]
-        return np.log(base) if log else base
-    if name == "ALSFRSBL":
-        return trials.outcomes["ALSFRS"][:, :, 0]
-    if name == "NFLBL":
-        return trials.outcomes["NFL"][:, :, 0]
-    if name == "LNNFLBL":
-        return np.log(trials.outcomes["NFL"][:, :, 0])
-    if name == "RILEDAFL":
-        return np.maximum(trials.covariates["RILFL"], trials.covariates["EDAFL"])
-    return trials.covariates[name]
-
-
 def _columns(trials: Trials, names: tuple[str, ...], outcome: str, log: bool) -> FloatArray:
     ones = np.ones(trials.arm.shape)
     parts = [ones, trials.arm.astype(np.float64)]
-    parts += [covariate(trials, name, outcome=outcome, log=log) for name in names]
+    for name in names:
+        values = trials.baseline(outcome if name == "BASE" else name)
+        parts.append(np.log(values) if name == "BASE" and log else values)
     return np.stack(parts, axis=-1)
 
 
@@ -119,9 +104,9 @@ def time_to_event_analysis(trials: Trials, analysis: TimeToEvent) -> TimeToEvent
     """Log-rank, stratified by riluzole or edaravone use, and Cox regression, on every trial of the block."""
     time, event, members = time_to_event_data(trials, analysis)
     observed, expected, variance, log_rank_status = survival.log_rank(
-        time, event, trials.arm, include=members, stratum=covariate(trials, "RILEDAFL")
+        time, event, trials.arm, include=members, stratum=trials.baseline("RILEDAFL")
     )
-    columns = [trials.arm.astype(np.float64)] + [covariate(trials, name) for name in analysis.covariates]
+    columns = [trials.arm.astype(np.float64)] + [trials.baseline(name) for name in analysis.covariates]
     beta, covariance, _, _, _, cox_status = survival.cox(time, event, np.stack(columns, axis=-1), include=members)
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = (observed[:, 1] - expected[:, 1]) ** 2 / variance[:, 1, 1]

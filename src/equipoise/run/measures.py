@@ -10,11 +10,9 @@ from scipy.stats import rankdata
 from equipoise.errors import ScenarioError
 from equipoise.kernels import repeated
 from equipoise.protocol import Measure
-from equipoise.run.analyses import RepeatedResult, Results, TimeToEventResult, covariate
+from equipoise.run.analyses import RepeatedResult, Results, TimeToEventResult
 from equipoise.trial import EVENT_NONE, Trials
 from equipoise.types import WEEKS_PER_MONTH, BoolArray, FloatArray
-
-_BASELINE_OUTCOMES = ("ALSFRS", "SVC", "HHD", "NFL", "SOD1")
 
 
 def read(trials: Trials, results: Results, measures: Sequence[Measure]) -> FloatArray:
@@ -96,9 +94,7 @@ def _share(happened: BoolArray, who: BoolArray) -> FloatArray:
 
 
 def _baseline_values(trials: Trials, name: str) -> FloatArray:
-    if name in _BASELINE_OUTCOMES:
-        return trials.outcomes[name][:, :, 0]
-    values = covariate(trials, name)
+    values = trials.baseline(name)
     return -values if name == "PRESLOPE" else values  # published as a signed slope: negative is loss
 
 

@@ -82,6 +82,24 @@ class Trials:
         member: BoolArray = self.group == self.sets.index(analysis_set)
         return member
 
+    def baseline(self, name: str) -> FloatArray:
+        """(trial, subject) baseline values by the name a plan or a record uses.
+
+        An outcome (``NFL``; ``ALSFRSBL`` and ``NFLBL`` are the same), ``LNNFLBL``, ``RILEDAFL`` (riluzole or
+        edaravone), or a covariate. Raises :class:`DataError` for anything else.
+        """
+        if name.removesuffix("BL") in self.outcomes:
+            return self.outcomes[name.removesuffix("BL")][:, :, 0]
+        if name == "LNNFLBL":
+            return np.log(self.outcomes["NFL"][:, :, 0])
+        if name == "RILEDAFL":
+            return np.maximum(self.covariates["RILFL"], self.covariates["EDAFL"])
+        if name in self.covariates:
+            return self.covariates[name]
+        raise DataError(
+            f"no baseline variable {name!r}", hint="there are " + ", ".join([*self.outcomes, *self.covariates])
+        )
+
     def __getitem__(self, index: int) -> Trial:
         """Trial ``index`` of the batch as data frames."""
         if not -len(self) <= index < len(self):
