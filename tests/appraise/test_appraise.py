@@ -150,7 +150,8 @@ def test_every_computed_number_is_what_its_command_prints(full_page: Document) -
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
             exec(match.group(1), {})
-        printed = [float(x) for x in re.findall(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?", out.getvalue())]
+        # a hyphen after a figure joins two ("1-2"), it is no sign
+        printed = [float(x) for x in re.findall(r"(?:(?<!\d)-)?\d+(?:\.\d+)?(?:e[-+]?\d+)?", out.getvalue())]
         for text in shown[computation.id]:
             for figure in re.findall(r"[−+]?\d[\d,]*(?:\.\d+)?", text):
                 plain_figure = figure.replace("−", "-").replace(",", "")

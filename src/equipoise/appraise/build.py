@@ -53,10 +53,11 @@ def appraise(record: Record, replica: Replica | None = None, *, audience: str | 
     ctx = Context(record, read(record), pen, replica, audience)
     built = [module.build(ctx) for module in _SECTIONS]
     sections: tuple[Section, ...] = tuple(s for s in built if s is not None)
-    title = pen.say("{a}: {t}", a=record.acronym, t=record.title) if record.acronym else pen.label(record.title)
+    named = record.acronym and not record.title.startswith(record.acronym)
+    title = pen.say("{a}: {t}", a=record.acronym or "", t=record.title) if named else pen.label(record.title)
     start = record.design
     subtitle = pen.say("{c}.", c=record.condition[:1].upper() + record.condition[1:])
-    if start.phase.usable and (phase := pen.quote(start.phase.text, start.phase)):
+    if phase := ctx.fact(start.phase):
         subtitle = (*subtitle, *pen.words(" "), *upper(phase), *pen.words("."))
     return Document(
         title=title,

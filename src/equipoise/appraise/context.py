@@ -9,7 +9,7 @@ from equipoise.appraise.document import Computed, Inlines, Text
 from equipoise.appraise.findings import Findings, excludes_null
 from equipoise.appraise.pen import Pen, joined, lower, short
 from equipoise.appraise.replica import Replica
-from equipoise.records.schema import Arm, Contrast, Item, Method, Outcome, PValue, Record, Result, Value
+from equipoise.records.schema import Arm, Contrast, Fact, Item, Method, Outcome, PValue, Record, Result, Value
 
 READERS: dict[str, str] = {
     "medical_student": "Medical student",
@@ -23,6 +23,11 @@ READERS: dict[str, str] = {
 """The readers a page is written for; the first ones are taught, the last three review."""
 TAUGHT = ("medical_student", "resident", "fellow", "attending")
 REVIEWING = ("phd", "editor", "guideline")
+
+
+def set_id(id: str) -> str:
+    """An analysis set by its id, for one whose label is a long text: ``set P1``."""
+    return f"set {id}"
 
 
 @dataclass(frozen=True)
@@ -61,24 +66,41 @@ class Context:
         """An analysis set in a sentence: its label without brackets."""
         for s in self.record.sets:
             if s.id == id:
-                return lower(short(s.label))
-        return id
+                name = short(s.label)
+                cut = name.endswith(("...", "…")) or len(name) > 60
+                return set_id(id) if cut else lower(name)
+        return set_id(id)
 
     def set_phrase(self, id: str) -> str:
         """``the faster-progressing set``, and for the whole trial ``everyone randomised``."""
         name = self.set_name(id)
         if self.is_all(id):
-            return "everyone randomised"
+            return "everyone randomised" if self.record.design.randomised else "everyone enrolled"
+        if name == set_id(id) or name.startswith(("all ", "entered ", "everyone ")):
+            return name
         return f"the {name}" if name.endswith(("set", "population", "group")) else f"the {name} set"
 
     def is_all(self, id: str) -> bool:
         """Whether an analysis set is everyone randomised."""
         name = self.set_name(id).lower()
-        return id.upper() == "ITT" or "intention" in name
+        if "modified" in name or "mitt" in name:
+            return False
+        return id.upper() == "ITT" or "intention" in name or name == "all randomised"
+
+    @property
+    def address(self) -> str:
+        """What a command calls the record: its id, or the file that the import of a registry entry writes."""
+        return f"{self.record.id.lower()}.yaml" if self.record.origin == "posted" else self.record.id
 
     def week(self, week: float | None) -> Inlines:
         """``week 28``; ``the end`` where a record gives none."""
         return self.pen.words("the end of the trial" if week is None else f"week {float(week):g}")
+
+    def fact(self, fact: Fact | None) -> Inlines:
+        """A short fact with its numbers linked; nothing for one that only says that it was not found."""
+        if fact is None or not fact.usable or fact.text.lower().startswith(("not stated", "not found", "not named")):
+            return ()
+        return self.pen.quote(fact.text, fact) or ()
 
     # -- numbers ----------------------------------------------------------------------------------------------------
 
@@ -129,10 +151,17 @@ class Context:
         }
         return names.get(found.family, "test") if found is not None else "test"
 
+    def by_test(self, id: str) -> Inlines:
+        """`` by the joint rank test``; of a test without a family `` (its label)``."""
+        name = self.test_name(id)
+        return self.pen.say(" by the {t}", t=name) if name != "test" else self.pen.say(" ({m})", m=self.method(id))
+
     def analysis(self, id: str, *, article: bool = True) -> Inlines:
         """``an analysis of covariance adjusted for NfL``: the family of a method, and whether NfL entered it."""
         found = self.findings.method(id)
         name = self.test_name(id)
+        if name == "test" and found is not None:
+            return self.pen.say("the analysis called {m}" if article else "{m}", m=self.method(id))
         if found is not None and found.adjusts_nfl:
             name += " adjusted for NfL"
         return self.pen.words(f"{'an' if name[0] in 'aeiou' else 'a'} {name}" if article else name)
@@ -229,6 +258,11 @@ class Context:
     def includes_null(self, c: Contrast | None) -> bool:
         """Whether an interval leaves room for no effect."""
         return c is not None and excludes_null(c) is False
+
+    @property
+    def sequence(self) -> bool:
+        """Whether the record names an order in which outcomes were to be tested."""
+        return sum(o.test_order is not None for o in self.record.outcomes) > 1
 
     def list_of(self, parts: list[Inlines]) -> Inlines:
         """``a, b and c``."""

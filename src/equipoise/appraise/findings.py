@@ -55,15 +55,15 @@ class Findings:
 
         Only those of the test sequence, if any of it is.
         """
-        found = self._companions(lambda o: o.scale == "log")
+        found = self._companions(marker)
         ordered = tuple(r for r in found if self.record.outcome(r.outcome).test_order)
         return ordered or found
 
     def clinical(self) -> tuple[Result, ...]:
         """Main results of the other outcomes (neither primary nor log scale) in the primary set and week."""
-        return self._companions(lambda o: o.scale != "log" and (self.outcome is None or o.id != self.outcome.id))
+        return self._companions(lambda o, r: not marker(o, r) and (self.outcome is None or o.id != self.outcome.id))
 
-    def _companions(self, keep: Callable[[Outcome], bool]) -> tuple[Result, ...]:
+    def _companions(self, keep: Callable[[Outcome, Result], bool]) -> tuple[Result, ...]:
         if self.set is None:
             return ()
         order = {o.id: (o.test_order or 99, i) for i, o in enumerate(self.record.outcomes)}
@@ -71,7 +71,8 @@ class Findings:
             r
             for r in self.record.find_results(set=self.set, week=self.week, role="main")
             if r.comparison == "randomised"
-            and keep(self.record.outcome(r.outcome))
+            and keep(self.record.outcome(r.outcome), r)
+            and self.of_arms(r)
             and r.contrast is not None
             and r.contrast.usable
             and r.contrast.value is not None
@@ -85,7 +86,7 @@ class Findings:
         return tuple(
             r
             for r in self.record.find_results(self.primary.outcome, week=self.week, role="main")
-            if r.id != self.primary.id and r.comparison == "randomised" and usable(r.contrast)
+            if r.id != self.primary.id and r.comparison == "randomised" and usable(r.contrast) and self.of_arms(r)
         )
 
     def later(self) -> tuple[Result, ...]:
@@ -96,7 +97,7 @@ class Findings:
         found = [
             r
             for r in self.record.find_results(self.primary.outcome, role="main")
-            if r.week is not None and r.week > week and usable(r.contrast)
+            if r.week is not None and r.week > week and usable(r.contrast) and r.comparison == "early_delayed"
         ]
         return tuple(sorted(found, key=lambda r: float(r.week or 0)))
 
@@ -120,7 +121,9 @@ class Findings:
     def survival(self) -> tuple[Result, ...]:
         """Time-to-event results with a hazard ratio."""
         return tuple(
-            r for r in self.record.results if r.measure == "time_to_event" and usable(r.contrast) and r.contrast
+            r
+            for r in self.record.results
+            if r.contrast is not None and r.contrast.kind == "hazard_ratio" and usable(r.contrast) and self.of_arms(r)
         )
 
     def size(self, set: str) -> float:
@@ -143,14 +146,34 @@ class Findings:
         return {"yes": True, "no": False, "disputed": False}.get(verdict or "")
 
     def favourable(self, r: Result) -> bool | None:
-        """Whether the estimate favours the active arm; None where there is none."""
+        """Whether the estimate favours the active arm.
+
+        None where there is no estimate, where it lies on no effect, and where the record does not say which direction
+        is the better one.
+        """
         if r.contrast is None or r.contrast.value is None:
             return None
         outcome = self.record.outcome(r.outcome)
+        if outcome.direction == "not_stated" or float(r.contrast.value) == r.contrast.null:
+            return None
         above = float(r.contrast.value) > r.contrast.null
         if r.contrast.kind == "hazard_ratio":
             return not above
         return above if outcome.direction == "higher_better" else not above
+
+    def of_arms(self, r: Result) -> bool:
+        """Whether the contrast of a result is known to be that of the two arms and not of other groups.
+
+        A registry posts contrasts of any of its groups; a written record says in ``subset`` what else it compares.
+        """
+        both = self.active.id in r.arms and self.control.id in r.arms
+        return both or (self.record.origin == "written" and not r.groups)
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        """All arms as the columns of a table: the control, the active arm that is compared, then the others."""
+        first = (self.control, self.active)
+        return (*first, *(a for a in self.record.arms if a.id not in (self.control.id, self.active.id)))
 
     def arm_value(self, r: Result, arm: Arm) -> Value | None:
         """The value of one arm, if it may be shown."""
@@ -173,6 +196,12 @@ class Findings:
         if all(v is not None and v.usable and isinstance(v.value, int) and v.total for v in pair):
             return pair  # type: ignore[return-value]
         return None
+
+
+def marker(outcome: Outcome, r: Result) -> bool:
+    """Whether a result is that of a laboratory marker: a concentration on the log scale, told as a ratio of means."""
+    ratio = r.contrast is not None and r.contrast.kind == "ratio"
+    return outcome.scale == "log" and ratio and r.measure in ("geometric_mean_ratio", "geometric_mean")
 
 
 def usable(c: Contrast | None) -> bool:
@@ -204,6 +233,8 @@ def read(record: Record) -> Findings:
     primary = None
     if record.primary_result is not None:
         primary = record.result(record.primary_result)
+        if record.outcome(primary.outcome).role != "primary" or primary.role == "subgroup":
+            primary = None  # a record that leads with another result has none of its primary endpoint
     elif outcome is not None:
         found = record.find_results(outcome.id, set=outcome.set, week=outcome.week, role="main")
         primary = found[0] if found else None
@@ -218,6 +249,9 @@ def read(record: Record) -> Findings:
         estimate_p = own[0] if own else None
     findings = Findings(record, active, control, primary, outcome, test, estimate_p, None)
     met: bool | None = None
+    if outcome is not None and outcome.direction == "not_stated":
+        # which way is better, and whether the question was superiority at all, is not for us to guess
+        return findings
     if test is not None:
         below = significant(test)
         met = None if below is None else below and findings.favourable(primary) is not False  # type: ignore[arg-type]

@@ -45,10 +45,12 @@ def glossary(ctx: Context) -> tuple[tuple[Inlines, Inlines], ...]:
         "the average",
         "dynamometry" in labels,
     )
-    if f.set is not None and not ctx.is_all(f.set):
+    if f.set is not None and not ctx.is_all(f.set) and record.origin == "written":
+        ruled = any(c.kind == "set_rule" and c.set == f.set for c in record.eligibility)
         add(
             f"{ctx.set_name(f.set).capitalize()} set",
-            "the part of the patients in whom the primary endpoint was tested, chosen by a rule before randomisation",
+            "the part of the patients in whom the primary endpoint was tested"
+            + (", chosen by a rule before randomisation" if ruled else ""),
         )
     add("Intention to treat", "everyone randomised, in the group that chance gave them, whatever they took",
         any("ntention" in s.label for s in record.sets))  # fmt: skip
@@ -79,7 +81,7 @@ def glossary(ctx: Context) -> tuple[tuple[Inlines, Inlines], ...]:
         "Imputation",
         "missing scores are filled in many times from what is known of the patient and of others, and the spread "
         "between the fillings is carried into the interval",
-        bool(families & {"ancova", "joint_rank", "reference_based"}),
+        any(m.imputation for m in record.methods),
     )
     add(
         "Hazard ratio",

@@ -82,11 +82,13 @@ class Pen:
 
     def register(self, label: str) -> None:
         """Let a label stand as a name, and each word of it that starts with a letter and holds a digit."""
+        label = label.replace(" %", "\N{NARROW NO-BREAK SPACE}%")
         if not bare_number(label):
             return
         if any(c.isalpha() for c in label):
             self._names.setdefault(label)
             self._names.setdefault(lower(label))
+            self._names.setdefault(label[:1].upper() + label[1:])
         for token in _TOKEN.findall(label):
             self._names.setdefault(token)
         self._patterns.clear()
@@ -302,18 +304,20 @@ class Pen:
         """A number that a command gives."""
         return Computed(text, self._computation(command, what, method))
 
-    def quote_computed(self, text: str, command: str, what: str) -> Inlines:
-        """A sentence written by the replica, with every figure in it linked to the command behind it."""
-        id = self._computation(command, what, "share or mean over the replicates")
+    def quote_computed(
+        self, text: str, command: str, what: str, method: str = "share or mean over the replicates"
+    ) -> Inlines:
+        """A sentence written by program, with every figure in it linked to the command behind it."""
         out: list[Inline] = []
         for named, piece in self._split(text, weeks=True):
             if named:
                 out.append(Name(piece))
-            else:
-                out.extend(
-                    Computed(run.text, id) if isinstance(run, Cited) else run
-                    for run in _figures(piece, lambda _: (id,))
-                )
+                continue
+            for run in _figures(piece, lambda _: ("",)):
+                if isinstance(run, Cited):
+                    # only now: a sentence without figures needs no command
+                    run = Computed(run.text, self._computation(command, what, method))
+                out.append(run)
         return tuple(out)
 
     def _computation(self, command: str, what: str, method: str) -> str:
@@ -346,6 +350,7 @@ class Pen:
         return tuple(self._computations.values())
 
 
+_TITLE = re.compile(r"(?<=\s)[A-Z][a-z]+")
 _PROPER = {"Cox", "Kaplan", "Rubin", "Wilcoxon", "Fisher", "Newcombe"}
 
 
@@ -353,6 +358,8 @@ def lower(label: str) -> str:
     """A label as it stands inside a sentence: its first letter small, unless it begins with an acronym or a name."""
     head = label.split(" ", 1)[0].split("-", 1)[0]
     keep = len(head) == 1 or head[1:] != head[1:].lower() or head in _PROPER
+    # a registry's titles, and labels with parts ("Part C: change"), stay as they are
+    keep = keep or ": " in label or len(_TITLE.findall(label)) > 1
     return label if keep else label[:1].lower() + label[1:]
 
 

@@ -35,21 +35,31 @@ def primary_sentence(ctx: Context) -> Inlines:
     unit = ctx.unit(o, r)
     pair = ctx.arms_pair(r)
     ratio = r.measure == "geometric_mean_ratio"
+    change = r.measure in ("mean_change", "adjusted_mean_change", "percent_change") and ctx.record.origin == "written"
+    percent = r.measure in ("percent_change", "percent", "responders")
     out: Inlines = ()
+    template = ""
     if pair is not None:
-        verb = "stood at {a} of its baseline" if ratio else "had changed by {a}{u}"
-        if r.measure == "rate_of_change":
-            verb = "was changing by {a}{u}"
-        if r.measure == "time_to_event":
-            verb = "had occurred in {a}"
-        template = "At {w}, in {s}, {o} " + verb + " with {active} and {c} with {control}"
-        if not ratio and r.measure != "time_to_event":
-            template = template.replace("and {c}", "and by {c}")
+        counted = bool(pair[0].total and pair[1].total)
+        template = "At {w}, in {s}, {o}{row}: {a}{u} with {active} and {c}{u} with {control}"
+        if ratio and ctx.record.origin == "written":
+            template = "At {w}, in {s}, {o} stood at {a} of its baseline with {active} and {c} with {control}"
+        elif r.measure == "rate_of_change" and ctx.record.origin == "written":
+            template = "At {w}, in {s}, {o} was changing by {a}{u} with {active} and by {c} with {control}"
+        elif r.measure == "time_to_event" and counted:
+            template = "By {w}, in {s}, {o} had occurred in {a} with {active} and {c} with {control}"
+        elif change and not counted:
+            template = "At {w}, in {s}, {o} had changed by {a}{u} with {active} and by {c} with {control}"
+        if counted:
+            unit = ""
+        elif percent and not unit:
+            unit = f"{show.THIN}%"
         out = pen.say(
             template,
             w=ctx.week(f.week),
             s=pen.label(ctx.set_phrase(r.set)),
             o=ctx.outcome(o.id),
+            row=pen.say(", {r}", r=pen.quote(r.row, r) or ()) if r.row else (),
             a=ctx.count(pair[0]) if pair[0].total else ctx.number(pair[0]),
             c=ctx.count(pair[1]) if pair[1].total else ctx.number(pair[1]),
             u=pen.label(unit) if unit else (),
@@ -58,7 +68,7 @@ def primary_sentence(ctx: Context) -> Inlines:
         )
     if f.contrast is not None and f.contrast.value is not None:
         kind = {"difference": "a difference of", "ratio": "a ratio of", "hazard_ratio": "a hazard ratio of"}
-        lead = ": " if out else f"At {{w}}, {ctx.trial} found "
+        lead = "; " if "}: {" in template else ": "
         out = (
             *out,
             *pen.say(
@@ -69,7 +79,13 @@ def primary_sentence(ctx: Context) -> Inlines:
             ),
         )
     if f.test is not None:
-        out = (*out, *pen.say(", {p} by the {t}", p=ctx.p(f.test), t=ctx.test_name(f.test.method)))
+        by = ctx.by_test(f.test.method)
+        if out:
+            out = (*out, *pen.say(", {p}{t}", p=ctx.p(f.test), t=by))
+        else:
+            out = pen.say(
+                "For {o} at {w} the record gives {p}{t}", o=ctx.outcome(o.id), w=ctx.week(f.week), p=ctx.p(f.test), t=by
+            )
     return (*out, Text(".")) if out else ()
 
 
@@ -82,6 +98,8 @@ def interval_sentence(ctx: Context) -> Inlines:
     if c.kind != "difference":
         if excludes_null(c):
             return pen.say("The interval leaves out the value of no effect.")
+        if o.direction == "not_stated":
+            return pen.say("The interval includes the value of no effect.")
         return pen.say("The interval includes the value of no effect, so neither benefit nor harm can be ruled out.")
     digits = show.contrast_digits(c)
     unit = ctx.unit(o, f.primary)
@@ -89,6 +107,14 @@ def interval_sentence(ctx: Context) -> Inlines:
     if excludes_null(c):
         return pen.say(
             "The interval leaves out no effect: the data fit a difference between {low} and {high}{u}.",
+            low=pen.cite(show.number(c.low, digits), c),
+            high=pen.cite(show.number(c.high, digits), c),
+            u=pen.label(unit) if unit else (),
+        )
+    if o.direction == "not_stated":
+        return pen.say(
+            "The interval includes no effect: the data fit a difference between {low} and {high}{u}. The "
+            "record does not say which direction is the better one.",
             low=pen.cite(show.number(c.low, digits), c),
             high=pen.cite(show.number(c.high, digits), c),
             u=pen.label(unit) if unit else (),
@@ -142,9 +168,16 @@ def biomarker_items(ctx: Context) -> list[Inlines]:
         if lower is not None:
             said = (*said, *ctx.pen.say("{l} with {a} than with {c} (", l=lower, a=ctx.active, c=ctx.control))
         else:
-            said = (*said, Text("no lower ("))
+            said = ctx.pen.say("for {o} the record gives a ratio (", o=ctx.outcome(r.outcome))
         out.append(
-            (*said, *ctx.pen.say("ratio {r})", r=(ctx.pen.cite(_semicolon(show.contrast(r.contrast)), r.contrast),)))
+            (
+                *said,
+                *ctx.pen.say(
+                    "{k}{r})",
+                    k="ratio " if lower is not None else "",
+                    r=(ctx.pen.cite(_semicolon(show.contrast(r.contrast)), r.contrast),),
+                ),
+            )
         )
     return out
 

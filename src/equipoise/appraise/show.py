@@ -64,13 +64,18 @@ def contrast_digits(c: Contrast) -> int:
     return max(floor, 0 if c.value is None else decimals(c.value))
 
 
+def level(c: Contrast) -> str:
+    """``; 90 % interval``: the level of an interval that is not the usual one; else nothing."""
+    return "" if abs(c.level - 0.95) < 1e-9 else f"; {100 * c.level:g}{THIN}% interval"
+
+
 def contrast(c: Contrast, *, exact: bool = False) -> str:
     """``1.2 (−3.2 to 5.5)``; the interval as published where ``exact``."""
     digits = contrast_digits(c)
     bounds = ""
     if c.low is not None and c.high is not None:
         each = [max(digits, decimals(b)) if exact else digits for b in (c.low, c.high)]
-        bounds = f"({number(c.low, each[0])} to {number(c.high, each[1])})"
+        bounds = f"({number(c.low, each[0])} to {number(c.high, each[1])}{level(c)})"
     if c.value is None:
         return bounds or "not estimable"
     text = number(c.value, digits)

@@ -17,7 +17,10 @@ def cell(ctx: Context, value: Value | None, floor: int = 0, sd_floor: int = 0, u
     """A value with its spread, linked; a dash where there is none that may be shown. Read off a curve: ``≈``."""
     if value is None or not value.usable:
         return DASH
-    text = show.spread(value, floor, sd_floor) + unit
+    text = show.spread(value, floor, sd_floor)
+    if text == "not stated":
+        return DASH
+    text += unit
     return (ctx.pen.cite(f"≈{show.THIN}{text}" if value.confidence == "curve" else text, value),)
 
 
@@ -41,6 +44,12 @@ def result_label(ctx: Context, r: Result, *, outcome: bool = True, week: bool = 
         out.append(pen.quote(lower(method.label), method) or ())
     elif method is not None and method.adjusts_nfl:
         out.append(pen.words("adjusted for NfL"))
+    if r.row and (row := pen.quote(r.row, r)):
+        out.append(row)
+    if not ctx.findings.of_arms(r) and r.groups:
+        named = {g.id: g.label for g in ctx.record.groups}
+        names = [pen.quote(named.get(g, g), *(v for v in (r.groups[g],) if v.usable)) or () for g in r.groups]
+        out.append(pen.say("of other groups ({g})", g=joined([n for n in names if n], "; ")))
     if r.subset and (subset := pen.quote(r.subset, r)):
         out.append(subset)
     cut = next((c for c in ctx.record.cuts if c.id == r.cut), None)
@@ -56,16 +65,16 @@ _MEASURES = {"responders": "share who improved", "percent_change": "change from 
 """What the arms' values are where they are not the outcome's usual ones."""
 
 
-def arm_columns(ctx: Context, results: Sequence[Result]) -> tuple[Inlines, Inlines]:
+def arm_columns(ctx: Context, results: Sequence[Result]) -> tuple[Inlines, ...]:
     """(control, active) heads of columns: delayed and early start where all results are after the switch."""
     pen, f = ctx.pen, ctx.findings
     late = {r.comparison == "early_delayed" for r in results}
     if late == {True}:
-        return tuple(pen.label(short(a.delayed_label or a.label)) for a in (f.control, f.active))  # type: ignore[return-value]
+        return tuple(pen.label(short(a.delayed_label or a.label)) for a in f.arms)
     if late == {True, False}:
-        pairs = ((a.label, lower(short(a.delayed_label or a.label))) for a in (f.control, f.active))
-        return tuple(pen.say("{a}, or {b}", a=a, b=b) for a, b in pairs)  # type: ignore[return-value]
-    return pen.label(f.control.label), pen.label(f.active.label)
+        pairs = ((a.label, lower(short(a.delayed_label or a.label))) for a in f.arms)
+        return tuple(pen.say("{a}, or {b}", a=a, b=b) for a, b in pairs)
+    return tuple(pen.label(a.label) for a in f.arms)
 
 
 def results_table(ctx: Context, id: str, caption: Inlines, results: Sequence[Result]) -> Table:
@@ -83,34 +92,36 @@ def results_table(ctx: Context, id: str, caption: Inlines, results: Sequence[Res
             if r.week is not None:
                 head.append(ctx.week(r.week))
             if r.measure in _MEASURES:
-                head.append(pen.words(_MEASURES[r.measure]))
+                share = r.measure == "responders" and outcome.scale == "count"
+                head.append(pen.words("share of people" if share else _MEASURES[r.measure]))
             if mixed and r.comparison == "early_delayed":
                 head.append(pen.words("early against delayed start"))
             rows.append(Row((joined(head, ", "),), heading=True))
-        values = [r.arms.get(a.id) for a in (ctx.findings.control, ctx.findings.active)]
+        values = [r.arms.get(a.id) for a in ctx.findings.arms]
         usual = _floors([v for v in values if v is not None and v.usable])
         floor = max(usual[0], 2 if r.measure == "geometric_mean_ratio" else 0)
         label = result_label(ctx, r, outcome=False, week=False)
-        unit = f"{show.THIN}%" if r.measure in _MEASURES else ""
         rows.append(
             Row(
                 (
                     label,
-                    *(cell(ctx, v, floor, usual[1], unit) for v in values),
+                    *(cell(ctx, v, floor, usual[1], _sign(r, v)) for v in values),
                     ctx.contrast(r.contrast, exact=True) if r.contrast is not None and r.contrast.usable else DASH,
                     p_cell(ctx, r.p),
                     pen.words(ctx.status(r)),
                 )
             )
         )
+    heads = arm_columns(ctx, results)
     columns = (
         pen.words("Analysis"),
-        *arm_columns(ctx, results),
+        *heads,
         pen.words("Contrast (95 % interval)"),
         pen.words("P, with the test it came from"),
         pen.words("Standing"),
     )
-    return Table(id, caption, columns, tuple(rows), (False, True, True, True, False, False))
+    numeric = (False, *(True for _ in heads), True, False, False)
+    return Table(id, caption, columns, tuple(rows), numeric)
 
 
 _STATISTICS = {
@@ -124,6 +135,8 @@ _STATISTICS = {
     "iqr": "quartiles",
     "n_percent": "n",
     "log_sd": "SD of the logarithm",
+    "median_iqr": "median (quartiles)",
+    "other": "",
 }
 
 
@@ -137,14 +150,14 @@ def baseline_table(ctx: Context, rows: Sequence[BaselineRow]) -> Table | None:
     sets = [s for s in ctx.record.sets if any(s.id in r.values for r in shown)]
     if not shown or not sets:
         return None
-    arms = (ctx.findings.control, ctx.findings.active)
+    arms = ctx.findings.arms
     columns: list[Inlines] = [pen.words("At baseline")]
     columns += [pen.say("{s}, {a}", s=short(s.label), a=lower(a.label)) for s in sets for a in arms]
     body = []
     for r in shown:
         label = pen.quote(r.label, r) if r.usable else None
-        unit = f"{r.unit}, " if r.unit else ""
-        head = (*(label or pen.label(r.label)), *pen.say(" ({u}{s})", u=unit, s=_STATISTICS[r.statistic]))
+        said = ", ".join(s for s in (r.unit, _STATISTICS[r.statistic]) if s)
+        head = (*(label or pen.label(r.label)), *(pen.say(" ({s})", s=said) if said else ()))
         floors = _floors([v for values in r.values.values() for v in values.values() if v.usable])
         body.append(Row((head, *(cell(ctx, r.values.get(s.id, {}).get(a.id), *floors) for s in sets for a in arms))))
     return Table(
@@ -154,6 +167,13 @@ def baseline_table(ctx: Context, rows: Sequence[BaselineRow]) -> Table | None:
         tuple(body),
         (False, *(True for _ in columns[1:])),
     )
+
+
+def _sign(r: Result, value: Value | None) -> str:
+    """The percent sign of a share; none after a count of people, which brings its own."""
+    if value is None or value.value is None or value.total is not None or value.percent is not None:
+        return ""
+    return f"{show.THIN}%" if r.measure in (*_MEASURES, "percent") else ""
 
 
 def _floors(values: Sequence[Value]) -> tuple[int, int]:
@@ -170,7 +190,7 @@ def _commonest(digits: Sequence[int]) -> int:
 def events_table(ctx: Context) -> Table | None:
     """Deaths, ventilation, withdrawals by set and arm."""
     pen = ctx.pen
-    arms = (ctx.findings.control, ctx.findings.active)
+    arms = ctx.findings.arms
     body = []
     for row in ctx.record.events:
         for set_id, values in row.values.items():
@@ -186,4 +206,4 @@ def events_table(ctx: Context) -> Table | None:
         return None
     columns = (pen.words("Event"), *(pen.label(a.label) for a in arms))
     return Table("t-events", pen.words("Events and withdrawals, by analysis set and arm."), columns, tuple(body),
-                 (False, True, True))  # fmt: skip
+                 (False, *(True for _ in arms)))  # fmt: skip

@@ -236,10 +236,12 @@ def _forest(panel: ForestPanel) -> _Drawing:
             mark = {"type": "point", "shape": shape, "filled": True, "size": 46, "color": INK, "opacity": 1}
             layers.append(_layer(cut, mark, x=_q(field, axis=axis), y=y))
     words = [
-        _Words(0, height + 53, f"◂ {panel.better_low}", colour=MUTED, size=11.5),
-        _Words(WIDTH, height + 53, f"{panel.better_high} ▸", "end", MUTED, size=11.5),
         _Words(WIDTH / 2, height + 35, panel.axis, "middle", MUTED, size=11.5),
     ]
+    if panel.better_low:
+        words.append(_Words(0, height + 53, f"◂ {panel.better_low}", colour=MUTED, size=11.5))
+    if panel.better_high:
+        words.append(_Words(WIDTH, height + 53, f"{panel.better_high} ▸", "end", MUTED, size=11.5))
     for row in rows:
         bold = row["tone"] == "primary"
         words.append(_Words(0, row["text"], row["label"], bold=bold))

@@ -29,9 +29,11 @@ def build(ctx: Context) -> Section:
     said = pen.statements("bottom_line")
     primary = primary_sentence(ctx)
     blocks: list[Block] = []
-    if f.primary is not None:
-        blocks.append(Stats(tuple(_stats(ctx))))
-    blocks.append(Paragraph(paragraphs((pen.strong(opening),), *(said or (primary,))), lead=True))
+    if f.primary is not None and (stats := _stats(ctx)):
+        blocks.append(Stats(tuple(stats)))
+    # statements of the record say it better than that nothing could be read from its numbers
+    head = () if f.met is None and said else (pen.strong(opening),)
+    blocks.append(Paragraph(paragraphs(head, *(said or (primary,))), lead=True))
     body = [paragraphs(primary if said else (), interval_sentence(ctx))]
     if split := split_sentence(ctx):
         body.append((*split, Text(" "), Link(pen.words("More on this"), "#coherence"), Text(".")))
@@ -57,8 +59,11 @@ def _stats(ctx: Context) -> list[Stat]:
     word, tone = {True: ("Met", "good"), False: ("Missed", "bad"), None: ("Not stated", "open")}[f.met]
     remark: Inlines = ()
     if f.test is not None:
-        remark = pen.say("{p}, {t}", p=ctx.p(f.test), t=ctx.test_name(f.test.method))
-    out.append(Stat(pen.words("Primary endpoint"), pen.words(word), remark, tone))  # type: ignore[arg-type]
+        name = ctx.test_name(f.test.method)
+        test = ctx.method(f.test.method) if name == "test" else pen.words(name)
+        remark = pen.say("{p}, {t}", p=ctx.p(f.test), t=test)
+    if f.met is not None or not pen.statements("bottom_line"):
+        out.append(Stat(pen.words("Primary endpoint"), pen.words(word), remark, tone))  # type: ignore[arg-type]
     if f.contrast is not None and f.outcome is not None and f.contrast.value is not None:
         c = f.contrast
         digits = show.contrast_digits(c)
@@ -68,8 +73,10 @@ def _stats(ctx: Context) -> list[Stat]:
             value = (*value, *pen.label(unit))
         bounds: Inlines = ()
         if c.low is not None and c.high is not None:
-            bounds = pen.say("95 % interval {b}", b=(pen.cite(show.span(c.low, c.high, digits), c),))
-        label = pen.say("{o} at {w}, {a} against {c}", o=upper_label(ctx, f.outcome.id), w=ctx.week(f.week),
+            word = "95 % interval {b}" if not show.level(c) else "interval {b}"
+            bounds = pen.say(word, b=(pen.cite(show.span(c.low, c.high, digits) + show.level(c), c),))
+        kind = {"difference": "", "ratio": ", ratio", "hazard_ratio": ", hazard ratio"}[c.kind]
+        label = pen.say("{o} at {w}, {a} against {c}" + kind, o=upper_label(ctx, f.outcome.id), w=ctx.week(f.week),
                         a=ctx.active, c=ctx.control)  # fmt: skip
         out.append(Stat(label, value, bounds))
     for r in f.biomarkers()[:2]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from equipoise.appraise import show
@@ -16,7 +17,8 @@ from equipoise.appraise.phrases import (
     survival_pair,
     survival_sentence,
 )
-from equipoise.appraise.tables import cell, result_label
+from equipoise.appraise.tables import DASH, cell, result_label
+from equipoise.records.coherence import Note as CoherenceNote
 from equipoise.records.coherence import coherence_notes, implied_p
 from equipoise.records.schema import Conflict, Fact, PValue, Result, Value
 
@@ -34,9 +36,15 @@ def build(ctx: Context) -> Section | None:
     found = [n for n in (_split(ctx), _nominal(ctx), _unplanned(ctx), _tests_disagree(ctx), _survival(ctx)) if n]
     blocks: list[Block] = [Note("caution", pen.words(n.title), (Paragraph(n.body),)) for n in found]
     free = list(found)
-    table = _implied(ctx)
+    notes = coherence_notes(ctx.record)
+    table, told = _implied(ctx, notes)
     if table is not None:
         blocks.append(Fold("implied", pen.words("P values held against the interval beside them"), (table,)))
+    rest = [n for n in notes if n.id not in told]
+    if rest:
+        blocks.append(
+            Fold("checks", pen.words("What the checks of the record find, and how sure each is"), (_checks(ctx, rest),))
+        )
     traps: list[Inlines] = []
     for trap in ctx.record.traps:
         first = trap.refs[0].split(".", 1)[0]
@@ -164,11 +172,12 @@ def _survival(ctx: Context) -> _Found | None:
     return _Found("Survival: the estimate in the primary set went the other way", body, frozenset(covers))
 
 
-def _implied(ctx: Context) -> Table | None:
-    """Published P values that the interval printed beside them does not imply."""
+def _implied(ctx: Context, notes: Sequence[CoherenceNote]) -> tuple[Table | None, set[str]]:
+    """Published P values that the interval printed beside them does not imply, and the ids of the notes told so."""
     pen = ctx.pen
     rows = []
-    for note in coherence_notes(ctx.record):
+    told: set[str] = set()
+    for note in notes:
         if note.kind != "p_and_interval":
             continue
         r = ctx.record.result(note.result)
@@ -176,7 +185,8 @@ def _implied(ctx: Context) -> Table | None:
         implied = None if r.contrast is None else implied_p(r.contrast)
         if implied is None or r.contrast is None or not isinstance(p, PValue) or not p.usable:
             continue
-        call = f"implied_p(load_record('{ctx.record.id}').result('{r.id}').contrast).p"
+        told.add(note.id)
+        call = f"implied_p(load_record('{ctx.address}').result('{r.id}').contrast).p"
         imports = "from equipoise.records import load_record; from equipoise.records.coherence import implied_p"
         own = pen.by_command(
             show.number(implied.p, 2 if implied.p >= 0.1 else 3),
@@ -192,18 +202,57 @@ def _implied(ctx: Context) -> Table | None:
                     ctx.contrast(r.contrast, exact=True),
                     (own,),
                     pen.words("yes" if note.changes_verdict else "no"),
+                    pen.words(note.certainty),
+                    _explained(ctx, note),
                 )
             )
         )
     if not rows:
-        return None
-    columns = ("Analysis", "P as published", "Contrast beside it", "P that the interval implies", "Changes the verdict")
+        return None, told
+    columns = ("Analysis", "P as published", "Contrast beside it", "P that the interval implies", "Changes the verdict",
+               "How sure", "What would explain it")  # fmt: skip
     caption = pen.words(
         "Where a published P value is not the one that the interval printed beside it implies: it came from another "
-        "analysis. The last column says whether the two lie on different sides of the conventional level."
+        "analysis, or one of them is in error. A verdict changes where the two lie on different sides of the "
+        "conventional level."
     )
     heads = tuple(pen.words(c) for c in columns)
-    return Table("t-implied", caption, heads, tuple(rows), (False, False, True, True, False))
+    return Table("t-implied", caption, heads, tuple(rows), (False, False, True, True, False, False, False)), told
+
+
+def _own_words(ctx: Context, note: CoherenceNote, text: str) -> Inlines:
+    """A sentence of a computed note with its figures linked to the command that prints it."""
+    imports = "from equipoise.records import coherence_notes, load_record"
+    find = f"n = next(n for n in coherence_notes(load_record('{ctx.address}')) if n.id == '{note.id}')"
+    command = f'python -c "{imports}; {find}; print(n.what, n.why, n.explained)"'
+    return ctx.pen.quote_computed(text, command, f"the computed note {note.id}", "as its words say")
+
+
+def _explained(ctx: Context, note: CoherenceNote) -> Inlines:
+    return _own_words(ctx, note, note.explained) if note.explained else DASH
+
+
+def _checks(ctx: Context, notes: Sequence[CoherenceNote]) -> Table:
+    """Every other computed note: what was found, why it matters, how sure it is, what would explain it."""
+    pen = ctx.pen
+    rows = tuple(
+        Row(
+            (
+                _own_words(ctx, n, n.what),
+                upper(_own_words(ctx, n, n.why)),
+                pen.words(n.certainty),
+                upper(_explained(ctx, n)),
+            )
+        )
+        for n in notes
+    )
+    caption = pen.words(
+        "Found by program in the record's own numbers. Certain: the arithmetic leaves no other reading. Likely: "
+        "another reading would be unusual. Possible: an ordinary reason could explain it. "
+        "A dash: nothing was found that would."
+    )
+    heads = tuple(pen.words(c) for c in ("Finding", "Why it matters", "How sure", "What would explain it"))
+    return Table("t-checks", caption, heads, rows)
 
 
 def _conflicts(ctx: Context) -> list[Inlines]:

@@ -7,7 +7,7 @@ from equipoise.appraise.document import Block, Facts, Fold, Inlines, Listing, Pa
 from equipoise.appraise.pen import joined, lower, upper
 from equipoise.appraise.show import date_text
 from equipoise.appraise.tables import baseline_table
-from equipoise.records.schema import Criterion, DateFact, Fact
+from equipoise.records.schema import Criterion, DateFact
 
 
 def build(ctx: Context) -> Section:
@@ -19,9 +19,7 @@ def build(ctx: Context) -> Section:
         if said:
             items.append((pen.words(term), said))
 
-    def fact(value: Fact | None) -> Inlines | None:
-        return pen.quote(value.text, value) if value is not None and value.usable else None
-
+    fact = ctx.fact
     kind = fact(d.type)
     phase = fact(d.phase)
     add("Design", upper(joined([p for p in (kind, phase) if p], "; ")))
@@ -75,19 +73,17 @@ def _participants(ctx: Context) -> Inlines:
     pen, d, f = ctx.pen, ctx.record.design, ctx.findings
     if not d.n_actual.usable:
         return ()
-    out = pen.say("{n} randomised", n=ctx.number(d.n_actual))
-    if f.active.n.usable and f.control.n.usable:
-        out = (
-            *out,
-            *pen.say(
-                ", {a} to {active} and {c} to {control}",
-                a=ctx.number(f.active.n),
-                c=ctx.number(f.control.n),
-                active=ctx.active,
-                control=ctx.control,
-            ),
-        )
-    if d.n_screened is not None and d.n_screened.usable:
+    if d.n_actual.value is None:
+        return ()
+    known = d.randomised and ctx.record.origin == "written"
+    out = pen.say("{n} randomised" if known else "{n} enrolled", n=ctx.number(d.n_actual))
+    arms = [f.active, *(a for a in f.arms if a.role == "active" and a.id != f.active.id), f.control]
+    shown = [
+        pen.say("{n} to {a}", n=ctx.number(a.n), a=lower(a.label)) for a in arms if a.n.usable and a.n.value is not None
+    ]
+    if len(shown) == len(arms):
+        out = (*out, Text(", "), *joined(shown))
+    if d.n_screened is not None and d.n_screened.usable and d.n_screened.value is not None:
         out = (*out, *pen.say(", of {n} screened", n=ctx.number(d.n_screened)))
     if d.n_planned is not None and d.n_planned.usable:
         out = (*out, *pen.say("; planned: {n}", n=ctx.number(d.n_planned)))
@@ -111,7 +107,7 @@ def _randomisation(ctx: Context) -> Inlines:
 
 def _duration(ctx: Context) -> Inlines:
     pen, d = ctx.pen, ctx.record.design
-    if d.duration_weeks is None or not d.duration_weeks.usable:
+    if d.duration_weeks is None or not d.duration_weeks.usable or d.duration_weeks.value is None:
         return ()
     out = pen.say("{n} weeks", n=ctx.number(d.duration_weeks))
     extension = ctx.record.extension
@@ -153,7 +149,7 @@ def _outcome(ctx: Context) -> Inlines:
     if f.outcome.definition and f.outcome.usable and (said := pen.quote(f.outcome.definition, f.outcome)):
         out = (*out, Text(": "), *said)
     if f.test is not None:
-        out = (*out, *pen.say("; tested by the {t}", t=ctx.test_name(f.test.method)))
+        out = (*out, *pen.say("; tested{t}", t=ctx.by_test(f.test.method)))
     return out
 
 
@@ -162,9 +158,11 @@ def _sets(ctx: Context) -> Inlines:
     parts = []
     for s in ctx.record.sets:
         counts = [(s.n.get(a.id), a) for a in (ctx.findings.active, ctx.findings.control)]
-        shown = [pen.say("{n} {a}", n=ctx.number(v), a=lower(a.label)) for v, a in counts if v is not None and v.usable]
+        shown = [pen.say("{n} {a}", n=ctx.number(v), a=lower(a.label)) for v, a in counts
+                 if v is not None and v.usable and v.value is not None]  # fmt: skip
         if shown:
-            parts.append((*pen.label(s.label), *pen.words(" ("), *joined(shown, ", "), *pen.words(")")))
+            lead = pen.say("{i}: ", i=s.id) if ctx.record.origin == "posted" else ()
+            parts.append((*lead, *pen.label(s.label), *pen.words(" ("), *joined(shown, ", "), *pen.words(")")))
     return joined(parts, "; ")
 
 

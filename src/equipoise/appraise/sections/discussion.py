@@ -93,6 +93,8 @@ def _student(ctx: Context) -> list[tuple[str, Answer]]:
         if leaning
         else "The trial counts as negative. What exactly has not been shown?"
     )  # fmt: skip
+    if f.met is None:
+        question = "What does the primary comparison show, and what not?"
     marker = paragraphs(
         pen.words(
             "A marker answers sooner and with less noise than a person's function, so it can show within weeks that "
@@ -105,7 +107,7 @@ def _student(ctx: Context) -> list[tuple[str, Answer]]:
             "What was the drug meant to do, and how could one see that it did?",
             answer(*pen.statements("mechanism"), biomarker_sentence(ctx)),
         ),
-        (question, answer(why_not) if f.primary is not None else []),
+        (question, answer(why_not) if primary_sentence(ctx) else []),
         (
             "Why measure a marker at all, and why is a better marker not the same as a better patient?",
             answer(marker) if f.biomarkers() else [],
@@ -126,7 +128,7 @@ def _fairness(ctx: Context) -> Inlines:
             c=ctx.control,
             r=ratio,
         )
-    if d.masking.usable and (masking := pen.quote(d.masking.text, d.masking)):
+    if masking := ctx.fact(d.masking):
         out = paragraphs(out, (*pen.words("Masking: "), *masking, Text(".")))
     strata = [q for s in d.strata if s.usable and (q := pen.quote(s.label, s))]
     if strata:
@@ -149,24 +151,23 @@ def _fairness(ctx: Context) -> Inlines:
 
 def _resident(ctx: Context) -> list[tuple[str, Answer]]:
     pen, f = ctx.pen, ctx.findings
+    criteria = [q for c in ctx.record.eligibility if c.usable and c.kind != "set_rule" and (q := criterion(ctx, c))]
     condition = pen.say(
-        "Whether this is the disease that was studied: {c}. Nobody else was in the trial. Then whether this person "
-        "would have been let in:",
+        "Whether this is the disease that was studied: {c}. Nobody else was in the trial."
+        + (" Then whether this person would have been let in:" if criteria else ""),
         c=ctx.record.condition,
     )
-    criteria = [q for c in ctx.record.eligibility if c.usable and c.kind != "set_rule" and (q := criterion(ctx, c))]
     first: Answer = [Paragraph(condition)]
     if criteria:
         first.append(Listing(tuple(criteria)))
     counsel: Answer = []
-    if f.primary is not None:
+    rest = paragraphs(biomarker_sentence(ctx), later_sentence(ctx))
+    if primary_sentence(ctx):
         counsel = answer(
             pen.words("In this order: what was asked, what was found, how sure it is, and what is not known."),
             primary_sentence(ctx),
             interval_sentence(ctx),
-            paragraphs(
-                pen.words("Then the rest, with its weight."), biomarker_sentence(ctx), later_sentence(ctx)
-            ),
+            paragraphs(pen.words("Then the rest, with its weight."), rest) if rest else (),
             pen.words(
                 "Plain words help: over the weeks of the trial the drug was not shown to slow the loss of function; "
                 "a sign of nerve damage in the blood fell; whether the one leads to the other later is not settled."
@@ -240,8 +241,9 @@ def _fellow(ctx: Context) -> list[tuple[str, Answer]]:
         _extension(ctx),
         pen.words(
             "Early against delayed start keeps the randomisation, which is its strength. But people leave, scores "
-            "after "
-            "death or withdrawal are imputed, and the choice of covariates was open."
+            "after death or withdrawal are imputed, and the choice of covariates was open."
+            if any(m.imputation for m in ctx.record.methods)
+            else "Early against delayed start keeps the randomisation, which is its strength. But people leave."
         )
         if later_sentence(ctx)
         else (),
@@ -267,7 +269,7 @@ def _by_set(ctx: Context) -> Inlines:
         *out,
         *joined(parts, "; in "),
         *pen.words(
-            ". The intervals overlap almost wholly. To say that sets differ one needs a test of interaction, not a "
+            ". To say that sets differ one needs a test of interaction, not a "
             "small P value in one and a large one in the other; none is in the record."
         ),
     )
@@ -307,7 +309,9 @@ def _attending(ctx: Context) -> list[tuple[str, Answer]]:
     points = [
         i
         for i in (
-            paragraphs((pen.strong("For function:"),), primary_sentence(ctx)),
+            paragraphs((pen.strong("For the primary outcome:"),), primary_sentence(ctx))
+            if primary_sentence(ctx)
+            else (),
             paragraphs((pen.strong("For the marker:"),), biomarker_sentence(ctx)) if f.biomarkers() else (),
             paragraphs((pen.strong("Later:"),), later_sentence(ctx)) if later_sentence(ctx) else (),
             paragraphs((pen.strong("For survival:"),), survival_sentence(ctx)) if survival_sentence(ctx) else (),
@@ -316,7 +320,8 @@ def _attending(ctx: Context) -> list[tuple[str, Answer]]:
         )
         if i
     ]
-    weigh.append(Listing(tuple(points)))
+    if points:
+        weigh.append(Listing(tuple(points)))
     stop = answer(
         pen.words(
             "Agree on it before the first dose: what will be measured, how often, and which course would mean that "

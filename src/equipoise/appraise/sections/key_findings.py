@@ -38,7 +38,11 @@ def build(ctx: Context) -> Section:
         "other": "Also.",
     }  # fmt: skip
     numbers = {
-        "primary": paragraphs(_sizes(ctx), primary_sentence(ctx), () if said.get("primary") else split_sentence(ctx)),
+        "primary": paragraphs(
+            _sizes(ctx) if primary_sentence(ctx) else (),
+            primary_sentence(ctx),
+            () if said.get("primary") else split_sentence(ctx),
+        ),
         "biomarker": paragraphs(biomarker_sentence(ctx), nominal_sentence(ctx)),
         "clinical": _clinical(ctx),
         "later": later_sentence(ctx),
@@ -83,7 +87,7 @@ def _sizes(ctx: Context) -> Inlines:
     if found is None:
         return ()
     a, c = found.n.get(f.active.id), found.n.get(f.control.id)
-    if a is None or c is None or not a.usable or not c.usable:
+    if a is None or c is None or not a.usable or not c.usable or a.value is None or c.value is None:
         return ()
     where = "It was tested in everyone randomised" if ctx.is_all(found.id) else "It was tested in {s}"
     return pen.say(
@@ -105,13 +109,26 @@ def _clinical(ctx: Context) -> Inlines:
     for r in results:
         assert r.contrast is not None
         unit = ctx.unit(ctx.record.outcome(r.outcome))
-        shown = pen.say("{o} {d}{u}", o=ctx.outcome(r.outcome), d=ctx.contrast(r.contrast),
+        kind = {"difference": "", "ratio": "ratio ", "hazard_ratio": "hazard ratio "}[r.contrast.kind]
+        unit = unit if r.contrast.kind == "difference" else ""
+        name = (
+            pen.say("{o}, {r}", o=ctx.outcome(r.outcome), r=pen.quote(r.row, r) or ())
+            if r.row
+            else ctx.outcome(r.outcome)
+        )
+        shown = pen.say("{o} " + kind + "{d}{u}", o=name, d=ctx.contrast(r.contrast),
                         u=pen.label(unit) if unit else ())  # fmt: skip
         parts.append(shown)
     sure = [r for r in results if r.contrast is not None and excludes_null(r.contrast)]
+    bounded = [r for r in results if r.contrast is not None and excludes_null(r.contrast) is not None]
+    alike = len(bounded) == len(results)
     tail: Inlines
-    if not sure:
-        tail = pen.words("Every interval includes no effect")
+    if not bounded:
+        tail = pen.words("No interval is given")
+    elif not sure:
+        tail = pen.words(
+            "Every interval includes no effect" if alike else "Every interval that is given includes no effect"
+        )
     else:
         names = joined([pen.label(ctx.outcome(r.outcome)) for r in sure])
         tail = pen.say("Only for {n} does the interval leave out the value of no effect" if len(sure) < len(results)
@@ -121,7 +138,7 @@ def _clinical(ctx: Context) -> Inlines:
             why = ", and the sequence of tests had stopped by then" if listed else ", outside the sequence of tests"
             tail = (*tail, *pen.words(why))
     return (
-        *pen.say("Differences at {w} in the same set: ", w=ctx.week(f.week)),
+        *pen.say("Contrasts at {w} in the same set: ", w=ctx.week(f.week)),
         *joined(parts),
         *pen.words(". "),
         *tail,

@@ -122,7 +122,8 @@ def _losses(ctx: Context) -> Inlines:
         if a is None or c is None or not a.usable or not c.usable or not a.total or not c.total:
             continue
         return pen.say(
-            "{a} with {active} and {c} with {control} left the study in {s}; their later scores are imputed.",
+            "{a} with {active} and {c} with {control} left the study in {s}"
+            + ("; their later scores are imputed." if any(m.imputation for m in ctx.record.methods) else "."),
             a=ctx.count(a),
             c=ctx.count(c),
             active=ctx.active,

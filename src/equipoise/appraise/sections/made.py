@@ -16,13 +16,15 @@ _PACKAGES = ("numpy", "scipy", "numba", "pydantic", "jinja2", "vl-convert-python
 def build(ctx: Context) -> Section:
     """The commands that make the page and its parts, and the versions they ran with."""
     pen, record = ctx.pen, ctx.record
-    command = f"equipoise appraise {record.id}"
+    command = f"equipoise appraise {ctx.address}"
     if ctx.audience is not None:
         command += f" --audience {ctx.audience}"
     items: list[tuple[Inlines, Inlines]] = [
         (pen.words("The page"), (pen.code(command),)),
-        (pen.words("The record"), (pen.code(f"equipoise records show {record.id}"),)),
+        (pen.words("The record"), (pen.code(f"equipoise records show {ctx.address}"),)),
     ]
+    if record.origin == "posted":
+        items.append((pen.words("Where the record is from"), (pen.code(f"equipoise import {record.id}"),)))
     if ctx.replica is not None:
         r = ctx.replica
         items.append((pen.words("The replica"), (pen.code(r.command),)))
@@ -36,7 +38,7 @@ def build(ctx: Context) -> Section:
             continue
     items.append((pen.words("Versions"), (pen.code(", ".join(versions)),)))
     seen = sum(entry.leaf.usable for entry in pen.index.values())
-    count = f"r = load_record('{record.id}'); print(len(r.index()), len(r.sources))"
+    count = f"r = load_record('{ctx.address}'); print(len(r.index()), len(r.sources))"
     holds = f'python -c "from equipoise.records import load_record; {count}"'
     what = "sourced facts in the record, and sources"
     facts, sources = (pen.by_command(show.number(n), holds, what) for n in (seen, len(record.sources)))

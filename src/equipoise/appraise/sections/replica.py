@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from importlib.resources import files
 
 from equipoise.appraise import risk, show
 from equipoise.appraise.context import Context
@@ -64,6 +65,12 @@ def build(ctx: Context) -> Section:
 
 
 def _without(ctx: Context) -> Inlines:
+    scenario = files("equipoise") / "simulate" / "scenarios" / f"{ctx.record.id}.yaml"
+    if not scenario.is_file():
+        return ctx.pen.words(
+            "This page was written without a replica: no scenario of this trial comes with the package, so that it has "
+            "not been rebuilt."
+        )
     return ctx.pen.say(
         "This page was written without the replica. The replica rebuilds the trial as a virtual one, runs the trial's "
         "own analyses on many repeats of it and holds the results against what was published. To make it: {c}.",

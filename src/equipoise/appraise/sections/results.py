@@ -52,8 +52,20 @@ def build(ctx: Context) -> Section:
     later = [r for r in shown if r.role == "main" and r.comparison != "randomised"]
     rest = [r for r in shown if r.role != "main"]
     parts = (
-        ("t-results", "randomised", pen.words("The randomised period"), main, False),
-        ("t-beside", "exploratory", pen.words("Outcomes outside the sequence of tests"), beside, True),
+        (
+            "t-results",
+            "randomised",
+            pen.words("The randomised period" if ctx.record.design.randomised else "The results"),
+            main,
+            False,
+        ),
+        (
+            "t-beside",
+            "exploratory",
+            pen.words("Outcomes outside the sequence of tests" if ctx.sequence else "The other outcomes"),
+            beside,
+            True,
+        ),
         ("t-later", "after-switch", pen.words("After the switch: early against delayed start"), later, True),
         ("t-other", "sensitivity", pen.words("Sensitivity analyses and subgroups"), rest, True),
     )
@@ -79,6 +91,10 @@ def build(ctx: Context) -> Section:
 def _against(ctx: Context, results: Sequence[Result]) -> Inlines:
     """What a contrast of these results sets against what."""
     arms = ctx.pen.say("{a} against {c}", a=ctx.active, c=ctx.control)
+    if len(ctx.findings.arms) > 2:
+        arms = (*arms, *ctx.pen.words(" unless the row names another arm"))
+    if not all(ctx.findings.of_arms(r) for r in results if r.contrast is not None):
+        arms = (*arms, *ctx.pen.words(", or of the groups that the row names, as the registry gives it"))
     late = {r.comparison == "early_delayed" for r in results}
     if late == {True}:
         return ctx.pen.words("early against delayed start")
@@ -95,7 +111,7 @@ _MOST = 9
 def forest_figure(ctx: Context) -> Figure | None:
     """Main contrasts by outcome: differences in a panel each, ratios of markers together, hazard ratios together."""
     pen, f = ctx.pen, ctx.findings
-    chosen = [r for r in ctx.record.results if r.role == "main" and usable(r.contrast) and _bounded(r)]
+    chosen = [r for r in ctx.record.results if r.role == "main" and usable(r.contrast) and _bounded(r) and f.of_arms(r)]
     sequence = {o.id for o in ctx.record.outcomes if o.test_order or o.role == "primary"}
     chosen = [r for r in chosen if r.outcome in sequence] or chosen
     if not chosen:
@@ -116,19 +132,21 @@ def forest_figure(ctx: Context) -> Figure | None:
         outcome = ctx.record.outcome(first.outcome)
         kind = first.contrast.kind
         title = short(outcome.label)
-        up = kind == "difference" and outcome.direction == "higher_better"
+        up = kind != "hazard_ratio" and outcome.direction == "higher_better"
+        known = outcome.direction != "not_stated"
+        means = any(r.measure in ("geometric_mean_ratio", "geometric_mean") for r in results)
         panels.append(
             ForestPanel(
                 title=title,
                 axis={
                     "difference": f"difference, {outcome.unit}" if outcome.unit else "difference",
-                    "ratio": "ratio of geometric means",
+                    "ratio": "ratio of geometric means" if means else "ratio",
                     "hazard_ratio": "hazard ratio",
                 }[kind],
                 null=first.contrast.null,
                 log=kind != "difference",
-                better_low=f"favours {ctx.control if up else ctx.active}",
-                better_high=f"favours {ctx.active if up else ctx.control}",
+                better_low=f"favours {ctx.control if up else ctx.active}" if known else "",
+                better_high=f"favours {ctx.active if up else ctx.control}" if known else "",
                 intervals=tuple(_interval(ctx, r) for r in results),
             )
         )
@@ -138,26 +156,31 @@ def forest_figure(ctx: Context) -> Figure | None:
             for r in results
             if r.contrast is not None
         )
+    usual = all(not show.level(r.contrast) for r in chosen if r.contrast is not None)
+    intervals = "95 % intervals" if usual else "95 % intervals unless another level is named"
     table = Table(
         "t-forest",
-        pen.say("Contrasts, {a} against {c}, with 95 % intervals.", a=ctx.active, c=ctx.control),
+        pen.say("Contrasts, {a} against {c}, with {i}.", a=ctx.active, c=ctx.control, i=pen.words(intervals)),
         (pen.words("Analysis"), pen.words("Contrast (95 % interval)"), pen.words("Standing")),
         tuple(rows),
         (False, True, False),
     )
     caption = pen.words(
-        "Squares and the diamond are estimates, lines are 95 % intervals; an arrow means that the interval goes on. "
+        f"Squares and the diamond are estimates, lines are {intervals}; an arrow means that the interval goes on. "
         "The vertical line is no effect."
     )
-    if f.met is False:
+    if f.met is False and f.test is not None and f.test.status == "formal" and len(chosen) > 1:
         caption = (
             *caption,
             *pen.words(" Only the primary analysis was a formal test; nothing else here can confirm anything."),
         )
-    if any(r.week is not None and f.week is not None and r.week > f.week for r in chosen):
+    if any(
+        r.week is not None and f.week is not None and r.week > f.week and r.comparison == "early_delayed"
+        for r in chosen
+    ):
         caption = (*caption, *pen.words(" Later weeks compare early with delayed start."))
     description = pen.say(
-        "Forest plot. {p} The other analyses follow by outcome, set and week; the table below holds the same numbers.",
+        "Forest plot. {p} The analyses follow by outcome, set and week; the table below holds the same numbers.",
         p=_forest_words(ctx),
     )
     return Figure("fig-forest", pen.words("The main contrasts with their intervals"), description,
@@ -169,7 +192,9 @@ def _forest_words(ctx: Context) -> Inlines:
     if f.contrast is None:
         return ()
     side = f.favourable(f.primary) if f.primary is not None else None
-    where = {True: "on the side of {a}", False: "on the side of {c}", None: "beside no effect"}[side]
+    null, value = f.contrast.null, f.contrast.value
+    beside = "at no effect" if value == null else "above no effect" if (value or 0.0) > null else "below no effect"
+    where = {True: "on the side of {a}", False: "on the side of {c}", None: beside}[side]
     crosses = ", and its interval crosses no effect" if ctx.includes_null(f.contrast) else ""
     return pen.say("The primary estimate lies " + where + crosses + ".", a=ctx.active, c=ctx.control)
 

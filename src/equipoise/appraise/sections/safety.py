@@ -21,6 +21,7 @@ _GROUPS = {
     "csf": "Spinal fluid, as adverse events",
     "laboratory": "Laboratory",
     "label": "As grouped on the label",
+    "term": "Coded terms of the registry",
 }
 
 
@@ -33,8 +34,15 @@ def build(ctx: Context) -> Section:
         blocks.append(Listing(said))
     events = [e for e in ctx.record.adverse_events if any(v.usable for v in e.arms.values())]
     if events:
-        blocks.append(Paragraph(paragraphs(neuro_sentence(ctx), _apart(ctx, events), _none_seen(ctx, events))))
-        blocks.append(_table(ctx, events))
+        if lead := paragraphs(neuro_sentence(ctx), _apart(ctx, events), _none_seen(ctx, events)):
+            blocks.append(Paragraph(lead))
+        told = [e for e in events if e.category != "term"]
+        coded = [e for e in events if e.category == "term"]
+        if told:
+            blocks.append(_table(ctx, told))
+        if coded:
+            table = _table(ctx, coded, "t-terms")
+            blocks.append(Fold("terms", pen.words("Every coded term of the registry entry"), (table,)))
         blocks.append(
             Paragraph(
                 pen.words(
@@ -55,7 +63,7 @@ def build(ctx: Context) -> Section:
     return Section("safety", pen.words("Safety, in absolute risks"), tuple(blocks))
 
 
-def _table(ctx: Context, events: list[AdverseEvent]) -> Table:
+def _table(ctx: Context, events: list[AdverseEvent], id: str = "t-safety") -> Table:
     pen, f = ctx.pen, ctx.findings
     rows: list[Row] = []
     for category, name in _GROUPS.items():
@@ -67,6 +75,7 @@ def _table(ctx: Context, events: list[AdverseEvent]) -> Table:
             difference: Inlines = DASH
             needed: Inlines = DASH
             counts = f.counts(event)
+            term = event.category == "term"
             if counts is not None:
                 computed, rd = ctx.risk_difference(event.term, *counts)
                 difference = (computed,)
@@ -75,7 +84,10 @@ def _table(ctx: Context, events: list[AdverseEvent]) -> Table:
             rows.append(
                 Row(
                     (
-                        label or pen.label(event.term),
+                        (
+                            *(label or pen.label(event.term)),
+                            *(pen.words(", serious") if term and event.serious else ()),
+                        ),
                         cell(ctx, event.arms.get(f.active.id)),
                         cell(ctx, event.arms.get(f.control.id)),
                         difference,
@@ -96,7 +108,7 @@ def _table(ctx: Context, events: list[AdverseEvent]) -> Table:
         a=ctx.active,
         c=ctx.control,
     )
-    return Table("t-safety", caption, columns, tuple(rows), (False, True, True, True, True))
+    return Table(id, caption, columns, tuple(rows), (False, True, True, True, True))
 
 
 def _needed(ctx: Context, event: AdverseEvent, counts) -> Inlines:  # type: ignore[no-untyped-def]
@@ -136,7 +148,7 @@ def _apart(ctx: Context, events: list[AdverseEvent]) -> Inlines:
         out = pen.say("More frequent with {a}, the interval leaving out zero: {m}.", a=ctx.active, m=joined(more))
     if fewer:
         out = paragraphs(out, pen.say("More frequent with {c}: {m}.", c=ctx.control, m=joined(fewer)))
-    if not more and not fewer:
+    if not more and not fewer and any(f.counts(e) is not None for e in events):
         out = pen.words("For no event does the interval of the difference leave out zero.")
     return out
 

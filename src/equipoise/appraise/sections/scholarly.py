@@ -53,6 +53,7 @@ def _part(ctx: Context, reader: str) -> Section:
 
 def _phd(ctx: Context) -> tuple[list[Block], list[tuple[str, Answer]]]:
     pen, f = ctx.pen, ctx.findings
+    timed = f.primary is not None and f.week is not None and f.primary.measure != "time_to_event"
     endpoint = answer(
         pen.words(
             "An endpoint at a fixed time asks whether the drug has worked by then. If effect follows exposure with a "
@@ -80,10 +81,12 @@ def _phd(ctx: Context) -> tuple[list[Block], list[tuple[str, Answer]]]:
         ),
         pen.say(
             "What this trial would have seen under each is under {r}.", r=pen.to("replica", "what the replica says")
-        ),
+        )
+        if ctx.replica is not None
+        else (),
     )
     return [], [
-        ("Was the endpoint placed where the effect could be seen?", endpoint if f.primary is not None else []),
+        ("Was the endpoint placed where the effect could be seen?", endpoint if timed else []),
         ("Which question does the primary analysis answer, and which does the reported estimate?", estimand),
         ("How far does the result lean on its assumptions about missing scores?", missing),
         ("How would you design the next trial?", future),
@@ -123,7 +126,7 @@ def _sensitivity(ctx: Context) -> Inlines:
     return (
         *pen.say("Over the sensitivity analyses of {o} the difference runs ", o=ctx.outcome(f.primary.outcome)),
         *joined(parts, "; "),
-        *pen.say(". Assuming that those who leave {a} go on as on {c} shrinks it.", a=ctx.active, c=ctx.control),
+        Text("."),
     )
 
 
@@ -158,8 +161,11 @@ def _editor(ctx: Context) -> tuple[list[Block], list[tuple[str, Answer]]]:
     table_question = answer(
         pen.words(
             "A registry entry and both analysis plans with their dates, the full sequence of tests, every "
-            "sensitivity analysis including the unkind ones, counts for every event, and the effect on the marker "
-            "beside the effect on function in each set, so that the next meta-analysis can use it."
+            "sensitivity analysis including the unkind ones, and counts for every event, so that the next "
+            "meta-analysis can use it."
+        ),
+        pen.words(
+            "The effect on the marker beside the effect on the primary outcome in each set." if f.biomarkers() else ""
         ),
         _items(ctx, ("stat_sap_history", "stat_sap_v3", "stat_seen_before")),
     )
@@ -246,7 +252,7 @@ def certainty(reasons: int) -> str:
 
 def _guideline(ctx: Context) -> tuple[list[Block], list[tuple[str, Answer]]]:
     pen, f = ctx.pen, ctx.findings
-    bodies = _bodies(ctx)
+    bodies = _bodies(ctx) if ctx.record.design.randomised else []  # the scale starts at randomised evidence
     blocks: list[Block] = []
     if bodies:
         rows = tuple(
@@ -311,7 +317,7 @@ def _bodies(ctx: Context) -> list[_Body]:
     planned, unplanned = f.later_pair()
     later = planned or unplanned
     if later is not None and later.contrast is not None:
-        reasons = ["people who left are imputed"]
+        reasons = ["people who left are imputed"] if any(m.imputation for m in ctx.record.methods) else []
         if ctx.includes_null(later.contrast):
             reasons.append("the interval includes no effect")
         if unplanned is not None:
