@@ -245,7 +245,7 @@ class Context:
         words = {True: "planned", False: "not pre-specified", None: "not stated"}[planned]
         if not any(p.usable for p in r.p):
             words = "descriptive" if planned is None else f"{words}, descriptive"
-        elif planned is not False:
+        elif planned is not False and any(p.status == "nominal" for p in r.p if p.usable):
             words = f"{words}, nominal"
         return f"sensitivity, {words}" if r.role == "sensitivity" else words
 

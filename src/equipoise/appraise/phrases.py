@@ -142,7 +142,7 @@ def interval_sentence(ctx: Context) -> Inlines:
 def split_sentence(ctx: Context) -> Inlines:
     """That the P value and the estimate of the primary outcome come from different analyses."""
     f, pen = ctx.findings, ctx.pen
-    if not f.split or f.test is None or f.primary is None:
+    if not f.split or f.test is None or f.primary is None or f.contrast is None:
         return ()
     estimate = ctx.contrast(f.contrast) if f.contrast is not None else pen.words("the estimate")
     out = pen.say(

@@ -73,9 +73,12 @@ def _split(ctx: Context) -> _Found | None:
     f = ctx.findings
     if not body or f.primary is None:
         return None
+    found = f.method(f.test.method) if f.test is not None else None
     more = ctx.pen.words(
         " A rank test and a difference of means answer different questions, so reading the one with the interval of "
         "the other makes the trial look either surer or emptier than it was."
+        if found is not None and found.family == "joint_rank"
+        else " Read together they mislead: the interval is not the test's, nor the test the interval's."
     )
     return _Found(
         "The P value and the interval come from different analyses", (*body, *more), frozenset({f.primary.id})
@@ -148,9 +151,11 @@ def _tests_disagree(ctx: Context) -> _Found | None:
         formal = any(p.status == "formal" for p in shown)
         if r.role == "main" and {True, False} <= sides and not formal:
             parts = [pen.say("{p} by {m}", p=ctx.p(p), m=ctx.test_label(p.method)) for p in shown]
+            last = (
+                "none of them was part of the sequence" if ctx.sequence else "the record names none that was to decide"
+            )
             body = pen.say(
-                "{o} in {s} at {w}: {l}. Which test is chosen decides what is called significant; none of them was "
-                "part of the sequence.",
+                "{o} in {s} at {w}: {l}. Which test is chosen decides what is called significant; " + last + ".",
                 o=upper(pen.label(ctx.outcome(r.outcome))),
                 s=pen.label(ctx.set_phrase(r.set)),
                 w=ctx.week(r.week),

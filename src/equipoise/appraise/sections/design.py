@@ -101,7 +101,7 @@ def _randomisation(ctx: Context) -> Inlines:
         out = pen.say("{r}, {a} to {c}", r=ratio, a=ctx.active, c=ctx.control)
     strata = [q for s in d.strata if s.usable and (q := pen.quote(lower(s.label), s))]
     if strata:
-        out = (*out, *pen.words(". Stratified by: "), *joined(strata, "; "))
+        out = (*out, *pen.words(". Stratified by: " if out else "Stratified by: "), *joined(strata, "; "))
     return out
 
 
