@@ -67,6 +67,7 @@ class Context:
         for s in self.record.sets:
             if s.id == id:
                 name = short(s.label)
+                name = name if name.endswith("...") else name.rstrip(".")
                 cut = name.endswith(("...", "…")) or len(name) > 60
                 return set_id(id) if cut else lower(name)
         return set_id(id)

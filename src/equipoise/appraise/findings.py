@@ -123,7 +123,11 @@ class Findings:
         return tuple(
             r
             for r in self.record.results
-            if r.contrast is not None and r.contrast.kind == "hazard_ratio" and usable(r.contrast) and self.of_arms(r)
+            if r.contrast is not None
+            and r.measure == "time_to_event"
+            and r.contrast.kind == "hazard_ratio"
+            and usable(r.contrast)
+            and self.of_arms(r)
         )
 
     def size(self, set: str) -> float:

@@ -112,7 +112,10 @@ def _student(ctx: Context) -> list[tuple[str, Answer]]:
             "Why measure a marker at all, and why is a better marker not the same as a better patient?",
             answer(marker) if f.biomarkers() else [],
         ),
-        ("What did chance decide in this trial, and what was done to keep the rest fair?", answer(_fairness(ctx))),
+        (
+            "What did chance decide in this trial, and what was done to keep the rest fair?",
+            answer(_fairness(ctx)) if ctx.record.design.randomised else [],
+        ),
     ]
 
 

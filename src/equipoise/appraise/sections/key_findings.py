@@ -89,7 +89,8 @@ def _sizes(ctx: Context) -> Inlines:
     a, c = found.n.get(f.active.id), found.n.get(f.control.id)
     if a is None or c is None or not a.usable or not c.usable or a.value is None or c.value is None:
         return ()
-    where = "It was tested in everyone randomised" if ctx.is_all(found.id) else "It was tested in {s}"
+    verb = "tested" if f.test is not None or f.contrast is not None else "measured"
+    where = f"It was {verb} in {{s}}"
     return pen.say(
         where + ": {a} people on {active}, {c} on {control}.",
         s=pen.label(ctx.set_phrase(found.id)),
