@@ -31,7 +31,8 @@ def test_the_field_is_there() -> None:
 def test_every_record_is_sound_and_every_number_sourced(name: str) -> None:
     record = load_record(name)
     assert record.id == name
-    assert record.primary_result is not None
+    # tofersen's phase 1-2: its primary outcomes (safety, kinetics) left no number here, so it has no primary result
+    assert record.primary_result is not None or not any(o.role == "primary" for o in record.outcomes)
     for address, entry in record.index().items():
         assert entry.source is not None, address
         assert entry.confidence not in (None, "recall"), address
