@@ -19,10 +19,7 @@ IntArray: TypeAlias = npt.NDArray[np.int64]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 CodeArray: TypeAlias = npt.NDArray[np.int8]
 
-Visit: TypeAlias = FloatArray
-TrialSubject: TypeAlias = FloatArray
 TrialSubjectVisit: TypeAlias = FloatArray
-SubjectVisit: TypeAlias = FloatArray
 
 DAYS_PER_WEEK = 7.0
 DAYS_PER_MONTH = 30.4375

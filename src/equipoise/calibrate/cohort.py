@@ -138,7 +138,7 @@ class Predictor:
         t, week = self.trials, float(m.week or 0)
         name = str(m.variable)
         if m.kind == "baseline":
-            x = self._baseline(name)[who]
+            x = self.trials.published_baseline(name)[who]
             match m.statistic:
                 case "mean":
                     return float(np.mean(x))
@@ -168,7 +168,7 @@ class Predictor:
         if m.kind == "no_loss_share":
             return float(np.mean(change >= 0))
         if m.kind == "correlation":
-            x = self._baseline(name)[who]
+            x = self.trials.published_baseline(name)[who]
             if m.statistic == "spearman":
                 x, change = rankdata(x), rankdata(change)
             return float(np.corrcoef(x, change)[0, 1])
@@ -177,7 +177,3 @@ class Predictor:
             centred = months - months.mean()
             return float(np.mean(score[:, : last + 1] @ centred) / (centred @ centred))
         raise ScenarioError(f"measure {m.id} has no large-cohort prediction")
-
-    def _baseline(self, name: str) -> FloatArray:
-        values = self.trials.baseline(name)
-        return -values if name == "PRESLOPE" else values  # published as a signed slope: negative is loss

@@ -32,7 +32,7 @@ class Where(NamedTuple):
     confidence: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Target:
     """One published number.
 
@@ -48,14 +48,14 @@ class Target:
     unit: str
     scale: str
     value: float
-    low: float | None
-    high: float | None
-    se: float | None
-    fit_se: float | None
-    ln: bool
+    low: float | None = None
+    high: float | None = None
+    se: float | None = None
+    fit_se: float | None = None
+    ln: bool = False
     where: Where
     result: str | None
-    block: str | None
+    block: str | None = None
     use: Use = "check"
     """``fit``; ``set`` (a count copied into the scenario); ``same period`` (not fitted, but it restates what was);
     ``check`` (after the randomised period, never seen by the fit)."""
@@ -160,8 +160,6 @@ def _baseline(record: Record, scenario: Scenario) -> Iterator[Target]:
                         unit=row.unit or "",
                         scale="ratio" if statistic == "geometric_mean" else "baseline",
                         value=number,
-                        low=None,
-                        high=None,
                         se=se,
                         fit_se=rough,
                         ln=statistic == "geometric_mean",
@@ -336,15 +334,9 @@ def _results(record: Record, scenario: Scenario) -> Iterator[Target]:
                 unit="",
                 scale="p",
                 value=float(p.value),
-                low=None,
-                high=None,
-                se=None,
-                fit_se=None,
-                block=None,
                 outcome=result.outcome,
                 method=p.method,
                 result=result.id,
-                ln=False,
                 where=_where(p),
             )
 
@@ -386,15 +378,11 @@ def _contrast(
             unit="ln units" if ln else unit,
             scale="se",
             value=se,
-            low=None,
-            high=None,
-            se=None,
             fit_se=se * relative,
             block=block,
             outcome=result.outcome,
             method=result.method,
             result=result.id,
-            ln=False,
             where=_where(contrast),
         )
 
@@ -440,10 +428,8 @@ def _times(record: Record, scenario: Scenario, result: Result) -> Iterator[Targe
                 low=c.low,
                 high=c.high,
                 se=_point_se(float(c.value), c.se, c.low, c.high, True),
-                fit_se=None,
                 ln=True,
                 result=result.id,
-                block=None,
                 where=_where(c),
             )
 
@@ -538,11 +524,8 @@ def _prognosis(record: Record, scenario: Scenario) -> Iterator[Target]:
             unit="" if kind == "correlation" else "points/month",
             scale="correlation" if kind == "correlation" else "mean",
             value=number,
-            low=None,
-            high=None,
             se=se,
             fit_se=se,
-            ln=False,
             result=item_id,
             block=block,
             where=_where(value),
@@ -566,11 +549,8 @@ def _share(
         unit="share",
         scale="percent",
         value=count / total,
-        low=None,
-        high=None,
         se=se,
         fit_se=se,
-        ln=False,
         where=_where(leaf),
         result=result,
         block=block,

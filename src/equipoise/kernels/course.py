@@ -33,6 +33,7 @@ from equipoise.kernels.random import (
     restart_stream,
     uniform,
 )
+from equipoise.types import WEEKS_PER_MONTH
 
 _OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy"}
 
@@ -53,7 +54,6 @@ NONE, SYMPTOMATIC, SLOWING, LAGGED = range(4)
 N_TRANSIT = 5
 N_LAG = 4
 _MAX_TRIES = 10_000
-_WEEKS_PER_MONTH = 30.4375 / 7.0
 
 
 class PopulationArrays(NamedTuple):
@@ -260,7 +260,7 @@ def _course(s, g, arm, state, disease, effect, schedule, transit, behind, path, 
     e_n, a_n, b_n = _weights(disease.nfl_loss * h)
     e_l, a_l, b_l = _weights(N_LAG / max(effect.lag, 1e-6) * h)
     per_dose = schedule.dose * 1000.0 / volume  # mg per L = 1000 ng/mL
-    rate = state[1] * h / _WEEKS_PER_MONTH
+    rate = state[1] * h / WEEKS_PER_MONTH
 
     c = 0.0
     biophase = 0.0

@@ -93,13 +93,8 @@ def _share(happened: BoolArray, who: BoolArray) -> FloatArray:
     return _masked_mean(happened.astype(np.float64), who)
 
 
-def _baseline_values(trials: Trials, name: str) -> FloatArray:
-    values = trials.baseline(name)
-    return -values if name == "PRESLOPE" else values  # published as a signed slope: negative is loss
-
-
 def _baseline(trials: Trials, who: BoolArray, m: Measure) -> FloatArray:
-    values = _baseline_values(trials, str(m.variable))
+    values = trials.published_baseline(str(m.variable))
     if m.statistic == "geometric_mean":
         return _masked_mean(np.log(values), who)
     if m.statistic == "log_sd":
@@ -134,7 +129,7 @@ def _change(trials: Trials, week: float) -> FloatArray:
 
 
 def _correlation(trials: Trials, who: BoolArray, m: Measure) -> FloatArray:
-    x = _baseline_values(trials, str(m.variable))
+    x = trials.published_baseline(str(m.variable))
     y = _change(trials, float(m.week or 0))
     out = np.full(len(trials), np.nan)
     for i in range(len(trials)):

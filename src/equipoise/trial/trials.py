@@ -100,6 +100,11 @@ class Trials:
             f"no baseline variable {name!r}", hint="there are " + ", ".join([*self.outcomes, *self.covariates])
         )
 
+    def published_baseline(self, name: str) -> FloatArray:
+        """:meth:`baseline` with the sign records print: the slope before the study is negative where function fell."""
+        values = self.baseline(name)
+        return -values if name == "PRESLOPE" else values
+
     def __getitem__(self, index: int) -> Trial:
         """Trial ``index`` of the batch as data frames."""
         if not -len(self) <= index < len(self):
