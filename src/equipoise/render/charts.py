@@ -9,59 +9,26 @@ readers is taken out, since the page puts the same numbers into a table beside t
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from xml.etree import ElementTree
 
 from equipoise.appraise.document import Chart, CurvePanel, Curves, DotPanel, Dots, Forest, ForestPanel, Series
+from equipoise.render.theme import (
+    ACCENT,
+    ACTIVE,
+    CONFIG,
+    CONTROL,
+    GRID,
+    INK,
+    MUTED,
+    PAPER,
+    ZONE,
+    Words,
+    themed,
+)  # fmt: skip
 
 WIDTH = 330
-_SVG = "http://www.w3.org/2000/svg"
-
-# mark -> (CSS variable, fallback)
-_COLOURS = {
-    "#0a0001": ("--active", "#0b6e72"),
-    "#0a0002": ("--control", "#8a5a12"),
-    "#0a0003": ("--ink", "#1d2427"),
-    "#0a0004": ("--muted", "#5a6468"),
-    "#0a0005": ("--grid", "#dfe3e1"),
-    "#0a0006": ("--paper", "#ffffff"),
-    "#0a0007": ("--zone", "#e7efe9"),
-    "#0a0008": ("--accent", "#9a3412"),
-}
-ACTIVE, CONTROL, INK, MUTED, GRID, PAPER, ZONE, ACCENT = _COLOURS
-
-_CONFIG: dict[str, Any] = {
-    "background": None,
-    "view": {"stroke": None},
-    "axis": {
-        "domain": False,
-        "gridColor": GRID,
-        "tickColor": GRID,
-        "labelColor": MUTED,
-        "titleColor": MUTED,
-        "labelFontSize": 11.5,
-        "titleFontSize": 11.5,
-        "titleFontWeight": "normal",
-        "labelPadding": 6,
-        "titlePadding": 8,
-    },
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _Words:
-    """Words at a place of the plot, in pixels; set by us, since measuring text is what costs most in Vega."""
-
-    x: float
-    y: float
-    text: str
-    anchor: str = "start"
-    colour: str = INK
-    bold: bool = False
-    size: float = 12.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +37,7 @@ class _Drawing:
 
     spec: dict[str, Any]
     margin: tuple[float, float, float, float]
-    words: tuple[_Words, ...]
+    words: tuple[Words, ...]
 
 
 def svgs(chart: Chart, id: str, title: str, description: str) -> tuple[tuple[str, str], ...]:
@@ -126,7 +93,7 @@ def _drawn(
     height: float,
     margin: tuple[float, float, float, float],
     layers: list[dict[str, Any]],
-    words: list[_Words],
+    words: list[Words],
 ) -> _Drawing:
     left, top, right, bottom = margin
     spec = {
@@ -135,7 +102,7 @@ def _drawn(
         "height": height,
         "autosize": {"type": "none"},
         "padding": {"left": left, "top": top, "right": right, "bottom": bottom},
-        "config": _CONFIG,
+        "config": CONFIG,
         "layer": layers,
     }
     return _Drawing(spec, margin, tuple(words))
@@ -236,16 +203,16 @@ def _forest(panel: ForestPanel) -> _Drawing:
             mark = {"type": "point", "shape": shape, "filled": True, "size": 46, "color": INK, "opacity": 1}
             layers.append(_layer(cut, mark, x=_q(field, axis=axis), y=y))
     words = [
-        _Words(WIDTH / 2, height + 35, panel.axis, "middle", MUTED, size=11.5),
+        Words(WIDTH / 2, height + 35, panel.axis, "middle", MUTED, size=11.5),
     ]
     if panel.better_low:
-        words.append(_Words(0, height + 53, f"◂ {panel.better_low}", colour=MUTED, size=11.5))
+        words.append(Words(0, height + 53, f"◂ {panel.better_low}", colour=MUTED, size=11.5))
     if panel.better_high:
-        words.append(_Words(WIDTH, height + 53, f"{panel.better_high} ▸", "end", MUTED, size=11.5))
+        words.append(Words(WIDTH, height + 53, f"{panel.better_high} ▸", "end", MUTED, size=11.5))
     for row in rows:
         bold = row["tone"] == "primary"
-        words.append(_Words(0, row["text"], row["label"], bold=bold))
-        words.append(_Words(WIDTH, row["text"], row["shown"], "end", bold=bold))
+        words.append(Words(0, row["text"], row["label"], bold=bold))
+        words.append(Words(WIDTH, row["text"], row["shown"], "end", bold=bold))
     return _drawn(WIDTH, height, (3, 2, 7, 64), layers, words)
 
 
@@ -301,8 +268,8 @@ def _curves(panel: CurvePanel) -> _Drawing:
             layers.append(_layer(rows, point, x=x, y=y))
     width, height = WIDTH - 38.0, 206.0
     words = [
-        _Words(-36.0, -11.0, f"{panel.axis}, logarithmic" if panel.log else panel.axis, "start", MUTED, size=11.5),
-        _Words(width / 2, height + 32, "weeks", "middle", MUTED, size=11.5),
+        Words(-36.0, -11.0, f"{panel.axis}, logarithmic" if panel.log else panel.axis, "start", MUTED, size=11.5),
+        Words(width / 2, height + 32, "weeks", "middle", MUTED, size=11.5),
     ]
     return _drawn(width, height, (38, 22, 8, 40), layers, words)
 
@@ -351,8 +318,8 @@ def _dots(panel: DotPanel) -> _Drawing:
                 "strokeWidth": 1.8, "opacity": 1}  # fmt: skip
         layers.append(_layer(held, mark, x=x, y=y))
     foot = "published standard errors from the published value"
-    words = [_Words(WIDTH / 2, height + 35, foot, "middle", MUTED, size=11.5)]
-    words += [_Words(0, i * _DOT_ROW + 11, d.label) for i, d in enumerate(panel.dots)]
+    words = [Words(WIDTH / 2, height + 35, foot, "middle", MUTED, size=11.5)]
+    words += [Words(0, i * _DOT_ROW + 11, d.label) for i, d in enumerate(panel.dots)]
     return _drawn(WIDTH, height, (3, 2, 7, 46), layers, words)
 
 
@@ -364,59 +331,3 @@ def _draw(drawing: _Drawing, id: str, title: str, description: str) -> str:
 
     svg = vl_convert.vegalite_to_svg(drawing.spec, vl_version="6.1")
     return themed(svg, id, title, description, drawing.words, drawing.margin[:2])
-
-
-def themed(
-    svg: str,
-    id: str,
-    title: str,
-    description: str,
-    words: Sequence[_Words] = (),
-    origin: tuple[float, float] = (0.0, 0.0),
-) -> str:
-    """An SVG by Vega made part of the page: CSS variables for colours, our own words, unique ids.
-
-    ``words`` are set from ``origin``, the corner of the plot; everything is escaped by the XML writer.
-    """
-    ElementTree.register_namespace("", _SVG)
-    root = ElementTree.fromstring(svg)
-    ids = {e.get("id"): f"{id}-{e.get('id')}" for e in root.iter() if e.get("id")}
-
-    def own(match: re.Match[str]) -> str:
-        return f"url(#{ids.get(match.group(1), match.group(1))})"
-
-    for element in root.iter():
-        style = []
-        for name in list(element.attrib):
-            value = element.attrib[name]
-            if name in ("fill", "stroke") and value.lower() in _COLOURS:
-                style.append(f"{name}:{_variable(value.lower())}")
-                del element.attrib[name]
-            elif name.startswith("aria-") or name in ("role", "pointer-events", "font-family", "class", "version"):
-                del element.attrib[name]
-            elif name == "id":
-                element.set("id", ids[value])
-            elif "url(#" in value:
-                element.set(name, re.sub(r"url\(#([^)]+)\)", own, value))
-        if style:
-            element.set("style", ";".join(style))
-    for key, value in (("role", "img"), ("aria-labelledby", f"{id}-t {id}-d"), ("class", "chart")):
-        root.set(key, value)
-    if words:
-        group = ElementTree.SubElement(root, f"{{{_SVG}}}g", {"transform": f"translate({origin[0]:g},{origin[1]:g})"})
-        for word in words:
-            attributes = {"x": f"{word.x:g}", "y": f"{word.y:g}", "dy": ".35em", "text-anchor": word.anchor,
-                          "font-size": f"{word.size:g}", "style": f"fill:{_variable(word.colour)}"}  # fmt: skip
-            if word.bold:
-                attributes["font-weight"] = "700"
-            ElementTree.SubElement(group, f"{{{_SVG}}}text", attributes).text = word.text
-    for tag, text in (("desc", description), ("title", title)):
-        child = ElementTree.Element(f"{{{_SVG}}}{tag}", {"id": f"{id}-{tag[0]}"})
-        child.text = text
-        root.insert(0, child)
-    return ElementTree.tostring(root, encoding="unicode")
-
-
-def _variable(mark: str) -> str:
-    name, fallback = _COLOURS[mark]
-    return f"var({name},{fallback})"
