@@ -4,6 +4,29 @@ from __future__ import annotations
 
 from equipoise.protocol.design import Dosing, Extension, Protocol
 from equipoise.protocol.measure import Kind, Measure
-from equipoise.protocol.plan import Analysis, AnalysisPlan, Repeated, TimeToEvent
+from equipoise.protocol.plan import (
+    Analysis,
+    AnalysisPlan,
+    CarriedForward,
+    MixedModel,
+    OutcomeAnalysis,
+    Repeated,
+    Slopes,
+    TimeToEvent,
+)
 
-__all__ = ["Analysis", "AnalysisPlan", "Dosing", "Extension", "Kind", "Measure", "Protocol", "Repeated", "TimeToEvent"]
+__all__ = [
+    "Analysis",
+    "AnalysisPlan",
+    "CarriedForward",
+    "Dosing",
+    "Extension",
+    "Kind",
+    "Measure",
+    "MixedModel",
+    "OutcomeAnalysis",
+    "Protocol",
+    "Repeated",
+    "Slopes",
+    "TimeToEvent",
+]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+Test = Literal["ancova", "joint_rank", "mmrm", "slope", "log_rank", "wilcoxon", "cox"]
 
 
 class _Frozen(BaseModel):
@@ -12,10 +14,45 @@ class _Frozen(BaseModel):
 
 
 Variable = Literal["ALSFRS", "SVC", "HHD", "NFL", "SOD1"]
-Covariate = Literal["BASE", "ONSETMO", "RILEDAFL", "ALSFRSBL", "NFLBL", "LNNFLBL", "PRESLOPE"]
+Covariate = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")]
+"""A baseline variable as :meth:`equipoise.trial.Trials.baseline` knows it; ``BASE`` is the outcome's own baseline."""
+
+Event = Literal["death_or_ventilation", "death_or_tracheostomy", "death"]
+"""An end point in time. The first two are both the first event of a virtual patient, named as the trial named it."""
+
+Observed = Annotated[float, Field(ge=0)]
 
 
-class Repeated(_Frozen):
+class _Analysis(_Frozen):
+    """What all analyses share: a name, whom they are about, and how far they go."""
+
+    id: str
+    set: str
+    week: Annotated[float, Field(gt=0)]
+    prespecified: bool = True
+
+    @property
+    def tests(self) -> tuple[Test, ...]:
+        """The tests it offers, as in ``order``."""
+        raise NotImplementedError
+
+    @property
+    def subject(self) -> str:
+        """What it is about, in a word or two: an outcome or an event."""
+        raise NotImplementedError
+
+
+class _OfOutcome(_Analysis):
+    variable: Variable
+    covariates: tuple[Covariate, ...] = ()
+    log: bool = False
+
+    @property
+    def subject(self) -> str:
+        return self.variable
+
+
+class Repeated(_OfOutcome):
     """ANCOVA after multiple imputation at every visit up to ``week``, and the joint rank test at ``week``.
 
     ``covariates`` enter the ANCOVA beside treatment; ``impute_with`` enter the imputation model beside treatment
@@ -23,31 +60,101 @@ class Repeated(_Frozen):
     """
 
     kind: Literal["repeated"] = "repeated"
-    id: str
-    variable: Variable
-    set: str
-    week: Annotated[float, Field(gt=0)]
     covariates: tuple[Covariate, ...]
     impute_with: tuple[Covariate, ...]
-    log: bool = False
     joint_rank: bool = False
-    prespecified: bool = True
+
+    @property
+    def tests(self) -> tuple[Test, ...]:
+        return ("ancova", "joint_rank") if self.joint_rank else ("ancova",)
 
 
-class TimeToEvent(_Frozen):
-    """Log-rank test, stratified by riluzole or edaravone use, and Cox regression, up to ``week``."""
+class CarriedForward(_OfOutcome):
+    """ANOVA, or with ``covariates`` ANCOVA, of the change from baseline with the last observation carried forward.
+
+    At every visit up to ``week`` each patient has the last value seen after baseline; who has none takes no part.
+    ``observed_to`` (weeks): only patients seen at a visit in that week or later, as in a trial that analyses those who
+    completed a first part.
+    """
+
+    kind: Literal["carried_forward"] = "carried_forward"
+    observed_to: Observed = 0.0
+
+    @property
+    def tests(self) -> tuple[Test, ...]:
+        return ("ancova",)
+
+
+class MixedModel(_OfOutcome):
+    """MMRM of the change from baseline: arm and every covariate by visit, one covariance over the visits, REML.
+
+    With ``constrained`` the baseline is a response whose mean the arms share (cLDA), and the covariates do not hold
+    ``BASE``. ``df``: as in :func:`equipoise.estimate.mmrm.mmrm`.
+    """
+
+    kind: Literal["mmrm"] = "mmrm"
+    constrained: bool = False
+    structure: Literal["us", "cs", "csh", "ar1", "ar1h", "toep", "toeph", "ad", "adh"] = "us"
+    df: Literal["satterthwaite", "kenward-roger", "kenward-roger-linear"] = "kenward-roger"
+
+    @property
+    def tests(self) -> tuple[Test, ...]:
+        return ("mmrm",)
+
+    @model_validator(mode="after")
+    def _baseline_once(self) -> Self:
+        if self.constrained and "BASE" in self.covariates:
+            raise ValueError(f"{self.id}: the baseline is a response of the constrained model; leave BASE out")
+        return self
+
+
+class Slopes(_OfOutcome):
+    """Random intercept and slope: the outcome on time, arm by time and ``covariates``, each also by time, to ``week``.
+
+    With ``shared_baseline`` the arms have one mean at baseline. Slopes are per month; the means at a week are levels.
+    """
+
+    kind: Literal["slopes"] = "slopes"
+    shared_baseline: bool = True
+    df: Literal["satterthwaite", "kenward-roger"] = "kenward-roger"
+
+    @property
+    def tests(self) -> tuple[Test, ...]:
+        return ("slope",)
+
+    @model_validator(mode="after")
+    def _baseline_once(self) -> Self:
+        if "BASE" in self.covariates:
+            raise ValueError(f"{self.id}: the baseline is a response of this model; leave BASE out")
+        return self
+
+
+class TimeToEvent(_Analysis):
+    """Log-rank and Wilcoxon tests within ``strata``, and Cox regression on ``covariates``, up to ``week``.
+
+    Arms are those of the randomisation, whatever was taken later. The Wilcoxon test weighs an event by the
+    Kaplan-Meier estimate before it (Peto & Peto), so that early events count more.
+    """
 
     kind: Literal["time_to_event"] = "time_to_event"
-    id: str
-    event: Literal["death_or_ventilation", "death"]
-    set: str
-    week: Annotated[float, Field(gt=0)]
-    covariates: tuple[Covariate, ...]
-    prespecified: bool = True
+    event: Event
+    covariates: tuple[Covariate, ...] = ()
+    strata: tuple[Covariate, ...] = ()
+
+    TESTS: ClassVar[tuple[Test, ...]] = ("log_rank", "wilcoxon", "cox")
+
+    @property
+    def tests(self) -> tuple[Test, ...]:
+        return self.TESTS
+
+    @property
+    def subject(self) -> str:
+        return self.event.replace("_", " ")
 
 
-Analysis = Annotated[Repeated | TimeToEvent, Field(discriminator="kind")]
-
+Analysis = Annotated[Repeated | CarriedForward | MixedModel | Slopes | TimeToEvent, Field(discriminator="kind")]
+OutcomeAnalysis = Repeated | CarriedForward | MixedModel | Slopes
+"""The analyses of a measured outcome, which have means of the arms at visits."""
 
 Strategy = Literal["treatment policy", "hypothetical", "composite", "while alive"]
 
@@ -74,7 +181,7 @@ class IntercurrentEvent(_Frozen):
 class AnalysisPlan(_Frozen):
     """All analyses of a trial, and the order in which they are tested.
 
-    ``order`` names p-values as ``ANALYSIS.TEST`` with TEST one of ``ancova``, ``joint_rank``, ``log_rank``. The
+    ``order`` names p-values as ``ANALYSIS.TEST`` with TEST one of those the analysis offers (``tests``). The
     first is the primary test; everything after a failed one is nominal (fixed-sequence testing).
     """
 
@@ -92,7 +199,7 @@ class AnalysisPlan(_Frozen):
                     f"intercurrent_events: {item.event} in the {item.analysis}: {item.strategy!r} is not what the "
                     f"analysis does; it does {CARRIED_OUT[item.event, item.analysis]!r}"
                 )
-        seen: dict[str, Repeated | TimeToEvent] = {}
+        seen: dict[str, OutcomeAnalysis | TimeToEvent] = {}
         for analysis in self.analyses:
             if analysis.id in seen:
                 raise ValueError(f"analyses: the id {analysis.id!r} is used twice")
@@ -101,14 +208,8 @@ class AnalysisPlan(_Frozen):
             key, _, test = name.partition(".")
             if key not in seen:
                 raise ValueError(f"order: {name!r} names no analysis of this plan")
-            found = seen[key]
-            offered = (
-                ["log_rank"]
-                if isinstance(found, TimeToEvent)
-                else ["ancova", *(["joint_rank"] if found.joint_rank else [])]
-            )
-            if test not in offered:
-                raise ValueError(f"order: {name!r}: analysis {key!r} offers {', '.join(offered)}")
+            if test not in seen[key].tests:
+                raise ValueError(f"order: {name!r}: analysis {key!r} offers {', '.join(seen[key].tests)}")
         return self
 
     @property
@@ -118,7 +219,12 @@ class AnalysisPlan(_Frozen):
             raise ValueError("order: name the primary test first, e.g. alsfrs_f_w28.joint_rank")
         return self.order[0]
 
-    def analysis(self, key: str) -> Repeated | TimeToEvent:
+    @property
+    def imputes(self) -> bool:
+        """Whether any analysis imputes missing values."""
+        return any(isinstance(a, Repeated) for a in self.analyses)
+
+    def analysis(self, key: str) -> OutcomeAnalysis | TimeToEvent:
         return next(a for a in self.analyses if a.id == key)
 
     def only(self, *ids: str) -> AnalysisPlan:

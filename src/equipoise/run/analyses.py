@@ -10,62 +10,36 @@ from scipy import special
 
 from equipoise.kernels import repeated, survival
 from equipoise.protocol import AnalysisPlan, Repeated, TimeToEvent
+from equipoise.run.longitudinal import OutcomeResult, change_from_baseline, columns, nothing, outcome_analysis
 from equipoise.trial import EVENT_NONE, Trials
-from equipoise.types import BoolArray, CodeArray, FloatArray, Status
+from equipoise.types import BoolArray, CodeArray, FloatArray, IntArray, Status
 
-
-@dataclass(frozen=True, eq=False)
-class RepeatedResult:
-    """A repeated analysis of every trial of a block.
-
-    visits : (trial, visit, stat) as :data:`equipoise.kernels.repeated.N_STATS`, post-baseline visits only.
-    ranks : (trial, stat) the joint rank test, NaN where the plan asks for none.
-    """
-
-    weeks: FloatArray
-    visits: FloatArray
-    ranks: FloatArray
-    status: CodeArray
-    rank_status: CodeArray
-
-    def at(self, week: float) -> int:
-        return int(np.flatnonzero(np.isclose(self.weeks, week))[0])
+WILCOXON_RHO = 1.0
+"""The power of the Kaplan-Meier estimate that weighs the events in the Wilcoxon test (Peto & Peto 1972)."""
 
 
 @dataclass(frozen=True, eq=False)
 class TimeToEventResult:
-    """Log-rank and Cox of every trial of a block; NaN where not estimable, the status codes say why."""
+    """Log-rank, Wilcoxon and Cox of every trial of a block; NaN where not estimable, the status codes say why.
+
+    ``spared`` and ``spared_wilcoxon`` are the (weighted) events expected less those observed on active.
+    """
 
     ln_hazard_ratio: FloatArray
     se: FloatArray
     p_cox: FloatArray
     p_log_rank: FloatArray
+    p_wilcoxon: FloatArray
+    spared: FloatArray
+    spared_wilcoxon: FloatArray
     cox_status: CodeArray
     log_rank_status: CodeArray
 
 
-Results = dict[str, RepeatedResult | TimeToEventResult]
+Results = dict[str, OutcomeResult | TimeToEventResult]
 
 
-def _columns(trials: Trials, names: tuple[str, ...], outcome: str, log: bool) -> FloatArray:
-    ones = np.ones(trials.arm.shape)
-    parts = [ones, trials.arm.astype(np.float64)]
-    for name in names:
-        values = trials.baseline(outcome if name == "BASE" else name)
-        parts.append(np.log(values) if name == "BASE" and log else values)
-    return np.stack(parts, axis=-1)
-
-
-def change_from_baseline(trials: Trials, outcome: str, week: float, *, log: bool) -> tuple[FloatArray, FloatArray]:
-    """Weeks and (trial, subject, visit) changes, or log ratios, at the post-baseline visits up to ``week``."""
-    values = trials.outcomes[outcome]
-    if log:
-        values = np.log(values)
-    last = trials.visit_index(week)
-    return trials.weeks[1 : last + 1], values[:, :, 1 : last + 1] - values[:, :, :1]
-
-
-def repeated_analysis(trials: Trials, analysis: Repeated, *, imputations: int) -> RepeatedResult:
+def repeated_analysis(trials: Trials, analysis: Repeated, *, imputations: int) -> OutcomeResult:
     """ANCOVA after multiple imputation (and the joint rank test) on every trial of the block.
 
     The random numbers of the imputation follow from the analysis's id, so that leaving other analyses out of the
@@ -77,8 +51,8 @@ def repeated_analysis(trials: Trials, analysis: Repeated, *, imputations: int) -
     visits, ranks, status, rank_status, _ = repeated.mi_ancova(
         y,
         trials.members(analysis.set),
-        _columns(trials, analysis.impute_with, analysis.variable, analysis.log),
-        _columns(trials, analysis.covariates, analysis.variable, analysis.log),
+        columns(trials, analysis.impute_with, analysis.variable, analysis.log),
+        columns(trials, analysis.covariates, analysis.variable, analysis.log),
         death_week=death_week,
         rank_week=analysis.week if rank else float("nan"),
         rank_visit=len(weeks) - 1 if rank else -1,
@@ -87,36 +61,60 @@ def repeated_analysis(trials: Trials, analysis: Repeated, *, imputations: int) -
         first_replicate=trials.first_replicate,
         unit=zlib.crc32(analysis.id.encode()),
     )
-    return RepeatedResult(weeks, visits[:, 0], ranks[:, 0], status[:, 0], rank_status[:, 0])
+    return OutcomeResult(weeks, visits[:, 0], ranks[:, 0], nothing(len(trials)), status[:, 0], rank_status[:, 0])
+
+
+def event_times(trials: Trials, event: str) -> tuple[FloatArray, BoolArray]:
+    """(trial, subject) weeks to an end point or to censoring, and whether it happened."""
+    if event == "death":
+        return trials.death_week, trials.death
+    return trials.event_week, trials.event != EVENT_NONE
 
 
 def time_to_event_data(trials: Trials, analysis: TimeToEvent) -> tuple[FloatArray, BoolArray, BoolArray]:
     """(trial, subject) times, event indicators up to the analysis week, and membership of the analysis set."""
-    if analysis.event == "death":
-        time, happened = trials.death_week, trials.death
-    else:
-        time, happened = trials.event_week, trials.event != EVENT_NONE
+    time, happened = event_times(trials, analysis.event)
     happened = happened & (time <= analysis.week)
     return np.minimum(time, analysis.week), happened, trials.members(analysis.set)
 
 
+def _strata(trials: Trials, names: tuple[str, ...]) -> IntArray | None:
+    """(trial, subject) codes of the combinations of ``names``."""
+    code: IntArray | None = None
+    for name in names:
+        levels, own = np.unique(trials.baseline(name), return_inverse=True)
+        own = own.reshape(trials.arm.shape).astype(np.int64)
+        code = own if code is None else code * len(levels) + own
+    return code
+
+
 def time_to_event_analysis(trials: Trials, analysis: TimeToEvent) -> TimeToEventResult:
-    """Log-rank, stratified by riluzole or edaravone use, and Cox regression, on every trial of the block."""
+    """Log-rank and Wilcoxon tests within strata, and Cox regression, on every trial of the block."""
     time, event, members = time_to_event_data(trials, analysis)
-    observed, expected, variance, log_rank_status = survival.log_rank(
-        time, event, trials.arm, include=members, stratum=trials.baseline("RILEDAFL")
-    )
-    columns = [trials.arm.astype(np.float64)] + [trials.baseline(name) for name in analysis.covariates]
-    beta, covariance, _, _, _, cox_status = survival.cox(time, event, np.stack(columns, axis=-1), include=members)
+    strata = _strata(trials, analysis.strata)
+    tests = []
+    for rho in (0.0, WILCOXON_RHO):
+        observed, expected, variance, status = survival.log_rank(
+            time, event, trials.arm, include=members, stratum=strata, rho=rho
+        )
+        spared = expected[:, 1] - observed[:, 1]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            p = special.chdtrc(1.0, spared**2 / variance[:, 1, 1])
+        tests.append((np.where(status == Status.OK, p, np.nan), spared, status))
+    (p_log_rank, spared, log_rank_status), (p_wilcoxon, spared_wilcoxon, _) = tests
+    parts = [trials.arm.astype(np.float64)] + [trials.baseline(name) for name in analysis.covariates]
+    beta, covariance, _, _, _, cox_status = survival.cox(time, event, np.stack(parts, axis=-1), include=members)
     with np.errstate(divide="ignore", invalid="ignore"):
-        statistic = (observed[:, 1] - expected[:, 1]) ** 2 / variance[:, 1, 1]
         se = np.sqrt(covariance[:, 0, 0])
         p_cox = special.chdtrc(1.0, (beta[:, 0] / se) ** 2)
     return TimeToEventResult(
         ln_hazard_ratio=beta[:, 0],
         se=se,
         p_cox=p_cox,
-        p_log_rank=np.where(log_rank_status == Status.OK, special.chdtrc(1.0, statistic), np.nan),
+        p_log_rank=p_log_rank,
+        p_wilcoxon=p_wilcoxon,
+        spared=spared,
+        spared_wilcoxon=spared_wilcoxon,
         cox_status=cox_status,
         log_rank_status=log_rank_status,
     )
@@ -128,6 +126,8 @@ def analyse(trials: Trials, plan: AnalysisPlan) -> Results:
     for analysis in plan.analyses:
         if isinstance(analysis, Repeated):
             results[analysis.id] = repeated_analysis(trials, analysis, imputations=plan.imputations)
-        else:
+        elif isinstance(analysis, TimeToEvent):
             results[analysis.id] = time_to_event_analysis(trials, analysis)
+        else:
+            results[analysis.id] = outcome_analysis(trials, analysis)
     return results

@@ -8,11 +8,14 @@ import numpy as np
 from scipy.stats import rankdata
 
 from equipoise.errors import ScenarioError
-from equipoise.kernels import repeated
+from equipoise.kernels import kaplan_meier, repeated
 from equipoise.protocol import Measure
-from equipoise.run.analyses import RepeatedResult, Results, TimeToEventResult
+from equipoise.run.analyses import Results, TimeToEventResult, event_times
+from equipoise.run.longitudinal import OutcomeResult
 from equipoise.trial import EVENT_NONE, Trials
-from equipoise.types import WEEKS_PER_MONTH, BoolArray, FloatArray
+from equipoise.types import DAYS_PER_WEEK, WEEKS_PER_MONTH, BoolArray, FloatArray
+
+WEEKS_PER_UNIT = {"days": 1.0 / DAYS_PER_WEEK, "weeks": 1.0, "months": WEEKS_PER_MONTH}
 
 
 def read(trials: Trials, results: Results, measures: Sequence[Measure]) -> FloatArray:
@@ -25,13 +28,21 @@ def _one(trials: Trials, results: Results, m: Measure) -> FloatArray:
         if m.analysis not in results:
             raise ScenarioError(f"measure {m.id}: the plan has no analysis {m.analysis!r}")
         result = results[m.analysis]
-        return _of_repeated(trials, result, m) if isinstance(result, RepeatedResult) else _of_times(result, m)
+        return _of_outcome(trials, result, m) if isinstance(result, OutcomeResult) else _of_times(result, m)
     who = _who(trials, m)
     match m.kind:
         case "baseline":
             return _baseline(trials, who, m)
         case "event_share":
             return _share(_happened(trials, str(m.variable), float(m.week or 0)), who)
+        case "survival":
+            time, event = event_times(trials, str(m.variable))
+            return np.asarray(kaplan_meier.survival_at(time, event, who, [float(m.week or 0)])[:, 0])
+        case "median_survival":
+            time, event = event_times(trials, str(m.variable))
+            return np.asarray(kaplan_meier.quantile(time, event, who) / WEEKS_PER_UNIT[m.statistic or "weeks"])
+        case "observed_change" | "observed_level":
+            return _observed(trials, m)
         case "adverse_event_share":
             return _share(trials.adverse_events[str(m.variable)], who)
         case "observed_share":
@@ -47,23 +58,30 @@ def _one(trials: Trials, results: Results, m: Measure) -> FloatArray:
     raise ScenarioError(f"measure {m.id}: {m.kind!r} needs an analysis")
 
 
-def _of_repeated(trials: Trials, result: RepeatedResult, m: Measure) -> FloatArray:
+def _of_outcome(trials: Trials, result: OutcomeResult, m: Measure) -> FloatArray:
     if m.kind in ("p_joint_rank", "rank_difference"):
         table = result.ranks
+    elif "slope" in m.kind:
+        table = result.slopes
     else:
         table = result.visits[:, result.at(float(m.week if m.week is not None else result.weeks[-1]))]
-    if m.kind in ("p_ancova", "p_joint_rank"):
+    if m.kind.startswith("p_"):
         p = repeated.p_value(
             table[:, repeated.DIFFERENCE], table[:, repeated.DIFFERENCE_SE], table[:, repeated.DIFFERENCE_DF]
         )
         return np.asarray(p, dtype=np.float64)
     active = m.arm == trials.arms[1]
+    value, se = (repeated.ACTIVE, repeated.ACTIVE_SE) if active else (repeated.CONTROL, repeated.CONTROL_SE)
     column = {
-        "arm_mean": repeated.ACTIVE if active else repeated.CONTROL,
-        "arm_se": repeated.ACTIVE_SE if active else repeated.CONTROL_SE,
+        "arm_mean": value,
+        "arm_se": se,
+        "arm_slope": value,
+        "arm_slope_se": se,
         "contrast": repeated.DIFFERENCE,
-        "rank_difference": repeated.DIFFERENCE,
         "contrast_se": repeated.DIFFERENCE_SE,
+        "slope_difference": repeated.DIFFERENCE,
+        "slope_difference_se": repeated.DIFFERENCE_SE,
+        "rank_difference": repeated.DIFFERENCE,
     }[m.kind]
     return np.asarray(table[:, column], dtype=np.float64)
 
@@ -74,6 +92,9 @@ def _of_times(result: TimeToEventResult, m: Measure) -> FloatArray:
         "contrast_se": result.se,
         "p_cox": result.p_cox,
         "p_log_rank": result.p_log_rank,
+        "p_wilcoxon": result.p_wilcoxon,
+        "events_spared": result.spared,
+        "events_spared_wilcoxon": result.spared_wilcoxon,
     }[m.kind]
 
 
@@ -89,6 +110,27 @@ def _masked_mean(values: FloatArray, who: BoolArray) -> FloatArray:
     return np.asarray(np.where(count > 0, total / np.maximum(count, 1), np.nan))
 
 
+def _masked_sd(values: FloatArray, who: BoolArray) -> FloatArray:
+    use = who & ~np.isnan(values)
+    count = use.sum(axis=1)
+    squares = np.where(use, (values - _masked_mean(values, who)[:, None]) ** 2, 0.0).sum(axis=1)
+    return np.asarray(np.where(count > 1, np.sqrt(squares / np.maximum(count - 1, 1)), np.nan))
+
+
+def _observed(trials: Trials, m: Measure) -> FloatArray:
+    """What was seen at a week, no model: mean or SD in an arm, or active less control of the means."""
+    values = trials.outcomes[str(m.variable)]
+    seen = values[:, :, trials.visit_index(float(m.week or 0))]
+    if m.kind == "observed_change":
+        seen = seen - values[:, :, 0]
+    if m.arm is None:
+        members = trials.members(m.set or "ITT")
+        control, active = (_masked_mean(seen, members & (trials.arm == a)) for a in (0, 1))
+        return active - control
+    who = _who(trials, m)
+    return _masked_sd(seen, who) if m.statistic == "sd" else _masked_mean(seen, who)
+
+
 def _share(happened: BoolArray, who: BoolArray) -> FloatArray:
     return _masked_mean(happened.astype(np.float64), who)
 
@@ -99,13 +141,10 @@ def _baseline(trials: Trials, who: BoolArray, m: Measure) -> FloatArray:
         return _masked_mean(np.log(values), who)
     if m.statistic == "log_sd":
         values = np.log(values)
-    mean = _masked_mean(values, who)
     if m.statistic == "mean":
-        return mean
+        return _masked_mean(values, who)
     if m.statistic in ("sd", "log_sd"):
-        count = who.sum(axis=1)
-        squares = np.where(who, (values - mean[:, None]) ** 2, 0.0).sum(axis=1)
-        return np.asarray(np.sqrt(squares / np.maximum(count - 1, 1)))
+        return _masked_sd(values, who)
     if m.statistic == "median":
         return np.asarray(np.nanmedian(np.where(who, values, np.nan), axis=1))
     raise ScenarioError(f"measure {m.id}: unknown statistic {m.statistic!r}")
