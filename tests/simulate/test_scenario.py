@@ -48,7 +48,7 @@ def test_property_shipped_scenarios_load() -> None:
         (("mechanisms", "none", "groups"), {"F": {"root_rate_maen": 2}}, "root_rate_maen"),
         (("mechanisms", "none", "disease"), {"kout": -1}, "kout"),
         (("disease", "event_hazard"), float("inf"), "disease.event_hazard"),
-        (("protocol", "strata"), ["SITE"], "RILFL and EDAFL"),
+        (("protocol", "strata"), ["SITE"], "EDAFL and BULBFL"),
     ],
 )
 def test_property_bad_fields_are_named(valor: Scenario, path: tuple[str, ...], value: object, message: str) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from equipoise.disease.model import (
+    DISEASE_PARTS,
+    GROUP_PARTS,
+    ON_FUNCTION,
+    ON_HAZARD,
     Admission,
     Disease,
     Effect,
@@ -12,4 +16,16 @@ from equipoise.disease.model import (
     population_arrays,
 )
 
-__all__ = ["Admission", "Disease", "Effect", "Group", "Mechanism", "disease_arrays", "population_arrays"]
+__all__ = [
+    "DISEASE_PARTS",
+    "GROUP_PARTS",
+    "ON_FUNCTION",
+    "ON_HAZARD",
+    "Admission",
+    "Disease",
+    "Effect",
+    "Group",
+    "Mechanism",
+    "disease_arrays",
+    "population_arrays",
+]

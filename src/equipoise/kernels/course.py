@@ -10,6 +10,10 @@ an input that is linear over the step, so the scheme is of second order and not 
     biomarker    N' = kN (J - N)                                                         plasma NfL, 1 = untreated
     lag          transit compartments of mean delay L behind J                      lagged injury
     function     loss' = r M,  M = 1 - w (1 - J)  or  M = 1 - w (1 - J lagged)           ALSFRS-R points
+    event        h = h0 (t) exp(points lost, pace of loss, onset, frailty, ln HR X 2^(-t/half-life))   per week
+
+X is the exposure as a share of its largest effect, E / (EC50 + E). A drug without a molecular target that was measured
+(``direct``) skips the first five: X' = ke0 (on - X) with on = 1 while it is taken, and J = 1 - X.
 
 The effect compartment is that of Sheiner et al. 1979; the indirect response is model I of Dayneka, Garg & Jusko 1993
 (inhibition of production); transit compartments as in Savic et al. 2007. See docs/methods/mechanism.md for every
@@ -26,6 +30,7 @@ from numba import njit
 
 from equipoise.kernels.random import (
     ALLOCATION,
+    EXTRA,
     PATIENT,
     STREAM_WORDS,
     exponential,
@@ -42,14 +47,22 @@ ALSFRS, SVC, HHD, NFL, SOD1 = range(5)
 N_OUTCOMES = 5
 
 # Covariates, in the order of the output.
-ONSETMO, PRESLOPE, RILFL, EDAFL, LISTED = range(5)
-N_COVARIATES = 5
+ONSETMO, PRESLOPE, RILFL, EDAFL, LISTED, BULBAR, AGE, BEFORE_RUN_IN = range(8)
+N_COVARIATES = 8
+
+# Times of a patient, in the order of the output: event week, event code, death week, died, last week under
+# observation, went on into the extension, hospital week, was in hospital, week of the first active dose in the
+# extension (infinite where none).
+N_TIMES = 9
 
 # True states of a patient, in the order of a path.
 FUNCTION, CSF, BIOPHASE, TARGET, INJURY, BIOMARKER, LAGGED_INJURY, LOSS = range(8)
 N_STATES = 8
 
-NONE, SYMPTOMATIC, SLOWING, LAGGED = range(4)
+NONE, SYMPTOMATIC, SLOWING, LAGGED, SURVIVAL, WANING = range(6)
+
+SHAPE_WEEK = 52.0
+"""Week at which a hazard that rises or falls with time has the same cumulative value as the constant one."""
 
 N_TRANSIT = 5
 N_LAG = 4
@@ -73,7 +86,8 @@ class PopulationArrays(NamedTuple):
     nfl_onset_corr: np.ndarray
     function_mean: np.ndarray  # ALSFRS-R points
     function_sd: np.ndarray
-    function_max: np.ndarray  # highest observed baseline admitted
+    function_min: np.ndarray  # lowest and highest observed score admitted (before the run-in, where there is one)
+    function_max: np.ndarray
     svc_mean: np.ndarray  # % predicted
     svc_sd: np.ndarray
     svc_floor: np.ndarray
@@ -86,6 +100,15 @@ class PopulationArrays(NamedTuple):
     root_rate_preslope: np.ndarray  # per SD-like unit of centred ln pre-randomisation slope
     root_rate_sd: np.ndarray
     ln_preslope_centre: np.ndarray
+    onset_max: np.ndarray  # months, longest time since onset admitted
+    bulbar: np.ndarray  # share with bulbar onset
+    root_rate_bulbar: np.ndarray  # added to the root rate in bulbar onset
+    age_mean: np.ndarray  # years
+    age_sd: np.ndarray
+    run_in: float  # weeks of observation before baseline, 0 = none
+    run_in_pace: float  # true loss in the run-in, as a multiple of the rate afterwards
+    fall_low: float  # observed fall over the run-in that admits, points
+    fall_high: float
 
 
 class DiseaseArrays(NamedTuple):
@@ -127,6 +150,15 @@ class DiseaseArrays(NamedTuple):
     withdrawal_hazard: float  # per week, unrelated to progression
     withdrawal_progression: float  # withdrawal for progression, as a multiple of the event hazard
     missed_visit: float  # probability that a single visit is missed
+    ln_hazard: np.ndarray  # (group,) ln hazard beside the common one
+    hazard_effect: np.ndarray  # (group,) multiple of the drug's ln hazard ratio
+    event_bulbar: float  # ln hazard ratio of bulbar against limb onset
+    event_shape: float  # Weibull shape of the hazard over time since first dose, 1 = constant
+    frailty_sd: float  # SD of ln hazard between patients
+    withdrawal_slope: float  # ln withdrawal hazard per 10 points lost in the study
+    hospital_hazard: float  # first stay in hospital, per week, at 12 points below 48
+    hospital_slope: float  # ln hazard per 10 points lost below 36
+    direct: int  # 1 for a drug without target path
 
 
 class EffectArrays(NamedTuple):
@@ -136,6 +168,8 @@ class EffectArrays(NamedTuple):
     weight: float  # share of the loss that injury drives
     lag: float  # weeks
     gain: float  # points at full exposure (symptomatic)
+    ln_hazard_ratio: float  # of events, at full exposure
+    waning: float  # halvings of the ln hazard ratio per week on the drug
 
 
 class ScheduleArrays(NamedTuple):
@@ -144,17 +178,24 @@ class ScheduleArrays(NamedTuple):
     weeks: np.ndarray  # (visit,)
     dose: float  # mg
     dose_weeks: np.ndarray  # (arm, dose); negative = none
+    taken: np.ndarray  # (arm, period) 1 where a drug without target path is taken: randomised, extension
     period_end: float  # end of the randomised period
+    follow_first: float  # life and hospital known to a week drawn between these two, whatever became of the visits
+    follow_last: float  # 0 = only while under observation
     extension_entry: float  # probability of going on, of those still under observation
     block: np.ndarray  # (arm,) patients per permuted block, int64
     by_riluzole: int  # 1 if randomisation is stratified by riluzole use
     by_edaravone: int
+    by_bulbar: int
     steps_per_week: int
 
 
 @njit(**_OPTIONS)
-def _baseline(s, g, arm, riluzole, pop, disease, out_cov, out_state):
-    """Draw one admitted patient. out_state: true function, rate, svc, hhd, ln NfL, ln SOD1, observed score."""
+def _baseline(s, x, g, arm, riluzole, bulbar, pop, disease, out_cov, out_state):
+    """Draw one admitted patient. out_state: true function, rate, svc, hhd, ln NfL, ln SOD1, observed score.
+
+    ``s`` is the stream of what every trial draws, ``x`` that of what only some do (age, the end of a run-in).
+    """
     for _ in range(_MAX_TRIES):
         z_nfl = normal(s)
         z_onset = pop.nfl_onset_corr[g] * z_nfl + math.sqrt(1.0 - pop.nfl_onset_corr[g] ** 2) * normal(s)
@@ -171,8 +212,9 @@ def _baseline(s, g, arm, riluzole, pop, disease, out_cov, out_state):
         preslope = (48.0 - observed) / onset
         kind = 1 if listed else 0
         admitted = (
-            observed >= 0.0
+            observed >= pop.function_min[g]
             and observed <= pop.function_max[g]
+            and onset <= pop.onset_max[g]
             and function <= 48.0
             and svc >= pop.svc_floor[g]
             and preslope >= pop.preslope_low[g, kind]
@@ -184,12 +226,25 @@ def _baseline(s, g, arm, riluzole, pop, disease, out_cov, out_state):
                 + pop.root_rate_nfl[g] * (z_nfl + shift)
                 + pop.root_rate_preslope[g] * (math.log(max(preslope, 0.02)) - pop.ln_preslope_centre[g])
                 + pop.root_rate_sd[g] * z_rate
+                + pop.root_rate_bulbar[g] * bulbar
             )
             root = max(root, 0.0)
+            out_cov[BEFORE_RUN_IN] = observed
+            if pop.run_in > 0.0:
+                function -= pop.run_in_pace * root * root * pop.run_in / WEEKS_PER_MONTH
+                before = observed
+                observed = np.rint(function + disease.function_noise[g] * normal(x))
+                fall = before - observed
+                if fall < pop.fall_low or fall > pop.fall_high or observed < 0.0:
+                    continue
+                onset += pop.run_in / WEEKS_PER_MONTH
+                preslope = (48.0 - observed) / onset
             out_cov[ONSETMO] = onset
             out_cov[PRESLOPE] = preslope
             out_cov[RILFL] = riluzole
             out_cov[LISTED] = 1.0 if listed else 0.0
+            out_cov[BULBAR] = bulbar
+            out_cov[AGE] = pop.age_mean[g] + pop.age_sd[g] * normal(x)
             out_state[0] = function
             out_state[1] = root * root
             out_state[2] = svc
@@ -229,16 +284,16 @@ def _weights(kh):
 
 
 @njit(**_OPTIONS)
-def _course(s, g, arm, state, disease, effect, schedule, transit, behind, path, out, times):
+def _course(s, x, g, arm, bulbar, state, disease, effect, schedule, transit, behind, path, out, times):
     """Integrate one patient.
 
-    ``transit`` and ``behind`` are scratch for the two chains. ``path`` (visit, N_STATES): the true states at each
-    visit. ``out`` (outcome, visit): what was observed, NaN where nothing was. ``times``: event week, event code, death
-    week, died, last week, extension.
+    ``s`` and ``x`` are streams as in :func:`_baseline`; ``transit`` and ``behind`` are scratch for the two chains.
+    ``path`` (visit, N_STATES): the true states at each visit. ``out`` (outcome, visit): what was observed, NaN where
+    nothing was. ``times``: see ``N_TIMES``.
     """
     n_visits = schedule.weeks.shape[0]
     spw = schedule.steps_per_week
-    n_steps = round(schedule.weeks[n_visits - 1] * spw)
+    n_steps = round(max(schedule.weeks[n_visits - 1], schedule.follow_last) * spw)
     period_step = round(schedule.period_end * spw)
     h = 1.0 / spw
 
@@ -252,6 +307,15 @@ def _course(s, g, arm, state, disease, effect, schedule, transit, behind, path, 
     progression_at = exponential(s)
     is_death = uniform(s) < disease.event_death_share
     goes_on = uniform(s) < schedule.extension_entry
+    frailty = normal(x)
+    hospital_at = exponential(x)
+    known_to = schedule.follow_first + (schedule.follow_last - schedule.follow_first) * uniform(x)
+    followed = schedule.follow_last > 0.0
+    own_hazard = disease.event_hazard * math.exp(
+        disease.ln_hazard[g] + disease.event_bulbar * bulbar + disease.frailty_sd * frailty
+    )
+    ln_ratio = effect.ln_hazard_ratio * disease.hazard_effect[g]
+    shape = disease.event_shape
 
     e_c = math.exp(-elimination * h)
     e_k, a_k, b_k = _weights(disease.ke0 * h)
@@ -272,13 +336,18 @@ def _course(s, g, arm, state, disease, effect, schedule, transit, behind, path, 
     loss = 0.0
     exposed = 0.0
     hazard_sum = 0.0
-    event_week, death_week, withdrawal_week = np.inf, np.inf, np.inf
+    hospital_sum = 0.0
+    withdrawal_sum = 0.0
+    weeks_on = 0.0
+    event_week, death_week, withdrawal_week, hospital_week = np.inf, np.inf, np.inf, np.inf
+    crossed = np.inf
     event = 0
     visit = 0
     next_dose = 0
     n_doses = schedule.dose_weeks.shape[1]
     dosed = False
     extension = False
+    direct = disease.direct == 1
 
     for step in range(n_steps + 1):
         week = step * h
@@ -306,9 +375,24 @@ def _course(s, g, arm, state, disease, effect, schedule, transit, behind, path, 
             if due >= 0.0 and week < death_week and week < withdrawal_week and (due < schedule.period_end or extension):
                 c += per_dose
                 dosed = True
+                if extension and crossed == np.inf:
+                    crossed = week
             next_dose += 1
         multiplier = 1.0
-        if dosed:
+        if direct:
+            on = 0.0
+            if week < withdrawal_week and (step < period_step or extension):
+                on = schedule.taken[arm, 0 if step < period_step else 1]
+            if on > 0.0:
+                dosed = True
+                if extension and crossed == np.inf:
+                    crossed = week
+            if dosed:
+                exposed = e_k * exposed + (a_k + b_k) * on
+                u0 = injury
+                injury = 1.0 - exposed
+                u1 = injury
+        elif dosed:
             c_end = c * e_c
             before = biophase
             biophase = e_k * before + a_k * c + b_k * c_end
@@ -326,6 +410,8 @@ def _course(s, g, arm, state, disease, effect, schedule, transit, behind, path, 
             injury = math.exp(gamma * math.log(u1))
             u1 = injury
             nfl = e_n * nfl + a_n * u0 + b_n * u1
+        if dosed:
+            weeks_on += h
             if effect.mechanism == SLOWING:
                 multiplier = 1.0 - effect.weight * (1.0 - 0.5 * (u0 + u1))
             elif effect.mechanism == LAGGED:
@@ -337,7 +423,11 @@ def _course(s, g, arm, state, disease, effect, schedule, transit, behind, path, 
         loss += rate * multiplier
         lost = 36.0 - (state[0] - loss)
         pace = disease.event_rate * min(state[1] * multiplier, 5.0)
-        hazard = disease.event_hazard * math.exp(disease.event_slope * 0.1 * min(lost, 36.0) + pace)
+        hazard = own_hazard * math.exp(disease.event_slope * 0.1 * min(lost, 36.0) + pace)
+        if shape != 1.0:
+            hazard *= shape * ((week + 0.5 * h) / SHAPE_WEEK) ** (shape - 1.0)
+        if ln_ratio != 0.0 and dosed:
+            hazard *= math.exp(ln_ratio * exposed * 2.0 ** (-effect.waning * weeks_on))
         hazard_before = hazard_sum
         hazard_sum += hazard * h
         if event == 0 and hazard_sum >= event_at:
@@ -345,8 +435,17 @@ def _course(s, g, arm, state, disease, effect, schedule, transit, behind, path, 
             event = 2 if is_death else 1
             if is_death:
                 death_week = event_week
+        if disease.hospital_hazard > 0.0 and hospital_week == np.inf:
+            hospital_before = hospital_sum
+            rise = disease.hospital_hazard * math.exp(disease.hospital_slope * 0.1 * min(lost, 36.0)) * h
+            hospital_sum += rise
+            if hospital_sum >= hospital_at:
+                hospital_week = week + h * (hospital_at - hospital_before) / rise
         if withdrawal_week == np.inf:
             other = disease.withdrawal_hazard * (week + h)
+            if disease.withdrawal_slope != 0.0:
+                withdrawal_sum += disease.withdrawal_hazard * math.exp(disease.withdrawal_slope * 0.1 * loss) * h
+                other = withdrawal_sum
             if other >= withdrawal_at or disease.withdrawal_progression * hazard_sum >= progression_at:
                 withdrawal_week = week + h
 
@@ -354,16 +453,23 @@ def _course(s, g, arm, state, disease, effect, schedule, transit, behind, path, 
     if end > schedule.period_end and not extension:
         end = schedule.period_end
     last = min(end, death_week, withdrawal_week)
-    if event_week > last:
+    alive_to = min(known_to, death_week) if followed else last
+    if followed and death_week > known_to:
+        last = min(last, known_to)
+    if event_week > alive_to:
         event = 0
-        event_week = last
-    died = death_week <= last
+        event_week = alive_to
+    died = death_week <= alive_to
     times[0] = event_week
     times[1] = event
-    times[2] = death_week if died else last
+    times[2] = death_week if died else alive_to
     times[3] = 1.0 if died else 0.0
     times[4] = last
     times[5] = 1.0 if extension else 0.0
+    stayed = hospital_week <= alive_to
+    times[6] = hospital_week if stayed else alive_to
+    times[7] = 1.0 if stayed else 0.0
+    times[8] = crossed
 
     walk_nfl = 0.0
     walk_sod1 = 0.0
@@ -399,20 +505,21 @@ def simulate_block(seed, first, n_trials, pop, disease, effect, schedule, out, c
     """Simulate ``n_trials`` trials, replicates ``first`` on.
 
     out (trial, outcome, subject, visit), cov (trial, covariate, subject), arm_out and group_out (trial, subject),
-    times (trial, 6, subject). Returns False if a population's admission rules can hardly be met.
+    times (trial, N_TIMES, subject). Returns False if a population's admission rules can hardly be met.
     """
     n_groups = pop.size.shape[0]
     n_visits = schedule.weeks.shape[0]
     s = np.zeros(STREAM_WORDS, np.uint64)
+    x = np.zeros(STREAM_WORDS, np.uint64)
     allocation = np.zeros(STREAM_WORDS, np.uint64)
-    left = np.zeros((4 * n_groups, schedule.block.shape[0]), np.int64)
+    left = np.zeros((8 * n_groups, schedule.block.shape[0]), np.int64)
     state = np.zeros(7)
     transit = np.zeros(N_TRANSIT)
     behind = np.zeros(N_LAG)
     path = np.zeros((n_visits, N_STATES))
     one_cov = np.zeros(N_COVARIATES)
     one_out = np.zeros((N_OUTCOMES, n_visits))
-    one_times = np.zeros(6)
+    one_times = np.zeros(N_TIMES)
     for i in range(n_trials):
         replicate = first + i
         restart_stream(allocation, seed, replicate, ALLOCATION, 0)
@@ -423,18 +530,24 @@ def simulate_block(seed, first, n_trials, pop, disease, effect, schedule, out, c
                 restart_stream(s, seed, replicate, PATIENT, 2 * j)
                 riluzole = 1.0 if uniform(s) < pop.riluzole[g] else 0.0
                 edaravone = 1.0 if uniform(s) < pop.edaravone[g] else 0.0
-                stratum = 4 * g + 2 * int(riluzole) * schedule.by_riluzole + int(edaravone) * schedule.by_edaravone
+                restart_stream(x, seed, replicate, EXTRA, 2 * j)
+                bulbar = 1.0 if uniform(x) < pop.bulbar[g] else 0.0
+                stratum = 8 * g + 2 * int(riluzole) * schedule.by_riluzole + int(edaravone) * schedule.by_edaravone
+                stratum += 4 * int(bulbar) * schedule.by_bulbar
                 arm = _allocate(allocation, stratum, schedule.block, left)
-                if not _baseline(s, g, arm, riluzole, pop, disease, one_cov, state):
+                if not _baseline(s, x, g, arm, riluzole, bulbar, pop, disease, one_cov, state):
                     return False
                 one_cov[EDAFL] = edaravone
                 restart_stream(s, seed, replicate, PATIENT, 2 * j + 1)
-                _course(s, g, arm, state, disease, effect, schedule, transit, behind, path, one_out, one_times)
+                restart_stream(x, seed, replicate, EXTRA, 2 * j + 1)
+                _course(
+                    s, x, g, arm, bulbar, state, disease, effect, schedule, transit, behind, path, one_out, one_times
+                )
                 arm_out[i, j] = arm
                 group_out[i, j] = g
                 for k in range(N_COVARIATES):
                     cov[i, k, j] = one_cov[k]
-                for k in range(6):
+                for k in range(N_TIMES):
                     times[i, k, j] = one_times[k]
                 for k in range(N_OUTCOMES):
                     for v in range(n_visits):
@@ -448,8 +561,10 @@ def trace(seed, g, arm, state, disease, effect, schedule):
     """The true states (visit, N_STATES) of one patient of group ``g`` from a given ``state``; see :func:`_course`."""
     s = np.zeros(STREAM_WORDS, np.uint64)
     restart_stream(s, seed, 0, PATIENT, 0)
+    x = np.zeros(STREAM_WORDS, np.uint64)
+    restart_stream(x, seed, 0, EXTRA, 0)
     path = np.zeros((schedule.weeks.shape[0], N_STATES))
     out = np.zeros((N_OUTCOMES, schedule.weeks.shape[0]))
     chains = np.zeros(N_TRANSIT), np.zeros(N_LAG)
-    _course(s, g, arm, state, disease, effect, schedule, chains[0], chains[1], path, out, np.zeros(6))
+    _course(s, x, g, arm, 0.0, state, disease, effect, schedule, chains[0], chains[1], path, out, np.zeros(N_TIMES))
     return path

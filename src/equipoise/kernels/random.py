@@ -28,6 +28,7 @@ ALLOCATION = 2  # unit = stratum
 IMPUTATION = 3  # unit = analysis
 RESAMPLE = 4
 ADVERSE_EVENT = 5
+EXTRA = 6  # unit = subject: what only some trials draw (a run-in, hospital, follow-up)
 
 _M0 = np.uint64(0xD2E7470EE14C6C93)
 _M1 = np.uint64(0xCA5A826395121157)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from equipoise.protocol.design import Dosing, Extension, Protocol
+from equipoise.protocol.design import Dosing, Extension, FollowUp, Intake, Protocol, RunIn
 from equipoise.protocol.measure import Kind, Measure
 from equipoise.protocol.plan import (
     Analysis,
@@ -21,12 +21,15 @@ __all__ = [
     "CarriedForward",
     "Dosing",
     "Extension",
+    "FollowUp",
+    "Intake",
     "Kind",
     "Measure",
     "MixedModel",
     "OutcomeAnalysis",
     "Protocol",
     "Repeated",
+    "RunIn",
     "Slopes",
     "TimeToEvent",
 ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from equipoise.disease import Mechanism, disease_arrays, population_arrays
+from equipoise.disease import Admission, Mechanism, disease_arrays, population_arrays
 from equipoise.errors import ScenarioError
 from equipoise.kernels import course
 from equipoise.kernels.random import ADVERSE_EVENT
@@ -22,7 +23,11 @@ COVARIATES = {
     "RILFL": course.RILFL,
     "EDAFL": course.EDAFL,
     "LISTEDFL": course.LISTED,
+    "BULBFL": course.BULBAR,
+    "AGE": course.AGE,
+    "ALSFRSPRE": course.BEFORE_RUN_IN,
 }
+"""Baseline covariates; a trial has those its scenario describes. ``ALSFRSPRE`` is the score before a run-in."""
 
 STEPS_PER_WEEK = 7
 
@@ -56,12 +61,19 @@ class Simulator:
         chosen = scenario.default_mechanism if mechanism is None else mechanism
         groups, disease, effect = scenario.under(chosen)
         protocol = scenario.protocol
+        run_in = protocol.run_in
         return cls(
             scenario=scenario,
             mechanism=Mechanism(chosen),
             imbalance=imbalance,
             population=population_arrays(
-                groups, protocol.groups, scenario.admission, protocol.shares, imbalance=imbalance
+                groups,
+                protocol.groups,
+                {name: scenario.admission.get(name, Admission()) for name in protocol.groups},
+                protocol.shares,
+                imbalance=imbalance,
+                run_in=(run_in.weeks, run_in.least_fall, run_in.most_fall) if run_in else (0.0, -math.inf, math.inf),
+                run_in_pace=disease.run_in_pace,
             ),
             disease=disease_arrays(disease, [groups[name] for name in protocol.groups]),
             effect=effect.arrays(),
@@ -79,7 +91,7 @@ class Simulator:
         cov = np.empty((n_trials, course.N_COVARIATES, n))
         arm = np.empty((n_trials, n), dtype=np.int8)
         group = np.empty((n_trials, n), dtype=np.int8)
-        times = np.empty((n_trials, 6, n))
+        times = np.empty((n_trials, course.N_TIMES, n))
         met = course.simulate_block(
             seed,
             first,
@@ -107,14 +119,17 @@ class Simulator:
             first_replicate=first,
             arm=arm,
             group=group,
-            covariates={name: cov[:, k] for name, k in COVARIATES.items()},
-            outcomes={name: out[:, k] for name, k in OUTCOMES.items()},
+            covariates={name: cov[:, COVARIATES[name]] for name in self.scenario.covariates},
+            outcomes={name: out[:, OUTCOMES[channel]] for name, channel in self.scenario.outcomes.items()},
             event=times[:, 1].astype(np.int8),
             event_week=times[:, 0],
             death=times[:, 3] > 0.5,
             death_week=times[:, 2],
             last_week=times[:, 4],
             entered_extension=times[:, 5] > 0.5,
+            hospital=times[:, 7] > 0.5 if self.disease.hospital_hazard > 0 else None,
+            hospital_week=times[:, 6] if self.disease.hospital_hazard > 0 else None,
+            crossover_week=times[:, 8],
             adverse_events=self._adverse_events(seed, first, arm),
         )
 

@@ -10,9 +10,12 @@ from typing import Any, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from equipoise.disease import Admission, Disease, Effect, Group, Mechanism
+from equipoise.disease import ON_FUNCTION, Admission, Disease, Effect, Group, Mechanism
 from equipoise.errors import ScenarioError
-from equipoise.protocol import AnalysisPlan, Protocol
+from equipoise.protocol import AnalysisPlan, Intake, Protocol, TimeToEvent
+
+CHANNELS = {"ALSFRS": "function", "SVC": "breathing", "HHD": "strength", "NFL": "neurofilament", "SOD1": "SOD1"}
+"""What the simulation can measure, and the part of a group that each needs."""
 
 
 class _Frozen(BaseModel):
@@ -38,7 +41,11 @@ class Scenario(_Frozen):
     record: str = Field(description="the record this scenario rebuilds")
     default_mechanism: Mechanism
     protocol: Protocol
-    admission: dict[str, Admission]
+    outcomes: dict[str, str] = Field(
+        description="what the trial measured, by the name its record uses -> what it is in the simulation: "
+        "ALSFRS, SVC, HHD, NFL or SOD1"
+    )
+    admission: dict[str, Admission] = Field(default_factory=dict)
     groups: dict[str, Group]
     disease: Disease
     mechanisms: dict[Mechanism, Hypothesis]
@@ -54,8 +61,10 @@ class Scenario(_Frozen):
         for name in self.protocol.groups:
             if name not in self.groups:
                 raise ValueError(f"groups: the protocol recruits group {name!r}, which is not described")
-            if name not in self.admission:
-                raise ValueError(f"admission: no rule for group {name!r}")
+        for name in self.admission:
+            if name not in self.protocol.groups:
+                raise ValueError(f"admission: the protocol recruits no group {name!r}")
+        self._parts_given()
         if self.default_mechanism not in self.mechanisms:
             raise ValueError(f"default_mechanism: {self.default_mechanism.value!r} is not among the mechanisms")
         for mechanism, hypothesis in self.mechanisms.items():
@@ -74,10 +83,19 @@ class Scenario(_Frozen):
                 raise ValueError(
                     f"plan.analyses.{analysis.id}: unknown set {analysis.set!r}; sets are {', '.join(sorted(known))}"
                 )
-            if analysis.kind == "repeated" and analysis.week not in self.protocol.visits:
+            if isinstance(analysis, TimeToEvent):
+                if analysis.week > self.protocol.last_week:
+                    raise ValueError(
+                        f"plan.analyses.{analysis.id}: week {analysis.week:g} lies after the end of follow-up"
+                    )
+                continue
+            if analysis.variable not in self.outcomes:
+                raise ValueError(
+                    f"plan.analyses.{analysis.id}.variable: {analysis.variable!r} is not measured; "
+                    f"outcomes are {', '.join(self.outcomes) or 'none'}"
+                )
+            if analysis.week not in self.protocol.visits:
                 raise ValueError(f"plan.analyses.{analysis.id}: no visit at week {analysis.week:g}")
-            if analysis.week > self.protocol.visits[-1]:
-                raise ValueError(f"plan.analyses.{analysis.id}: week {analysis.week:g} lies after the last visit")
         for event, rates in self.adverse_events.items():
             for arm, rate in rates.items():
                 if arm not in self.protocol.arms:
@@ -85,6 +103,43 @@ class Scenario(_Frozen):
                 if not 0 <= rate <= 1:
                     raise ValueError(f"adverse_events.{event}.{arm}: {rate:g} is not a probability")
         return self
+
+    def _parts_given(self) -> None:
+        """Everything measured, and every path in use, is described in every group."""
+        for name in self.protocol.groups:
+            group = self.groups[name]
+            for outcome, channel in self.outcomes.items():
+                if channel not in CHANNELS:
+                    raise ValueError(f"outcomes.{outcome}: {channel!r} is none of {', '.join(CHANNELS)}")
+                if not group.has(CHANNELS[channel]):
+                    raise ValueError(f"groups.{name}: {CHANNELS[channel]} is measured ({outcome}) but not described")
+            if not self.disease.direct and not group.has("target"):
+                raise ValueError(f"groups.{name}: the drug has a target path, but emax and injury are not described")
+            if self.protocol.run_in and not group.has("function"):
+                raise ValueError(f"groups.{name}: a run-in needs the function that decides about admission")
+            if any(m in ON_FUNCTION for m in self.mechanisms) and not group.has("function"):
+                raise ValueError(f"groups.{name}: a mechanism acts on function, which is not described")
+        if self.disease.direct != isinstance(self.protocol.dosing, Intake):
+            raise ValueError(
+                "protocol.dosing: a drug with a target path is given in doses, one without it as an intake "
+                "(regimen, arms that take it)"
+            )
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """The baseline covariates that the virtual patients of this scenario have."""
+        groups = [self.groups[name] for name in self.protocol.groups]
+        have = {
+            "ONSETMO": all(g.has("onset") for g in groups),
+            "PRESLOPE": all(g.has("onset") and g.has("function") for g in groups),
+            "RILFL": all(g.riluzole is not None for g in groups),
+            "EDAFL": all(g.edaravone is not None for g in groups),
+            "LISTEDFL": all(g.listed_variant is not None for g in groups),
+            "BULBFL": all(g.bulbar is not None for g in groups),
+            "AGE": all(g.age_mean is not None for g in groups),
+            "ALSFRSPRE": self.protocol.run_in is not None,
+        }
+        return tuple(name for name, here in have.items() if here)
 
     def under(self, mechanism: Mechanism | str) -> tuple[dict[str, Group], Disease, Effect]:
         """Groups, disease and effect under one mechanism.
@@ -200,8 +255,8 @@ def scenario_text(scenario: Scenario, header: str = "") -> str:
         return dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=flat)
 
     Dumper.add_representer(list, sequence)
-    data = scenario.model_dump(mode="json", exclude_defaults=False)
-    for mechanism in data["mechanisms"].values():
-        mechanism["effect"] = {k: v for k, v in mechanism["effect"].items() if k == "mechanism" or v}
+    data = scenario.model_dump(mode="json", exclude_none=True)
+    for name, hypothesis in scenario.mechanisms.items():
+        data["mechanisms"][name.value]["effect"] = hypothesis.effect.model_dump(mode="json", exclude_defaults=True)
     comment = "".join(f"# {line}\n" for line in header.splitlines())
     return comment + yaml.dump(data, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=116)

@@ -16,6 +16,21 @@ EVENT_NONE, EVENT_VENTILATION, EVENT_DEATH = 0, 1, 2
 EVENT_LABELS = {EVENT_NONE: "censored", EVENT_VENTILATION: "permanent ventilation", EVENT_DEATH: "death"}
 
 
+_NO_VISITS = pl.DataFrame(
+    schema={
+        "USUBJID": pl.String(),
+        "TRT01P": pl.String(),
+        "PARAMCD": pl.String(),
+        "AVISITN": pl.Float64(),
+        "AVISIT": pl.String(),
+        "AVAL": pl.Float64(),
+        "BASE": pl.Float64(),
+        "CHG": pl.Float64(),
+    }
+)
+"""The visits of a trial that measured nothing but events."""
+
+
 @dataclass(frozen=True, eq=False)
 class Trials:
     """A batch of trials of one protocol.
@@ -35,6 +50,9 @@ class Trials:
     last_week : (trial, subject) last week under observation (withdrawal, death or end of study).
     entered_extension : (trial, subject) whether the patient went on into the extension.
     adverse_events : name -> (trial, subject) whether it happened in the randomised period.
+    hospital, hospital_week : (trial, subject) a first stay in hospital, and its week or that of censoring; None where
+        the trial did not record it.
+    crossover_week : (trial, subject) first week on active drug in the extension, infinite where there was none.
     """
 
     arms: tuple[str, ...]
@@ -53,6 +71,9 @@ class Trials:
     last_week: FloatArray
     entered_extension: BoolArray
     adverse_events: Mapping[str, BoolArray]
+    hospital: BoolArray | None = None
+    hospital_week: FloatArray | None = None
+    crossover_week: FloatArray | None = None
 
     def __len__(self) -> int:
         return int(self.arm.shape[0])
@@ -90,9 +111,9 @@ class Trials:
         """
         if name.removesuffix("BL") in self.outcomes:
             return self.outcomes[name.removesuffix("BL")][:, :, 0]
-        if name == "LNNFLBL":
+        if name == "LNNFLBL" and "NFL" in self.outcomes:
             return np.log(self.outcomes["NFL"][:, :, 0])
-        if name == "RILEDAFL":
+        if name == "RILEDAFL" and {"RILFL", "EDAFL"} <= set(self.covariates):
             return np.maximum(self.covariates["RILFL"], self.covariates["EDAFL"])
         if name in self.covariates:
             return self.covariates[name]
@@ -153,7 +174,10 @@ class Trials:
             }
         )
         return Trial(
-            subjects=subjects, visits=pl.concat(frames), events=events, adverse_events=self._adverse_events(i, ids)
+            subjects=subjects,
+            visits=pl.concat(frames) if frames else _NO_VISITS,
+            events=events,
+            adverse_events=self._adverse_events(i, ids),
         )
 
     def _adverse_events(self, i: int, ids: npt.NDArray[np.str_]) -> pl.DataFrame:
