@@ -1,4 +1,4 @@
-"""Multiple imputation of repeated measures, ANCOVA on the completed data, and Rubin's rules.
+"""Multiple imputation of repeated measures under missing at random, and ANCOVA on the completed data.
 
 The data-frame doors to :mod:`equipoise.kernels.imputation` and :mod:`equipoise.kernels.repeated`, which hold the
 equations; ``docs/methods/imputation.md`` has them with their derivation.
@@ -11,17 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from equipoise.errors import EstimationError
+from equipoise.estimate.imputation.pooling import BARNARD_RUBIN, RUBIN
 from equipoise.estimate.panel import Panel, read_panel
 from equipoise.estimate.result import Estimate
 from equipoise.kernels import imputation as kernel
 from equipoise.kernels import repeated
 from equipoise.types import FloatArray, IntArray, Status
 
-RUBIN = "Rubin 1987, Multiple Imputation for Nonresponse in Surveys, section 3.3"
-BARNARD_RUBIN = "Barnard & Rubin 1999, Biometrika 86:948"
 SCHAFER = "Schafer 1997, Analysis of Incomplete Multivariate Data, section 6.5"
 REFERENCES = (RUBIN, BARNARD_RUBIN, SCHAFER)
 
@@ -39,56 +37,6 @@ def check_options(n_imputations: int, burn_in: int, seed: int) -> None:
         raise EstimationError(f"burn_in = {burn_in}", hint="give at least 1 cycle; the default is 100")
     if seed < 0:
         raise EstimationError(f"seed = {seed}", hint="a seed is a whole number from 0 on")
-
-
-def pool(
-    estimates: npt.ArrayLike,
-    standard_errors: npt.ArrayLike,
-    df: float = np.inf,
-    *,
-    name: str = "pooled estimate",
-    n: int = 0,
-    level: float = 0.95,
-    ratio: bool = False,
-    scale: str | None = None,
-    estimand: str | None = None,
-) -> Estimate:
-    """Combine the analyses of completed data sets by Rubin's rules.
-
-    Parameters
-    ----------
-    estimates, standard_errors : (imputation,) from the analysis of each completed data set.
-    df : degrees of freedom that the analysis of complete data would have; infinite gives Rubin's (1987) own.
-    n : patients analysed. ratio : the estimates are logarithms of ratios.
-
-    Examples
-    --------
-    >>> est = pool([1, 2, 3, 4, 5], [2 ** 0.5] * 5, df=20)
-    >>> round(est.estimate, 3), round(est.se, 3), round(est.df, 3)
-    (3.0, 2.236, 4.407)
-    """
-    q = np.asarray(estimates, dtype=np.float64)
-    s = np.asarray(standard_errors, dtype=np.float64)
-    if q.ndim != 1 or q.shape != s.shape or q.size < 2:
-        raise EstimationError(
-            f"{q.size} estimates and {s.size} standard errors", hint="give one of each per imputation, two or more"
-        )
-    if not (np.isfinite(q).all() and np.isfinite(s).all() and (s >= 0.0).all()):
-        raise EstimationError("an imputation has no estimate or standard error", hint="look at it before pooling")
-    se, pooled_df = repeated.pool(((q - q.mean()) ** 2).sum(), (s * s).mean(), float(q.size), df)
-    return Estimate.from_t(
-        name,
-        f"Rubin's rules, {q.size} imputations",
-        float(q.mean()),
-        float(se),
-        float(pooled_df),
-        n,
-        level=level,
-        ratio=ratio,
-        scale=scale,
-        estimand=estimand,
-        references=(RUBIN, BARNARD_RUBIN),
-    )
 
 
 def predictors_of(panel: Panel, names: Sequence[str]) -> FloatArray:
