@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
+from equipoise.kernels import cox as cx
 from equipoise.kernels import survival as sv
 from equipoise.types import Status
 
@@ -31,7 +32,7 @@ def trial():
 def test_reference_cox_equals_r_coxph(trial, ties: str) -> None:
     """R survival 3.5.3 coxph, eps 1e-13; relative 1e-8."""
     x = np.stack([trial["arm"], trial["ONSETMO"], trial["RILFL"]], -1)
-    beta, cov, loglik, score, _, status = sv.cox(trial["TTEWK"], trial["EVENT"], x, ties=ties)
+    beta, cov, loglik, score, _, status = cx.cox(trial["TTEWK"], trial["EVENT"], x, ties=ties)
     expected = R[f"cox_{ties}"]
     assert status[0] == Status.OK
     np.testing.assert_allclose(beta[0], expected["coef"]["values"], rtol=1e-8)
@@ -42,7 +43,7 @@ def test_reference_cox_equals_r_coxph(trial, ties: str) -> None:
 
 def test_reference_stratified_cox_equals_r_coxph(trial) -> None:
     x = np.stack([trial["arm"], trial["ONSETMO"]], -1)
-    beta, cov, loglik, score, _, _ = sv.cox(trial["TTEWK"], trial["EVENT"], x, stratum=trial["RILFL"])
+    beta, cov, loglik, score, _, _ = cx.cox(trial["TTEWK"], trial["EVENT"], x, stratum=trial["RILFL"])
     expected = R["cox_stratified"]
     np.testing.assert_allclose(beta[0], expected["coef"]["values"], rtol=1e-8)
     np.testing.assert_allclose(cov[0], expected["vcov"]["values"], rtol=1e-8)
@@ -102,7 +103,7 @@ def partial_likelihood(beta, time, event, x, stratum, efron):
 def test_independent_cox_maximises_the_partial_likelihood(ties: str) -> None:
     time, event, x, stratum = random_block()
     include = np.random.default_rng(9).random(time.shape) < 0.8
-    beta, cov, loglik, _, _, status = sv.cox(time, event, x, include=include, stratum=stratum, ties=ties)
+    beta, cov, loglik, _, _, status = cx.cox(time, event, x, include=include, stratum=stratum, ties=ties)
     assert not status.any()
     for t in range(3):
         k = include[t]
@@ -132,15 +133,15 @@ def test_independent_cox_maximises_the_partial_likelihood(ties: str) -> None:
 def test_property_score_test_without_ties_is_the_log_rank_test() -> None:
     time, event, x, stratum = random_block(ties=False)
     o, e, v, _ = sv.log_rank(time, event, x[..., 0], stratum=stratum)
-    score = sv.cox(time, event, x[..., :1], stratum=stratum)[3]
+    score = cx.cox(time, event, x[..., :1], stratum=stratum)[3]
     np.testing.assert_allclose((o - e)[:, 1] ** 2 / v[:, 1, 1], score, rtol=1e-10)
 
 
 def test_property_order_of_subjects_and_units_do_not_matter() -> None:
     time, event, x, stratum = random_block()
-    a = sv.cox(time, event, x, stratum=stratum)
+    a = cx.cox(time, event, x, stratum=stratum)
     order = np.random.default_rng(0).permutation(time.shape[1])
-    b = sv.cox(
+    b = cx.cox(
         7 * time[:, order], event[:, order], x[:, order] * [1, 10, 0.1] + 5, stratum=9 - stratum[:, order], arm=-1
     )
     np.testing.assert_allclose(a[0], b[0] * [1, 10, 0.1], rtol=1e-9)
@@ -162,7 +163,7 @@ def test_property_not_estimable_is_a_result() -> None:
     include[3] = False
     x[4, :, 1] = event[4]  # every event has the higher covariate: infinite coefficient
     x[5, 3, 1] = np.nan
-    beta, cov, _, _, iterations, status = sv.cox(time, event, x, include=include)
+    beta, cov, _, _, iterations, status = cx.cox(time, event, x, include=include)
     assert status.tolist() == [
         Status.NO_EVENTS,
         Status.ONE_ARM_EVENTS,
@@ -179,14 +180,14 @@ def test_property_not_estimable_is_a_result() -> None:
     assert v[1, 1, 1] > 0
     strata = sv.log_rank(time, event, x[..., 0], stratum=x[..., 0])[3]
     assert strata[1] == Status.SINGULAR  # no stratum holds both arms
-    assert sv.cox(time, event, x, stratum=x[..., 0])[5][4] == Status.SINGULAR
+    assert cx.cox(time, event, x, stratum=x[..., 0])[5][4] == Status.SINGULAR
 
 
 def test_property_aliased_covariate_changes_nothing() -> None:
     time, event, x, _ = random_block()
-    a = sv.cox(time, event, x)
+    a = cx.cox(time, event, x)
     more = np.concatenate([x, x[..., 1:2] * 2 + x[..., :1], np.ones((*x.shape[:2], 1))], -1)
-    b = sv.cox(time, event, more)
+    b = cx.cox(time, event, more)
     assert not b[5].any()
     np.testing.assert_allclose(b[0][:, :3], a[0], rtol=1e-9)
     assert (b[0][:, 3:] == 0).all()
@@ -197,7 +198,7 @@ def test_property_strong_effects_converge() -> None:
     g = np.random.default_rng(2)
     arm = np.repeat([0.0, 1.0], 200)
     time = g.exponential(np.exp(-5 * arm))
-    beta, cov, *_, status = sv.cox(time[None], np.ones((1, 400)), arm[None, :, None])
+    beta, cov, *_, status = cx.cox(time[None], np.ones((1, 400)), arm[None, :, None])
     assert status[0] == Status.OK
     assert abs(beta[0, 0] - 5) < 4 * np.sqrt(cov[0, 0, 0])
 
@@ -220,7 +221,7 @@ def test_simulation_type_i_error_of_log_rank_and_cox() -> None:
     assert not status.any()
     p = stats.chi2.sf((o - e)[:, 1] ** 2 / v[:, 1, 1], 1)
     assert abs((p < 0.05).mean() - 0.05) < 4 * 0.0022
-    beta, cov, *_, status = sv.cox(time, event, np.stack([arm, g.normal(size=(r, n))], -1), stratum=stratum)
+    beta, cov, *_, status = cx.cox(time, event, np.stack([arm, g.normal(size=(r, n))], -1), stratum=stratum)
     assert not status.any()
     p = stats.chi2.sf(beta[:, 0] ** 2 / cov[:, 0, 0], 1)
     assert abs((p < 0.05).mean() - 0.05) < 4 * 0.0022 + 0.003

@@ -22,6 +22,7 @@ from equipoise.estimate.mmrm.design import build
 from equipoise.estimate.mmrm.formula import parse
 from equipoise.estimate.panel import labels, numbers, read_frame, require
 from equipoise.estimate.result import Estimate
+from equipoise.kernels import cox as cox_kernel
 from equipoise.kernels import survival as kernel
 from equipoise.types import REASONS, BoolArray, FloatArray, IntArray, Status
 
@@ -306,7 +307,7 @@ def cox(formula: str, data: Any, *, ties: str = "efron") -> CoxFit:
                 arm, events_by = columns.index(term.columns.stop - 1), own
                 if event.any() and 0 in [e for e, _ in own.values()]:
                     break
-    beta, vcov, loglik, score, iterations, status = kernel.cox(
+    beta, vcov, loglik, score, iterations, status = cox_kernel.cox(
         time[None], event[None], x[None], stratum=stratum[None], ties=ties, arm=arm
     )
     return CoxFit(

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import special
 
 from equipoise.kernels import repeated, survival
+from equipoise.kernels.cox import cox
 from equipoise.protocol import AnalysisPlan, Repeated, TimeToEvent
 from equipoise.run.longitudinal import OutcomeResult, change_from_baseline, columns, nothing, outcome_analysis
 from equipoise.trial import EVENT_NONE, Trials
@@ -103,7 +104,7 @@ def time_to_event_analysis(trials: Trials, analysis: TimeToEvent) -> TimeToEvent
         tests.append((np.where(status == Status.OK, p, np.nan), spared, status))
     (p_log_rank, spared, log_rank_status), (p_wilcoxon, spared_wilcoxon, _) = tests
     parts = [trials.arm.astype(np.float64)] + [trials.baseline(name) for name in analysis.covariates]
-    beta, covariance, _, _, _, cox_status = survival.cox(time, event, np.stack(parts, axis=-1), include=members)
+    beta, covariance, _, _, _, cox_status = cox(time, event, np.stack(parts, axis=-1), include=members)
     with np.errstate(divide="ignore", invalid="ignore"):
         se = np.sqrt(covariance[:, 0, 0])
         p_cox = special.chdtrc(1.0, (beta[:, 0] / se) ** 2)
