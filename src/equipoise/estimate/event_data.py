@@ -1,0 +1,172 @@
+"""One trial's times to an event, two arms, strata and covariates: from a data frame to arrays.
+
+Shared by the doors that compare two arms (restricted means, landmarks, cumulative incidence, treatment switching).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+
+from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.mmrm.design import build
+from equipoise.estimate.mmrm.formula import parse
+from equipoise.estimate.panel import labels, numbers, read_frame, require
+from equipoise.types import BoolArray, FloatArray, IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class EventData:
+    """The patients who have a time, an indicator, an arm, their strata and their covariates.
+
+    time, event, arm : (subject,) time, whether the event happened, 0 control or 1 active. arms : labels, control
+    first. stratum : (subject,) codes into ``strata``. x : (subject, covariate). rows : (subject,) their rows in the
+    frame that came in; left_out : how many rows take no part. backend : the data-frame library that came in.
+    """
+
+    time: FloatArray
+    event: BoolArray
+    arm: IntArray
+    arms: tuple[Any, Any]
+    stratum: IntArray
+    strata: tuple[str, ...]
+    x: FloatArray
+    names: tuple[str, ...]
+    rows: IntArray
+    left_out: int
+    backend: Any
+
+    @property
+    def sizes(self) -> IntArray:
+        """(2,) patients an arm."""
+        return np.bincount(self.arm, minlength=2)
+
+    @property
+    def events(self) -> IntArray:
+        """(2,) events an arm."""
+        return np.bincount(self.arm[self.event], minlength=2)
+
+    def counts(self) -> str:
+        """Events of patients, arm by arm, in words."""
+        return ", ".join(f"{e}/{n} {a}" for e, n, a in zip(self.events, self.sizes, self.arms, strict=True))
+
+
+def check_level(level: float) -> None:
+    """Raise :class:`EstimationError` unless ``level`` is a coverage."""
+    if not 0.0 < level < 1.0:
+        raise EstimationError(f"level {level!r}", hint="give the coverage of the intervals, such as 0.95")
+
+
+def read_times(frame: nw.DataFrame[Any], name: str) -> FloatArray:
+    """Column ``name`` as times, missing ones NaN; raises :class:`DataError` for a negative one."""
+    values = numbers(frame, name)
+    if (values < 0.0).any():
+        row = int(np.flatnonzero(values < 0.0)[0])
+        raise DataError(
+            f"{name!r} holds negative times (row {row + 1})", hint="times count from randomisation or first dose"
+        )
+    return values
+
+
+def read_indicator(frame: nw.DataFrame[Any], event: str | None, censor: str | None) -> FloatArray:
+    """1 for an event, 0 for censoring, NaN for unknown: ``event`` is 1 for an event, ``censor`` 0 (as in ADaM)."""
+    if (event is None) == (censor is None):
+        raise EstimationError(
+            "give either event or censor",
+            hint="censor names a column with 0 for an event, as in ADaM, event one with 1",
+        )
+    name = event or censor or ""
+    require(frame, [name])
+    flag = numbers(frame, name)
+    if not np.isin(flag[~np.isnan(flag)], (0.0, 1.0)).all():
+        raise DataError(f"{name!r} holds values other than 0 and 1", hint="code an event as 1 and censoring as 0")
+    return flag if event else 1.0 - flag
+
+
+def read_strata(frame: nw.DataFrame[Any], names: Sequence[str]) -> tuple[IntArray, tuple[str, ...]]:
+    """(row,) codes of the combinations of ``names``, -1 where one is missing, and the labels of the codes."""
+    require(frame, names)
+    code = np.zeros(len(frame), np.int64)
+    known = np.ones(len(frame), np.bool_)
+    called = [""]
+    for name in names:
+        values, levels = labels(frame, name)
+        index = {level: i for i, level in enumerate(levels)}
+        known &= np.array([v is not None for v in values], np.bool_)
+        code = code * max(len(levels), 1) + np.array([index.get(v, 0) for v in values], np.int64)
+        called = [", ".join(filter(None, (c, f"{name} {level}"))) for c in called for level in levels]
+    return np.where(known, code, -1), tuple(called)
+
+
+def read_arms(frame: nw.DataFrame[Any], name: str, control: Any) -> tuple[IntArray, tuple[Any, Any]]:
+    """(row,) 0 for control, 1 for active, -1 where missing, and the two labels, control first."""
+    require(frame, [name])
+    values, levels = labels(frame, name)
+    if control is not None:
+        if control not in levels:
+            raise DataError(f"{control!r} is not a level of {name!r}", hint="levels are " + ", ".join(map(str, levels)))
+        levels = [control, *[level for level in levels if level != control]]
+    if len(levels) != 2:
+        raise DataError(
+            f"{name!r} has {len(levels)} levels ({', '.join(map(str, levels))})",
+            hint="this analysis compares two arms: filter the rows",
+        )
+    index = {levels[0]: 0, levels[1]: 1}
+    return np.array([index.get(v, -1) for v in values], np.int64), (levels[0], levels[1])
+
+
+def read_covariates(frame: nw.DataFrame[Any], names: Sequence[str]) -> tuple[FloatArray, tuple[str, ...]]:
+    """(row, column) covariates, NaN where missing: numbers as they are, categories as indicators (first level 0)."""
+    if not names:
+        return np.zeros((len(frame), 0)), ()
+    require(frame, names)
+    row = nw.new_series("__row__", list(range(len(frame))), nw.Float64, backend=nw.get_native_namespace(frame))
+    formula = "__row__ ~ " + " + ".join(f"`{n}`" if not n.isidentifier() else n for n in names)
+    design, index = build(parse(formula, needs_covariance=False), frame.with_columns(row), {})
+    columns = [i for i, n in enumerate(design.names) if n != "(Intercept)"]
+    x = np.full((len(frame), len(columns)), np.nan)
+    x[index.astype(np.int64)] = design.matrix()[:, columns]
+    return x, tuple(design.names[i] for i in columns)
+
+
+def read_events(
+    data: Any,
+    *,
+    time: str,
+    event: str | None,
+    censor: str | None,
+    arm: str,
+    control: Any = None,
+    strata: str | Sequence[str] = (),
+    covariates: str | Sequence[str] = (),
+) -> EventData:
+    """Read one row a patient; rows that lack a value of any named column take no part.
+
+    Raises
+    ------
+    DataError, EstimationError : a column is absent or holds what it should not, or there are not two arms.
+    """
+    frame = read_frame(data)
+    require(frame, [time])
+    times, flag = read_times(frame, time), read_indicator(frame, event, censor)
+    group, arms = read_arms(frame, arm, control)
+    stratum, called = read_strata(frame, (strata,) if isinstance(strata, str) else tuple(strata))
+    x, names = read_covariates(frame, (covariates,) if isinstance(covariates, str) else tuple(covariates))
+    known = ~np.isnan(times) & ~np.isnan(flag) & (group >= 0) & (stratum >= 0) & ~np.isnan(x).any(axis=1)
+    return EventData(
+        times[known],
+        flag[known] == 1.0,
+        group[known],
+        arms,
+        stratum[known],
+        called,
+        np.ascontiguousarray(x[known]),
+        names,
+        np.flatnonzero(known),
+        int((~known).sum()),
+        nw.get_native_namespace(frame),
+    )
