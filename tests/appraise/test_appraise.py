@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from equipoise.appraise import READERS, Document, Replica, appraise
+from equipoise.appraise.certainty import load_judgements
 from equipoise.appraise.document import (
     Cited,
     Code,
@@ -33,7 +34,7 @@ from equipoise.records import Record
 
 SECTIONS = [
     "bottom-line", "findings", "design", "results", "replica", "limitations", "significance", "context", "safety",
-    "discussion", "scholarly", "related", "coherence", "made",
+    "discussion", "scholarly", "certainty", "related", "coherence", "made",
 ]  # fmt: skip
 
 
@@ -128,10 +129,12 @@ def test_names_are_no_back_door(page: Document, valor: Record) -> None:
         assert not figures & results, name
 
 
-def test_every_citation_is_used_and_in_the_record(page: Document, valor: Record) -> None:
+def test_every_citation_is_used_and_in_the_record_or_the_judgements(page: Document, valor: Record) -> None:
     used = {ref for n in walk(page.sections) if isinstance(n, Cited) for ref in n.refs}
+    judged = load_judgements(valor)
+    assert judged is not None
     for citation in page.citations:
-        assert citation.source in valor.sources
+        assert citation.source in {*valor.sources, *judged.sources, "JUDGEMENTS"}
         assert citation.confidence in ("seen", "slide", "curve", "derived")
     assert used <= {c.id for c in page.citations}
     assert {c.source for c in page.citations} == {s.key for s in page.sources}

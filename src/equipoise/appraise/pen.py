@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Callable, Iterable
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from equipoise.appraise.document import (
@@ -33,10 +34,13 @@ from equipoise.appraise.document import (
 )
 from equipoise.appraise.replica import Replica, ReplicaRow
 from equipoise.records.schema import Citation as RecordCitation
-from equipoise.records.schema import Record, Sourced, Statement, split_also
+from equipoise.records.schema import Entry, Record, Sourced, Statement, Value, split_also
+from equipoise.records.schema import Source as RecordSource
 
 GLOSSARY = (
     "ICH E9(R1)",
+    "CONSORT 2025",
+    "RoB 2",
     "95\N{NARROW NO-BREAK SPACE}% interval",
     "95\N{NARROW NO-BREAK SPACE}% intervals",
     "95\N{NARROW NO-BREAK SPACE}% range",
@@ -63,6 +67,9 @@ class Pen:
         self._extra_sources: dict[str, Source] = {}
         self.index = record.index(recall=True)
         """Every leaf of the record by its address, recalled ones too: ask ``leaf.usable``."""
+        self._adopted: dict[str, Entry] = {}
+        self.leaves: Mapping[str, Entry] = ChainMap(self._adopted, self.index)
+        """The same with the values that a file of judgements brings along."""
         self.blocks = record.blocks()
         for label in _labels(record):
             self.register(label)
@@ -186,8 +193,8 @@ class Pen:
 
     def _refs(self, ref: str) -> tuple[str, ...] | None:
         """Citation ids of one reference of a statement; None if it rests on recall."""
-        if ref in self.index:
-            leaf: Sourced | None = self.index[ref].leaf
+        if ref in self.leaves:
+            leaf: Sourced | None = self.leaves[ref].leaf
         elif isinstance(block := self.blocks.get(ref), RecordCitation):
             key = block.source
             if key is None:
@@ -197,7 +204,7 @@ class Pen:
             return (self._citation(key, None, "seen", None),)
         elif isinstance(block, Sourced):
             leaf = block
-        elif ref in self.record.sources:
+        elif ref in self.record.sources or ref in self._extra_sources:
             return (self._citation(ref, None, "seen", None),)
         else:
             leaf = None
@@ -205,7 +212,7 @@ class Pen:
             return None
         if leaf is None or not leaf.usable or leaf.source is None:
             # a block that leaves its provenance to its parts
-            parts = [e.leaf for address, e in self.index.items() if address.startswith(f"{ref}.")]
+            parts = [e.leaf for address, e in self.leaves.items() if address.startswith(f"{ref}.")]
             leaf = next((part for part in parts if part.usable and part.source is not None), None)
         return None if leaf is None else self.cite(ref, leaf).refs
 
@@ -218,9 +225,9 @@ class Pen:
         main = self._refs(ref)
         if main is None:
             return None
-        if ref in self.index:
-            return [(main, _numbers(self.index[ref].leaf))]
-        parts = [e.leaf for address, e in self.index.items() if address.startswith(f"{ref}.")]
+        if ref in self.leaves:
+            return [(main, _numbers(self.leaves[ref].leaf))]
+        parts = [e.leaf for address, e in self.leaves.items() if address.startswith(f"{ref}.")]
         found = [
             (self.cite(text, leaf).refs, _numbers(leaf)) for leaf in parts if leaf.usable and leaf.source is not None
         ]
@@ -331,6 +338,20 @@ class Pen:
             known = Computation(f"k-{len(self._computations) + 1}", what, method, command)
             self._computations[command] = known
         return known.id
+
+    # -- what a file beside the record brings -----------------------------------------------------------------------
+
+    def adopt(
+        self, key: str, title: str, note: str, sources: Mapping[str, RecordSource], values: Mapping[str, Value]
+    ) -> None:
+        """Let a file of judgements bring sources and values of its own; ``key`` names the file itself."""
+        self._extra_sources[key] = Source(key, title, None, "judgements", note)
+        for name, source in sources.items():
+            self._extra_sources.setdefault(name, Source(name, source.title, source.address, source.what, source.note))
+            self.register(name)
+        for name, leaf in values.items():
+            origin = sources.get(leaf.source or "")
+            self._adopted[name] = Entry(name, leaf, origin, leaf.source, leaf.place, leaf.confidence)
 
     # -- the register -----------------------------------------------------------------------------------------------
 

@@ -1,0 +1,531 @@
+"""Certainty of the evidence: summary of findings, GRADE by outcome, risk of bias, decision, yield of testing."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from equipoise.appraise import show
+from equipoise.appraise.certainty import rating, testing
+from equipoise.appraise.certainty.judgements import CRITERIA, DOMAINS, Graded, Judged, Judgements, Threshold
+from equipoise.appraise.context import Context
+from equipoise.appraise.document import (
+    Block,
+    Computed,
+    Fold,
+    Inlines,
+    Note,
+    Paragraph,
+    Row,
+    Section,
+    Strong,
+    Table,
+    UncitedNumberError,
+)
+from equipoise.appraise.findings import excludes_null
+from equipoise.appraise.pen import joined, upper
+from equipoise.appraise.phrases import paragraphs
+from equipoise.appraise.sections import checklists
+from equipoise.appraise.tables import DASH, result_label
+from equipoise.errors import RecordError
+from equipoise.records.schema import Contrast, Value
+
+_FILE = "JUDGEMENTS"
+"""Key of the judgements' own file among the sources."""
+_GRADE = ("risk_of_bias", "inconsistency", "indirectness", "publication_bias")
+_KINDS = {"difference": "", "ratio": "ratio ", "hazard_ratio": "hazard ratio "}
+_NAMES = {
+    "risk_of_bias": "risk of bias",
+    "inconsistency": "inconsistency",
+    "indirectness": "indirectness",
+    "publication_bias": "publication bias",
+    "imprecision": "imprecision",
+}
+
+
+def build(ctx: Context) -> Section:
+    """What was judged, by whom, and what follows; without judgements, what can be computed and the checklists."""
+    pen, judged = ctx.pen, ctx.judgements
+    blocks: list[Block] = []
+    parts: list[Section] = []
+    if judged is None:
+        blocks.append(_nobody(ctx))
+    else:
+        pen.adopt(
+            _FILE,
+            f"Judgements on {ctx.trial}, made by {judged.judged_by}",
+            f"to change them: equipoise judgements {ctx.address} --out FILE, then "
+            f"equipoise appraise {ctx.address} --judgements FILE",
+            judged.sources,
+            judged.values,
+        )
+        rated = [_rate(ctx, outcome) for outcome in judged.outcomes]
+        blocks.append(Paragraph(_lead(ctx, judged, rated)))
+        if rated:
+            parts.append(_summary(ctx, rated))
+        if judged.risk_of_bias:
+            parts.append(_bias(ctx, judged))
+        if judged.decision is not None:
+            parts.append(_decision(ctx, judged, rated))
+        if judged.testing is not None:
+            parts.append(_testing(ctx, judged))
+    parts.append(checklists.build(ctx))
+    return Section("certainty", pen.words("Certainty and decision"), tuple(blocks), tuple(parts))
+
+
+def _nobody(ctx: Context) -> Block:
+    """No judgements: say so, and give what needs none."""
+    pen, c = ctx.pen, ctx.findings.contrast
+    own = excludes_null(c) if c is not None else None
+    computed: Inlines = ()
+    if own is not None:
+        said = "leaves out no effect" if own else "includes no effect"
+        computed = pen.say(
+            "What can be computed without judgement: the interval of the primary estimate, {c}, {said}.",
+            c=ctx.contrast(c),  # type: ignore[arg-type]
+            said=pen.words(said),
+        )
+    return Note(
+        "info",
+        pen.words("Nobody has judged this trial yet"),
+        (
+            Paragraph(
+                paragraphs(
+                    pen.words(
+                        "Risk of bias, indirectness and what matters to patients are judgements of people, and are "
+                        "never inferred here."
+                    ),
+                    computed,
+                    pen.say(
+                        "To judge it: {a} writes a file to fill in, {b} shows what follows from it.",
+                        a=pen.code(f"equipoise judgements {ctx.address} --out FILE"),
+                        b=pen.code(f"equipoise appraise {ctx.address} --judgements FILE"),
+                    ),
+                )
+            ),
+        ),
+    )
+
+
+# -- one outcome ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Rated:
+    """An outcome with what was computed for it."""
+
+    outcome: Graded
+    imprecision: rating.Imprecision
+    why: Inlines
+    level: rating.Level
+    effect: Inlines
+    control: Inlines
+    active: Inlines
+    people: Inlines
+    threshold: Inlines
+
+
+def _rate(ctx: Context, outcome: Graded) -> _Rated:
+    pen = ctx.pen
+    if outcome.counts is not None:
+        estimate, low, high, effect = _counted(ctx, outcome)
+        kind = "risk"
+    else:
+        leaf = _leaf(ctx, outcome.estimate or "", f"outcomes.{outcome.id}.estimate")
+        kind = outcome.kind or (leaf.kind if isinstance(leaf, Contrast) else "difference")
+        if leaf.value is None or leaf.low is None or leaf.high is None:
+            raise RecordError(
+                f"judgements on {ctx.record.id}: outcomes.{outcome.id}: {outcome.estimate} has no interval",
+                hint="GRADE's imprecision is read off an interval; name a contrast that has one",
+            )
+        effect = pen.say("{k}{e}", k=pen.words(_KINDS[kind]), e=pen.cite(_interval(leaf, kind), leaf))
+        estimate, low, high = float(leaf.value), float(leaf.low), float(leaf.high)
+    estimate, low, high = _favour(estimate, low, high, kind, outcome.better)
+    size, threshold = _threshold(ctx, outcome, kind)
+    found = rating.imprecision(estimate, low, high, size)
+    arguments = (estimate, low, high) if size is None else (estimate, low, high, size)
+    why = _why(ctx, found, arguments, threshold)
+    concerns = [getattr(outcome, name).concern for name in _GRADE]
+    concerns.append(found.concern if outcome.imprecision is None else outcome.imprecision.concern)
+    level = rating.certainty(outcome.start, concerns)
+    people = _people(ctx, outcome)
+    control = _value(ctx, outcome.control)
+    active = _value(ctx, outcome.active)
+    if outcome.counts is not None:
+        control, active = (_value(ctx, outcome.counts[k]) for k in ("control", "active"))
+    elif kind == "hazard_ratio" and outcome.control is not None and outcome.active is None:
+        active = _under_ratio(ctx, outcome, leaf)
+    return _Rated(outcome, found, why, level, effect, control, active, people, threshold)
+
+
+def _leaf(ctx: Context, address: str, where: str) -> Value:
+    entry = ctx.pen.leaves.get(address)
+    leaf = entry.leaf if entry is not None else None
+    if not isinstance(leaf, Value) or not leaf.usable:
+        raise RecordError(
+            f"judgements on {ctx.record.id}: {where}: {address!r} is no value that may be shown",
+            hint="values from recall, and blocks as a whole, cannot carry a rating",
+        )
+    return leaf
+
+
+def _counted(ctx: Context, outcome: Graded) -> tuple[float, float, float, Inlines]:
+    counts = outcome.counts or {}
+    a, c = (_leaf(ctx, counts[k], f"outcomes.{outcome.id}.counts.{k}") for k in ("active", "control"))
+    if not (isinstance(a.value, int) and isinstance(c.value, int) and a.total and c.total):
+        raise RecordError(f"judgements on {ctx.record.id}: outcomes.{outcome.id}: counts need a number and a total")
+    computed, rd = ctx.risk_difference(outcome.label, a, c)
+    effect = ctx.pen.say("{d} percentage points", d=computed)
+    return rd.estimate, rd.low, rd.high, effect
+
+
+def _favour(estimate: float, low: float, high: float, kind: str, better: str) -> tuple[float, float, float]:
+    """On a scale where no effect is 0 and positive favours the treatment."""
+    if kind in ("ratio", "hazard_ratio"):
+        estimate, low, high = (math.log(x) for x in (estimate, low, high))
+    if better == "lower":
+        estimate, low, high = -estimate, -high, -low
+    return round(estimate, 6), round(low, 6), round(high, 6)
+
+
+def _threshold(ctx: Context, outcome: Graded, kind: str) -> tuple[float | None, Inlines]:
+    """The threshold on that scale, and how it is shown."""
+    pen, given = ctx.pen, outcome.threshold
+    if given is None:
+        return None, pen.words("none was set")
+    place = f"outcomes.{outcome.id}.threshold"
+    if given.share is not None:
+        share = _leaf(ctx, given.share, place)
+        control = _leaf(ctx, outcome.control or "", f"outcomes.{outcome.id}.control")
+        fraction, change = float(share.value or 0) / 100.0, float(control.value or 0)
+        shown = pen.compute(
+            rating.important_difference,
+            fraction,
+            change,
+            show=lambda x: show.number(x, 2 if x < 1 else 1),
+            what=f"{outcome.label}: the smallest difference that matters, as a share of the change in the control arm",
+            method="share times the absolute change",
+        )
+        return rating.important_difference(fraction, change), (shown,)
+    value = float(given.value or 0)
+    leaf = Value(value=given.value, source=_FILE, place=place, confidence="seen")
+    if kind in ("ratio", "hazard_ratio"):
+        return rating.log_threshold(value), (pen.cite(show.number(value), leaf),)
+    text = f"{show.number(100 * value)} percentage points" if kind == "risk" else show.number(value)
+    return value, (pen.cite(text, leaf),)
+
+
+def _why(ctx: Context, found: rating.Imprecision, arguments: tuple[float, ...], threshold: Inlines) -> Inlines:
+    """What the interval says, each figure with its command."""
+    pen = ctx.pen
+    parts = ["the interval includes no effect" if found.includes_null else "the interval leaves out no effect"]
+    if found.crosses_benefit and found.crosses_harm:
+        parts.append("and reaches from an important benefit to an important harm")
+    elif found.crosses_benefit:
+        parts.append("and holds both an important and an unimportant benefit")
+    elif found.crosses_harm:
+        parts.append("and reaches an important harm")
+    elif found.information is not None:
+        parts.append("and lies on one side of the threshold")
+    words = " ".join(parts)
+    if found.information is None:
+        return pen.words(words)
+    information = pen.compute(
+        rating.imprecision,
+        *arguments,
+        show=lambda x: show.percent(x.information or 0.0, 0),
+        what="imprecision: what the interval holds, and the information at hand",
+        method="thresholds of Core GRADE; information against a trial with the usual power for the threshold",
+    )
+    return pen.say("{w}; {i} of the information that the threshold asks for", w=pen.words(words), i=information)
+
+
+def _interval(leaf: Value, kind: str) -> str:
+    if isinstance(leaf, Contrast):
+        return show.contrast(leaf)
+    digits = 2 if kind in ("ratio", "hazard_ratio") else None
+    return f"{show.number(leaf.value or 0, digits)} ({show.span(leaf.low or 0, leaf.high or 0, digits)})"
+
+
+def _people(ctx: Context, outcome: Graded) -> Inlines:
+    """How many the estimate rests on: of the two counts, the set of a result, or the number beside a value."""
+    pen = ctx.pen
+    if outcome.counts is not None:
+        a, c = (_leaf(ctx, outcome.counts[k], outcome.id) for k in ("active", "control"))
+        return pen.say(
+            "{a} and {c}", a=pen.cite(show.number(a.total or 0), a), c=pen.cite(show.number(c.total or 0), c)
+        )
+    address = outcome.estimate or ""
+    result = next((r for r in ctx.record.results if address.startswith(f"{r.id}.")), None)
+    if result is not None:
+        counts = next((s.n for s in ctx.record.sets if s.id == result.set), {})
+        shown = [
+            counts[arm.id]
+            for arm in (ctx.findings.active, ctx.findings.control)
+            if arm.id in counts and counts[arm.id].usable
+        ]
+        if len(shown) == 2 and all(v.value is not None for v in shown):
+            return pen.say(
+                "{a} and {c}",
+                a=pen.cite(show.number(shown[0].value or 0), shown[0]),
+                c=pen.cite(show.number(shown[1].value or 0), shown[1]),
+            )
+    leaf = _leaf(ctx, address, outcome.id)
+    return (pen.cite(show.number(leaf.n), leaf),) if leaf.n else pen.words("not stated")
+
+
+def _value(ctx: Context, address: str | None) -> Inlines:
+    if address is None:
+        return DASH
+    leaf = _leaf(ctx, address, "value")
+    if leaf.total:
+        return ctx.count(leaf)
+    unit = show.THIN + "%" if leaf.unit == "%" else ""
+    return (ctx.pen.cite(show.number(leaf.value or 0) + unit, leaf),)
+
+
+def _under_ratio(ctx: Context, outcome: Graded, leaf: Value) -> Inlines:
+    control = _leaf(ctx, outcome.control or "", outcome.id)
+    if control.unit != "%" or control.value is None or leaf.value is None:
+        return DASH
+    computed = ctx.pen.compute(
+        rating.risk_under_hazard_ratio,
+        float(control.value) / 100.0,
+        float(leaf.value),
+        show=lambda x: show.percent(x),
+        what=f"{outcome.label}: risk with treatment if hazards are proportional",
+        method="one minus survival to the power of the hazard ratio",
+    )
+    return (computed,)
+
+
+# -- tables --------------------------------------------------------------------------------------------------------
+
+
+def _lead(ctx: Context, judged: Judgements, rated: list[_Rated]) -> Inlines:
+    pen = ctx.pen
+    own = pen.say(
+        "The judgements here are those of {who}; each has its reason, and the file that holds them can be changed "
+        "({cmd}). What can be computed from them is computed.",
+        who=pen.label(judged.judged_by),
+        cmd=pen.code(f"equipoise judgements {ctx.address}"),
+    )
+    critical = [r for r in rated if r.outcome.importance == "critical" and r.outcome.surrogate_for is None]
+    overall = rating.lowest(r.level for r in critical)
+    if overall is None:
+        return own
+    return paragraphs(
+        pen.say("Over the critical outcomes the certainty is {l}.", l=pen.strong(overall)),
+        own,
+    )
+
+
+def _summary(ctx: Context, rated: list[_Rated]) -> Section:
+    """Summary of findings, then why each certainty is what it is."""
+    pen = ctx.pen
+    control, active = upper(pen.label(ctx.control)), upper(pen.label(ctx.active))
+    columns = (
+        pen.words("Outcome"), pen.words("People"), control, active, pen.words("Effect"), pen.words("Certainty"),
+    )  # fmt: skip
+    rows = tuple(
+        Row((
+            pen.say("{l} ({i})", l=_label(ctx, r.outcome), i=r.outcome.importance),
+            r.people, r.control, r.active, r.effect,
+            (Strong(pen.words(r.level)),),
+        ))
+        for r in rated
+    )  # fmt: skip
+    caption = pen.say(
+        "Summary of findings: {a} against {c}. Intervals are at the level printed with the estimate.",
+        a=ctx.active, c=ctx.control,
+    )  # fmt: skip
+    table = Table("t-sof", caption, columns, rows)
+    reasons = Table(
+        "t-grade",
+        pen.words("Why: the domains of GRADE, outcome by outcome. Imprecision is computed, the others are judged."),
+        (pen.words("Domain"), pen.words("Concern"), pen.words("Reason")),
+        tuple(row for r in rated for row in _reasons(ctx, r)),
+    )
+    return Section("findings-table", pen.words("Summary of findings"), (table, Fold("f-grade", pen.words(
+        "Why each certainty is what it is"), (reasons,))))  # fmt: skip
+
+
+def _label(ctx: Context, outcome: Graded) -> Inlines:
+    try:
+        return ctx.pen.words(outcome.label)
+    except UncitedNumberError:
+        pass  # a number that is no week of this trial rests on the estimate
+    address = outcome.estimate or (outcome.counts or {}).get("active", "")
+    leaf = ctx.pen.leaves.get(address)
+    rests = leaf.leaf if leaf is not None else None
+    return (ctx.pen.quote(outcome.label, rests) if rests is not None else None) or ctx.pen.label(outcome.label)
+
+
+def _reasons(ctx: Context, r: _Rated) -> list[Row]:
+    pen = ctx.pen
+    head = pen.say("{l}: starts {s}, ends {e}", l=_label(ctx, r.outcome), s=r.outcome.start, e=r.level)
+    rows = [Row((head,), heading=True)]
+    for name in _GRADE:
+        judged = getattr(r.outcome, name)
+        rows.append(_judged_row(ctx, _NAMES[name], judged.concern, judged, f"outcomes.{r.outcome.id}.{name}"))
+    computed = pen.say("{w} (threshold: {t}; target: {g})", w=r.why, t=r.threshold, g=r.imprecision.target)
+    rows.append(Row((pen.words("imprecision, computed"), pen.words(r.imprecision.concern), upper(computed))))
+    if r.outcome.threshold is not None:
+        where = f"outcomes.{r.outcome.id}.threshold"
+        rows.append(
+            Row((pen.words("threshold"), DASH, _reason(ctx, r.outcome.threshold, where))),
+        )
+    if r.outcome.imprecision is not None:
+        own = r.outcome.imprecision
+        rows.append(
+            _judged_row(ctx, "imprecision, overruled", own.concern, own, f"outcomes.{r.outcome.id}.imprecision")
+        )
+    return rows
+
+
+def _judged_row(ctx: Context, name: str, judgement: str, judged: Judged, where: str) -> Row:
+    pen = ctx.pen
+    return Row((pen.words(name), pen.words(judgement), _reason(ctx, judged, where)))
+
+
+def _reason(ctx: Context, judged: Judged, where: str) -> Inlines:
+    """A reason with its numbers linked to what it rests on."""
+    try:
+        if not judged.refs:
+            # a threshold may be the judges' own number: it rests on their file
+            own = ctx.pen.quote(judged.reason, _FILE) if isinstance(judged, Threshold) else None
+            return own or ctx.pen.words(judged.reason)
+        told = ctx.pen.told(judged.reason, *judged.refs)
+    except UncitedNumberError as error:
+        raise RecordError(
+            f"judgements on {ctx.record.id}: {where}: {error}",
+            hint="name under refs: what a number in a reason rests on, or say it in words",
+        ) from None
+    if told is None:
+        raise RecordError(f"judgements on {ctx.record.id}: {where}: rests on something recalled, not read")
+    return told
+
+
+def _bias(ctx: Context, judged: Judgements) -> Section:
+    pen = ctx.pen
+    rows: list[Row] = []
+    for item in judged.risk_of_bias:
+        name = _result_name(ctx, item.result)
+        rows.append(Row((pen.say("{n}: {j}", n=name, j=item.judgement),), heading=True))
+        for key, title in DOMAINS.items():
+            domain = item.domains[key]
+            rows.append(_judged_row(ctx, title, domain.judgement, domain, f"risk_of_bias.{item.result}.{key}"))
+        if item.overall is not None:
+            rows.append(
+                _judged_row(ctx, "Overall", item.judgement, item.overall, f"risk_of_bias.{item.result}.overall")
+            )
+    caption = pen.words("Risk of bias by domain (RoB 2), judged for single results, not for the trial.")
+    table = Table("t-rob", caption, (pen.words("Domain"), pen.words("Judgement"), pen.words("Reason")), tuple(rows))
+    return Section("risk-of-bias", pen.words("Risk of bias"), (table,))
+
+
+def _result_name(ctx: Context, id: str) -> Inlines:
+    result = next((r for r in ctx.record.results if r.id == id), None)
+    if result is not None:
+        return result_label(ctx, result)
+    block = ctx.pen.blocks.get(id)
+    label = str(getattr(block, "label", id))
+    return ctx.pen.quote(label, id) or ctx.pen.label(label)
+
+
+def _decision(ctx: Context, judged: Judgements, rated: list[_Rated]) -> Section:
+    pen, decision = ctx.pen, judged.decision
+    assert decision is not None
+    critical = [r.level for r in rated if r.outcome.importance == "critical" and r.outcome.surrogate_for is None]
+    level = rating.lowest(critical)
+    rows = []
+    for key, (question, _) in CRITERIA.items():
+        given = decision.criteria[key]
+        rows.append(_judged_row(ctx, question, given.judgement, given, f"decision.{key}"))
+        if key == "undesirable" and level is not None:
+            text = pen.words("the lowest over the critical outcomes, computed from the ratings above")
+            rows.append(Row((pen.words("How certain is the evidence?"), pen.words(level), text)))
+    table = Table(
+        "t-etd",
+        pen.words("From evidence to decision: the criteria of GRADE with the judgement on each."),
+        (pen.words("Question"), pen.words("Judgement"), pen.words("Reason")),
+        tuple(rows),
+    )
+    answers = {key: c.judgement for key, c in decision.criteria.items()}
+    found = rating.recommendation(level, answers)
+    return Section(
+        "decision",
+        pen.words("From evidence to decision"),
+        (Paragraph((Strong(upper(pen.label(decision.question))),)), _verdict(ctx, found), table),
+    )
+
+
+def _verdict(ctx: Context, found: rating.Recommendation) -> Block:
+    pen = ctx.pen
+    titles = {
+        ("strong", "for"): "Strong recommendation for it: we recommend",
+        ("strong", "against"): "Strong recommendation against it: we recommend not to",
+        ("conditional", "for"): "Conditional recommendation for it: we suggest",
+        ("conditional", "against"): "Conditional recommendation against it: we suggest not to",
+        ("none", "neither"): "No recommendation either way",
+    }
+    names = {"certainty": "the certainty of the evidence", "balance": "the balance", "values": "how values vary"}
+    held = joined([pen.words(names.get(h, h)) for h in found.held_back])
+    why = (
+        pen.say("Kept from being strong by: {h}.", h=held)
+        if found.strength == "conditional"
+        else pen.words("The balance of effects points nowhere, so nothing is suggested.")
+        if found.strength == "none"
+        else pen.words("Nothing in the judgements holds it back.")
+    )
+    rule = pen.words(
+        "The rule: the direction is that of the balance; it is strong only where the certainty is moderate or high, "
+        "the balance is not hedged, values do not vary in a way that matters, and it is acceptable and feasible."
+    )
+    return Note("key", pen.words(titles[found.strength, found.direction]), (Paragraph(why), Paragraph(rule)))
+
+
+def _testing(ctx: Context, judged: Judgements) -> Section:
+    """The yield of testing everyone, under each set of stated frequencies."""
+    pen, plan = ctx.pen, judged.testing
+    assert plan is not None
+    rows = []
+    for s in plan.scenarios:
+        leaves = [_leaf(ctx, a, f"testing.{s.label}") for a in (s.familial_share, s.in_familial, s.in_sporadic)]
+        shares = [float(v.value or 0) / 100.0 for v in leaves]
+        cells: list[Inlines] = [pen.label(s.label)]
+        cells += [(pen.cite(f"{show.number(v.value or 0)}{show.THIN}%", v),) for v in leaves]
+        cells += [(c,) for c in _yields(ctx, plan.variant, shares)]
+        rows.append(Row(tuple(cells)))
+    columns = tuple(
+        pen.words(t)
+        for t in (
+            "Frequencies",
+            "Familial disease",
+            "Carriers among familial",
+            "Carriers among sporadic",
+            "Yield of testing everyone",
+            "People to test for one carrier",
+            "Missed if only families are tested",
+        )
+    )
+    caption = pen.say(
+        "Testing everyone for a {v} variant: what stated frequencies give. No trial tested this.", v=plan.variant
+    )
+    blocks: list[Block] = [Table("t-testing", caption, columns, tuple(rows), (False, *([True] * 6)))]
+    if plan.guidance is not None:
+        blocks.insert(0, Paragraph(_reason(ctx, plan.guidance, "testing.guidance")))
+    return Section("testing", pen.say("Testing for {v}", v=plan.variant), tuple(blocks))
+
+
+def _yields(ctx: Context, variant: str, shares: list[float]) -> tuple[Computed, Computed, Computed]:
+    pen = ctx.pen
+    how = "share of familial disease times carriers among them, plus the same for sporadic disease"
+    return (
+        pen.compute(testing.testing_yield, *shares, show=lambda x: show.percent(x),
+                    what=f"{variant}: share of all patients who carry a variant", method=how),
+        pen.compute(testing.number_to_test, *shares, show=lambda x: show.number(x, 0),
+                    what=f"{variant}: people to test for one carrier", method="the inverse of the yield"),
+        pen.compute(testing.missed_by_family_history, *shares, show=lambda x: show.percent(x),
+                    what=f"{variant}: carriers missed if only familial disease is tested", method=how),
+    )  # fmt: skip

@@ -1,0 +1,445 @@
+"""Reporting checklists filled from the record: CONSORT 2025 and the estimand of ICH E9(R1). Gaps are shown as gaps.
+
+The wording of the items is ours. Sources: S. Hopewell et al., CONSORT 2025, PLOS Med 2025;22(4):e1004587, Table 1
+(items); ICH E9(R1), 2019 (the five attributes). A gap says that the record does not hold it, which can also mean that
+it was printed where nobody who made the record looked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from equipoise.appraise import show
+from equipoise.appraise.context import Context
+from equipoise.appraise.document import Fold, Inlines, Paragraph, Row, Section, Table
+from equipoise.appraise.findings import marker
+from equipoise.appraise.pen import joined
+from equipoise.records.schema import Outcome, Result, Sourced
+
+State = Literal["held", "in part", "gap", "needs the paper"]
+Found = tuple[State, Inlines]
+GAP: Found = ("gap", ())
+PAPER: Found = ("needs the paper", ())
+_DELIVERY = ("exposure", "time_on_study", "deviations")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One item: its number in the list, what it asks for, and how the record is asked for it."""
+
+    number: str
+    asks: str
+    find: Callable[[Context], Found]
+
+
+def build(ctx: Context) -> Section:
+    """Both checklists, folded."""
+    pen = ctx.pen
+    randomised = ctx.record.design.randomised
+    folds = [_estimand(ctx)]
+    if randomised:
+        folds.append(_consort(ctx))
+    return Section("checklists", pen.words("Checklists"), tuple(folds))
+
+
+# -- CONSORT -------------------------------------------------------------------------------------------------------
+
+
+def _consort(ctx: Context) -> Fold:
+    pen = ctx.pen
+    rows: list[Row] = []
+    for heading, items in CONSORT.items():
+        rows.append(Row((pen.words(heading),), heading=True))
+        for item in items:
+            pen.register(f"item {item.number}")
+            state, said = item.find(ctx)
+            rows.append(
+                Row((pen.say("{n}: {a}", n=f"item {item.number}", a=pen.words(item.asks)), pen.words(state), said))
+            )
+    table = Table(
+        "t-consort",
+        pen.words("CONSORT 2025, filled from the record. A gap is one of the record, not always of the paper."),
+        (pen.words("Item"), pen.words("State"), pen.words("What the record holds")),
+        tuple(rows),
+    )
+    return Fold("f-consort", pen.words("CONSORT 2025: what the record holds and what it lacks"), (table,))
+
+
+def _quote(ctx: Context, text: str, leaf: Sourced | str) -> Inlines:
+    return ctx.pen.quote(text, leaf) or ()
+
+
+def _fact(name: str, state: State = "held") -> Callable[[Context], Found]:
+    """A fact of the design."""
+
+    def find(ctx: Context) -> Found:
+        said = ctx.fact(getattr(ctx.record.design, name))
+        return (state, said) if said else GAP
+
+    return find
+
+
+def _items(ids: tuple[str, ...] = (), sections: tuple[str, ...] = (), state: State = "held") -> Callable[..., Found]:
+    """Labels of the record's items, by id or section."""
+
+    def find(ctx: Context) -> Found:
+        chosen = [
+            i for i in ctx.record.items if (i.id in ids or i.section in sections) and i.usable and i.source is not None
+        ]
+        said = [_quote(ctx, i.label, i) for i in chosen]
+        said = [s for s in said if s][:4]
+        return (state, joined(said, "; ")) if said else GAP
+
+    return find
+
+
+def _gap(_: Context) -> Found:
+    return GAP
+
+
+def _paper(_: Context) -> Found:
+    return PAPER
+
+
+def _title(ctx: Context) -> Found:
+    if "random" in ctx.record.title.lower():
+        return "held", ctx.pen.words("said in the title")
+    return "gap", ctx.pen.words("not said in the title")
+
+
+def _registration(ctx: Context) -> Found:
+    found = ctx.record.registrations
+    if not found:
+        return GAP
+    return "in part", ctx.pen.say("{n}; date not held", n=", ".join(f"{r.registry} {r.number}" for r in found))
+
+
+def _plan(ctx: Context) -> Found:
+    held = _items(("stat_sap_history",))(ctx)
+    protocol = ctx.fact(ctx.record.design.protocol)
+    said = [s for s in (held[1], protocol) if s]
+    return ("in part", joined(said, "; ")) if said else GAP
+
+
+def _objective(ctx: Context) -> Found:
+    outcome = ctx.findings.outcome
+    if outcome is None or not outcome.usable or not outcome.definition:
+        return GAP
+    said = _quote(ctx, outcome.definition, outcome)
+    return ("in part", said) if said else GAP
+
+
+def _design(ctx: Context) -> Found:
+    record, pen = ctx.record, ctx.pen
+    said = ctx.fact(record.design.type)
+    ratio = record.design.allocation
+    if ratio and said and record.design.usable:
+        text = ":".join(str(n) for n in ratio.values())
+        said = pen.say("{t}; {r}", t=said, r=_quote(ctx, f"allocation {text}", record.design))
+    return ("held", said) if said else GAP
+
+
+def _changes(ctx: Context) -> Found:
+    items = _items(("stat_sap_v3", "stat_sap_history", "stat_seen_before"))(ctx)[1]
+    late = [m for m in ctx.record.methods if m.prespecified in ("no", "disputed") and m.usable]
+    said = [items] if items else []
+    said += [s for m in late[:3] if (s := ctx.pen.quote(m.label, m))]
+    return ("held", joined(said, "; ")) if said else GAP
+
+
+def _eligibility(ctx: Context) -> Found:
+    chosen = [c for c in ctx.record.eligibility if c.kind in ("inclusion", "exclusion") and c.usable]
+    said = [q for c in chosen[:2] if (q := ctx.pen.quote(c.text if len(c.text) < 160 else c.text[:157] + "...", c))]
+    if not said:
+        return GAP
+    return "held", (*joined(said, "; "), *ctx.pen.words("; and further criteria" if len(chosen) > 2 else ""))
+
+
+def _intervention(ctx: Context) -> Found:
+    parts = [ctx.arm_text(ctx.findings.active), ctx.arm_text(ctx.findings.control)]
+    return "held" if ctx.record.dosing is not None else "in part", joined([p for p in parts if p], "; against ")
+
+
+def _outcomes(ctx: Context) -> Found:
+    primary = [o for o in ctx.record.outcomes if o.role == "primary"]
+    if not primary:
+        return GAP
+    defined = all(o.definition and o.week is not None for o in primary)
+    names = joined([ctx.pen.label(o.label) for o in primary[:3]], "; ")
+    return "held" if defined else "in part", names
+
+
+def _harms_how(ctx: Context) -> Found:
+    told = next((e for e in ctx.record.adverse_events if e.assessment and e.usable), None)
+    if told is not None and told.assessment:
+        said = _quote(ctx, f"assessment: {told.assessment}", told)
+        return ("in part", said) if said else GAP
+    return _items(("reg_ae",), state="in part")(ctx)
+
+
+def _strata(ctx: Context) -> Found:
+    strata = [s for s in ctx.record.design.strata if s.usable]
+    if not strata:
+        return GAP
+    said = [q for s in strata if (q := ctx.pen.quote(s.label, s))]
+    return "in part", ctx.pen.say("stratified by {s}", s=joined(said)) if said else ()
+
+
+def _similar(ctx: Context) -> Found:
+    said = ctx.fact(ctx.record.design.control)
+    return ("in part", ctx.pen.say("control: {c}", c=said)) if said else GAP
+
+
+def _methods(ctx: Context) -> Found:
+    primary = ctx.findings.primary
+    if primary is None:
+        return GAP
+    ids = dict.fromkeys([primary.method, *(p.method for p in primary.p if p.usable)])
+    return "held", joined([ctx.method(i) for i in ids], "; ")
+
+
+def _sets(ctx: Context) -> Found:
+    named = [s for s in ctx.record.sets if s.usable]
+    said = [q for s in named[:4] if (q := ctx.pen.quote(s.label, s))]
+    return ("held", joined(said, "; ")) if said else GAP
+
+
+def _missing(ctx: Context) -> Found:
+    primary = ctx.findings.primary
+    method = None if primary is None else ctx.findings.method(primary.method)
+    if method is None or not method.imputation or not method.usable:
+        return GAP
+    said = _quote(ctx, method.imputation, method)
+    return ("held", said) if said else GAP
+
+
+def _additional(ctx: Context) -> Found:
+    return _by_role(ctx, ("sensitivity", "subgroup"), "planned and unplanned ones told apart under Results")
+
+
+def _ancillary(ctx: Context) -> Found:
+    return _by_role(ctx, ("sensitivity", "subgroup"), "in the tables under Results")
+
+
+def _by_role(ctx: Context, roles: tuple[str, ...], said: str) -> Found:
+    if any(r.role in roles for r in ctx.record.results):
+        return "held", ctx.pen.words(said)
+    return GAP
+
+
+def _flow(ctx: Context) -> Found:
+    pen, f = ctx.pen, ctx.findings
+    arms = [a for a in (f.active, f.control) if a.n.usable and a.n.value is not None]
+    if len(arms) < 2:
+        return GAP
+    said = joined(
+        [pen.say("{a} {n}", a=pen.label(a.label), n=pen.cite(show.number(a.n.value or 0), a.n)) for a in arms]
+    )
+    counts = next((s for s in ctx.record.sets if s.id == f.set), None)
+    return ("held" if counts is not None and counts.n else "in part"), pen.say("randomised: {s}", s=said)
+
+
+def _losses(ctx: Context) -> Found:
+    rows = [e for e in ctx.record.events if e.endpoint.startswith(("WITHDREW", "COMPLETED", "DISCONTINUED"))]
+    shown = [q for e in rows if e.usable and (q := ctx.pen.quote(e.label, e))]
+    if shown:
+        return "held", joined(shown[:3], "; ")
+    return _items(sections=("disposition",), state="in part")(ctx)
+
+
+def _dates(ctx: Context) -> Found:
+    pen, d = ctx.pen, ctx.record.design
+    pairs = [("first dose", d.first_dose), ("last visit", d.last_visit)]
+    said = [
+        pen.say("{n} {d}", n=pen.words(name), d=pen.cite(show.date_text(leaf.date), leaf))
+        for name, leaf in pairs
+        if leaf is not None and leaf.usable
+    ]
+    return ("held" if len(said) == 2 else "in part", joined(said, "; ")) if said else GAP
+
+
+def _background(ctx: Context) -> Found:
+    rows = [b for b in ctx.record.baseline if b.variable in ("RILUZOLE", "EDARAVONE", "RILEDAFL") and b.usable]
+    said = [q for b in rows[:2] if (q := ctx.pen.quote(b.label, b))]
+    if not said:
+        chosen = [c for c in ctx.record.eligibility if c.kind == "background" and c.usable]
+        said = [q for c in chosen[:1] if (q := ctx.pen.quote(c.text, c))]
+    return ("in part", joined(said, "; ")) if said else GAP
+
+
+def _baseline(ctx: Context) -> Found:
+    if not any(b.usable for b in ctx.record.baseline):
+        return GAP
+    by_arm = any(b.usable and b.values for b in ctx.record.baseline)
+    said = ctx.pen.words("by arm, in the table under Design" if by_arm else "for both arms together")
+    return ("held" if by_arm else "in part"), said
+
+
+def _results(ctx: Context) -> Found:
+    f = ctx.findings
+    if f.primary is None:
+        return GAP
+    if f.contrast is not None and f.contrast.low is not None:
+        return "held", ctx.pen.say("primary: {c}", c=ctx.contrast(f.contrast))
+    return "in part", ctx.pen.words("without an effect with its interval for the primary outcome")
+
+
+def _harms(ctx: Context) -> Found:
+    if any(ctx.findings.counts(e) for e in ctx.record.adverse_events):
+        return "held", ctx.pen.words("counts by arm, in the table under Safety")
+    if ctx.record.adverse_events:
+        return "in part", ctx.pen.words("percentages or words, not counts by arm")
+    return _items(sections=("safety",), state="in part")(ctx)
+
+
+def _limitations(ctx: Context) -> Found:
+    if any(s.section == "limitations" for s in ctx.record.statements):
+        return "in part", ctx.pen.words("those this page names; the authors' own need the paper")
+    return PAPER
+
+
+CONSORT: dict[str, tuple[Item, ...]] = {
+    "Title and abstract": (
+        Item("1a", "the title says that the trial is randomised", _title),
+        Item("1b", "a structured summary", _paper),
+    ),
+    "Open science": (
+        Item("2", "registry, number, address and date of registration", _registration),
+        Item("3", "where protocol and analysis plan can be read", _plan),
+        Item("4", "where data and code can be had", _gap),
+        Item("5a", "funding, and what the funder did", _gap),
+        Item("5b", "conflicts of interest", _gap),
+    ),
+    "Introduction": (
+        Item("6", "background and rationale", _paper),
+        Item("7", "objectives on benefits and harms", _objective),
+    ),
+    "Methods": (
+        Item("8", "part that patients and the public had", _gap),
+        Item("9", "type of design, allocation ratio, framework", _design),
+        Item("10", "changes after the start, with reasons", _changes),
+        Item("11", "setting and places", _fact("setting")),
+        Item("12a", "who could take part", _eligibility),
+        Item("12b", "which sites and which people could deliver the treatment", _gap),
+        Item("13", "intervention and comparator, so that they can be repeated", _intervention),
+        Item("14", "outcomes: variable, metric, summary, time", _outcomes),
+        Item("15", "how harms were defined and looked for", _harms_how),
+        Item("16a", "how the sample size came about, with all assumptions", _items(sections=("sample_size",))),
+        Item("16b", "interim looks and stopping rules", _items(("interim", "stat_interim"))),
+    ),
+    "Randomisation and blinding": (
+        Item("17a", "who made the sequence, and how", _gap),
+        Item("17b", "type of randomisation and its restrictions", _strata),
+        Item("18", "how the allocation was concealed", _gap),
+        Item("19", "whether those who enrolled and assigned could see the sequence", _gap),
+        Item("20a", "who was blinded", _fact("masking")),
+        Item("20b", "how, and how alike the treatments were", _similar),
+    ),
+    "Statistical methods": (
+        Item("21a", "methods for primary and secondary outcomes and harms", _methods),
+        Item("21b", "who is in each analysis, and in which group", _sets),
+        Item("21c", "how missing data were handled", _missing),
+        Item("21d", "additional analyses, planned ones told from later ones", _additional),
+    ),
+    "Results": (
+        Item("22a", "numbers assigned, treated and analysed", _flow),
+        Item("22b", "losses and exclusions, with reasons", _losses),
+        Item("23a", "dates of recruitment and follow-up", _dates),
+        Item("23b", "why the trial ended or was stopped", _items(("stopped", "ended"))),
+        Item("24a", "treatment as it was delivered", _items(_DELIVERY, state="in part")),
+        Item("24b", "other care during the trial", _background),
+        Item("25", "baseline characteristics by group", _baseline),
+        Item("26", "each outcome: numbers, result by group, effect and precision", _results),
+        Item("27", "harms by group", _harms),
+        Item("28", "other analyses", _ancillary),
+    ),
+    "Discussion": (
+        Item("29", "interpretation that fits the results and other evidence", _paper),
+        Item("30", "limitations", _limitations),
+    ),
+}  # fmt: skip
+
+
+# -- estimand ------------------------------------------------------------------------------------------------------
+
+
+def _estimand(ctx: Context) -> Fold:
+    pen, f = ctx.pen, ctx.findings
+    rows = [
+        _attribute(ctx, "Treatment", _treatment(ctx)),
+        _attribute(ctx, "Population", _population(ctx)),
+        _attribute(ctx, "Variable", _variable(ctx, f.outcome)),
+        _attribute(ctx, "Intercurrent events and how each is handled", _intercurrent(ctx)),
+        _attribute(ctx, "Summary over the population", _measure(ctx, f.primary)),
+    ]
+    table = Table(
+        "t-estimand",
+        pen.words("The estimand of the primary analysis by its attributes (ICH E9(R1)), as far as the record goes."),
+        (pen.words("Attribute"), pen.words("State"), pen.words("What the record holds")),
+        tuple(rows),
+    )
+    note = Paragraph(
+        pen.words(
+            "An estimand names the question; a table that has to be pieced together from methods shows that it was "
+            "not stated as one."
+        )
+    )
+    return Fold("f-estimand", pen.words("The estimand of the primary analysis"), (note, table))
+
+
+def _attribute(ctx: Context, name: str, found: Found) -> Row:
+    state, said = found
+    return Row((ctx.pen.words(name), ctx.pen.words(state), said))
+
+
+def _treatment(ctx: Context) -> Found:
+    pen = ctx.pen
+    active, control = ctx.arm_text(ctx.findings.active), ctx.arm_text(ctx.findings.control)
+    return "held", pen.say("{a}, against {c}", a=active, c=control)
+
+
+def _population(ctx: Context) -> Found:
+    chosen = next((s for s in ctx.record.sets if s.id == ctx.findings.set and s.usable), None)
+    said = None if chosen is None else ctx.pen.quote(chosen.definition, chosen)
+    return ("held", said) if said else GAP
+
+
+def _variable(ctx: Context, outcome: Outcome | None) -> Found:
+    if outcome is None:
+        return GAP
+    if outcome.definition and outcome.usable and (said := ctx.pen.quote(outcome.definition, outcome)):
+        return "held", ctx.pen.say("{o}: {d}", o=outcome.label, d=said)
+    return "in part", ctx.pen.label(outcome.label)
+
+
+def _intercurrent(ctx: Context) -> Found:
+    said = [
+        text
+        for id in ("stat_estimand", "stat_estimate", "stat_death_imputation")
+        if (item := ctx.item(id)) is not None and item.text and (text := ctx.pen.told(item.text, item))
+    ]
+    if said:
+        return "in part", joined(said, "; ")
+    state, text = _missing(ctx)
+    return ("in part", text) if state == "held" else GAP
+
+
+def _measure(ctx: Context, primary: Result | None) -> Found:
+    if primary is None:
+        return GAP
+    names = {"difference": "difference of means", "ratio": "ratio of means", "hazard_ratio": "hazard ratio"}
+    words = names[primary.contrast.kind] if primary.contrast is not None else "by the test alone"
+    if primary.contrast is not None and primary.measure == "rate_of_change":
+        words = "difference of slopes"
+    if (
+        primary.contrast is not None
+        and primary.contrast.kind == "ratio"
+        and marker(ctx.record.outcome(primary.outcome), primary)
+    ):
+        words = "ratio of geometric means"
+    if ctx.findings.split:
+        return "in part", ctx.pen.say("{w}; the test that decides summarises otherwise ({m})", w=ctx.pen.words(words),
+                                      m=ctx.test_name(ctx.findings.test.method))  # type: ignore[union-attr]  # fmt: skip
+    return "held", ctx.pen.words(words)
