@@ -10,9 +10,13 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from scipy import stats
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.joint_rank import cafs, joint_rank
+from equipoise.estimate.joint_rank import METHODS, cafs, cafs_batch, joint_rank
+from equipoise.kernels import rank as kernel
+from equipoise.kernels import rank_tests
+from equipoise.types import Status
 
 SHARED = Path(os.environ.get("EQUIPOISE_SHARED", Path(__file__).parents[3] / "shared"))
 needs_shared = pytest.mark.skipif(
@@ -23,34 +27,61 @@ needs_shared = pytest.mark.skipif(
 @needs_shared
 @pytest.mark.parametrize("case", ["sim_als_week36", "sim_als_week24"])
 def test_reference_cafs_equals_r(case: str) -> None:
-    """Scores and ranks exactly; R's lm on the ranks, coin's Wilcoxon and the permutation variance at relative 1e-8."""
+    """Every value of the reference: scores and ranks exactly, the rest (R's lm, coin, the permutation variance) at
+    1e-8.
+    """
     expected = json.loads((SHARED / "reference" / "joint_rank.json").read_text())["cases"][case]
     subjects = pd.read_csv(SHARED / "data" / "sim_als_subject.csv")
     visits = pd.read_csv(SHARED / "data" / "sim_als_long.csv")
 
     names = {"visit": "WEEK", "treatment": "TRT", "time": "TIME_WEEKS", "censor": None, "event": "DEATH"}
 
-    def run(covariates):
+    def run(**options):
         week = expected["horizon_weeks"]
-        return cafs(visits, subjects, horizon=week, control="PLACEBO", covariates=covariates, **names)
+        return cafs(visits, subjects, horizon=week, control="PLACEBO", covariates=["BASE"], **names, **options)
 
-    made = run(["BASE"])
+    def close(ours, theirs):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-8)
+
+    made, stratified = run(), run(strata=["BULBAR"])
     order = {s: i for i, s in enumerate(made.panel.subjects)}
     index = [order[s] for s in expected["scores"]["USUBJID"]]
     assert made.scores[index].tolist() == expected["scores"]["score"]
     assert made.ranks[index].tolist() == expected["scores"]["rank"]
-    assert sum(made.deaths) == expected["deaths"]
-    for fit, key in ((made, "ancova_on_ranks"), (run(["BULBAR", "BASE"]), "ancova_on_ranks_stratified")):
-        estimate, se, _, p = expected[key]["coefficients"]["values"][1]
-        np.testing.assert_allclose([fit.ancova.estimate, fit.ancova.se, fit.ancova.p], [estimate, se, p], rtol=1e-8)
-    wilcoxon, fs = made.wilcoxon, made.finkelstein_schoenfeld
-    reference = expected["wilcoxon_on_scores"]
-    np.testing.assert_allclose(wilcoxon.estimate / wilcoxon.se, -reference["z"], rtol=1e-8)
-    np.testing.assert_allclose(wilcoxon.p, reference["p"], rtol=1e-8)
-    reference = expected["finkelstein_schoenfeld"]
-    np.testing.assert_allclose([fs.estimate / fs.se, fs.p], [reference["z"], reference["p"]], rtol=1e-8)
+    assert (sum(made.deaths), made.panel.n) == (expected["deaths"], expected["n"])
+    for arm, name in enumerate(("PLACEBO", "ACTIVE")):
+        close(made.ranks[made.panel.arm == arm].mean(), expected["mean_rank"][name])
+        close(made.scores[made.panel.arm == arm].mean(), expected["mean_score"][name])
+    for fit, key in ((made, "ancova_on_ranks"), (stratified, "ancova_on_ranks_stratified")):
+        rows = expected[key]["coefficients"]["values"]
+        close([fit.ancova.estimate, fit.ancova.se, fit.ancova.estimate / fit.ancova.se, fit.ancova.p], rows[1])
+        table = fit.fit.coefficients[["estimate", "se", "t", "p"]].to_numpy()
+        # our order: intercept, arm, BASE, stratum; R's: intercept, arm, stratum, BASE
+        close(table, rows if len(rows) == 3 else [rows[0], rows[1], rows[3], rows[2]])
+    close(made.fit.sigma, expected["ancova_on_ranks"]["sigma"])
+    for ours, estimate, key in (
+        (stratified.rank_sums["wilcoxon"], stratified.wilcoxon, "wilcoxon_on_scores"),
+        (stratified.rank_sums["stratified_wilcoxon"], stratified.stratified_wilcoxon, "stratified_rank_sum_unweighted"),
+        (stratified.rank_sums["van_elteren"], stratified.van_elteren, "van_elteren"),
+    ):
+        reference = expected[key]
+        close([ours.z, estimate.estimate / estimate.se], -reference["z"])  # R's sum is of the first arm, placebo
+        close(estimate.p, reference["p"])
+        close(ours.variance, reference["variance"])
+        strata = pd.Series(stratified.panel.baseline.get_column("BULBAR").to_list())
+        whole = 0.0
+        for _, who in strata.groupby(strata if key != "wilcoxon_on_scores" else np.zeros(len(strata))):
+            n = len(who)
+            whole += n * (n + 1) / 2 / (n + 1 if key == "van_elteren" else 1)
+        close(whole - ours.expectation, reference["expectation"])
+        close(whole - ours.statistic, reference["linear_statistic"])
+    fs, reference = made.finkelstein_schoenfeld, expected["finkelstein_schoenfeld"]
+    total = made.rank_sums["finkelstein_schoenfeld"]
+    close([total.statistic, total.variance, total.z], [reference["T"], reference["variance"], reference["z"]])
+    close([fs.estimate / fs.se, fs.p], [reference["z"], reference["p"]])
     pairs = expected["pairwise"]
     assert (made.wins, made.losses, made.ties) == (pairs["wins"], pairs["losses"], pairs["ties"])
+    close([made.win_ratio.estimate, made.net_benefit.estimate], [pairs["win_ratio"], pairs["net_benefit"]])
 
 
 def small():
@@ -126,8 +157,6 @@ def test_independent_joint_rank_without_missing_is_ancova_on_ranks() -> None:
     visits = pl.DataFrame({"USUBJID": np.arange(n), "TRT01P": np.where(arm, "T", "P"), "AVISITN": np.full(n, 28.0),
                            "CHG": change, "BASE": base})  # fmt: skip
     survival = pl.DataFrame({"USUBJID": np.arange(n), "AVAL": np.full(n, 28.0), "DTH": np.zeros(n)})
-    from scipy import stats
-
     for ranked in (False, True):
         made = joint_rank(visits, survival, week=28, censor=None, event="DTH", rank_covariates=ranked)
         x = np.c_[np.ones(n), arm, stats.rankdata(base) if ranked else base]
@@ -153,3 +182,233 @@ def test_property_bad_input_is_named() -> None:
         cafs(visits, survival.with_columns(pl.lit(2).alias("CNSR")), horizon=12)
     with pytest.raises(EstimationError, match="1 imputations"):
         joint_rank(visits, survival, week=12, n_imputations=1)
+    with pytest.raises(EstimationError, match="unknown method 'x'"):
+        joint_rank(visits, survival, week=12, method="x")
+    late = survival.with_columns(pl.when(pl.col("USUBJID") == "C").then(-1).otherwise("AVAL").alias("AVAL"))
+    with pytest.raises(DataError, match="negative for patient C"):
+        cafs(visits, late, horizon=12)
+    site = visits.with_columns(pl.when(pl.col("USUBJID") != "B").then(pl.lit("x")).alias("SITE"))
+    with pytest.raises(DataError, match="'SITE' is missing for patient B"):
+        cafs(site, survival, horizon=12, strata=["SITE"])
+
+
+def block(g: np.random.Generator, trials: int, n: int, visits: int, gaps: float):
+    """Changes full of ties with dropout and gaps, deaths before and after others' last week, patients outside the
+    set.
+    """
+    y = np.round(np.cumsum(g.normal(size=(trials, n, visits)), axis=2) * 1.5)
+    last = np.minimum(g.geometric(0.08, (trials, n)), visits)
+    y[np.arange(visits) >= last[..., None]] = np.nan
+    y[g.random(y.shape) < gaps] = np.nan
+    died = g.random((trials, n)) < 0.15
+    time = np.where(died, np.round(g.uniform(0.1, visits, (trials, n)), 1), np.minimum(last + 0.5, visits + 1.0))
+    return y, time, died, g.random((trials, n)) < 0.6
+
+
+@pytest.mark.parametrize(("n", "visits", "gaps"), [(6, 2, 0.3), (40, 5, 0.0), (90, 6, 0.05), (150, 4, 0.5)])
+def test_property_counting_by_visit_equals_all_pairs(n: int, visits: int, gaps: float) -> None:
+    """Scores, and wins and losses against each arm, bit for bit as from comparing every pair."""
+    g = np.random.default_rng(n)
+    y, time, died, active = block(g, 12, n, visits, gaps)
+    include = g.random(active.shape) < 0.9
+    made = cafs_batch(y, time, died, active, horizon=visits, include=include)
+    for t in range(12):
+        who = np.flatnonzero(include[t])
+        score, pairs = np.zeros(len(who)), np.zeros((len(who), len(who)))
+        dead = died[t, who] & (time[t, who] <= visits)
+        kernel.cafs_scores(y[t, who], dead, np.minimum(time[t, who], visits), score, pairs)
+        np.testing.assert_array_equal(made.score[t, who], score)
+        np.testing.assert_array_equal(made.rank[t, who], stats.rankdata(score))
+        for arm in (0, 1):
+            against = pairs[:, active[t, who] == arm]
+            np.testing.assert_array_equal(made.wins[t, who, arm], (against > 0).sum(axis=1))
+            np.testing.assert_array_equal(made.losses[t, who, arm], (against < 0).sum(axis=1))
+
+
+def test_property_sorting_is_stable_at_every_length() -> None:
+    g = np.random.default_rng(1)
+    for n in (0, 1, 2, 15, 16, 17, 33, 64, 65, 100, 257, 1000):
+        key = g.integers(0, max(n // 3, 1), n).astype(float)
+        order, spare = np.arange(n), np.empty(n, np.int64)
+        kernel.sort_order(key, order, n, spare)
+        np.testing.assert_array_equal(order, np.argsort(key, kind="stable"))
+
+
+def as_frames(y, time, died, active, stratum, x):
+    """One trial as data frames: every patient has a row at every visit, for the batch to be compared with."""
+    n, visits = y.shape
+    ids = np.arange(n)
+    long = pl.DataFrame({
+        "USUBJID": np.repeat(ids, visits), "TRT01P": np.repeat(np.where(active, "T", "P"), visits),
+        "AVISITN": np.tile(np.arange(1.0, visits + 1), n), "CHG": y.ravel(), "BASE": np.repeat(x, visits),
+        "SITE": np.repeat(stratum, visits),
+    })  # fmt: skip
+    return long, pl.DataFrame({"USUBJID": ids, "AVAL": time, "DTH": died.astype(int)})
+
+
+def test_property_one_trial_and_a_block_agree() -> None:
+    """Every test of the data-frame door equals the batch, stratified and with a covariate."""
+    g = np.random.default_rng(2)
+    y, time, died, active = block(g, 3, 60, 4, 0.05)
+    stratum, x = g.integers(0, 3, active.shape), np.round(g.normal(size=active.shape), 1)
+    batch = cafs_batch(
+        y, time, died, active, horizon=4, covariates=x[:, :, None], stratum=stratum, methods=list(METHODS)
+    )
+    for t in range(3):
+        long, survival = as_frames(y[t], time[t], died[t], active[t], stratum[t], x[t])
+        made = cafs(long, survival, horizon=4, control="P", censor=None, event="DTH", strata=["SITE"])
+        for method, estimate in (
+            ("ancova", made.ancova), ("wilcoxon", made.stratified_wilcoxon), ("van-elteren", made.van_elteren),
+            ("quade", made.quade), ("rank-ancova", made.rank_ancova),
+            ("finkelstein-schoenfeld", made.finkelstein_schoenfeld),
+        ):  # fmt: skip
+            test = batch.tests[method]
+            ours = [test.difference[t], test.se[t], test.p[t]]
+            np.testing.assert_allclose(ours, [estimate.estimate, estimate.se, estimate.p], rtol=1e-9)
+        np.testing.assert_allclose(made.fit.beta[1], made.ancova.estimate, rtol=1e-9)
+        assert len(made.to_table()) == len(made.estimates) == 10
+
+
+def test_independent_rank_tests_by_numpy() -> None:
+    """Quade's and the stratified rank ANCOVA by lstsq and rankdata, SciPy's F; van Elteren without covariates."""
+    g = np.random.default_rng(3)
+    n = 80
+    score = np.round(g.normal(size=n), 1)
+    active, stratum = g.random(n) < 0.5, g.integers(0, 3, n)
+    x = np.c_[np.round(g.normal(size=n) + score, 1), g.normal(size=n)]
+    group, n_groups = rank_tests.groups((1, n), stratum[None])
+    args = (score[None], active[None], group)
+    ranked = np.c_[np.ones(n), stats.rankdata(x, axis=0)]
+    y = stats.rankdata(score)
+    residual = y - ranked @ np.linalg.lstsq(ranked, y, rcond=None)[0]
+    expected = stats.f_oneway(residual[active], residual[~active])
+    difference, se, df, _ = rank_tests.quade(*args, x[None])
+    assert (difference / se)[0] ** 2 == pytest.approx(expected.statistic, rel=1e-9)
+    assert 2 * stats.t.sf(abs(difference / se)[0], df[0]) == pytest.approx(expected.pvalue, rel=1e-9)
+    total = variance = 0.0
+    for s in range(3):
+        k = stratum == s
+        m = k.sum()
+        ranked = np.c_[np.ones(m), stats.rankdata(x[k], axis=0) / (m + 1)]
+        y = stats.rankdata(score[k]) / (m + 1)
+        e = y - ranked @ np.linalg.lstsq(ranked, y, rcond=None)[0]
+        total += e[active[k]].sum()
+        variance += active[k].sum() * (~active[k]).sum() / (m * (m - 1)) * (e**2).sum()
+    difference, se, *_ = rank_tests.stratified_rank_ancova(*args, n_groups, x[None])
+    assert (difference / se)[0] == pytest.approx(total / np.sqrt(variance), rel=1e-9)
+    plain = rank_tests.stratified_rank_ancova(*args, n_groups, x[None, :, :0])
+    elteren = rank_tests.van_elteren(*args, n_groups)
+    assert plain[0][0] / plain[1][0] == pytest.approx(elteren[0][0] / elteren[1][0], rel=1e-9)
+    theta = weight = 0.0
+    for s in range(3):
+        a, c = score[(stratum == s) & active], score[(stratum == s) & ~active]
+        w = len(a) * len(c) / (len(a) + len(c) + 1)
+        theta += w * (stats.mannwhitneyu(a, c).statistic / (len(a) * len(c)) - 0.5)
+        weight += w
+    assert elteren[0][0] == pytest.approx(theta / weight, rel=1e-9)
+
+
+def test_independent_joint_rank_by_other_tests() -> None:
+    """Complete data: SciPy's rank-sum test and Quade by rankdata; with missing values, Rubin's rules over what was
+    imputed.
+    """
+    g = np.random.default_rng(4)
+    n = 50
+    change, base = np.round(g.normal(-5, 4, n)), g.normal(37, 6, n)
+    arm = np.arange(n) % 2
+    time = np.where(g.random(n) < 0.1, np.round(g.uniform(1, 27, n)), 28.0)
+    died = time < 28
+    visits = pl.DataFrame({
+        "USUBJID": np.arange(n), "TRT01P": np.where(arm, "T", "P"), "AVISITN": np.full(n, 28.0), "CHG": change,
+        "BASE": base, "SITE": np.arange(n) // 25,
+    })  # fmt: skip
+    survival = pl.DataFrame({"USUBJID": np.arange(n), "AVAL": time, "CNSR": 1 - died.astype(int)})
+    y = np.where(died, time - 1000, change)
+    by = {m: joint_rank(visits, survival, week=28, method=m) for m in METHODS}
+    u = stats.mannwhitneyu(y[arm == 1], y[arm == 0], use_continuity=False, method="asymptotic")
+    assert by["wilcoxon"].difference.p == pytest.approx(u.pvalue, rel=1e-9)
+    assert by["van-elteren"].difference.estimate == pytest.approx(u.statistic / 25 / 25 - 0.5, rel=1e-9)
+    assert by["wilcoxon"].means[1].estimate - by["wilcoxon"].means[0].estimate == pytest.approx(
+        2 * by["wilcoxon"].difference.estimate, rel=1e-9
+    )
+    ranked = np.c_[np.ones(n), stats.rankdata(base)]
+    r = stats.rankdata(y)
+    e = r - ranked @ np.linalg.lstsq(ranked, r, rcond=None)[0]
+    assert by["quade"].difference.p == pytest.approx(stats.ttest_ind(e[arm == 1], e[arm == 0]).pvalue, rel=1e-9)
+    holes = visits.with_columns(pl.when(pl.col("USUBJID") % 7 == 0).then(None).otherwise("CHG").alias("CHG"))
+    for method in METHODS:
+        some = joint_rank(holes, survival, week=28, method=method, strata=["SITE"], seed=3)
+        assert some.difference.estimable
+        assert some.difference.se > 0
+        assert "imputations" in some.difference.estimator
+    assert not np.isclose(some.difference.estimate, by["rank-ancova"].difference.estimate)
+
+
+def test_property_what_cannot_be_estimated_says_why() -> None:
+    visits, survival = small()
+    tied = cafs(visits.with_columns(CHG=pl.lit(0.0)), survival.with_columns(CNSR=pl.lit(1)), horizon=12, covariates=[])
+    for estimate in tied.estimates:
+        assert not estimate.estimable
+        assert "tied" in estimate.reason
+        assert np.isnan(estimate.p)
+    site = visits.with_columns(SITE=pl.col("USUBJID").is_in(["A", "C", "E"]).cast(int))
+    apart = cafs(site, survival, horizon=12, covariates=[], strata=["SITE"])
+    assert apart.left_out == ("SITE 0", "SITE 1")
+    assert apart.van_elteren.status is Status.EMPTY_ARM
+    assert "no stratum has patients of both arms" in apart.rank_ancova.reason
+    assert apart.wilcoxon.estimable
+    half = visits.with_columns(SITE=pl.when(pl.col("USUBJID").is_in(["A", "C"])).then(1).otherwise(2))
+    some = cafs(half, survival, horizon=12, covariates=[], strata=["SITE"])
+    assert some.left_out == ("SITE 1",)
+    assert some.van_elteren.estimable
+    known = visits.with_columns(CHG=pl.lit(-1.0), ARM=(pl.col("TRT01P") == "T").cast(float))
+    same = joint_rank(known, survival.with_columns(CNSR=pl.lit(1)), week=12, covariates=[], method="wilcoxon")
+    assert same.difference.status is Status.NO_EVENTS
+    determined = cafs(known, survival, horizon=12, covariates=["ARM"])
+    assert determined.ancova.status is Status.SINGULAR
+    assert "covariates determine the arm" in determined.ancova.reason
+    y = np.full((3, 6, 2), -1.0)
+    y[1] = np.arange(12).reshape(6, 2)
+    active = np.array([[1, 0] * 3, [1] * 6, [1, 0] * 3], bool)
+    include = np.array([[1] * 6, [1] * 6, [0] * 6], bool)
+    made = cafs_batch(
+        y, np.full((3, 6), 3.0), np.zeros((3, 6), bool), active, horizon=2, include=include, methods=METHODS
+    )
+    for test in made.tests.values():
+        assert test.status.tolist() == [Status.NO_EVENTS, Status.EMPTY_ARM, Status.NO_DATA]
+        assert np.isnan(test.difference).all()
+
+
+def null_block(g: np.random.Generator, trials: int, n: int):
+    """Trials without effect: 1:1 within strata, dropout, deaths, a prognostic covariate, strata that differ."""
+    stratum = np.tile(np.arange(n) % 3, (trials, 1))
+    active = np.argsort(np.argsort(g.random((trials, n)), axis=1), axis=1) % 2 == 1
+    x = g.normal(size=(trials, n))
+    y = np.round(np.cumsum(g.normal(-1.0, 1.5, (trials, n, 4)), axis=2) + x[..., None] - stratum[..., None])
+    last = np.minimum(g.geometric(0.06, (trials, n)), 4)
+    y[np.arange(4) >= last[..., None]] = np.nan
+    died = g.random((trials, n)) < 0.06
+    time = np.where(died, g.uniform(0, 4, (trials, n)), last.astype(float))
+    return y, time, died, active, stratum, x
+
+
+def rejections(trials: int, n: int, seed: int) -> dict[str, float]:
+    y, time, died, active, stratum, x = null_block(np.random.default_rng(seed), trials, n)
+    made = cafs_batch(y, time, died, active, horizon=4, stratum=stratum, covariates=x[..., None], methods=list(METHODS))
+    assert all((t.status == 0).all() for t in made.tests.values())
+    return {name: float(np.mean(test.p < 0.05)) for name, test in made.tests.items()}
+
+
+def test_simulation_type_one_error_quickly() -> None:
+    """2,000 trials of 60: Monte Carlo error of 5 % is 0.49 %."""
+    for name, rate in rejections(2000, 60, 5).items():
+        assert abs(rate - 0.05) < 4 * 0.0049, name
+
+
+@pytest.mark.slow
+def test_simulation_type_one_error_of_every_test() -> None:
+    """40,000 trials of 108: Monte Carlo error of 5 % is 0.11 %."""
+    rates = rejections(40_000, 108, 6)
+    print(rates)
+    for name, rate in rates.items():
+        assert abs(rate - 0.05) < 4 * 0.0011, name

@@ -29,6 +29,7 @@ STRATIFIED = "Dong et al. 2018, J Biopharm Stat 28:778"
 FINKELSTEIN = "Finkelstein & Schoenfeld 1999, Stat Med 18:1341"
 RECURRENT = "Mao, Kim & Li 2022, Stat Methods Med Res 31:1120"
 
+INVERSE = "inverse-variance"
 VARIANCES = {"u-statistic": BEBU, "null": DONG}
 
 
@@ -312,7 +313,8 @@ def win_statistics(
     hierarchy : outcomes, the most important first: :class:`Time`, :class:`Value`, :class:`Binary`, :class:`Recurrent`.
     control : level of ``treatment`` to compare with; default the first.
     strata : columns; only patients of one stratum are compared, and strata combined by ``weights``:
-        ``mantel-haenszel`` (n1 n0 / n), ``size`` (n), ``pairs`` (n1 n0) or ``equal``.
+        ``mantel-haenszel`` (n1 n0 / n), ``size`` (n), ``pairs`` (n1 n0) or ``equal`` weights of the shares of pairs
+        won and lost; or ``inverse-variance``, by which each statistic is averaged over strata on its own (log) scale.
     variance : ``u-statistic`` (Bebu & Lachin 2016), or ``null``, under equality of the arms (Dong et al. 2016).
 
     Returns
@@ -335,8 +337,9 @@ def win_statistics(
     """
     if not hierarchy:
         raise EstimationError("a hierarchy without outcomes", hint="give at least one, the most important first")
-    if weights not in kernel.WEIGHTS:
-        raise EstimationError(f"unknown weights {weights!r}", hint="choose one of " + ", ".join(kernel.WEIGHTS))
+    if weights not in (*kernel.WEIGHTS, INVERSE):
+        known = ", ".join((*kernel.WEIGHTS, INVERSE))
+        raise EstimationError(f"unknown weights {weights!r}", hint=f"choose one of {known}")
     if variance not in VARIANCES:
         raise EstimationError(f"unknown variance {variance!r}", hint="choose one of " + ", ".join(VARIANCES))
     if not 0.0 < level < 1.0:
@@ -360,10 +363,13 @@ def win_statistics(
     code, called, stratified = _strata(frame, strata)
     active = np.array([a == levels[1] for a in arm], np.bool_)
     include = read.known & stratified & np.array([a is not None for a in arm], np.bool_)
-    shares, covariance, null, counts, layers, test, status = kernel.win_statistics(
+    rows, counts, moments, layers, test = kernel.count(
         read.value[None], active[None], kinds=read.kinds, event=read.event[None], margins=read.margins,
-        signs=read.signs, include=include[None], stratum=code[None], recurrent=read.recurrent[None], weights=weights,
+        signs=read.signs, include=include[None], stratum=code[None], recurrent=read.recurrent[None],
     )  # fmt: skip
+    shares, covariance, null, status = kernel.combine(
+        rows, counts, moments, "mantel-haenszel" if weights == INVERSE else weights
+    )
     present = np.unique(code[include]) if include.any() else np.zeros(0, np.int64)
     made = [StratumCount(called[int(c)], *(int(v) for v in counts[0, h])) for h, c in enumerate(present)]
     used = tuple(s for s in made if s.control and s.active)
@@ -379,6 +385,10 @@ def win_statistics(
                                        *((RECURRENT,) if any(isinstance(x, Recurrent) for x in hierarchy) else ())),
         lonely=[s.name or "the trial" for s in used if min(s.control, s.active) == 1],
     )  # fmt: skip
+    if weights == INVERSE and state is Status.OK:
+        present_names = [s.name or "the trial" for s in made]
+        own = _by_precision(own, kernel.inverse_variance(counts, moments, null=variance == "null"), present_names,
+                            {s.name or "the trial" for s in used})  # fmt: skip
     statistic, spread = float(test[0, 0]), float(test[0, 1])
     silent = state in (Status.NO_DATA, Status.EMPTY_ARM, Status.NO_EVENTS) or not spread > 0.0
     fs_status = Status.OK if not silent else (state if state is not Status.OK else Status.SINGULAR)
@@ -472,3 +482,60 @@ def _estimates(
             )
         )
     return made[0], made[1], made[2]
+
+
+def _by_precision(
+    own: tuple[Estimate, Estimate, Estimate],
+    pooled: tuple[FloatArray, FloatArray, BoolArray],
+    names: Sequence[str],
+    usable: set[str],
+) -> tuple[Estimate, Estimate, Estimate]:
+    """The estimates with strata weighted by precision; strata without a variance are named in the reason."""
+    values, errors, took = pooled
+    made = []
+    for i, e in enumerate(own):
+        without = [n for h, n in enumerate(names) if n in usable and not took[0, h, i]]
+        found = bool(np.isfinite(values[0, i]))
+        detail = None
+        if not found:
+            detail = "not estimable: in no stratum do the statistic and its variance exist"
+        elif without:
+            detail = f"estimated; without {', '.join(without)}, where the statistic or its variance does not exist"
+        made.append(
+            Estimate.from_t(
+                e.name,
+                e.estimator,
+                float(values[0, i]),
+                float(errors[0, i]),
+                math.inf,
+                e.n,
+                level=e.level,
+                ratio=i < 2,
+                scale=e.scale,
+                estimand=e.estimand,
+                status=Status.OK if found else Status.SINGULAR,
+                detail=detail,
+                references=e.references,
+            )
+        )
+    return made[0], made[1], made[2]
+
+
+def of_pairs(
+    pairs: FloatArray, *, name: str, estimator: str, level: float = 0.95, estimand: str | None = None
+) -> tuple[Estimate, Estimate, Estimate]:
+    """Win ratio, win odds and net benefit of pairs compared elsewhere, with the U-statistic variance.
+
+    pairs : (active, control) 1 where the active patient did better, -1 worse, 0 tied.
+    """
+    n1, n0 = pairs.shape
+    rows = np.array([n1 + n0])
+    won, lost = pairs > 0, pairs < 0
+    active = np.r_[np.zeros(n0, np.bool_), np.ones(n1, np.bool_)][None]
+    wins = np.r_[lost.sum(axis=0), won.sum(axis=1)].astype(np.float64)[None]
+    losses = np.r_[won.sum(axis=0), lost.sum(axis=1)].astype(np.float64)[None]
+    shares, covariance, _, status = kernel.from_counts(rows, active, wins, losses)
+    return _estimates(
+        shares, covariance, None, Status(int(status[0])), name=name, estimator=estimator, n=n1 + n0, level=level,
+        estimand=estimand, references=(BEBU,), lonely=["the trial"] if min(n1, n0) == 1 else [],
+    )  # fmt: skip

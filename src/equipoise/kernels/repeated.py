@@ -26,7 +26,7 @@ from numba import njit
 from scipy import special
 
 from equipoise.kernels import imputation as imp
-from equipoise.kernels.rank import insertion_sort, merge, score_sorted
+from equipoise.kernels.rank import merge, score_sorted, sort_order
 
 _OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 # helpers called only from kernels: no Python entry, kept in their caller's cache; a third less to compile
@@ -147,7 +147,7 @@ def analyse(
                     if (dead[r] and part == 0) or (part == 1 and not dead[r] and seen[t, r, at_rank]):
                         order[stop] = r
                         stop += 1
-                insertion_sort(key, order, stop)
+                sort_order(key, order, stop, merged)
                 if part == 0:
                     score_sorted(key, order, stop, n_dead - rows, score)
                 n_sorted = stop

@@ -320,11 +320,11 @@ def _total_order(kind, value, event, member, margin, sign):
     return None
 
 
-def win_statistics(
+def count(
     value, active, *, kinds, event=None, margins=None, signs=None, include=None, stratum=None, recurrent=None,
-    weights="mantel-haenszel", scores=True, method="auto",
+    scores=True, method="auto",
 ):  # fmt: skip
-    """Win statistics of a block of trials.
+    """Compare all pairs of every trial of a block: (trial,) patients; counts, moments, layers and test by stratum.
 
     Parameters
     ----------
@@ -333,19 +333,13 @@ def win_statistics(
     (trial, subject, layer) whether the event of a ``TIME`` layer happened. margins : (layer,) 0 or more. signs :
     (layer,) 1, or -1 where the smaller value or the earlier event wins. include : (trial, subject) analysis set.
     stratum : (trial, subject) integer codes; only pairs within a stratum are compared. recurrent : (trial, subject,
-    event) sorted event times, infinite where there is none. weights : of the strata: ``mantel-haenszel``
-    ``n1 n0 / n``, ``size`` ``n``, ``pairs`` ``n1 n0``, ``equal``. scores : whether the test of Finkelstein and
-    Schoenfeld is wanted, which compares patients of the same arm too. method : ``sorted``, ``pairs`` or ``auto``.
+    event) sorted event times, infinite where there is none. scores : whether the test of Finkelstein and Schoenfeld is
+    wanted, which compares patients of the same arm too. method : ``sorted``, ``pairs`` or ``auto``.
 
     Returns
     -------
-    shares : (trial, 2) of pairs won and lost by active, weighted over strata; covariance : (trial, 2, 2) of them.
-    null_variance : (trial,) of their difference if the arms do not differ. strata : (trial, stratum, 4) patients of
-    control and active, pairs won and lost. layers : (trial, layer, 2) pairs won and lost in each layer. test : (trial,
-    2) Finkelstein-Schoenfeld statistic and variance. status : (trial,) ``NO_DATA``, ``EMPTY_ARM`` (no stratum has both
-    arms), ``NO_EVENTS`` (all pairs tied), ``BOUNDARY`` (active won, or lost, every pair), ``SINGULAR`` (an arm of one
-    patient in every stratum: no variance). Shares are NaN for the first two, the covariance for all of them. A stratum
-    of one arm takes no part.
+    rows (trial,); counts, moments (trial, stratum, 4) as :func:`summarise` fills them in, strata in the order of their
+    codes; layers (trial, layer, 2) pairs won and lost in each; test (trial, 2) summed over strata.
     """
     value = np.asarray(value, dtype=np.float64)
     n_trials, n, n_layers = value.shape
@@ -400,6 +394,14 @@ def win_statistics(
     moments = np.zeros((n_trials, n_strata, 4))
     test = np.zeros((n_trials, n_strata, 2))
     summarise(rows, active, group, wins, losses, score, counts, moments, test)
+    return rows, counts, moments, layers, np.where(scores, test.sum(axis=1), np.nan)
+
+
+def combine(rows, counts, moments, weights="mantel-haenszel"):
+    """Strata combined by weights: shares, covariance, null_variance and status as :func:`win_statistics` returns them.
+
+    rows : (trial,) patients; counts, moments : (trial, stratum, 4) of :func:`summarise`.
+    """
     n0, n1, won, lost = np.moveaxis(counts, 2, 0)
     pairs = n0 * n1
     weight = {"mantel-haenszel": pairs / np.maximum(n0 + n1, 1.0), "size": n0 + n1, "pairs": pairs,
@@ -410,7 +412,7 @@ def win_statistics(
     share = np.stack([won, lost], axis=2) / np.maximum(pairs, 1.0)[:, :, None]
     shares = (weight[:, :, None] * share).sum(axis=1)
     v = (weight[:, :, None] ** 2 * np.where(weight[:, :, None] > 0.0, moments, 0.0)).sum(axis=1)
-    covariance = np.stack([np.stack([v[:, 0], v[:, 2]], 1), np.stack([v[:, 2], v[:, 1]], 1)], axis=1)
+    covariance = _square(v)
     total_won, total_lost, total_pairs = won.sum(axis=1), lost.sum(axis=1), pairs.sum(axis=1)
     both = pairs > 0.0
     lonely = ((np.where(both, n0, 0.0).sum(axis=1) == both.sum(axis=1))
@@ -427,8 +429,67 @@ def win_statistics(
         _OK,
     )
     covariance[status != _OK] = np.nan
-    summed = np.where(scores, test.sum(axis=1), np.nan)
-    return shares, covariance, v[:, 3], counts, layers, summed, status.astype(np.int8)
+    return shares, covariance, v[:, 3], status.astype(np.int8)
+
+
+def _square(v):
+    """(..., 2, 2) covariance of the shares won and lost from (..., 3 or more) their variances and covariance."""
+    return np.stack([np.stack([v[..., 0], v[..., 2]], -1), np.stack([v[..., 2], v[..., 1]], -1)], axis=-2)
+
+
+def from_counts(rows, active, wins, losses):
+    """Shares, covariance, null_variance and status of trials whose pairs were compared elsewhere, without strata.
+
+    rows : (trial,) patients that count, the first ones; active, wins, losses : (trial, subject) arm, and patients of
+    the other arm that each did better and worse than.
+    """
+    counts, moments, test = np.zeros((len(rows), 1, 4)), np.zeros((len(rows), 1, 4)), np.zeros((len(rows), 1, 2))
+    nothing = np.zeros(active.shape)
+    summarise(rows, active, np.zeros(active.shape, np.int64), wins, losses, nothing, counts, moments, test)
+    return combine(rows, counts, moments)
+
+
+def win_statistics(value, active, *, weights="mantel-haenszel", **options):
+    """Win statistics of a block of trials.
+
+    Parameters
+    ----------
+    value, active, options : as in :func:`count`. weights : of the strata: ``mantel-haenszel`` ``n1 n0 / n``, ``size``
+    ``n``, ``pairs`` ``n1 n0``, ``equal``.
+
+    Returns
+    -------
+    shares : (trial, 2) of pairs won and lost by active, weighted over strata; covariance : (trial, 2, 2) of them.
+    null_variance : (trial,) of their difference if the arms do not differ. strata : (trial, stratum, 4) patients of
+    control and active, pairs won and lost. layers : (trial, layer, 2) pairs won and lost in each layer. test : (trial,
+    2) Finkelstein-Schoenfeld statistic and variance. status : (trial,) ``NO_DATA``, ``EMPTY_ARM`` (no stratum has both
+    arms), ``NO_EVENTS`` (all pairs tied), ``BOUNDARY`` (active won, or lost, every pair), ``SINGULAR`` (an arm of one
+    patient in every stratum: no variance). Shares are NaN for the first two, the covariance for all of them. A stratum
+    of one arm takes no part.
+    """
+    rows, counts, moments, layers, test = count(value, active, **options)
+    shares, covariance, null, status = combine(rows, counts, moments, weights)
+    return shares, covariance, null, counts, layers, test, status
+
+
+def inverse_variance(counts, moments, *, null=False):
+    """Strata combined on the scale of each statistic, with weights inverse to its variance in the stratum.
+
+    counts, moments : (trial, stratum, 4) of :func:`count`; null : the variance if the arms do not differ. Returns
+    (trial, 3) log win ratio, log win odds and net benefit, (trial, 3) their standard errors, and (trial, stratum, 3)
+    which strata took part: those in which the statistic and its variance exist.
+    """
+    n_trials, n_strata, _ = counts.shape
+    flat = counts.reshape(-1, 1, 4)
+    shares, covariance, null_variance, _ = combine(flat[:, 0, 0] + flat[:, 0, 1], flat, moments.reshape(-1, 1, 4))
+    values, errors = ratios(shares, covariance, null_variance if null else None)
+    values, errors = values.reshape(n_trials, n_strata, 3), errors.reshape(n_trials, n_strata, 3)
+    used = np.isfinite(values) & np.isfinite(errors)
+    weight = np.where(used, 1.0 / np.where(used, errors, 1.0) ** 2, 0.0)
+    total = weight.sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        pooled = np.where(total > 0.0, (weight * np.where(used, values, 0.0)).sum(axis=1) / total, np.nan)
+        return pooled, np.where(total > 0.0, 1.0 / np.sqrt(total), np.nan), used
 
 
 def ratios(shares, covariance, null_variance=None):
