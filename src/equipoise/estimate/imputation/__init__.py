@@ -1,7 +1,17 @@
-"""Missing data: multiple imputation under missing at random, and reference-based imputation."""
+"""Missing data: multiple imputation under missing at random, and reference-based imputation.
+
+:func:`mi_ancova` imputes under missing at random and analyses by ANCOVA, with the fast sampler of the simulations.
+:func:`mi_analysis` imputes by a strategy per patient and intercurrent event and analyses as asked;
+:func:`imputation_draws` is its first half, for several strategies, delta adjustments and analyses of the same draws;
+:func:`tipping_point` asks how much worse the imputed values must be.
+"""
 
 from __future__ import annotations
 
+from equipoise.estimate.imputation.analyses import Ancova, JointRank, Mmrm, Own, Responder, WinRatio
+from equipoise.estimate.imputation.completed import Completed, Draws, MiAnalysis
+from equipoise.estimate.imputation.door import imputation_draws, mi_analysis
+from equipoise.estimate.imputation.events import STRATEGIES, Composite
 from equipoise.estimate.imputation.mar import (
     BURN_IN,
     REFERENCES,
@@ -12,14 +22,32 @@ from equipoise.estimate.imputation.mar import (
     multiple_imputation,
     predictors_of,
 )
+from equipoise.estimate.imputation.methods import ApproxBayes, Bayes, Bmlmi, ConditionalMean
 from equipoise.estimate.imputation.pooling import pool, pool_bmlmi, pool_bootstrap, pool_jackknife
 
 __all__ = [
     "BURN_IN",
     "REFERENCES",
+    "STRATEGIES",
+    "Ancova",
+    "ApproxBayes",
+    "Bayes",
+    "Bmlmi",
+    "Completed",
+    "Composite",
+    "ConditionalMean",
+    "Draws",
     "Imputed",
+    "JointRank",
+    "MiAnalysis",
     "MiAncova",
+    "Mmrm",
+    "Own",
+    "Responder",
+    "WinRatio",
     "check_options",
+    "imputation_draws",
+    "mi_analysis",
     "mi_ancova",
     "multiple_imputation",
     "pool",
