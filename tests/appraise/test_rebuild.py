@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from equipoise.appraise import Replica, rebuild
+from equipoise.appraise import Replica, rebuild, replica_answers
 from equipoise.calibrate import targets
 from equipoise.errors import ScenarioError
 from equipoise.protocol import Measure
@@ -47,7 +47,7 @@ def test_independent_ratios_are_compared_on_the_log_scale(valor: Scenario) -> No
 def test_property_met_needs_significance_in_the_tests_own_direction() -> None:
     p = np.array([0.01, 0.01, 0.2, np.nan])
     difference = np.array([1.0, -1.0, 1.0, np.nan])
-    np.testing.assert_array_equal(rebuild._met(p, difference, 0.05), [1, 0, 0, 0])
+    np.testing.assert_array_equal(replica_answers.met(p, difference, 0.05), [1, 0, 0, 0])
 
 
 def test_property_the_primary_is_judged_by_its_own_estimate(valor: Scenario) -> None:
@@ -67,7 +67,7 @@ def test_property_the_primary_is_judged_by_its_own_estimate(valor: Scenario) -> 
     ],
 )
 def test_property_probabilities_in_words(share: float, replicates: int, words: str) -> None:
-    assert rebuild._times(share, replicates).startswith(words)
+    assert replica_answers.times(share, replicates).startswith(words)
 
 
 def test_property_a_longer_trial_keeps_placebo_on_placebo(valor: Scenario) -> None:

@@ -11,12 +11,21 @@ from pathlib import Path
 import numpy as np
 
 from equipoise import __version__
-from equipoise.appraise.replica import Answer, Band, MechanismRow, Replica, ReplicaRow
+from equipoise.appraise.replica import Band, MechanismRow, Replica, ReplicaRow
+from equipoise.appraise.replica_answers import (
+    Asked,
+    formal_answers,
+    met,
+    null_answer,
+    primary_answers,
+    proportion,
+    test_answers,
+)
 from equipoise.calibrate.targets import Target, targets
 from equipoise.disease import Mechanism
 from equipoise.errors import ScenarioError
 from equipoise.estimate.multiplicity import closed_sequence_rejections
-from equipoise.protocol import AnalysisPlan, Measure, Protocol, Repeated
+from equipoise.protocol import AnalysisPlan, Measure, Slopes, TimeToEvent, deciding
 from equipoise.records.schema import Record
 from equipoise.run.study import Study, run_study
 from equipoise.simulate.engine import Simulator
@@ -55,7 +64,7 @@ def replicate(
     Parameters
     ----------
     record, scenario : what was published, and what is simulated.
-    mechanism : how the drug acts on function in the main study; default the scenario's own.
+    mechanism : how the drug acts in the main study; default the scenario's own.
     replicates : of the main study and of each side study.
     seed, threads, store : as in :func:`equipoise.run.run_study`.
     progress : called throughout.
@@ -74,10 +83,16 @@ def replicate(
         )
     chosen = Mechanism(scenario.default_mechanism if mechanism is None else _mechanism(scenario, mechanism))
     found = targets(record, scenario)
-    bands = _band_measures(scenario)
-    wanted = [*(t.measure for t in found), *bands, *_primary_measures(scenario.plan), *_order_measures(scenario.plan)]
+    plan = scenario.plan
+    tests = _tests_compared(plan)
+    deciders = [deciding(plan, name) for name in dict.fromkeys((*plan.order, *tests))]
+    wanted = [
+        *(t.measure for t in found),
+        *_band_measures(scenario),
+        *(m for d in deciders for m in (d.p, d.estimate)),
+    ]
     measures = tuple(dict.fromkeys(wanted))
-    sides = _sides(scenario, chosen, found)
+    sides = _sides(record, scenario, chosen, found)
     total = replicates * (1 + len(sides))
     command = command or f"equipoise replicate {record.id} --replicates {replicates} --seed {seed}" + (
         "" if chosen is scenario.default_mechanism else f" --mechanism {chosen.value}"
@@ -93,29 +108,49 @@ def replicate(
     with study(f"rebuilding {record.id}", Simulator.of(scenario, chosen), measures, 0) as main:
         rows = tuple(_row(record, t, main.values(t.measure)) for t in found)
         drawn = tuple(_bands(scenario, main))
-        primary_here = _share_met(main, scenario.plan)
-        own = {m: main.values(m) for m in _check_measures(scenario, found)}
+        primary_here = _share_met(main.values, plan)
+        own = {m: main.values(m) for m in _check_measures(record, scenario, found)}
         shifts = _shifts(main, found)
         formal = _formal(scenario, main)
-    answers: list[Answer] = []
-    checks: list[MechanismRow] = []
+        by_test = {name: _test_met(main.values, plan, name) for name in tests}
     side_values: dict[str, dict[Measure, FloatArray]] = {}
     for k, side in enumerate(sides, start=1):
         with study(side.name, side.simulator, side.measures, k) as done:
             side_values[side.name] = {m: done.values(m) for m in side.measures}
+    checks: list[MechanismRow] = []
     for other in scenario.mechanisms:
-        values = own if other is chosen else side_values[f"under {other.value}"]
-        checks += _mechanism_rows(scenario, other, found, values, replicates)
-    answers += _answers(scenario, chosen, primary_here, side_values, replicates, command)
-    answers += [_null_answer(row, command) for row in checks if row.mechanism == Mechanism.NONE.value]
-    answers += _formal_answers(scenario, formal, replicates, command)
+        values = own if other is chosen else side_values.get(f"under {other.value}", {})
+        checks += _mechanism_rows(record, scenario, other, found, values, replicates)
+
+    def side_met(name: str, of: AnalysisPlan) -> FloatArray | None:
+        values = side_values.get(name)
+        return None if values is None else _share_met(lambda m: values[m], of)
+
+    longer = _prolonged(scenario)
+    ask = Asked(record, scenario, chosen, replicates, command)
+    unlike = _unlike(scenario)
+    answers = primary_answers(
+        ask,
+        as_it_happened=primary_here if unlike else None,
+        works=side_met(f"a fresh trial, {chosen.value}", plan) if unlike else primary_here,
+        nothing=primary_here
+        if chosen is Mechanism.NONE and not unlike
+        else side_met(f"a fresh trial, {Mechanism.NONE.value}", plan),
+        weeks=None if longer is None else longer.protocol.period_end,
+        longer_works=None if longer is None else side_met(f"longer, {chosen.value}", longer.plan),
+        longer_nothing=None if longer is None else side_met(f"longer, {Mechanism.NONE.value}", longer.plan),
+    )
+    by_id = {t.id: t for t in found}
+    answers += [null_answer(ask, row, by_id[row.id]) for row in checks if row.mechanism == Mechanism.NONE.value]
+    answers += test_answers(ask, by_test)
+    answers += formal_answers(ask, formal)
     return Replica(
         record=record.id,
         scenario=scenario.name,
         mechanism=chosen.value,
         seed=seed,
         replicates=replicates,
-        imputations=scenario.plan.imputations,
+        imputations=plan.imputations if plan.imputes else 0,
         version=__version__,
         command=command,
         seconds=time.perf_counter() - started,
@@ -132,15 +167,20 @@ def _mechanism(scenario: Scenario, name: Mechanism | str) -> Mechanism:
     return Mechanism(name)
 
 
+def _unlike(scenario: Scenario) -> bool:
+    """Whether the arms are rebuilt as unlike at baseline as they happened to be."""
+    return any(g.ln_nfl_imbalance for g in scenario.groups.values())
+
+
 # -- which measures ----------------------------------------------------------------------------------------------
 
 
 def _band_measures(scenario: Scenario) -> list[Measure]:
-    """LS means of every visit of every planned repeated analysis, for the simulated bands of the charts."""
+    """Means of every visit of every planned analysis of change, for the simulated bands of the charts."""
     return [
         Measure("arm_mean", analysis=a.id, arm=arm, week=week)
         for a in scenario.plan.analyses
-        if isinstance(a, Repeated)
+        if not isinstance(a, (TimeToEvent, Slopes))
         for arm in scenario.protocol.arms
         for week in scenario.protocol.visits
         if 0 < week <= a.week
@@ -148,29 +188,62 @@ def _band_measures(scenario: Scenario) -> list[Measure]:
 
 
 def _primary_measures(plan: AnalysisPlan) -> tuple[Measure, Measure]:
-    """The p-value of the primary test and the difference it tests: of mean rank scores, or of LS means."""
-    key, _, test = plan.primary.partition(".")
-    analysis = plan.analysis(key)
-    if not isinstance(analysis, Repeated):
-        raise ScenarioError(f"the primary analysis {key!r} is not a repeated-measures analysis")
-    if test == "joint_rank":
-        return Measure("p_joint_rank", analysis=key), Measure("rank_difference", analysis=key)
-    return Measure("p_ancova", analysis=key), Measure("contrast", analysis=key, week=analysis.week)
+    """The p-value of the primary test and the estimate whose sign says whom it favours."""
+    d = deciding(plan, plan.primary)
+    return d.p, d.estimate
 
 
-def _check_measures(scenario: Scenario, found: Sequence[Target]) -> list[Measure]:
-    """The contrasts on function that were held out of the fit."""
+def _test_met(values: Callable[[Measure], FloatArray], plan: AnalysisPlan, name: str) -> FloatArray:
+    d = deciding(plan, name)
+    return met(values(d.p), d.sign * values(d.estimate), plan.alpha)
+
+
+def _share_met(values: Callable[[Measure], FloatArray], plan: AnalysisPlan) -> FloatArray:
+    return _test_met(values, plan, plan.primary)
+
+
+def _tests_compared(plan: AnalysisPlan) -> list[str]:
+    """The tests that could have decided a primary end point in time: all, at every week it was analysed."""
+    primary = plan.analysis(plan.primary.partition(".")[0])
+    if not isinstance(primary, TimeToEvent):
+        return []
+    return [
+        f"{a.id}.{test}"
+        for a in plan.analyses
+        if isinstance(a, TimeToEvent) and (a.event, a.set) == (primary.event, primary.set)
+        for test in a.tests
+        if test != "cox"
+    ]
+
+
+def _held_contrasts(scenario: Scenario, found: Sequence[Target]) -> list[Target]:
+    """Comparisons of all randomised, at the end of their analysis, that were not fitted."""
     out = []
     for t in found:
-        if t.measure.kind == "contrast" and t.outcome == "ALSFRS" and not t.used and t.measure.analysis is not None:
-            analysis = scenario.plan.analysis(t.measure.analysis)
-            if isinstance(analysis, Repeated) and analysis.set == "ITT" and t.measure.week == analysis.week:
-                out.append(t.measure)
+        m = t.measure
+        difference = m.kind in ("contrast", "slope_difference") or (
+            m.kind in ("event_share", "observed_change") and m.arm is None and m.statistic in ("difference", "mean")
+        )
+        if not difference or t.used:
+            continue
+        if m.analysis is not None:
+            analysis = scenario.plan.analysis(m.analysis)
+            if analysis.set != "ITT" or (m.week is not None and m.week != analysis.week):
+                continue
+        out.append(t)
     return out
 
 
-def _sides(scenario: Scenario, chosen: Mechanism, found: Sequence[Target]) -> list[_Side]:
-    checks = tuple(_check_measures(scenario, found))
+def _check_measures(record: Record, scenario: Scenario, found: Sequence[Target]) -> list[Measure]:
+    """The comparisons held out: of the primary outcome; where none of it comes after the fitted period, all."""
+    held = _held_contrasts(scenario, found)
+    primary = {o.id for o in record.outcomes if o.role == "primary"}
+    own = [t for t in held if t.outcome in primary]
+    return [t.measure for t in (own if any(t.use == "check" for t in own) or not held else held)]
+
+
+def _sides(record: Record, scenario: Scenario, chosen: Mechanism, found: Sequence[Target]) -> list[_Side]:
+    checks = tuple(_check_measures(record, scenario, found))
     ids = {str(m.analysis) for m in checks}
     sides = [
         _Side(f"under {m.value}", Simulator.of(scenario.with_plan(scenario.plan.only(*ids)), m), checks)
@@ -182,29 +255,30 @@ def _sides(scenario: Scenario, chosen: Mechanism, found: Sequence[Target]) -> li
     fresh = scenario.with_plan(plan.only(primary.id))
     wanted = _primary_measures(plan)
     for m in (chosen, Mechanism.NONE):
-        if m in scenario.mechanisms:
+        # where the arms are alike, the main study is a fresh trial
+        if m in scenario.mechanisms and (_unlike(scenario) or m is not chosen):
             sides.append(_Side(f"a fresh trial, {m.value}", Simulator.of(fresh, m, imbalance=False), wanted))
     longer = _prolonged(scenario)
     if longer is not None:
         wanted = _primary_measures(longer.plan)
         for m in (chosen, Mechanism.NONE):
             if m in scenario.mechanisms:
-                sides.append(_Side(f"52 weeks, {m.value}", Simulator.of(longer, m, imbalance=False), wanted))
+                sides.append(_Side(f"longer, {m.value}", Simulator.of(longer, m, imbalance=False), wanted))
     return list({s.name: s for s in sides}.values())
 
 
 def _prolonged(scenario: Scenario) -> Scenario | None:
-    """The same trial randomised for 52 weeks, with the primary analysis moved to its end."""
-    protocol: Protocol = scenario.protocol
-    if LONG_TRIAL_WEEKS not in protocol.visits or protocol.period_end >= LONG_TRIAL_WEEKS:
-        return None
+    """The same trial randomised for 52 weeks, or to its last visit if earlier, with the primary analysis at its end."""
+    protocol = scenario.protocol
+    later = [v for v in protocol.visits if protocol.period_end < v <= LONG_TRIAL_WEEKS]
     key, _, test = scenario.plan.primary.partition(".")
     primary = scenario.plan.analysis(key)
-    if not isinstance(primary, Repeated):
+    if not later or isinstance(primary, TimeToEvent):
         return None
-    moved = primary.model_copy(update={"id": f"{key}_randomised_52", "week": LONG_TRIAL_WEEKS})
+    week = later[-1]
+    moved = primary.model_copy(update={"id": f"{key}_randomised_{week:g}", "week": week})
     plan = scenario.plan.model_copy(update={"analyses": (moved,), "order": (f"{moved.id}.{test}",)})
-    return scenario.model_copy(update={"protocol": protocol.prolonged(LONG_TRIAL_WEEKS), "plan": plan})
+    return scenario.model_copy(update={"protocol": protocol.prolonged(week), "plan": plan})
 
 
 # -- the table ---------------------------------------------------------------------------------------------------
@@ -214,12 +288,15 @@ def _row(record: Record, t: Target, values: FloatArray) -> ReplicaRow:
     use = values[~np.isnan(values)]
     n = len(use)
     show: Callable[[float], float] = math.exp if t.ln else float
+    # of p-values, and of medians that not every trial reaches, the middle one stands for all
+    middle = t.scale in ("p", "median")
     if n == 0:
         mean = low = high = error = position = math.nan
     else:
-        mean = float(np.median(use) if t.scale == "p" else np.mean(use))
-        low, high = (float(q) for q in np.quantile(use, [0.025, 0.975]))
-        error = _error_of_median(use) if t.scale == "p" else _error_of_mean(use)
+        quantiles = _steps if t.scale == "median" else _between
+        low, mean, high = quantiles(use, (0.025, 0.5, 0.975))
+        error = _error_of_median(use, quantiles) if middle else _error_of_mean(use)
+        mean = mean if middle else float(np.mean(use))
         position = float(np.mean(use < t.value) + 0.5 * np.mean(use == t.value))
     return ReplicaRow(
         id=t.id,
@@ -247,19 +324,30 @@ def _row(record: Record, t: Target, values: FloatArray) -> ReplicaRow:
         used_in_fit=t.used,
         use=t.use,
         position=position,
-        z=None if t.se is None or n == 0 else (mean - t.value) / t.se,
+        z=None if t.se is None or n == 0 or not math.isfinite(mean) else (mean - t.value) / t.se,
     )
+
+
+def _between(values: FloatArray, at: Sequence[float]) -> tuple[float, ...]:
+    return tuple(float(q) for q in np.quantile(values, at))
+
+
+def _steps(values: FloatArray, at: Sequence[float]) -> tuple[float, ...]:
+    """Quantiles that are values themselves: one that was not reached is infinite, and cannot be interpolated."""
+    return tuple(float(q) for q in np.quantile(values, np.array(at), method="inverted_cdf"))
 
 
 def _error_of_mean(values: FloatArray) -> float:
     return float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
 
 
-def _error_of_median(values: FloatArray) -> float:
+def _error_of_median(
+    values: FloatArray, quantiles: Callable[[FloatArray, Sequence[float]], tuple[float, ...]] = _between
+) -> float:
     """Half the distance between the order statistics one binomial standard error either side of the median."""
     step = 0.5 / math.sqrt(len(values))
-    low, high = np.quantile(values, [max(0.5 - step, 0.0), min(0.5 + step, 1.0)])
-    return float(high - low) / 2
+    low, high = quantiles(values, (max(0.5 - step, 0.0), min(0.5 + step, 1.0)))
+    return (high - low) / 2 if math.isfinite(low) else math.nan
 
 
 def _set_of(record: Record, t: Target) -> str:
@@ -272,7 +360,7 @@ def _set_of(record: Record, t: Target) -> str:
 def _bands(scenario: Scenario, study: Study) -> list[Band]:
     out = []
     for a in scenario.plan.analyses:
-        if not isinstance(a, Repeated):
+        if isinstance(a, (TimeToEvent, Slopes)):
             continue
         for arm in scenario.protocol.arms:
             weeks = [w for w in scenario.protocol.visits if 0 < w <= a.week]
@@ -321,160 +409,25 @@ def _shifts(study: Study, found: Sequence[Target]) -> tuple[str, ...]:
 
 def _formal(scenario: Scenario, study: Study) -> dict[str, FloatArray]:
     """For each step of the test order, in which replicates it was formally met: it and all before it significant."""
-    p = np.stack([study.values(m) for m in _order_measures(scenario.plan)], axis=1)
-    met = closed_sequence_rejections(p, scenario.plan.alpha)
-    return {name: met[:, k].astype(np.float64) for k, name in enumerate(scenario.plan.order)}
-
-
-def _order_measures(plan: AnalysisPlan) -> list[Measure]:
-    out = []
-    for name in plan.order:
-        key, _, test = name.partition(".")
-        week = plan.analysis(key).week if test == "ancova" else None
-        out.append(Measure(f"p_{test}", analysis=key, week=week))  # type: ignore[arg-type]
-    return out
-
-
-def _formal_answers(scenario: Scenario, formal: dict[str, FloatArray], replicates: int, command: str) -> list[Answer]:
-    """The test order carried out: after a failed step everything is nominal."""
-    out = []
-    for name, hits in formal.items():
-        key, _, test = name.partition(".")
-        analysis = scenario.plan.analysis(key)
-        what = analysis.variable if isinstance(analysis, Repeated) else analysis.event.replace("_", " ")
-        share, error = _proportion(hits)
-        label = f"{what} in {analysis.set} ({test.replace('_', ' ')})"
-        out.append(
-            Answer(
-                id=f"formal:{name}",
-                question=f"How often would {label} and all tests before it in the order be significant?",
-                probability=share,
-                mc_error=error,
-                replicates=replicates,
-                sentence=f"In the planned order of tests, {label} would be formally significant "
-                f"{_times(share, replicates)}; otherwise its P value is nominal.",
-                command=command,
-            )
-        )
-    return out
-
-
-# -- answers in words --------------------------------------------------------------------------------------------
-
-
-def _met(p: FloatArray, contrast: FloatArray, alpha: float) -> FloatArray:
-    """Significant, and in favour of the drug; a trial whose test is not estimable did not meet its endpoint."""
-    with np.errstate(invalid="ignore"):
-        return ((p < alpha) & (contrast > 0)).astype(np.float64)
-
-
-def _share_met(study: Study, plan: AnalysisPlan) -> FloatArray:
-    p, contrast = _primary_measures(plan)
-    return _met(study.values(p), study.values(contrast), plan.alpha)
-
-
-def _proportion(hits: FloatArray) -> tuple[float, float]:
-    share = float(hits.mean())
-    return share, math.sqrt(max(share * (1 - share), 0.25 / len(hits)) / len(hits))
-
-
-def _times(share: float, replicates: int) -> str:
-    """A probability as a person would say it, no finer than the number of replicates allows."""
-    if replicates < 1000:
-        return f"in {round(share * replicates)} of {replicates} trials"
-    if share < 0.005:
-        return "almost never (fewer than 1 in 200)"
-    if share > 0.995:
-        return "almost always"
-    return f"in {100 * share:.0f} of 100 trials" if share >= 0.095 else f"in {100 * share:.1f} of 100 trials"
-
-
-_IN_WORDS = {
-    Mechanism.NONE: "no effect on function",
-    Mechanism.SYMPTOMATIC: "a lift that leaves the rate of loss as it was",
-    Mechanism.SLOWING: "slower loss",
-    Mechanism.LAGGED: "slower loss after a delay",
-}
-
-
-def _answers(
-    scenario: Scenario,
-    chosen: Mechanism,
-    primary_here: FloatArray,
-    sides: dict[str, dict[Measure, FloatArray]],
-    replicates: int,
-    command: str,
-) -> list[Answer]:
     plan = scenario.plan
-    weeks = scenario.protocol.period_end
-    n = sum(scenario.protocol.groups.values())
+    p = np.stack([study.values(deciding(plan, name).p) for name in plan.order], axis=1)
+    met = closed_sequence_rejections(p, plan.alpha)
+    return {name: met[:, k].astype(np.float64) for k, name in enumerate(plan.order)}
 
-    def met(name: str, wanted: AnalysisPlan) -> FloatArray:
-        p, contrast = _primary_measures(wanted)
-        return _met(sides[name][p], sides[name][contrast], plan.alpha)
 
-    def answer(key: str, question: str, hits: FloatArray, sentence: str) -> Answer:
-        share, error = _proportion(hits)
-        return Answer(
-            key, question, share, error, replicates, sentence.format(times=_times(share, replicates)), command
-        )
+# -- mechanisms --------------------------------------------------------------------------------------------------
 
-    works = f"if the drug works as fitted ({_IN_WORDS[chosen]})"
-    out = [
-        answer(
-            "primary_as_it_happened",
-            f"How often would this trial, with the arms as unlike at baseline as they were, have met its primary "
-            f"endpoint {works}?",
-            primary_here,
-            f"With the imbalance of baseline neurofilament that this trial happened to have, it would have met its "
-            f"primary endpoint {{times}} {works}.",
-        )
-    ]
-    if f"a fresh trial, {chosen.value}" in sides:
-        out.append(
-            answer(
-                "primary_if_it_works",
-                f"How often would a trial like this meet its primary endpoint {works}?",
-                met(f"a fresh trial, {chosen.value}", plan),
-                f"A fresh trial of the same design ({n} patients, {weeks:g} weeks) would meet its primary endpoint "
-                f"{{times}} {works}.",
-            )
-        )
-    if f"a fresh trial, {Mechanism.NONE.value}" in sides:
-        out.append(
-            answer(
-                "primary_if_nothing",
-                "How often would it meet its primary endpoint if the drug does nothing for function?",
-                met(f"a fresh trial, {Mechanism.NONE.value}", plan),
-                "If the drug does nothing for function, the same trial would meet its primary endpoint in the drug's "
-                "favour {times}.",
-            )
-        )
-    longer = _prolonged(scenario)
-    if longer is not None:
-        if f"52 weeks, {chosen.value}" in sides:
-            out.append(
-                answer(
-                    "primary_52_weeks",
-                    f"And if its randomised period ran 52 weeks, {works}?",
-                    met(f"52 weeks, {chosen.value}", longer.plan),
-                    f"A fresh trial of such patients, randomised for 52 weeks and with the primary analysis at the "
-                    f"end, would meet its endpoint {{times}} {works}.",
-                )
-            )
-        if f"52 weeks, {Mechanism.NONE.value}" in sides:
-            out.append(
-                answer(
-                    "primary_52_weeks_if_nothing",
-                    "And over 52 weeks if the drug does nothing for function?",
-                    met(f"52 weeks, {Mechanism.NONE.value}", longer.plan),
-                    "Over 52 weeks, a drug that does nothing for function would meet it in its favour {times}.",
-                )
-            )
-    return out
+
+def _sense(record: Record, t: Target) -> int:
+    """The sign of a contrast that favours the active arm."""
+    if t.measure.kind == "event_share" or t.scale == "hazard_ratio":
+        return -1
+    outcome = next((o for o in record.outcomes if o.id == t.outcome), None)
+    return -1 if outcome is not None and outcome.direction == "lower_better" else 1
 
 
 def _mechanism_rows(
+    record: Record,
     scenario: Scenario,
     mechanism: Mechanism,
     found: Sequence[Target],
@@ -491,8 +444,11 @@ def _mechanism_rows(
         use = use[~np.isnan(use)]
         if not len(use):
             continue
-        share, share_error = _proportion((use >= t.value).astype(np.float64))
+        sense = _sense(record, t)
+        share, share_error = proportion((sense * use >= sense * t.value).astype(np.float64))
         low, high = np.quantile(use, [0.025, 0.975])
+        show: Callable[[float], float] = math.exp if t.ln else float
+        mean = float(use.mean())
         rows.append(
             MechanismRow(
                 mechanism=mechanism.value,
@@ -501,33 +457,19 @@ def _mechanism_rows(
                 id=t.id,
                 quantity=t.quantity,
                 result=t.result,
-                published=t.value,
-                mean=float(use.mean()),
-                low=float(low),
-                high=float(high),
-                mc_error=_error_of_mean(use),
+                published=show(t.value),
+                mean=show(mean),
+                low=show(float(low)),
+                high=show(float(high)),
+                mc_error=_error_of_mean(use) * (show(mean) if t.ln else 1.0),
                 at_least=share,
                 at_least_mc_error=share_error,
                 replicates=replicates,
+                scale=t.scale,
+                held=t.use == "check",
             )
         )
     return rows
-
-
-def _null_answer(row: MechanismRow, command: str) -> Answer:
-    week = row.id.rpartition(":w")[2]
-    adjusted = ", adjusted for baseline neurofilament," if "_nfl" in row.id else ""
-    return Answer(
-        id=f"null:{row.id}",
-        question=f"How often would a drug that does nothing for function show a difference at week {week}"
-        f"{adjusted} at least as large as the published one?",
-        probability=row.at_least,
-        mc_error=row.at_least_mc_error,
-        replicates=row.replicates,
-        sentence=f"If the drug does nothing for function, the difference at week {week}{adjusted} is at least as "
-        f"large as published {_times(row.at_least, row.replicates)}.",
-        command=command,
-    )
 
 
 def _notes(scenario: Scenario, chosen: Mechanism, rows: Sequence[ReplicaRow]) -> tuple[str, ...]:

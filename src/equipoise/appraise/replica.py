@@ -13,7 +13,8 @@ class ReplicaRow:
     """One quantity, published and simulated.
 
     ``scale`` is ``difference``, ``ratio``, ``hazard_ratio``, ``mean`` (an arm's mean change), ``gmr`` (an arm's
-    geometric mean ratio to baseline), ``percent``, ``baseline``, ``correlation``, ``p`` or ``se``. Ratios are compared
+    geometric mean ratio to baseline), ``percent``, ``median`` (time by which half have had an event, infinite where
+    not reached), ``baseline``, ``correlation``, ``p`` or ``se``. Ratios are compared
     on the log scale: ``published_se`` and ``z`` = (simulated - published) / published standard error are on that scale.
     ``position`` is the share of replicates below the published value. ``simulated`` is the mean over replicates, of P
     values the median; ``simulated_low`` and ``simulated_high`` bound 95 % of single replicates; ``n_estimable`` counts
@@ -87,7 +88,7 @@ class MechanismRow:
 
     ``misfit`` is the sum of squared distances, in published standard errors, of the ``n_targets`` targets used in
     its fit. ``mean``, ``low`` and ``high`` are of the simulated contrast; ``at_least`` is the share of replicates
-    whose contrast is at least as large as the published one.
+    whose contrast is at least as far in the drug's favour as the published one. ``held``: no fit has seen it.
     """
 
     mechanism: str
@@ -104,6 +105,8 @@ class MechanismRow:
     at_least: float
     at_least_mc_error: float
     replicates: int
+    scale: str = "difference"
+    held: bool | None = None
 
 
 @dataclass(frozen=True)

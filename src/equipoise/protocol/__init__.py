@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from equipoise.protocol.deciding import Deciding, deciding, of_test
 from equipoise.protocol.design import Dosing, Extension, FollowUp, Intake, Protocol, RunIn
 from equipoise.protocol.measure import Kind, Measure
 from equipoise.protocol.plan import (
@@ -19,6 +20,7 @@ __all__ = [
     "Analysis",
     "AnalysisPlan",
     "CarriedForward",
+    "Deciding",
     "Dosing",
     "Extension",
     "FollowUp",
@@ -32,4 +34,6 @@ __all__ = [
     "RunIn",
     "Slopes",
     "TimeToEvent",
+    "deciding",
+    "of_test",
 ]
