@@ -9,7 +9,8 @@ import pytest
 
 from equipoise.calibrate import Target, targets
 from equipoise.calibrate.cohort import Predictor, cohort
-from equipoise.calibrate.fitting import Free, _Fitter, _set, fit_exposure
+from equipoise.calibrate.fitting import _Fitter, _set, fit_exposure
+from equipoise.calibrate.plan import Free
 from equipoise.disease import Mechanism
 from equipoise.records import Record, load_record
 from equipoise.run import run_study
@@ -93,7 +94,10 @@ def test_independent_exposure_has_the_published_trough(record: Record, valor: Sc
 
 def test_property_a_block_recovers_what_made_its_targets(record: Record, valor: Scenario) -> None:
     """Fit a block to numbers the simulation itself made: the parameter comes back."""
-    free = [Free("disease.svc_ratio_sd", 0.3, 0.02, 1.5), Free("groups.F.svc_per_point", 1.5, 0.0, 8.0)]
+    free = [
+        Free(place="disease.svc_ratio_sd", start=0.3, low=0.02, high=1.5),
+        Free(place="groups.F.svc_per_point", start=1.5, low=0.0, high=8.0),
+    ]
     truth = _set(valor, Mechanism.LAGGED, free, [0.5, 2.6])
     fitter = _Fitter(record, valor, 20, 3, None)
     clinical = [t for t in fitter.targets if t.block == "clinical" and t.measure.analysis == "svc_f_w28"]

@@ -15,10 +15,11 @@ from scipy.stats import rankdata
 
 from equipoise.disease import Mechanism
 from equipoise.errors import ScenarioError
-from equipoise.protocol import Measure, Repeated
+from equipoise.kernels import kaplan_meier
+from equipoise.protocol import CarriedForward, Measure, Repeated, Slopes
 from equipoise.simulate.engine import Simulator
 from equipoise.simulate.scenario import Scenario
-from equipoise.trial import EVENT_NONE, Trials
+from equipoise.trial import Trials
 from equipoise.types import WEEKS_PER_MONTH, BoolArray, FloatArray
 
 BLOCKS = 2
@@ -46,6 +47,15 @@ def cohort(
     return _joined(parts)
 
 
+def _carried(values: FloatArray) -> FloatArray:
+    """(subject, visit) with the last value seen after baseline carried forward; baseline itself is not."""
+    out = values.copy()
+    for v in range(2, values.shape[1]):
+        gone = np.isnan(out[:, v])
+        out[gone, v] = out[gone, v - 1]
+    return out
+
+
 def _joined(parts: Sequence[Trials]) -> Trials:
     first = parts[0]
 
@@ -69,6 +79,9 @@ def _joined(parts: Sequence[Trials]) -> Trials:
         last_week=cat("last_week"),
         entered_extension=np.concatenate([p.entered_extension for p in parts]),
         adverse_events={},
+        hospital=None if first.hospital is None else cat("hospital").astype(np.bool_),
+        hospital_week=None if first.hospital_week is None else cat("hospital_week"),
+        crossover_week=cat("crossover_week"),
     )
 
 
@@ -87,7 +100,9 @@ class Predictor:
     def _one(self, m: Measure) -> float:
         if m.analysis is not None:
             analysis = self.scenario.plan.analysis(m.analysis)
-            if not isinstance(analysis, Repeated):
+            if isinstance(analysis, Slopes):
+                return self._slopes(analysis, m)
+            if not isinstance(analysis, Repeated | CarriedForward):
                 raise ScenarioError(f"measure {m.id} has no large-cohort prediction")
             fit = self._fit(analysis)
             v = self.trials.visit_index(float(m.week or analysis.week)) - 1
@@ -99,12 +114,68 @@ class Predictor:
             who = who & (self.trials.arm == self.trials.arms.index(m.arm))
         return self._descriptive(m, who)
 
-    def _fit(self, analysis: Repeated) -> dict[str, FloatArray]:
+    def _slopes(self, analysis: Slopes, m: Measure) -> float:
+        """The random-slope model on complete data, in closed form from each person's least-squares line.
+
+        With one mean at baseline, a slope is the arm's mean slope less what its mean intercept owes to chance; the
+        cohort is followed without dropout, whose expectation is the same where values are missing at random.
+        """
+        if analysis.covariates or not analysis.shared_baseline:
+            raise ScenarioError(
+                f"measure {m.id} has no large-cohort prediction: it has covariates or no shared baseline"
+            )
+        if analysis.id not in self._fits:
+            t = self.trials
+            who = t.members(analysis.set)
+            last = t.visit_index(analysis.week)
+            values = t.outcomes[analysis.variable][who][:, : last + 1]
+            values = np.log(values) if analysis.log else values
+            months = t.weeks[: last + 1] / WEEKS_PER_MONTH
+            lines = np.linalg.lstsq(np.column_stack([np.ones_like(months), months]), values.T, rcond=None)[0].T
+            arm = t.arm[who]
+            means = np.array([lines[arm == a].mean(axis=0) for a in (0, 1)])
+            spread = lines - means[arm]
+            omega = spread.T @ spread / (len(lines) - 2)
+            tie = omega[0, 1] / omega[0, 0]
+            level = lines[:, 0].mean()
+            slope = means[:, 1] - tie * (means[:, 0] - level)
+            n = np.array([np.sum(arm == a) for a in (0, 1)]) / len(t)  # patients of one trial
+            own = omega[1, 1] - omega[0, 1] * tie
+            self._fits[analysis.id] = {
+                "slope": slope,
+                "slope_se": np.sqrt(own / n + tie**2 * omega[0, 0] / n.sum()),
+                "difference_se": np.sqrt(np.atleast_1d(own * (1 / n).sum())),
+                "level": np.atleast_1d(level),
+            }
+        fit = self._fits[analysis.id]
+        a = 1 if m.arm == self.trials.arms[1] else 0
+        elapsed = float(m.week or analysis.week) / WEEKS_PER_MONTH
+        difference = float(fit["slope"][1] - fit["slope"][0])
+        values_of = {
+            "arm_slope": float(fit["slope"][a]),
+            "arm_slope_se": float(fit["slope_se"][a]),
+            "slope_difference": difference,
+            "slope_difference_se": float(fit["difference_se"][0]),
+            "arm_mean": float(fit["level"][0] + fit["slope"][a] * elapsed),
+            "contrast": difference * elapsed,
+            "contrast_se": float(fit["difference_se"][0]) * elapsed,
+        }
+        if m.kind not in values_of:
+            raise ScenarioError(f"measure {m.id} has no large-cohort prediction")
+        return values_of[m.kind]
+
+    def _fit(self, analysis: Repeated | CarriedForward) -> dict[str, FloatArray]:
         if analysis.id in self._fits:
             return self._fits[analysis.id]
         t = self.trials
         who = t.members(analysis.set)
+        if isinstance(analysis, CarriedForward):
+            seen = ~np.isnan(t.outcomes[analysis.variable][:, :, 1 : t.visit_index(analysis.week) + 1])
+            weeks = t.weeks[1 : t.visit_index(analysis.week) + 1]
+            who = who & (seen & (weeks >= analysis.observed_to)).any(axis=2)
         values = t.outcomes[analysis.variable][who]
+        if isinstance(analysis, CarriedForward):
+            values = _carried(values[:, : len(weeks) + 1])
         if analysis.log:
             values = np.log(values)
         y = values[:, 1:] - values[:, :1]
@@ -130,7 +201,7 @@ class Predictor:
         self._fits[analysis.id] = fit
         return fit
 
-    def _covariate(self, name: str, analysis: Repeated, who: BoolArray) -> FloatArray:
+    def _covariate(self, name: str, analysis: Repeated | CarriedForward, who: BoolArray) -> FloatArray:
         values = self.trials.baseline(analysis.variable if name == "BASE" else name)[who]
         return np.log(values) if name == "BASE" and analysis.log else values
 
@@ -150,6 +221,15 @@ class Predictor:
                     return float(np.std(np.log(x), ddof=1))
                 case "geometric_mean":
                     return float(np.mean(np.log(x)))
+        if m.kind in ("observed_change", "observed_level"):
+            return self._observed(m)
+        if m.kind in ("survival", "median_survival"):
+            time, happened = t.times_to(name)
+            flat = (time.reshape(1, -1), happened.reshape(1, -1), who.reshape(1, -1))
+            if m.kind == "survival":
+                return float(kaplan_meier.survival_at(*flat, [week])[0, 0])  # type: ignore[no-untyped-call]
+            per = {"days": 1 / 7, "weeks": 1.0, "months": WEEKS_PER_MONTH}[m.statistic or "weeks"]
+            return float(kaplan_meier.quantile(*flat)[0] / per)  # type: ignore[no-untyped-call]
         if m.kind == "event_share":
             if name == "left":
                 return float(np.mean(t.last_week[who] < week))
@@ -157,9 +237,8 @@ class Predictor:
                 extension = self.scenario.protocol.extension
                 staying = float(np.mean(t.last_week[who] >= week))
                 return staying * (extension.entry if extension is not None else 0.0)
-            if name == "death":
-                return float(np.mean(t.death[who] & (t.death_week[who] <= week)))
-            return float(np.mean((t.event[who] != EVENT_NONE) & (t.event_week[who] <= week)))
+            time, happened = t.times_to(name)
+            return float(np.mean(happened[who] & (time[who] <= week)))
         if m.kind == "adverse_event_share":
             return self.scenario.adverse_events[name][str(m.arm)]
         score = t.outcomes["ALSFRS"][who]
@@ -177,3 +256,16 @@ class Predictor:
             centred = months - months.mean()
             return float(np.mean(score[:, : last + 1] @ centred) / (centred @ centred))
         raise ScenarioError(f"measure {m.id} has no large-cohort prediction")
+
+    def _observed(self, m: Measure) -> float:
+        """Mean or SD of what was seen at a week, or active less control."""
+        t = self.trials
+        values = t.outcomes[str(m.variable)]
+        seen = values[:, :, t.visit_index(float(m.week or 0))]
+        if m.kind == "observed_change":
+            seen = seen - values[:, :, 0]
+        members = t.members(m.set or "ITT") & ~np.isnan(seen)
+        if m.arm is None:
+            return float(seen[members & (t.arm == 1)].mean() - seen[members & (t.arm == 0)].mean())
+        own = seen[members & (t.arm == t.arms.index(m.arm))]
+        return float(own.std(ddof=1) if m.statistic == "sd" else own.mean())

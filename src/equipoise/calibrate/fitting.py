@@ -1,12 +1,12 @@
 """Fitting a scenario to the published record, block by block.
 
-The disease is a chain, so it is fitted along the chain: baseline, exposure, biomarkers, function, strength and
-breathing, events. Each block minimises a sum of squared distances, in published standard errors, between what a large
-cohort gives and what was published, over that block's own parameters; where the numbers were read off curves the sum
-is robust (soft L1). From function on, every mechanism is fitted on its own. Common random numbers make the distance
+The disease is a chain, so it is fitted along the chain; the fit plan (:mod:`equipoise.calibrate.plan`) says in which
+blocks. Each block minimises a sum of squared distances, in published standard errors, between what a large cohort
+gives and what was published, over that block's own parameters; where the numbers were read off curves the sum is
+robust (soft L1). From function on, every mechanism is fitted on its own. Common random numbers make the distance
 smooth in the parameters.
 
-Only numbers of the randomised period enter. Week 52 is the check.
+Only numbers of the randomised period enter. What came after is the check.
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ from scipy.optimize import least_squares
 
 from equipoise import __version__
 from equipoise.calibrate.cohort import Predictor, cohort
+from equipoise.calibrate.plan import FitPlan, Free, Published, load_plan
 from equipoise.calibrate.targets import SIMULATED_EVENTS, Target, targets
 from equipoise.disease import Effect, Mechanism
+from equipoise.errors import ScenarioError
+from equipoise.protocol import Intake
 from equipoise.records.schema import Record
 from equipoise.simulate.scenario import Hypothesis, Scenario
 from equipoise.types import FloatArray
@@ -34,110 +37,29 @@ Progress = Callable[[str, int, int], None]
 _ORIGIN = 100.0
 _STEP = 0.08
 
-# In the blocks fitted to curves read off plots, distances beyond half a standard error count linearly, not squared: a
-# point misread, or a week where both arms jump together, must not bend the curve. Printed numbers count squared.
-_CURVES = ("biomarker", "function")
+# In robust blocks distances beyond half a standard error count linearly, not squared: a point misread, or a week where
+# both arms jump together, must not bend the curve. Printed numbers count squared.
 _ROBUST = 0.5
 
 
-@dataclass(frozen=True)
-class Free:
-    """A free parameter: where it lives, where the search starts, and its bounds.
-
-    ``place`` is ``groups.G.NAME`` (``groups.*.NAME`` ties the groups), ``disease.NAME`` or ``effect.NAME``.
-    """
-
-    place: str
-    start: float
-    low: float
-    high: float
-
-    @property
-    def scale(self) -> float:
-        return max(abs(self.start), 0.05 * (self.high - self.low))
+def _scale(free: Free, start: float) -> float:
+    return max(abs(start), 0.05 * (free.high - free.low))
 
 
-def _per_group(name: str, start: dict[str, float], low: float, high: float) -> list[Free]:
-    return [Free(f"groups.{g}.{name}", value, low, high) for g, value in start.items()]
-
-
-def _baseline_parameters(record: Record, scenario: Scenario) -> list[Free]:
-    """Starts are the published moments themselves; the admission rule then moves them a little."""
-    arms = scenario.protocol.arms
-    free: list[Free] = []
-    for g in scenario.protocol.groups:
-
-        def mean(variable: str, statistic: str | None = None, g: str = g) -> float:
-            values = [record.baseline_value(variable, set=g, arm=a, statistic=statistic) for a in arms]
-            weights = scenario.protocol.shares
-            return sum(w * float(v.value or 0) for w, v in zip(weights, values, strict=True))
-
-        onset, function = math.log(mean("ONSETMO")), mean("ALSFRS")
-        svc, nfl, sod1 = mean("SVC"), math.log(mean("NFL", "geometric_mean")), math.log(mean("SOD1")) - 0.1
-        by_arm = [
-            float(record.baseline_value("NFL", set=g, arm=a, statistic="geometric_mean").value or 1) for a in arms
-        ]
-        free += [
-            Free(f"groups.{g}.ln_onset_mean", onset, 0.5, 6.0),
-            Free(f"groups.{g}.ln_onset_sd", 0.6, 0.1, 1.6),
-            Free(f"groups.{g}.function_mean", function, 25.0, 47.0),
-            Free(f"groups.{g}.function_sd", 5.0, 1.0, 12.0),
-            Free(f"groups.{g}.svc_mean", svc, 40.0, 120.0),
-            Free(f"groups.{g}.svc_sd", 15.0, 3.0, 40.0),
-            Free(f"groups.{g}.ln_nfl_mean", nfl, 1.0, 7.0),
-            Free(f"groups.{g}.ln_nfl_imbalance", math.log(by_arm[1] / by_arm[0]), -1.0, 1.0),
-            Free(f"groups.{g}.ln_nfl_sd", 0.7, 0.1, 1.5),
-            Free(f"groups.{g}.ln_sod1_mean", sod1, 2.0, 7.0),
-        ]
-    free.append(Free("groups.F.listed_variant", 0.4, 0.01, 0.99))
-    return free
-
-
-_BIOMARKER = [
-    *_per_group("emax", {"F": 0.5, "S": 0.5}, 0.05, 0.99),
-    Free("disease.ke0", 0.5, 0.05, 10.0),
-    Free("disease.kout", 0.2, 0.02, 2.0),
-    *_per_group("sod1_shift", {"F": 0.0, "S": 0.0}, -0.6, 0.6),
-    *_per_group("sod1_drift", {"F": 0.0, "S": 0.0}, -0.03, 0.03),
-    *_per_group("sod1_wander", {"F": 0.06, "S": 0.06}, 0.0, 0.3),
-    *_per_group("injury_delay", {"F": 4.0, "S": 4.0}, 0.5, 12.0),
-    Free("disease.nfl_loss", 0.3, 0.03, 3.0),
-    *_per_group("injury_exponent", {"F": 2.0, "S": 2.0}, 0.0, 12.0),
-    *_per_group("nfl_drift", {"F": 0.0, "S": 0.0}, -0.03, 0.03),
-    *_per_group("nfl_wander", {"F": 0.08, "S": 0.05}, 0.0, 0.3),
-]
-
-_FUNCTION = [
-    *_per_group("root_rate_mean", {"F": 1.0, "S": 0.6}, 0.0, 3.0),
-    *_per_group("root_rate_sd", {"F": 0.4, "S": 0.3}, 0.02, 2.0),
-    Free("groups.*.root_rate_nfl", 0.2, -0.5, 1.5),
-    Free("groups.*.root_rate_preslope", 0.1, -0.5, 1.5),
-    *_per_group("early_gain", {"F": 0.5, "S": 0.2}, -2.0, 5.0),
-    Free("disease.early_gain_week", 10.0, 3.0, 16.0),
-]
-
-_EFFECT: dict[Mechanism, list[Free]] = {
-    Mechanism.NONE: [],
-    Mechanism.SYMPTOMATIC: [Free("effect.gain", 1.0, -5.0, 15.0)],
-    Mechanism.SLOWING: [Free("effect.weight", 0.4, 0.0, 1.0)],
-    Mechanism.LAGGED: [Free("effect.lag", 12.0, 0.5, 60.0)],
-}
-
-_CLINICAL = [
-    *_per_group("svc_per_point", {"F": 2.0, "S": 2.0}, 0.0, 8.0),
-    *_per_group("hhd_per_point", {"F": 0.05, "S": 0.05}, 0.0, 0.3),
-    Free("disease.svc_ratio_sd", 0.4, 0.02, 1.5),
-    Free("disease.hhd_ratio_sd", 0.4, 0.02, 1.5),
-]
-
-_EVENTS = [
-    Free("disease.event_hazard", 0.001, 1e-6, 0.05),
-    Free("disease.event_slope", 0.8, 0.0, 3.0),
-    Free("disease.event_rate", 0.3, 0.0, 1.5),
-    Free("disease.event_death_share", 0.2, 0.0, 1.0),
-    Free("disease.withdrawal_hazard", 0.002, 0.0, 0.05),
-    Free("disease.withdrawal_progression", 0.8, 0.0, 5.0),
-]
+def start_of(free: Free, record: Record, scenario: Scenario) -> float:
+    """Where the search starts: the number given, or what the record says, averaged over the arms by their shares."""
+    if not isinstance(free.start, Published):
+        return free.start
+    wanted, arms = free.start, scenario.protocol.arms
+    group = free.place.split(".")[1]
+    values = [
+        float(record.baseline_value(wanted.variable, set=group, arm=a, statistic=wanted.statistic).value or 0)
+        for a in arms
+    ]
+    if wanted.ratio:
+        return math.log(values[1] / values[0])
+    mean = sum(w * v for w, v in zip(scenario.protocol.shares, values, strict=True))
+    return (math.log(mean) if wanted.ln else mean) + wanted.plus
 
 
 def _set(scenario: Scenario, mechanism: Mechanism | None, free: Sequence[Free], values: Iterable[float]) -> Scenario:
@@ -190,20 +112,34 @@ class Fit:
 
 
 class _Fitter:
-    def __init__(self, record: Record, scenario: Scenario, trials: int, seed: int, progress: Progress | None) -> None:
+    def __init__(
+        self,
+        record: Record,
+        scenario: Scenario,
+        trials: int,
+        seed: int,
+        progress: Progress | None,
+        plan: FitPlan | None = None,
+    ) -> None:
         self.record, self.trials, self.seed, self.progress = record, trials, seed, progress
-        self.targets = targets(record, scenario)
+        self.plan = load_plan(record.id) if plan is None else plan
+        self.targets = targets(record, scenario, self.plan)
         self.at_bounds: dict[str, list[str]] = {}
 
     def block(
-        self, name: str, scenario: Scenario, mechanism: Mechanism | None, free: Sequence[Free], *, dropout: bool = False
+        self, name: str, scenario: Scenario, mechanism: Mechanism | None, free: Sequence[Free] | None = None
     ) -> Scenario:
-        """Fit one block, for all mechanisms (None) or for one."""
+        """Fit one block, for all mechanisms (None) or for one; ``free`` as the plan says unless given."""
+        block = self.plan.blocks[name]
+        if free is None:
+            own = self.plan.effects.get(mechanism, ()) if block.effect and mechanism is not None else ()
+            free = (*block.free, *own)
         wanted = [t for t in self.targets if t.block == name and t.fit_se]
         measures = [t.measure for t in wanted]
         value = np.array([t.value for t in wanted])
         se = np.array([t.fit_se for t in wanted], dtype=np.float64)
-        start, scale = np.array([f.start for f in free]), np.array([f.scale for f in free])
+        start = np.array([start_of(f, self.record, scenario) for f in free])
+        scale = np.array([_scale(f, v) for f, v in zip(free, start, strict=True)])
         low, high = np.array([f.low for f in free]), np.array([f.high for f in free])
         calls = 0
 
@@ -214,14 +150,14 @@ class _Fitter:
                 label = name if mechanism is None else f"{name}, {mechanism.value}"
                 self.progress(label, calls, len(free))
             at = _set(scenario, mechanism, free, start + (x - _ORIGIN) * scale)
-            people = cohort(at, mechanism or Mechanism.NONE, self.trials, self.seed, dropout=dropout)
+            people = cohort(at, mechanism or Mechanism.NONE, self.trials, self.seed, dropout=block.dropout)
             return np.asarray((Predictor(at, people)(measures) - value) / se)
 
         found = least_squares(
             distance,
             np.full(len(free), _ORIGIN),
             bounds=(_ORIGIN + (low - start) / scale, _ORIGIN + (high - start) / scale),
-            loss="soft_l1" if name in _CURVES else "linear",
+            loss="soft_l1" if block.robust else "linear",
             f_scale=_ROBUST,
             diff_step=_STEP / _ORIGIN,
             xtol=1e-5,
@@ -237,7 +173,13 @@ class _Fitter:
 
 
 def fit(
-    record: Record, scenario: Scenario, *, trials: int = 200, seed: int = 20260101, progress: Progress | None = None
+    record: Record,
+    scenario: Scenario,
+    *,
+    plan: FitPlan | None = None,
+    trials: int = 200,
+    seed: int = 20260101,
+    progress: Progress | None = None,
 ) -> Fit:
     """Fit every free parameter of ``scenario`` to ``record``.
 
@@ -246,6 +188,7 @@ def fit(
     record : the published trial. Values from recall never enter.
     scenario : its protocol, plan, admission rules and assumed parameters are kept; fitted ones start afresh, so the
         result does not depend on what it held before.
+    plan : what is fitted to what; default the shipped one of that record.
     trials : copies of the trial that make up the cohort predictions are read off.
     seed : of the cohort.
     progress : called with the block, the evaluation and the number of free parameters.
@@ -255,20 +198,27 @@ def fit(
     Fit
         The scenario with fitted values, the misfit of every target used, and the objective per mechanism.
     """
-    fitter = _Fitter(record, scenario, trials, seed, progress)
-    blank = {m: Hypothesis(effect=Effect(mechanism=m, **_fresh_effect(m, h))) for m, h in scenario.mechanisms.items()}
+    fitter = _Fitter(record, scenario, trials, seed, progress, plan)
+    plan = fitter.plan
+    blank = {
+        m: Hypothesis(effect=Effect(mechanism=m, **_fresh_effect(fitter, scenario, m, h)))
+        for m, h in scenario.mechanisms.items()
+    }
     at = scenario.model_copy(update={"mechanisms": blank})
-    at = fitter.block("baseline", at, None, _baseline_parameters(record, scenario))
-    at = fit_exposure(record, at)
-    at = _set_shares(record, at)
-    at = fitter.block("biomarker", at, None, _BIOMARKER)
+    for step in plan.steps:
+        if step == "exposure":
+            at = fit_exposure(record, at)
+        elif step == "shares":
+            at = _set_shares(record, at, plan)
+        elif not plan.blocks[step].mechanism:
+            at = fitter.block(step, at, None)
     for mechanism in scenario.mechanisms:
-        at = fitter.block("function", at, mechanism, [*_FUNCTION, *_EFFECT[mechanism]])
-        at = fitter.block("clinical", at, mechanism, _CLINICAL)
-        at = fitter.block("events", at, mechanism, _EVENTS, dropout=True)
+        for step in plan.steps:
+            if step in plan.blocks and plan.blocks[step].mechanism:
+                at = fitter.block(step, at, mechanism)
     at_bounds = {k: tuple(v) for k, v in fitter.at_bounds.items()}
     profile = _lag_profile(fitter, at)
-    fitter.targets = targets(record, at)  # now with the adverse events
+    fitter.targets = targets(record, at, plan)  # now with the adverse events
     misfits = {m: _misfits(fitter, at, m) for m in scenario.mechanisms}
     objective = {m: sum(x.z**2 for x in rows if x.z is not None) for m, rows in misfits.items()}
     summary = {
@@ -299,48 +249,64 @@ def _folded(at: Scenario) -> Scenario:
     )
 
 
-def _fresh_effect(mechanism: Mechanism, hypothesis: Hypothesis) -> dict[str, float]:
+def _fresh_effect(
+    fitter: _Fitter, scenario: Scenario, mechanism: Mechanism, hypothesis: Hypothesis
+) -> dict[str, float]:
     """Free effect parameters at their starts, assumed ones (the weight of the lagged mechanism) as they are."""
-    free = {f.place.removeprefix("effect."): f.start for f in _EFFECT[mechanism]}
-    kept = {k: v for k, v in hypothesis.effect.model_dump(exclude={"mechanism"}).items() if v and k not in free}
+    free = {
+        f.place.removeprefix("effect."): start_of(f, fitter.record, scenario)
+        for f in fitter.plan.effects.get(mechanism, ())
+    }
+    given = hypothesis.effect.model_dump(exclude={"mechanism"}, exclude_defaults=True)
+    kept = {k: v for k, v in given.items() if k not in free}
     return {**kept, **free}
 
 
-LAGS = (0.5, 4.0, 8.0, 13.0, 26.0)
-"""Lags (weeks) at which the lagged mechanism is fitted again: how well does the randomised period tell them apart?"""
-
-
 def _lag_profile(fitter: _Fitter, at: Scenario) -> dict[str, float]:
-    """Sum of squared distances of the function block with the lag held at each of ``LAGS``, all else fitted anew."""
+    """Sum of squared distances of the effect's block with the lag held at each of the plan's, all else fitted anew."""
     if Mechanism.LAGGED not in at.mechanisms:
         return {}
+    name, block = next((n, b) for n, b in fitter.plan.blocks.items() if b.effect)
     out = {}
-    for lag in LAGS:
+    for lag in fitter.plan.lags:
         hypothesis = at.mechanisms[Mechanism.LAGGED]
         held = hypothesis.model_copy(update={"effect": hypothesis.effect.model_copy(update={"lag": lag})})
         scenario = at.model_copy(update={"mechanisms": {**at.mechanisms, Mechanism.LAGGED: held}})
-        scenario = fitter.block("function", scenario, Mechanism.LAGGED, _FUNCTION)
+        scenario = fitter.block(name, scenario, Mechanism.LAGGED, block.free)
         rows = _misfits(fitter, scenario, Mechanism.LAGGED)
-        out[f"{lag:g}"] = round(sum(x.z**2 for x in rows if x.z is not None and x.target.block == "function"), 2)
+        out[f"{lag:g}"] = round(sum(x.z**2 for x in rows if x.z is not None and x.target.block == name), 2)
     return out
 
 
-def _set_shares(record: Record, scenario: Scenario) -> Scenario:
-    """What needs no search: background drugs, adverse events per arm, and entry into the extension, as counted."""
+def _set_shares(record: Record, scenario: Scenario, plan: FitPlan) -> Scenario:
+    """What needs no search, as counted: shares at baseline, adverse events per arm, and entry into the extension."""
     arms = scenario.protocol.arms
-    background = record.item("concomitant").values
-    shares = {key: float(background[key].percent or 0) / 100 for key in ("riluzole", "edaravone")}
+    shares: dict[str, dict[str, float]] = {g: {} for g in scenario.groups}
+    if plan.background is not None:
+        background = record.item(plan.background.item).values
+        for own in shares.values():
+            own.update({key: float(background[key].percent or 0) / 100 for key in plan.background.keys})
+    for row in record.baseline:
+        rule = plan.baseline.get(row.variable)
+        if rule is None or rule.copy_to is None:
+            continue
+        for group, by_arm in row.values.items():
+            counted = [v for a, v in by_arm.items() if a in arms and v.usable and v.value is not None and v.total]
+            if counted:
+                share = sum(float(v.value or 0) for v in counted) / sum(int(v.total or 0) for v in counted)
+                for name in scenario.groups if group not in scenario.groups else (group,):
+                    shares[name][rule.copy_to] = round(share, 4)
     events = {
         e.id: {a: round(float(e.arms[a].value or 0) / e.arms[a].total, 4) for a in arms}  # type: ignore[operator]
         for e in record.adverse_events
         if e.category in SIMULATED_EVENTS and all(a in e.arms and e.arms[a].total for a in arms)
     }
     update: dict[str, Any] = {
-        "groups": {k: g.model_copy(update=shares) for k, g in scenario.groups.items()},
+        "groups": {k: g.model_copy(update=shares[k]) for k, g in scenario.groups.items()},
         "adverse_events": events,
     }
     extension = scenario.protocol.extension
-    if extension is not None and record.extension is not None:
+    if extension is not None and record.extension is not None and plan.entrants == "shares":
         end = scenario.protocol.period_end
         left = sum(
             float(value.value or 0)
@@ -362,6 +328,8 @@ def fit_exposure(record: Record, scenario: Scenario) -> Scenario:
     trough = record.item("pk_csf_trough").values["trough"]
     mean, sd = float(trough.value or 0), float(trough.sd or 0)
     doses = scenario.protocol.dosing
+    if isinstance(doses, Intake) or scenario.disease.elimination is None:
+        raise ScenarioError(f"scenario {scenario.name!r}: the step 'exposure' is for a drug given in doses")
     interval = max(np.diff(doses.randomised[scenario.protocol.arms[1]]))
     nodes, weights = np.polynomial.hermite_e.hermegauss(40)
     k = scenario.disease.elimination * np.exp(scenario.disease.elimination_sd * nodes)
@@ -384,7 +352,7 @@ def _misfits(fitter: _Fitter, at: Scenario, mechanism: Mechanism) -> tuple[Misfi
     rows = []
     for target in fitter.targets:
         if target.used:
-            predictor = leaving if target.block in ("events", "shares") else whole
+            predictor = leaving if fitter.plan.blocks[str(target.block)].dropout else whole
             rows.append(Misfit(target, float(predictor([target.measure])[0])))
     return tuple(rows)
 

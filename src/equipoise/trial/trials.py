@@ -121,6 +121,27 @@ class Trials:
             f"no baseline variable {name!r}", hint="there are " + ", ".join([*self.outcomes, *self.covariates])
         )
 
+    def times_to(self, event: str) -> tuple[FloatArray, BoolArray]:
+        """(trial, subject) weeks to an end point or to censoring, and whether it happened.
+
+        ``death``; ``death_or_ventilation`` or ``death_or_tracheostomy`` (the first event, as the trial named it);
+        ``hospitalisation``; ``key_event``, the first of all these. Raises :class:`DataError` for anything else.
+        """
+        first = self.event != EVENT_NONE
+        if event == "death":
+            return self.death_week, self.death
+        if event in ("death_or_ventilation", "death_or_tracheostomy"):
+            return self.event_week, first
+        if event in ("hospitalisation", "key_event") and self.hospital is not None and self.hospital_week is not None:
+            if event == "hospitalisation":
+                return self.hospital_week, self.hospital
+            return np.minimum(self.event_week, self.hospital_week), first | self.hospital
+        raise DataError(
+            f"unknown event {event!r}",
+            hint="there are death, death_or_ventilation, death_or_tracheostomy and, where the trial recorded stays in "
+            "hospital, hospitalisation and key_event",
+        )
+
     def published_baseline(self, name: str) -> FloatArray:
         """:meth:`baseline` with the sign records print: the slope before the study is negative where function fell."""
         values = self.baseline(name)

@@ -1,0 +1,185 @@
+"""What is fitted to what, as data: one fit plan per record.
+
+A fit plan says which published numbers are fitted in which block, which parameters a block frees and where the search
+starts, and which numbers are copied or held as checks. It lies beside the code as ``plans/NAME.yaml``, NAME being the
+record's id, so that another trial is fitted by writing a plan, not a program.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from equipoise.disease import Mechanism
+from equipoise.errors import ScenarioError
+from equipoise.protocol import Kind
+from equipoise.simulate.scenario import describe_problems
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Published(_Frozen):
+    """A start read off the record: a baseline value, averaged over the arms by their shares, or its contrast.
+
+    ``ln``: of the value's natural logarithm; ``plus`` is added; ``ratio``: the ln of active over control instead.
+    """
+
+    variable: str
+    statistic: str | None = None
+    ln: bool = False
+    plus: float = 0.0
+    ratio: bool = False
+
+
+class Free(_Frozen):
+    """A free parameter: where it lives, where the search starts, and its bounds.
+
+    ``place`` is ``groups.G.NAME`` (``groups.*.NAME`` ties the groups), ``disease.NAME`` or ``effect.NAME``.
+    """
+
+    place: str
+    start: float | Published
+    low: float
+    high: float
+
+
+class Block(_Frozen):
+    """A set of parameters fitted together to the targets that name this block.
+
+    mechanism : fitted for each mechanism on its own; otherwise once, for all.
+    effect : the free parameters of the mechanism's effect are fitted here too.
+    dropout : predictions are read off a cohort that leaves and misses visits as patients do.
+    robust : distances beyond half a standard error count linearly (numbers read off curves).
+    """
+
+    free: tuple[Free, ...]
+    mechanism: bool = False
+    effect: bool = False
+    dropout: bool = False
+    robust: bool = False
+
+
+class BaselineRule(_Frozen):
+    """What a baseline variable of the record is in the simulation.
+
+    name : as :meth:`equipoise.trial.Trials.baseline` knows it; default the record's own name.
+    times : the published value times this is in the simulation's unit.
+    fit : the statistics that are fitted; None for all, empty for none.
+    copy_to : the field of a group that takes a published share as it is.
+    """
+
+    name: str | None = Field(default=None, alias="as")
+    times: float = 1.0
+    fit: tuple[str, ...] | None = None
+    copy_to: str | None = Field(default=None, alias="copy")
+
+
+class OutcomeRule(_Frozen):
+    """Which numbers of an outcome a block is fitted to; what no rule names is a check, or restates what was fitted."""
+
+    outcome: str
+    block: str
+    methods: tuple[str, ...] | None = None
+    arms: tuple[str, ...] | None = None
+    kinds: tuple[Kind, ...] | None = None
+
+
+class EndpointRule(_Frozen):
+    """What an end point of the record (of its events and time-to-event results) is in the simulation.
+
+    ``arms``: the block is fitted to these alone. ``complement``: the record counts those free of the event.
+    """
+
+    event: str
+    kind: Kind = "event_share"
+    block: str | None = None
+    complement: bool = False
+
+
+class ItemRule(_Frozen):
+    """A number of a free item of the record: where it stands, and the measure it is."""
+
+    item: str
+    key: str
+    kind: Kind
+    variable: str
+    statistic: str | None = None
+    set: str = "ITT"
+    arm: str | None = None
+    week: float | None = None
+    quantity: str
+    block: str | None = None
+
+
+class Background(_Frozen):
+    """Drugs taken by a share of all patients: an item of the record, its keys, and the covariates they are."""
+
+    item: str
+    keys: dict[str, str]
+
+
+class FitPlan(_Frozen):
+    """How a scenario is fitted to its record.
+
+    steps : the blocks in order; ``exposure`` (apparent volume from the trough, in closed form) and ``shares``
+        (counts copied) are steps of their own.
+    effects : the free parameters of each mechanism's effect.
+    sets : an analysis set of the record -> the set of the simulation that stands for it.
+    methods : a method of the record -> the kind of analysis of the plan that carries it out.
+    tests : a method of the record -> the P value it gives.
+    """
+
+    steps: tuple[str, ...]
+    blocks: dict[str, Block]
+    effects: dict[Mechanism, tuple[Free, ...]]
+    baseline: dict[str, BaselineRule] = Field(default_factory=dict)
+    outcomes: tuple[OutcomeRule, ...] = ()
+    endpoints: dict[str, EndpointRule] = Field(default_factory=dict)
+    items: tuple[ItemRule, ...] = ()
+    sets: dict[str, str] = Field(default_factory=dict)
+    methods: dict[str, Literal["repeated", "carried_forward", "mmrm", "slopes"]] = Field(default_factory=dict)
+    tests: dict[str, Kind] = Field(default_factory=dict)
+    background: Background | None = None
+    entrants: str | None = Field(
+        default="shares", description="block of the numbers that went on into the extension; None: a check"
+    )
+    lags: tuple[float, ...] = Field(default=(), description="weeks at which the lag is held and all else fitted anew")
+    held: tuple[str, ...] = Field(default=(), description="in words: what was kept out of the fit, and why")
+
+
+def fit_plans() -> list[str]:
+    """The records that have a fit plan."""
+    folder = resources.files("equipoise.calibrate") / "plans"
+    return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
+
+
+def load_plan(record: str) -> FitPlan:
+    """The fit plan of a record by its id, or from a ``.yaml`` file by path.
+
+    Raises
+    ------
+    ScenarioError
+        If there is none, or it is malformed.
+    """
+    shipped = resources.files("equipoise.calibrate") / "plans" / f"{record}.yaml"
+    try:
+        if record.isidentifier() and shipped.is_file():
+            text = shipped.read_text(encoding="utf-8")
+        elif Path(record).suffix in (".yaml", ".yml"):
+            text = Path(record).read_text(encoding="utf-8")
+        else:
+            raise ScenarioError(
+                f"no fit plan for the record {record!r}",
+                hint=f"there are plans for {', '.join(fit_plans())}; see docs/methods/calibration.md",
+            )
+        return FitPlan.model_validate(yaml.safe_load(text))
+    except ValidationError as error:
+        raise ScenarioError(f"fit plan {record}: {describe_problems(error)}") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ScenarioError(f"fit plan {record}: cannot be read ({error})") from None
