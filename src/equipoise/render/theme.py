@@ -33,11 +33,11 @@ _MARKS: dict[str, tuple[str, str, str]] = {
     "#0a0013": ("--series-5", "#3a0f12", "#c8ea4a"),
     "#0a0014": ("--series-6", "#4f8ce6", "#4f8fc4"),
     "#0a0021": ("--heat-1", "#0b6b70", "#7fded9"),
-    "#0a0022": ("--heat-2", "#4c9da0", "#3f9793"),
+    "#0a0022": ("--heat-2", "#2f8085", "#3f9793"),
     "#0a0023": ("--heat-3", "#a9d3d2", "#255c5b"),
     "#0a0024": ("--heat-4", "#f3e4cd", "#3d3324"),
     "#0a0025": ("--heat-5", "#e6c598", "#6b5330"),
-    "#0a0026": ("--heat-6", "#d3a263", "#a17c42"),
+    "#0a0026": ("--heat-6", "#d3a263", "#866735"),
     "#0a0027": ("--heat-7", "#7c2a55", "#e58db8"),
     "#0a0031": ("--on-dark", "#ffffff", "#10191a"),
     "#0a0032": ("--on-light", "#1c2427", "#f2f0ea"),
@@ -118,7 +118,9 @@ def themed(
     """
     ElementTree.register_namespace("", _SVG)
     root = ElementTree.fromstring(svg)
-    ids = {e.get("id"): f"{id}-{e.get('id')}" for e in root.iter() if e.get("id")}
+    given = [str(e.get("id")) for e in root.iter() if e.get("id")]
+    # Vega numbers its ids through the life of a process; the same drawing is to give the same bytes
+    ids = {name: f"{id}-{name.rstrip('0123456789')}{k}" for k, name in enumerate(given)}
     unwanted = {"role", "pointer-events", "class", *(("font-family", "version") if theme == "page" else ())}
 
     def own(match: re.Match[str]) -> str:

@@ -1,0 +1,17 @@
+"""The plots that people expect of a trial: each takes the results of an estimator or a plain data frame.
+
+Every function gives a :class:`Plot`, which a notebook shows by itself, ``save("x.svg")`` writes (also ``.png``, and
+``.json`` for Vega-Lite) and a page takes in. Colours are told apart by the colour-blind and never mean anything alone;
+every plot has a description in words and the table of its numbers.
+"""
+
+from __future__ import annotations
+
+from equipoise.render.plots.dropout import dropout
+from equipoise.render.plots.forest import forest
+from equipoise.render.plots.means import ls_means
+from equipoise.render.plots.plot import Plot
+from equipoise.render.plots.steps import cumulative_incidence, kaplan_meier
+from equipoise.render.plots.tipping import tipping_point
+
+__all__ = ["Plot", "cumulative_incidence", "dropout", "forest", "kaplan_meier", "ls_means", "tipping_point"]
