@@ -13,12 +13,15 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-Variable = Literal["ALSFRS", "SVC", "HHD", "NFL", "SOD1"]
+Variable = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")]
+"""An outcome as the scenario's ``outcomes`` name it."""
+
 Covariate = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")]
 """A baseline variable as :meth:`equipoise.trial.Trials.baseline` knows it; ``BASE`` is the outcome's own baseline."""
 
-Event = Literal["death_or_ventilation", "death_or_tracheostomy", "death"]
-"""An end point in time. The first two are both the first event of a virtual patient, named as the trial named it."""
+Event = Literal["death_or_ventilation", "death_or_tracheostomy", "death", "hospitalisation", "key_event"]
+"""An end point in time, as :meth:`equipoise.trial.Trials.times_to` knows it. The first two are both the first event of
+a virtual patient, named as the trial named it; a key event is that or a stay in hospital."""
 
 Observed = Annotated[float, Field(ge=0)]
 

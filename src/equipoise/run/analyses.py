@@ -12,7 +12,7 @@ from equipoise.kernels import repeated, survival
 from equipoise.kernels.cox import cox
 from equipoise.protocol import AnalysisPlan, Repeated, TimeToEvent
 from equipoise.run.longitudinal import OutcomeResult, change_from_baseline, columns, nothing, outcome_analysis
-from equipoise.trial import EVENT_NONE, Trials
+from equipoise.trial import Trials
 from equipoise.types import BoolArray, CodeArray, FloatArray, IntArray, Status
 
 WILCOXON_RHO = 1.0
@@ -67,9 +67,7 @@ def repeated_analysis(trials: Trials, analysis: Repeated, *, imputations: int) -
 
 def event_times(trials: Trials, event: str) -> tuple[FloatArray, BoolArray]:
     """(trial, subject) weeks to an end point or to censoring, and whether it happened."""
-    if event == "death":
-        return trials.death_week, trials.death
-    return trials.event_week, trials.event != EVENT_NONE
+    return trials.times_to(event)
 
 
 def time_to_event_data(trials: Trials, analysis: TimeToEvent) -> tuple[FloatArray, BoolArray, BoolArray]:

@@ -12,7 +12,7 @@ from equipoise.kernels import kaplan_meier, repeated
 from equipoise.protocol import Measure
 from equipoise.run.analyses import Results, TimeToEventResult, event_times
 from equipoise.run.longitudinal import OutcomeResult
-from equipoise.trial import EVENT_NONE, Trials
+from equipoise.trial import Trials
 from equipoise.types import DAYS_PER_WEEK, WEEKS_PER_MONTH, BoolArray, FloatArray
 
 WEEKS_PER_UNIT = {"days": 1.0 / DAYS_PER_WEEK, "weeks": 1.0, "months": WEEKS_PER_MONTH}
@@ -151,15 +151,12 @@ def _baseline(trials: Trials, who: BoolArray, m: Measure) -> FloatArray:
 
 
 def _happened(trials: Trials, event: str, week: float) -> BoolArray:
-    if event == "death":
-        return np.asarray(trials.death & (trials.death_week <= week))
-    if event == "death_or_ventilation":
-        return np.asarray((trials.event != EVENT_NONE) & (trials.event_week <= week))
     if event == "left":
         return np.asarray(trials.last_week < week)
     if event == "entered":
         return trials.entered_extension
-    raise ScenarioError(f"unknown event {event!r}", hint="choose death, death_or_ventilation, left or entered")
+    time, happened = trials.times_to(event)
+    return np.asarray(happened & (time <= week))
 
 
 def _change(trials: Trials, week: float) -> FloatArray:
