@@ -221,6 +221,37 @@ def test_independent_brute_force(hierarchy, n: int) -> None:
     assert (fs.estimate, fs.se**2) == (t, pytest.approx(vt, rel=1e-12))
 
 
+@pytest.mark.parametrize("variance", ["u-statistic", "null"])
+def test_independent_strata_by_precision(variance: str) -> None:
+    """Each statistic of each stratum by itself, averaged with weights inverse to its variance on the (log) scale."""
+    data = frame(np.random.default_rng(8), 120)
+    hierarchy = HIERARCHIES[0]
+    options = {"control": "control", "variance": variance}
+    made = win_statistics(data, hierarchy, strata="SITE", weights="inverse-variance", **options)
+    alone = [win_statistics(own, hierarchy, **options) for _, own in data.groupby("SITE")]
+    for i, e in enumerate(made.estimates[:3]):
+        q = np.array([a.estimates[i].estimate for a in alone])
+        w = np.array([a.estimates[i].se for a in alone]) ** -2.0
+        pooled = ((np.log(q) if i < 2 else q) * w).sum() / w.sum()
+        assert e.estimate == pytest.approx(np.exp(pooled) if i < 2 else pooled, rel=1e-10)
+        assert e.se == pytest.approx(w.sum() ** -0.5, rel=1e-10)
+    assert (made.wins, made.losses) == (sum(a.wins for a in alone), sum(a.losses for a in alone))
+
+
+def test_property_strata_without_a_variance_are_named() -> None:
+    """A stratum won outright has no log win ratio: it drops out of the average by precision, which says so."""
+    data = pl.DataFrame(
+        {"Y": [1.0, 2, 3, 0, 2, 5, 3, 4, 9, 8, 1, 2], "TRT01P": list("apapapapaapp"), "S": list("xxxxxxxxyyyy")}
+    )
+    made = win_statistics(data, [Value("Y")], control="p", strata=["S"], weights="inverse-variance")
+    alone = win_statistics(data.filter(S="x"), [Value("Y")], control="p")
+    assert made.win_ratio.estimate == pytest.approx(alone.win_ratio.estimate, rel=1e-12)
+    assert made.win_ratio.reason.startswith("estimated; without S y")
+    assert made.wins == alone.wins + 4
+    nowhere = win_statistics(data.filter(S="y"), [Value("Y")], control="p", strata=["S"], weights="inverse-variance")
+    assert nowhere.win_ratio.reason == "not estimable: every pair was won"
+
+
 def test_property_sorting_counts_what_visiting_all_pairs_counts() -> None:
     """Bit for bit, over every hierarchy that sorting can do: signs, margins, ties, strata, patients left out."""
     g = np.random.default_rng(0)

@@ -112,7 +112,7 @@ Layer = Value | Binary | Time | Recurrent
 
 
 @dataclass(frozen=True, eq=False)
-class _Layers:
+class Layers:
     """The hierarchy in arrays: value, event (subject, layer); kinds, margins, signs (layer,); names."""
 
     value: FloatArray
@@ -140,7 +140,8 @@ def _flags(frame: nw.DataFrame[Any], name: str, where: BoolArray) -> FloatArray:
     return values
 
 
-def _read(frame: nw.DataFrame[Any], hierarchy: Sequence[Layer]) -> _Layers:
+def read_layers(frame: nw.DataFrame[Any], hierarchy: Sequence[Layer]) -> Layers:
+    """The hierarchy of a frame in arrays; raises for what cannot be used."""
     n = len(frame)
     values: list[FloatArray] = []
     events: list[BoolArray] = []
@@ -199,7 +200,7 @@ def _read(frame: nw.DataFrame[Any], hierarchy: Sequence[Layer]) -> _Layers:
         events.append(event)
     value = np.column_stack(values)
     kinds, margins, signs = zip(*codes, strict=True)
-    return _Layers(
+    return Layers(
         value,
         np.column_stack(events),
         np.array(kinds, np.int64),
@@ -347,7 +348,7 @@ def win_statistics(
     strata = (strata,) if isinstance(strata, str) else tuple(strata)
     frame = read_frame(data)
     require(frame, [treatment])
-    read = _read(frame, hierarchy)
+    read = read_layers(frame, hierarchy)
     arm, levels = labels(frame, treatment)
     if control is not None:
         if control not in levels:
