@@ -16,7 +16,10 @@ ALPHA = 0.05
 
 @dataclass(frozen=True)
 class Findings:
-    """The reading of one record. ``met`` is None where the record does not say whether the primary endpoint was met."""
+    """The reading of one record.
+
+    ``met`` is None where the record does not say whether the primary endpoint was met, or its sources disagree.
+    """
 
     record: Record
     active: Arm
@@ -44,6 +47,12 @@ class Findings:
         """The contrast of the primary result, if it may be shown."""
         c = None if self.primary is None else self.primary.contrast
         return c if c is not None and c.usable else None
+
+    @property
+    def disputed(self) -> tuple[PValue, ...]:
+        """The P values that different sources give as the deciding one, where they differ in their verdict."""
+        formal = () if self.primary is None else tuple(p for p in self.primary.p if p.usable and p.status == "formal")
+        return formal if {significant(p) for p in formal} >= {True, False} else ()
 
     @property
     def split(self) -> bool:
@@ -256,6 +265,8 @@ def read(record: Record) -> Findings:
     if outcome is not None and outcome.direction == "not_stated":
         # which way is better, and whether the question was superiority at all, is not for us to guess
         return findings
+    if findings.disputed:
+        return findings  # the sources do not agree on which test decides: whether it was met depends on that
     if test is not None:
         below = significant(test)
         met = None if below is None else below and findings.favourable(primary) is not False  # type: ignore[arg-type]

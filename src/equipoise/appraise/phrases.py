@@ -23,7 +23,19 @@ def paragraphs(*sentences: Inlines) -> Inlines:
 
 def verdict(ctx: Context) -> str:
     """The verdict on the primary endpoint in a word or two."""
+    if ctx.findings.disputed:
+        return "disputed"
     return {True: "met", False: "missed", None: "not stated"}[ctx.findings.met]
+
+
+def disputed_sentence(ctx: Context) -> Inlines:
+    """That the sources differ on whether the primary endpoint was met, each with its test; empty where they agree."""
+    each = [ctx.pen.say("{p}{t}", p=ctx.p(p), t=ctx.by_test(p.method)) for p in ctx.findings.disputed]
+    if not each:
+        return ()
+    return ctx.pen.say(
+        "Whether {t} met its primary endpoint depends on the source and its test: {e}.", t=ctx.trial, e=joined(each)
+    )
 
 
 def primary_sentence(ctx: Context) -> Inlines:

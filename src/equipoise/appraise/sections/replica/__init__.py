@@ -1,0 +1,84 @@
+"""What the replica says: the rebuilt trial's answers, and how it compares with what was published."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from equipoise.appraise.context import Context
+from equipoise.appraise.document import Block, Fold, Inlines, Listing, Paragraph, Section
+from equipoise.appraise.phrases import replica_sentence
+from equipoise.appraise.replica import Replica
+from equipoise.appraise.sections.replica.answers import answers_table, chance, main_answers, reading
+from equipoise.appraise.sections.replica.comparison import comparison_table, dots_figure, tally
+from equipoise.appraise.sections.replica.mechanisms import mechanisms
+from equipoise.appraise.sections.replica.words import about_events, mechanism_words, nothing, use_of
+
+__all__ = ["build", "dots_figure", "main_answers", "reading", "use_of"]
+
+
+def build(ctx: Context) -> Section:
+    """The answers in words, the comparison as a plot and as a table; without a replica, how to get one."""
+    pen = ctx.pen
+    title = pen.words("What the replica says")
+    replica = ctx.replica
+    if replica is None:
+        return Section("replica", title, (Paragraph(_without(ctx)),))
+    blocks: list[Block] = [Paragraph(_what(ctx, replica))]
+    if replica.answers:
+        blocks.append(answers_table(ctx, replica))
+        blocks.extend(Paragraph(p) for p in (reading(ctx), chance(ctx, replica)) if p)
+    if replica.mechanisms:
+        blocks.extend(mechanisms(ctx, replica))
+    if replica.rows:
+        blocks.append(Paragraph(tally(ctx, replica)))
+        figure = dots_figure(ctx, replica)
+        if figure is not None:
+            blocks.append(figure)
+        blocks.append(
+            Fold(
+                "replica-rows", pen.words("Published and simulated, every quantity"), (comparison_table(ctx, replica),)
+            )
+        )
+    notes = [
+        replica_sentence(ctx, n, replica.command, "a remark of the replica")
+        for n in replica.notes
+        if "rows used in the fit" not in n  # the tally says that, and more exactly
+    ]
+    if notes:
+        blocks.append(Paragraph(pen.words("How it was fitted:")))
+        blocks.append(Listing(tuple(notes)))
+    return Section("replica", title, tuple(blocks))
+
+
+def _without(ctx: Context) -> Inlines:
+    scenario = files("equipoise") / "simulate" / "scenarios" / f"{ctx.record.id}.yaml"
+    if not scenario.is_file():
+        return ctx.pen.words(
+            "This page was written without a replica: no scenario of this trial comes with the package, so that it has "
+            "not been rebuilt."
+        )
+    return ctx.pen.say(
+        "This page was written without the replica. The replica rebuilds the trial as a virtual one, runs the trial's "
+        "own analyses on many repeats of it and holds the results against what was published. To make it: {c}.",
+        c=ctx.pen.code(f"equipoise replicate {ctx.record.id}"),
+    )
+
+
+def _what(ctx: Context, replica: Replica) -> Inlines:
+    pen = ctx.pen
+    words = mechanism_words(replica, replica.mechanism)
+    on = "" if about_events(replica) else "on function "
+    imputed = pen.say(" ({k} imputations each)", k=pen.simulated(str(replica.imputations)))
+    return pen.say(
+        "The replica is {t} rebuilt on the computer: virtual patients made to match the published baseline, a drug "
+        f"that acts {on}by the mechanism {{m}}{{w}}, the protocol's visits and losses, and the trial's own analyses on "
+        "each of {n} simulated trials{i}. It cannot show that the drug works; it shows what a trial of this shape "
+        f"would see if the drug works as fitted, and what it would see if the drug {nothing(replica)}.",
+        t=ctx.trial,
+        w=pen.say(" ({x})", x=words) if words else (),
+        m=ctx.pen.em(replica.mechanism)
+        if not any(c.isdigit() for c in replica.mechanism)
+        else ctx.pen.code(replica.mechanism),
+        n=ctx.pen.simulated(f"{replica.replicates:,}"),
+        i=imputed if replica.imputations else (),
+    )

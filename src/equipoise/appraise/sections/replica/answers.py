@@ -1,0 +1,166 @@
+"""The answers of the replica: its questions as a table, and what the chances of success say in words."""
+
+from __future__ import annotations
+
+import re
+
+from equipoise.appraise import risk, show
+from equipoise.appraise.context import Context
+from equipoise.appraise.document import Inlines, Row, Table
+from equipoise.appraise.pen import upper
+from equipoise.appraise.phrases import paragraphs, replica_sentence
+from equipoise.appraise.replica import Answer, Replica
+from equipoise.appraise.sections.replica.words import nothing
+
+_ALPHA = 0.05
+
+
+_LONGER = re.compile(r"primary_[0-9.]+_weeks")
+_ORDER = (
+    re.compile("primary_if_it_works"), re.compile("primary_if_nothing"), _LONGER,
+    re.compile(_LONGER.pattern + "_if_nothing"), re.compile("primary_as_it_happened"),
+)  # fmt: skip
+"""The questions on the primary endpoint in the order in which one leads to the next."""
+
+
+def main_answers(replica: Replica) -> tuple[Answer, ...]:
+    """The answers that matter most: met if the drug works, if it does nothing, and had the trial run longer."""
+    found = tuple(a for id in _ORDER[:3] for a in replica.answers if id.fullmatch(a.id))
+    return found or replica.answers[:3]
+
+
+def answers_table(ctx: Context, replica: Replica) -> Table:
+    """Every question with the share of simulated trials that answers it."""
+    pen = ctx.pen
+    first = [a for id in _ORDER for a in replica.answers if id.fullmatch(a.id)]
+    null = [a for a in replica.answers if a.id.startswith("null:")]
+    tests = [a for a in replica.answers if a.id.startswith(("test:", "tests_differ:"))]
+    rest = [a for a in replica.answers if a not in first and a not in null and a not in tests]
+    rows: list[Row] = []
+    for heading, group in (
+        ("Meeting the primary endpoint", first),
+        (f"How often a drug that {nothing(replica)} would show it by chance", null),
+        ("Which test would call it significant", tests),
+        ("Further questions", rest),
+    ):
+        if group and len(group) < len(replica.answers):
+            rows.append(Row((pen.words(heading),), heading=True))
+        rows.extend(
+            Row(
+                (
+                    upper(replica_sentence(ctx, _shortened(a, replica), a.command, a.question)),
+                    (pen.by_command(show.percent(a.probability), a.command, a.question),),
+                    (pen.by_command(show.number(100 * a.mc_error, 1), a.command, a.question),),
+                )
+            )
+            for a in group
+        )
+    columns = (pen.words("Question"), pen.words("Share of trials"), pen.words("Monte Carlo error, percentage points"))
+    caption = pen.words("What the rebuilt trial answers, as shares of simulated trials.")
+    return Table("t-answers", caption, columns, tuple(rows), (False, True, True))
+
+
+def _shortened(a: Answer, replica: Replica) -> str:
+    """A question without what the heading above it has said already."""
+    before = f"How often would a drug that {nothing(replica)} show "
+    if a.id.startswith("null:") and a.question.startswith(before):
+        return a.question.removeprefix(before).removesuffix("?")
+    return a.question
+
+
+def _pair(replica: Replica) -> tuple[Answer, Answer] | None:
+    """The answers on the primary endpoint if the drug works as fitted and if it does nothing."""
+    by_id = {a.id: a for a in replica.answers}
+    works, nothing = by_id.get("primary_if_it_works"), by_id.get("primary_if_nothing")
+    return None if works is None or nothing is None else (works, nothing)
+
+
+def _of_hundred(ctx: Context, share: float, a: Answer) -> Inlines:
+    """``22 of 100``, as simulated."""
+    text = f"{show.number(100 * share, 1 if share < 0.095 or share > 0.905 else 0)} of {100}"
+    return (ctx.pen.by_command(text, a.command, a.question),)
+
+
+def reading(ctx: Context) -> Inlines:
+    """What the two chances of success say together about a trial that missed or met its endpoint."""
+    pair = None if ctx.replica is None else _pair(ctx.replica)
+    if pair is None or ctx.replica is None or (ctx.findings.met is None and not ctx.findings.disputed):
+        return ()
+    pen, (works, nothing) = ctx.pen, pair
+    parts = {
+        "w": _of_hundred(ctx, works.probability, works),
+        "n": _of_hundred(ctx, nothing.probability, nothing),
+        "mw": _of_hundred(ctx, 1 - works.probability, works),
+        "mn": _of_hundred(ctx, 1 - nothing.probability, nothing),
+    }
+    if ctx.findings.disputed:
+        return pen.say(
+            "A trial of this size and length would be called significant, by the test rebuilt as the primary one, in "
+            "{w} trials if the drug works as fitted and in {n} if it does nothing; whether this one was depends on the "
+            "test, as the sources tell it.",
+            **parts,
+        )
+    if ctx.findings.met:
+        return pen.say(
+            "Such a trial meets its endpoint in {w} trials if the drug works as fitted and in {n} if it does "
+            "nothing, so "
+            "that success speaks for the drug as far as the two are apart.",
+            **parts,
+        )
+    if 1 - works.probability >= 0.5 * (1 - nothing.probability):
+        return pen.say(
+            "In plain words: a trial of this size and length would miss its endpoint in {mw} trials even if the drug "
+            "works as fitted, and in {mn} if it does nothing. To miss was the likely end either way, so that the "
+            "miss by "
+            "itself hardly tells a drug that works from one that does not.",
+            **parts,
+        )
+    return pen.say(
+        "In plain words: a trial of this size and length would miss its endpoint in {mw} trials if the drug works as "
+        "fitted, and in {mn} if it does nothing. The miss therefore speaks against an effect of the fitted size.",
+        **parts,
+    )
+
+
+def chance(ctx: Context, replica: Replica) -> Inlines:
+    """What chance alone gives, and why the chance of success is not a power known beforehand."""
+    pair = _pair(replica)
+    if pair is None:
+        return ()
+    pen, (works, nothing) = ctx.pen, pair
+    expected = risk.false_alarms_in_favour(_ALPHA)
+    level, favour = (
+        pen.compute(f, _ALPHA, show=s, what=w, method="half of the two-sided level falls on each side")
+        for f, s, w in (
+            (risk.false_alarms, lambda x: show.percent(x, 0), "the conventional two-sided level"),
+            (risk.false_alarms_in_favour, lambda x: show.percent(x, 1), "false alarms in the drug's favour"),
+        )
+    )
+    apart = nothing.probability - expected
+    found = (
+        "the share found here is {n}, as it should be" if abs(apart) <= 3 * nothing.mc_error
+        else "the share found here, {n}, is lower: as rebuilt, the test errs on the cautious side" if apart < 0
+        else "the share found here, {n}, is higher: as rebuilt, the test is too easily passed"
+    )  # fmt: skip
+    out = pen.say(
+        "A two-sided test at the {l} level gives about {f} of trials in favour of a drug that does nothing, by chance "
+        "alone; "
+        + found
+        + ". The fitted effect was estimated from this same trial and is uncertain, so {w} is not the "
+        "chance of success against a benefit known beforehand.",
+        l=level,
+        f=favour,
+        n=(pen.by_command(show.percent(nothing.probability), nothing.command, nothing.question),),
+        w=(pen.by_command(show.percent(works.probability), works.command, works.question),),
+    )
+    here = next((a for a in replica.answers if a.id == "primary_as_it_happened"), None)
+    if here is None or works.probability - here.probability <= 3 * (works.mc_error + here.mc_error):
+        return out
+    return paragraphs(
+        out,
+        pen.say(
+            "With the arms as unlike at the start as they happened to be, the chance falls to {h}: the primary "
+            "test did not allow for that difference.",
+            h=(pen.by_command(show.percent(here.probability), here.command, here.question),),
+        ),
+    )

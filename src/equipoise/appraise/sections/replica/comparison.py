@@ -1,0 +1,256 @@
+"""What was published beside what the rebuilt trial gives: the tally, the plot and the table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from equipoise.appraise import risk, show
+from equipoise.appraise.context import Context
+from equipoise.appraise.document import Dot, DotPanel, Dots, Figure, Inlines, Row, Table, Text
+from equipoise.appraise.pen import lower, short, upper
+from equipoise.appraise.phrases import paragraphs
+from equipoise.appraise.replica import MechanismRow, Replica, ReplicaRow
+from equipoise.appraise.sections.replica.words import LOG, known, period, use_of
+from equipoise.records.schema import Sourced
+
+
+def tally(ctx: Context, replica: Replica) -> Inlines:
+    pen = ctx.pen
+    fitted = [r for r in replica.rows if r.used_in_fit and r.z is not None]
+    held = [r for r in replica.rows if not r.used_in_fit and r.z is not None]
+    out: Inlines = ()
+    if fitted:
+        within = sum(bool(r.within_one_se) for r in fitted)
+        out = pen.say(
+            "Of the quantities that the replica was fitted to, {k} of {n} lie within one published standard error of "
+            "their published value.",
+            k=pen.simulated(str(within)),
+            n=pen.simulated(str(len(fitted))),
+        )
+    same = [r for r in held if use_of(ctx, r) == "same period"]
+    later = [r for r in held if use_of(ctx, r) == "check"]
+    if same:
+        out = paragraphs(
+            out,
+            pen.say(
+                "Of others from the same period, {k} of {n} do; they belong to the same people and weeks, and so are "
+                "no "
+                "independent check.",
+                k=pen.simulated(str(sum(bool(r.within_one_se) for r in same))),
+                n=pen.simulated(str(len(same))),
+            ),
+        )
+    if later:
+        placed = [
+            r
+            for r in replica.rows
+            if use_of(ctx, r) == "check" and r.scale not in ("p", "se") and math.isfinite(r.position)
+        ]
+        expected = pen.compute(
+            risk.within_errors,
+            1,
+            show=lambda x: show.percent(x, 0),
+            what="how often an estimate lies within one standard error of the truth",
+            method="normal theory",
+        )
+        out = paragraphs(
+            out,
+            pen.say(
+                "Of those after the fitted period, the real checks, {k} of {n} do; of a replica that was exactly "
+                "right, "
+                "about {e} would.",
+                k=pen.simulated(str(sum(bool(r.within_one_se) for r in later))),
+                n=pen.simulated(str(len(later))),
+                e=expected,
+            ),
+            pen.say(
+                "Of all values published for that time, with or without a standard error, {i} of {n} lie inside the "
+                "95 % "
+                "range of single simulated trials.",
+                i=pen.simulated(str(sum(0.025 <= r.position <= 0.975 for r in placed))),
+                n=pen.simulated(str(len(placed))),
+            ),
+        )
+    return out or pen.words("None of the quantities was published with a standard error to compare on.")
+
+
+def dots_figure(ctx: Context, replica: Replica) -> Figure | None:
+    """Simulated against published, in published standard errors; contrasts and arm values that have one."""
+    pen = ctx.pen
+    scored = [r for r in replica.rows if r.z is not None and r.published_se and _finite(r)]
+    chosen = [r for r in scored if r.arm is None and r.scale in ("difference", "ratio", "hazard_ratio")] or scored[:40]
+    if not chosen:
+        return None
+    groups: dict[str, list[ReplicaRow]] = {}
+    for r in chosen:
+        groups.setdefault(r.outcome, []).append(r)
+    labels = {o.id: short(o.label) for o in ctx.record.outcomes}
+    panels, rows = [], []
+    for outcome, group in groups.items():
+        title = labels.get(outcome, outcome)
+        panels.append(DotPanel(title, tuple(_dot(ctx, r) for r in group)))
+        rows.append(Row((pen.label(title),), heading=True))
+        for r in group:
+            assert r.z is not None
+            rows.append(
+                Row(
+                    (
+                        pen.label(_row_label(ctx, r)),
+                        (pen.simulated(show.number(r.z, 2, plus=True)),),
+                        pen.words(use_of(ctx, r)),
+                    )
+                )
+            )
+    table = Table(
+        "t-dots",
+        pen.words("Simulated mean minus published value, in published standard errors (ratios on the log scale)."),
+        (pen.words("Quantity"), pen.words("Distance"), pen.words("Used as")),
+        tuple(rows),
+        (False, True, False),
+    )
+    return Figure(
+        "fig-dots",
+        pen.words("How far the replica lies from what was published"),
+        pen.words(
+            "Dot plot by outcome: where the simulated mean lies, in published standard errors from the published "
+            "value, with the range of single simulated trials. The table below holds the same distances."
+        ),
+        Dots(tuple(panels)),
+        pen.words(
+            "Zero is the published value. The mark is the mean of the simulated trials, the line the 95 % range of a "
+            f"single one. Of the values that were not used in the fit only those after the {period(ctx)} are an "
+            "independent check; the table tells them apart."
+        ),
+        table,
+    )
+
+
+def _finite(r: ReplicaRow) -> bool:
+    bounds = (r.published, r.simulated, r.simulated_low, r.simulated_high)
+    return all(math.isfinite(x) and (r.scale not in LOG or x > 0) for x in bounds)
+
+
+def _dot(ctx: Context, r: ReplicaRow) -> Dot:
+    """A row in published standard errors; those of ratios are on the log scale."""
+    assert r.z is not None
+    assert r.published_se
+    to: Callable[[float], float] = math.log if r.scale in LOG else float
+    low, high = ((to(x) - to(r.published)) / r.published_se for x in (r.simulated_low, r.simulated_high))
+    return Dot(_row_label(ctx, r), r.z, low, high, r.used_in_fit)
+
+
+def _row_label(ctx: Context, r: ReplicaRow) -> str:
+    arm = next((lower(a.label) for a in ctx.record.arms if a.id == r.arm), r.arm)
+    parts = [ctx.set_name(r.analysis_set)]
+    if arm:
+        parts.append(arm)
+    elif r.scale in ("difference", "ratio", "hazard_ratio"):
+        parts.append(r.scale.replace("_", " "))
+    if r.week is not None:
+        parts.append(f"week {r.week:g}")
+    method = ctx.findings.method(r.method)
+    if method is not None and method.adjusts_nfl:
+        parts.append("NfL-adjusted")
+    text = ", ".join(parts)
+    return text[:1].upper() + text[1:]
+
+
+def comparison_table(ctx: Context, replica: Replica) -> Table:
+    pen = ctx.pen
+    labels = {o.id: short(o.label) for o in ctx.record.outcomes}
+    uses = {"check": "after the fitted period: a check", "same period": "same period, not fitted", "fit": "fitted"}
+    rows = []
+    group = None
+    inputs = [r for r in replica.rows if r.outcome == "AE" or use_of(ctx, r) == "set"]
+    for r in sorted(
+        (r for r in replica.rows if r not in inputs),
+        key=lambda r: (
+            list(uses).index(use_of(ctx, r)),
+            list(labels).index(r.outcome) if r.outcome in labels else len(labels),
+        ),
+    ):
+        title = labels.get(r.outcome, "The people, and how they went on")
+        key = (use_of(ctx, r), title)
+        if key != group:
+            group = key
+            rows.append(Row((pen.say("{o} – {u}", o=title, u=pen.words(uses[key[0]])),), heading=True))
+        rows.append(
+            Row(
+                (
+                    _quantity(ctx, r, title),
+                    published(ctx, r),
+                    _simulated(ctx, r, r.simulated),
+                    _simulated(ctx, r, r.simulated_low, r.simulated_high),
+                    _simulated(ctx, r, r.mc_error, more=1),
+                    (pen.simulated(show.percent(r.position, 0)),) if math.isfinite(r.position) else (Text("–"),),
+                )
+            )
+        )
+    columns = (
+        pen.words("Quantity"),
+        pen.words("Published"),
+        pen.words("Simulated mean"),
+        pen.words("95 % range of one trial"),
+        pen.words("Monte Carlo error"),
+        pen.words("Simulated trials below the published value"),
+    )
+    caption = pen.words(
+        "What was published beside what the rebuilt trial gives; first what is a check, last what was fitted."
+    )
+    if inputs:
+        caption = (
+            *caption,
+            *pen.words(" Rates of adverse events and other counts put in as published are left out here."),
+        )
+    return Table("t-replica", caption, columns, tuple(rows), (False, True, True, True, True, True))
+
+
+def _quantity(ctx: Context, r: ReplicaRow, title: str) -> Inlines:
+    """What a row holds, without what its heading has said already."""
+    quantity = r.quantity
+    if quantity.startswith(title):
+        quantity = quantity[len(title) :].lstrip(" ,:") or "share"
+    where = _row_label(ctx, r).split(", ")
+    where = [w for w in where if w.lower() not in ("difference", "ratio", "hazard ratio")]
+    if r.scale == "p":
+        found = known(ctx, r.result)
+        if r.week is None and found is not None and found.week is not None:
+            where.append(f"week {found.week:g}")
+        where.append(ctx.test_name(r.method))
+    return upper((*ctx.pen.label(quantity), *ctx.pen.label(", " + lower(", ".join(where)))))
+
+
+def form(r: ReplicaRow | MechanismRow, x: float, more: int = 0) -> str:
+    """A number of a row on its own scale: shares as percentages, small numbers with more decimals."""
+    if isinstance(r, MechanismRow) and r.scale == "difference":
+        return show.number(x, 1)
+    if r.scale == "percent":
+        return show.percent(x, 1)
+    if r.scale == "median":
+        return show.number(x, more) if math.isfinite(x) else "not reached"
+    size = abs(r.published)
+    if r.scale == "p" and not more and x < 0.001:
+        return "< 0.001"
+    digits = 3 if r.scale == "p" else 2 if r.scale in ("gmr", "hazard_ratio", "correlation") or size < 2 else 1
+    return show.number(x, digits + more)
+
+
+def _simulated(ctx: Context, r: ReplicaRow, *values: float, more: int = 0) -> Inlines:
+    if any(math.isnan(v) for v in values) or (r.scale != "median" and not all(math.isfinite(v) for v in values)):
+        return (Text("–"),)
+    return (ctx.pen.simulated(" to ".join(form(r, v, more) for v in values)),)
+
+
+def published(ctx: Context, r: ReplicaRow) -> Inlines:
+    if r.confidence == "recall" or r.source not in ctx.record.sources:
+        return (Text("–"),)
+    text = form(r, r.published)
+    if r.published_low is not None and r.published_high is not None:
+        text += f" ({form(r, r.published_low)} to {form(r, r.published_high)})"
+    confidence = r.confidence
+    found = known(ctx, r.result)
+    if r.scale == "se" and found is not None and found.contrast is not None and found.contrast.se is None:
+        confidence = "derived"  # from the interval
+    leaf = Sourced(source=r.source, place=r.place or None, confidence=confidence)  # type: ignore[arg-type]
+    return (ctx.pen.cite(text, leaf),)

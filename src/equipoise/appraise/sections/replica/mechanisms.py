@@ -1,0 +1,162 @@
+"""What each mechanism, fitted to the same numbers, foretells for those held back."""
+
+from __future__ import annotations
+
+from equipoise.appraise import show
+from equipoise.appraise.context import Context
+from equipoise.appraise.document import Block, Inlines, Paragraph, Row, Table, Text
+from equipoise.appraise.pen import joined, short, upper
+from equipoise.appraise.phrases import paragraphs
+from equipoise.appraise.replica import MechanismRow, Replica
+from equipoise.appraise.sections.replica.comparison import form, published
+from equipoise.appraise.sections.replica.words import about_events, held, known, mechanism_words, period
+from equipoise.appraise.tables import result_label
+
+
+def mechanisms(ctx: Context, replica: Replica) -> list[Block]:
+    """What each mechanism, fitted to the randomised period alone, foretells for results held back."""
+    pen = ctx.pen
+    groups: dict[str, list[MechanismRow]] = {}
+    for m in replica.mechanisms:
+        groups.setdefault(m.id, []).append(m)
+    rows: list[Row] = []
+    for group in sorted(groups.values(), key=lambda g: not held(ctx, g[0])):
+        first = group[0]
+        kept = held(ctx, first)
+        head = _head(ctx, replica, first)
+        head = (*head, *pen.words(" – kept out of the fit: a check" if kept else " – follows from the fit: no check"))
+        rows.append(Row((head,), heading=True))
+        for m in group:
+            misfit: Inlines = (Text("–"),)
+            if m.misfit is not None:
+                over = f" over {m.n_targets}" if m.n_targets is not None else ""
+                misfit = (pen.simulated(f"{show.number(m.misfit, 0)}{over}"),)
+            name = pen.say("{m}: {w}", m=m.mechanism, w=pen.words(mechanism_words(replica, m.mechanism) or "as named"))
+            rows.append(
+                Row(
+                    (
+                        upper(name),
+                        misfit,
+                        (pen.simulated(form(m, m.mean)),),
+                        (pen.simulated(f"{form(m, m.low)} to {form(m, m.high)}"),),
+                        (pen.simulated(show.percent(m.at_least)),),
+                    )
+                )
+            )
+    plain = all(m.scale == "difference" for m in replica.mechanisms)
+    columns = (
+        pen.words("Mechanism"),
+        pen.words(f"Misfit, {period(ctx)}"),
+        pen.words("Difference simulated" if plain else "Simulated"),
+        pen.words("95 % range of one trial"),
+        pen.words("Trials with at least the published difference" if plain else "Trials at least as favourable"),
+    )
+    caption = pen.words(
+        f"Mechanisms of action, each fitted to the {period(ctx)} alone, and what they lead to. Misfit: the sum of "
+        "squared distances from the published values, in standard errors, and over how many values. The values hang "
+        "together from week to week, so that misfits describe and do not test."
+    )
+    lead = pen.words(
+        "The randomised period alone cannot settle how a drug acts on function. So each mechanism was fitted to that "
+        "period, and then asked what comes later. Only results after the switch, which no fit has seen, are a check. "
+        "Results of the randomised period itself were partly fitted, or follow from sets and weeks that were: that a "
+        "mechanism comes near them proves nothing more."
+        if ctx.record.extension is not None
+        else "The numbers that a replica is fitted to cannot settle how a drug acts. So each mechanism was fitted to "
+        "them, and then asked what comes later or elsewhere. Only results that no fit has seen are a check."
+    )
+    table = Table("t-mechanisms", caption, columns, tuple(rows), (False, True, True, True, True))
+    return [Paragraph(lead), table, *(Paragraph(p) for p in _verdict(ctx, replica) if p)]
+
+
+def _verdict(ctx: Context, replica: Replica) -> list[Inlines]:
+    """What the results kept out of the fit say of the mechanisms, and what they cannot say."""
+    pen = ctx.pen
+    kept = [m for m in replica.mechanisms if held(ctx, m)]
+    names = list(dict.fromkeys(m.mechanism for m in kept))
+    if len(names) < 2:
+        return []
+
+    def shares(mechanism: str) -> list[float]:
+        return [m.at_least for m in kept if m.mechanism == mechanism]
+
+    def within(mechanism: str) -> bool:
+        return all(m.low <= m.published <= m.high for m in kept if m.mechanism == mechanism)
+
+    def span_of(chosen: list[str]) -> Inlines:
+        each = [s for name in chosen for s in shares(name)]
+        low, high = show.percent(min(each)), show.percent(max(each))
+        return (pen.simulated(low if low == high else f"{low} to {high}"),)
+
+    plain = all(m.scale == "difference" for m in kept)
+    near = [n for n in names if min(shares(n)) >= 0.1]
+    far = [n for n in names if n not in near]
+
+    def listed(chosen: list[str]) -> Inlines:
+        return joined([(pen.em(pen.label(n)),) for n in chosen])
+
+    out: Inlines = ()
+    if near:
+        out = pen.say(
+            "What it shows: the results kept out of the fit are in keeping with {m}; {s} of such trials give at "
+            "least the "
+            "published difference."
+            if plain
+            else "What it shows: the results kept out of the fit are in keeping with {m}; {s} of such trials give "
+            "results "
+            "at least as favourable.",
+            m=listed(near),
+            s=span_of(near),
+        )
+    if far:
+        out = paragraphs(out, pen.say("With {m} it is {s}.", m=listed(far), s=span_of(far)))
+        outside = [n for n in far if not within(n)]
+        inside = [n for n in far if within(n)]
+        if inside:
+            out = paragraphs(
+                out,
+                pen.say(
+                    "Less to be expected, then, but not ruled out: with {m} the published values still lie inside the "
+                    "range of single trials.",
+                    m=listed(inside),
+                ),
+            )
+        if outside:
+            out = paragraphs(
+                out, pen.say("With {m} a published value lies outside that range.", m=listed(outside))
+            )  # fmt: skip
+    limits = pen.words(
+        f"What it does not show: that the drug {'lengthens life' if about_events(replica) else 'slows the disease'}. "
+        "This is one trial, its later results hang together, and "
+        "two mechanisms that foretell nearly the same cannot be told apart by them."
+    )
+    if ctx.item("nfl_imbalance") is not None:
+        limits = paragraphs(
+            limits,
+            pen.words(
+                "Nor is it free of the imbalance: the arms began with unequal neurofilament, the replica carries that "
+                "into every figure of this table, and how much decline it ties to neurofilament is itself estimated."
+            ),
+        )
+    return [out, limits]
+
+
+def _head(ctx: Context, replica: Replica, m: MechanismRow) -> Inlines:
+    """What a group of rows is about, with the published value."""
+    pen = ctx.pen
+    found = known(ctx, m.result)
+    if found is not None and found.contrast is not None and found.contrast.usable:
+        return (
+            *pen.label(short(ctx.record.outcome(found.outcome).label)),
+            Text(": "),
+            *result_label(ctx, found, outcome=False),
+            *pen.say("; published {d}", d=ctx.contrast(found.contrast)),
+        )
+    row = next((r for r in replica.rows if r.id == m.id), None)
+    if row is None:
+        return pen.label(m.quantity)
+    where = [] if row.week is None else [f"week {row.week:g}"]
+    if not ctx.is_all(row.analysis_set):
+        where.insert(0, ctx.set_name(row.analysis_set))
+    head = upper(pen.label(", ".join([m.quantity, *where])))
+    return (*head, *pen.say("; published {d}", d=published(ctx, row)))
