@@ -51,6 +51,7 @@ def synthetic_replica(record: Record, seed: int = 7) -> Replica:
                 mc_error=0.01 * se,
                 n_estimable=2000,
                 used_in_fit=result.comparison == "randomised",
+                use="fit" if result.comparison == "randomised" else "check",
                 position=0.5 - 0.3 * shift,
                 z=shift,
             )
