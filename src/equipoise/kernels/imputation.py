@@ -326,11 +326,15 @@ def _fill_gaps(t, q, n_fixed, first, gap_row, n_gap, last, seen, beta, sigma2, n
 
 
 @njit(**_OPTIONS)
-def impute(counts, last, at, seen, z, n_fixed, first, cell, burn_in, seed, first_replicate, unit, values):
+def impute(
+    counts, last, at, seen, z, n_fixed, first, cell, burn_in, seed, first_replicate, unit, values, coefficients,
+    variances,
+):  # fmt: skip
     """Draw ``values`` (trial, imputation, cell): the missing values, centred as ``z`` is, of arranged trials.
 
     ``burn_in`` I/P cycles come before each imputation where there are intermittent gaps. Trial ``t`` is replicate
-    ``first_replicate + t``.
+    ``first_replicate + t``. ``coefficients`` (trial, imputation, visit, q + visit) and ``variances`` (trial,
+    imputation, visit) keep the regressions of every imputation, unless their second axis is empty.
     """
     n_trials, n, n_visits = seen.shape
     width = z.shape[2]
@@ -388,6 +392,11 @@ def impute(counts, last, at, seen, z, n_fixed, first, cell, burn_in, seed, first
                         t, q, n_fixed, first, gap_row, n_gap, last, seen, beta, sigma2, normals, n_coefficients,
                         z, gap, c, h, p,
                     )  # fmt: skip
+            if noisy and coefficients.shape[1] > 0:
+                for v in range(m):
+                    variances[t, k, v] = sigma2[v]
+                    for a in range(width):
+                        coefficients[t, k, v, a] = beta[v, a]
             used = n_coefficients
             for i in range(n_cells):
                 r = cell[t, i, 0]
@@ -404,14 +413,8 @@ def impute(counts, last, at, seen, z, n_fixed, first, cell, burn_in, seed, first
                     counts[t, BROKEN] += 1
 
 
-def multiple_imputation(
-    y, include, predictors, *, n_imputations=20, burn_in=BURN_IN, seed=0, first_replicate=0, unit=0
-):
-    """Arrange and impute a block of trials; returns what the analysis kernels and :func:`complete` take.
-
-    Arguments as :func:`equipoise.kernels.repeated.mi_ancova`. Returns ``(counts, visit, who, seen, z, centre, cell,
-    values)``, described in :func:`arrange` and :func:`impute`. A trial with a missing predictor has no rows.
-    """
+def arranged(y, include, predictors):
+    """Arrays of :func:`arrange`, filled in: (counts, visit, who, last, at, seen, z, centre, n_fixed, first, cell)."""
     y = np.ascontiguousarray(y, dtype=np.float64)
     include = np.ascontiguousarray(include, dtype=np.bool_)
     predictors = np.ascontiguousarray(predictors, dtype=np.float64)
@@ -433,10 +436,22 @@ def multiple_imputation(
     most = max(int((np.isnan(y) & include[:, :, None]).sum(axis=(1, 2)).max(initial=0)), 1)
     cell = np.zeros((n_trials, most, 2), np.int64)
     arrange(y, include, predictors, counts, visit, who, last, at, seen, z, centre, n_fixed, first, cell)
-    values = np.zeros((n_trials, n_imputations, most))
+    return counts, visit, who, last, at, seen, z, centre, n_fixed, first, cell
+
+
+def multiple_imputation(
+    y, include, predictors, *, n_imputations=20, burn_in=BURN_IN, seed=0, first_replicate=0, unit=0
+):
+    """Arrange and impute a block of trials; returns what the analysis kernels and :func:`complete` take.
+
+    Arguments as :func:`equipoise.kernels.repeated.mi_ancova`. Returns ``(counts, visit, who, seen, z, centre, cell,
+    values)``, described in :func:`arrange` and :func:`impute`. A trial with a missing predictor has no rows.
+    """
+    counts, visit, who, last, at, seen, z, centre, n_fixed, first, cell = arranged(y, include, predictors)
+    values = np.zeros((len(counts), n_imputations, cell.shape[1]))
     impute(
-        counts, last, at, seen, z, n_fixed, first, cell,
-        int(burn_in), int(seed), int(first_replicate), int(unit), values,
+        counts, last, at, seen, z, n_fixed, first, cell, int(burn_in), int(seed), int(first_replicate), int(unit),
+        values, np.zeros((0, 0, 0, 0)), np.zeros((0, 0, 0)),
     )  # fmt: skip
     return counts, visit, who, seen, z, centre, cell, values
 

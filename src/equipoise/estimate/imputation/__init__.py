@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from equipoise.estimate.imputation.analyses import Ancova, JointRank, Mmrm, Own, Responder, WinRatio
+from equipoise.estimate.imputation.batch import BatchAnalysis, conditional_mean_batch, reference_mi_batch
 from equipoise.estimate.imputation.completed import Completed, Draws, MiAnalysis
 from equipoise.estimate.imputation.door import imputation_draws, mi_analysis
 from equipoise.estimate.imputation.events import STRATEGIES, Composite
@@ -24,6 +25,7 @@ from equipoise.estimate.imputation.mar import (
 )
 from equipoise.estimate.imputation.methods import ApproxBayes, Bayes, Bmlmi, ConditionalMean
 from equipoise.estimate.imputation.pooling import pool, pool_bmlmi, pool_bootstrap, pool_jackknife
+from equipoise.estimate.imputation.tipping import TippingPoint, tipping_point
 
 __all__ = [
     "BURN_IN",
@@ -31,6 +33,7 @@ __all__ = [
     "STRATEGIES",
     "Ancova",
     "ApproxBayes",
+    "BatchAnalysis",
     "Bayes",
     "Bmlmi",
     "Completed",
@@ -44,8 +47,10 @@ __all__ = [
     "Mmrm",
     "Own",
     "Responder",
+    "TippingPoint",
     "WinRatio",
     "check_options",
+    "conditional_mean_batch",
     "imputation_draws",
     "mi_analysis",
     "mi_ancova",
@@ -55,4 +60,6 @@ __all__ = [
     "pool_bootstrap",
     "pool_jackknife",
     "predictors_of",
+    "reference_mi_batch",
+    "tipping_point",
 ]

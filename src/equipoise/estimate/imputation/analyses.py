@@ -96,26 +96,30 @@ def _by_visit(panel: Panel, visits: Sequence[int], scale: tuple[str, str]) -> li
     return made
 
 
-def least_squares(block: Block, outcome: FloatArray, columns: FloatArray) -> Results:
+def least_squares(
+    outcome: FloatArray, arm: FloatArray, columns: FloatArray, who: IntArray, member: BoolArray
+) -> Results:
     """Least squares of ``outcome`` (sample, row, k) on intercept, arm and centred ``columns`` (subject, covariate).
 
-    Per outcome the difference, the mean of control and that of active at the sample's covariate means; a covariate
-    that depends linearly on those before it is left out.
+    arm : (subject,). who : (sample, row) patients; member : (sample, row) which rows count. Per outcome the difference,
+    the mean of control and that of active at the sample's covariate means; a covariate that depends linearly on those
+    before it is left out.
     """
     s, _, k = outcome.shape
-    member = block.member[:, :, None]
-    n = block.member.sum(axis=1)
-    x = block.rows(np.column_stack([np.ones(block.panel.n), block.panel.arm, columns]))
+    inside = member[:, :, None]
+    n = member.sum(axis=1)
+    design = np.column_stack([np.ones(len(arm)), arm, columns])
+    x = np.where(inside, design[who], 0.0)
     x[..., 2:] -= x[..., 2:].sum(axis=1, keepdims=True) / n[:, None, None]
-    x = np.where(member, x, 0.0)
+    x = np.where(inside, x, 0.0)
     turned = np.swapaxes(x, 1, 2)
     inverse, rank = repeated.generalised_inverse(turned @ x)
-    y = np.where(member, outcome, 0.0)
+    y = np.where(inside, outcome, 0.0)
     centre = y.sum(axis=1, keepdims=True) / n[:, None, None]
-    y = np.where(member, y - centre, 0.0)
+    y = np.where(inside, y - centre, 0.0)
     beta = inverse @ (turned @ y)
     df = (n - rank).astype(np.float64)
-    usable = (df > 0.0) & (inverse[:, 1, 1] > 0.0)
+    usable = (df > 0.0) & (inverse[:, 1, 1] > 0.0) & (inverse[:, 0, 0] > 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = np.where(usable[:, None], ((y - x @ beta) ** 2).sum(axis=1) / df[:, None], np.nan)
     estimate, error = np.empty((s, k, 3)), np.empty((s, k, 3))
@@ -147,9 +151,8 @@ class Ancova:
     def run(self, block: Block) -> Results:
         columns, _ = block.panel.columns(self.covariates)
         visits = _weeks(block.panel, self.weeks)
-        if visits == list(range(block.y.shape[2])):
-            return least_squares(block, block.y, columns)
-        return least_squares(block, block.y[:, :, visits], columns)
+        outcome = block.y if visits == list(range(block.y.shape[2])) else block.y[:, :, visits]
+        return least_squares(outcome, block.panel.arm, columns, block.who, block.member)
 
     def reason(self) -> str:
         return "an arm is empty or there are fewer patients than coefficients"
@@ -236,7 +239,8 @@ class JointRank:
         key = np.where(dead, floor - 1.0 - (latest - np.where(dead, death, latest)), value)
         key = np.where(block.member, key, np.inf)
         score = 2.0 * stats.rankdata(key, axis=1) - (block.member.sum(axis=1, keepdims=True) + 1.0)
-        return least_squares(block, np.where(block.member, score, 0.0)[:, :, None], columns)
+        outcome = np.where(block.member, score, 0.0)[:, :, None]
+        return least_squares(outcome, block.panel.arm, columns, block.who, block.member)
 
     def reason(self) -> str:
         return "an arm is empty or there are fewer patients than coefficients"
