@@ -133,7 +133,24 @@ class Link:
     target: str
 
 
-Inline: TypeAlias = Text | Name | Cited | Computed | Code | Strong | Emphasis | Link
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """An estimate with its interval, drawn small inside a cell on an axis that the rows of a table share.
+
+    The numbers stand in words in another cell of the row, so that nothing is lost to those who cannot see it.
+    """
+
+    low_end: float
+    high_end: float
+    null: float | None
+    estimate: float
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    tone: Literal["main", "good", "bad"] = "main"
+
+
+Inline: TypeAlias = Text | Name | Cited | Computed | Code | Strong | Emphasis | Link | Bar
 Inlines: TypeAlias = tuple[Inline, ...]
 
 
@@ -279,10 +296,14 @@ class Stats:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One table row; its first cell is the row's header. ``heading`` rows span the table and start a group."""
+    """One table row; its first cell is the row's header. ``heading`` rows span the table and start a group.
+
+    ``tags`` are what a :class:`Filter` of the page goes by, each ``group:value``.
+    """
 
     cells: tuple[Inlines, ...]
     heading: bool = False
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,11 +345,30 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question whose answer is hidden until asked for."""
+    """A question whose answer is hidden until asked for.
+
+    ``roles`` (the first its home), ``specialties``, ``stage`` and ``level`` are keys of
+    :mod:`equipoise.appraise.readers`; ``position`` is its place in the bank.
+    """
 
     id: str
     question: Inlines
     answer: tuple[Block, ...]
+    roles: tuple[str, ...] = ()
+    specialties: tuple[str, ...] = ()
+    stage: str | None = None
+    level: str | None = None
+    position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Boxes to tick: rows of every table that carry a tag of ``group`` are shown only if their value is ticked."""
+
+    id: str
+    group: str
+    title: Inlines
+    options: tuple[tuple[str, Inlines], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,7 +380,7 @@ class Fold:
     blocks: tuple[Block, ...]
 
 
-Block: TypeAlias = Paragraph | Listing | Facts | Stats | Table | Figure | Note | Question | Fold
+Block: TypeAlias = Paragraph | Listing | Facts | Stats | Table | Figure | Note | Question | Fold | Filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -408,6 +448,7 @@ class Document:
     computations: tuple[Computation, ...]
     names: tuple[str, ...]
     lang: str = "en-GB"
+    kind: Literal["appraisal", "landscape"] = "appraisal"
 
     def __post_init__(self) -> None:
         check(self)
@@ -438,7 +479,8 @@ def plain(content: Inlines) -> str:
     """The words of inline runs, without marks."""
     out = []
     for run in content:
-        out.append(plain(run.content) if isinstance(run, Strong | Emphasis | Link) else run.text)
+        if not isinstance(run, Bar):
+            out.append(plain(run.content) if isinstance(run, Strong | Emphasis | Link) else run.text)
     return "".join(out)
 
 
@@ -481,9 +523,9 @@ def check(document: Document) -> None:
 _KINDS: dict[str, type] = {
     kind.__name__: kind
     for kind in (
-        Text, Name, Cited, Computed, Code, Strong, Emphasis, Link, Interval, ForestPanel, Forest, Series, CurvePanel,
-        Curves, Dot, DotPanel, Dots, Paragraph, Listing, Facts, Stat, Stats, Row, Table, Figure, Note, Question, Fold,
-        Section, Source, Citation, Computation, Document,
+        Text, Name, Cited, Computed, Code, Strong, Emphasis, Link, Bar, Interval, ForestPanel, Forest, Series,
+        CurvePanel, Curves, Dot, DotPanel, Dots, Paragraph, Listing, Facts, Stat, Stats, Row, Table, Figure, Note,
+        Question, Fold, Filter, Section, Source, Citation, Computation, Document,
     )
 }  # fmt: skip
 

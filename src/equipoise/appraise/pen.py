@@ -12,6 +12,7 @@ import re
 import string
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 from equipoise.appraise.document import (
@@ -54,10 +55,14 @@ T = TypeVar("T")
 
 
 class Pen:
-    """Writes prose about one record and keeps the register of what its numbers rest on."""
+    """Writes prose about one record and keeps the register of what its numbers rest on.
 
-    def __init__(self, record: Record, replica: Replica | None = None) -> None:
+    ``prefix`` goes before every id and source key, so that a page can hold the registers of several pens.
+    """
+
+    def __init__(self, record: Record, replica: Replica | None = None, prefix: str = "") -> None:
         self.record = record
+        self.prefix = prefix
         self.replica = replica
         self._names: dict[str, None] = dict.fromkeys(GLOSSARY)
         self._weeks: dict[str, None] = {}
@@ -182,13 +187,13 @@ class Pen:
             return known.id
         if source not in self.record.sources and source not in self._extra_sources:
             raise UncitedNumberError(f"the source {source!r} is not in the record")
-        stem = _SLUG.sub("-", f"c-{source}-{place or ''}").strip("-")
+        stem = _SLUG.sub("-", f"c-{self.prefix}{source}-{place or ''}").strip("-")
         taken = {c.id for c in self._citations.values()}
         id, n = stem, 1
         while id in taken:
             n += 1
             id = f"{stem}-{n}"
-        self._citations[(source, place, confidence, note)] = Citation(id, source, place, confidence, note)
+        self._citations[(source, place, confidence, note)] = Citation(id, self.prefix + source, place, confidence, note)
         return id
 
     def _refs(self, ref: str) -> tuple[str, ...] | None:
@@ -290,7 +295,7 @@ class Pen:
     def compute(
         self,
         function: Callable[..., T],
-        *arguments: float,
+        *arguments: float | None,
         show: Callable[[T], str],
         what: str,
         method: str,
@@ -335,7 +340,7 @@ class Pen:
                 method = (
                     f"{self.replica.replicates:,} replicates of {self.replica.scenario}, each analysed as the trial was"
                 )
-            known = Computation(f"k-{len(self._computations) + 1}", what, method, command)
+            known = Computation(f"k-{self.prefix}{len(self._computations) + 1}", what, method, command)
             self._computations[command] = known
         return known.id
 
@@ -358,12 +363,13 @@ class Pen:
     def sources(self) -> tuple[Source, ...]:
         """The sources that are cited, in the order of the record."""
         used = {c.source for c in self._citations.values()}
-        own = [Source(key, s.title, s.address, s.what, s.note) for key, s in self.record.sources.items() if key in used]
-        return (*own, *(s for key, s in self._extra_sources.items() if key in used))
+        own = {key: Source(key, s.title, s.address, s.what, s.note) for key, s in self.record.sources.items()}
+        listed = {**own, **self._extra_sources}
+        return tuple(replace(s, key=self.prefix + key) for key, s in listed.items() if self.prefix + key in used)
 
     def citations(self) -> tuple[Citation, ...]:
         """The places cited, grouped by source in the order of the record, then by place."""
-        order = {key: i for i, key in enumerate((*self.record.sources, *self._extra_sources))}
+        order = {self.prefix + key: i for i, key in enumerate((*self.record.sources, *self._extra_sources))}
         return tuple(sorted(self._citations.values(), key=lambda c: (order[c.source], _natural(c.place or ""))))
 
     def computations(self) -> tuple[Computation, ...]:

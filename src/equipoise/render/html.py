@@ -15,8 +15,8 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from equipoise.appraise.context import READERS, TAUGHT
 from equipoise.appraise.document import (
+    Bar,
     Citation,
     Cited,
     Code,
@@ -36,6 +36,7 @@ from equipoise.appraise.document import (
     Text,
     plain,
 )  # fmt: skip
+from equipoise.render.bars import bar_svg
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -102,6 +103,8 @@ def _filters(document: Document) -> dict[str, Any]:
             return Markup("<strong>{}</strong>").format(runs(r.content))
         if isinstance(r, Emphasis):
             return Markup("<em>{}</em>").format(runs(r.content))
+        if isinstance(r, Bar):
+            return _markup(bar_svg(r))
         url = safe_url(r.target)
         if url is None:
             return runs(r.content)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from equipoise.appraise.context import READERS
 from equipoise.appraise.document import (
     Block,
     Citation,
@@ -15,6 +14,7 @@ from equipoise.appraise.document import (
     Emphasis,
     Facts,
     Figure,
+    Filter,
     Fold,
     Inlines,
     Link,
@@ -30,6 +30,7 @@ from equipoise.appraise.document import (
     Table,
     Text,
 )
+from equipoise.appraise.readers import READERS
 from equipoise.render.html import safe_url
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~#&$])")
@@ -48,7 +49,8 @@ def to_markdown(document: Document) -> str:
     out.append("## Computed numbers")
     commands = [f"- {_escape(c.what)}. {_escape(c.method)}. {_code(c.command)}" for c in document.computations]
     out.append("\n".join(commands) or "None.")
-    out.append(f"Made by Equipoise {_escape(document.version)} from the record {_code(document.record)}.")
+    of = "the record" if document.kind == "appraisal" else "the records of the field"
+    out.append(f"Made by Equipoise {_escape(document.version)} from {of} {_code(document.record)}.")
     addresses = {s.key: safe_url(s.address) for s in document.sources}
     links = []
     for c in document.citations:
@@ -100,6 +102,8 @@ def _block(block: Block) -> list[str]:
         for child in block.answer:
             out.extend(_block(child))
         return out
+    if isinstance(block, Filter):
+        return []  # a file cannot be filtered; its rows are all there
     if isinstance(block, Fold):
         out = [f"**{_runs(block.title)}**"]
         for child in block.blocks:

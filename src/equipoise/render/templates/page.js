@@ -27,6 +27,21 @@
       });
     });
   });
+  var filters = all("fieldset.filter");
+  function sift() {
+    var ticked = {};
+    filters.forEach(function (f) {
+      ticked[f.getAttribute("data-group")] = Array.prototype.map.call(
+        f.querySelectorAll("input:checked"), function (i) { return i.value; });
+    });
+    all("tr[data-tags]").forEach(function (row) {
+      row.hidden = !row.getAttribute("data-tags").split(" ").every(function (tag) {
+        var at = tag.indexOf(":"), values = ticked[tag.slice(0, at)];
+        return !values || values.indexOf(tag.slice(at + 1)) >= 0;
+      });
+    });
+  }
+  filters.forEach(function (f) { f.hidden = false; f.addEventListener("change", sift); });
   var contents = document.querySelector("nav.contents details");
   if (contents && window.matchMedia && !window.matchMedia("(min-width: 68rem)").matches) { contents.open = false; }
   var opened = [];

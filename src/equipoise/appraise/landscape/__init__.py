@@ -1,0 +1,7 @@
+"""The trials of a field side by side."""
+
+from __future__ import annotations
+
+from equipoise.appraise.landscape.page import FIELDS, Field, landscape
+
+__all__ = ["FIELDS", "Field", "landscape"]

@@ -1,0 +1,413 @@
+"""The landscape of a field as a document: forest tables on shared scales, survival, neurofilament, a timeline."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import equipoise
+from equipoise.appraise import show
+from equipoise.appraise.document import (
+    Bar,
+    Block,
+    Code,
+    Document,
+    Filter,
+    Fold,
+    Inlines,
+    Name,
+    Paragraph,
+    Row,
+    Section,
+    Source,
+    Table,
+    Text,
+)
+from equipoise.appraise.findings import Findings, read
+from equipoise.appraise.landscape.effects import Effect, Missing, effects, monthly, monthly_from_se
+from equipoise.appraise.pen import Pen, upper
+from equipoise.errors import RecordError
+from equipoise.records.schema import Record
+
+DASH: Inlines = (Text("–"),)
+_VERDICTS = {True: "met", False: "missed", None: "not stated"}
+_CUTS = ("fewer than 200", "200 or more", "before 2020", "since 2020")
+_YEAR = re.compile(r"\b(?:19|20)\d{2}\b")
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of trials: its name, and which records belong to it."""
+
+    title: str
+    holds: Callable[[Record], bool]
+
+
+FIELDS: dict[str, Field] = {
+    "als": Field("Amyotrophic lateral sclerosis", lambda r: "amyotrophic lateral sclerosis" in r.condition.lower()),
+}
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """One trial with its pen and what it gives to the scales."""
+
+    record: Record
+    findings: Findings
+    pen: Pen
+    effects: tuple[Effect | Missing, ...]
+    year: tuple[int, str] | None
+
+    @property
+    def name(self) -> str:
+        return self.record.acronym or self.record.id
+
+    @property
+    def verdict(self) -> str:
+        return _VERDICTS[self.findings.met]
+
+    @property
+    def tone(self) -> Literal["main", "good", "bad"]:
+        return "main" if self.findings.met is None else "good" if self.findings.met else "bad"
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        size = self.record.design.n_actual.value if self.record.design.n_actual.usable else None
+        held = {e.scale for e in self.effects if isinstance(e, Effect)}
+        return (
+            f"verdict:{self.verdict.replace(' ', '-')}",
+            f"size:{'unknown' if size is None else 'large' if size >= 200 else 'small'}",
+            f"marker:{'yes' if 'neurofilament' in held else 'no'}",
+            f"era:{'unknown' if self.year is None else 'recent' if self.year[0] >= 2020 else 'earlier'}",
+        )
+
+
+def landscape(field: str, records: Iterable[Record]) -> Document:
+    """The trials of a field side by side.
+
+    Raises
+    ------
+    RecordError : an unknown field, or no record of it.
+    """
+    if field not in FIELDS:
+        raise RecordError(f"there is no field {field!r}", hint="fields are: " + ", ".join(FIELDS))
+    chosen = [r for r in records if FIELDS[field].holds(r) and len(r.arms) >= 2]
+    if not chosen:
+        raise RecordError(f"no record is of the field {field!r}", hint="'equipoise records' lists them")
+    trials = [_trial(r) for r in chosen]
+    trials.sort(key=lambda t: (t.year[0] if t.year else 9999, t.name.lower()))
+    sections = (
+        _intro(trials),
+        _function(trials),
+        _survival(trials),
+        _neurofilament(trials),
+        _timeline(trials),
+        _gaps(trials),
+    )
+    return Document(
+        title=_words(f"{FIELDS[field].title}: the trials side by side"),
+        subtitle=_words("Published effects on shared scales, each with its source."),
+        record=field,
+        version=equipoise.__version__,
+        audience=None,
+        sections=sections,
+        sources=_sources(trials),
+        citations=tuple(c for t in trials for c in t.pen.citations()),
+        computations=tuple(c for t in trials for c in t.pen.computations()),
+        names=tuple(dict.fromkeys((*_CUTS, *(n for t in trials for n in t.pen.names)))),
+        kind="landscape",
+    )
+
+
+def _trial(record: Record) -> _Trial:
+    pen = Pen(record, prefix=f"{record.id}.")
+    pen.register(record.acronym or record.id)
+    return _Trial(record, read(record), pen, tuple(effects(record)), _year(record))
+
+
+def _year(record: Record) -> tuple[int, str] | None:
+    """The year that the first publication prints, else the first source that prints one."""
+    for citation in record.citations:
+        if (match := _YEAR.search(citation.text)) and (citation.source or "") in record.sources:
+            return int(match.group(0)), citation.id
+    for key, source in record.sources.items():
+        if match := _YEAR.search(source.title):
+            return int(match.group(0)), key
+    return None
+
+
+def _words(text: str) -> Inlines:
+    """The page's own words; its cut-offs are names."""
+    return (Name(text),) if text in _CUTS else (Text(text),)
+
+
+def _sources(trials: Sequence[_Trial]) -> tuple[Source, ...]:
+    return tuple(s for t in trials for s in t.pen.sources())
+
+
+# -- sections ------------------------------------------------------------------------------------------------------
+
+
+def _intro(trials: Sequence[_Trial]) -> Section:
+    verdicts = [v for v in ("met", "missed", "not stated") if any(t.verdict == v for t in trials)]
+    blocks: list[Block] = [
+        Paragraph(
+            _words(
+                "Every trial on record of this field, on scales they share. An effect stands here as its source "
+                "prints it, or worked out by a command that the page names; what no scale can hold is listed at the "
+                "end with the reason."
+            ),
+            lead=True,
+        ),
+        Paragraph(
+            _words(
+                "Side by side is not pooled: populations, times and analyses differ, and a result that was never "
+                "published cannot be seen here."
+            )
+        ),
+        Paragraph(
+            (
+                *_words(
+                    "In the drawings a round green mark is a trial that met its primary endpoint, a square red one a "
+                    "trial that missed it, a diamond one of which that was not stated. Boxes untick what is not "
+                    "wanted; the page of one trial is made by "
+                ),
+                Code("equipoise appraise NAME"),
+                Text("."),
+            )
+        ),
+        Filter("filter-verdict", "verdict", _words("Primary endpoint"), tuple((v, _words(v)) for v in verdicts)),
+        Filter(
+            "filter-size", "size", _words("People"),
+            (("small", _words("fewer than 200")), ("large", _words("200 or more")),
+             ("unknown", _words("not stated"))),
+        ),
+        Filter(
+            "filter-era", "era", _words("Reported"),
+            (("earlier", _words("before 2020")), ("recent", _words("since 2020")),
+             ("unknown", _words("year not printed"))),
+        ),
+        Filter(
+            "filter-marker", "marker", _words("Neurofilament ratio"),
+            (("yes", _words("on record")), ("no", _words("not on record"))),
+        ),
+    ]  # fmt: skip
+    return Section("overview", _words("How to read this page"), tuple(blocks))
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A row of a forest table: where its bar lies."""
+
+    trial: _Trial
+    effect: Effect
+    shown: Inlines
+    estimate: float
+    low: float | None
+    high: float | None
+
+
+def _function(trials: Sequence[_Trial]) -> Section:
+    lines = [_monthly_line(t, e) for t in trials for e in t.effects if isinstance(e, Effect) and e.scale == "function"]
+    ratios = [_plain_line(t, e) for t in trials for e in t.effects if isinstance(e, Effect) and e.scale == "rate_ratio"]
+    blocks: list[Block] = [
+        Paragraph(
+            _words(
+                "The difference in the loss of ALSFRS-R, active against control, in points a month. Right of the line "
+                "favours the active arm. A difference at a visit is divided by the months since baseline."
+            )
+        ),
+        _forest("t-function", "Function: difference in points a month", "Points a month", lines, null=0.0, log=False),
+    ]
+    if ratios:
+        blocks += [
+            Paragraph(_words("The platform trials report a rate ratio that joins function and survival; left of the "
+                            "line the active arm is slower.")),
+            _forest("t-rates", "Rate of disease: ratio, active against control", "Ratio", ratios, null=1.0, log=True),
+        ]  # fmt: skip
+    return Section("function", _words("Function"), tuple(blocks))
+
+
+def _survival(trials: Sequence[_Trial]) -> Section:
+    found = [e for t in trials for e in t.effects if isinstance(e, Effect) and e.scale == "survival"]
+    of = {id(e): t for t in trials for e in t.effects}
+    now = [_plain_line(of[id(e)], e) for e in found if not e.late]
+    late = [_plain_line(of[id(e)], e) for e in found if e.late]
+    blocks: list[Block] = [
+        Paragraph(
+            _words(
+                "Death, or death with permanent ventilation or tracheostomy, as each trial defines it. Left of the "
+                "line favours the active arm."
+            )
+        )
+    ]
+    if now:
+        blocks.append(
+            _forest("t-survival", "Survival: active against control", "Hazard ratio", now, null=1.0, log=True)
+        )
+    if late:
+        blocks += [
+            Paragraph(_words("After the randomised period the arms are those who started early and those who started "
+                            "late, in extensions that people could leave.")),
+            _forest("t-late", "Survival: early against delayed start", "Hazard ratio", late, null=1.0, log=True),
+        ]  # fmt: skip
+    return Section("survival", _words("Survival"), tuple(blocks))
+
+
+def _neurofilament(trials: Sequence[_Trial]) -> Section:
+    lines = [
+        _plain_line(t, e) for t in trials for e in t.effects if isinstance(e, Effect) and e.scale == "neurofilament"
+    ]
+    blocks: list[Block] = [
+        Paragraph(
+            _words(
+                "Neurofilament on the active arm over control, as a ratio of geometric means. Most trials that "
+                "measured it report it in words alone, so a regression over these few would rest on the ones that "
+                "had something to show."
+            )
+        )
+    ]
+    if lines:
+        blocks.append(_forest("t-nfl", "Neurofilament: ratio, active over control", "Ratio", lines, null=1.0, log=True))
+    return Section("neurofilament", _words("Neurofilament"), tuple(blocks))
+
+
+def _timeline(trials: Sequence[_Trial]) -> Section:
+    dated = [t for t in trials if t.year is not None]
+    first, last = min(t.year[0] for t in dated if t.year), max(t.year[0] for t in dated if t.year)
+    rows = []
+    for t in trials:
+        year: Inlines = DASH
+        if t.year is not None:
+            year = (*_cite_year(t), Bar(first - 1, last + 1, None, float(t.year[0]), tone=t.tone))
+        rows.append(Row((_name(t), year, _words(t.verdict), _drug(t), _people(t)), tags=t.tags))
+    table = Table(
+        "t-timeline",
+        _words("Trials by the year that their first publication, or else their first source, prints."),
+        tuple(_words(c) for c in ("Trial", "Year", "Primary endpoint", "Drug", "People")),
+        tuple(rows),
+    )
+    return Section("timeline", _words("Timeline"), (table,))
+
+
+def _gaps(trials: Sequence[_Trial]) -> Section:
+    titles = {"function": "function", "survival": "survival", "neurofilament": "neurofilament"}
+    rows = tuple(
+        Row((_name(t), _words(titles.get(e.scale, e.scale)), _words(e.reason)), tags=t.tags)
+        for t in trials
+        for e in t.effects
+        if isinstance(e, Missing)
+    )
+    table = Table(
+        "t-gaps",
+        _words("What no scale of this page can hold, and why. An effect left out because it is told in words is still "
+              "an effect."),
+        tuple(_words(c) for c in ("Trial", "Scale", "Why")),
+        rows,
+    )  # fmt: skip
+    return Section("gaps", _words("Not on these scales"), (Fold("f-gaps", _words("Trials and reasons"), (table,)),))
+
+
+# -- rows ----------------------------------------------------------------------------------------------------------
+
+
+def _name(t: _Trial) -> Inlines:
+    return t.pen.label(t.name)
+
+
+def _drug(t: _Trial) -> Inlines:
+    return t.pen.label(t.findings.active.drug)
+
+
+def _people(t: _Trial) -> Inlines:
+    n = t.record.design.n_actual
+    return (t.pen.cite(show.number(n.value), n),) if n.usable and n.value is not None else DASH
+
+
+def _cite_year(t: _Trial) -> Inlines:
+    assert t.year is not None
+    year, ref = t.year
+    return t.pen.quote(str(year), ref) or DASH
+
+
+def _detail(t: _Trial, e: Effect) -> Inlines:
+    """Outcome, set, time and caution of an effect, in small print."""
+    pen = t.pen
+    parts: list[Inlines] = []
+    if e.result is not None:
+        r = e.result
+        parts.append(pen.label(t.record.outcome(r.outcome).label))
+        if r.week is not None:
+            parts.append(pen.words(f"week {float(r.week):g}"))
+        chosen = next((s for s in t.record.sets if s.id == r.set), None)
+        if chosen is not None and r.set != "ITT":
+            parts.append(pen.label(chosen.label[:1].lower() + chosen.label[1:]))
+        if r.subset and (subset := pen.quote(r.subset, r)):
+            parts.append(subset)
+    if e.caution:
+        parts.append(pen.words(e.caution))
+    out: list[Inlines] = []
+    for i, part in enumerate(parts):
+        out.append((*((Text(", "),) if i else ()), *part))
+    return upper(tuple(run for part in out for run in part))
+
+
+def _monthly_line(t: _Trial, e: Effect) -> _Line:
+    leaf = e.leaf
+    value = float(leaf.value or 0)
+    low = None if leaf.low is None else float(leaf.low)
+    high = None if leaf.high is None else float(leaf.high)
+    if e.weeks is None:
+        return _Line(t, e, (t.pen.cite(_written(value, low, high), leaf),), value, low, high)
+    if low is None and leaf.se is not None:
+        found = monthly_from_se(value, float(leaf.se), e.weeks)
+        shown = t.pen.compute(
+            monthly_from_se, value, float(leaf.se), e.weeks, show=lambda m: _written(m.estimate, m.low, m.high),
+            what=f"{t.name}: points a month", method="difference over months; normal interval from the standard error",
+        )  # fmt: skip
+    else:
+        found = monthly(value, low, high, e.weeks)
+        shown = t.pen.compute(
+            monthly, value, low, high, e.weeks, show=lambda m: _written(m.estimate, m.low, m.high),
+            what=f"{t.name}: points a month", method="difference over months",
+        )  # fmt: skip
+    return _Line(t, e, (shown,), found.estimate, found.low, found.high)
+
+
+def _plain_line(t: _Trial, e: Effect) -> _Line:
+    leaf = e.leaf
+    value = float(leaf.value or 0)
+    low = None if leaf.low is None else float(leaf.low)
+    high = None if leaf.high is None else float(leaf.high)
+    return _Line(t, e, (t.pen.cite(_written(value, low, high), leaf),), value, low, high)
+
+
+def _written(value: float, low: float | None, high: float | None) -> str:
+    text = show.number(value, 2)
+    return text if low is None or high is None else f"{text} ({show.number(low, 2)} to {show.number(high, 2)})"
+
+
+def _forest(id: str, caption: str, axis: str, lines: Sequence[_Line], *, null: float, log: bool) -> Table:
+    """A table that draws the intervals on one axis; on a phone the first columns fit without scrolling."""
+    low_end, high_end = _ends(lines, null, log)
+    rows = []
+    for line in lines:
+        t = line.trial
+        bar = Bar(low_end, high_end, null, line.estimate, line.low, line.high, log, t.tone)
+        cells = (_name(t), (*line.shown, bar), _drug(t), _detail(t, line.effect), _people(t))
+        rows.append(Row(cells, tags=t.tags))
+    heads = ("Trial", axis, "Drug", "What", "People")
+    return Table(id, _words(caption), tuple(_words(h) for h in heads), tuple(rows))
+
+
+def _ends(lines: Sequence[_Line], null: float, log: bool) -> tuple[float, float]:
+    """The ends of the axis: all estimates, and intervals up to three times their reach."""
+    values = [x for line in lines for x in (line.estimate, line.low, line.high) if x is not None]
+    if log:
+        reach = min(max(abs(math.log(v)) for v in values if v > 0), math.log(8.0))
+        return math.exp(-reach * 1.05), math.exp(reach * 1.05)
+    reach = max(abs(v - null) for v in values) * 1.05
+    return null - reach, null + reach
