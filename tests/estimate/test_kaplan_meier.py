@@ -83,6 +83,64 @@ def test_reference_survival_at_times(case: str) -> None:
         assert at[4] == risk
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_reference_hazards_means_and_medians(case: str) -> None:
+    """Nelson-Aalen with its standard error, Fleming and Harrington's curve, restricted means up to the last time of all
+    groups, medians with plain limits: relative 1e-10.
+    """
+    found = reference(case)
+    frame, names = rebuilt(found)
+    curves = {c.group: c for c in kaplan_meier(frame, time="T", event="E", by="G", scale="plain")}
+    join = lambda what: np.concatenate([getattr(curves[name], what) for name in names])  # noqa: E731
+    np.testing.assert_allclose(join("hazard"), found["cumhaz"], rtol=1e-10)
+    np.testing.assert_allclose(join("se_hazard"), found["std_chaz"], rtol=1e-10)
+    np.testing.assert_array_equal(join("events_at"), found["n_event"])
+    np.testing.assert_array_equal(join("censored_at"), found["n_censor"])
+    tied = {c.group: c for c in kaplan_meier(frame, time="T", event="E", by="G", estimator="fleming-harrington")}
+    join = lambda what: np.concatenate([getattr(tied[name], what) for name in names])  # noqa: E731
+    np.testing.assert_allclose(join("survival"), found["fleming_harrington"]["surv"], rtol=1e-10)
+    np.testing.assert_allclose(join("hazard"), found["fleming_harrington"]["cumhaz"], rtol=1e-10)
+    end = float(frame["T"].max())  # type: ignore[arg-type]
+    for name, row in zip(names, found["summary_table"]["values"], strict=True):
+        curve = curves[name]
+        made = (curve.n, curve.n, curve.at_risk[0], curve.events, *curve.mean(end), *curve.quantile(0.5))
+        np.testing.assert_allclose(made, numbers(row), rtol=1e-10)
+
+
+def test_independent_late_entry_by_hand() -> None:
+    """Entry 0, 0, 2, 4 and events at 1, 5, 3, censoring at 6: at risk 2, 2, 2, 1 at the times 1, 3, 5, 6."""
+    frame = pl.DataFrame({"S": [0.0, 0.0, 2.0, 4.0], "T": [1.0, 5.0, 3.0, 6.0], "E": [1, 1, 1, 0]})
+    (curve,) = kaplan_meier(frame, time="T", event="E", entry="S")
+    assert curve.at_risk.tolist() == [2, 2, 2, 1]
+    np.testing.assert_allclose(curve.survival, [0.5, 0.25, 0.125, 0.125])
+    np.testing.assert_allclose(curve.hazard, [0.5, 1.0, 1.5, 1.5])
+    assert curve.at(4.0)[4] == 1  # the one entering at 4 is at risk after 4
+    assert curve.at(4.5)[4] == 2
+    (late,) = kaplan_meier(frame.with_columns(S=pl.lit(0.0)), time="T", event="E", entry="S")
+    (plain,) = kaplan_meier(frame, time="T", event="E")
+    np.testing.assert_array_equal(late.survival, plain.survival)
+    np.testing.assert_array_equal(late.low, plain.low)
+
+
+def test_property_a_time_that_is_not_reached_says_so() -> None:
+    frame = pl.DataFrame({"T": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], "E": [1, 1, 1, 0, 0, 0], "G": ["a"] * 6})
+    (curve,) = kaplan_meier(frame, time="T", event="E", by="G")
+    early = curve.time_by(0.25)
+    assert early.estimable
+    assert (early.estimate, early.low, early.high) == (2.0, 1.0, math.inf)
+    late = curve.time_by(0.75)
+    assert not late.estimable
+    assert late.reason == "not reached: 50 % are without the event at 6"
+    (none,) = kaplan_meier(frame.with_columns(E=pl.lit(0)), time="T", event="E")
+    assert none.time_by().reason == "not reached: 100 % are without the event at 6"
+
+
+def test_property_times_equal_up_to_rounding_are_tied() -> None:
+    frame = pl.DataFrame({"T": [0.1 + 0.2, 0.3, 1.0], "E": [1, 1, 0]})
+    (curve,) = kaplan_meier(frame, time="T", event="E")
+    assert curve.events_at.tolist() == [2, 0]
+
+
 def test_independent_by_hand() -> None:
     """Events at 1, 3, 3, censored at 2 and 5: S is 4/5, then 4/5 * 1/3."""
     frame = pl.DataFrame({"T": [1.0, 2.0, 3.0, 3.0, 5.0], "E": [1, 0, 1, 1, 0]})
@@ -138,12 +196,18 @@ def test_mistakes_are_named() -> None:
     frame = pl.DataFrame({"T": [1.0, -2.0], "E": [1, 2], "S": ["x", "y"]})
     with pytest.raises(DataError, match="no column 'X'"):
         kaplan_meier(frame, time="X", event="E")
-    with pytest.raises(DataError, match="'E' holds values other than 0 and 1"):
-        kaplan_meier(frame, time="T", event="E")
-    with pytest.raises(DataError, match="'T' holds negative"):
+    with pytest.raises(DataError, match=r"'E' holds values other than 0 and 1 \(row 2\)"):
+        kaplan_meier(frame.with_columns(T=1.0), time="T", event="E")
+    with pytest.raises(DataError, match=r"'T' holds negative times \(row 2\)"):
         kaplan_meier(frame.with_columns(E=1), time="T", event="E")
-    with pytest.raises(DataError, match="column 'S' is String"):
+    with pytest.raises(DataError, match="column 'S' is not a number"):
         kaplan_meier(frame, time="S", event="E")
+    with pytest.raises(DataError, match=r"'E' is not before 'T' \(row 1\)"):
+        kaplan_meier(pl.DataFrame({"T": [1.0], "E": [1]}), time="T", event="E", entry="E")
+    with pytest.raises(DataError, match="no row has T, E"):
+        kaplan_meier(pl.DataFrame({"T": [None], "E": [1]}), time="T", event="E")
+    with pytest.raises(EstimationError, match="unknown estimator"):
+        kaplan_meier(pl.DataFrame({"T": [1.0], "E": [1]}), time="T", event="E", estimator="breslow")
     with pytest.raises(EstimationError, match="unknown scale"):
         kaplan_meier(frame, time="T", event="E", scale="cubic")
     with pytest.raises(EstimationError, match="level"):

@@ -3,7 +3,12 @@
     S(t) = product over event times s <= t of (1 - d(s) / n(s))
 
 Greenwood's variance of log S(t) is the sum of d / (n (n - d)) (Greenwood 1926; Kaplan & Meier 1958, J Am Stat Assoc
-53:457). Intervals are symmetric on a scale: ``plain`` S, ``log`` S (R's default), ``log-log`` log(-log S) (SAS's),
+53:457). Or S(t) = exp(-H(t)) with the cumulative hazard of Nelson (1969) and Aalen (1978, Ann Stat 6:701), the sum of
+d / n with variance the sum of d / n^2; or with that of Fleming & Harrington (1984, Commun Stat Theory Methods 13:2469),
+who let d tied events come one after the other: 1 / n + 1 / (n - 1) + ... Patients may enter late: n(s) counts those who
+entered before s. Where n(s) is small early on, the product can fall to 0 and stays there.
+
+Intervals are symmetric on a scale: ``plain`` S, ``log`` S (R's default), ``log-log`` log(-log S) (SAS's),
 ``logit`` and ``arcsin`` (Borgan & Liestøl 1990, Scand J Stat 17:35). A quantile is the first time at which S, or its
 limit, is at or below 1 - p; where S equals 1 - p over an interval, its middle (Brookmeyer & Crowley 1982, Biometrics
 38:29; R's ``quantile.survfit``).
@@ -20,8 +25,18 @@ import numpy as np
 from scipy import special
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.types import BoolArray, FloatArray, IntArray
+from equipoise.estimate.panel import numbers, read_frame, require
+from equipoise.estimate.result import Estimate
+from equipoise.estimate.surv_formula import tied_times
+from equipoise.types import BoolArray, FloatArray, IntArray, Status
 
+ESTIMATORS = ("kaplan-meier", "nelson-aalen", "fleming-harrington")
+SOURCES = {
+    "kaplan-meier": "Kaplan & Meier 1958, J Am Stat Assoc 53:457",
+    "nelson-aalen": "Aalen 1978, Ann Stat 6:701",
+    "fleming-harrington": "Fleming & Harrington 1984, Commun Stat Theory Methods 13:2469",
+}
+BROOKMEYER = "Brookmeyer & Crowley 1982, Biometrics 38:29"
 SCALES = ("plain", "log", "log-log", "logit", "arcsin")
 _TOLERANCE = 1e-9
 
@@ -33,6 +48,8 @@ class KaplanMeier:
     group : its level (None where everyone is one group). n, events : patients and events.
     time, at_risk, events_at, censored_at, survival : (time,) at every distinct time of an event or censoring.
     se_log : (time,) standard error of log S; low, high : (time,) pointwise limits at ``level`` on ``scale``.
+    hazard, se_hazard : (time,) cumulative hazard of ``estimator`` (Nelson and Aalen's beside Kaplan and Meier's S).
+    entries : (n,) sorted times of entry, empty where everyone is seen from the start.
     """
 
     group: Any
@@ -48,12 +65,57 @@ class KaplanMeier:
     high: FloatArray
     level: float
     scale: str
+    hazard: FloatArray
+    se_hazard: FloatArray
+    estimator: str
+    entries: FloatArray
 
     def quantile(self, p: float = 0.5) -> tuple[float, float, float]:
         """Time by which a share ``p`` has had the event, with its limits; NaN where the curve does not get there."""
         if not 0.0 < p < 1.0:
             raise EstimationError(f"quantile {p!r}", hint="give a number between 0 and 1")
         return tuple(self._first(curve, 1.0 - p) for curve in (self.survival, self.low, self.high))  # type: ignore[return-value]
+
+    def time_by(self, p: float = 0.5, *, estimand: str | None = None) -> Estimate:
+        """Time by which a share ``p`` has had the event; a limit that the curve does not reach is infinite, and a
+        curve that does not get there is a reason, not a number.
+        """
+        value, low, high = self.quantile(p)
+        there = not math.isnan(value)
+        floor = 100.0 * float(self.survival[-1])
+        return Estimate(
+            name=f"time by which {100 * p:g} % had the event" + ("" if self.group is None else f", {self.group}"),
+            estimator=f"{self.estimator.title()} estimate, {self.scale} limits",
+            estimate=value,
+            se=math.nan,
+            df=math.inf if there else math.nan,
+            low=low,
+            high=math.inf if there and math.isnan(high) else high,
+            p=math.nan,
+            n=self.n,
+            level=self.level,
+            scale="time",
+            estimand=estimand,
+            status=Status.OK if there else Status.NO_EVENTS if not self.events else Status.NO_DATA,
+            detail=None if there else f"not reached: {floor:.3g} % are without the event at {self.time[-1]:g}",
+            references=(SOURCES[self.estimator], BROOKMEYER),
+        )
+
+    def mean(self, to: float | None = None) -> tuple[float, float]:
+        """Area under the curve up to ``to`` (default the last time) and its standard error by Greenwood's formula.
+
+        Beyond the last time under observation the curve is continued at its last value.
+        """
+        end = float(self.time[-1]) if to is None else float(to)
+        if not end > 0.0:
+            raise EstimationError(f"mean up to {end!r}", hint="give a time above 0")
+        use = self.time < end
+        edges = np.concatenate([[0.0], self.time[use], [end]])
+        areas = np.diff(edges) * np.concatenate([[1.0], self.survival[use]])
+        after = np.cumsum(areas[::-1])[::-1][1:]
+        n, d = self.at_risk[use].astype(np.float64), self.events_at[use]
+        left = np.where(n > d, n - d, np.inf)
+        return float(areas.sum()), math.sqrt(float((after**2 * d / (n * left)).sum()))
 
     def _first(self, curve: FloatArray, target: float) -> float:
         drops = self.events_at > 0
@@ -77,7 +139,8 @@ class KaplanMeier:
         if time < 0.0 or math.isnan(time):
             raise EstimationError(f"survival at time {time!r}", hint="times count from 0")
         i = int(np.searchsorted(self.time, time, side="right")) - 1
-        risk = self.n - int((self.events_at + self.censored_at)[: int(np.searchsorted(self.time, time))].sum())
+        entered = int(np.searchsorted(self.entries, time)) if len(self.entries) else self.n
+        risk = entered - int((self.events_at + self.censored_at)[: int(np.searchsorted(self.time, time))].sum())
         if i < 0:
             return 1.0, 0.0, 1.0, 1.0, risk
         s = float(self.survival[i])
@@ -88,20 +151,32 @@ class KaplanMeier:
 
 
 def kaplan_meier(
-    data: Any, *, time: str, event: str, by: str | None = None, level: float = 0.95, scale: str = "log-log"
+    data: Any,
+    *,
+    time: str,
+    event: str,
+    by: str | None = None,
+    entry: str | None = None,
+    level: float = 0.95,
+    scale: str = "log-log",
+    estimator: str = "kaplan-meier",
 ) -> tuple[KaplanMeier, ...]:
     """Kaplan-Meier curves, one a level of ``by`` (in the order of a category, else sorted).
 
     Parameters
     ----------
-    data : one row a patient; pandas, polars or pyarrow. Rows that lack time, event or group take no part.
+    data : one row a patient; pandas, polars or pyarrow. Rows that lack time, event, group or entry take no part. A
+        level without patients has no curve.
     time : column of times, none negative. event : column that is 1 (or True) for an event and 0 for censoring; for an
-        ADaM censoring flag make one from ``CNSR == 0``.
+        ADaM censoring flag make one from ``CNSR == 0``. entry : column of times of coming under observation.
     scale : ``plain``, ``log``, ``log-log``, ``logit`` or ``arcsin``, on which intervals are symmetric.
+    estimator : ``kaplan-meier``, or the exponential of the cumulative hazard of ``nelson-aalen`` or
+        ``fleming-harrington``.
 
     Raises
     ------
-    DataError : a column is not there or holds what it should not. EstimationError : an unknown scale or level.
+    DataError : a column is not there or holds what it should not, or no row is left. EstimationError : an unknown
+    scale, estimator or level.
 
     Examples
     --------
@@ -115,58 +190,85 @@ def kaplan_meier(
         raise EstimationError(f"unknown scale {scale!r}", hint="choose one of " + ", ".join(SCALES))
     if not 0.0 < level < 1.0:
         raise EstimationError(f"level = {level!r}", hint="give a confidence level between 0 and 1, such as 0.95")
-    try:
-        frame = nw.from_native(data, eager_only=True)
-    except TypeError as error:
-        raise DataError(f"{type(data).__name__} is not a data frame", hint="bring pandas, polars or pyarrow") from error
-    wanted = [time, event, *([by] if by else [])]
-    for name in wanted:
-        if name not in frame.columns:
-            raise DataError(f"no column {name!r} in the data", hint="columns are " + ", ".join(frame.columns[:40]))
-    frame = frame.select(wanted).drop_nulls()
-    times, flags = _numbers(frame, time), _numbers(frame, event)
+    if estimator not in ESTIMATORS:
+        raise EstimationError(f"unknown estimator {estimator!r}", hint="choose one of " + ", ".join(ESTIMATORS))
+    frame = read_frame(data)
+    require(frame, [time, event, *(name for name in (by, entry) if name)])
+    times, flags = numbers(frame, time), numbers(frame, event)
+    entries = numbers(frame, entry) if entry else None
+    for bad, text, hint in (
+        (times < 0.0, f"{time!r} holds negative times", "times count from randomisation or first dose"),
+        (~np.isnan(flags) & ~np.isin(flags, (0.0, 1.0)), f"{event!r} holds values other than 0 and 1",
+         "code an event as 1 and censoring as 0"),
+        (np.zeros(1) if entries is None else entries >= times, f"{entry!r} is not before {time!r}",
+         "a patient is at risk after entry, up to the time"),
+    ):  # fmt: skip
+        if np.any(bad):
+            raise DataError(f"{text} (row {int(np.flatnonzero(bad)[0]) + 1})", hint=hint)
     known = ~np.isnan(times) & ~np.isnan(flags)
-    if not np.isin(flags[known], (0.0, 1.0)).all():
-        raise DataError(f"{event!r} holds values other than 0 and 1", hint="code an event as 1 and censoring as 0")
-    if (times[known] < 0.0).any() or np.isinf(times[known]).any():
-        raise DataError(
-            f"{time!r} holds negative or infinite times", hint="times count from randomisation or first dose"
-        )
+    if entries is None:
+        (times,) = tied_times(times)
+    else:
+        known &= ~np.isnan(entries)
+        entries, times = tied_times(entries, times)
     if by is None:
         groups: list[tuple[Any, BoolArray]] = [(None, known)]
     else:
         column = frame.get_column(by)
-        text = np.array([str(v) for v in column.to_list()], dtype=object)
-        groups = [(g, known & (text == str(g))) for g in _levels(column)]
-    return tuple(_curve(g, times[m], flags[m] == 1.0, level, scale) for g, m in groups if m.any())
-
-
-def _numbers(frame: nw.DataFrame[Any], name: str) -> FloatArray:
-    series = frame.get_column(name)
-    if not (series.dtype.is_numeric() or series.dtype == nw.Boolean):
-        raise DataError(f"column {name!r} is {series.dtype}", hint="a number is needed")
-    values: FloatArray = np.asarray(series.to_numpy(), dtype=np.float64)
-    return values
+        values = column.to_list()
+        known &= np.array([v is not None and v == v for v in values], np.bool_)
+        text_of = np.array([str(v) for v in values], dtype=object)
+        groups = [(g, known & (text_of == str(g))) for g in _levels(column)]
+    if not known.any():
+        raise DataError("no row has " + ", ".join(n for n in (time, event, by, entry) if n), hint="check the columns")
+    return tuple(
+        _curve(g, times[m], flags[m] == 1.0, level, scale, None if entries is None else entries[m], estimator)
+        for g, m in groups
+        if m.any()
+    )
 
 
 def _levels(column: nw.Series[Any]) -> list[Any]:
     if column.dtype == nw.Enum or column.dtype == nw.Categorical:
         present = {str(v) for v in column.to_list()}
         return [v for v in column.cat.get_categories().to_list() if str(v) in present]
-    return sorted(set(column.to_list()))
+    return sorted({v for v in column.to_list() if v is not None and v == v})
 
 
-def _curve(group: Any, times: FloatArray, events: BoolArray, level: float, scale: str) -> KaplanMeier:
+def _curve(
+    group: Any,
+    times: FloatArray,
+    events: BoolArray,
+    level: float,
+    scale: str,
+    entries: FloatArray | None = None,
+    estimator: str = "kaplan-meier",
+) -> KaplanMeier:
     distinct, place = np.unique(times, return_inverse=True)
     d = np.bincount(place, weights=events, minlength=len(distinct)).astype(np.int64)
     c = np.bincount(place, weights=~events, minlength=len(distinct)).astype(np.int64)
-    n = len(times) - np.concatenate([[0], np.cumsum(d + c)[:-1]]).astype(np.int64)
-    survival = np.asarray(np.cumprod((n - d) / n), dtype=np.float64)
-    with np.errstate(divide="ignore"):
-        steps = np.where(d < n, d / (n * np.where(d < n, n - d, 1.0)), np.where(d > 0, np.inf, 0.0))
-        se = np.asarray(np.sqrt(np.cumsum(steps)), dtype=np.float64)
+    gone = np.concatenate([[0], np.cumsum(d + c)[:-1]]).astype(np.int64)
+    entered = np.zeros(0) if entries is None else np.sort(entries)
+    n = (len(times) if entries is None else np.searchsorted(entered, distinct).astype(np.int64)) - gone
+    if estimator == "fleming-harrington":
+        first = np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, int(n.max()) + 1))])
+        second = np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, int(n.max()) + 1) ** 2.0)])
+        steps, squares = first[n] - first[n - d], second[n] - second[n - d]
+    else:
+        steps, squares = d / n, d / n**2.0
+    hazard, se_hazard = np.cumsum(steps), np.sqrt(np.cumsum(squares))
+    if estimator == "kaplan-meier":
+        survival = np.asarray(np.cumprod((n - d) / n), dtype=np.float64)
+        with np.errstate(divide="ignore"):
+            terms = np.where(d < n, d / (n * np.where(d < n, n - d, 1.0)), np.where(d > 0, np.inf, 0.0))
+            se = np.asarray(np.sqrt(np.cumsum(terms)), dtype=np.float64)
+    else:
+        survival, se = np.exp(-hazard), se_hazard
     low, high = _limits(survival, se, float(special.ndtri(0.5 + 0.5 * level)), scale)
-    return KaplanMeier(group, len(times), int(d.sum()), distinct, n, d, c, survival, se, low, high, level, scale)
+    return KaplanMeier(
+        group, len(times), int(d.sum()), distinct, n, d, c, survival, se, low, high, level, scale, hazard, se_hazard,
+        estimator, entered,
+    )  # fmt: skip
 
 
 def _limits(s: FloatArray, se: FloatArray, z: float, scale: str) -> tuple[FloatArray, FloatArray]:

@@ -31,9 +31,11 @@ def require(frame: nw.DataFrame[Any], names: Sequence[str]) -> None:
 
 
 def numbers(frame: nw.DataFrame[Any], name: str) -> FloatArray:
-    """Column ``name`` as float64, missing values as NaN."""
+    """Column ``name`` as float64, missing values as NaN. A column without any value has no type to object to."""
     series = frame.get_column(name)
     if not (series.dtype.is_numeric() or series.dtype == nw.Boolean):
+        if all(v is None or v != v for v in series.to_list()):
+            return np.full(len(series), np.nan)
         raise DataError(f"column {name!r} is not a number but {series.dtype}", hint="convert it before the analysis")
     values = np.array([np.nan if v is None else float(v) for v in series.to_list()], dtype=np.float64)
     if np.isinf(values).any():

@@ -6,8 +6,9 @@ Heinze & Schemper 2001, Biometrics 57:114),
     l*(b) = l(b) + log det I(b) / 2,      dl*/db_r = U_r + trace(I^-1 dI/db_r) / 2.
 
 The derivative of the information is the sum over events of the third central moments of the covariates in the risk
-set, with weights ``exp(x'b)``; tied events by Efron or Breslow as in :mod:`equipoise.kernels.cox`. Steps are
-``I^-1`` times the penalised score, no longer than five standard deviations, halved while they lower ``l*``.
+set, with weights ``exp(x'b)``; tied events by Efron or Breslow as in :mod:`equipoise.kernels.cox`. Newton's method with
+the second derivative by differences of this score (the information alone is half of it where there is one event, and
+then goes back and forth for ever), steps no longer than three standard deviations, halved while they lower ``l*``.
 """
 
 from __future__ import annotations
@@ -145,6 +146,56 @@ def _log_det(a, work):
     return total
 
 
+@njit(**_INNER)
+def _penalised(
+    rows, p, time, entry, event, stratum, late, efron, z, w, beta, sums, mean, gradient, info, third, work, out
+):  # fmt: skip
+    """Penalised log likelihood at ``beta``, its gradient, and the inverse information in ``info``; ``out`` (2,) the log
+    likelihood without and with the penalty.
+    """
+    out[0] = _evaluate(rows, p, time, entry, event, stratum, late, efron, z, w, beta, sums, mean, gradient, info, third)
+    out[1] = out[0] + 0.5 * _log_det(info, work)
+    for a in range(p):
+        work[0, a] = info[a, a]
+        work[1, a] = 0.0
+    sweep(info, work[0], work[1])
+    for r in range(p):
+        s = 0.0
+        for a in range(p):
+            for b in range(p):
+                s += info[a, b] * third[a, b, r]
+        gradient[r] += 0.5 * s
+
+
+@njit(**_INNER)
+def _solve(a, p, held, b, work):
+    """Overwrite ``b`` with the solution of ``a x = b`` over the rows other than ``held``, whose entry becomes zero;
+    False, ``b`` as it was, where that part of ``a`` is not positive definite.
+    """
+    for i in range(p):
+        for j in range(i + 1):
+            s = a[i, j] if i != held and j != held else (1.0 if i == j else 0.0)
+            for k in range(j):
+                s -= work[i, k] * work[j, k]
+            if i == j:
+                if not s > 0.0:
+                    return False
+                work[i, i] = math.sqrt(s)
+            else:
+                work[i, j] = s / work[j, j]
+    for i in range(p):
+        s = b[i] if i != held else 0.0
+        for k in range(i):
+            s -= work[i, k] * b[k]
+        b[i] = s / work[i, i]
+    for i in range(p - 1, -1, -1):
+        s = b[i]
+        for k in range(i + 1, p):
+            s -= work[k, i] * b[k]
+        b[i] = s / work[i, i]
+    return True
+
+
 @njit(**_OPTIONS)
 def firth_block(
     rows, order, time, entry, event, stratum, late, x, start, held, efron, max_iterations, beta, covariance, loglik,
@@ -160,9 +211,11 @@ def firth_block(
     ev, st = np.empty(n, np.bool_), np.empty(n, np.int64)
     en = np.empty(entry.shape[1])
     place, out = np.empty(entry.shape[1], np.int64), np.empty(entry.shape[1], np.int64)
-    scale, base, now, step, gradient = np.empty(p), np.empty(p), np.empty(p), np.empty(p), np.empty(p)
-    mean, info, work, third = np.empty(p), np.empty((p, p)), np.empty((p, p)), np.empty((p, p, p))
+    scale, now, step, gradient, other = np.empty(p), np.empty(p), np.empty(p), np.empty(p), np.empty(p)
+    mean, info, work, third = np.empty(p), np.empty((p, p)), np.empty((max(p, 2), max(p, 2))), np.empty((p, p, p))
+    hessian, spare, value, aside = np.empty((p, p)), np.empty((p, p)), np.empty(2), np.empty(2)
     sums = np.empty((2, 1 + p + p * p + p * p * p))
+    h = 1e-5
     for t in range(x.shape[0]):
         if status[t] != _OK:
             continue
@@ -191,34 +244,24 @@ def firth_block(
         for iteration in range(0 if flat else max_iterations + 1):
             for a in range(p):
                 now[a] = beta[t, a] + step[a]
-            value = _evaluate(m, p, tm, en, ev, st, out, efron, z, w, now, sums, mean, gradient, info, third)
-            penalised = value + 0.5 * _log_det(info, work)
+            _penalised(m, p, tm, en, ev, st, out, efron, z, w, now, sums, mean, gradient, info, third, work, value)
             iterations[t] = iteration
-            if iteration == 0 and math.isnan(penalised):
+            if iteration == 0 and math.isnan(value[1]):
                 status[t] = _SINGULAR
                 break
-            if iteration > 0 and not penalised >= best - 1e-12 * abs(best):
+            if iteration > 0 and not value[1] >= best - 1e-12 * abs(best):
                 for a in range(p):
                     step[a] *= 0.5
                 continue
-            best = penalised
-            loglik[t, 0] = value
-            loglik[t, 1] = penalised + 0.5 * units
-            for a in range(p):
-                base[a] = info[a, a]
-            sweep(info, base, step)
-            for r in range(p):
-                s = 0.0
-                for a in range(p):
-                    for b in range(p):
-                        s += info[a, b] * third[a, b, r]
-                gradient[r] += 0.5 * s
-            largest = 0.0
+            best = value[1]
+            loglik[t, 0] = value[0]
+            loglik[t, 1] = best + 0.5 * units
             for a in range(p):
                 beta[t, a] = now[a]
                 for b in range(p):
                     covariance[t, a, b] = info[a, b] * scale[a] * scale[b]
-            # the block of the coefficients that move: I^-1 less the part through the one that is held
+            # first the step with the information alone: where it is tiny, so is the one by Newton
+            largest = 0.0
             for a in range(p):
                 step[a] = 0.0
                 for b in range(p):
@@ -228,12 +271,28 @@ def firth_block(
                         v = 0.0 if a == held or b == held else v
                     step[a] += v * gradient[b]
                 largest = max(largest, abs(step[a]))
-            if largest > 5.0:
-                for a in range(p):
-                    step[a] *= 5.0 / largest
-            if largest < 1e-10:
+            if largest < 1e-9:
                 status[t] = _OK
                 break
+            for a in range(p):
+                other[:] = now
+                other[a] += h
+                _penalised(
+                    m, p, tm, en, ev, st, out, efron, z, w, other, sums, mean, hessian[a], info, third, work, aside
+                )
+                for b in range(p):
+                    hessian[a, b] = (gradient[b] - hessian[a, b]) / h
+            for a in range(p):
+                for b in range(a):
+                    hessian[a, b] = 0.5 * (hessian[a, b] + hessian[b, a])
+            if _solve(hessian, p, held, gradient, spare):
+                largest = 0.0
+                for a in range(p):
+                    step[a] = gradient[a]
+                    largest = max(largest, abs(step[a]))
+            if largest > 3.0:
+                for a in range(p):
+                    step[a] *= 3.0 / largest
         for a in range(p):
             beta[t, a] *= scale[a]
 

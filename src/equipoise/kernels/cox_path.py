@@ -22,10 +22,10 @@ def event_times(time, entry, event, stratum, weight, late, z, beta, efron, hazar
     """The event times of one data set sorted by stratum and time, in that order; returns how many there are.
 
     entry, weight, late : as in :func:`equipoise.kernels.cox.cox_block`, one trial. Filled in, per event time:
-    ``hazard`` (time, 3) the hazard, the same for one of the tied events, and its variance; ``mean`` (time, p) the mean of the
-    covariates, averaged over ``k``; ``drift`` (time, 2, p) the sum of hazard times mean, and the same for a tied event;
-    ``information`` (time, p, p); ``at`` (time, 3) the position of its first row, of the row after its last, and the
-    sum of the weights of its events.
+    ``hazard`` (time, 3) the hazard, the same for one of the tied events, and its variance; ``mean`` (time, p) the mean
+    of the covariates, averaged over ``k``; ``drift`` (time, 2, p) the sum of hazard times mean, and the same for a tied
+    event; ``information`` (time, p, p); ``at`` (time, 3) the position of its first row, of the row after its last, and
+    the sum of the weights of its events.
     """
     n, p = z.shape
     truncated = entry.shape[0] > 0

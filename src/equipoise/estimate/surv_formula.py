@@ -1,0 +1,155 @@
+"""The left-hand side of a survival formula: ``Surv(time, event) ~ ...`` and ``Surv(start, stop, event) ~ ...``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+
+from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.panel import labels, numbers, read_frame, require
+from equipoise.types import BoolArray, FloatArray, IntArray
+
+HINT = (
+    "write Surv(time, event) ~ terms + strata(column), Surv(AVAL, 1 - CNSR) for an ADaM censoring flag, "
+    "or Surv(start, stop, event) for late entry"
+)
+_SURV = re.compile(r"^\s*Surv\(((?:[^()`]|`[^`]*`)*)\)\s*~(.*)$", re.DOTALL)
+_COLUMN = re.compile(r"^(1\s*-\s*)?(?:`([^`]+)`|([\w.]+))$")
+_SPECIAL = {name: re.compile(rf"\+?\s*\b{name}\(([^()]*)\)") for name in ("strata", "cluster")}
+
+
+@dataclass(frozen=True, eq=False)
+class SurvData:
+    """The rows that have a time, an event indicator and their strata, and the right-hand side without its strata.
+
+    time, event, stratum : (row,); entry : (row,) or None where everyone is under observation from the start.
+    stratum : codes into ``stratum_labels``. cluster : the columns of ``cluster(...)``. row : (row,) where they stand in
+    the frame that came in; left_out : how many rows take no part. frame : these rows.
+    """
+
+    entry: FloatArray | None
+    time: FloatArray
+    event: BoolArray
+    stratum: IntArray
+    strata: tuple[str, ...]
+    stratum_labels: tuple[str, ...]
+    cluster: tuple[str, ...]
+    right: str
+    row: IntArray
+    left_out: int
+    frame: nw.DataFrame[Any]
+    everything: nw.DataFrame[Any]
+
+
+def _column(text: str, formula: str, flag: bool) -> tuple[str, bool]:
+    match = _COLUMN.match(text.strip())
+    if match is None or (match.group(1) and not flag):
+        raise EstimationError(f"cannot read the formula {formula!r}", hint=HINT)
+    return match.group(2) or match.group(3), bool(match.group(1))
+
+
+def tied_times(*times: FloatArray) -> tuple[FloatArray, ...]:
+    """``times`` with those made equal that differ by rounding alone: by less than 1.5e-8, absolutely or relative to
+    the mean time, as R's ``aeqSurv`` does.
+    """
+    distinct = np.unique(np.concatenate(times))
+    distinct = distinct[~np.isnan(distinct)]
+    if len(distinct) < 2:
+        return times
+    tolerance = np.sqrt(np.finfo(np.float64).eps)
+    near = np.diff(distinct) <= tolerance * max(1.0, float(np.mean(np.abs(distinct))))
+    if not near.any():
+        return times
+    kept = distinct[np.concatenate([[True], ~near])]
+    return tuple(np.where(np.isnan(t), t, kept[np.searchsorted(kept, t, side="right") - 1]) for t in times)
+
+
+def _refuse(bad: BoolArray, text: str, hint: str) -> None:
+    if bad.any():
+        raise DataError(f"row {int(np.flatnonzero(bad)[0]) + 1}: {text}", hint=hint)
+
+
+def combined(frame: nw.DataFrame[Any], names: Sequence[str]) -> tuple[IntArray, tuple[str, ...]]:
+    """(row,) codes of the combinations of the columns ``names`` that occur, -1 where one is missing, and what they
+    are called.
+    """
+    code, known, called = np.zeros(len(frame), np.int64), np.ones(len(frame), np.bool_), [""]
+    for name in names:
+        values, levels = labels(frame, name)
+        index = {level: i for i, level in enumerate(levels)}
+        known &= np.array([v is not None for v in values], np.bool_)
+        code = code * max(len(levels), 1) + np.array([index.get(v, 0) for v in values], np.int64)
+        called = [f"{c}, {name}={level}" if c else f"{name}={level}" for c in called for level in levels]
+    used, again = np.unique(code[known], return_inverse=True)
+    code[known] = again
+    return np.where(known, code, -1), tuple(called[u] for u in used)
+
+
+def read_surv(formula: str, data: Any) -> SurvData:
+    """Read the response and the strata of ``formula`` from a data frame.
+
+    Rows without a time, an event indicator or a stratum take no part. Times that differ by rounding alone are tied.
+
+    Raises
+    ------
+    EstimationError : the formula cannot be read. DataError : a column is absent, a time is negative or infinite, an
+    entry is not before its time, an indicator is neither 0 nor 1; with the row.
+    """
+    match = _SURV.match(formula)
+    if match is None:
+        raise EstimationError(f"cannot read the formula {formula!r}", hint=HINT)
+    parts, right = match.group(1).split(","), match.group(2)
+    if len(parts) not in (2, 3):
+        raise EstimationError(f"cannot read the formula {formula!r}", hint=HINT)
+    named = [_column(part, formula, part is parts[-1]) for part in parts]
+    special = {}
+    for kind, pattern in _SPECIAL.items():
+        special[kind] = tuple(s.strip().strip("`") for found in pattern.findall(right) for s in found.split(","))
+        right = pattern.sub("", right)
+    right = right.strip().lstrip("+").strip() or "1"
+    frame = read_frame(data)
+    (time_name, _), (event_name, flipped) = named[-2], named[-1]
+    entry_name = named[0][0] if len(named) == 3 else None
+    require(frame, [*(name for name, _ in named), *special["strata"], *special["cluster"]])
+    time, flag = numbers(frame, time_name), numbers(frame, event_name)
+    entry = numbers(frame, entry_name) if entry_name else None
+    negative = "times count from randomisation or first dose"
+    _refuse(time < 0.0, f"{time_name!r} is negative", negative)
+    _refuse(
+        ~np.isnan(flag) & (flag != 0.0) & (flag != 1.0),
+        f"{event_name!r} holds values other than 0 and 1",
+        "code an event as 1 (or True) and censoring as 0",
+    )
+    known = ~np.isnan(time) & ~np.isnan(flag)
+    if entry is not None:
+        _refuse(entry < 0.0, f"{entry_name!r} is negative", negative)
+        _refuse(entry >= time, f"{entry_name!r} is not before {time_name!r}", "a row is at risk in (start, stop]")
+        known &= ~np.isnan(entry)
+    code, called = combined(frame, special["strata"])
+    known &= code >= 0
+    if known.any():
+        if entry is None:
+            (time,) = tied_times(time)
+        else:
+            entry, time = tied_times(entry, time)
+            _refuse(entry >= time, f"{entry_name!r} and {time_name!r} differ by rounding alone", "mend or leave it out")
+    event = (flag == 0.0) if flipped else (flag == 1.0)
+    return SurvData(
+        None if entry is None else entry[known],
+        time[known],
+        event[known],
+        code[known],
+        special["strata"],
+        called,
+        special["cluster"],
+        right,
+        np.flatnonzero(known),
+        int((~known).sum()),
+        frame.filter(known.tolist()),
+        frame,
+    )
