@@ -6,6 +6,15 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from equipoise.protocol.estimand import (
+    METHODS,
+    Estimand,
+    EventStrategy,
+    Strategy,
+    carried_out,
+    contradictions,
+)  # fmt: skip
+
 Test = Literal["ancova", "joint_rank", "mmrm", "slope", "log_rank", "wilcoxon", "cox"]
 
 
@@ -159,26 +168,36 @@ Analysis = Annotated[Repeated | CarriedForward | MixedModel | Slopes | TimeToEve
 OutcomeAnalysis = Repeated | CarriedForward | MixedModel | Slopes
 """The analyses of a measured outcome, which have means of the arms at visits."""
 
-Strategy = Literal["treatment policy", "hypothetical", "composite", "while alive"]
+_FIRST = ("death_or_ventilation", "death_or_tracheostomy", "key_event")
 
-CARRIED_OUT: dict[tuple[str, str], Strategy] = {
-    ("death", "ancova"): "hypothetical",
-    ("death", "joint_rank"): "composite",
-    ("ventilation", "ancova"): "treatment policy",
-    ("ventilation", "joint_rank"): "treatment policy",
-    ("withdrawal", "ancova"): "hypothetical",
-    ("withdrawal", "joint_rank"): "hypothetical",
-}
-"""What the analyses do at each intercurrent event, in the strategies of ICH E9(R1): scores after death or withdrawal
-are imputed as if missing at random, except that the joint rank test ranks deaths below all survivors."""
+
+def method_of(analysis: OutcomeAnalysis | TimeToEvent, test: str) -> str:
+    """The method behind a test, as :data:`equipoise.protocol.estimand.METHODS` calls it."""
+    if isinstance(analysis, Repeated) and test == "ancova":
+        return "mi_ancova"
+    return "carried_forward" if isinstance(analysis, CarriedForward) else test
+
+
+def _does(analysis: OutcomeAnalysis | TimeToEvent) -> dict[str, str]:
+    """What a time to event does at death and ventilation: whether they are the event, or end the time to another."""
+    if not isinstance(analysis, TimeToEvent):
+        return {}
+    death = "counted" if analysis.event in (*_FIRST, "death") else "censored"
+    return {"death": death, "ventilation": "counted" if analysis.event in _FIRST else "kept"}
 
 
 class IntercurrentEvent(_Frozen):
-    """An intercurrent event and the strategy an analysis follows at it (ICH E9(R1), A.3.2)."""
+    """An intercurrent event and the strategy that the analyses with a test follow at it (ICH E9(R1), A.3.2)."""
 
     event: Literal["death", "ventilation", "withdrawal"]
-    analysis: Literal["ancova", "joint_rank"]
+    analysis: Test
     strategy: Strategy
+
+
+class StatedEstimand(Estimand):
+    """The estimand that a plan states for one of its tests, named as in ``order``."""
+
+    of: str
 
 
 class AnalysisPlan(_Frozen):
@@ -191,17 +210,12 @@ class AnalysisPlan(_Frozen):
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
     imputations: Annotated[int, Field(ge=2)] = 20
     intercurrent_events: tuple[IntercurrentEvent, ...] = ()
+    estimands: tuple[StatedEstimand, ...] = ()
     analyses: Annotated[tuple[Analysis, ...], Field(min_length=1)]
     order: tuple[str, ...]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for item in self.intercurrent_events:
-            if CARRIED_OUT[item.event, item.analysis] != item.strategy:
-                raise ValueError(
-                    f"intercurrent_events: {item.event} in the {item.analysis}: {item.strategy!r} is not what the "
-                    f"analysis does; it does {CARRIED_OUT[item.event, item.analysis]!r}"
-                )
         seen: dict[str, OutcomeAnalysis | TimeToEvent] = {}
         for analysis in self.analyses:
             if analysis.id in seen:
@@ -213,7 +227,58 @@ class AnalysisPlan(_Frozen):
                 raise ValueError(f"order: {name!r} names no analysis of this plan")
             if test not in seen[key].tests:
                 raise ValueError(f"order: {name!r}: analysis {key!r} offers {', '.join(seen[key].tests)}")
+        self._answer_what_they_ask()
         return self
+
+    def _answer_what_they_ask(self) -> None:
+        """Raise ``ValueError`` where a strategy or an estimand is not what the analysis carries out."""
+        for item in self.intercurrent_events:
+            for analysis in (a for a in self.analyses if item.analysis in a.tests):
+                done = carried_out(method_of(analysis, item.analysis), item.event, _does(analysis))
+                if done != item.strategy:
+                    raise ValueError(
+                        f"intercurrent_events: {item.event} in the {item.analysis}: {item.strategy!r} is not what "
+                        f"analysis {analysis.id!r} does; it does {done!r}"
+                    )
+        for stated in self.estimands:
+            key, _, test = stated.of.partition(".")
+            found = next((a for a in self.analyses if a.id == key and test in a.tests), None)
+            if found is None:
+                raise ValueError(f"estimands: {stated.of!r} names no test of this plan")
+            if stated.population != found.set:
+                raise ValueError(f"estimands: {stated.of}: population {stated.population!r}, analysed in {found.set!r}")
+            wrong = contradictions(stated, method_of(found, test), does=_does(found), called=stated.of)
+            if wrong:
+                raise ValueError("estimands: " + " ".join(wrong))
+
+    def estimand(self, name: str, treatment: str = "active against control") -> Estimand:
+        """The estimand of a test, ``ANALYSIS.TEST``: the one stated, else what the analysis carries out.
+
+        Raises ``ValueError`` for a test that is not in the plan.
+        """
+        for stated in self.estimands:
+            if stated.of == name:
+                return stated
+        key, _, test = name.partition(".")
+        found = next((a for a in self.analyses if a.id == key and test in a.tests), None)
+        if found is None:
+            raise ValueError(f"{name!r} names no test of this plan")
+        method, events = method_of(found, test), []
+        for event in ("death", "ventilation", "withdrawal"):
+            strategy = carried_out(method, event, _does(found))
+            if strategy is not None and not (isinstance(found, TimeToEvent) and strategy == "composite"
+                                             and found.event == event):  # fmt: skip
+                events.append(EventStrategy(event=event, strategy=strategy))
+        summary = METHODS[method].summaries[0]
+        if isinstance(found, TimeToEvent):
+            variable = f"time to {found.subject} up to week {found.week:g}"
+        elif found.log:
+            variable = f"ratio of {found.variable} to baseline at week {found.week:g}"
+            summary = "ratio of geometric means" if summary == "difference in means" else summary
+        else:
+            variable = f"change of {found.variable} from baseline to week {found.week:g}"
+        return Estimand(treatment=treatment, population=found.set, variable=variable,
+                        intercurrent_events=tuple(events), summary=summary)  # fmt: skip
 
     @property
     def primary(self) -> str:
@@ -234,4 +299,5 @@ class AnalysisPlan(_Frozen):
         """The same plan reduced to some analyses; the order keeps what is left of it."""
         keep = tuple(a for a in self.analyses if a.id in ids)
         order = tuple(o for o in self.order if o.partition(".")[0] in ids)
-        return self.model_copy(update={"analyses": keep, "order": order})
+        left = tuple(e for e in self.estimands if e.of.partition(".")[0] in ids)
+        return self.model_copy(update={"analyses": keep, "order": order, "estimands": left})
