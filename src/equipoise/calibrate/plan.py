@@ -72,12 +72,14 @@ class BaselineRule(_Frozen):
     times : the published value times this is in the simulation's unit.
     fit : the statistics that are fitted; None for all, empty for none.
     copy_to : the field of a group that takes a published share as it is.
+    block : the block it is fitted in.
     """
 
     name: str | None = Field(default=None, alias="as")
     times: float = 1.0
     fit: tuple[str, ...] | None = None
     copy_to: str | None = Field(default=None, alias="copy")
+    block: str = "baseline"
 
 
 class OutcomeRule(_Frozen):
@@ -103,7 +105,10 @@ class EndpointRule(_Frozen):
 
 
 class ItemRule(_Frozen):
-    """A number of a free item of the record: where it stands, and the measure it is."""
+    """A number of a free item of the record: where it stands, and the measure it is.
+
+    ``weight`` is what the fit divides by where nothing published gives a standard error.
+    """
 
     item: str
     key: str
@@ -115,6 +120,7 @@ class ItemRule(_Frozen):
     week: float | None = None
     quantity: str
     block: str | None = None
+    weight: float | None = None
 
 
 class Background(_Frozen):

@@ -224,6 +224,7 @@ class Disease(_Frozen):
     event_death_share: Share
     withdrawal_hazard: NonNegative = Field(description="per week, unrelated to events")
     withdrawal_slope: float = Field(default=0.0, description="ln withdrawal hazard per 10 points lost in the study")
+    leaves_later: bool = Field(default=True, description="whether patients also leave after the randomised period")
     withdrawal_progression: NonNegative = Field(
         default=0.0, description="withdrawal for progression per unit of event hazard"
     )
@@ -437,6 +438,7 @@ def disease_arrays(disease: Disease, groups: list[Group]) -> course.DiseaseArray
         event_bulbar=number("event_bulbar"),
         event_shape=number("event_shape"),
         frailty_sd=number("frailty_sd"),
+        leaves_later=int(disease.leaves_later),
         withdrawal_slope=number("withdrawal_slope"),
         hospital_hazard=number("hospital_hazard"),
         hospital_slope=number("hospital_slope"),

@@ -47,8 +47,8 @@ ALSFRS, SVC, HHD, NFL, SOD1 = range(5)
 N_OUTCOMES = 5
 
 # Covariates, in the order of the output.
-ONSETMO, PRESLOPE, RILFL, EDAFL, LISTED, BULBAR, AGE, BEFORE_RUN_IN = range(8)
-N_COVARIATES = 8
+ONSETMO, PRESLOPE, RILFL, EDAFL, LISTED, BULBAR, AGE, BEFORE_RUN_IN, RUN_IN_FALL = range(9)
+N_COVARIATES = 9
 
 # Times of a patient, in the order of the output: event week, event code, death week, died, last week under
 # observation, went on into the extension, hospital week, was in hospital, week of the first active dose in the
@@ -155,6 +155,7 @@ class DiseaseArrays(NamedTuple):
     event_bulbar: float  # ln hazard ratio of bulbar against limb onset
     event_shape: float  # Weibull shape of the hazard over time since first dose, 1 = constant
     frailty_sd: float  # SD of ln hazard between patients
+    leaves_later: int  # 1 if patients leave after the randomised period too
     withdrawal_slope: float  # ln withdrawal hazard per 10 points lost in the study
     hospital_hazard: float  # first stay in hospital, per week, at 12 points below 48
     hospital_slope: float  # ln hazard per 10 points lost below 36
@@ -239,6 +240,7 @@ def _baseline(s, x, g, arm, riluzole, bulbar, pop, disease, out_cov, out_state):
                     continue
                 onset += pop.run_in / WEEKS_PER_MONTH
                 preslope = (48.0 - observed) / onset
+            out_cov[RUN_IN_FALL] = out_cov[BEFORE_RUN_IN] - observed
             out_cov[ONSETMO] = onset
             out_cov[PRESLOPE] = preslope
             out_cov[RILFL] = riluzole
@@ -441,7 +443,7 @@ def _course(s, x, g, arm, bulbar, state, disease, effect, schedule, transit, beh
             hospital_sum += rise
             if hospital_sum >= hospital_at:
                 hospital_week = week + h * (hospital_at - hospital_before) / rise
-        if withdrawal_week == np.inf:
+        if withdrawal_week == np.inf and (step < period_step or disease.leaves_later == 1):
             other = disease.withdrawal_hazard * (week + h)
             if disease.withdrawal_slope != 0.0:
                 withdrawal_sum += disease.withdrawal_hazard * math.exp(disease.withdrawal_slope * 0.1 * loss) * h

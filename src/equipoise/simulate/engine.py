@@ -26,8 +26,10 @@ COVARIATES = {
     "BULBFL": course.BULBAR,
     "AGE": course.AGE,
     "ALSFRSPRE": course.BEFORE_RUN_IN,
+    "RUNINFALL": course.RUN_IN_FALL,
 }
-"""Baseline covariates; a trial has those its scenario describes. ``ALSFRSPRE`` is the score before a run-in."""
+"""Baseline covariates; a trial has those its scenario describes. ``ALSFRSPRE`` is the score before a run-in and
+``RUNINFALL`` the points lost in it."""
 
 STEPS_PER_WEEK = 7
 

@@ -138,6 +138,7 @@ class Scenario(_Frozen):
             "BULBFL": all(g.bulbar is not None for g in groups),
             "AGE": all(g.age_mean is not None for g in groups),
             "ALSFRSPRE": self.protocol.run_in is not None,
+            "RUNINFALL": self.protocol.run_in is not None,
         }
         return tuple(name for name, here in have.items() if here)
 
@@ -256,6 +257,9 @@ def scenario_text(scenario: Scenario, header: str = "") -> str:
 
     Dumper.add_representer(list, sequence)
     data = scenario.model_dump(mode="json", exclude_none=True)
+    # what a trial has no use for stands at its default, and is left out
+    data["groups"] = {k: g.model_dump(mode="json", exclude_defaults=True) for k, g in scenario.groups.items()}
+    data["disease"] = scenario.disease.model_dump(mode="json", exclude_defaults=True)
     for name, hypothesis in scenario.mechanisms.items():
         data["mechanisms"][name.value]["effect"] = hypothesis.effect.model_dump(mode="json", exclude_defaults=True)
     comment = "".join(f"# {line}\n" for line in header.splitlines())

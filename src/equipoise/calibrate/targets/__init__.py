@@ -35,7 +35,7 @@ def targets(record: Record, scenario: Scenario, plan: FitPlan | None = None) -> 
     plan = load_plan(record.id) if plan is None else plan
     end = scenario.protocol.period_end
     found = [
-        replace(t, use=_use(t, scenario, end))
+        _judged(t, _use(t, scenario, end))
         for t in _all(record, scenario, plan)
         if t.where.confidence != "recall"
         and (t.measure.set is None or t.measure.set in {*scenario.protocol.groups, "ITT"})
@@ -45,6 +45,10 @@ def targets(record: Record, scenario: Scenario, plan: FitPlan | None = None) -> 
     if not any(t.used for t in ordered):
         raise RecordError(f"record {record.id!r} holds no number that scenario {scenario.name!r} could be fitted to")
     return tuple(sorted(ordered, key=lambda t: not t.used))
+
+
+def _judged(t: Target, use: Use) -> Target:
+    return replace(t, use=use, block=t.block if use in ("fit", "set") else None)
 
 
 def _use(t: Target, scenario: Scenario, end: float) -> Use:

@@ -47,7 +47,7 @@ def baseline_targets(record: Record, scenario: Scenario, plan: FitPlan) -> Itera
                         fit_se=_rough_se(value, number, n) if se is None else se,
                         ln=statistic == "geometric_mean",
                         result=row.id,
-                        block="baseline" if in_fit else None,
+                        block=rule.block if in_fit else None,
                         where=where(value),
                     )
 
@@ -101,7 +101,7 @@ def share_targets(record: Record, scenario: Scenario, plan: FitPlan) -> Iterator
             for arm, value in by_arm.items():
                 if value.value is not None and value.total and arm in scenario.protocol.arms:
                     measure = Measure("baseline", variable=name, statistic="mean", set=simulated, arm=arm)
-                    block = "shares" if rule.copy_to else "baseline"
+                    block = "shares" if rule.copy_to else rule.block
                     yield share(measure, row.label, name, value, float(value.value), int(value.total), row.id, block)
     background = next((i for i in record.items if plan.background and i.id == plan.background.item), None)
     if background is not None and plan.background is not None:

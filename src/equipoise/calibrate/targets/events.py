@@ -188,7 +188,7 @@ def item_targets(record: Record, scenario: Scenario, plan: FitPlan) -> Iterator[
             scale="correlation" if correlation else "mean",
             value=number,
             se=se,
-            fit_se=se,
+            fit_se=rule.weight if se is None else se,
             result=rule.item,
             block=rule.block,
             where=where(value),
