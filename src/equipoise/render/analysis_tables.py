@@ -12,6 +12,7 @@ from typing import Any
 from equipoise.errors import OutputError
 from equipoise.render.ars import to_ars
 from equipoise.run.analysis_results import Results, Row, Table
+from equipoise.run.methods import REGISTRY
 
 _NARROW = 26
 
@@ -68,7 +69,7 @@ def _heading(label: str, n: int | None) -> list[str]:
 def _notes(table: Table) -> list[str]:
     notes = list(table.footnotes)
     for block in table.blocks:
-        if block.method in ("ancova", "mmrm", "survival"):
+        if REGISTRY[block.method].noted:
             notes.append(f"{block.label}: {block.description}." if block.description else "")
         notes += block.notes
     return [n for n in dict.fromkeys(notes) if n]

@@ -12,8 +12,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from equipoise.run.analysis_methods import AGAINST, TEST, TOTAL
+from equipoise.run.analysis_context import AGAINST, TEST, TOTAL
 from equipoise.run.analysis_results import Block, Results, Row, Table
+from equipoise.run.methods import REGISTRY
 
 _ID = re.compile(r"[^A-Za-z0-9]+")
 _OPERATIONS = {
@@ -23,14 +24,6 @@ _OPERATIONS = {
     "p": "P-value", "df": "Degrees of freedom", "t": "t statistic", "f": "F statistic", "statistic": "Test statistic",
     "events": "Number of events", "hr": "Hazard ratio",
 }  # fmt: skip
-_METHODS = {
-    "summary": "Summary statistics by group",
-    "categories": "Count and percentage by group",
-    "incidence": "Subjects with at least one event by group",
-    "ancova": "Analysis of covariance",
-    "mmrm": "Mixed model for repeated measures",
-    "survival": "Time-to-event analysis",
-}
 _COMPARATORS = {"eq": "EQ", "ne": "NE", "not": "NE", "gt": "GT", "ge": "GE", "lt": "LT", "le": "LE", "in": "IN"}
 _PURPOSE = {
     "primary": "PRIMARY OUTCOME MEASURE",
@@ -219,7 +212,7 @@ def _analysis(
     entry: dict[str, Any] = {
         "id": id,
         "name": f"{table.id}: {block.label}" if block.label else table.id,
-        "description": block.description or _METHODS[block.method],
+        "description": block.description or REGISTRY[block.method].title,
         "reason": {"controlledTerm": table.reason},
         "purpose": {"controlledTerm": _PURPOSE[table.purpose]},
         "version": 1,
@@ -240,7 +233,7 @@ def _analysis(
 
 def _line_of(block: Block, row: Row, heading: str) -> str | None:
     """What tells this line's numbers from another's: a level, a term, or a visit; None for summary statistics."""
-    if block.method in ("categories", "incidence", "survival"):
+    if REGISTRY[block.method].by_line:
         return row.label
     return heading or None
 
@@ -253,7 +246,7 @@ def _contrast_of(contrast: str, column: str) -> str:
 def _method(name: str, operations: Mapping[str, int]) -> dict[str, Any]:
     return {
         "id": _id("M", name.upper()),
-        "name": _METHODS[name],
+        "name": REGISTRY[name].title,
         "operations": [
             {"id": _operation(name, o), "name": _OPERATIONS.get(o, o), "label": o, "order": order}
             for o, order in operations.items()

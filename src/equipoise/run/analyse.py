@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from equipoise.errors import EstimationError
-from equipoise.run.analysis_methods import Context, categories, incidence, prepare, summary
-from equipoise.run.analysis_models import ancova, mmrm
+from equipoise.protocol.estimand import Estimand
+from equipoise.run.analysis_context import Context, prepare
 from equipoise.run.analysis_plan import Analysis, Plan
 from equipoise.run.analysis_results import Block, Results, Table
-from equipoise.run.analysis_survival import survival
+from equipoise.run.methods import REGISTRY
+from equipoise.run.plan_parts import Section
 from equipoise.trial.adam import Study, read_folder, require
-
-METHODS: dict[str, Callable[[Context, Any], Block]] = {
-    "summary": summary,
-    "categories": categories,
-    "incidence": incidence,
-    "ancova": ancova,
-    "mmrm": mmrm,
-    "survival": survival,
-}
 
 
 def analyse(study: Study, plan: Plan, *, command: str = "") -> Results:
@@ -58,30 +49,34 @@ def analyse_folder(folder: str | Path, plan: Plan, *, command: str = "") -> Resu
 
 def _table(study: Study, plan: Plan, analysis: Analysis) -> Table:
     context = prepare(study, plan, analysis)
-    blocks = []
-    for section in analysis.sections:
-        try:
-            blocks.append(METHODS[section.method](context, section))
-        except EstimationError as error:
-            label = section.label or section.method
-            blocks.append(
-                Block(label, section.method, analysis.dataset, None, (), notes=(f"Not estimable: {error.message}.",))
-            )
+    blocks = tuple(_block(context, section) for section in analysis.sections)
+    asked = _said(analysis.estimand)
     return Table(
         id=analysis.id,
         title=analysis.title,
         population=analysis.population,
         population_label=plan.populations[analysis.population].label,
         columns=context.columns,
-        blocks=tuple(blocks),
-        footnotes=(
-            *((f"Estimand: {analysis.estimand}",) if analysis.estimand else ()),
-            *analysis.footnotes,
-            *context.notes,
-        ),
+        blocks=blocks,
+        footnotes=(*((f"Estimand: {asked}",) if asked else ()), *analysis.footnotes, *context.notes),
         purpose=analysis.purpose,
         reason=analysis.reason,
     )
+
+
+def _block(context: Context, section: Section) -> Block:
+    label = section.label or section.kind
+    try:
+        block = REGISTRY[section.kind].run(context, section)
+    except EstimationError as error:
+        said = f"Not estimable: {error.message}."
+        block = Block(label, section.kind, context.analysis.dataset, None, (), notes=(said,))
+    asked = _said(section.estimand)
+    return replace(block, notes=(f"Estimand of {label}: {asked}", *block.notes)) if asked else block
+
+
+def _said(estimand: Estimand | str | None) -> str:
+    return estimand.sentence() if isinstance(estimand, Estimand) else estimand or ""
 
 
 def _sources(study: Study) -> dict[str, str]:

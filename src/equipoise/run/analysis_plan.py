@@ -18,238 +18,38 @@ such as ``{ge: 18, lt: 65}`` or ``{not: LOCF}``; all of them have to hold. Nothi
 
 from __future__ import annotations
 
-import datetime as dt
-import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union
 
-import polars as pl
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from equipoise.errors import DataError, ScenarioError
+from equipoise.errors import ScenarioError
+from equipoise.protocol.estimand import Estimand, contradictions
+from equipoise.run.methods import REGISTRY
+from equipoise.run.plan_parts import (
+    Population,
+    Section,
+    Show,
+    Strict,
+    Treatment,
+    Where,
+    check_where,
+    condition,
+)  # fmt: skip
 
-Scalar: TypeAlias = bool | int | float | str | dt.date | None
-Where: TypeAlias = dict[str, Any]
-_COMPARISONS = ("eq", "ne", "not", "gt", "ge", "lt", "le", "in")
-_SHOW = re.compile(r"\{([a-z_0-9]+)(?::([^}]*))?\}")
+__all__ = ["Analysis", "Plan", "condition", "dump_plan", "parse_plan", "read_plan"]
+
 MAX_PLAN_BYTES = 4 << 20
 _STYLED = ("statistics", "lsmeans", "contrasts")
 
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _check_where(where: Where) -> Where:
-    for variable, condition in where.items():
-        if isinstance(condition, dict):
-            unknown = sorted(set(condition) - set(_COMPARISONS))
-            if unknown or not condition:
-                raise ValueError(f"{variable}: unknown comparison {unknown}; known are {', '.join(_COMPARISONS)}")
-    return where
+if TYPE_CHECKING:
+    AnySection: TypeAlias = Section
+else:
+    AnySection = Annotated[Union[tuple(e.section for e in REGISTRY.values())], Field(discriminator="method")]  # noqa: UP007
 
 
-class Show(_Strict):
-    """One line of a block: its label and how its cells are written.
-
-    ``show`` holds names of statistics in braces, each with its decimals: ``{mean:1} ({sd:2})``. ``p4`` writes a
-    p-value with four decimals, smaller ones as ``<0.0001``.
-    """
-
-    label: str
-    show: str
-
-    @field_validator("show")
-    @classmethod
-    def _readable(cls, text: str) -> str:
-        if not _SHOW.search(text):
-            raise ValueError("show names no statistic in braces, such as {mean:1}")
-        for _, form in _SHOW.findall(text):
-            if form and not re.fullmatch(r"p?\d", form):
-                raise ValueError(f"{form!r} is no format; give decimals (1) or a p-value's (p4)")
-        return text
-
-
-class Treatment(_Strict):
-    """The treatment variable in ADSL and its arms, control first unless ``control`` says otherwise."""
-
-    variable: str = "TRT01P"
-    arms: tuple[str, ...] = Field(min_length=1)
-    control: str | None = None
-    labels: dict[str, str] = {}
-
-    @model_validator(mode="after")
-    def _known(self) -> Treatment:
-        if len(set(self.arms)) < len(self.arms):
-            raise ValueError("an arm is listed twice")
-        if self.control is not None and self.control not in self.arms:
-            raise ValueError(f"control {self.control!r} is not one of the arms")
-        return self
-
-    @property
-    def reference(self) -> str:
-        return self.control or self.arms[0]
-
-
-class Population(_Strict):
-    """An analysis population: a label and conditions on ADSL (a population flag, as a rule)."""
-
-    label: str
-    where: Where = {}
-
-    _where = field_validator("where")(_check_where)
-
-
-class _Section(_Strict):
-    label: str = ""
-    where: Where = {}
-    note: str | None = None
-
-    _where = field_validator("where")(_check_where)
-
-
-_SUMMARY = (
-    Show(label="n", show="{n}"),
-    Show(label="Mean (SD)", show="{mean:1} ({sd:2})"),
-    Show(label="Median", show="{median:1}"),
-    Show(label="Min; max", show="{min:1}; {max:1}"),
-)
-RATIO_MEANS = (Show(label="Geometric mean (95% CI)", show="{estimate:2} ({low:2}; {high:2})"),)
-RATIO_CONTRAST = (
-    Show(label="p-value", show="{p:p4}"),
-    Show(label="Ratio (95% CI)", show="{estimate:2} ({low:2}; {high:2})"),
-)
-CONTRAST = (
-    Show(label="p-value", show="{p:p4}"),
-    Show(label="Difference of LS means (SE)", show="{estimate:2} ({se:2})"),
-    Show(label="95% CI", show="{low:2}; {high:2}"),
-)
-MEANS = (Show(label="LS mean (SE)", show="{estimate:2} ({se:2})"),)
-
-
-class SummarySection(_Section):
-    """Summary statistics of a numeric variable: n, missing, mean, sd, se, median, q1, q3, min, max."""
-
-    method: Literal["summary"]
-    variable: str
-    statistics: tuple[Show, ...] = _SUMMARY
-    test: Literal["anova", "kruskal-wallis"] | None = None
-    test_show: str = "{p:p4}"
-
-
-class Level(_Strict):
-    """A level of a categorical block: its label, and the conditions under which a record belongs to it."""
-
-    label: str
-    where: Where
-
-    _where = field_validator("where")(_check_where)
-
-
-class CategoriesSection(_Section):
-    """Counts and percentages of levels. ``denominator``: the subjects of the column, or those with the variable."""
-
-    method: Literal["categories"]
-    variable: str | None = None
-    levels: tuple[Level, ...] | dict[str, str] | None = None
-    show_n: bool = False
-    denominator: Literal["population", "observed"] = "population"
-    decimals: int = Field(default=0, ge=0, le=4)
-    test: Literal["chi-square", "fisher"] | None = None
-    test_show: str = "{p:p4}"
-
-    @model_validator(mode="after")
-    def _complete(self) -> CategoriesSection:
-        if self.variable is None and not isinstance(self.levels, tuple):
-            raise ValueError("categories need a variable, or levels with conditions")
-        return self
-
-
-class IncidenceSection(_Section):
-    """Subjects with at least one event by term (ADAE), the commonest first, those below ``at_least`` % left out."""
-
-    method: Literal["incidence"]
-    variable: str = "AEDECOD"
-    any_label: str | None = "Any adverse event"
-    at_least: float = Field(default=5.0, ge=0, le=100)
-    decimals: int = Field(default=1, ge=0, le=4)
-    test: Literal["fisher"] | None = "fisher"
-    test_show: str = "{p:p4}"
-
-
-class ModelRow(_Strict):
-    """One line of a model's block: LS means, a contrast of two arms, or the test of a term of the model.
-
-    ``arm`` and ``versus`` make a contrast (its cell stands in the column of ``arm``); ``versus`` alone makes one for
-    each other arm. ``term`` gives a term's test (with ``formula``, of another model), in the column of ``arm``.
-    """
-
-    label: str
-    show: str
-    arm: str | None = None
-    versus: str | None = None
-    term: str | None = None
-    formula: str | None = None
-
-    _show = field_validator("show")(Show._readable.__func__)  # type: ignore[attr-defined]
-
-
-class _ModelSection(_Section):
-    """``exponentiate``: means and differences of logarithms are shown as geometric means and their ratios."""
-
-    formula: str
-    weights: Literal["observed", "equal", "proportional", "counterfactual"] = "equal"
-    level: float = Field(default=0.95, gt=0, lt=1)
-    exponentiate: bool = False
-    lsmeans: tuple[Show, ...] = MEANS
-    contrasts: tuple[Show, ...] = CONTRAST
-    rows: tuple[ModelRow, ...] | None = None
-
-
-class AncovaSection(_ModelSection):
-    """Analysis of covariance by least squares; ``vcov`` HC0 to HC3 for a heteroscedasticity-consistent covariance."""
-
-    method: Literal["ancova"]
-    vcov: Literal["HC0", "HC1", "HC2", "HC3"] | None = None
-
-
-class MmrmSection(_ModelSection):
-    """Mixed model for repeated measures. ``covariance`` is a ladder: each structure is tried until one converges."""
-
-    method: Literal["mmrm"]
-    visit: str = "AVISIT"
-    visits: tuple[str, ...] | None = None
-    order: str = "AVISITN"
-    covariance: tuple[str, ...] = ("us",)
-    df: Literal[
-        "satterthwaite", "kenward-roger", "kenward-roger-linear", "between-within", "residual"
-    ] = "kenward-roger"  # fmt: skip
-    reml: bool = True
-
-
-class SurvivalSection(_Section):
-    """Kaplan-Meier by arm, log-rank test and Cox model against the control arm; CNSR 0 is an event."""
-
-    method: Literal["survival"]
-    time: str = "AVAL"
-    censor: str = "CNSR"
-    strata: tuple[str, ...] = ()
-    covariates: tuple[str, ...] = ()
-    level: float = Field(default=0.95, gt=0, lt=1)
-    at: tuple[float, ...] = ()
-    ties: Literal["efron", "breslow"] = "efron"
-    test: Literal["log-rank"] | None = "log-rank"
-    decimals: int = Field(default=1, ge=0, le=6)
-
-
-Section: TypeAlias = Annotated[
-    SummarySection | CategoriesSection | IncidenceSection | AncovaSection | MmrmSection | SurvivalSection,
-    Field(discriminator="method"),
-]
-
-
-class Analysis(_Strict):
+class Analysis(Strict):
     """One table: whom it counts (population), what it reads (data set, parameter, records) and its sections.
 
     ``derive`` adds variables to the records, ``{LBASE: {log: BASE}}``; covariates then have their mean on that scale.
@@ -260,18 +60,18 @@ class Analysis(_Strict):
     population: str
     dataset: str = "ADSL"
     parameter: str | None = None
-    where: Where = {}
-    derive: dict[str, dict[Literal["log", "log2", "log10", "sqrt"], str]] = {}
+    where: Where = Field(default_factory=dict)
+    derive: dict[str, dict[Literal["log", "log2", "log10", "sqrt"], str]] = Field(default_factory=dict)
     total: bool = False
-    sections: tuple[Section, ...] = Field(min_length=1)
+    sections: tuple[AnySection, ...] = Field(min_length=1)
     footnotes: tuple[str, ...] = ()
     purpose: Literal["primary", "secondary", "exploratory"] = "secondary"
     reason: Literal[
         "SPECIFIED IN PROTOCOL", "SPECIFIED IN SAP", "DATA DRIVEN", "REQUESTED BY REGULATORY AGENCY"
     ] = "SPECIFIED IN SAP"  # fmt: skip
-    estimand: str | None = None
+    estimand: Estimand | str | None = None
 
-    _where = field_validator("where")(_check_where)
+    _where = field_validator("where")(check_where)
 
     @field_validator("derive")
     @classmethod
@@ -282,7 +82,24 @@ class Analysis(_Strict):
         return derive
 
 
-class Plan(_Strict):
+def _answers_what_it_asks(analysis: Analysis) -> None:
+    """Raise ``ValueError`` where a section does not estimate the estimand that is stated for it."""
+    for number, section in enumerate(analysis.sections, start=1):
+        asked, method = section.estimand or analysis.estimand, section.estimates()
+        if not isinstance(asked, Estimand) or method is None:
+            continue
+        where = f"analysis {analysis.id}, section {number} ({section.kind})"
+        if asked.population != analysis.population:
+            raise ValueError(
+                f"{where}: the estimand is about population {asked.population!r}, the analysis about "
+                f"{analysis.population!r}"
+            )
+        wrong = contradictions(asked, method, does=section.does(), called=f"the {section.kind} section")
+        if wrong:
+            raise ValueError(f"{where} does not answer its estimand. " + " ".join(wrong))
+
+
+class Plan(Strict):
     """The whole plan. ``populations`` are named by short keys (``ITT``), which the analyses use.
 
     ``styles`` names lists of lines, so that a section may say ``statistics: continuous`` for one of them.
@@ -293,7 +110,7 @@ class Plan(_Strict):
     source: str | None = None
     treatment: Treatment
     populations: dict[str, Population] = Field(min_length=1)
-    styles: dict[str, tuple[Show, ...]] = {}
+    styles: dict[str, tuple[Show, ...]] = Field(default_factory=dict)
     analyses: tuple[Analysis, ...] = Field(min_length=1)
 
     @model_validator(mode="before")
@@ -329,6 +146,7 @@ class Plan(_Strict):
                     for arm in (row.arm, row.versus):
                         if arm is not None and arm not in self.treatment.arms:
                             raise ValueError(f"analysis {analysis.id}, {row.label!r}: unknown arm {arm!r}")
+            _answers_what_it_asks(analysis)
         return self
 
 
@@ -391,56 +209,6 @@ def dump_plan(plan: Plan) -> str:
     data = plan.model_dump(mode="json", exclude_defaults=True)
     for analysis, kept in zip(plan.analyses, data["analyses"], strict=True):
         for section, entry in zip(analysis.sections, kept["sections"], strict=True):
-            entry["method"] = section.method
+            entry["method"] = section.kind
     text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
     return text
-
-
-def condition(where: Where, frame: pl.DataFrame, what: str) -> pl.Expr:
-    """The conditions as one polars expression over ``frame``.
-
-    Raises
-    ------
-    DataError : a variable that is not there, or a comparison of text with a number.
-    """
-    out = pl.lit(True)
-    for variable, wanted in where.items():
-        if variable not in frame.columns:
-            raise DataError(
-                f"{what}: there is no variable {variable}", hint="there are " + ", ".join(frame.columns[:60])
-            )
-        tests = wanted if isinstance(wanted, dict) else {"in": wanted} if isinstance(wanted, list) else {"eq": wanted}
-        for comparison, value in tests.items():
-            out = out & _compare(variable, comparison, value, frame.schema[variable], what)
-    return out
-
-
-def _compare(variable: str, comparison: str, value: Any, dtype: pl.DataType, what: str) -> pl.Expr:
-    column = pl.col(variable)
-    if comparison in ("in",) or isinstance(value, list):
-        values = value if isinstance(value, list) else [value]
-        typed = [_typed(v, dtype, variable, what) for v in values if v is not None]
-        inside = column.is_in(typed).fill_null(False)
-        inside = inside | column.is_null() if None in values else inside
-        return ~inside if comparison in ("ne", "not") else inside
-    if value is None:
-        return column.is_not_null() if comparison in ("ne", "not") else column.is_null()
-    given = pl.lit(_typed(value, dtype, variable, what))
-    if comparison == "eq":
-        return (column == given).fill_null(False)
-    if comparison in ("ne", "not"):
-        return (column != given).fill_null(True)
-    ordered = {"gt": column > given, "ge": column >= given, "lt": column < given, "le": column <= given}
-    return ordered[comparison].fill_null(False)
-
-
-def _typed(value: Scalar, dtype: pl.DataType, variable: str, what: str) -> Scalar:
-    if dtype == pl.String and not isinstance(value, bool):
-        return str(value)
-    if dtype.is_numeric() and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if dtype == pl.Date and isinstance(value, dt.date):
-        return value
-    if dtype == pl.Boolean and isinstance(value, bool):
-        return value
-    raise DataError(f"{what}: {variable} is {dtype}, compared with {value!r}", hint="quote text, leave numbers bare")

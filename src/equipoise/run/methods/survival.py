@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
+from pydantic import Field
 
 from equipoise.errors import DataError
-from equipoise.run.analysis_methods import TEST, TOTAL, Context
-from equipoise.run.analysis_models import in_order
-from equipoise.run.analysis_plan import SurvivalSection
+from equipoise.run.analysis_context import TEST, TOTAL, Context, in_order
 from equipoise.run.analysis_results import Block, Cell, Row, cell_of, share_of
+from equipoise.run.methods.registry import Entry
+from equipoise.run.plan_parts import Section
 
 _EVENT = "EVENT__"
+
+
+class SurvivalSection(Section):
+    """Kaplan-Meier by arm, log-rank test and Cox model against the control arm; CNSR 0 is an event."""
+
+    ESTIMATES = "survival"
+
+    method: Literal["survival"]
+    time: str = "AVAL"
+    censor: str = "CNSR"
+    strata: tuple[str, ...] = ()
+    covariates: tuple[str, ...] = ()
+    level: float = Field(default=0.95, gt=0, lt=1)
+    at: tuple[float, ...] = ()
+    ties: Literal["efron", "breslow"] = "efron"
+    test: Literal["log-rank"] | None = "log-rank"
+    decimals: int = Field(default=1, ge=0, le=6)
 
 
 def survival(context: Context, section: SurvivalSection) -> Block:
@@ -157,3 +175,6 @@ def _cox(context: Context, section: SurvivalSection, data: pl.DataFrame) -> tupl
         Row("p-value (Cox)", tested, against),
     ]
     return rows, [f"Hazard ratio: {n}." for n in notes]
+
+
+METHODS = (Entry("survival", SurvivalSection, survival, "Time-to-event analysis", noted=True, by_line=True),)

@@ -19,27 +19,74 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import polars as pl
+from pydantic import Field, field_validator
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.run.analysis_methods import Context
-from equipoise.run.analysis_plan import (
-    CONTRAST,
-    MEANS,
-    RATIO_CONTRAST,
-    RATIO_MEANS,
-    AncovaSection,
-    MmrmSection,
-    ModelRow,
-    Show,
-)
+from equipoise.run.analysis_context import Context, in_order
 from equipoise.run.analysis_results import Block, Cell, Row, cell_of
+from equipoise.run.methods.registry import Entry
+from equipoise.run.plan_parts import CONTRAST, MEANS, RATIO_CONTRAST, RATIO_MEANS, Section, Show, Strict
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NAMES = {"lower": "low", "upper": "high", "f": "f"}
 _FUNCTIONS = {"C", "log", "np", "exp", "sqrt", "center", "scale", "poly"}
+
+
+class ModelRow(Strict):
+    """One line of a model's block: LS means, a contrast of two arms, or the test of a term of the model.
+
+    ``arm`` and ``versus`` make a contrast (its cell stands in the column of ``arm``); ``versus`` alone makes one for
+    each other arm. ``term`` gives a term's test (with ``formula``, of another model), in the column of ``arm``.
+    """
+
+    label: str
+    show: str
+    arm: str | None = None
+    versus: str | None = None
+    term: str | None = None
+    formula: str | None = None
+
+    _show = field_validator("show")(Show.readable.__func__)  # type: ignore[attr-defined]
+
+
+class _ModelSection(Section):
+    """``exponentiate``: means and differences of logarithms are shown as geometric means and their ratios."""
+
+    formula: str
+    weights: Literal["observed", "equal", "proportional", "counterfactual"] = "equal"
+    level: float = Field(default=0.95, gt=0, lt=1)
+    exponentiate: bool = False
+    lsmeans: tuple[Show, ...] = MEANS
+    contrasts: tuple[Show, ...] = CONTRAST
+    rows: tuple[ModelRow, ...] | None = None
+
+
+class AncovaSection(_ModelSection):
+    """Analysis of covariance by least squares; ``vcov`` HC0 to HC3 for a heteroscedasticity-consistent covariance."""
+
+    method: Literal["ancova"]
+    ESTIMATES = "ancova"
+
+    vcov: Literal["HC0", "HC1", "HC2", "HC3"] | None = None
+
+
+class MmrmSection(_ModelSection):
+    """Mixed model for repeated measures. ``covariance`` is a ladder: each structure is tried until one converges."""
+
+    ESTIMATES = "mmrm"
+
+    method: Literal["mmrm"]
+    visit: str = "AVISIT"
+    visits: tuple[str, ...] | None = None
+    order: str = "AVISITN"
+    covariance: tuple[str, ...] = ("us",)
+    df: Literal[
+        "satterthwaite", "kenward-roger", "kenward-roger-linear", "between-within", "residual"
+    ] = "kenward-roger"  # fmt: skip
+    reml: bool = True
 
 
 class Fit(Protocol):
@@ -90,16 +137,6 @@ def model_frame(context: Context, formula: str, frame: pl.DataFrame, more: Seque
     if not data.height:
         raise EstimationError("no complete records")
     return in_order(context, data)
-
-
-def in_order(context: Context, data: pl.DataFrame) -> pl.DataFrame:
-    """The arm variable, where it is there, as a category: control first, then in the plan's order."""
-    arm, control = context.treatment, context.plan.treatment.reference
-    if arm not in data.columns:
-        return data
-    present = set(data[arm].unique().to_list())
-    order = [control, *[a for a in context.arms if a != control]]
-    return data.with_columns(pl.col(arm).cast(pl.Enum([a for a in order if a in present])))
 
 
 def _checked(formula: str, context: Context) -> None:
@@ -350,3 +387,9 @@ def mmrm(context: Context, section: MmrmSection) -> Block:
         notes=(*((section.note,) if section.note else ()), *model.notes),
         details=details,
     )
+
+
+METHODS = (
+    Entry("ancova", AncovaSection, ancova, "Analysis of covariance", noted=True),
+    Entry("mmrm", MmrmSection, mmrm, "Mixed model for repeated measures", noted=True),
+)

@@ -1,161 +1,83 @@
-"""The descriptive methods of a plan: summary statistics, categories, incidence; and what every method works on."""
+"""The descriptive methods of a plan: summary statistics, categories, incidence."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import polars as pl
-from scipy import stats
+from pydantic import Field, field_validator, model_validator
 
-from equipoise.errors import DataError
-from equipoise.run.analysis_plan import (
-    Analysis,
-    CategoriesSection,
-    IncidenceSection,
-    Level,
-    Plan,
-    SummarySection,
-    Where,
-    condition,
-)
-from equipoise.run.analysis_results import Block, Cell, Column, Row, cell_of, share_of
-from equipoise.trial.adam import Study
+from equipoise.run.analysis_context import AGAINST, TEST, Context
+from equipoise.run.analysis_results import Block, Cell, Row, cell_of, share_of
+from equipoise.run.methods.registry import Entry
+from equipoise.run.plan_parts import Section, Show, Strict, Where, check_where, condition
 from equipoise.types import FloatArray
 
-TOTAL, TEST, AGAINST = "Total", "All arms", "p: "
+_SUMMARY = (
+    Show(label="n", show="{n}"),
+    Show(label="Mean (SD)", show="{mean:1} ({sd:2})"),
+    Show(label="Median", show="{median:1}"),
+    Show(label="Min; max", show="{min:1}; {max:1}"),
+)
 
 
-@dataclass(frozen=True)
-class Context:
-    """One analysis made ready: its population, its records (with the population's variables joined on) and columns.
+class SummarySection(Section):
+    """Summary statistics of a numeric variable: n, missing, mean, sd, se, median, q1, q3, min, max."""
 
-    ``records`` holds the records of the population that the analysis' parameter and conditions choose; ``treatment``
-    is the arm variable in it.
-    """
-
-    plan: Plan
-    analysis: Analysis
-    population: pl.DataFrame
-    records: pl.DataFrame
-    columns: tuple[Column, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def treatment(self) -> str:
-        return self.plan.treatment.variable
-
-    @property
-    def arms(self) -> tuple[str, ...]:
-        return self.plan.treatment.arms
-
-    def chosen(self, where: Where) -> pl.DataFrame:
-        """The records that a section's own conditions leave."""
-        return self.records.filter(condition(where, self.records, f"analysis {self.analysis.id}"))
-
-    def of(self, frame: pl.DataFrame, column: str) -> pl.DataFrame:
-        """The part of a frame that belongs to a column (an arm, or all)."""
-        return frame if column == TOTAL else frame.filter(pl.col(self.treatment) == column)
-
-    def counted(self) -> list[str]:
-        """The columns in which subjects are counted."""
-        return [c.name for c in self.columns if c.n is not None]
-
-    def need(self, frame: pl.DataFrame, variable: str, *, numeric: bool = False) -> None:
-        """Raise :class:`DataError` where a variable is missing from the records, or is not a number."""
-        what = f"analysis {self.analysis.id}"
-        if variable not in frame.columns:
-            raise DataError(
-                f"{what}: there is no variable {variable} in {self.analysis.dataset}",
-                hint="there are " + ", ".join(frame.columns[:60]),
-            )
-        if numeric and not frame.schema[variable].is_numeric():
-            raise DataError(f"{what}: {variable} is {frame.schema[variable]}", hint="this method is for numbers")
+    method: Literal["summary"]
+    variable: str
+    statistics: tuple[Show, ...] = _SUMMARY
+    test: Literal["anova", "kruskal-wallis"] | None = None
+    test_show: str = "{p:p4}"
 
 
-def prepare(study: Study, plan: Plan, analysis: Analysis) -> Context:
-    """Population, records and columns of one analysis.
+class Level(Strict):
+    """A level of a categorical block: its label, and the conditions under which a record belongs to it."""
 
-    Raises
-    ------
-    DataError : a data set, variable or parameter that is not there, or a population without subjects.
-    """
-    what = f"analysis {analysis.id}"
-    adsl = study["ADSL"].frame
-    variable, arms = plan.treatment.variable, plan.treatment.arms
-    if variable not in adsl.columns:
-        raise DataError(f"there is no treatment variable {variable} in ADSL", hint="see treatment: in the plan")
-    absent = [arm for arm in arms if not bool((adsl[variable] == arm).any())]
-    if absent:
-        known = ", ".join(repr(v) for v in adsl[variable].drop_nulls().unique(maintain_order=True).to_list())
-        raise DataError(f"no subject is in arm {absent[0]!r}", hint=f"{variable} in ADSL is one of {known}")
-    inside = condition(plan.populations[analysis.population].where, adsl, f"population {analysis.population}")
-    population = adsl.filter(inside)
-    others = population.filter(~pl.col(variable).is_in(list(arms)).fill_null(False)).height
-    population = population.filter(pl.col(variable).is_in(list(arms)).fill_null(False))
-    notes = (f"{others} subjects in no arm of the plan are left out",) if others else ()
-    if not population.height:
-        raise DataError(f"{what}: population {analysis.population} has no subjects", hint="see its conditions")
-    records = _records(study, analysis, population, what)
-    columns = [
-        Column(arm, plan.treatment.labels.get(arm, arm), int((population[variable] == arm).sum())) for arm in arms
-    ]
-    if analysis.total:
-        columns.append(Column(TOTAL, TOTAL, population.height))
-    tested = [s.method for s in analysis.sections if getattr(s, "test", None)]
-    if any(method != "incidence" for method in tested):
-        columns.append(Column(TEST, "p-value", None))
-    if "incidence" in tested:
-        active = [arm for arm in arms if arm != plan.treatment.reference]
-        columns += [Column(f"{AGAINST}{a}", f"p-value {a}" if len(active) > 1 else "p-value", None) for a in active]
-    return Context(plan, analysis, population, records, tuple(columns), notes)
+    label: str
+    where: Where
+
+    _where = field_validator("where")(check_where)
 
 
-def _records(study: Study, analysis: Analysis, population: pl.DataFrame, what: str) -> pl.DataFrame:
-    if analysis.dataset.upper() == "ADSL":
-        return _derived(population.filter(condition(analysis.where, population, what)), analysis, what)
-    frame = study[analysis.dataset].frame
-    if analysis.parameter is not None:
-        if "PARAMCD" not in frame.columns:
-            raise DataError(f"{what}: {analysis.dataset} has no PARAMCD", hint="leave parameter: out of the plan")
-        chosen = frame.filter(pl.col("PARAMCD") == analysis.parameter)
-        if not chosen.height:
-            known = ", ".join(frame["PARAMCD"].drop_nulls().unique(maintain_order=True).to_list()[:40])
-            raise DataError(f"{what}: no PARAMCD {analysis.parameter} in {analysis.dataset}", hint=f"there are {known}")
-        frame = chosen
-    elif "PARAMCD" in frame.columns and frame["PARAMCD"].n_unique() > 1:
-        known = ", ".join(frame["PARAMCD"].drop_nulls().unique(maintain_order=True).to_list()[:40])
-        raise DataError(f"{what}: which parameter of {analysis.dataset}?", hint=f"give parameter: one of {known}")
-    more = [c for c in population.columns if c == "USUBJID" or c not in frame.columns]
-    joined = frame.join(population.select(more), on="USUBJID", how="inner", maintain_order="left")
-    return _derived(joined.filter(condition(analysis.where, joined, what)), analysis, what)
+class CategoriesSection(Section):
+    """Counts and percentages of levels. ``denominator``: the subjects of the column, or those with the variable."""
+
+    method: Literal["categories"]
+    variable: str | None = None
+    levels: tuple[Level, ...] | dict[str, str] | None = None
+    show_n: bool = False
+    denominator: Literal["population", "observed"] = "population"
+    decimals: int = Field(default=0, ge=0, le=4)
+    test: Literal["chi-square", "fisher"] | None = None
+    test_show: str = "{p:p4}"
+
+    @model_validator(mode="after")
+    def _complete(self) -> CategoriesSection:
+        if self.variable is None and not isinstance(self.levels, tuple):
+            raise ValueError("categories need a variable, or levels with conditions")
+        return self
 
 
-_FUNCTIONS: dict[str, Callable[[pl.Expr], pl.Expr]] = {
-    "log": lambda x: x.log(),
-    "log2": lambda x: x.log(2.0),
-    "log10": lambda x: x.log10(),
-    "sqrt": lambda x: x.sqrt(),
-}
+class IncidenceSection(Section):
+    """Subjects with at least one event by term (ADAE), the commonest first, those below ``at_least`` % left out."""
 
+    method: Literal["incidence"]
+    variable: str = "AEDECOD"
+    any_label: str | None = "Any adverse event"
+    at_least: float = Field(default=5.0, ge=0, le=100)
+    decimals: int = Field(default=1, ge=0, le=4)
+    test: Literal["fisher"] | None = "fisher"
+    test_show: str = "{p:p4}"
 
-def _derived(frame: pl.DataFrame, analysis: Analysis, what: str) -> pl.DataFrame:
-    """The records with the variables of ``derive``; a value without a logarithm is named."""
-    for name, made in analysis.derive.items():
-        ((function, variable),) = made.items()
-        if variable not in frame.columns or not frame.schema[variable].is_numeric():
-            raise DataError(f"{what}: derive {name}: {variable} is no number in {analysis.dataset}", hint="see derive:")
-        low = frame.filter(pl.col(variable) < 0 if function == "sqrt" else pl.col(variable) <= 0)
-        if low.height:
-            row = low.row(0, named=True)
-            raise DataError(
-                f"{what}: derive {name}: {variable} of {row.get('USUBJID')} is {row[variable]:g}",
-                hint=f"{function} needs positive numbers",
-            )
-        frame = frame.with_columns(_FUNCTIONS[function](pl.col(variable)).alias(name))
-    return frame
+    def tests_arms(self) -> bool:
+        return False
+
+    def tests_each(self) -> bool:
+        return self.test is not None
 
 
 def numbers(frame: pl.DataFrame, variable: str) -> FloatArray:
@@ -206,6 +128,8 @@ def summary(context: Context, section: SummarySection) -> Block:
 
 
 def _compare_means(groups: Sequence[FloatArray], test: str) -> dict[str, float | None]:
+    from scipy import stats
+
     groups = [g for g in groups if len(g)]
     enough = len(groups) > 1 and sum(len(g) for g in groups) > len(groups)
     if not enough or all(np.ptp(g) == 0 for g in groups):
@@ -267,6 +191,8 @@ def _subjects(frame: pl.DataFrame) -> int:
 
 def _compare_counts(table: FloatArray, test: str) -> dict[str, float | None]:
     table = table[table.sum(axis=1) > 0][:, table.sum(axis=0) > 0]
+    from scipy import stats
+
     if table.shape[0] < 2 or table.shape[1] < 2:
         return {"p": None}
     if test == "chi-square":
@@ -321,6 +247,8 @@ def _term_row(
     size: dict[str, int],
     indent: int,
 ) -> Row:
+    from scipy import stats
+
     counts = {c: _subjects(context.of(part, c)) for c in context.counted()}
     cells = {c: share_of(n, size[c], section.decimals) for c, n in counts.items()}
     if section.test:
@@ -329,3 +257,10 @@ def _term_row(
                 table = np.array([[counts[a], size[a] - counts[a]] for a in (arm, control)])
                 cells[f"{AGAINST}{arm}"] = cell_of(section.test_show, {"p": float(stats.fisher_exact(table).pvalue)})
     return Row(label, cells, indent=indent)
+
+
+METHODS = (
+    Entry("summary", SummarySection, summary, "Summary statistics by group"),
+    Entry("categories", CategoriesSection, categories, "Count and percentage by group", by_line=True),
+    Entry("incidence", IncidenceSection, incidence, "Subjects with at least one event by group", by_line=True),
+)

@@ -1,0 +1,159 @@
+"""What every method of a plan works on: one analysis made ready, its population, records and columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from equipoise.errors import DataError
+from equipoise.run.analysis_results import Column
+from equipoise.run.plan_parts import Where, condition
+from equipoise.trial.adam import Study
+
+if TYPE_CHECKING:
+    from equipoise.run.analysis_plan import Analysis, Plan
+
+TOTAL, TEST, AGAINST = "Total", "All arms", "p: "
+
+
+@dataclass(frozen=True)
+class Context:
+    """One analysis made ready: its population, its records (with the population's variables joined on) and columns.
+
+    ``records`` holds the records of the population that the analysis' parameter and conditions choose; ``treatment``
+    is the arm variable in it.
+    """
+
+    plan: Plan
+    analysis: Analysis
+    study: Study
+    population: pl.DataFrame
+    records: pl.DataFrame
+    columns: tuple[Column, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def treatment(self) -> str:
+        return self.plan.treatment.variable
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        return self.plan.treatment.arms
+
+    def chosen(self, where: Where) -> pl.DataFrame:
+        """The records that a section's own conditions leave."""
+        return self.records.filter(condition(where, self.records, f"analysis {self.analysis.id}"))
+
+    def of(self, frame: pl.DataFrame, column: str) -> pl.DataFrame:
+        """The part of a frame that belongs to a column (an arm, or all)."""
+        return frame if column == TOTAL else frame.filter(pl.col(self.treatment) == column)
+
+    def counted(self) -> list[str]:
+        """The columns in which subjects are counted."""
+        return [c.name for c in self.columns if c.n is not None]
+
+    def need(self, frame: pl.DataFrame, variable: str, *, numeric: bool = False) -> None:
+        """Raise :class:`DataError` where a variable is missing from the records, or is not a number."""
+        what = f"analysis {self.analysis.id}"
+        if variable not in frame.columns:
+            raise DataError(
+                f"{what}: there is no variable {variable} in {self.analysis.dataset}",
+                hint="there are " + ", ".join(frame.columns[:60]),
+            )
+        if numeric and not frame.schema[variable].is_numeric():
+            raise DataError(f"{what}: {variable} is {frame.schema[variable]}", hint="this method is for numbers")
+
+
+def prepare(study: Study, plan: Plan, analysis: Analysis) -> Context:
+    """Population, records and columns of one analysis.
+
+    Raises
+    ------
+    DataError : a data set, variable or parameter that is not there, or a population without subjects.
+    """
+    what = f"analysis {analysis.id}"
+    adsl = study["ADSL"].frame
+    variable, arms = plan.treatment.variable, plan.treatment.arms
+    if variable not in adsl.columns:
+        raise DataError(f"there is no treatment variable {variable} in ADSL", hint="see treatment: in the plan")
+    absent = [arm for arm in arms if not bool((adsl[variable] == arm).any())]
+    if absent:
+        known = ", ".join(repr(v) for v in adsl[variable].drop_nulls().unique(maintain_order=True).to_list())
+        raise DataError(f"no subject is in arm {absent[0]!r}", hint=f"{variable} in ADSL is one of {known}")
+    inside = condition(plan.populations[analysis.population].where, adsl, f"population {analysis.population}")
+    population = adsl.filter(inside)
+    others = population.filter(~pl.col(variable).is_in(list(arms)).fill_null(False)).height
+    population = population.filter(pl.col(variable).is_in(list(arms)).fill_null(False))
+    notes = (f"{others} subjects in no arm of the plan are left out",) if others else ()
+    if not population.height:
+        raise DataError(f"{what}: population {analysis.population} has no subjects", hint="see its conditions")
+    records = _records(study, analysis, population, what)
+    columns = [
+        Column(arm, plan.treatment.labels.get(arm, arm), int((population[variable] == arm).sum())) for arm in arms
+    ]
+    if analysis.total:
+        columns.append(Column(TOTAL, TOTAL, population.height))
+    if any(s.tests_arms() for s in analysis.sections):
+        columns.append(Column(TEST, "p-value", None))
+    if any(s.tests_each() for s in analysis.sections):
+        active = [arm for arm in arms if arm != plan.treatment.reference]
+        columns += [Column(f"{AGAINST}{a}", f"p-value {a}" if len(active) > 1 else "p-value", None) for a in active]
+    return Context(plan, analysis, study, population, records, tuple(columns), notes)
+
+
+def _records(study: Study, analysis: Analysis, population: pl.DataFrame, what: str) -> pl.DataFrame:
+    if analysis.dataset.upper() == "ADSL":
+        return _derived(population.filter(condition(analysis.where, population, what)), analysis, what)
+    frame = study[analysis.dataset].frame
+    if analysis.parameter is not None:
+        if "PARAMCD" not in frame.columns:
+            raise DataError(f"{what}: {analysis.dataset} has no PARAMCD", hint="leave parameter: out of the plan")
+        chosen = frame.filter(pl.col("PARAMCD") == analysis.parameter)
+        if not chosen.height:
+            known = ", ".join(frame["PARAMCD"].drop_nulls().unique(maintain_order=True).to_list()[:40])
+            raise DataError(f"{what}: no PARAMCD {analysis.parameter} in {analysis.dataset}", hint=f"there are {known}")
+        frame = chosen
+    elif "PARAMCD" in frame.columns and frame["PARAMCD"].n_unique() > 1:
+        known = ", ".join(frame["PARAMCD"].drop_nulls().unique(maintain_order=True).to_list()[:40])
+        raise DataError(f"{what}: which parameter of {analysis.dataset}?", hint=f"give parameter: one of {known}")
+    more = [c for c in population.columns if c == "USUBJID" or c not in frame.columns]
+    joined = frame.join(population.select(more), on="USUBJID", how="inner", maintain_order="left")
+    return _derived(joined.filter(condition(analysis.where, joined, what)), analysis, what)
+
+
+_FUNCTIONS: dict[str, Callable[[pl.Expr], pl.Expr]] = {
+    "log": lambda x: x.log(),
+    "log2": lambda x: x.log(2.0),
+    "log10": lambda x: x.log10(),
+    "sqrt": lambda x: x.sqrt(),
+}
+
+
+def _derived(frame: pl.DataFrame, analysis: Analysis, what: str) -> pl.DataFrame:
+    """The records with the variables of ``derive``; a value without a logarithm is named."""
+    for name, made in analysis.derive.items():
+        ((function, variable),) = made.items()
+        if variable not in frame.columns or not frame.schema[variable].is_numeric():
+            raise DataError(f"{what}: derive {name}: {variable} is no number in {analysis.dataset}", hint="see derive:")
+        low = frame.filter(pl.col(variable) < 0 if function == "sqrt" else pl.col(variable) <= 0)
+        if low.height:
+            row = low.row(0, named=True)
+            raise DataError(
+                f"{what}: derive {name}: {variable} of {row.get('USUBJID')} is {row[variable]:g}",
+                hint=f"{function} needs positive numbers",
+            )
+        frame = frame.with_columns(_FUNCTIONS[function](pl.col(variable)).alias(name))
+    return frame
+
+
+def in_order(context: Context, data: pl.DataFrame) -> pl.DataFrame:
+    """The arm variable, where it is there, as a category: control first, then in the plan's order."""
+    arm, control = context.treatment, context.plan.treatment.reference
+    if arm not in data.columns:
+        return data
+    present = set(data[arm].unique().to_list())
+    order = [control, *[a for a in context.arms if a != control]]
+    return data.with_columns(pl.col(arm).cast(pl.Enum([a for a in order if a in present])))
