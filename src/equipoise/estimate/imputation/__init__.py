@@ -26,6 +26,7 @@ from equipoise.estimate.imputation.mar import (
 from equipoise.estimate.imputation.methods import ApproxBayes, Bayes, Bmlmi, ConditionalMean
 from equipoise.estimate.imputation.pooling import pool, pool_bmlmi, pool_bootstrap, pool_jackknife
 from equipoise.estimate.imputation.tipping import TippingPoint, tipping_point
+from equipoise.estimate.imputation.trimmed import trimmed_mean
 
 __all__ = [
     "BURN_IN",
@@ -62,4 +63,5 @@ __all__ = [
     "predictors_of",
     "reference_mi_batch",
     "tipping_point",
+    "trimmed_mean",
 ]

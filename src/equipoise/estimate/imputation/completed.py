@@ -291,23 +291,27 @@ class MiAnalysis:
         }  # fmt: skip
         references = (*self.analysis.references, method.reference, CARPENTER)
         lost = ~np.isfinite(values) | (by_rubin & ~np.isfinite(errors))
-        if lost.any():
-            # whoever is first lost decides: the data as they are, or a resample of them
-            detail = (
-                f"not estimable: {int(lost.sum())} of {len(values)} completed data sets have no estimate "
-                f"({self.analysis.reason()})"
-            )
+
+        def without(status: Status, why: str) -> Estimate:
             return Estimate.from_t(
                 wanted.name, self.label, 0.0, 0.0, 0.0, self.completed.panel.n, level=self.level, ratio=wanted.ratio,
-                scale=wanted.scale, estimand=self.estimand, status=Status.NO_DATA, detail=detail, references=references,
+                scale=wanted.scale, estimand=self.estimand, status=status, detail=f"not estimable: {why}",
+                references=references,
             )  # fmt: skip
+
+        if lost.any():
+            count = f"{int(lost.sum())} of {len(values)} completed data sets have no estimate"
+            return without(Status.NO_DATA, f"{count} ({self.analysis.reason()})")
         if isinstance(method, ConditionalMean):
             if method.resample == "jackknife":
                 made = pool_jackknife(float(values[0]), values[1:], **options)
             else:
                 made = pool_bootstrap(float(values[0]), values[1:], interval=method.interval, **options)
         elif isinstance(method, Bmlmi):
-            made = pool_bmlmi(values.reshape(method.n_samples, method.n_each), **options)
+            try:
+                made = pool_bmlmi(values.reshape(method.n_samples, method.n_each), **options)
+            except EstimationError as error:
+                return without(Status.BOUNDARY, f"{error.message}; {error.hint}")
         else:
             df = float(self.df[:, j].mean())
             made = pool(values, errors, df, no_missing=self.no_missing, **options)
