@@ -55,6 +55,15 @@ class EventData:
         return ", ".join(f"{e}/{n} {a}" for e, n, a in zip(self.events, self.sizes, self.arms, strict=True))
 
 
+@dataclass(frozen=True, eq=False)
+class TwoLevels:
+    """A factor of two levels: its column among the covariates, (row,) codes (-1 where missing) and the levels."""
+
+    column: int
+    code: IntArray
+    levels: tuple[Any, ...]
+
+
 def check_level(level: float) -> None:
     """Raise :class:`EstimationError` unless ``level`` is a coverage."""
     if not 0.0 < level < 1.0:
@@ -119,18 +128,33 @@ def read_arms(frame: nw.DataFrame[Any], name: str, control: Any) -> tuple[IntArr
     return np.array([index.get(v, -1) for v in values], np.int64), (levels[0], levels[1])
 
 
+def read_terms(frame: nw.DataFrame[Any], right: str) -> tuple[FloatArray, tuple[str, ...], list[TwoLevels]]:
+    """(row, column) covariates of the right-hand side of a formula, NaN where a row lacks one; their names; the factors
+    of two levels among them. Text columns and categories are factors, the first level the reference.
+    """
+    row = nw.new_series("__row__", list(range(len(frame))), nw.Float64, backend=nw.get_native_namespace(frame))
+    design, index = build(parse(f"__row__ ~ {right}", needs_covariance=False), frame.with_columns(row), {})
+    columns = [i for i, n in enumerate(design.names) if n != "(Intercept)"]
+    rows = index.astype(np.int64)
+    x = np.full((len(frame), len(columns)), np.nan)
+    x[rows] = design.matrix()[:, columns]
+    pairs = []
+    for term in design.terms:
+        factor = term.factors[0] if len(term.factors) == 1 else None
+        if factor is not None and factor.column is not None and len(factor.column.levels or ()) == 2:
+            code = np.full(len(frame), -1, np.int64)
+            code[rows] = factor.column.values
+            pairs.append(TwoLevels(columns.index(term.columns.stop - 1), code, tuple(factor.column.levels or ())))
+    return x, tuple(design.names[i] for i in columns), pairs
+
+
 def read_covariates(frame: nw.DataFrame[Any], names: Sequence[str]) -> tuple[FloatArray, tuple[str, ...]]:
-    """(row, column) covariates, NaN where missing: numbers as they are, categories as indicators (first level 0)."""
+    """The same for columns named one by one."""
+    require(frame, names)
     if not names:
         return np.zeros((len(frame), 0)), ()
-    require(frame, names)
-    row = nw.new_series("__row__", list(range(len(frame))), nw.Float64, backend=nw.get_native_namespace(frame))
-    formula = "__row__ ~ " + " + ".join(f"`{n}`" if not n.isidentifier() else n for n in names)
-    design, index = build(parse(formula, needs_covariance=False), frame.with_columns(row), {})
-    columns = [i for i, n in enumerate(design.names) if n != "(Intercept)"]
-    x = np.full((len(frame), len(columns)), np.nan)
-    x[index.astype(np.int64)] = design.matrix()[:, columns]
-    return x, tuple(design.names[i] for i in columns)
+    x, called, _ = read_terms(frame, " + ".join(n if n.isidentifier() else f"`{n}`" for n in names))
+    return x, called
 
 
 def read_events(
