@@ -5,21 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 from equipoise.appraise.build import appraise
-from equipoise.appraise.context import READERS
 from equipoise.appraise.document import Document, DocumentError, UncitedNumberError
+from equipoise.appraise.questions import question_set
+from equipoise.appraise.readers import LEVELS, READERS, SPECIALTIES, STAGES, Reader
 from equipoise.appraise.replica import Answer, Band, MechanismRow, Replica, ReplicaRow
 
 __all__ = [
+    "LEVELS",
     "READERS",
+    "SPECIALTIES",
+    "STAGES",
     "Answer",
     "Band",
     "Document",
     "DocumentError",
     "MechanismRow",
+    "Reader",
     "Replica",
     "ReplicaRow",
     "UncitedNumberError",
     "appraise",
+    "question_set",
     "replicate",
 ]
 

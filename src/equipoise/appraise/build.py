@@ -3,45 +3,67 @@
 from __future__ import annotations
 
 import equipoise
-from equipoise.appraise.context import READERS, Context
+from equipoise.appraise.certainty import Judgements, load_judgements
+from equipoise.appraise.context import Context
 from equipoise.appraise.document import Document, Section
 from equipoise.appraise.findings import read
 from equipoise.appraise.pen import Pen, upper
+from equipoise.appraise.readers import Reader
 from equipoise.appraise.replica import Replica
 from equipoise.appraise.sections import (
     bottom_line,
+    certainty,
     coherence,
     design,
-    discussion,
     history,
     key_findings,
     limitations,
     made,
+    questions,
     related,
     replica,
     results,
     safety,
-    scholarly,
     significance,
 )
 from equipoise.errors import RecordError
 from equipoise.records.schema import Record
 
 _SECTIONS = (
-    bottom_line, key_findings, design, results, replica, limitations, significance, history, safety, discussion,
-    scholarly, related, coherence, made,
+    bottom_line, key_findings, design, results, replica, limitations, significance, history, safety, questions,
+    certainty, related, coherence, made,
 )  # fmt: skip
 
 
-def appraise(record: Record, replica: Replica | None = None, *, audience: str | None = None) -> Document:
+def appraise(
+    record: Record,
+    replica: Replica | None = None,
+    *,
+    role: str | None = None,
+    specialty: str | None = None,
+    stage: str | None = None,
+    level: str | None = None,
+    judgements: Judgements | None = None,
+) -> Document:
     """The appraisal of a published trial as an immutable document.
 
-    ``replica`` adds what the rebuilt trial says; ``audience`` (one of :data:`READERS`) keeps that reader's questions
-    and takeaways alone. Raises :class:`RecordError` for an unknown audience, for a replica of another trial, or for a
-    record without arms.
+    ``replica`` adds what the rebuilt trial says; ``role`` (one of :data:`~equipoise.appraise.readers.READERS`) keeps
+    that reader's questions and takeaways alone, ``stage`` and ``level`` those of one stage and level, ``specialty``
+    puts its own questions first; ``judgements`` replaces those that come with the package. Raises
+    :class:`RecordError` for an unknown reader, for a replica of another trial, or for a record without arms.
     """
-    if audience is not None and audience not in READERS:
-        raise RecordError(f"there is no reader {audience!r}", hint="readers are: " + ", ".join(READERS))
+    ctx = draft(record, replica, Reader(role, specialty, stage, level), judgements)
+    built = [module.build(ctx) for module in _SECTIONS]
+    return finish(ctx, tuple(s for s in built if s is not None))
+
+
+def draft(
+    record: Record,
+    replica: Replica | None = None,
+    reader: Reader | None = None,
+    judgements: Judgements | None = None,
+) -> Context:
+    """What the section builders are handed; raises as :func:`appraise` does."""
     if replica is not None and replica.record != record.id:
         raise RecordError(
             f"the replica is of {replica.record!r}, the record of {record.id!r}",
@@ -49,22 +71,30 @@ def appraise(record: Record, replica: Replica | None = None, *, audience: str | 
         )
     if len(record.arms) < 2:
         raise RecordError(f"{record.id} has fewer than two arms", hint="an appraisal compares two arms")
-    pen = Pen(record, replica)
-    ctx = Context(record, read(record), pen, replica, audience)
-    built = [module.build(ctx) for module in _SECTIONS]
-    sections: tuple[Section, ...] = tuple(s for s in built if s is not None)
+    return Context(
+        record,
+        read(record),
+        Pen(record, replica),
+        replica,
+        reader or Reader(),
+        judgements or load_judgements(record),
+    )
+
+
+def finish(ctx: Context, sections: tuple[Section, ...]) -> Document:
+    """The document of these sections, with title, subtitle and the register of what its numbers rest on."""
+    record, pen = ctx.record, ctx.pen
     named = record.acronym and not record.title.startswith(record.acronym)
     title = pen.say("{a}: {t}", a=record.acronym or "", t=record.title) if named else pen.label(record.title)
-    start = record.design
     subtitle = pen.say("{c}.", c=record.condition[:1].upper() + record.condition[1:])
-    if phase := ctx.fact(start.phase):
+    if phase := ctx.fact(record.design.phase):
         subtitle = (*subtitle, *pen.words(" "), *upper(phase), *pen.words("."))
     return Document(
         title=title,
         subtitle=subtitle,
         record=record.id,
         version=equipoise.__version__,
-        audience=audience,
+        audience=ctx.audience,
         sections=sections,
         sources=pen.sources(),
         citations=pen.citations(),

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from equipoise.appraise import risk, show
+from equipoise.appraise.certainty.judgements import Judgements
 from equipoise.appraise.document import Computed, Inlines, Text
 from equipoise.appraise.findings import Findings, excludes_null
 from equipoise.appraise.pen import Pen, joined, lower, short
+from equipoise.appraise.readers import Reader
 from equipoise.appraise.replica import Replica
 from equipoise.records.schema import Arm, Contrast, Fact, Item, Method, Outcome, PValue, Record, Result, Value
-
-READERS: dict[str, str] = {
-    "medical_student": "Medical student",
-    "resident": "Resident",
-    "fellow": "Fellow",
-    "attending": "Attending",
-    "phd": "PhD methodologist",
-    "editor": "Journal editor",
-    "guideline": "Guideline committee",
-}
-"""The readers a page is written for; the first ones are taught, the last three review."""
-TAUGHT = ("medical_student", "resident", "fellow", "attending")
-REVIEWING = ("phd", "editor", "guideline")
 
 
 def set_id(id: str) -> str:
@@ -38,8 +27,14 @@ class Context:
     findings: Findings
     pen: Pen
     replica: Replica | None = None
-    audience: str | None = None
+    reader: Reader = field(default_factory=Reader)
+    judgements: Judgements | None = None
     coherence: tuple[object, ...] = ()
+
+    @property
+    def audience(self) -> str | None:
+        """The role of the reader asked for."""
+        return self.reader.role
 
     # -- names ------------------------------------------------------------------------------------------------------
 

@@ -356,7 +356,7 @@ def detectable_sentence(ctx: Context) -> Inlines:
         what=f"{f.outcome.label}: the true difference that the primary contrast's standard error detects",
         method="two-sided normal test at the conventional level with the conventional power",
     )
-    unit = pen.label(ctx.unit(f.outcome)) if ctx.unit(f.outcome) else ()
+    unit = pen.label(ctx.unit(f.outcome, f.primary)) if ctx.unit(f.outcome, f.primary) else ()
     out = pen.say(
         "With the standard error it ended with, the trial had the power usually asked for only against a true "
         "difference of {d}{u} or more.",

@@ -13,6 +13,9 @@ from statistics import NormalDist
 
 from equipoise.errors import DataError
 
+ALPHA = 0.05
+"""The conventional two-sided level."""
+
 
 @dataclass(frozen=True, slots=True)
 class RiskDifference:
@@ -132,3 +135,57 @@ def confidence_above(estimate: float, low: float, high: float, threshold: float,
     Normal approximation from the interval; not a probability that the drug works.
     """
     return 1.0 - NormalDist(estimate, se_from_interval(low, high, level)).cdf(threshold)
+
+
+def detectable_standardised(n_1: int, n_2: int, power: float = 0.8, alpha: float = 0.05) -> float:
+    """The true difference of two means, in standard deviations, that groups of this size find with the given power."""
+    return detectable_difference(math.sqrt(1.0 / n_1 + 1.0 / n_2), power, alpha)
+
+
+def se_from_ratio(low: float, high: float, level: float = 0.95) -> float:
+    """The standard error of the logarithm of a ratio that its interval implies."""
+    return se_from_interval(math.log(low), math.log(high), level)
+
+
+def smallest_significant(se: float, alpha: float = 0.05) -> float:
+    """The smallest estimate that a two-sided normal test calls significant when its standard error is ``se``."""
+    return NormalDist().inv_cdf(1 - alpha / 2) * se
+
+
+def smallest_significant_ratio(low: float, high: float, alpha: float = 0.05) -> float:
+    """The ratio below 1 nearest to it that would be called significant, given an interval of the same width."""
+    return math.exp(-smallest_significant(se_from_ratio(low, high), alpha))
+
+
+def surprise(p: float) -> float:
+    """The surprise of a p-value in bits: as many tosses of a fair coin that all land heads (Shannon; Greenland,
+    American Statistician 2019;73:106-114)."""
+    return -math.log2(p)
+
+
+def as_share_of(difference: float, change: float) -> float:
+    """A difference as a share of the size of a change, as a fraction."""
+    return difference / abs(change)
+
+
+def per_month(change: float, weeks: float) -> float:
+    """A change over some weeks as a rate per month of 30.4375 days."""
+    return change / (weeks * 7.0 / 30.4375)
+
+
+def expected_small(tests: int, alpha: float = 0.05) -> float:
+    """How many of so many p-values fall below ``alpha`` on average where nothing has an effect."""
+    return tests * alpha
+
+
+@dataclass(frozen=True, slots=True)
+class InHundred:
+    """People with an event among ``of`` of them."""
+
+    people: float
+    of: int = 100
+
+
+def in_hundred(events: float, total: float) -> InHundred:
+    """``events`` of ``total`` as so many in a hundred."""
+    return InHundred(100.0 * events / total)

@@ -35,6 +35,12 @@ def percent(fraction: float, digits: int | None = None) -> str:
     return f"{number(value, places)}{THIN}%"
 
 
+def in_hundred(people: float) -> str:
+    """``18 in 100``, with more decimals the smaller it is: nobody is half a person, but nought would be wrong."""
+    places = next((d for bound, d in ((1, 0), (0.1, 1), (0.01, 2)) if people >= bound), 3)
+    return f"{number(people, 0 if people == 0 else places)} in 100"
+
+
 def span(low: float, high: float, digits: int | None = None) -> str:
     """``low to high``."""
     return f"{number(low, digits)} to {number(high, digits)}"

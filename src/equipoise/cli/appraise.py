@@ -27,21 +27,30 @@ def appraise(
     replicates: int = typer.Option(500, "--replicates", "-n", help="Virtual trials in each study behind the page."),
     seed: int = typer.Option(1, "--seed", min=0, max=2**63 - 1, help="Replicate r depends on (seed, r) alone."),
     mechanism: str | None = typer.Option(None, "--mechanism", "-m", help="none, symptomatic, slowing or lagged."),
-    audience: str | None = typer.Option(
+    role: str | None = typer.Option(
         None,
+        "--role",
         "--audience",
         "-a",
-        help="Put one reader's questions first: medical_student, resident, fellow, attending, phd, editor, guideline.",
+        help="One reader's questions alone: patient, medical_student, resident, fellow, attending, phd, editor, "
+        "guideline.",
     ),
+    specialty: str | None = typer.Option(None, "--specialty", help="Put a specialty's questions first."),
+    stage: str | None = typer.Option(None, "--stage", help="first_look, critical_reading, journal_club or decision."),
+    level: str | None = typer.Option(None, "--level", help="basic, intermediate or advanced."),
     replica: Path | None = typer.Option(None, "--replica", help="Use a replica saved by 'replicate --json'."),
     no_replica: bool = typer.Option(False, "--no-replica", help="Only what was published; no simulation."),
     scenario_file: str | None = typer.Option(None, "--scenario", help="A scenario file, e.g. one written by fit."),
     records_dir: Path | None = typer.Option(None, "--records", help="A folder with records of your own."),
+    judgements: Path | None = typer.Option(
+        None, "--judgements", help="Your own judgements on risk of bias and certainty; see 'equipoise judgements'."
+    ),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress bar."),
 ) -> None:
     """Write the page: every number cited or computed."""
-    from equipoise.appraise import READERS
+    from equipoise.appraise import Reader
     from equipoise.appraise import appraise as build
+    from equipoise.appraise.certainty import load_judgements
     from equipoise.cli.common import check_writable, progress_bar, replicate_command, say, write_text
     from equipoise.errors import ScenarioError
     from equipoise.records import load_record
@@ -54,14 +63,14 @@ def appraise(
             "--replica goes without --no-replica, --mechanism and --scenario",
             hint="the saved replica has its own; leave the others out",
         )
-    if audience is not None and audience not in READERS:
-        raise ScenarioError(f"--audience {audience}: unknown reader", hint=f"choose one of {', '.join(READERS)}")
+    Reader(role, specialty, stage, level)  # an unknown one is refused before the work starts
     published = load_record(record, records_dir=records_dir)
+    judged = None if judgements is None else load_judgements(published, judgements)
     path = out or Path(f"{published.id}.{format.value}")
     check_writable(path)
     rebuilt = None
     if replica is not None:
-        rebuilt = _saved(replica)
+        rebuilt = saved_replica(replica)
     elif not no_replica:
         from equipoise.appraise import replicate
         from equipoise.simulate import load_scenario, shipped_scenarios
@@ -79,11 +88,13 @@ def appraise(
                 )
         else:
             say(f"no scenario for {published.id!r}: the page shows what was published only")
-    write_text(path, render(build(published, rebuilt, audience=audience), format.value))
+    page = build(published, rebuilt, role=role, specialty=specialty, stage=stage, level=level, judgements=judged)
+    write_text(path, render(page, format.value))
     say(f"wrote {path}")
 
 
-def _saved(path: Path) -> Replica:
+def saved_replica(path: Path) -> Replica:
+    """A replica as ``replicate --json`` wrote it; :class:`DataError` for any other file."""
     import json
 
     from equipoise.appraise import Replica

@@ -13,7 +13,7 @@ for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 import typer  # noqa: E402
 
 from equipoise import __version__  # noqa: E402
-from equipoise.cli import analyse, appraise, fit, importing, records, replicate, simulate  # noqa: E402
+from equipoise.cli import analyse, appraise, fit, importing, judgements, landscape, questions, records, replicate, simulate  # noqa: E402
 from equipoise.errors import EquipoiseError  # noqa: E402
 
 # The base of Typer's usage errors; which module holds it differs between its releases.
@@ -48,6 +48,9 @@ app.command("replicate")(replicate.replicate)
 app.command("simulate")(simulate.simulate)
 app.command("fit")(fit.fit)
 app.command("analyse")(analyse.analyse)
+app.command("landscape")(landscape.landscape)
+app.command("questions")(questions.questions)
+app.command("judgements")(judgements.judgements)
 app.command("import")(importing.import_study)
 app.add_typer(records.app, name="records")
 

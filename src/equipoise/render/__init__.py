@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from equipoise.appraise.document import Document
 from equipoise.errors import OutputError
+from equipoise.render.cards import to_anki, to_data
 from equipoise.render.html import to_html
 from equipoise.render.json import from_json, to_json
 from equipoise.render.markdown import to_markdown
 
-__all__ = ["FORMATS", "from_json", "render", "to_html", "to_json", "to_markdown"]
+__all__ = ["FORMATS", "from_json", "render", "to_anki", "to_data", "to_html", "to_json", "to_markdown"]
 
 FORMATS = {"html": to_html, "md": to_markdown, "json": to_json}
 """What a document can be written as, by the name of the format."""

@@ -28,6 +28,7 @@ from equipoise.appraise.document import (
     Inline,
     Inlines,
     Name,
+    Question,
     Row,
     Section,
     Source,
@@ -35,7 +36,9 @@ from equipoise.appraise.document import (
     Table,
     Text,
     plain,
+    walk,
 )  # fmt: skip
+from equipoise.appraise.readers import LEVELS, READERS, SPECIALTIES, STAGES
 from equipoise.render.bars import bar_svg
 
 if TYPE_CHECKING:
@@ -45,7 +48,7 @@ if TYPE_CHECKING:
 
 def to_html(document: Document) -> str:
     """The page as HTML, one file that needs nothing else."""
-    script = _asset("page.js")
+    script = _asset("page.js") + _asset("questions.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = (
         "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
@@ -117,9 +120,7 @@ def _filters(document: Document) -> dict[str, Any]:
         panels = svgs(figure.chart, figure.id, plain(figure.title), plain(figure.description))
         return [(title, _markup(svg)) for title, svg in panels]
 
-    def readers(section: Section) -> list[tuple[str, str]]:
-        return [(s.reader, READERS.get(s.reader, s.reader)) for s in section.sections if s.reader]
-
+    ranks = _ranks(document)
     return {
         "runs": runs,
         "kind": lambda node: type(node).__name__,
@@ -127,12 +128,69 @@ def _filters(document: Document) -> dict[str, Any]:
         "start": lambda text: text[:1].upper() + text[1:].rstrip("."),
         "whence": whence,
         "drawn": drawn,
-        "readers": readers,
-        "taught": lambda s: len(readers(s)) > 1 and any(c.reader in (*READERS, *TAUGHT) for c in s.sections),
+        "facets": facets,
+        "about": about,
+        "rank": lambda question: ranks[question.id],
         "groups": _groups,
         "has_bands": lambda c: isinstance(c, Curves) and any(s.kind == "simulated" for p in c.panels for s in p.series),
         "safe_url": safe_url,
     }
+
+
+def facets(section: Section) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    """What a reader can choose among in a section of questions: (key, label, options); empty without a choice.
+
+    Options are (key, name), in the order of :mod:`equipoise.appraise.readers`, and only those that occur.
+    """
+    parts = [s for s in section.sections if s.reader in READERS]
+    if not parts:
+        return []
+    questions = [n for n in walk(section) if isinstance(n, Question)]
+    found: dict[str, set[str | None]] = {
+        "role": {s.reader for s in parts},
+        "specialty": {s for q in questions for s in q.specialties},
+        "stage": {q.stage for q in questions},
+        "level": {q.level for q in questions},
+    }
+    names: dict[str, tuple[str, dict[str, str]]] = {
+        "role": ("Reader", READERS),
+        "specialty": ("Specialty", SPECIALTIES),
+        "stage": ("Stage", STAGES),
+        "level": ("Level", LEVELS),
+    }
+    out = []
+    for key, (label, known) in names.items():
+        options = [(k, name) for k, name in known.items() if k in found[key]]
+        if len(options) > 1:
+            out.append((key, label, options))
+    return out
+
+
+def about(question: Question) -> str:
+    """``Basic, first look. Also for: resident.``: what stands beside a question."""
+    parts = [LEVELS.get(question.level or "", ""), STAGES.get(question.stage or "", "").lower()]
+    out = ", ".join(p for p in parts if p)
+    others = [READERS[r] if r == "phd" else READERS[r].lower() for r in question.roles[1:] if r in READERS]
+    return f"{out}. Also for: {', '.join(others)}" if others else out
+
+
+def _ranks(document: Document) -> dict[str, int]:
+    """By which the page puts questions back in order: their usual places, or if a part has another order, that."""
+    parts = [
+        [n for n in s.blocks if isinstance(n, Question)] for s in walk(document.sections) if isinstance(s, Section)
+    ]
+    flat = [q for part in parts for q in part]
+    if all(part == sorted(part, key=place) for part in parts):
+        return {q.id: place(q) for q in flat}
+    return {q.id: i for i, q in enumerate(flat)}
+
+
+def place(question: Question) -> int:
+    """The usual place of a question among others: by stage, by level, as in the bank."""
+    stages, levels = list(STAGES), list(LEVELS)
+    stage = stages.index(question.stage) if question.stage in STAGES else 0
+    level = levels.index(question.level) if question.level in LEVELS else 0
+    return 10_000 * stage + 1_000 * level + question.position
 
 
 def _where(citation: Citation) -> str:

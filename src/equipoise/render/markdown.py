@@ -29,18 +29,25 @@ from equipoise.appraise.document import (
     Strong,
     Table,
     Text,
+    walk,
 )
 from equipoise.appraise.readers import READERS
-from equipoise.render.html import safe_url
+from equipoise.render.html import about, safe_url
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~#&$])")
 
 
-def to_markdown(document: Document) -> str:
-    """The page as Markdown (GitHub's flavour: tables). Charts become the tables of their numbers."""
+def to_markdown(document: Document, *, answers_last: bool = False) -> str:
+    """The page as Markdown (GitHub's flavour: tables). Charts become the tables of their numbers.
+
+    ``answers_last`` writes the questions alone, numbered, and their answers after them, to test oneself with.
+    """
     out = [f"# {_runs(document.title)}", _runs(document.subtitle)]
-    for section in document.sections:
-        out.extend(_section(section, 2))
+    if answers_last:
+        out.extend(_quiz(document))
+    else:
+        for section in document.sections:
+            out.extend(_section(section, 2))
     out.append("## Sources")
     by_source: dict[str, list[Citation]] = {}
     for citation in document.citations:
@@ -59,6 +66,17 @@ def to_markdown(document: Document) -> str:
     links.extend(_definition(c.id, "#computed-numbers", c.command) for c in document.computations)
     out.append("\n".join(links))
     return "\n\n".join(part for part in out if part) + "\n"
+
+
+def _quiz(document: Document) -> list[str]:
+    asked = [n for n in walk(document.sections) if isinstance(n, Question)]
+    lines = [f"{i}. {_runs(q.question)} *({_escape(about(q))})*" for i, q in enumerate(asked, 1)]
+    out = ["## Questions", "\n".join(lines) or "None.", "## Answers"]
+    for i, q in enumerate(asked, 1):
+        out.append(f"### {i}. {_runs(q.question)}")
+        for block in q.answer:
+            out.extend(_block(block))
+    return out
 
 
 def _section(section: Section, level: int) -> list[str]:
@@ -98,7 +116,8 @@ def _block(block: Block) -> list[str]:
             inner.extend(_block(child))
         return ["\n>\n".join("\n".join(f"> {line}" for line in part.split("\n")) for part in inner)]
     if isinstance(block, Question):
-        out = [f"**Question.** {_runs(block.question)}", "*Answer.*"]
+        kind = f" *({_escape(about(block))})*" if block.roles else ""
+        out = [f"**Question.** {_runs(block.question)}{kind}", "*Answer.*"]
         for child in block.answer:
             out.extend(_block(child))
         return out

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from equipoise.appraise import show
-from equipoise.appraise.context import READERS, Context
+from equipoise.appraise.context import Context
 from equipoise.appraise.document import Block, Inlines, Link, Note, Paragraph, Section, Stat, Stats, Text
-from equipoise.appraise.pen import short, upper
+from equipoise.appraise.pen import joined, short, upper
 from equipoise.appraise.phrases import (
+    disputed_sentence,
     interval_sentence,
     later_sentence,
     nominal_sentence,
@@ -15,7 +16,9 @@ from equipoise.appraise.phrases import (
     replica_sentence,
     split_sentence,
 )
+from equipoise.appraise.readers import READERS
 from equipoise.appraise.sections.replica import main_answers, reading
+from equipoise.records.schema import PValue
 
 
 def build(ctx: Context) -> Section:
@@ -26,13 +29,15 @@ def build(ctx: Context) -> Section:
         False: pen.say("{t} missed its primary endpoint.", t=ctx.trial),
         None: pen.say("The record of {t} does not say whether its primary endpoint was met.", t=ctx.trial),
     }[f.met]
+    if f.disputed:
+        opening = disputed_sentence(ctx)
     said = pen.statements("bottom_line")
     primary = primary_sentence(ctx)
     blocks: list[Block] = []
     if f.primary is not None and (stats := _stats(ctx)):
         blocks.append(Stats(tuple(stats)))
     # statements of the record say it better than that nothing could be read from its numbers
-    head = () if f.met is None and said else (pen.strong(opening),)
+    head = () if f.met is None and said and not f.disputed else (pen.strong(opening),)
     blocks.append(Paragraph(paragraphs(head, *(said or (primary,))), lead=True))
     body = [paragraphs(primary if said else (), interval_sentence(ctx))]
     if split := split_sentence(ctx):
@@ -58,11 +63,12 @@ def _stats(ctx: Context) -> list[Stat]:
     out: list[Stat] = []
     word, tone = {True: ("Met", "good"), False: ("Missed", "bad"), None: ("Not stated", "open")}[f.met]
     remark: Inlines = ()
-    if f.test is not None:
-        name = ctx.test_name(f.test.method)
-        test = ctx.method(f.test.method) if name == "test" else pen.words(name)
-        remark = pen.say("{p}, {t}", p=ctx.p(f.test), t=test)
-    if f.met is not None or not pen.statements("bottom_line"):
+    if f.disputed:
+        word = "Disputed"
+        remark = joined([pen.say("{p}, {t}", p=ctx.p(p), t=_test(ctx, p)) for p in f.disputed], "; ")
+    elif f.test is not None:
+        remark = pen.say("{p}, {t}", p=ctx.p(f.test), t=_test(ctx, f.test))
+    if f.met is not None or f.disputed or not pen.statements("bottom_line"):
         out.append(Stat(pen.words("Primary endpoint"), pen.words(word), remark, tone))  # type: ignore[arg-type]
     if f.contrast is not None and f.outcome is not None and f.contrast.value is not None:
         c = f.contrast
@@ -100,6 +106,11 @@ def _stats(ctx: Context) -> list[Stat]:
             )
         )
     return out
+
+
+def _test(ctx: Context, p: PValue) -> Inlines:
+    name = ctx.test_name(p.method)
+    return ctx.method(p.method) if name == "test" else ctx.pen.words(name)
 
 
 def upper_label(ctx: Context, outcome: str) -> Inlines:

@@ -80,7 +80,7 @@ def _participants(ctx: Context) -> Inlines:
         return ()
     known = d.randomised and ctx.record.origin == "written"
     out = pen.say("{n} randomised" if known else "{n} enrolled", n=ctx.number(d.n_actual))
-    arms = [f.active, *(a for a in f.arms if a.role == "active" and a.id != f.active.id), f.control]
+    arms = [f.active, *(a for a in f.arms if a.role == "active" and a.id not in (f.active.id, f.control.id)), f.control]
     shown = [
         pen.say("{n} to {a}", n=ctx.number(a.n), a=lower(a.label)) for a in arms if a.n.usable and a.n.value is not None
     ]

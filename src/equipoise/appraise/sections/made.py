@@ -17,8 +17,7 @@ def build(ctx: Context) -> Section:
     """The commands that make the page and its parts, and the versions they ran with."""
     pen, record = ctx.pen, ctx.record
     command = f"equipoise appraise {ctx.address}"
-    if ctx.audience is not None:
-        command += f" --audience {ctx.audience}"
+    command += ctx.reader.options
     items: list[tuple[Inlines, Inlines]] = [
         (pen.words("The page"), (pen.code(command),)),
         (pen.words("The record"), (pen.code(f"equipoise records show {ctx.address}"),)),

@@ -1,32 +1,6 @@
 (function () {
   "use strict";
   var all = function (query) { return Array.prototype.slice.call(document.querySelectorAll(query)); };
-  var bars = all(".controls");
-  bars.forEach(function (bar) {
-    bar.hidden = false;
-    var reveal = document.createElement("button");
-    reveal.type = "button";
-    reveal.className = "reveal";
-    reveal.textContent = "Show all answers";
-    reveal.setAttribute("aria-pressed", "false");
-    reveal.addEventListener("click", function () {
-      var open = reveal.getAttribute("aria-pressed") !== "true";
-      reveal.setAttribute("aria-pressed", String(open));
-      reveal.textContent = open ? "Hide all answers" : "Show all answers";
-      Array.prototype.forEach.call(bar.parentNode.querySelectorAll("details.qa"), function (d) { d.open = open; });
-    });
-    bar.appendChild(reveal);
-    var buttons = Array.prototype.slice.call(bar.querySelectorAll("[data-show]"));
-    buttons.forEach(function (button) {
-      button.addEventListener("click", function () {
-        var reader = button.getAttribute("data-show");
-        buttons.forEach(function (b) { b.setAttribute("aria-pressed", String(b === button)); });
-        Array.prototype.forEach.call(bar.parentNode.querySelectorAll("[data-reader]"), function (s) {
-          s.hidden = reader !== "" && s.getAttribute("data-reader") !== reader;
-        });
-      });
-    });
-  });
   var filters = all("fieldset.filter");
   function sift() {
     var ticked = {};

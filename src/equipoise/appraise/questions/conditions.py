@@ -1,0 +1,432 @@
+"""When a question applies: named conditions on the record, its reading and the replica."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from equipoise.appraise.context import Context
+from equipoise.appraise.findings import excludes_null, usable
+from equipoise.records.schema import Method
+
+CONDITIONS: dict[str, Callable[[Context], bool]] = {}
+"""Every condition by name; a question's ``when`` combines them (all of a list, ``any``, ``not``)."""
+
+_GENE = re.compile(r"variant|mutation|expansion|genetic|\bSOD1\b|C9orf72|dystrophy", re.IGNORECASE)
+_SKIN = re.compile(r"intrathecal|puncture|inject|infus|subcutan|intraven|intracoronary|gastrostomy", re.IGNORECASE)
+_LOSS = re.compile(r"lateral sclerosis|parkinson|alzheimer|huntington|dementia|dystroph|ataxia|muscular atrophy", re.I)
+_WHO = re.compile(r"\([^)]*(?:participant|investigator|assessor|provider|rater)")
+_CARRIED = re.compile(r"\bLOCF\b|last observation|carr(?:y|ied|ying)[^.;]{0,20} forward|last value", re.IGNORECASE)
+_BAYES = re.compile(r"bayes|credible|posterior", re.IGNORECASE)
+
+
+def condition(function: Callable[[Context], bool]) -> Callable[[Context], bool]:
+    """Register a condition under the name of its function."""
+    CONDITIONS[function.__name__] = function
+    return function
+
+
+# -- the verdict ---------------------------------------------------------------------------------------------------
+
+
+@condition
+def primary_missed(ctx: Context) -> bool:
+    """The primary endpoint was not met."""
+    return ctx.findings.met is False
+
+
+@condition
+def primary_met(ctx: Context) -> bool:
+    """The primary endpoint was met."""
+    return ctx.findings.met is True
+
+
+@condition
+def verdict_open(ctx: Context) -> bool:
+    """The record does not let one say whether it was met."""
+    return ctx.findings.met is None
+
+
+@condition
+def primary_outcome(ctx: Context) -> bool:
+    """The record names a primary outcome."""
+    return ctx.findings.outcome is not None
+
+
+@condition
+def primary_result(ctx: Context) -> bool:
+    """It holds a result of the primary outcome."""
+    return ctx.findings.primary is not None
+
+
+@condition
+def primary_estimate(ctx: Context) -> bool:
+    """It holds an estimate of the primary contrast."""
+    return usable(ctx.findings.contrast)
+
+
+@condition
+def primary_interval(ctx: Context) -> bool:
+    """It holds an interval of the primary contrast."""
+    c = ctx.findings.contrast
+    return c is not None and excludes_null(c) is not None
+
+
+@condition
+def interval_holds_null(ctx: Context) -> bool:
+    """The interval of the primary contrast includes no effect."""
+    return ctx.includes_null(ctx.findings.contrast)
+
+
+@condition
+def primary_test(ctx: Context) -> bool:
+    """It holds a P value for the primary outcome."""
+    return ctx.findings.test is not None
+
+
+@condition
+def leans_to_active(ctx: Context) -> bool:
+    """The primary estimate favours the active arm."""
+    f = ctx.findings
+    return f.primary is not None and f.favourable(f.primary) is True
+
+
+@condition
+def direction_unknown(ctx: Context) -> bool:
+    """The record does not say which direction of the primary outcome is the better one."""
+    o = ctx.findings.outcome
+    return o is not None and o.direction == "not_stated"
+
+
+@condition
+def tests_apart(ctx: Context) -> bool:
+    """The primary P value and the primary estimate come from different analyses."""
+    return ctx.findings.split
+
+
+# -- kinds of endpoint ---------------------------------------------------------------------------------------------
+
+
+@condition
+def difference_endpoint(ctx: Context) -> bool:
+    """The primary contrast is a difference."""
+    c = ctx.findings.contrast
+    return usable(c) and c is not None and c.kind == "difference"
+
+
+@condition
+def ratio_endpoint(ctx: Context) -> bool:
+    """The primary contrast is a ratio or a hazard ratio."""
+    c = ctx.findings.contrast
+    return usable(c) and c is not None and c.kind != "difference"
+
+
+@condition
+def count_endpoint(ctx: Context) -> bool:
+    """The primary result is a count of people in each arm."""
+    f = ctx.findings
+    pair = None if f.primary is None else ctx.arms_pair(f.primary)
+    return pair is not None and bool(pair[0].total and pair[1].total)
+
+
+@condition
+def time_to_event(ctx: Context) -> bool:
+    """The primary outcome is a time to an event."""
+    f = ctx.findings
+    timed = f.primary is not None and f.primary.measure == "time_to_event"
+    return timed or (f.outcome is not None and f.outcome.scale == "time_to_event" and ctx.record.origin == "written")
+
+
+@condition
+def event_counts(ctx: Context) -> bool:
+    """The primary outcome is an event or its absence, counted, and survival is what it is about."""
+    o = ctx.findings.outcome
+    words = ("alive", "surviv", "death")
+    counted = o is not None and o.scale == "count" and ctx.record.origin == "written"
+    return counted and o is not None and any(w in o.label.lower() for w in words)
+
+
+@condition
+def slope_endpoint(ctx: Context) -> bool:
+    """The primary result is a rate of change."""
+    return ctx.findings.primary is not None and ctx.findings.primary.measure == "rate_of_change"
+
+
+@condition
+def rank_endpoint(ctx: Context) -> bool:
+    """The primary test compares ranks of function and survival together."""
+    f = ctx.findings
+    method = None if f.test is None else f.method(f.test.method)
+    return method is not None and method.family == "joint_rank"
+
+
+@condition
+def fixed_time(ctx: Context) -> bool:
+    """The primary outcome is read at a fixed week."""
+    f = ctx.findings
+    return f.primary is not None and f.week is not None and f.primary.measure != "time_to_event"
+
+
+# -- markers, subgroups, later comparisons -------------------------------------------------------------------------
+
+
+@condition
+def marker_measured(ctx: Context) -> bool:
+    """A laboratory marker stands beside the primary outcome."""
+    return bool(ctx.findings.biomarkers())
+
+
+@condition
+def marker_moved(ctx: Context) -> bool:
+    """The interval of such a marker leaves out no effect."""
+    return any(r.contrast is not None and excludes_null(r.contrast) for r in ctx.findings.biomarkers())
+
+
+@condition
+def marker_without_benefit(ctx: Context) -> bool:
+    """A marker moved, and benefit on the primary outcome was not shown."""
+    f = ctx.findings
+    shown = f.met is True
+    return not shown and f.primary is not None and marker_moved(ctx)
+
+
+@condition
+def neurofilament(ctx: Context) -> bool:
+    """Neurofilament is among the outcomes."""
+    return any("eurofilament" in o.label for o in ctx.record.outcomes)
+
+
+@condition
+def several_sets(ctx: Context) -> bool:
+    """The primary outcome was also analysed in other sets of patients at the same time."""
+    return any(ctx.findings.planned(r) is not False and r.contrast is not None for r in ctx.findings.others())
+
+
+@condition
+def has_extension(ctx: Context) -> bool:
+    """An extension followed the randomised period."""
+    return ctx.record.extension is not None
+
+
+@condition
+def early_delayed(ctx: Context) -> bool:
+    """Early and delayed start were compared later on."""
+    return any(r is not None for r in ctx.findings.later_pair())
+
+
+@condition
+def unplanned_success(ctx: Context) -> bool:
+    """A main result leaves out no effect and was not fixed in advance."""
+    f = ctx.findings
+    return any(
+        r.role == "main" and f.planned(r) is False and usable(r.contrast) and r.contrast is not None
+        and excludes_null(r.contrast)
+        for r in ctx.record.results
+    )  # fmt: skip
+
+
+@condition
+def survival_result(ctx: Context) -> bool:
+    """There is a hazard ratio for a time to an event."""
+    return bool(ctx.findings.survival())
+
+
+# -- design --------------------------------------------------------------------------------------------------------
+
+
+@condition
+def randomised(ctx: Context) -> bool:
+    """Chance decided who received what."""
+    return ctx.record.design.randomised
+
+
+@condition
+def masked(ctx: Context) -> bool:
+    """Somebody was masked."""
+    text = _masking(ctx)
+    return "blind" in text or "mask" in text
+
+
+@condition
+def open_label(ctx: Context) -> bool:
+    """Nobody was masked."""
+    return _masking(ctx).startswith("open")
+
+
+@condition
+def masking_unknown(ctx: Context) -> bool:
+    """The record does not say who was masked."""
+    return not _masking(ctx)
+
+
+def _masking(ctx: Context) -> str:
+    fact = ctx.record.design.masking
+    text = fact.text.lower() if fact.usable else ""
+    return "" if text.startswith(("not stated", "not found", "not named")) else text
+
+
+@condition
+def several_active(ctx: Context) -> bool:
+    """More than one active arm beside a control."""
+    return controlled(ctx) and sum(a.role == "active" for a in ctx.record.arms) > 1
+
+
+@condition
+def controlled(ctx: Context) -> bool:
+    """One of the arms is a control."""
+    return any(a.role == "control" for a in ctx.record.arms)
+
+
+@condition
+def participants_masked(ctx: Context) -> bool:
+    """The people treated did not know what they received."""
+    text = _masking(ctx)
+    listed = bool(_WHO.search(text))
+    return "participant" in text or "patient" in text or (not listed and text.startswith(("double", "triple", "quad")))
+
+
+@condition
+def degenerative(ctx: Context) -> bool:
+    """The condition is one in which nerve or muscle is lost for good."""
+    return bool(_LOSS.search(f"{ctx.record.condition} {ctx.record.title}"))
+
+
+@condition
+def platform(ctx: Context) -> bool:
+    """The control group is shared with other regimens of a platform."""
+    return any("shared" in t or "platform" in t for t in (ctx.record.design.type.text, ctx.record.design.phase.text))
+
+
+@condition
+def bayesian(ctx: Context) -> bool:
+    """The primary analysis is Bayesian."""
+    f = ctx.findings
+    method = None if f.primary is None else f.method(f.primary.method)
+    return method is not None and bool(_BAYES.search(f"{method.label} {method.description}"))
+
+
+@condition
+def carried_forward(ctx: Context) -> bool:
+    """Missing scores were filled with the last one seen (LOCF)."""
+
+    def words(m: Method) -> str:
+        return f"{m.label} {m.description} {m.imputation or ''}"
+
+    items = " ".join(i.text or "" for i in ctx.record.items if i.section == "statistics" and i.usable)
+    return any(_CARRIED.search(words(m)) for m in ctx.record.methods) or bool(_CARRIED.search(items))
+
+
+@condition
+def imputed(ctx: Context) -> bool:
+    """Missing scores were imputed."""
+    return any(m.imputation for m in ctx.record.methods)
+
+
+@condition
+def genetic(ctx: Context) -> bool:
+    """The condition is defined by a gene."""
+    text = f"{ctx.record.condition} {ctx.record.title}"
+    return bool(_GENE.search(text))
+
+
+@condition
+def invasive(ctx: Context) -> bool:
+    """Treatment goes through the skin."""
+    dosing = ctx.record.dosing
+    routes = [a.route or "" for a in ctx.record.arms] + [dosing.route.text if dosing is not None else ""]
+    texts = [i.text or "" for i in ctx.record.items if i.section == "design" and i.usable]
+    return any(_SKIN.search(t) for t in (*routes, *texts))
+
+
+@condition
+def posted(ctx: Context) -> bool:
+    """The record was copied from a registry by program."""
+    return ctx.record.origin == "posted"
+
+
+@condition
+def short_record(ctx: Context) -> bool:
+    """The record is written by hand and holds little beside its main result."""
+    return ctx.record.origin == "written" and not (ctx.record.baseline or ctx.record.adverse_events)
+
+
+# -- what else the record holds ------------------------------------------------------------------------------------
+
+
+@condition
+def has_harms(ctx: Context) -> bool:
+    """It tells at least one adverse event in both arms."""
+    f = ctx.findings
+    return any(
+        all((v := e.arms.get(a.id)) is not None and v.usable and (v.value is not None or v.percent is not None)
+            for a in (f.active, f.control))
+        for e in ctx.record.adverse_events
+    )  # fmt: skip
+
+
+@condition
+def harm_counts(ctx: Context) -> bool:
+    """It counts at least one adverse event in both arms, in people."""
+    return any(ctx.findings.counts(e) is not None for e in ctx.record.adverse_events)
+
+
+@condition
+def serious_neurologic(ctx: Context) -> bool:
+    """It counts serious neurologic events."""
+    return ctx.findings.serious_neurologic() is not None
+
+
+@condition
+def has_regulatory(ctx: Context) -> bool:
+    """It holds decisions of regulators."""
+    return any(r.usable for r in ctx.record.regulatory)
+
+
+@condition
+def confirmatory_awaited(ctx: Context) -> bool:
+    """A decision names a trial that is still to come."""
+    return any(r.usable and r.date is None for r in ctx.record.regulatory)
+
+
+@condition
+def has_related(ctx: Context) -> bool:
+    """It names related trials."""
+    return any(t.usable for t in ctx.record.related)
+
+
+@condition
+def mcid_known(ctx: Context) -> bool:
+    """It holds the smallest change that patients notice."""
+    return ctx.item_value("mcid", "change") is not None
+
+
+@condition
+def assumptions_known(ctx: Context) -> bool:
+    """It holds what the sample size was built on."""
+    f = ctx.findings
+    return ctx.item_value("sample_size", f"decline_{f.control.id}") is not None
+
+
+@condition
+def sources_disagree(ctx: Context) -> bool:
+    """Sources that disagree are kept side by side."""
+    return any(r.conflicts for r in ctx.record.results) or any(i.conflicts for i in ctx.record.items)
+
+
+@condition
+def several_p(ctx: Context) -> bool:
+    """It holds at least five P values."""
+    return sum(p.usable for r in ctx.record.results for p in r.p) >= 5
+
+
+@condition
+def sponsor_named(ctx: Context) -> bool:
+    """It names the sponsor."""
+    item = ctx.item("reg_sponsor")
+    return item is not None and bool(item.text)
+
+
+@condition
+def has_replica(ctx: Context) -> bool:
+    """The trial was rebuilt, and the replica answers questions."""
+    return ctx.replica is not None and bool(ctx.replica.answers)

@@ -1,0 +1,8 @@
+"""What a question's answer can draw on: names, sentences, lists and blocks, each read from the record at hand."""
+
+from __future__ import annotations
+
+from equipoise.appraise.questions.vocabulary import design, harms, plain, record, results, reviews
+from equipoise.appraise.questions.vocabulary.phrase import VOCABULARY, Phrase
+
+__all__ = ["VOCABULARY", "Phrase", "design", "harms", "plain", "record", "results", "reviews"]

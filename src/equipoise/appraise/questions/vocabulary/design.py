@@ -1,0 +1,385 @@
+"""Names, and what the record says of the design and the people."""
+
+from __future__ import annotations
+
+from equipoise.appraise import risk, show
+from equipoise.appraise.context import Context
+from equipoise.appraise.document import Inlines, Link, Text
+from equipoise.appraise.pen import joined, lower, upper
+from equipoise.appraise.phrases import paragraphs
+from equipoise.appraise.questions.conditions import masking_unknown
+from equipoise.appraise.questions.vocabulary.phrase import items, name, sentence
+from equipoise.appraise.sections import design as card
+from equipoise.appraise.sections.limitations import _balance, _conduct, _losses
+from equipoise.appraise.tables import DASH, cell
+from equipoise.records.schema import EventRow, Value
+
+# -- names ---------------------------------------------------------------------------------------------------------
+
+
+@name
+def trial(ctx: Context) -> Inlines:
+    """The trial's name."""
+    return ctx.pen.label(ctx.trial)
+
+
+@name
+def active(ctx: Context) -> Inlines:
+    """The active arm."""
+    return ctx.pen.label(ctx.active)
+
+
+@name
+def control(ctx: Context) -> Inlines:
+    """The control arm."""
+    return ctx.pen.label(ctx.control)
+
+
+@name
+def condition(ctx: Context) -> Inlines:
+    """The condition."""
+    return ctx.pen.label(ctx.record.condition)
+
+
+@name
+def outcome(ctx: Context) -> Inlines:
+    """The primary outcome."""
+    o = ctx.findings.outcome
+    return ctx.pen.words("the primary outcome") if o is None else ctx.pen.label(ctx.outcome(o.id))
+
+
+@name
+def week(ctx: Context) -> Inlines:
+    """The week of the primary outcome."""
+    return ctx.week(ctx.findings.week)
+
+
+@name
+def group(ctx: Context) -> Inlines:
+    """The primary analysis set."""
+    s = ctx.findings.set
+    return ctx.pen.words("the people analysed") if s is None else ctx.pen.label(ctx.set_phrase(s))
+
+
+@name
+def marker(ctx: Context) -> Inlines:
+    """The laboratory marker: neurofilament if it is there, else the last one tested."""
+    found = ctx.findings.biomarkers()
+    if not found:
+        return ctx.pen.words("the marker")
+    chosen = next((r for r in found if r.outcome == "NFL"), found[-1])
+    return ctx.pen.label(ctx.outcome(chosen.outcome))
+
+
+# -- design --------------------------------------------------------------------------------------------------------
+
+
+@sentence()
+def question_asked(ctx: Context) -> Inlines:
+    """Population, intervention, comparator, outcome and time as one question."""
+    pen, f = ctx.pen, ctx.findings
+    lead = pen.say("In people with {c}: ", c=ctx.record.condition)
+    if f.outcome is None:
+        return (
+            *lead,
+            *pen.say(
+                "how does {a} compare with {k}? Which outcome was to decide is not in the record.",
+                a=ctx.active,
+                k=ctx.control,
+            ),
+        )
+    when = pen.say(" by {w}", w=ctx.week(f.week)) if f.week is not None else ()
+    if not ctx.record.design.randomised:
+        asked = "what becomes of this with {a} and with {k}: {o}{w}?"
+    elif f.outcome.scale == "linear" and ctx.record.origin == "written":
+        asked = "does {a}, compared with {k}, change {o}{w}?"
+    else:
+        asked = "does {a}, compared with {k}, make a difference to this: {o}{w}?"
+    return (*lead, *pen.say(asked, a=ctx.active, k=ctx.control, o=outcome(ctx), w=when))
+
+
+@sentence("The record does not say how many people took part.")
+def taking_part(ctx: Context) -> Inlines:
+    """How many took part, by arm."""
+    said = card._participants(ctx)
+    return (*ctx.pen.words("Taking part: "), *said, Text(".")) if said else ()
+
+
+@sentence("What was read does not describe how the trial was built.")
+def built_as(ctx: Context) -> Inlines:
+    """Type and phase."""
+    parts = [p for p in (ctx.fact(ctx.record.design.type), ctx.fact(ctx.record.design.phase)) if p]
+    return (*ctx.pen.words("Built as: "), *joined(parts, "; "), Text(".")) if parts else ()
+
+
+@sentence("What was read does not say who was masked.")
+def masking(ctx: Context) -> Inlines:
+    """Who was masked."""
+    said = ctx.fact(ctx.record.design.masking)
+    return (*ctx.pen.words("Masking: "), *said, Text(".")) if said and not masking_unknown(ctx) else ()
+
+
+@sentence("The record gives neither the ratio nor the strata of the draw.")
+def draw(ctx: Context) -> Inlines:
+    """Allocation and strata."""
+    said = card._randomisation(ctx)
+    return (*ctx.pen.words("The draw: "), *said, Text(".")) if said else ()
+
+
+@sentence("The record does not say how long the comparison lasted.")
+def lasted(ctx: Context) -> Inlines:
+    """How long."""
+    said = card._duration(ctx)
+    if said:
+        return (*ctx.pen.words("It lasted "), *said, Text("."))
+    f = ctx.findings
+    if f.week is None or f.outcome is None:
+        return ()
+    return ctx.pen.say("The primary outcome was read at {w}.", w=ctx.week(f.week))
+
+
+@items()
+def arms(ctx: Context) -> list[Inlines]:
+    """What each arm received."""
+    pen, out = ctx.pen, []
+    for arm in ctx.findings.arms:
+        said = ctx.arm_text(arm)
+        same = lower(arm.drug) == lower(arm.label) and len(said) <= 1
+        label: Inlines = (pen.strong(pen.label(arm.label)),)
+        number = pen.say(", {n} people", n=ctx.number(arm.n)) if arm.n.usable and arm.n.value is not None else ()
+        out.append((*label, *number, *(() if same else (Text(": "), *said))))
+    return out
+
+
+@sentence("The record names no primary outcome, so that no result can be held against a plan.")
+def outcome_told(ctx: Context) -> Inlines:
+    """The primary outcome, its definition, and the test."""
+    if ctx.findings.outcome is None:
+        return ()
+    return (*ctx.pen.words("The primary outcome: "), *card._outcome(ctx), Text("."))
+
+
+@sentence()
+def outcome_scale(ctx: Context) -> Inlines:
+    """The range of the scale, and which direction is better."""
+    o = ctx.findings.outcome
+    if o is None or not o.usable:
+        return ()
+    pen = ctx.pen
+    out: Inlines = ()
+    if o.bounds is not None:
+        low, high = (pen.cite(f"{b:g}", o) for b in o.bounds)
+        out = pen.say("It runs from {l} to {h}.", l=low, h=high)
+    way = {
+        "higher_better": "Higher is better.",
+        "lower_better": "Lower is better.",
+        "not_stated": "The record does not say which direction is the better one.",
+    }[o.direction]
+    return paragraphs(out, pen.words(way))
+
+
+@sentence("The record does not say in how many people the primary outcome was analysed.")
+def analysed(ctx: Context) -> Inlines:
+    """How many people the primary set holds, by arm."""
+    f, pen = ctx.findings, ctx.pen
+    found = next((s for s in ctx.record.sets if s.id == f.set), None)
+    pair = () if found is None else (found.n.get(f.active.id), found.n.get(f.control.id))
+    if found is None or any(v is None or not v.usable or v.value is None for v in pair):
+        return ()
+    a, c = (ctx.number(v) for v in pair if v is not None)
+    return pen.say(
+        "The primary outcome was analysed in {s}: {a} people with {x} and {c} with {y}.",
+        s=group(ctx), a=a, c=c, x=ctx.active, y=ctx.control,
+    )  # fmt: skip
+
+
+# -- people --------------------------------------------------------------------------------------------------------
+
+
+@items("The record holds no criteria of eligibility.")
+def criteria(ctx: Context) -> list[Inlines]:
+    """The first criteria of eligibility, and where the others are."""
+    usable = [
+        c for c in ctx.record.eligibility
+        if c.usable and c.kind in ("inclusion", "exclusion") and not c.text.rstrip().endswith(":")
+    ]  # fmt: skip
+    quoted = [upper(q) for c in usable if (q := card.criterion(ctx, c))]
+    if len(quoted) <= 8:
+        return quoted
+    return [*quoted[:7], (*ctx.pen.words("More of them under "), Link(ctx.pen.words("design"), "#design"), Text("."))]
+
+
+@sentence()
+def criteria_lead(ctx: Context) -> Inlines:
+    """Words before the criteria, where there are any."""
+    return ctx.pen.words("Then whether this person would have been let in:") if criteria(ctx) else ()
+
+
+_PEOPLE = ("AGE", "SEX", "MALE", "FEMALE", "GENDER")
+
+
+@sentence("The record holds neither the age nor the sex of those who took part.")
+def people(ctx: Context) -> Inlines:
+    """Age and sex by arm."""
+    pen, f = ctx.pen, ctx.findings
+    whole = next((s.id for s in ctx.record.sets if ctx.is_all(s.id)), None)
+    out: list[Inlines] = []
+    seen: set[str] = set()
+    for row in ctx.record.baseline:
+        kind = "AGE" if row.variable.upper().startswith("AGE") else "SEX"
+        if not row.variable.upper().startswith(_PEOPLE) or kind in seen:
+            continue
+        if kind == "AGE" and row.statistic == "n_percent":
+            continue  # classes of age: the first of them says nothing
+        values = row.values.get(whole or "") or next(iter(row.values.values()), {})
+        shown = [cell(ctx, values.get(arm.id)) for arm in (f.active, f.control)]
+        if shown[0] == DASH and shown[1] == DASH:
+            continue
+        # a registry's "Sex: Female, Male: Female" is the row of the women
+        label = pen.quote(row.label.rsplit(": ", 1)[-1], row)
+        if not label:
+            continue
+        seen.add(kind)
+        parts = [
+            pen.say("{v} with {a}", v=v, a=lower(arm.label))
+            for v, arm in zip(shown, (f.active, f.control), strict=True)
+            if v != DASH
+        ]
+        unit = pen.say(" ({u})", u=row.unit) if row.unit and row.statistic != "n_percent" else ()
+        out.append((*upper(label), *unit, Text(": "), *joined(parts, ", ")))
+    return (*joined(out, "; "), Text(".")) if out else ()
+
+
+@sentence("The record does not say how many left before the end.")
+def losses(ctx: Context) -> Inlines:
+    """Who left, by arm; the difference in risk where both arms are counted."""
+    said = _losses(ctx)
+    pair = _left(ctx)
+    if said:
+        return said
+    if pair is None:
+        return ()
+    row, a, c = pair
+    computed, _ = ctx.risk_difference(row.label, a, c)
+    whole = row.label.startswith("Overall")
+    label = ctx.pen.words("did not complete") if whole else ctx.pen.quote(lower(row.label), row) or ()
+    return ctx.pen.say(
+        "{l}: {a} with {x} and {c} with {y}, a difference of {d} percentage points.",
+        l=upper(label), a=ctx.count(a), c=ctx.count(c), x=ctx.active, y=ctx.control, d=computed,
+    )  # fmt: skip
+
+
+def _left(ctx: Context) -> tuple[EventRow, Value, Value] | None:
+    f = ctx.findings
+    for row in ctx.record.events:
+        if row.endpoint not in ("WITHDREW", "NOT_COMPLETED"):
+            continue
+        for values in row.values.values():
+            a, c = values.get(f.active.id), values.get(f.control.id)
+            if a is not None and c is not None and a.usable and c.usable and a.total and c.total:
+                return row, a, c
+    return None
+
+
+@sentence()
+def balance(ctx: Context) -> Inlines:
+    """An imbalance at the start that the record points out."""
+    return _balance(ctx)
+
+
+@sentence()
+def conduct(ctx: Context) -> Inlines:
+    """Protocol deviations."""
+    return _conduct(ctx)
+
+
+@sentence()
+def fairness(ctx: Context) -> Inlines:
+    """What chance decided, who was masked, within which strata, and that chance balances on average."""
+    pen, d = ctx.pen, ctx.record.design
+    shares = [d.allocation.get(a.id) for a in (ctx.findings.active, ctx.findings.control)]
+    out: Inlines = pen.say("Chance decided who received {a} and who {c},", a=ctx.active, c=ctx.control)
+    if d.usable and all(shares):
+        ratio = pen.cite(":".join(str(s) for s in shares), d)
+        out = (*out, *pen.say(" {r},", r=ratio))
+    out = (*out, *pen.words(" so that the groups differ at the start by chance alone."))
+    if said := masking(ctx):
+        out = paragraphs(out, said)
+    strata = [q for s in d.strata if s.usable and (q := pen.quote(s.label, s))]
+    if strata:
+        out = paragraphs(
+            out,
+            pen.say(
+                "The draw was made apart within groups (strata), so that each was split alike: {s}.",
+                s=joined(strata, "; "),
+            ),
+        )
+    return out
+
+
+@sentence("The record gives neither route nor number of doses.")
+def burden(ctx: Context) -> Inlines:
+    """Doses, route, and how the record describes the dosing."""
+    pen, dosing = ctx.pen, ctx.record.dosing
+    if dosing is not None and dosing.usable and dosing.route.usable:
+        route = pen.quote(dosing.route.text, dosing.route)
+        n = pen.cite(str(len(dosing.days)), dosing)
+        return pen.say("{n} doses in the trial ({r}), and more for as long as treatment lasts.", n=n, r=route or ())
+    cycles = ctx.item("dosing_cycles")
+    if cycles is not None and cycles.text and (said := pen.quote(cycles.text, cycles)):
+        return (*pen.words("Dosing: "), *said, Text("."))
+    arm = ctx.findings.active
+    if arm.dose is None and not arm.route:
+        return ()
+    return (*pen.words("Treatment: "), *ctx.arm_text(arm), Text("."))
+
+
+@sentence()
+def resolution(ctx: Context) -> Inlines:
+    """The standardised difference that groups of this size detect."""
+    f, pen = ctx.findings, ctx.pen
+    found = next((s for s in ctx.record.sets if s.id == f.set), None)
+    pair: list[Value | None] = [] if found is None else [found.n.get(f.active.id), found.n.get(f.control.id)]
+    if not pair or any(v is None or not v.usable or not v.value for v in pair):
+        pair = [f.active.n, f.control.n]
+    sizes = [v for v in pair if v is not None and v.usable and v.value]
+    if len(sizes) < 2:
+        return ()
+    a, c = (int(v.value or 0) for v in sizes)
+    computed = pen.compute(
+        risk.detectable_standardised,
+        a,
+        c,
+        show=lambda x: show.number(x, 2),
+        what=f"the standardised difference that groups of {a} and {c} detect",
+        method="two-sided normal test at the conventional level with the conventional power",
+    )
+    return pen.say(
+        "Groups of {a} and {c} have the power usually asked for only against a true difference of {d} standard "
+        "deviations or more; the smaller a true difference is, the more easily it is missed.",
+        a=ctx.number(sizes[0]),
+        c=ctx.number(sizes[1]),
+        d=computed,
+    )
+
+
+@items()
+def later_visits(ctx: Context) -> list[Inlines]:
+    """What was measured when."""
+    pen, out = ctx.pen, []
+    for plan in ctx.record.visits:
+        names = joined([pen.label(ctx.outcome(o)) for o in plan.outcomes])
+        weeks = joined([(pen.cite(f"{float(w):g}", plan),) for w in plan.weeks if plan.usable], ", ")
+        if weeks:
+            out.append(pen.say("{o}: weeks {w}", o=upper(names), w=weeks))
+    return out
+
+
+@items()
+def registrations(ctx: Context) -> list[Inlines]:
+    """Registry entries."""
+    out = []
+    for r in ctx.record.registrations:
+        ctx.pen.register(f"{r.registry} {r.number}")
+        out.append(ctx.pen.label(f"{r.registry} {r.number}"))
+    return out

@@ -1,0 +1,193 @@
+"""Harm, in absolute numbers."""
+
+from __future__ import annotations
+
+from equipoise.appraise import phrases, risk, show
+from equipoise.appraise.context import Context
+from equipoise.appraise.document import Inlines
+from equipoise.appraise.pen import joined, lower, upper
+from equipoise.appraise.questions.conditions import has_harms
+from equipoise.appraise.questions.vocabulary.phrase import items, sentence
+from equipoise.appraise.sections.safety import _none_seen
+from equipoise.appraise.tables import cell
+from equipoise.records.schema import AdverseEvent, EventRow, Value
+
+NONE = "The record holds no adverse events by arm: it cannot say what the treatment costs."
+
+
+@sentence(NONE)
+def serious(ctx: Context) -> Inlines:
+    """People with a serious adverse event, by arm; where other events are told and these are not, that."""
+    said = serious_told(ctx)
+    if said or not has_harms(ctx):
+        return said
+    return ctx.pen.words("The record does not count serious adverse events by arm.")
+
+
+def serious_told(ctx: Context) -> Inlines:
+    """People with a serious adverse event, by arm; empty where the record does not tell."""
+    f = ctx.findings
+    rows = [e for e in ctx.record.adverse_events if e.category == "summary" and f.counts(e)]
+    row = next((e for e in rows if e.serious), None) or next((e for e in rows if "serious" in e.term.lower()), None)
+    if row is not None:
+        return phrases.count_sentence(ctx, row)
+    share = next((e for e in shares(ctx) if e.serious or "serious" in e.term.lower()), None)
+    return share_sentence(ctx, share) if share is not None else ()
+
+
+def shares(ctx: Context) -> list[AdverseEvent]:
+    """Events that are told as a share of each arm, without counts."""
+    f = ctx.findings
+    out = []
+    for e in ctx.record.adverse_events:
+        pair = [e.arms.get(a.id) for a in (f.active, f.control)]
+        if f.counts(e) is None and all(v is not None and v.usable and v.percent is not None for v in pair):
+            out.append(e)
+    return out
+
+
+def share_sentence(ctx: Context, event: AdverseEvent) -> Inlines:
+    """``Serious adverse events: 16 % with edaravone and 24 % with placebo``."""
+    pen, f = ctx.pen, ctx.findings
+    a, c = (cell(ctx, event.arms.get(arm.id)) for arm in (f.active, f.control))
+    label = pen.quote(event.term, event) or pen.label(event.term)
+    return pen.say("{t}: {a} with {x} and {c} with {y}; counts are not given.", t=upper(label), a=a, c=c, x=ctx.active,
+                   y=ctx.control)  # fmt: skip
+
+
+@sentence()
+def neurologic(ctx: Context) -> Inlines:
+    """Serious neurologic events, by arm."""
+    return phrases.neuro_sentence(ctx)
+
+
+@sentence()
+def safety_told(ctx: Context) -> Inlines:
+    """What the record's own statements say of harm."""
+    said = ctx.pen.statements("safety")
+    return joined(list(said), " ") if said else ()
+
+
+@sentence()
+def none_seen(ctx: Context) -> Inlines:
+    """What a count of none cannot exclude."""
+    return _none_seen(ctx, list(ctx.record.adverse_events))
+
+
+@sentence("The record does not count deaths by arm.")
+def deaths(ctx: Context) -> Inlines:
+    """Deaths from any cause, by arm."""
+    found = death_counts(ctx)
+    if found is None:
+        return ()
+    row, a, c = found
+    computed, _ = ctx.risk_difference(row.label, a, c)
+    label = ctx.pen.quote(row.label, row) or ctx.pen.words("deaths")
+    when = ctx.pen.say(" by {w}", w=ctx.week(float(row.week))) if row.week is not None else ()
+    return ctx.pen.say(
+        "{l}{w}: {a} with {x} and {c} with {y}, a difference of {d} percentage points.",
+        l=upper(label), w=when, a=ctx.count(a), c=ctx.count(c), x=ctx.active, y=ctx.control, d=computed,
+    )  # fmt: skip
+
+
+def death_counts(ctx: Context) -> tuple[EventRow, Value, Value] | None:
+    """Counts of deaths in both arms: death alone before composites, then nearest to the primary week, all first."""
+    f = ctx.findings
+    found: list[tuple[tuple[bool, float, bool], EventRow, Value, Value]] = []
+    for row in ctx.record.events:
+        if row.endpoint not in ("DEATH", "DTHTR", "DTHPV", "DTHPAV"):
+            continue
+        away = abs(float(row.week) - f.week) if f.week is not None and row.week is not None else 1e3
+        for s, values in row.values.items():
+            a, c = values.get(f.active.id), values.get(f.control.id)
+            if a is not None and c is not None and a.usable and c.usable and a.total and c.total:
+                whole = ctx.is_all(s) or len(ctx.record.sets) == 1 or s == "ALL"
+                found.append(((row.endpoint != "DEATH", away, not whole), row, a, c))
+    return min(found, key=lambda each: each[0])[1:] if found else None
+
+
+def ranked(ctx: Context) -> list[AdverseEvent]:
+    """Events with counts in both arms: first those whose interval leaves out zero, then by the size of the gap."""
+    f = ctx.findings
+    found: list[tuple[bool, float, AdverseEvent]] = []
+    for event in ctx.record.adverse_events:
+        pair = f.counts(event)
+        if pair is None or event.category in ("severity", "label", "summary"):
+            continue
+        a, c = pair
+        rd = risk.risk_difference(int(a.value or 0), int(a.total or 1), int(c.value or 0), int(c.total or 1))
+        found.append((rd.low <= 0 <= rd.high, -abs(rd.estimate), event))
+    return [event for _, _, event in sorted(found, key=lambda row: row[:2])]
+
+
+@items(NONE)
+def largest(ctx: Context) -> list[Inlines]:
+    """The events whose shares differ most between the arms."""
+    neuro = ctx.findings.serious_neurologic()
+    chosen = [e for e in ranked(ctx) if neuro is None or e.id != neuro.id][:4]
+    return [phrases.count_sentence(ctx, e) for e in chosen] or [
+        share_sentence(ctx, e) for e in shares(ctx) if not e.serious
+    ][:4]
+
+
+@items("No event differs between the arms by more than chance easily gives.")
+def telling(ctx: Context) -> list[Inlines]:
+    """Events whose interval leaves out zero: what could have told patients or raters who received what."""
+    out = []
+    for e in ranked(ctx)[:4]:
+        a, c = _counts(ctx, e)
+        rd = risk.risk_difference(int(a.value or 0), int(a.total or 1), int(c.value or 0), int(c.total or 1))
+        if rd.low > 0 or rd.high < 0:
+            out.append(phrases.count_sentence(ctx, e))
+    return out
+
+
+@sentence()
+def compared(ctx: Context) -> Inlines:
+    """How many events were compared, and that some differ by chance."""
+    n = len(ranked(ctx))
+    if risk.expected_small(n) < 1:
+        return ()
+    pen = ctx.pen
+    chance = pen.compute(
+        risk.expected_small,
+        n,
+        show=lambda x: show.number(x, 0),
+        what="events whose interval leaves out zero by chance",
+        method="the number of events compared times the conventional level",
+    )
+    return pen.say(
+        "These are the largest gaps among many events; about {e} would leave out zero by chance alone.", e=chance
+    )
+
+
+@sentence(NONE)
+def how_collected(ctx: Context) -> Inlines:
+    """How and above which share events are told."""
+    pen = ctx.pen
+    threshold = ctx.item_value("ae_threshold", "threshold") or ctx.item_value("reg_ae", "threshold")
+    if threshold is not None and threshold.value is not None:
+        share = pen.cite(f"{show.number(threshold.value)}{show.THIN}%", threshold)
+        return pen.say(
+            "Events other than serious ones are told only if more than {t} of an arm had them; what lies below cannot "
+            "be pooled.",
+            t=share,
+        )
+    if not ctx.record.adverse_events:
+        return ()
+    kinds = [e for e in ctx.record.adverse_events if ctx.findings.counts(e)]
+    if not kinds:
+        return ctx.pen.words("Shares are told without the counts behind them, so that they cannot be pooled.")
+    first = kinds[0]
+    return pen.say(
+        "Events are counted in people by arm, for instance {t}: {a} and {c}.",
+        t=pen.quote(lower(first.term), first) or pen.label(first.term),
+        a=ctx.count(_counts(ctx, first)[0]),
+        c=ctx.count(_counts(ctx, first)[1]),
+    )
+
+
+def _counts(ctx: Context, event: AdverseEvent) -> tuple[Value, Value]:
+    pair = ctx.findings.counts(event)
+    assert pair is not None
+    return pair

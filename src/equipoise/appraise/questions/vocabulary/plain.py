@@ -1,0 +1,275 @@
+"""Plain words for patients and those who care for them: short sentences, people in place of percentages."""
+
+from __future__ import annotations
+
+import re
+
+from equipoise.appraise import risk, show
+from equipoise.appraise.context import Context
+from equipoise.appraise.document import Computed, Inlines, Text
+from equipoise.appraise.findings import excludes_null
+from equipoise.appraise.pen import joined, lower, upper
+from equipoise.appraise.questions.vocabulary.design import outcome, week
+from equipoise.appraise.questions.vocabulary.harms import ranked, share_sentence, shares
+from equipoise.appraise.questions.vocabulary.phrase import items, sentence
+from equipoise.records.schema import AdverseEvent, Value
+
+
+@sentence("What we read does not say how many people took part.")
+def plain_people(ctx: Context) -> Inlines:
+    """How many took part, and how many in each group."""
+    pen, d, f = ctx.pen, ctx.record.design, ctx.findings
+    n = d.n_actual
+    if not n.usable or n.value is None:
+        return ()
+    out = pen.say("{n} people took part.", n=ctx.number(n))
+    pair = [a for a in (f.active, f.control) if a.n.usable and a.n.value is not None]
+    if len(pair) == 2:
+        shown = [pen.say("{n} with {a}", n=ctx.number(a.n), a=lower(a.label)) for a in pair]
+        out = (*out, *pen.words(" There were "), *joined(shown), Text("."))
+    return out
+
+
+@sentence()
+def plain_asked(ctx: Context) -> Inlines:
+    """What the trial tried to find out."""
+    pen, f = ctx.pen, ctx.findings
+    who = pen.say("The trial was for people with {c}.", c=ctx.record.condition)
+    verb = "It compared {a} with {k}." if ctx.record.design.randomised else "It followed people with {a} and with {k}."
+    what = pen.say(verb, a=ctx.active, k=ctx.control)
+    if f.outcome is None:
+        return paragraphs_of(who, what)
+    when = pen.say(" at {w}", w=week(ctx)) if f.week is not None else ()
+    return paragraphs_of(who, what, pen.say("The main thing it measured was {o}{w}.", o=outcome(ctx), w=when))
+
+
+def paragraphs_of(*parts: Inlines) -> Inlines:
+    """Sentences one after the other."""
+    return joined([p for p in parts if p], " ")
+
+
+@sentence()
+def plain_draw(ctx: Context) -> Inlines:
+    """That chance decided, and who knew."""
+    pen = ctx.pen
+    from equipoise.appraise.questions.conditions import masked, open_label, participants_masked
+
+    if not ctx.record.design.randomised:
+        return pen.say(
+            "Chance did not decide who was in which group of {t}. So the groups may have differed from the start, and "
+            "a gap between them proves little.",
+            t=ctx.trial,
+        )
+    out = pen.say(
+        "Chance decided who got {a} and who got {c}, like the toss of a coin. That is the fairest way to compare.",
+        a=ctx.active, c=ctx.control,
+    )  # fmt: skip
+    said = ctx.fact(ctx.record.design.masking)
+    if participants_masked(ctx):
+        more = pen.say(
+            "People did not know which one they got. So hope alone should not tip the scale. In the words of the "
+            "record: {m}.",
+            m=said,
+        )
+    elif masked(ctx):
+        more = pen.say("Some of those involved did not know who got what. In the words of the record: {m}.", m=said)
+    elif open_label(ctx):
+        more = pen.words("Everyone knew which one they got. So hope or worry may have coloured the answers.")
+    else:
+        more = pen.words(
+            "What we read does not say if people knew which one they got. If they did, hope may tip the scale."
+        )
+    return paragraphs_of(out, more)
+
+
+_DECIDED = re.compile(r"approv|withdr|refus|authoris|reject|licen[cs]", re.IGNORECASE)
+"""Words of a decision that a patient would ask about; votes of advisers are left to the other readers."""
+_CHANGES = ("mean_change", "adjusted_mean_change")
+
+
+@sentence("What we read holds no result for the main question.")
+def plain_result(ctx: Context) -> Inlines:
+    """The primary result in plain words."""
+    pen, f = ctx.pen, ctx.findings
+    r, o = f.primary, f.outcome
+    pair = None if r is None else ctx.arms_pair(r)
+    if r is None or o is None:
+        return ()
+    if pair is None:
+        return pen.say(
+            "For {o}, what we read gives no number for each group, only how likely chance was: {p}.",
+            o=outcome(ctx), p=ctx.p(f.test),
+        ) if f.test is not None else ()  # fmt: skip
+    a, c = pair
+    if a.total and c.total:
+        row = pen.say(", {r}", r=pen.quote(r.row, r) or ()) if r.row else ()
+        return paragraphs_of(
+            pen.say(
+                "{o}{row}: {a} people with {x} and {c} people with {y}.",
+                o=upper(outcome(ctx)), row=row, a=ctx.count(a), c=ctx.count(c), x=ctx.active, y=ctx.control,
+            ),
+            _hundred(ctx, o.label, a, c),
+        )  # fmt: skip
+    unit = pen.label(ctx.unit(o, r)) if ctx.unit(o, r) else ()
+    values = [float(a.value or 0), float(c.value or 0)]
+    if r.measure in _CHANGES and ctx.record.origin == "written" and (max(values) < 0 or min(values) > 0):
+        verb = "fell" if max(values) < 0 else "rose"
+        digits = max(show.decimals(v.value or 0) for v in pair)
+        shown = [(pen.cite(show.number(abs(float(v.value or 0)), digits), v),) for v in pair]
+        return pen.say(
+            "By {w}, {o} " + verb + " by {a}{u} on average with {x}. With {y} it " + verb + " by {c}{u}.",
+            w=week(ctx), o=outcome(ctx), a=shown[0], c=shown[1], u=unit, x=ctx.active, y=ctx.control,
+        )  # fmt: skip
+    return pen.say(
+        "{o} at {w}: {a}{u} with {x}, and {c}{u} with {y}.",
+        o=upper(outcome(ctx)), w=week(ctx), a=ctx.number(a), c=ctx.number(c), u=unit, x=ctx.active, y=ctx.control,
+    )  # fmt: skip
+
+
+def _hundred(ctx: Context, what: str, a: Value, c: Value) -> Inlines:
+    if not isinstance(a.value, int) or not isinstance(c.value, int):
+        return ()
+    shown = [_share(ctx, what, v) for v in (a, c)]
+    return ctx.pen.say("That is about {a} people against {c}.", a=shown[0], c=shown[1])
+
+
+def _share(ctx: Context, what: str, value: Value) -> Computed:
+    return ctx.pen.compute(
+        risk.in_hundred,
+        int(value.value or 0),
+        int(value.total or 1),
+        show=lambda x: show.in_hundred(x.people),
+        what=f"{what}: people in a hundred",
+        method="the count over the number of people, times a hundred",
+    )
+
+
+@sentence()
+def plain_verdict(ctx: Context) -> Inlines:
+    """What the result does and does not show."""
+    pen, f = ctx.pen, ctx.findings
+    if f.met is False:
+        return pen.say(
+            "So {t} did not show that {a} works better than {c} on this. That is not proof that it does nothing. The "
+            "trial could not tell.",
+            t=ctx.trial, a=ctx.active, c=ctx.control,
+        )  # fmt: skip
+    if f.met is True:
+        return pen.say(
+            "The gap was larger than chance alone would easily make. So {t} counts as a success on this question. One "
+            "trial can still mislead, and a gap on average is not a promise to any one person.",
+            t=ctx.trial,
+        )
+    return pen.say("From what we read, nobody can say whether {t} answered its main question.", t=ctx.trial)
+
+
+@sentence()
+def plain_range(ctx: Context) -> Inlines:
+    """The range of true gaps that the data leave open."""
+    pen, f = ctx.pen, ctx.findings
+    c, o = f.contrast, f.outcome
+    if c is None or o is None or c.low is None or c.high is None or c.kind != "difference":
+        return ()
+    digits = show.contrast_digits(c)
+    unit = pen.label(ctx.unit(o, f.primary)) if ctx.unit(o, f.primary) else ()
+    if o.direction == "not_stated" or excludes_null(c):
+        low, high = (pen.cite(show.number(b, digits), c) for b in (c.low, c.high))
+        good = f.primary is not None and f.favourable(f.primary) is True
+        side = " in favour of {a}" if good and o.direction != "not_stated" else ""
+        return pen.say("The true gap could lie anywhere from {l} to {h}{u}" + side + ".", l=low, h=high, u=unit,
+                       a=ctx.active)  # fmt: skip
+    better, worse = (c.high, c.low) if o.direction == "higher_better" else (c.low, c.high)
+    return pen.say(
+        "The true gap could lie anywhere from {b}{u} better with {a} to {w}{u} worse.",
+        b=pen.cite(show.number(abs(better), digits), c), w=pen.cite(show.number(abs(worse), digits), c), u=unit,
+        a=ctx.active,
+    )  # fmt: skip
+
+
+@sentence()
+def plain_marker(ctx: Context) -> Inlines:
+    """What happened to the laboratory marker."""
+    pen, out = ctx.pen, []
+    for r in ctx.findings.biomarkers():
+        less = ctx.percent_lower(r)
+        if less is not None:
+            out.append(pen.say("{o} was {l} with {a} than with {c}", o=pen.label(ctx.outcome(r.outcome)), l=less,
+                               a=ctx.active, c=ctx.control))  # fmt: skip
+    return (*upper(joined(out)), Text(".")) if out else ()
+
+
+@items("What we read does not count side effects in each group. So it cannot say what the treatment costs you.")
+def plain_harms(ctx: Context) -> list[Inlines]:
+    """Serious harm first, then the largest gaps, as people of people and in a hundred."""
+    f = ctx.findings
+    first = next((e for e in ctx.record.adverse_events if e.category == "summary" and e.serious and f.counts(e)), None)
+    neuro = f.serious_neurologic()
+    chosen: list[AdverseEvent] = [e for e in (first, neuro) if e is not None]
+    chosen += [e for e in ranked(ctx) if e not in chosen][: 5 - len(chosen)]
+    return [_harm(ctx, e) for e in chosen] or [share_sentence(ctx, e) for e in shares(ctx)[:5]]
+
+
+def _harm(ctx: Context, event: AdverseEvent) -> Inlines:
+    pen = ctx.pen
+    pair = ctx.findings.counts(event)
+    assert pair is not None
+    label = pen.quote(event.term, event) or pen.label(event.term)
+    shares = [_share(ctx, event.term, v) for v in pair]
+    return pen.say(
+        "{t}: {a} people with {x} and {c} with {y}. That is about {s} people against {u}.",
+        t=upper(label), a=ctx.count(pair[0]), c=ctx.count(pair[1]), x=ctx.active, y=ctx.control, s=shares[0],
+        u=shares[1],
+    )  # fmt: skip
+
+
+@sentence()
+def plain_later(ctx: Context) -> Inlines:
+    """Early against late start, in plain words."""
+    pen, f = ctx.pen, ctx.findings
+    planned, chosen = f.later_pair()
+    first = chosen or planned
+    if first is None or first.contrast is None or f.outcome is None or not f.favourable(first):
+        return ()
+    unit = pen.label(ctx.unit(f.outcome)) if ctx.unit(f.outcome) else ()
+    out = pen.say(
+        "By {w}, people who had started early were ahead by {d}{u}.",
+        w=ctx.week(first.week), d=ctx.contrast(first.contrast), u=unit,
+    )  # fmt: skip
+    if chosen is None:
+        return out
+    return paragraphs_of(out, pen.words("But this way of counting was chosen after the first results were known."))
+
+
+@sentence()
+def plain_approval(ctx: Context) -> Inlines:
+    """What regulators decided, as told in the record."""
+    pen, out = ctx.pen, []
+    for r in ctx.record.regulatory:
+        decided = r.usable and r.date is not None and _DECIDED.search(r.decision) is not None
+        said = pen.quote(r.decision, r, *r.values.values()) if decided else None
+        if said:
+            out.append((*pen.label(r.authority), Text(": "), *said, Text(".")))
+    return joined(out, " ") if out else ()
+
+
+@items()
+def plain_missing(ctx: Context) -> list[Inlines]:
+    """What the record lacks, in plain words."""
+    from equipoise.appraise.questions import conditions
+    from equipoise.appraise.questions.vocabulary.harms import death_counts
+    from equipoise.appraise.questions.vocabulary.record import quality_of_life
+
+    pen, f, out = ctx.pen, ctx.findings, []
+    if f.primary is None:
+        out.append("The result of the main question.")
+    elif f.met is None:
+        out.append("A clear answer to the main question.")
+    if not conditions.has_harms(ctx):
+        out.append("How many people had side effects in each group.")
+    if death_counts(ctx) is None and not conditions.survival_result(ctx) and not conditions.count_endpoint(ctx):
+        out.append("Whether people lived longer.")
+    if not quality_of_life(ctx):
+        out.append("How people felt, and how they lived from day to day.")
+    if not ctx.record.baseline:
+        out.append("How old the people were, and how ill, when they began.")
+    return [pen.words(o) for o in out]

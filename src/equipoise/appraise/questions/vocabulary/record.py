@@ -1,0 +1,438 @@
+"""What the record holds, what it lacks, where it was read, and what came before and after."""
+
+from __future__ import annotations
+
+from equipoise.appraise import show
+from equipoise.appraise.context import Context
+from equipoise.appraise.document import Inlines, Link, Text
+from equipoise.appraise.findings import usable
+from equipoise.appraise.pen import joined, upper
+from equipoise.appraise.questions import conditions
+from equipoise.appraise.questions.vocabulary.design import people
+from equipoise.appraise.questions.vocabulary.harms import death_counts, serious_told
+from equipoise.appraise.questions.vocabulary.phrase import items, name, sentence
+from equipoise.appraise.sections import coherence
+from equipoise.appraise.sections.limitations import _gaps
+from equipoise.appraise.sections.scholarly import _awaited
+from equipoise.appraise.sections.significance import _decision
+from equipoise.records.coherence import coherence_notes
+from equipoise.records.schema import Sourced, Value
+
+# -- what is missing -----------------------------------------------------------------------------------------------
+
+
+def _result_gaps(ctx: Context) -> list[str]:
+    f, out = ctx.findings, []
+    if f.outcome is None:
+        return ["which outcome was the primary one"]
+    if f.outcome.direction == "not_stated":
+        out.append("which direction of the primary outcome is the better one")
+    if f.primary is None:
+        return [*out, "any result of the primary outcome"]
+    if ctx.arms_pair(f.primary) is None:
+        out.append("the primary result in each arm")
+    if not usable(f.contrast):
+        out.append("an estimate of the primary difference between the arms")
+    elif not conditions.primary_interval(ctx):
+        out.append("an interval of the primary difference")
+    if f.test is None:
+        out.append("a P value for the primary outcome")
+    return out
+
+
+def _design_gaps(ctx: Context) -> list[str]:
+    d, f, out = ctx.record.design, ctx.findings, []
+    if conditions.masking_unknown(ctx):
+        out.append("who was masked")
+    if d.randomised and not (d.allocation and d.usable):
+        out.append("the ratio in which people were allotted")
+    if d.n_planned is None or not d.n_planned.usable:
+        out.append("how many people had been planned for, and on which assumptions")
+    if not any(v.usable for r in ctx.record.events if r.endpoint in ("WITHDREW", "NOT_COMPLETED")
+               for arms in r.values.values() for v in arms.values()):  # fmt: skip
+        out.append("how many left before the end, by arm")
+    if f.primary is not None and f.planned(f.primary) is None:
+        out.append("whether the primary analysis was fixed before the data were seen")
+    if not any(m.imputation for m in ctx.record.methods):
+        out.append("how missing values were handled")
+    return out
+
+
+def _people_gaps(ctx: Context) -> list[str]:
+    out = []
+    if not any(c.usable for c in ctx.record.eligibility):
+        out.append("who could take part")
+    if not people(ctx):
+        out.append("age and sex of those who did")
+    return out
+
+
+def _harm_gaps(ctx: Context) -> list[str]:
+    out = []
+    if not conditions.has_harms(ctx):
+        out.append("adverse events by arm")
+    elif not serious_told(ctx) and not conditions.serious_neurologic(ctx):
+        out.append("serious adverse events by arm")
+    if death_counts(ctx) is None and not conditions.survival_result(ctx) and not conditions.time_to_event(ctx):
+        out.append("deaths by arm")
+    return out
+
+
+def _value_gaps(ctx: Context) -> list[str]:
+    out = []
+    if not conditions.mcid_known(ctx):
+        out.append("the smallest change that patients notice")
+    if not quality_of_life(ctx):
+        out.append("any measure of quality of life")
+    return out
+
+
+def _listed(ctx: Context, gaps: list[str]) -> list[Inlines]:
+    return [upper(ctx.pen.words(gap + ".")) for gap in gaps]
+
+
+@items("Nothing on the usual list is missing.")
+def gaps(ctx: Context) -> list[Inlines]:
+    """Everything on the usual list that the record lacks."""
+    found = (*_result_gaps(ctx), *_design_gaps(ctx), *_people_gaps(ctx), *_harm_gaps(ctx), *_value_gaps(ctx))
+    return _listed(ctx, list(found))
+
+
+@items("Nothing that a prescriber needs first is missing.")
+def gaps_bedside(ctx: Context) -> list[Inlines]:
+    """What is missing before one could prescribe."""
+    return _listed(ctx, [*_people_gaps(ctx), *_harm_gaps(ctx), *_value_gaps(ctx)])
+
+
+@items("Nothing that a reviewer asks for first is missing.")
+def gaps_method(ctx: Context) -> list[Inlines]:
+    """What is missing before one could judge the methods."""
+    return _listed(ctx, [*_result_gaps(ctx), *_design_gaps(ctx)])
+
+
+@sentence()
+def own_gaps(ctx: Context) -> Inlines:
+    """What the record itself says could not be read."""
+    return _gaps(ctx)
+
+
+_LIFE = ("quality of life", "alsaq", "eq-5d", "kccq", "questionnaire", "qol", "sf-36", "promis")
+
+
+def quality_of_life(ctx: Context) -> list[Inlines]:
+    """Outcomes that ask the patient."""
+    return [ctx.pen.label(ctx.outcome(o.id)) for o in ctx.record.outcomes if any(w in o.label.lower() for w in _LIFE)]
+
+
+@items()
+def critical_outcomes(ctx: Context) -> list[Inlines]:
+    """What a committee would call critical, and what the record holds of it."""
+    pen, f = ctx.pen, ctx.findings
+    timed = [o for o in ctx.record.outcomes if _about_life(o.label) and "dverse" not in o.label]
+    held = {r.outcome for r in ctx.record.results}
+    rows = [
+        ("What was to decide", [pen.label(ctx.outcome(f.outcome.id))] if f.outcome is not None else []),
+        ("Living", [pen.label(ctx.outcome(o.id)) for o in timed[:3] if o.id in held]),
+        ("Quality of life", quality_of_life(ctx)[:3]),
+    ]
+    out = [
+        (pen.strong(f"{head}:"), Text(" "), *(joined(found, "; ") if found else pen.words("nothing in the record")),
+         Text("."))
+        for head, found in rows
+    ]  # fmt: skip
+    harm = serious_told(ctx)
+    out.append((pen.strong("Harm:"), Text(" "), *(harm or pen.words("no count of serious events in the record."))))
+    return [tuple(o) for o in out]
+
+
+def _about_life(label: str) -> bool:
+    low = label.lower()
+    return any(word in low for word in ("death", "surviv", "alive", "mortality", "tracheostomy", "ventilation"))
+
+
+@sentence("The record names one outcome only, so that nothing can be held against a list.")
+def outcomes_without_result(ctx: Context) -> Inlines:
+    """Outcomes that were named and have no result here."""
+    pen = ctx.pen
+    if len(ctx.record.outcomes) < 2:
+        return ()
+    held = {r.outcome for r in ctx.record.results} | {e.endpoint for e in ctx.record.events}
+    held |= {o.id for o in ctx.record.outcomes if o.role == "safety"}
+    bare = [pen.label(ctx.outcome(o.id)) for o in ctx.record.outcomes if o.id not in held]
+    if not bare:
+        return pen.words("Every outcome that the record names has a result in it.")
+    more = pen.words(", and others") if len(bare) > 5 else ()
+    return (*pen.words("Named, but without a result here: "), *joined(bare[:5], "; "), *more, Text("."))
+
+
+@items()
+def outcomes_by_role(ctx: Context) -> list[Inlines]:
+    """Primary and secondary outcomes."""
+    pen, out = ctx.pen, []
+    for role in ("primary", "secondary"):
+        names = [pen.label(ctx.outcome(o.id)) for o in ctx.record.outcomes if o.role == role]
+        if names:
+            more = pen.words("; and others") if len(names) > 6 else ()
+            out.append((pen.strong(f"{role.capitalize()}:"), Text(" "), *joined(names[:6], "; "), *more, Text(".")))
+    return out
+
+
+# -- where it was read ---------------------------------------------------------------------------------------------
+
+
+@items()
+def sources(ctx: Context) -> list[Inlines]:
+    """What was read."""
+    pen, out = ctx.pen, []
+    most = 8
+    for key, source in list(ctx.record.sources.items())[:most]:
+        said = pen.quote(source.title, key)
+        kind = pen.quote(source.what, key) if source.what else None
+        if said:
+            shown = (
+                said if any(type(run).__name__ == "Cited" for run in said) else (pen.cite(source.title, _leaf(key)),)
+            )
+            out.append((*shown, *(pen.say(", {k}", k=kind) if kind else ()), Text(".")))
+    if len(ctx.record.sources) > most:
+        out.append(pen.words("And others; all are listed at the end."))
+    return out
+
+
+def _leaf(key: str) -> Sourced:
+    """A source as a whole."""
+    return Sourced(source=key, confidence="seen")
+
+
+@sentence()
+def weak_sources(ctx: Context) -> Inlines:
+    """Sources that were read in part, or that are somebody's release."""
+    weak = ("abstract", "press release", "secondary", "slides", "news")
+    found = [
+        pen_key for pen_key, s in ctx.record.sources.items() if s.what is not None and any(w in s.what for w in weak)
+    ]
+    if not found:
+        return ()
+    pen = ctx.pen
+    named = joined([(pen.cite(key, _leaf(key)),) for key in found[:10]], ", ")
+    return pen.say(
+        "Read only as an abstract, a release, slides or at second hand: {n}. What such a source leaves out, the record "
+        "cannot hold.",
+        n=named,
+    )
+
+
+@sentence()
+def how_read(ctx: Context) -> Inlines:
+    """How many facts were read as text, on slides, off curves, or derived."""
+    pen = ctx.pen
+    seen: dict[str, int] = {}
+    for entry in pen.index.values():
+        if entry.leaf.usable and entry.id in pen.index:
+            seen[str(entry.leaf.confidence)] = seen.get(str(entry.leaf.confidence), 0) + 1
+    words = {"seen": "as text", "slide": "printed on slides", "curve": "off curves", "derived": "by arithmetic"}
+    head = f"from equipoise.records import load_record; r = load_record('{ctx.address}')"
+    parts = []
+    for kind, what in words.items():
+        if not (n := seen.get(kind)):
+            continue
+        call = f"sum(e.confidence == '{kind}' for e in r.index().values())"
+        shown = pen.by_command(
+            show.number(n), f'python -c "{head}; print({call})"', f"facts of the record, seen {what}"
+        )
+        parts.append(pen.say("{n} " + what, n=shown))
+    return (*pen.words("How its facts were seen: "), *joined(parts), Text(".")) if parts else ()
+
+
+@sentence()
+def checks(ctx: Context) -> Inlines:
+    """How many notes the checks of coherence leave, and the first of them."""
+    pen = ctx.pen
+    notes = coherence_notes(ctx.record)
+    if not notes:
+        return pen.words(
+            "The checks of the record find nothing that contradicts itself: intervals against P values, percentages "
+            "against counts, arms against totals."
+        )
+    head = (
+        f"from equipoise.records import coherence_notes, load_record; n = coherence_notes(load_record('{ctx.address}'))"
+    )
+    count = pen.by_command(
+        show.number(len(notes)), f'python -c "{head}; print(len(n))"', "notes of the checks on this record"
+    )
+    first = next((n for n in notes if n.primary), notes[0])
+    changes = sum(n.changes_verdict for n in notes)
+    verdict = (
+        pen.say(
+            ", {v} of which would change a verdict",
+            v=pen.by_command(
+                show.number(changes),
+                f'python -c "{head}; print(sum(x.changes_verdict for x in n))"',
+                "notes in which two P values lie on different sides of the conventional level",
+            ),
+        )
+        if changes
+        else ()
+    )
+    return (
+        *pen.say(
+            "The checks leave {n} " + ("notes" if len(notes) > 1 else "note") + "{v}, for instance: ",
+            n=count,
+            v=verdict,
+        ),
+        *coherence._own_words(ctx, first, first.what),
+        Text(". All are under "),
+        Link(pen.words("coherence notes"), "#coherence"),
+        Text("."),
+    )  # fmt: skip
+
+
+@items()
+def disagreements(ctx: Context) -> list[Inlines]:
+    """Sources that disagree, side by side."""
+    return coherence._conflicts(ctx)[:4]
+
+
+@items()
+def plan_history(ctx: Context) -> list[Inlines]:
+    """When the plan was written and changed."""
+    out = []
+    for id in ("stat_sap_history", "stat_sap_v3", "stat_seen_before", "post_hoc_population"):
+        item = ctx.item(id)
+        if item is not None and item.text and item.usable:
+            label, text = ctx.pen.quote(item.label, item), ctx.pen.told(item.text, item, stop=".")
+            if label and text:
+                out.append((ctx.pen.strong((*label, Text(":"))), Text(" "), *upper(text)))
+    return out
+
+
+@items()
+def traps(ctx: Context) -> list[Inlines]:
+    """What a reader is likely to get wrong, as the record names it."""
+    pen, out = ctx.pen, []
+    for trap in ctx.record.traps[:4]:
+        title, text = pen.quote(trap.title, *trap.refs), pen.told(trap.text, *trap.refs, stop=".")
+        if title and text:
+            out.append((pen.strong((*title, Text("."))), Text(" "), *upper(text)))
+    return out
+
+
+@sentence("The record does not say who ran and paid for the trial.")
+def sponsor(ctx: Context) -> Inlines:
+    """Sponsor and collaborators."""
+    pen, out = ctx.pen, []
+    for id, head in (("reg_sponsor", "Sponsor"), ("reg_collaborators", "With")):
+        item = ctx.item(id)
+        if item is not None and item.text:
+            out.append((*pen.words(f"{head}: "), pen.cite(item.text.rstrip("."), item), Text(".")))
+    return joined(out, " ") if out else ()
+
+
+# -- before, after, around -----------------------------------------------------------------------------------------
+
+
+@items("The record names no related trial: look for one before leaning on this.")
+def around(ctx: Context) -> list[Inlines]:
+    """Related trials, what they found, and what came later."""
+    pen, out = ctx.pen, []
+    for t in sorted(ctx.record.related, key=lambda t: t.year):
+        if not t.usable or not t.result.usable:
+            continue
+        said = pen.quote(t.result.text, t.result, t, *(v for v in t.values.values() if v.usable))
+        if not said:
+            continue
+        after = [q for fact in t.after if fact.usable and (q := pen.quote(fact.text, fact))]
+        tail = (*pen.words(" Later: "), *joined(after, "; "), Text(".")) if after else ()
+        head = pen.strong(pen.say("{n} ({d}).", n=t.name, d=t.drug))
+        out.append((head, Text(" "), *upper(said), Text("."), *tail))
+    return out
+
+
+@items()
+def evidence(ctx: Context) -> list[Inlines]:
+    """What the record tells of pooled evidence."""
+    pen, out = ctx.pen, []
+    for item in ctx.record.items:
+        if item.section != "evidence" or not item.usable:
+            continue
+        label = pen.quote(item.label, item)
+        values = [
+            (*pen.label(key.replace("_", " ")), Text(" "), pen.cite(_spread(v), v))
+            for key, v in item.values.items()
+            if v.usable and v.value is not None
+        ]
+        said = upper(pen.told(item.text, item, *item.values.values(), stop=". ") or ()) if item.text else ()
+        if label and (said or values):
+            tail = (*joined(values, ", "), Text(".")) if values else ()
+            out.append((pen.strong((*label, Text("."))), Text(" "), *said, *tail))
+    return out[:4]
+
+
+def _spread(v: Value) -> str:
+    """A value with its interval, all with the same decimals, and its unit."""
+    digits = max(show.decimals(x) for x in (v.value, v.low, v.high) if x is not None)
+    return show.spread(v, digits) + (f" {v.unit}".replace(" %", f"{show.THIN}%") if v.unit else "")
+
+
+@items()
+def decisions(ctx: Context) -> list[Inlines]:
+    """What regulators decided."""
+    return [d for r in ctx.record.regulatory if (d := _decision(ctx, r))]
+
+
+@sentence()
+def pending(ctx: Context) -> Inlines:
+    """Trials that a decision names and that are still to come."""
+    pen, out = ctx.pen, []
+    for r in ctx.record.regulatory:
+        if not r.usable or r.date is not None:
+            continue
+        said = pen.quote(r.decision, r, *r.values.values())
+        more = pen.quote(r.text, r, *r.values.values()) if r.text else None
+        if said:
+            out.append((*upper(said), *((Text(" ("), *more, Text(")")) if more else ()), Text(".")))
+    return joined(out, " ") if out else ()
+
+
+@sentence()
+def awaited(ctx: Context) -> Inlines:
+    """What is still to come."""
+    return _awaited(ctx)
+
+
+def _mentioning(ctx: Context, word: str) -> Inlines:
+    found = [q for s in ctx.record.statements if word in s.text and (q := ctx.pen.statement(s))]
+    return joined(found, " ") if found else ()
+
+
+@sentence()
+def on_testing(ctx: Context) -> Inlines:
+    """What the record's own statements say of testing."""
+    return _mentioning(ctx, "testing")
+
+
+@sentence()
+def mechanism(ctx: Context) -> Inlines:
+    """How the treatment is meant to act."""
+    return joined(list(ctx.pen.statements("mechanism")), " ")
+
+
+@sentence()
+def neurofilament_told(ctx: Context) -> Inlines:
+    """What the record says that neurofilament tells."""
+    found = [
+        q for s in ctx.record.statements
+        if s.section == "medical_student" and "eurofilament" in s.text and (q := ctx.pen.statement(s))
+    ]  # fmt: skip
+    return joined(found, " ") if found else ()
+
+
+@name
+def safety_link(ctx: Context) -> Inlines:
+    """A link to the table of harms."""
+    return (Link(ctx.pen.words("safety"), "#safety"),)
+
+
+@name
+def results_link(ctx: Context) -> Inlines:
+    """A link to the results."""
+    return (Link(ctx.pen.words("results"), "#results"),)

@@ -1,0 +1,586 @@
+"""What the record's results say, beyond the sentences that the rest of the page has."""
+
+from __future__ import annotations
+
+from equipoise.appraise import phrases, risk, show
+from equipoise.appraise.context import Context
+from equipoise.appraise.document import Computed, Inlines, Text
+from equipoise.appraise.findings import excludes_null, usable
+from equipoise.appraise.pen import joined, upper
+from equipoise.appraise.phrases import paragraphs
+from equipoise.appraise.questions.vocabulary.phrase import items, sentence
+from equipoise.appraise.sections import coherence
+from equipoise.appraise.sections.limitations import _assumptions, _delays, _exploratory, _extension
+from equipoise.appraise.sections.replica import main_answers, reading
+from equipoise.appraise.tables import result_label
+from equipoise.records.schema import Contrast, Result, Value
+
+_BOUND = {"difference": "a difference of ", "ratio": "a ratio of ", "hazard_ratio": "a hazard ratio of "}
+
+
+# -- sentences of the page -----------------------------------------------------------------------------------------
+
+
+@sentence("The record holds no result of the primary outcome.")
+def primary(ctx: Context) -> Inlines:
+    """The primary result."""
+    return phrases.primary_sentence(ctx)
+
+
+@sentence("Without an interval nothing can be said of which true effects the data leave open.")
+def interval(ctx: Context) -> Inlines:
+    """What the interval of the primary contrast leaves room for."""
+    return phrases.interval_sentence(ctx)
+
+
+@sentence()
+def split(ctx: Context) -> Inlines:
+    """That P value and estimate come from different analyses."""
+    return phrases.split_sentence(ctx)
+
+
+@sentence()
+def markers(ctx: Context) -> Inlines:
+    """What the laboratory markers did."""
+    return phrases.biomarker_sentence(ctx)
+
+
+@sentence()
+def nominal(ctx: Context) -> Inlines:
+    """Why later P values are nominal."""
+    return phrases.nominal_sentence(ctx)
+
+
+@sentence()
+def later(ctx: Context) -> Inlines:
+    """Early against delayed start."""
+    return phrases.later_sentence(ctx)
+
+
+@sentence()
+def survival(ctx: Context) -> Inlines:
+    """Hazard ratios."""
+    return phrases.survival_sentence(ctx)
+
+
+@items()
+def hazards(ctx: Context) -> list[Inlines]:
+    """Further hazard ratios, death before composites, one for each outcome."""
+    f = ctx.findings
+    told = {r.id for r in phrases.survival_pair(ctx) if r is not None}
+    seen = {ctx.record.result(id).outcome for id in told}
+    out: list[Inlines] = []
+    for r in sorted(f.survival(), key=lambda r: (r.outcome != "DEATH", len(ctx.record.outcome(r.outcome).label))):
+        if r.role != "main" or r.outcome in seen or r.contrast is None:
+            continue
+        seen.add(r.outcome)
+        out.append((*result_label(ctx, r), *ctx.pen.say(": hazard ratio {d}.", d=ctx.contrast(r.contrast))))
+    return out[:4]
+
+
+@sentence("The record gives no standard error and no interval from which to tell what the trial could have found.")
+def detectable(ctx: Context) -> Inlines:
+    """What the trial could have found with the precision it reached."""
+    return phrases.detectable_sentence(ctx)
+
+
+@sentence()
+def exploratory(ctx: Context) -> Inlines:
+    """Why nothing after a missed primary endpoint confirms anything."""
+    return _exploratory(ctx)
+
+
+@sentence("The record does not say what the sample size was built on.")
+def assumptions(ctx: Context) -> Inlines:
+    """The assumptions behind the sample size, beside what was seen."""
+    return _assumptions(ctx)
+
+
+@sentence()
+def delays(ctx: Context) -> Inlines:
+    """How late the markers moved."""
+    return _delays(ctx)
+
+
+@sentence()
+def entered_extension(ctx: Context) -> Inlines:
+    """Who entered the extension."""
+    return _extension(ctx)
+
+
+# -- the verdict ---------------------------------------------------------------------------------------------------
+
+
+@sentence()
+def verdict(ctx: Context) -> Inlines:
+    """Whether the primary endpoint was met, and if that cannot be said, why."""
+    pen, f = ctx.pen, ctx.findings
+    if f.met is not None:
+        word = "met" if f.met else "missed"
+        return pen.say("{t} " + word + " its primary endpoint.", t=ctx.trial)
+    why = (
+        "it names no primary outcome"
+        if f.outcome is None
+        else "it holds no result of the primary outcome"
+        if f.primary is None
+        else "it does not say which direction is the better one, or whether superiority was the question"
+        if f.outcome.direction == "not_stated"
+        else "it gives neither a P value nor an interval for the primary outcome"
+    )
+    return pen.say("Whether {t} met its primary endpoint cannot be read off this record: " + why + ".", t=ctx.trial)
+
+
+@sentence("The record gives no P value for the primary outcome.")
+def p_meaning(ctx: Context) -> Inlines:
+    """What the primary P value says, and its surprise in coin tosses."""
+    f, pen = ctx.findings, ctx.pen
+    if f.test is None:
+        return ()
+    out = pen.say("{p} is a statement about data, given that there is no effect", p=ctx.p(f.test))
+    p = f.test
+    if p.relation != "=" or p.value is None or not 0 < p.value < 1:
+        return (*out, Text("."))
+    hundred = pen.compute(
+        risk.in_hundred,
+        float(p.value),
+        1,
+        show=lambda x: show.in_hundred(x.people),
+        what="the primary P value as trials in a hundred",
+        method="the P value times a hundred",
+    )
+    bits = pen.compute(
+        risk.surprise,
+        float(p.value),
+        show=lambda x: show.number(x, 1 if x >= 1 else 2),
+        what="the surprise of the primary P value in bits",
+        method="minus the logarithm to base two of the P value",
+    )
+    return (
+        *out,
+        *pen.say(
+            ": with no effect, a result at least this far from none would come in about {h} such trials. "
+            "That is a surprise of {b} bits, of which one is a fair coin that lands heads.",
+            h=hundred,
+            b=bits,
+        ),
+    )
+
+
+@sentence()
+def counts(ctx: Context) -> Inlines:
+    """A primary result that is a count, as shares and their difference."""
+    f, pen = ctx.findings, ctx.pen
+    pair = None if f.primary is None else ctx.arms_pair(f.primary)
+    if pair is None or f.outcome is None or not (pair[0].total and pair[1].total):
+        return ()
+    if any(not isinstance(v.value, int) for v in pair):
+        return ()
+    shares = [_share(ctx, v, f.outcome.label) for v in pair]
+    difference, rd = ctx.risk_difference(f.outcome.label, *pair)
+    tail = "which leaves out no difference" if rd.low > 0 or rd.high < 0 else "which holds no difference"
+    return pen.say(
+        "That is {a} people with {x} and {c} with {y}, a difference of {d} percentage points, " + tail + ".",
+        a=shares[0], c=shares[1], x=ctx.active, y=ctx.control, d=difference,
+    )  # fmt: skip
+
+
+def _share(ctx: Context, value: Value, what: str) -> Computed:
+    return ctx.pen.compute(
+        risk.in_hundred,
+        int(value.value or 0),
+        int(value.total or 1),
+        show=lambda x: show.in_hundred(x.people),
+        what=f"{what}: people in a hundred",
+        method="the count over the number of people, times a hundred",
+    )
+
+
+# -- sizes ---------------------------------------------------------------------------------------------------------
+
+
+@sentence("The record gives no smallest change that patients notice, so that a number cannot be called large or small.")
+def noticeable(ctx: Context) -> Inlines:
+    """The estimate beside the smallest change that patients notice."""
+    f, pen = ctx.findings, ctx.pen
+    m = ctx.item_value("mcid", "change")
+    item = ctx.item("mcid")
+    c = f.contrast
+    if m is None or item is None or c is None or c.value is None or c.kind != "difference" or m.value is None:
+        return ()
+    over = pen.quote(item.text, item) if item.text else None
+    out = pen.say(
+        "Patients are reported to notice a change of {m} points{o}; the estimate is {d}.",
+        m=ctx.number(m), d=ctx.contrast(c), o=(Text(" "), *over) if over else (),
+    )  # fmt: skip
+    if c.low is None or c.high is None or f.outcome is None or f.outcome.direction != "higher_better":
+        return out
+    above = pen.compute(
+        risk.confidence_above,
+        float(c.value),
+        float(c.low),
+        float(c.high),
+        float(m.value),
+        show=lambda x: show.percent(x, 0),
+        what="the share of the confidence distribution above the smallest change that patients notice",
+        method="normal distribution about the estimate with the width of its interval",
+    )
+    return paragraphs(
+        out,
+        pen.say(
+            "Of the confidence distribution {s} lies above that change: how far the data lean there, not how likely "
+            "the drug is to work.",
+            s=above,
+        ),
+    )
+
+
+@sentence()
+def share_of_loss(ctx: Context) -> Inlines:
+    """The difference as a share of what was lost on control."""
+    f, pen = ctx.findings, ctx.pen
+    c = f.contrast
+    pair = None if f.primary is None else ctx.arms_pair(f.primary)
+    measures = ("mean_change", "adjusted_mean_change", "rate_of_change")
+    if c is None or pair is None or f.primary is None or f.primary.measure not in measures or c.kind != "difference":
+        return ()
+    lost = pair[1]
+    if f.outcome is None or f.outcome.direction != "higher_better" or (lost.value or 0) >= 0 or c.value is None:
+        return ()
+    figures = [c.value] if c.low is None or c.high is None else [c.value, c.low, c.high]
+    shown = [
+        pen.compute(
+            risk.as_share_of,
+            float(x),
+            float(lost.value or 0),
+            show=lambda y: show.percent(y, 0),
+            what=f"{f.outcome.label}: {label} as a share of the change on {f.control.label}",
+            method="the difference over the size of the change, the latter taken as known",
+        )
+        for x, label in zip(figures, ("the difference", "its lower bound", "its upper bound"), strict=False)
+    ]
+    bounds = pen.say(" ({a} to {b})", a=shown[1], b=shown[2]) if len(shown) > 1 else ()
+    return pen.say(
+        "The difference is {s}{b} of what was lost on {c}, taking that loss as known; its own uncertainty would make "
+        "the range wider still.",
+        s=shown[0], b=bounds, c=ctx.control,
+    )  # fmt: skip
+
+
+@sentence()
+def monthly(ctx: Context) -> Inlines:
+    """The difference of changes as a rate per month, to set beside other trials."""
+    f, pen = ctx.findings, ctx.pen
+    c = f.contrast
+    if c is None or c.kind != "difference" or c.value is None or not f.week or f.primary is None:
+        return ()
+    if f.primary.measure not in ("mean_change", "adjusted_mean_change") or ctx.record.origin == "posted":
+        return ()
+    rate = pen.compute(
+        risk.per_month,
+        float(c.value),
+        float(f.week),
+        show=lambda x: show.number(x, 2),
+        what="the primary difference as a rate per month",
+        method="the difference over the weeks, if it grew evenly",
+    )
+    return pen.say(
+        "If the difference grew evenly from the first day, it is {r}{u} a month, the scale on which trials of "
+        "different length can be set side by side.",
+        r=rate,
+        u=pen.label(ctx.unit(f.outcome)) if f.outcome is not None and ctx.unit(f.outcome) else (),
+    )
+
+
+@sentence("The record gives no interval from which to tell how large an estimate had to be.")
+def threshold(ctx: Context) -> Inlines:
+    """The smallest estimate that would have counted as a success."""
+    f, pen = ctx.findings, ctx.pen
+    c = f.contrast
+    if c is None or c.value is None:
+        return ()
+    if c.kind == "difference":
+        se = _se(c)
+        if se is None:
+            return ()
+        least = pen.compute(
+            risk.smallest_significant,
+            se,
+            show=lambda x: show.number(x, 1 if x >= 1 else 2),
+            what="the smallest difference that would have been called significant",
+            method="two-sided normal test at the conventional level, with the standard error that was published",
+        )
+    elif c.low is not None and c.high is not None and c.low > 0:
+        least = pen.compute(
+            risk.smallest_significant_ratio,
+            float(c.low),
+            float(c.high),
+            show=lambda x: show.number(x, 2),
+            what="the ratio nearest to one that would have been called significant",
+            method="two-sided normal test of the logarithm at the conventional level",
+        )
+    else:
+        return ()
+    return pen.say(
+        "With its precision the trial could only have called an estimate significant at {l} or further from no effect; "
+        "the estimate is {d}.",
+        l=least,
+        d=ctx.contrast(c),
+    )
+
+
+def _se(c: Contrast) -> float | None:
+    if c.se:
+        return float(c.se)
+    if c.low is None or c.high is None or c.high <= c.low:
+        return None
+    return round(risk.se_from_interval(float(c.low), float(c.high), c.level), 4)
+
+
+@sentence("A meta-analysis needs an estimate with a standard error or an interval; the record holds none.")
+def for_meta_analysis(ctx: Context) -> Inlines:
+    """Estimate and standard error on the scale on which trials are pooled."""
+    f, pen = ctx.findings, ctx.pen
+    c = f.contrast
+    if c is None or c.value is None:
+        return ()
+    if c.kind == "difference":
+        if c.se:
+            return pen.say(
+                "It can be pooled: the difference is {d}, its standard error, as published, {s}.",
+                d=ctx.contrast(c), s=(pen.cite(show.number(c.se), c),),
+            )  # fmt: skip
+        if c.low is None or c.high is None or c.high <= c.low:
+            return ()
+        se = pen.compute(
+            risk.se_from_interval,
+            float(c.low), float(c.high), c.level,
+            show=lambda x: show.number(x, 2),
+            what="the standard error that the interval of the primary contrast implies",
+            method="width of a symmetric normal interval",
+        )  # fmt: skip
+        return pen.say("It can be pooled: the difference is {d}, and its interval implies a standard error of {s}.",
+                       d=ctx.contrast(c), s=se)  # fmt: skip
+    if c.low is None or c.high is None or c.low <= 0:
+        return ()
+    se = pen.compute(
+        risk.se_from_ratio,
+        float(c.low), float(c.high), c.level,
+        show=lambda x: show.number(x, 2),
+        what="the standard error of the logarithm of the primary ratio that its interval implies",
+        method="width of a symmetric normal interval on the log scale",
+    )  # fmt: skip
+    return pen.say("It can be pooled on the log scale: the ratio is {d}, the standard error of its logarithm {s}.",
+                   d=ctx.contrast(c), s=se)  # fmt: skip
+
+
+@items()
+def ratios(ctx: Context) -> list[Inlines]:
+    """Each ratio in plain words."""
+    pen, f = ctx.pen, ctx.findings
+    out: list[Inlines] = []
+    results = [*([f.primary] if f.primary is not None else []), *f.biomarkers()]
+    for r in results:
+        c = r.contrast
+        if c is None or not usable(c) or c.kind == "difference":
+            continue
+        lower = ctx.percent_lower(r)
+        name = upper(pen.label(ctx.outcome(r.outcome)))
+        if lower is None:
+            out.append(pen.say("{o}: the ratio is {d}; one would mean no difference.", o=name, d=ctx.contrast(c)))
+            continue
+        way = {True: "", False: " - against {a}", None: ""}[f.favourable(r)]
+        out.append(
+            pen.say(
+                "{o}: a ratio of {d} means {l} with {a} than with {c}" + way + ".",
+                o=name, d=ctx.contrast(c), l=lower, a=ctx.active, c=ctx.control,
+            )
+        )  # fmt: skip
+    return out
+
+
+# -- other results -------------------------------------------------------------------------------------------------
+
+
+@sentence()
+def by_set(ctx: Context) -> Inlines:
+    """The primary contrast in other sets, and that no interaction was tested."""
+    f, pen = ctx.findings, ctx.pen
+    if f.contrast is None or f.primary is None:
+        return ()
+    own = f.primary
+    others = [
+        r for r in f.others()
+        if f.planned(r) is not False and r.set != own.set and r.measure == own.measure and not r.row and not r.subset
+    ]  # fmt: skip
+    if not others:
+        return ()
+    parts = [
+        pen.say("{s} {d}", s=pen.label(ctx.set_phrase(r.set)), d=ctx.contrast(r.contrast))
+        for r in others
+        if r.contrast is not None
+    ]
+    return (
+        *pen.say("In {s} {d}; in ", s=pen.label(ctx.set_phrase(f.primary.set)), d=ctx.contrast(f.contrast)),
+        *joined(parts, "; in "),
+        *pen.words(
+            ". To say that sets differ one needs a test of interaction, not a small P value in one and a large one in "
+            "the other; none is in the record."
+        ),
+    )
+
+
+@sentence()
+def unplanned(ctx: Context) -> Inlines:
+    """Main results that leave out no effect and were not fixed in advance, and who says so."""
+    found = coherence._unplanned(ctx)
+    return () if found is None else found.body
+
+
+@sentence()
+def tests_disagree(ctx: Context) -> Inlines:
+    """One comparison on both sides of the conventional level."""
+    found = coherence._tests_disagree(ctx)
+    return () if found is None else found.body
+
+
+@items()
+def primary_tests(ctx: Context) -> list[Inlines]:
+    """Every P value of the primary result with its test."""
+    f = ctx.findings
+    shown = [] if f.primary is None else [p for p in f.primary.p if p.usable]
+    standing = {"formal": ", the one that decides", "nominal": ", nominal", "not_stated": ""}
+    return [
+        (*ctx.p(p, exact=True), Text(" by "), *ctx.test_label(p.method), *ctx.pen.words(standing[p.status]))
+        for p in shown
+    ] if len(shown) > 1 else []  # fmt: skip
+
+
+@sentence()
+def multiplicity(ctx: Context) -> Inlines:
+    """How many P values the record holds, and how many small ones chance alone would give."""
+    pen = ctx.pen
+    n = sum(p.usable and p.value is not None for r in ctx.record.results for p in r.p)
+    small = sum(p.usable and p.value is not None and p.value < risk.ALPHA for r in ctx.record.results for p in r.p)
+    if n < 2:
+        return ()
+    held = "[p for r in r.results for p in r.p if p.usable and p.value is not None]"
+    head = f"from equipoise.records import load_record; r = load_record('{ctx.address}'); p = {held}"
+    total = pen.by_command(show.number(n), f'python -c "{head}; print(len(p))"', "P values in the record")
+    below = pen.by_command(
+        show.number(small),
+        f'python -c "{head}; print(sum(x.value < {risk.ALPHA} for x in p))"',
+        "P values in the record below the conventional level",
+    )
+    chance = pen.compute(
+        risk.expected_small,
+        n,
+        show=lambda x: show.number(x, 1),
+        what="P values below the conventional level expected if nothing had an effect",
+        method="the number of P values times the level",
+    )
+    return pen.say(
+        "The record holds {n} P values, {b} of them below the conventional level; if nothing had an effect, about {e} "
+        "would be, more or fewer as they hang together.",
+        n=total, b=below, e=chance,
+    )  # fmt: skip
+
+
+@sentence()
+def sensitivity(ctx: Context) -> Inlines:
+    """How the primary contrast moves over the sensitivity analyses."""
+    from equipoise.appraise.sections.scholarly import _sensitivity
+
+    return _sensitivity(ctx)
+
+
+@items()
+def other_results(ctx: Context) -> list[Inlines]:
+    """The first main results beside the primary one."""
+    f = ctx.findings
+    out: list[Inlines] = []
+    for r in ctx.record.results:
+        if len(out) == 4:
+            break
+        own = f.primary is not None and r.id == f.primary.id
+        if own or r.role != "main" or not f.of_arms(r) or not (usable(r.contrast) or _pair(ctx, r)):
+            continue
+        out.append(_told(ctx, r))
+    return [o for o in out if o]
+
+
+def _pair(ctx: Context, r: Result) -> bool:
+    return ctx.arms_pair(r) is not None
+
+
+def _told(ctx: Context, r: Result) -> Inlines:
+    pen = ctx.pen
+    label = result_label(ctx, r)
+    if r.contrast is not None and usable(r.contrast):
+        said = pen.say("{k}{d}", k=_BOUND[r.contrast.kind], d=ctx.contrast(r.contrast))
+    elif (pair := ctx.arms_pair(r)) is not None:
+        shown = [ctx.count(v) if v.total else ctx.number(v) for v in pair]
+        said = pen.say("{a} with {x}, {c} with {y}", a=shown[0], c=shown[1], x=ctx.active, y=ctx.control)
+    else:
+        return ()
+    p = ctx.findings.own_p(r)
+    return (*label, Text(": "), *said, *((Text(", "), *ctx.p(p)) if p is not None else ()), Text("."))
+
+
+@items()
+def tempting(ctx: Context) -> list[Inlines]:
+    """What a hopeful abstract could quote after a missed primary endpoint, and why not."""
+    f, pen = ctx.findings, ctx.pen
+    out: list[Inlines] = []
+    for r in f.biomarkers():
+        if r.contrast is not None and excludes_null(r.contrast):
+            out.append(
+                pen.say("{o}, ratio {d}: a marker, and nominal.", o=upper(pen.label(ctx.outcome(r.outcome))),
+                        d=ctx.contrast(r.contrast))
+            )  # fmt: skip
+    planned, chosen = f.later_pair()
+    if chosen is not None and chosen.contrast is not None and excludes_null(chosen.contrast):
+        beside = (
+            pen.say("; the planned analysis gives {d}", d=ctx.contrast(planned.contrast))
+            if planned is not None and planned.contrast is not None
+            else ()
+        )
+        out.append(
+            (
+                *pen.say(
+                    "{o} at {w}, {d}: by an analysis not fixed in advance",
+                    o=upper(pen.label(ctx.outcome(chosen.outcome))),
+                    w=ctx.week(chosen.week),
+                    d=ctx.contrast(chosen.contrast),
+                ),
+                *beside,
+                Text("."),
+            )
+        )  # fmt: skip
+    taken = {q.id for q in (*f.biomarkers(), planned, chosen, f.primary) if q is not None}
+    seen = {r.outcome for r in f.biomarkers()}
+    for r in sorted(ctx.record.results, key=lambda r: r.measure != "time_to_event"):
+        c = r.contrast
+        if len(out) >= 5 or r.id in taken or r.outcome in seen or r.role == "sensitivity" or not f.of_arms(r):
+            continue
+        if c is not None and usable(c) and excludes_null(c) and f.favourable(r):
+            why = "not fixed in advance" if f.planned(r) is False else "outside the test that was to decide"
+            seen.add(r.outcome)
+            out.append((*result_label(ctx, r), *pen.say(", {d}: " + why + ".", d=ctx.contrast(c))))
+    return out
+
+
+# -- the replica ---------------------------------------------------------------------------------------------------
+
+
+@items()
+def replica_answers(ctx: Context) -> list[Inlines]:
+    """What the rebuilt trial answers."""
+    if ctx.replica is None:
+        return []
+    return [phrases.replica_sentence(ctx, a.sentence, a.command, a.question) for a in main_answers(ctx.replica)]
+
+
+@sentence()
+def replica_reading(ctx: Context) -> Inlines:
+    """What its chances of success say together."""
+    return reading(ctx) if ctx.replica is not None else ()

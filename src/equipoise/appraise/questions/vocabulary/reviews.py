@@ -1,0 +1,169 @@
+"""What reviewers and those who decide ask for: the estimand, the balance, the approval, the adjustment."""
+
+from __future__ import annotations
+
+from equipoise.appraise import phrases
+from equipoise.appraise.context import Context
+from equipoise.appraise.document import Block, Facts, Inlines, Text
+from equipoise.appraise.findings import excludes_null
+from equipoise.appraise.pen import joined, upper
+from equipoise.appraise.phrases import paragraphs
+from equipoise.appraise.questions.vocabulary.design import analysed, balance, burden, group, outcome
+from equipoise.appraise.questions.vocabulary.harms import death_counts, serious
+from equipoise.appraise.questions.vocabulary.phrase import block, items, sentence
+
+
+@block
+def estimand(ctx: Context) -> list[Block]:
+    """The attributes of the estimand as far as the record tells them, gaps shown."""
+    pen, f = ctx.pen, ctx.findings
+    unknown = pen.words("Not stated in the record.")
+    where = pen.say("{s}, with {c}.", s=upper(group(ctx)), c=ctx.record.condition)
+    treatment = pen.say("{a}, against {c}, as assigned at the start.", a=upper(pen.label(ctx.active)), c=ctx.control)
+    variable: Inlines = unknown
+    if f.outcome is not None:
+        when = pen.say(" at {w}", w=ctx.week(f.week)) if f.week is not None else ()
+        variable = (*upper(outcome(ctx)), *when, Text("."))
+    kinds = {
+        "difference": "The difference between the arms",
+        "ratio": "The ratio of the arms",
+        "hazard_ratio": "The ratio of hazards",
+    }
+    summary = unknown
+    if f.contrast is not None:
+        summary = pen.say(kinds[f.contrast.kind] + ": {d}.", d=ctx.contrast(f.contrast))
+    elif f.test is not None:
+        summary = pen.say("None is given; only a test, {p}.", p=ctx.p(f.test))
+    facts = (
+        (pen.words("Population"), where),
+        (pen.words("Treatments"), treatment),
+        (pen.words("Variable"), variable),
+        (pen.words("Death"), _item(ctx, "stat_estimand") or unknown),
+        (pen.words("Stopping and missing values"), _imputation(ctx) or unknown),
+        (pen.words("Summary"), summary),
+    )
+    return [Facts(facts)]
+
+
+def _item(ctx: Context, *ids: str) -> Inlines:
+    for id in ids:
+        item = ctx.item(id)
+        if item is not None and item.text and item.usable and (said := ctx.pen.told(item.text, item, stop=".")):
+            return upper(said)
+    return ()
+
+
+def _imputation(ctx: Context) -> Inlines:
+    f = ctx.findings
+    chosen = [f.primary.method] if f.primary is not None else []
+    for method in ctx.record.methods:
+        if method.imputation and method.usable and (method.id in chosen or not chosen):
+            said = ctx.pen.quote(method.imputation, method)
+            if said:
+                return (*upper(said), Text("."))
+    return _item(ctx, "stat_imputation")
+
+
+@items()
+def estimate_notes(ctx: Context) -> list[Inlines]:
+    """What the record says of its estimate, and of scores after death."""
+    out = []
+    for id in ("stat_estimate", "stat_death_imputation"):
+        item = ctx.item(id)
+        if item is not None and item.text and item.usable:
+            label, text = ctx.pen.quote(item.label, item), ctx.pen.told(item.text, item, stop=".")
+            if label and text:
+                out.append((ctx.pen.strong((*label, Text(":"))), Text(" "), *upper(text)))
+    return out
+
+
+@items()
+def missing_notes(ctx: Context) -> list[Inlines]:
+    """What the record says on missing values, by method or item."""
+    pen, out = ctx.pen, []
+    for method in ctx.record.methods:
+        if method.imputation and method.usable and (said := pen.quote(method.imputation, method)):
+            label = pen.quote(method.label, method) or pen.label(method.label)
+            out.append((pen.strong((*upper(label), Text(":"))), Text(" "), *upper(said), Text(".")))
+    for item in ctx.record.items:
+        told = item.text is not None and ("missing" in item.text or "forward" in item.text)
+        if told and item.section in ("statistics", "extension") and item.usable and item.text:
+            name, text = pen.quote(item.label, item), pen.told(item.text, item, *item.values.values(), stop=".")
+            if name and text:
+                out.append((pen.strong((*name, Text(":"))), Text(" "), *upper(text)))
+    return out[:4]
+
+
+@sentence()
+def adjusting(ctx: Context) -> Inlines:
+    """What adjusting for the imbalance did, and why planning matters."""
+    pen = ctx.pen
+    item = ctx.item("surr_adjustment")
+    said = pen.told(item.text, item, stop=".") if item is not None and item.text and item.usable else None
+    if not balance(ctx):
+        return ()
+    if not said:
+        return balance(ctx)
+    return paragraphs(
+        balance(ctx),
+        pen.words("Adjusting for a marker of prognosis is sound, and gains precision, when it is planned:"),
+        upper(said),
+        pen.words(
+            "Chosen after the data are seen, the same adjustment is one of many that could have been chosen, and the "
+            "interval no longer keeps its promise."
+        ),
+    )
+
+
+@items()
+def balance_sheet(ctx: Context) -> list[Inlines]:
+    """Both sides of the table: outcome, marker, later, survival, harm, burden."""
+    pen, f = ctx.pen, ctx.findings
+    rows = [
+        ("For the primary outcome:", phrases.primary_sentence(ctx)),
+        ("For the marker:", phrases.biomarker_sentence(ctx) if f.biomarkers() else ()),
+        ("Later:", phrases.later_sentence(ctx)),
+        ("For survival:", phrases.survival_sentence(ctx)),
+        ("Harm:", phrases.neuro_sentence(ctx) or serious(ctx)),
+        ("Burden:", burden(ctx)),
+    ]
+    return [paragraphs((pen.strong(head),), said) for head, said in rows if said]
+
+
+@items()
+def absolute_effects(ctx: Context) -> list[Inlines]:
+    """Effects in absolute terms, as a summary of findings gives them."""
+    from equipoise.appraise.questions.vocabulary.harms import deaths
+    from equipoise.appraise.questions.vocabulary.results import counts
+
+    pen = ctx.pen
+    rows = [
+        ("The primary outcome:", counts(ctx) or phrases.primary_sentence(ctx)),
+        ("Survival:", deaths(ctx) if death_counts(ctx) is not None else ()),
+        ("Serious harm:", serious(ctx) or phrases.neuro_sentence(ctx)),
+    ]
+    return [paragraphs((pen.strong(head),), said) for head, said in rows if said]
+
+
+@sentence()
+def precision(ctx: Context) -> Inlines:
+    """The interval against no effect, and how many people it rests on."""
+    pen, c = ctx.pen, ctx.findings.contrast
+    if c is None or excludes_null(c) is None:
+        return ()
+    side = "leaves out" if excludes_null(c) else "includes"
+    return paragraphs(pen.say("The interval, {d}, " + side + " no effect.", d=ctx.contrast(c)), analysed(ctx))
+
+
+@sentence()
+def not_the_others(ctx: Context) -> Inlines:
+    """Whom the trial does not speak about, as its exclusions say."""
+    pen = ctx.pen
+    texts = [
+        (c, c.text.strip().rstrip(".;")) for c in ctx.record.eligibility
+        if c.usable and c.kind == "exclusion" and not c.text.rstrip().endswith(":")
+    ]  # fmt: skip
+    out = [q for c, text in texts if (q := pen.quote(text, c))]
+    if not out:
+        return ()
+    return (*pen.words("Left out, among others: "), *joined(out[:3], "; "), Text("."))
