@@ -306,7 +306,8 @@ def _set_shares(record: Record, scenario: Scenario, plan: FitPlan) -> Scenario:
         "adverse_events": events,
     }
     extension = scenario.protocol.extension
-    if extension is not None and record.extension is not None and plan.entrants == "shares":
+    entrants = record.extension.entrants.get("ITT") if record.extension is not None else None
+    if extension is not None and entrants and plan.entrants == "shares":
         end = scenario.protocol.period_end
         left = sum(
             float(value.value or 0)
@@ -316,7 +317,7 @@ def _set_shares(record: Record, scenario: Scenario, plan: FitPlan) -> Scenario:
             if group in scenario.protocol.groups
             for value in by_arm.values()
         )
-        entered = sum(float(v.value or 0) for v in record.extension.entrants["ITT"].values())
+        entered = sum(float(v.value or 0) for v in entrants.values())
         entry = round(entered / (scenario.protocol.n - left), 4)
         protocol = scenario.protocol.model_copy(update={"extension": extension.model_copy(update={"entry": entry})})
         update["protocol"] = protocol

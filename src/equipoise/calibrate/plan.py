@@ -83,7 +83,10 @@ class BaselineRule(_Frozen):
 
 
 class OutcomeRule(_Frozen):
-    """Which numbers of an outcome a block is fitted to; what no rule names is a check, or restates what was fitted."""
+    """Which numbers of an outcome a block is fitted to; what no rule names is a check, or restates what was fitted.
+
+    ``methods``, ``arms``, ``kinds``: of these alone; None for all. Where arms are named, the others are checks.
+    """
 
     outcome: str
     block: str
@@ -95,13 +98,16 @@ class OutcomeRule(_Frozen):
 class EndpointRule(_Frozen):
     """What an end point of the record (of its events and time-to-event results) is in the simulation.
 
-    ``arms``: the block is fitted to these alone. ``complement``: the record counts those free of the event.
+    ``arms``: the block is fitted to these alone, and the others are checks. ``complement``: the record counts those
+    free of the event. ``restates``: whether numbers of the randomised period that are not fitted say again what was.
     """
 
     event: str
     kind: Kind = "event_share"
     block: str | None = None
+    arms: tuple[str, ...] | None = None
     complement: bool = False
+    restates: bool = True
 
 
 class ItemRule(_Frozen):

@@ -84,6 +84,7 @@ class Group(_Frozen):
     nfl_onset_corr: Correlation = 0.0
     function_mean: Annotated[float, Field(ge=0, le=48)] | None = None
     function_sd: Positive | None = None
+    function_onset_corr: Correlation = Field(default=0.0, description="of the true score with ln time since onset")
     function_min: Annotated[float, Field(ge=0, le=48)] = 0.0
     function_max: Annotated[float, Field(ge=0, le=48)] = 48.0
     svc_mean: Positive | None = Field(default=None, description="% predicted")
@@ -368,6 +369,7 @@ def population_arrays(
         root_rate_preslope=column("root_rate_preslope"),
         root_rate_sd=column("root_rate_sd"),
         ln_preslope_centre=column("ln_preslope_centre"),
+        function_onset_corr=column("function_onset_corr"),
         onset_max=column("onset_max"),
         bulbar=column("bulbar"),
         root_rate_bulbar=column("root_rate_bulbar"),

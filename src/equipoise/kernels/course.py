@@ -100,6 +100,7 @@ class PopulationArrays(NamedTuple):
     root_rate_preslope: np.ndarray  # per SD-like unit of centred ln pre-randomisation slope
     root_rate_sd: np.ndarray
     ln_preslope_centre: np.ndarray
+    function_onset_corr: np.ndarray
     onset_max: np.ndarray  # months, longest time since onset admitted
     bulbar: np.ndarray  # share with bulbar onset
     root_rate_bulbar: np.ndarray  # added to the root rate in bulbar onset
@@ -200,7 +201,8 @@ def _baseline(s, x, g, arm, riluzole, bulbar, pop, disease, out_cov, out_state):
     for _ in range(_MAX_TRIES):
         z_nfl = normal(s)
         z_onset = pop.nfl_onset_corr[g] * z_nfl + math.sqrt(1.0 - pop.nfl_onset_corr[g] ** 2) * normal(s)
-        function = pop.function_mean[g] + pop.function_sd[g] * normal(s)
+        tie = pop.function_onset_corr[g]
+        function = pop.function_mean[g] + pop.function_sd[g] * (tie * z_onset + math.sqrt(1.0 - tie**2) * normal(s))
         observed = np.rint(function + disease.function_noise[g] * normal(s))
         svc = pop.svc_mean[g] + pop.svc_sd[g] * normal(s)
         z_sod1 = normal(s)

@@ -36,9 +36,28 @@ def event_targets(record: Record, scenario: Scenario, plan: FitPlan) -> Iterator
                     continue
                 total = value.total or arm_n(record, group, arm)
                 measure = Measure(rule.kind, variable=rule.event, set=simulated, arm=arm, week=row.week)
-                block = rule.block if simulated in fit_sets(scenario) else None
+                block = _block(rule, scenario, simulated, arm)
                 count = float(value.value)
-                yield share(measure, row.label, row.endpoint, value, count, int(total), row.id, block)
+                yield share(
+                    measure,
+                    row.label,
+                    row.endpoint,
+                    value,
+                    count,
+                    int(total),
+                    row.id,
+                    block,
+                    restates=_restates(rule, arm),
+                )
+
+
+def _restates(rule: EndpointRule, arm: str | None) -> bool:
+    return rule.restates and (rule.arms is None or arm in rule.arms)
+
+
+def _block(rule: EndpointRule, scenario: Scenario, group: str, arm: str) -> str | None:
+    fitted = group in fit_sets(scenario) and (rule.arms is None or arm in rule.arms)
+    return rule.block if fitted else None
 
 
 def time_targets(record: Record, scenario: Scenario, plan: FitPlan, result: Result) -> Iterator[Target]:
@@ -46,7 +65,6 @@ def time_targets(record: Record, scenario: Scenario, plan: FitPlan, result: Resu
     rule = plan.endpoints[result.outcome]
     if rule.kind != "event_share":
         return
-    late = result.comparison == "early_delayed"
     group = simulated_set(plan, result.set)
     if result.role == "main" or result.week is not None:
         yield from _arms(record, scenario, result, rule, group)
@@ -56,7 +74,6 @@ def time_targets(record: Record, scenario: Scenario, plan: FitPlan, result: Resu
     label = record.outcome(result.outcome).label
     c = result.contrast
     if c is not None and c.value is not None and c.kind == "hazard_ratio":
-        fitted = not late and rule.block is not None and group in fit_sets(scenario) and result.week is not None
         se = point_se(float(c.value), c.se, c.low, c.high, True)
         yield Target(
             measure=Measure("contrast", analysis=analysis.id),
@@ -72,7 +89,7 @@ def time_targets(record: Record, scenario: Scenario, plan: FitPlan, result: Resu
             ln=True,
             result=result.id,
             where=where(c),
-            restates=rule.block is not None or not fitted,
+            restates=_restates(rule, None),
         )
     for p in result.p:
         test = plan.tests.get(p.method)
@@ -88,6 +105,7 @@ def time_targets(record: Record, scenario: Scenario, plan: FitPlan, result: Resu
             method=p.method,
             result=result.id,
             where=where(p),
+            restates=_restates(rule, None),
         )
 
 
@@ -113,7 +131,7 @@ def _arms(record: Record, scenario: Scenario, result: Result, rule: EndpointRule
         if value.value is None or arm not in scenario.protocol.arms:
             continue
         number = float(value.value)
-        block = rule.block if group in fit_sets(scenario) and not late else None
+        block = None if late else _block(rule, scenario, group, arm)
         if value.unit in _SPANS:
             yield Target(
                 measure=Measure("median_survival", variable=rule.event, statistic=value.unit, set=group, arm=arm),
@@ -133,7 +151,17 @@ def _arms(record: Record, scenario: Scenario, result: Result, rule: EndpointRule
             continue
         elif value.total and rule.complement:
             measure = Measure("survival", variable=rule.event, set=group, arm=arm, week=result.week)
-            yield share(measure, label, result.outcome, value, number, int(value.total), result.id, block)
+            yield share(
+                measure,
+                label,
+                result.outcome,
+                value,
+                number,
+                int(value.total),
+                result.id,
+                block,
+                restates=_restates(rule, arm),
+            )
         elif value.total and late and result.week in scenario.protocol.visits:
             measure = Measure("event_share", variable=rule.event, set=group, arm=arm, week=result.week)
             yield share(measure, label, result.outcome, value, number, int(value.total), result.id, None)
@@ -151,7 +179,7 @@ def _arms(record: Record, scenario: Scenario, result: Result, rule: EndpointRule
                 fit_se=se,
                 result=result.id,
                 block=block if se is not None else None,
-                restates=rule.block is not None,
+                restates=_restates(rule, arm),
                 where=where(value),
             )
 

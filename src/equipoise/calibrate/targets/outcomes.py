@@ -57,10 +57,9 @@ class _Rules:
                 return rule.block
         return None
 
-    @property
-    def restates(self) -> bool:
-        """Whether some number of this outcome is fitted, so that the others say the same again."""
-        return any(rule.outcome == self.outcome for rule in self.plan.outcomes)
+    def restates(self, arm: str | None) -> bool:
+        """Whether this outcome is fitted in that arm (None: in both), so that other numbers say the same again."""
+        return any(r.outcome == self.outcome and (r.arms is None or arm in r.arms) for r in self.plan.outcomes)
 
 
 def curve_targets(record: Record, scenario: Scenario, plan: FitPlan) -> Iterator[Target]:
@@ -102,7 +101,7 @@ def curve_targets(record: Record, scenario: Scenario, plan: FitPlan) -> Iterator
                 where=where(point),
                 result=curve.id,
                 block=rules.block("arm_mean", curve.arm),
-                restates=rules.restates,
+                restates=rules.restates(curve.arm),
             )
 
 
@@ -148,7 +147,7 @@ def outcome_targets(record: Record, scenario: Scenario, plan: FitPlan, result: R
             method=p.method,
             result=result.id,
             where=where(p),
-            restates=rules.restates,
+            restates=rules.restates(None),
         )
 
 
@@ -178,7 +177,7 @@ def _observed(record: Record, scenario: Scenario, plan: FitPlan, result: Result)
             se=se,
             fit_se=se,
             block=rules.block(kind, arm),
-            restates=rules.restates,
+            restates=rules.restates(arm),
             outcome=result.outcome,
             method=result.method,
             result=result.id,
@@ -227,7 +226,7 @@ def _estimates(record: Record, rules: _Rules, result: Result, analysis: OutcomeA
             se=se,
             fit_se=se if se is not None else _borrowed_se(result, ln),
             block=rules.block(arm_kind, arm),
-            restates=rules.restates,
+            restates=rules.restates(arm),
             outcome=result.outcome,
             method=result.method,
             result=result.id,
@@ -253,7 +252,7 @@ def _estimates(record: Record, rules: _Rules, result: Result, analysis: OutcomeA
         se=se,
         fit_se=se,
         block=rules.block(kind, None),
-        restates=rules.restates,
+        restates=rules.restates(None),
         outcome=result.outcome,
         method=result.method,
         result=result.id,
@@ -274,7 +273,7 @@ def _estimates(record: Record, rules: _Rules, result: Result, analysis: OutcomeA
         value=se,
         fit_se=se / math.sqrt(2 * df),
         block=rules.block(se_kind, None),
-        restates=rules.restates,
+        restates=rules.restates(None),
         outcome=result.outcome,
         method=result.method,
         result=result.id,
