@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import html
 import json
+import re
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from equipoise.errors import OutputError
+from equipoise.render.analysis_figures import Drawn, drawn
 from equipoise.render.ars import to_ars
+from equipoise.render.theme import css_variables
 from equipoise.run.analysis_results import Results, Row, Table
 from equipoise.run.methods import REGISTRY
 
@@ -75,9 +78,41 @@ def _notes(table: Table) -> list[str]:
     return [n for n in dict.fromkeys(notes) if n]
 
 
-def to_html(results: Results) -> str:
-    """One self-contained page with every table (great_tables), its notes, and where the numbers came from."""
-    tables = "\n".join(_gt(table).as_raw_html(inline_css=False) for table in results.tables)
+_STYLE = """
+:root { %s --ground: #ffffff; --line: #d3d3d3; --soft: #f4f6f5; }
+@media screen and (prefers-color-scheme: dark) {
+  :root { %s --ground: #101516; --line: #354043; --soft: #1b2628; }
+}
+body { font-family: system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color: var(--ink);
+  background: var(--ground); line-height: 1.5; }
+code { overflow-wrap: anywhere; }
+td, th { font-variant-numeric: tabular-nums; }
+.scroll { overflow-x: auto; margin: 2rem 0 1rem; }
+.gt_table.gt_table { margin: 0; }
+.gt_table.gt_table, .gt_table .gt_title.gt_title, .gt_table .gt_subtitle.gt_subtitle,
+.gt_table .gt_col_heading.gt_col_heading, .gt_table .gt_group_heading.gt_group_heading, .gt_table .gt_stub.gt_stub,
+.gt_table .gt_row.gt_row, .gt_table .gt_sourcenote.gt_sourcenote, .gt_table .gt_heading.gt_heading,
+.gt_table .gt_col_headings.gt_col_headings, .gt_table .gt_sourcenotes.gt_sourcenotes {
+  color: var(--ink) !important; background-color: var(--ground) !important; border-color: var(--line) !important; }
+figure { margin: 1rem 0 3rem; }
+figcaption { font-weight: 600; margin-bottom: .6rem; }
+svg.chart { display: block; width: 100%%; height: auto; }
+svg.chart text { font-family: system-ui, sans-serif; font-variant-numeric: tabular-nums; }
+details { font-size: .9rem; margin-top: .6rem; }
+summary { cursor: pointer; }
+.files { border-collapse: collapse; }
+.files td, .files th { text-align: left; padding: .2rem 1rem .2rem 0; }
+@media print { figure, .gt_table { break-inside: avoid; } }
+"""
+
+
+def to_html(results: Results, figures: tuple[Drawn, ...] | None = None) -> str:
+    """One self-contained page with every table (great_tables) and figure, notes, and where the numbers came from."""
+    figures = drawn(results) if figures is None else figures
+    body = []
+    for table in results.tables:
+        body.append(f'<div class="scroll">{_gt(table).as_raw_html(inline_css=False)}</div>')
+        body += [_figure(f) for f in figures if f.table == table.id]
     problems = [str(p["text"]) for p in results.problems if p.get("severity") != "note"]
     listed = "".join(f"<li>{html.escape(p)}</li>" for p in problems)
     checks = f"<h2>Said by the checks of the data</h2><ul>{listed}</ul>" if problems else ""
@@ -87,18 +122,29 @@ def to_html(results: Results) -> str:
     )
     versions = ", ".join(f"{html.escape(k)} {html.escape(v)}" for k, v in results.versions.items())
     command = f"<p>Made by <code>{html.escape(results.command)}</code></p>" if results.command else ""
+    style = _STYLE % (css_variables("light"), css_variables("dark"))
+    tables = "\n".join(body)
     return (
         "<!doctype html>\n"
         f'<html lang="en"><head><meta charset="utf-8"><title>{html.escape(results.study)}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        "<style>body{font-family:system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;"
-        "color:#1a1a1a;background:#fff}.gt_table{margin:2rem 0 3rem}code{overflow-wrap:anywhere}"
-        "td,th{font-variant-numeric:tabular-nums}</style></head>"
+        f'<meta name="color-scheme" content="light dark"><style>{style}</style></head>'
         f"<body><h1>{html.escape(results.study)}</h1><p>{html.escape(results.title)}</p>\n{tables}\n{checks}"
         f"<h2>Where the numbers come from</h2>{command}<p>{versions}</p>"
-        f"<table><thead><tr><th>File</th><th>SHA-256</th></tr></thead><tbody>{sources}</tbody></table>"
+        f'<table class="files"><thead><tr><th scope="col">File</th><th scope="col">SHA-256</th></tr></thead>'
+        f"<tbody>{sources}</tbody></table>"
         "</body></html>\n"
     )
+
+
+def _figure(figure: Drawn) -> str:
+    caption = html.escape(figure.caption)
+    if figure.plot is None:
+        return f"<p>{caption}: {html.escape(figure.reason)}.</p>"
+    svg = figure.plot.svg("page", id=re.sub(r"[^A-Za-z0-9]+", "-", figure.name))
+    told = f"<details><summary>In words</summary><p>{html.escape(figure.plot.description)}</p></details>"
+    width = f"max-width:{figure.plot.size[0]:.0f}px"
+    return f'<figure><figcaption>{caption}</figcaption><div style="{width}">{svg}</div>{told}</figure>'
 
 
 def _gt(table: Table) -> Any:
@@ -132,18 +178,20 @@ def _gt(table: Table) -> Any:
 
 
 def write_results(results: Results, folder: str | Path) -> list[Path]:
-    """Write ``tables.html``, ``tables.txt``, ``results.json`` and ``ars.json``; returns their paths.
+    """Write ``tables.html``, ``tables.txt``, ``results.json``, ``ars.json`` and one SVG a figure; returns their paths.
 
     Raises
     ------
     OutputError : the folder cannot be made or written to.
     """
     folder = Path(folder)
+    figures = drawn(results)
     files = {
         "tables.txt": to_text(results),
-        "tables.html": to_html(results),
+        "tables.html": to_html(results, figures),
         "results.json": _json(results.to_dict()),
-        "ars.json": _json(to_ars(results)),
+        "ars.json": _json(to_ars(results, _files(figures))),
+        **{f.file: f.plot.svg(id="plot") + "\n" for f in figures if f.plot is not None},
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -152,6 +200,15 @@ def write_results(results: Results, folder: str | Path) -> list[Path]:
     except OSError as error:
         raise OutputError(f"cannot write to {folder}: {error.strerror}", hint="choose another folder") from None
     return [folder / name for name in files]
+
+
+def _files(figures: tuple[Drawn, ...]) -> dict[str, list[str]]:
+    """Files of figures by their table."""
+    out: dict[str, list[str]] = {}
+    for figure in figures:
+        if figure.plot is not None:
+            out.setdefault(figure.table, []).append(figure.file)
+    return out
 
 
 def _json(data: Any) -> str:

@@ -9,7 +9,7 @@ value.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from equipoise.run.analysis_context import AGAINST, TEST, TOTAL
@@ -25,6 +25,7 @@ _OPERATIONS = {
     "events": "Number of events", "hr": "Hazard ratio",
 }  # fmt: skip
 _COMPARATORS = {"eq": "EQ", "ne": "NE", "not": "NE", "gt": "GT", "ge": "GE", "lt": "LT", "le": "LE", "in": "IN"}
+_SVG = {"id": "ST_SVG", "submissionValue": "svg", "description": "Scalable Vector Graphics"}
 _PURPOSE = {
     "primary": "PRIMARY OUTCOME MEASURE",
     "secondary": "SECONDARY OUTCOME MEASURE",
@@ -32,8 +33,12 @@ _PURPOSE = {
 }
 
 
-def to_ars(results: Results) -> dict[str, Any]:
-    """The reporting event as plain data, valid against the ARS 1.0 JSON schema."""
+def to_ars(results: Results, figures: Mapping[str, Sequence[str]] | None = None) -> dict[str, Any]:
+    """The reporting event as plain data, valid against the ARS 1.0 JSON schema.
+
+    figures : the files of the figures by the id of their table.
+    """
+    figures = figures or {}
     plan = results.plan
     groups = _treatment_groups(plan)
     control = plan["treatment"].get("control") or plan["treatment"]["arms"][0]
@@ -53,7 +58,7 @@ def to_ars(results: Results) -> dict[str, Any]:
             analyses.append(analysis)
             groupings += own
             sublist.append({"name": analysis["name"], "level": 2, "order": place, "analysisId": analysis["id"]})
-        output = _output(table)
+        output = _output(table, figures.get(table.id, ()))
         outputs.append(output)
         items.append(
             {
@@ -85,6 +90,10 @@ def to_ars(results: Results) -> dict[str, Any]:
         "analyses": analyses,
         "outputs": outputs,
     }  # fmt: skip
+    if figures:
+        event["terminologyExtensions"] = [
+            {"id": "TE_FILES", "enumeration": "OutputFileTypeEnum", "sponsorTerms": [_SVG]}
+        ]
     if results.title:
         event["description"] = results.title
     if plan.get("source"):
@@ -254,7 +263,7 @@ def _method(name: str, operations: Mapping[str, int]) -> dict[str, Any]:
     }
 
 
-def _output(table: Table) -> dict[str, Any]:
+def _output(table: Table, figures: Sequence[str]) -> dict[str, Any]:
     id = _id("O", table.id)
     texts = [("Title", [table.title]), ("Footnote", [*table.footnotes, *(n for b in table.blocks for n in b.notes)])]
     sections = [
@@ -275,6 +284,7 @@ def _output(table: Table) -> dict[str, Any]:
         "version": 1,
         "displays": [{"order": 1, "display": {**display, "displaySections": sections}}],
         "fileSpecifications": [
-            {"name": "tables.txt", "fileType": {"controlledTerm": "txt"}, "location": "./tables.txt"}
+            {"name": "tables.txt", "fileType": {"controlledTerm": "txt"}, "location": "./tables.txt"},
+            *({"name": f, "fileType": {"sponsorTermId": _SVG["id"]}, "location": f"./{f}"} for f in figures),
         ],
     }

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 def to_html(document: Document) -> str:
     """The page as HTML, one file that needs nothing else."""
-    script = _asset("page.js") + _asset("questions.js")
+    script = _tidy(_asset("page.js") + _asset("questions.js"))  # as it will stand in the page, for its digest
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = (
         "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
@@ -167,11 +167,11 @@ def facets(section: Section) -> list[tuple[str, str, list[tuple[str, str]]]]:
 
 
 def about(question: Question) -> str:
-    """``Basic, first look. Also for: resident.``: what stands beside a question."""
+    """``Basic, first look. For: medical student, resident``: what stands beside a question."""
     parts = [LEVELS.get(question.level or "", ""), STAGES.get(question.stage or "", "").lower()]
     out = ", ".join(p for p in parts if p)
-    others = [READERS[r] if r == "phd" else READERS[r].lower() for r in question.roles[1:] if r in READERS]
-    return f"{out}. Also for: {', '.join(others)}" if others else out
+    who = [READERS[r] if r == "phd" else READERS[r].lower() for r in question.roles if r in READERS]
+    return f"{out}. For: {', '.join(who)}" if len(who) > 1 else out
 
 
 def _ranks(document: Document) -> dict[str, int]:

@@ -18,6 +18,7 @@ such as ``{ge: 18, lt: 65}`` or ``{not: LOCF}``; all of them have to hold. Nothi
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union
 
@@ -82,6 +83,16 @@ class Analysis(Strict):
         return derive
 
 
+_STOPPED = re.compile(r"discontinu|(stop|end|withdraw)\w* .*(treatment|drug|dose|therapy)", re.IGNORECASE)
+
+
+def _left_out(asked: Estimand, where: Where) -> dict[str, str]:
+    """Stopping treatment -> dropped, where conditions keep records on treatment (ADaM's ONTRTFL) alone."""
+    if where.get("ONTRTFL") not in ("Y", ["Y"], {"eq": "Y"}):
+        return {}
+    return {e.event: "dropped" for e in asked.intercurrent_events if _STOPPED.search(e.event)}
+
+
 def _answers_what_it_asks(analysis: Analysis) -> None:
     """Raise ``ValueError`` where a section does not estimate the estimand that is stated for it."""
     for number, section in enumerate(analysis.sections, start=1):
@@ -94,7 +105,8 @@ def _answers_what_it_asks(analysis: Analysis) -> None:
                 f"{where}: the estimand is about population {asked.population!r}, the analysis about "
                 f"{analysis.population!r}"
             )
-        wrong = contradictions(asked, method, does=section.does(), called=f"the {section.kind} section")
+        does = {**_left_out(asked, {**analysis.where, **section.where}), **section.does()}
+        wrong = contradictions(asked, method, does=does, called=f"the {section.kind} section")
         if wrong:
             raise ValueError(f"{where} does not answer its estimand. " + " ".join(wrong))
 

@@ -95,8 +95,18 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Figure:
+    """A figure: its kind (a function of :mod:`equipoise.render.plots`), caption, the rows it shows, and options."""
+
+    kind: str
+    caption: str
+    rows: tuple[Mapping[str, Any], ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Block:
-    """The lines of one section of a plan, and what was done for them."""
+    """The lines of one section of a plan, what was done for them, and the figures that go with them."""
 
     label: str
     method: str
@@ -106,6 +116,7 @@ class Block:
     description: str = ""
     notes: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+    figures: tuple[Figure, ...] = ()
 
 
 @dataclass(frozen=True)

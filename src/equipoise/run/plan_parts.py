@@ -10,7 +10,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from equipoise.errors import DataError
-from equipoise.protocol.estimand import Estimand
+from equipoise.protocol.estimand import PROCEDURES, Estimand
 
 Scalar: TypeAlias = bool | int | float | str | dt.date | None
 Where: TypeAlias = dict[str, Any]
@@ -90,6 +90,8 @@ class Section(Strict):
     """What every section has: a label, conditions of its own, a note, and whether its figure is drawn.
 
     A subclass names its ``method``. ``estimand`` states the section's own, where it differs from the analysis'.
+    ``handles`` says what is done at an intercurrent event where the method leaves a choice: event -> one of
+    :data:`equipoise.protocol.estimand.PROCEDURES`, such as ``{stopping treatment: dropped}``.
     """
 
     label: str = ""
@@ -97,11 +99,20 @@ class Section(Strict):
     note: str | None = None
     figure: bool = True
     estimand: Estimand | str | None = None
+    handles: dict[str, str] = {}
 
     ESTIMATES: ClassVar[str | None] = None
     """The method in :data:`equipoise.protocol.estimand.METHODS`; None where no treatment effect is estimated."""
 
     _where = field_validator("where")(check_where)
+
+    @field_validator("handles")
+    @classmethod
+    def _procedures(cls, handles: dict[str, str]) -> dict[str, str]:
+        unknown = [name for name in handles.values() if name not in PROCEDURES]
+        if unknown:
+            raise ValueError(f"handles: {unknown[0]!r} is no procedure; there are {', '.join(PROCEDURES)}")
+        return handles
 
     @property
     def kind(self) -> str:
@@ -114,7 +125,7 @@ class Section(Strict):
 
     def does(self) -> dict[str, str]:
         """Event -> what the section does at it (a name of :data:`equipoise.protocol.estimand.PROCEDURES`)."""
-        return {}
+        return dict(self.handles)
 
     def tests_arms(self) -> bool:
         """Whether it has a p-value over all arms, which needs a column."""

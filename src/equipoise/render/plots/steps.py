@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ class _Steps:
     """One curve: its value from each time on, with limits (None: not estimable), and who was under observation.
 
     risk : (time, at risk just before it), sorted. censored : times. median : (estimate, low, high), None for not
-    reached.
+    reached. count : at risk just before any time. words : of the legend, in place of those made here.
     """
 
     label: str
@@ -34,6 +34,8 @@ class _Steps:
     n: int | None
     events: int | None
     median: tuple[float | None, float | None, float | None] | None = None
+    count: Callable[[float], int] | None = None
+    words: str | None = None
 
     def at(self, time: float) -> float | None:
         """The value at a time; None beyond the end of a curve that has not come to its end."""
@@ -43,6 +45,8 @@ class _Steps:
         return before[-1] if before else self.start
 
     def at_risk(self, time: float) -> int:
+        if self.count is not None:
+            return self.count(time)
         i = bisect_left([t for t, _ in self.risk], time)
         return self.risk[i][1] if i < len(self.risk) else 0
 
@@ -60,6 +64,7 @@ def kaplan_meier(
     medians: bool = True,
     times: Sequence[float] | None = None,
     until: float | None = None,
+    legend: Mapping[Any, str] | None = None,
     from_percent: float = 0.0,
     note: str | None = None,
     width: float = 560.0,
@@ -77,6 +82,7 @@ def kaplan_meier(
     unit : of the times; ticks suit weeks, months and days. labels : level -> how it is called.
     times : where the numbers at risk stand, default the ticks. until : the last time that is shown.
     from_percent : where the vertical axis begins; an axis that does not begin at 0 is said in words.
+    legend : level -> words beside its name; curves of an estimator say events and median by themselves.
     note : a line below, such as the log-rank test.
 
     Examples
@@ -87,9 +93,10 @@ def kaplan_meier(
     >>> print(kaplan_meier(estimate(frame, time="T", event="E")).description)
     5 patients, 4 events; event-free 80 % at week 4, 30 % at week 8; median 8 weeks.
     """
-    read = [_of_curve(c, labels) for c in curves] if _are_curves(curves) else _of_frame(
-        curves, labels, group, time, "survival", 1.0
-    )  # fmt: skip
+    if _are_curves(curves):
+        read = [_of_curve(c, labels) for c in curves]
+    else:
+        read = _of_frame(curves, labels, group, time, "survival", 1.0, legend)
     return _draw(
         read, unit=unit, title=title, y_title=y_title, limits=limits, censoring=censoring, at_risk=at_risk,
         medians=medians, times=times, until=until, bottom=from_percent, note=note, width=width, height=height,
@@ -109,6 +116,8 @@ def cumulative_incidence(
     at_risk: bool = True,
     times: Sequence[float] | None = None,
     until: float | None = None,
+    causes: Sequence[Any] | None = None,
+    legend: Mapping[Any, str] | None = None,
     top_percent: float | None = None,
     note: str | None = None,
     width: float = 560.0,
@@ -120,14 +129,19 @@ def cumulative_incidence(
 
     Parameters
     ----------
-    curves : curves with ``incidence`` (Aalen-Johansen estimates), Kaplan-Meier curves (their complement is drawn), or a
-        frame as for :func:`kaplan_meier` with a column ``incidence``.
+    curves : what :func:`equipoise.estimate.competing_risks.cumulative_incidence` gives, Kaplan-Meier curves (their
+        complement is drawn), or a frame as for :func:`kaplan_meier` with a column ``incidence``.
+    causes : which causes are drawn; default all.
     top_percent : where the vertical axis ends; default above the highest limit.
     The rest as in :func:`kaplan_meier`.
     """
-    read = [_of_curve(c, labels, incidence=True) for c in curves] if _are_curves(curves) else _of_frame(
-        curves, labels, group, time, "incidence", 0.0
-    )  # fmt: skip
+    if _are_curves(curves) and all(hasattr(c, "causes") for c in curves):
+        read = [one for c in curves for one in _of_causes(c, causes, labels)]
+        need(read, "cause of that name")
+    elif _are_curves(curves):
+        read = [_of_curve(c, labels, incidence=True) for c in curves]
+    else:
+        read = _of_frame(curves, labels, group, time, "incidence", 0.0, legend)
     return _draw(
         read, unit=unit, title=title, y_title=y_title, limits=limits, censoring=censoring, at_risk=at_risk,
         medians=False, times=times, until=until, bottom=0.0, note=note, width=width, height=height, falling=False,
@@ -167,12 +181,34 @@ def _of_curve(curve: Any, labels: Mapping[Any, str] | None, *, incidence: bool =
         int(curve.n),
         int(curve.events),
         median,
+        (lambda t: int(curve.at(t)[4])) if hasattr(curve, "at") else None,
     )
 
 
+def _of_causes(curve: Any, causes: Sequence[Any] | None, labels: Mapping[Any, str] | None) -> list[_Steps]:
+    """A curve a cause of :class:`equipoise.estimate.competing_risks.CumulativeIncidence`."""
+    out = []
+    for k, cause in enumerate(curve.causes):
+        if causes is not None and cause not in causes:
+            continue
+        said = [] if curve.group is None else [str((labels or {}).get(curve.group, curve.group))]
+        if len(causes or curve.causes) > 1:
+            said.append(str((labels or {}).get(cause, cause)))
+        low, high = (tuple(number(v) for v in limits[:, k]) for limits in (curve.low, curve.high))
+        out.append(
+            _Steps(
+                ", ".join(said), 0.0, tuple(map(float, curve.time)), tuple(float(v) for v in curve.incidence[:, k]),
+                low, high, tuple((float(t), int(n)) for t, n in zip(curve.time, curve.at_risk, strict=True)), (),
+                int(curve.n), int(curve.events[k]),
+            )
+        )  # fmt: skip
+    return out
+
+
 def _of_frame(
-    data: Any, labels: Mapping[Any, str] | None, group: str | None, time: str, value: str, start: float
-) -> list[_Steps]:
+    data: Any, labels: Mapping[Any, str] | None, group: str | None, time: str, value: str, start: float,
+    legend: Mapping[Any, str] | None,
+) -> list[_Steps]:  # fmt: skip
     rows = rows_of(data)
     need(rows, "curves")
     given = maybe(rows, "group", group)
@@ -199,6 +235,7 @@ def _of_frame(
                 tuple(float(r[at]) for r in own if number(r[gone]) not in (None, 0.0)) if gone else (),
                 int(own[0][risks]) if risks and number(own[0][risks]) is not None else None,
                 None,
+                words=(legend or {}).get(level),
             )
         )
     return out
@@ -327,6 +364,8 @@ def _draw(
 
 
 def _legend(curve: _Steps, unit: str, medians: bool) -> str:
+    if curve.words is not None:
+        return curve.words
     parts = []
     if curve.n is not None and curve.events is not None:
         parts.append(f"{curve.events} of {curve.n} had the event")
@@ -354,7 +393,9 @@ def _said(curve: _Steps, marks: Sequence[float], unit: str, falling: bool) -> st
     ]
     if told:
         parts.append(("event-free " if falling else "had the event: ") + ", ".join(told))
-    if curve.median is not None:
+    if curve.words is not None:
+        parts.append(curve.words)
+    elif curve.median is not None:
         estimate = curve.median[0]
         parts.append(f"median {written(estimate)} {unit}" if estimate is not None else "median not reached")
     return who + "; ".join(parts) + "."

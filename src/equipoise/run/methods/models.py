@@ -26,7 +26,7 @@ from pydantic import Field, field_validator
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.run.analysis_context import Context, in_order
-from equipoise.run.analysis_results import Block, Cell, Row, cell_of
+from equipoise.run.analysis_results import Block, Cell, Figure, Row, cell_of
 from equipoise.run.methods.registry import Entry
 from equipoise.run.plan_parts import CONTRAST, MEANS, RATIO_CONTRAST, RATIO_MEANS, Section, Show, Strict
 
@@ -330,6 +330,43 @@ class _Model:
         return Row(line.label, {a: _cell(show, means.get(a)) for a in arms}, None, indent)
 
 
+def _means_figure(model: _Model, section: MmrmSection) -> tuple[Figure, ...]:
+    """Means over visits, with the patients observed at each; nothing where there is one visit."""
+    visits = model._visits(model.data)
+    if not section.figure or len(visits) < 2:
+        return ()
+    arm, labels = model.context.treatment, model.context.plan.treatment.labels
+    number = _visit_numbers(model, section)
+    seen = model.data.group_by([arm, section.visit]).len()
+    counts = {(str(r[arm]), str(r[section.visit])): r["len"] for r in seen.iter_rows(named=True)}
+    rows = [
+        {"arm": labels.get(one, one), "visit": number.get(visit, visit), "estimate": s.get("estimate"),
+         "low": s.get("low"), "high": s.get("high"), "n": counts.get((one, visit), 0)}
+        for one in model.context.arms
+        for visit in visits
+        if (s := model.means(visit).get(one)) is not None
+    ]  # fmt: skip
+    ratio = section.exponentiate
+    response = section.formula.split("~")[0].strip()
+    change = not ratio and response in ("CHG", "PCHG")
+    what = "geometric mean" if ratio else "LS mean"
+    title = f"{response}, {what} ({100 * section.level:g} % CI)"
+    options = {"y_title": title, "log": ratio, "null": 0.0 if change else None,
+               "start": 0.0 if change and number else None, "unit": "weeks"}  # fmt: skip
+    return (Figure("ls_means", section.label or "Means over visits", tuple(rows), options),)
+
+
+def _visit_numbers(model: _Model, section: MmrmSection) -> dict[str, float]:
+    """Visit -> its number, where visits are called by the week that numbers them (Week 4 is 4)."""
+    frame = model.frame
+    if section.order not in frame.columns or not frame.schema[section.order].is_numeric():
+        return {}
+    pairs = frame.select(section.visit, section.order).drop_nulls().unique()
+    number = {str(v): float(k) for v, k in pairs.iter_rows()}
+    named = all(re.fullmatch(rf"weeks? 0*{k:g}", v, re.IGNORECASE) for v, k in number.items())
+    return number if named and len(number) == pairs.height else {}
+
+
 def _cell(show: Show, statistics: dict[str, float | None] | None) -> Cell:
     return cell_of(show.show, statistics or {})
 
@@ -386,6 +423,7 @@ def mmrm(context: Context, section: MmrmSection) -> Block:
         ),
         notes=(*((section.note,) if section.note else ()), *model.notes),
         details=details,
+        figures=_means_figure(model, section),
     )
 
 
