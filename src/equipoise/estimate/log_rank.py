@@ -17,6 +17,7 @@ from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.panel import labels
 from equipoise.estimate.result import Estimate
 from equipoise.estimate.surv_formula import HINT, SurvData, read_surv
+from equipoise.kernels import max_combo as max_combo_kernel
 from equipoise.kernels import normal
 from equipoise.kernels import survival as kernel
 from equipoise.types import REASONS, BoolArray, FloatArray, IntArray, Status
@@ -298,22 +299,18 @@ def max_combo(
         raise DataError(
             f"{read.right!r} has {len(levels)} levels ({', '.join(map(str, levels))})", hint="compare two groups"
         )
-    score, variance, made = kernel.combination(
-        read.time[None], read.event[None], code[None], chosen, include=keep[None], stratum=read.stratum[None]
-    )
+    z, correlation, largest, _, made = max_combo_kernel.max_combo(
+        read.time[None], read.event[None], code[None], chosen, include=keep[None], stratum=read.stratum[None],
+        alternative=alternative, tolerance=1.0,
+    )  # fmt: skip
     status = Status(int(made[0]))
-    z = np.full(len(chosen), math.nan)
-    correlation, each = np.full((len(chosen),) * 2, math.nan), np.full(len(chosen), math.nan)
-    statistic, p, error, best = math.nan, math.nan, math.nan, None
+    z, correlation, statistic = z[0], correlation[0], float(largest[0])
+    side = {"two-sided": np.abs(z), "benefit": -z, "harm": z}[alternative]
+    p, error, best, both = math.nan, math.nan, None, alternative == "two-sided"
     if status is Status.OK:
-        z, correlation = standardised(score, variance)
-        z, correlation = z[0], correlation[0]
-        side = {"two-sided": np.abs(z), "benefit": -z, "harm": z}[alternative]
-        both = alternative == "two-sided"
         best = chosen[int(np.argmax(side))]
-        statistic = float(side.max())
         p, error = normal.tail_of_largest(statistic, np.ascontiguousarray(correlation), both, tolerance)
-        each = np.asarray(special.ndtr(-side) * (2.0 if both else 1.0), dtype=np.float64)
+    each = np.asarray(special.ndtr(-side) * (2.0 if both else 1.0), dtype=np.float64)
     m = len(levels)
     return MaxCombo(
         tuple(levels),
@@ -332,10 +329,3 @@ def max_combo(
         read.left_out + int((~keep).sum()),
         status,
     )
-
-
-def standardised(score: FloatArray, variance: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """(trial, test) statistics and (trial, test, test) correlations from scores and their covariances."""
-    sd = np.sqrt(np.diagonal(variance, axis1=1, axis2=2))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return score / sd, np.clip(variance / (sd[:, :, None] * sd[:, None, :]), -1.0, 1.0)

@@ -8,7 +8,8 @@ and likewise for ``max |Z|``. Every term starts with the exact tail of ``Z_k``, 
 relative accuracy. The rest of a term is integrated by sequential conditioning (Genz 1992, J Comput Graph Stat 1:141)
 over a rank-one lattice with square roots of primes, a baker's transformation and eight fixed shifts (Richtmyer 1951;
 Genz & Bretz 2009, Computation of Multivariate Normal and t Probabilities, section 4.2). The points are fixed: the same
-statistics give the same bits.
+statistics give the same bits. A statistic that is a linear combination of others (as the log-rank statistic is of those
+weighted by S and by 1 - S) adds its limits to those of the last statistic that it depends on (Genz & Kwong 2000).
 """
 
 from __future__ import annotations
@@ -43,28 +44,36 @@ def _between(a, b):
 
 
 @njit(**_INNER)
-def _point(z, both, k, chol, u, y):
-    """Integrand of term ``k`` at ``u`` (k,), as a share of the tail of ``Z_k``."""
+def _point(z, both, k, chol, last, u, y):
+    """Integrand of term ``k`` at ``u`` (k,), as a share of the tail of ``Z_k``.
+
+    last : (k + 1,) for a row that depends on others the last that it depends on, for the other rows themselves.
+    """
     y[0] = -normal_quantile(u[0] * _phi(-z))
     value = 1.0
+    end = k
+    while last[end] != end:
+        end -= 1
     for j in range(1, k + 1):
-        m = 0.0
-        for i in range(j):
-            m += chol[j, i] * y[i]
-        if chol[j, j] == 0.0:
-            if m > z or (both and m < -z):
-                return 0.0
+        if last[j] != j:
             y[j] = 0.0
             continue
-        high = (z - m) / chol[j, j]
-        low = (-z - m) / chol[j, j] if both else -math.inf
+        low, high = -math.inf, math.inf
+        for d in range(j, k + 1):
+            if last[d] == j:
+                m = 0.0
+                for i in range(j):
+                    m += chol[d, i] * y[i]
+                one = (z - m) / chol[d, j]
+                two = (-z - m) / chol[d, j] if both else -math.copysign(math.inf, chol[d, j])
+                high = min(high, max(one, two))
+                low = max(low, min(one, two))
         share = _between(low, high)
         if share <= 0.0:
             return 0.0
         value *= share
-        if j < k:
-            below = _phi(low) if both else 0.0
-            y[j] = normal_quantile(min(max(below + u[j] * share, 1e-300), 1.0 - 1.2e-16))
+        if j < end:
+            y[j] = normal_quantile(min(max(_phi(low) + u[j] * share, 1e-300), 1.0 - 1.2e-16))
     return value
 
 
@@ -86,6 +95,7 @@ def tail_of_largest(z, correlation, both, tolerance):
     y = np.empty(n)
     means = np.empty(_SHIFTS)
     place = np.empty(n, np.int64)
+    last = np.empty(n, np.int64)
     for k in range(1, n):
         place[0] = k
         for j in range(k):
@@ -99,6 +109,17 @@ def tail_of_largest(z, correlation, both, tolerance):
                     chol[i, i] = math.sqrt(s) if s > 1e-12 else 0.0
                 else:
                     chol[i, j] = s / chol[j, j] if chol[j, j] > 0.0 else 0.0
+        never = False
+        for i in range(k + 1):
+            last[i] = i
+            if chol[i, i] == 0.0:
+                last[i] = 0
+                for j in range(i):
+                    if abs(chol[i, j]) > 1e-7:
+                        last[i] = j
+                never = never or (last[i] == 0 and (both or chol[i, 0] > 0.0))  # the same statistic as Z_k
+        if never:
+            continue
         points = 64
         done = 0
         for c in range(_SHIFTS):
@@ -111,7 +132,7 @@ def tail_of_largest(z, correlation, both, tolerance):
                         f -= math.floor(f)
                         f = abs(2.0 * f - 1.0)
                         u[j] = min(max(f, 1e-16), 1.0 - 1e-16)
-                    means[c] += _point(z, both, k, chol, u, y)
+                    means[c] += _point(z, both, k, chol, last, u, y)
             done = points
             mean = 0.0
             for c in range(_SHIFTS):
