@@ -91,8 +91,8 @@ def by_reference(
                 if strategy[t, p] != MAR:
                     affected = m
                     for v in range(m):
-                        row[v] = y[t, p, visit[t, v]] - centre[t, q + v]
-                        s = 0.0
+                        row[v] = y[t, p, visit[t, v]]
+                        s = centre[t, q + v]
                         for a in range(q):
                             s += mean[v, a] * z[t, r, a]
                         own_mean[v] = s
@@ -104,7 +104,7 @@ def by_reference(
                         counts[t, imp.BROKEN] += 1
                     else:
                         for j in range(i, stop):
-                            values[t, k, j] = filled[cell[t, j, 1]]
+                            values[t, k, j] = filled[cell[t, j, 1]] - centre[t, q + cell[t, j, 1]]
                             if not math.isfinite(values[t, k, j]):
                                 counts[t, imp.BROKEN] += 1
                 i = stop
