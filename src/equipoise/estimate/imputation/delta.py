@@ -13,8 +13,6 @@ from equipoise.estimate.imputation.events import STRATEGIES, Events
 from equipoise.estimate.panel import Panel, numbers, read_frame, require
 from equipoise.types import BoolArray, FloatArray
 
-ROGER = "Roger 2022, Reference-based MI via multivariate normal RM (the five macros), LSHTM"
-
 
 def lag_scale(after: BoolArray, delta: npt.ArrayLike, lag: npt.ArrayLike) -> FloatArray:
     """(subject, visit) running sums of ``delta`` times ``lag``, counted from the first visit ``after`` the event.

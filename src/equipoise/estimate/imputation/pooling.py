@@ -45,7 +45,7 @@ def pool(
     df : degrees of freedom that the analysis of complete data would have; infinite gives Rubin's (1987) own.
     n : patients analysed. ratio : the estimates are logarithms of ratios.
     no_missing : degrees of freedom where the imputations do not differ at all: those of the ``analysis`` (nu), or what
-        Barnard & Rubin's ``formula`` gives then, nu (nu + 1) / (nu + 3), as R's rbmi and mice and SAS report.
+        Barnard & Rubin's ``formula`` gives then, nu (nu + 1) / (nu + 3), which R's rbmi reports.
 
     Examples
     --------

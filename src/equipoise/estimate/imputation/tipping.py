@@ -45,6 +45,7 @@ class TippingPoint:
     estimates: tuple[tuple[Estimate, ...], ...]
     boundary: tuple[Tip, ...]
     alpha: float
+    references = (YAN,)
 
     def table(self, field: str) -> FloatArray:
         """(control, active) of ``estimate``, ``se``, ``low``, ``high`` or ``p``: what a heat map shows."""
