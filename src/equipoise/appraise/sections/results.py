@@ -312,7 +312,8 @@ def curves_figure(ctx: Context, comparison: str) -> Figure | None:
         if simulated:
             columns.append(pen.say("{a}, simulated", a=name))
     id = "fig-later" if late else "fig-curves"
-    table = Table(f"t-{id}", pen.words("The values drawn after the switch, by week." if late else "The values drawn, by week."), tuple(columns), tuple(rows),
+    caption = pen.words("The values drawn after the switch, by week." if late else "The values drawn, by week.")
+    table = Table(f"t-{id}", caption, tuple(columns), tuple(rows),
                   (False, *(True for _ in columns[1:])))  # fmt: skip
     if late:
         heading = pen.words("After the switch: early and delayed start")
