@@ -372,7 +372,9 @@ def _course(s, x, g, arm, bulbar, state, disease, effect, schedule, transit, beh
             path[visit, LAGGED_INJURY] = behind[N_LAG - 1]
             path[visit, LOSS] = loss
             visit += 1
-        if step == n_steps:
+        # what happens later cannot be seen
+        gone = week >= death_week or (week >= withdrawal_week and not followed)
+        if gone or step == n_steps or (followed and visit == n_visits and week >= known_to):
             break
         while next_dose < n_doses and step >= round(schedule.dose_weeks[arm, next_dose] * spw):
             due = schedule.dose_weeks[arm, next_dose]

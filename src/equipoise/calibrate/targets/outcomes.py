@@ -233,6 +233,21 @@ def _estimates(record: Record, rules: _Rules, result: Result, analysis: OutcomeA
             ln=ln,
             where=where(value),
         )
+        if slope and value.se is not None:
+            yield Target(
+                measure=Measure("arm_slope_se", analysis=analysis.id, arm=arm),
+                quantity=f"{outcome.label}, standard error of the slope",
+                unit=unit,
+                scale="se",
+                value=float(value.se),
+                fit_se=float(value.se) / math.sqrt(2 * (arm_n(record, result.set, arm) - 1)),
+                block=rules.block("arm_slope_se", arm),
+                restates=rules.restates(arm),
+                outcome=result.outcome,
+                method=result.method,
+                result=result.id,
+                where=where(value),
+            )
     contrast = result.contrast
     if contrast is None or contrast.value is None:
         return
