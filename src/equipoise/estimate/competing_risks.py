@@ -17,10 +17,11 @@ import numpy as np
 from scipy import special
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.event_data import check_level, read_arms, read_strata, read_terms, read_times
+from equipoise.estimate.event_data import check_level, read_arms, read_terms, read_times
 from equipoise.estimate.kaplan_meier import SCALES, _limits
 from equipoise.estimate.panel import labels, read_frame, require
 from equipoise.estimate.result import Estimate
+from equipoise.estimate.surv_formula import combined
 from equipoise.estimate.survival import CoxFit, cox
 from equipoise.kernels import competing_risks as kernel
 from equipoise.kernels import fine_gray as regression
@@ -344,12 +345,12 @@ def gray_test(
     frame = read_frame(data)
     read = _read(frame, time, cause, censored)
     names = (strata,) if isinstance(strata, str) else tuple(strata)
-    require(frame, [by])
+    require(frame, [by, *names])
     values, levels = labels(frame, by)
     if len(levels) < 2:
         raise DataError(f"{by!r} has fewer than two levels", hint="there is nothing to compare")
     index = {level: i for i, level in enumerate(levels)}
-    stratum, _ = read_strata(frame, names)
+    stratum, _ = combined(frame, names)
     mine = read.known & (stratum >= 0) & np.array([v is not None for v in values], np.bool_)
     group = np.array([index.get(v, 0) for v in values], np.int64)[mine]
     code = read.of(of)[mine]
@@ -528,7 +529,9 @@ def fine_gray(
     frame = read_frame(data)
     read = _read(frame, time, cause, censored)
     x, names, factors = read_terms(frame, right)
-    stratum, _ = read_strata(frame, (censoring_by,) if isinstance(censoring_by, str) else tuple(censoring_by))
+    by = (censoring_by,) if isinstance(censoring_by, str) else tuple(censoring_by)
+    require(frame, by)
+    stratum, _ = combined(frame, by)
     mine = read.known & (stratum >= 0) & ~np.isnan(x).any(axis=1)
     code = read.of(of)[mine]
     _, strata = np.unique(stratum[mine], return_inverse=True)

@@ -16,6 +16,7 @@ from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.mmrm.design import build
 from equipoise.estimate.mmrm.formula import parse
 from equipoise.estimate.panel import labels, numbers, read_frame, require
+from equipoise.estimate.surv_formula import combined, tied_times
 from equipoise.types import BoolArray, FloatArray, IntArray
 
 
@@ -71,14 +72,17 @@ def check_level(level: float) -> None:
 
 
 def read_times(frame: nw.DataFrame[Any], name: str) -> FloatArray:
-    """Column ``name`` as times, missing ones NaN; raises :class:`DataError` for a negative one."""
+    """Column ``name`` as times, missing ones NaN, those that differ by rounding alone tied.
+
+    Raises :class:`DataError` for a negative one.
+    """
     values = numbers(frame, name)
     if (values < 0.0).any():
         row = int(np.flatnonzero(values < 0.0)[0])
         raise DataError(
             f"{name!r} holds negative times (row {row + 1})", hint="times count from randomisation or first dose"
         )
-    return values
+    return tied_times(values)[0]
 
 
 def read_indicator(frame: nw.DataFrame[Any], event: str | None, censor: str | None) -> FloatArray:
@@ -94,21 +98,6 @@ def read_indicator(frame: nw.DataFrame[Any], event: str | None, censor: str | No
     if not np.isin(flag[~np.isnan(flag)], (0.0, 1.0)).all():
         raise DataError(f"{name!r} holds values other than 0 and 1", hint="code an event as 1 and censoring as 0")
     return flag if event else 1.0 - flag
-
-
-def read_strata(frame: nw.DataFrame[Any], names: Sequence[str]) -> tuple[IntArray, tuple[str, ...]]:
-    """(row,) codes of the combinations of ``names``, -1 where one is missing, and the labels of the codes."""
-    require(frame, names)
-    code = np.zeros(len(frame), np.int64)
-    known = np.ones(len(frame), np.bool_)
-    called = [""]
-    for name in names:
-        values, levels = labels(frame, name)
-        index = {level: i for i, level in enumerate(levels)}
-        known &= np.array([v is not None for v in values], np.bool_)
-        code = code * max(len(levels), 1) + np.array([index.get(v, 0) for v in values], np.int64)
-        called = [", ".join(filter(None, (c, f"{name} {level}"))) for c in called for level in levels]
-    return np.where(known, code, -1), tuple(called)
 
 
 def read_arms(frame: nw.DataFrame[Any], name: str, control: Any) -> tuple[IntArray, tuple[Any, Any]]:
@@ -167,8 +156,11 @@ def read_events(
     control: Any = None,
     strata: str | Sequence[str] = (),
     covariates: str | Sequence[str] = (),
-) -> EventData:
+    numeric: Sequence[str] = (),
+) -> tuple[EventData, dict[str, FloatArray]]:
     """Read one row a patient; rows that lack a value of any named column take no part.
+
+    Also returned: the columns ``numeric`` of these patients.
 
     Raises
     ------
@@ -178,10 +170,16 @@ def read_events(
     require(frame, [time])
     times, flag = read_times(frame, time), read_indicator(frame, event, censor)
     group, arms = read_arms(frame, arm, control)
-    stratum, called = read_strata(frame, (strata,) if isinstance(strata, str) else tuple(strata))
+    names_of_strata = (strata,) if isinstance(strata, str) else tuple(strata)
+    require(frame, names_of_strata)
+    stratum, called = combined(frame, names_of_strata)
     x, names = read_covariates(frame, (covariates,) if isinstance(covariates, str) else tuple(covariates))
     known = ~np.isnan(times) & ~np.isnan(flag) & (group >= 0) & (stratum >= 0) & ~np.isnan(x).any(axis=1)
-    return EventData(
+    require(frame, numeric)
+    others = {name: numbers(frame, name) for name in numeric}
+    for values in others.values():
+        known &= ~np.isnan(values)
+    read = EventData(
         times[known],
         flag[known] == 1.0,
         group[known],
@@ -194,3 +192,4 @@ def read_events(
         int((~known).sum()),
         nw.get_native_namespace(frame),
     )
+    return read, {name: values[known] for name, values in others.items()}

@@ -130,7 +130,7 @@ def landmark(
     times = [float(t) for t in np.atleast_1d(np.asarray(at, dtype=np.float64))]
     if not times or any(not (math.isfinite(t) and t > 0.0) for t in times):
         raise EstimationError(f"landmarks at {at!r}", hint="give times above 0, in the unit of the data")
-    read = read_events(data, time=time, event=event, censor=censor, arm=arm, control=control, strata=strata)
+    read, _ = read_events(data, time=time, event=event, censor=censor, arm=arm, control=control, strata=strata)
     names = (strata,) if isinstance(strata, str) else tuple(strata)
     used, left_out = _used(read)
     code = 2 * np.searchsorted(used, read.stratum) + read.arm

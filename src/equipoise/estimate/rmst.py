@@ -128,7 +128,7 @@ def rmst(
     check_level(level)
     if tau is not None and not (math.isfinite(tau) and tau > 0.0):
         raise EstimationError(f"tau = {tau!r}", hint="give the end of the horizon, above 0, in the unit of the times")
-    read = read_events(data, time=time, event=event, censor=censor, arm=arm, control=control, covariates=covariates)
+    read, _ = read_events(data, time=time, event=event, censor=censor, arm=arm, control=control, covariates=covariates)
     until, mean, variance, _, _, horizon = kernel.curves(read.time[None], read.event[None], read.arm[None], tau=tau)
     end = float(until[0])
     status, detail = _state(read, end, horizon[0], variance[0])
