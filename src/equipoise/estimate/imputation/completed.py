@@ -32,12 +32,13 @@ from equipoise.types import BoolArray, FloatArray, Status
 
 @dataclass(frozen=True)
 class Names:
-    """Columns of the data."""
+    """Columns of the data; ``known`` those that are the same in all rows of a patient, the arm first."""
 
     value: str
     subject: str
     visit: str
     treatment: str
+    known: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,24 +129,23 @@ class Completed:
             n_visits = y.shape[2]
             names = self.draws.names
             base = self.panel.baseline
-            taken = {names.value, names.subject, names.visit}
             table: dict[str, list[Any]] = {
                 names.subject: [i for i in ids for _ in range(n_visits)],
                 names.visit: np.tile(self.panel.weeks, len(rows)).tolist(),
                 names.value: y[s, rows].ravel().tolist(),
                 "IMPUTED": self.missing[people].ravel().tolist(),
             }
-            for column in base.columns:
-                if column not in taken:
-                    values = base.get_column(column).to_list()
-                    table[column] = [values[i] for i in people for _ in range(n_visits)]
+            for column in names.known:
+                values = base.get_column(column).to_list()
+                table[column] = [values[i] for i in people for _ in range(n_visits)]
             return nw.from_dict(table, backend=self.panel.backend).to_native()
 
         return frame
 
     def to_frame(self, number: int = 1) -> Any:
-        """Completed data set ``number`` (from 1) as a long frame of the kind that came in, baseline columns included.
+        """Completed data set ``number`` (from 1) as a long frame of the kind that came in.
 
+        Columns: patient, visit, value, IMPUTED, arm, covariates, strata and what ``keep`` named.
         With methods that resample, the first is that of all patients.
         """
         if not 1 <= number <= self.n_samples:

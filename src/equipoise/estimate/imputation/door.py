@@ -80,6 +80,7 @@ def imputation_draws(
         )
     if seed < 0:
         raise EstimationError(f"seed = {seed}", hint="a seed is a whole number from 0 on")
+    known = tuple(dict.fromkeys([*covariates, *strata, *keep]))
     panel = read_panel(
         data,
         value=value,
@@ -87,7 +88,7 @@ def imputation_draws(
         visit=visit,
         treatment=treatment,
         control=control,
-        covariates=tuple(dict.fromkeys([*covariates, *strata, *keep])),
+        covariates=known,
         baseline_value=baseline,
         log=log,
         up_to=up_to,
@@ -105,7 +106,13 @@ def imputation_draws(
         composite=composite,
         strata=strata,
     )
-    return Draws(panel, events, draw(model, method, seed=seed), Names(value, subject, visit, treatment), composite)
+    return Draws(
+        panel,
+        events,
+        draw(model, method, seed=seed),
+        Names(value, subject, visit, treatment, tuple(dict.fromkeys([treatment, *known]))),
+        composite,
+    )
 
 
 def mi_analysis(
@@ -127,17 +134,16 @@ def mi_analysis(
     Examples
     --------
     >>> import numpy as np, polars as pl
-    >>> from equipoise.estimate.imputation import ConditionalMean, mi_analysis
+    >>> from equipoise.estimate.imputation import Ancova, ConditionalMean, mi_analysis
     >>> g = np.random.default_rng(1)
     >>> rows = [(f"S{i}", v, "ab"[i % 2], 0.0, float(g.normal(i % 2, 1))) for i in range(40) for v in (4, 8, 12)]
     >>> data = pl.DataFrame(rows, schema=["USUBJID", "AVISITN", "TRT01P", "BASE", "CHG"], orient="row")
     >>> stopped = pl.col("USUBJID").is_in(["S3", "S8", "S9"]) & (pl.col("AVISITN") > 4)
     >>> data = data.with_columns(CHG=pl.when(stopped).then(None).otherwise("CHG"))
     >>> ice = pl.DataFrame({"USUBJID": ["S3", "S8", "S9"], "AVISITN": [8, 8, 8]})
-    >>> fit = mi_analysis(data, ice, strategy="J2R", covariates=(), method=ConditionalMean(),
-    ...                   analysis=lambda d: {"mean": (d["CHG"].mean(), None)})
-    >>> fit.estimates[0].n
-    40
+    >>> fit = mi_analysis(data, ice, strategy="J2R", covariates=(), method=ConditionalMean(), analysis=Ancova(()))
+    >>> print(fit.difference(12).to_sentence()[:75])
+    b - a at week 12: difference 0.801 (95 % CI 0.274 to 1.33), P = 0.0029 (ANC
     """
     completed = imputation_draws(data, ice, **options).impute()
     return completed.analyse(analysis, delta=delta, level=level, estimand=estimand, no_missing=no_missing)

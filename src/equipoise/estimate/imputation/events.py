@@ -62,7 +62,7 @@ class Composite:
 
     Give one: ``value`` on the scale of the outcome; ``score``, from which ``baseline`` (a column) is taken off where
     the outcome is a change (0 for a death on a score); or ``worst``, the lowest value of anyone else at that visit in
-    the same completed data set (``highest`` where higher is worse is not offered: turn the sign of the outcome).
+    the same completed data set (where higher is worse, turn the sign of the outcome first).
     """
 
     value: float | None = None

@@ -180,7 +180,7 @@ def pool_bmlmi(estimates: npt.ArrayLike, *, name: str = "pooled estimate", **opt
     --------
     >>> made = pool_bmlmi([[1.0, 1.2], [2.0, 1.8], [3.0, 3.1], [1.4, 1.5]])
     >>> round(made.estimate, 3), round(made.se, 3)
-    (1.875, 0.955)
+    (1.875, 0.946)
     """
     q = np.asarray(estimates, dtype=np.float64)
     if q.ndim != 2 or min(q.shape) < 2:
