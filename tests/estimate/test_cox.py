@@ -474,7 +474,7 @@ def test_property_asking_a_failed_fit_for_more_says_why() -> None:
 
 
 @pytest.mark.slow
-def test_simulation_type_i_error_and_coverage_of_firth() -> None:
+def test_simulation_type_i_error_of_firth() -> None:
     """1,000 null trials of 60 with about 6 events: the profile test of the arm at two-sided 5 %.
 
     Monte Carlo SE of 5 % is 0.7 %; the band is 5 % +- 3 of them. Wald tests of Cox cannot be had where an arm has no

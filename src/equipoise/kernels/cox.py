@@ -289,6 +289,9 @@ def cox_block(
             for i in range(m):
                 out[i] = place[late[t, i]]
         standardise(m, order[t], x[t], z, scale)
+        events = 0
+        for i in range(m):
+            events += ev[i]
         for a in range(p):
             beta[t, a] = start[t, a] / scale[a] if scale[a] > 0.0 else 0.0
             step[a] = 0.0
@@ -312,8 +315,8 @@ def cox_block(
                     info[a, b] = packed[k]
                     info[b, a] = packed[k]
                     k += 1
-                if iteration == 0:
-                    base[a] = info[a, a]
+                if iteration == 0:  # constant in every risk set, up to rounding: aliased for good
+                    base[a] = info[a, a] if info[a, a] > 1e-12 * events else math.inf
             flat = sweep(info, base, step)
             largest = 0.0
             decrement = 0.0
@@ -326,12 +329,15 @@ def cox_block(
                     step[a] += info[a, b] * gradient[b]
                 decrement += step[a] * gradient[a]
                 largest = max(largest, abs(step[a]))
+            if not decrement < math.inf:
+                largest = math.inf
             if iteration == 0:
                 score[t] = decrement
                 if arm >= 0 and info[arm, arm] == 0.0:
                     status[t] = _SINGULAR
                     break
-            if flat or (iteration > 3 and gain < 1e-9 * (1.0 + abs(best)) and largest > 1e-2):
+            settled = iteration > 3 and gain < 1e-9 * (1.0 + abs(best)) and largest > 1e-2
+            if flat or settled or largest == math.inf:
                 status[t] = _BOUNDARY
                 break
             if largest < 1e-8:

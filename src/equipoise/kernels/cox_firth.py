@@ -233,7 +233,10 @@ def firth_block(
                 out[i] = place[late[t, i]]
         standardise(m, order[t], x[t], z, scale)
         units = 0.0
+        events = 0
         flat = False
+        for i in range(m):
+            events += ev[i]
         for a in range(p):
             flat = flat or scale[a] == 0.0
             beta[t, a] = start[t, a] / scale[a] if scale[a] > 0.0 else 0.0
@@ -246,9 +249,13 @@ def firth_block(
                 now[a] = beta[t, a] + step[a]
             _penalised(m, p, tm, en, ev, st, out, efron, z, w, now, sums, mean, gradient, info, third, work, value)
             iterations[t] = iteration
-            if iteration == 0 and math.isnan(value[1]):
-                status[t] = _SINGULAR
-                break
+            if iteration == 0:
+                flat = math.isnan(value[1])
+                for a in range(p):  # constant in every risk set, up to rounding
+                    flat = flat or (held < 0 and info[a, a] > 1e12 / events)
+                if flat:
+                    status[t] = _SINGULAR
+                    break
             if iteration > 0 and not value[1] >= best - 1e-12 * abs(best):
                 for a in range(p):
                     step[a] *= 0.5
