@@ -330,14 +330,20 @@ def by_model(
 ) -> dict[str, Estimate]:
     """Contrasts of the differences at the visits."""
     main = "ARM[T.early]"
+    named = {frozenset(name.split(":")): name for name in fit.names}
     rows: dict[str, dict[str, float]] = {}
+    unseen: set[str] = set()
     for name, w in wanted.items():
         terms = {} if constrained else {main: float(w.sum())}
-        for v, week in enumerate(panel.weeks):
+        for week, weight in zip(panel.weeks, w, strict=True):
+            if not constrained and week == fit.visits[0]:
+                continue  # the reference visit: the arm's own coefficient is its difference
             called = int(week) if float(week).is_integer() else float(week)
-            term = f"C(WEEK)[T.{called}]:{main}"
-            if term in fit.names:
-                terms[term] = float(w[v])
+            term = named.get(frozenset({main, f"C(WEEK)[T.{called}]"}))
+            if term is not None:
+                terms[term] = float(weight)
+            elif weight != 0.0:
+                unseen.add(name)
         rows[name] = terms
     gone = [
         f"{w:g}" for v, w in enumerate(panel.weeks) for a in (0.0, 1.0) if np.isnan(panel.y[panel.arm == a, v]).all()
@@ -350,7 +356,7 @@ def by_model(
         status, detail = fit.status, None
         if not fit.converged:
             detail = "not estimable: " + "; ".join(f"{s}: {w}" for s, w in fit.attempts)
-        elif not (math.isfinite(estimate) and math.isfinite(se)):
+        elif name in unseen or not (math.isfinite(estimate) and math.isfinite(se)):
             status = Status.NO_DATA if gone else Status.SINGULAR
             detail = (
                 f"not estimable: an arm has nobody at week {', '.join(dict.fromkeys(gone))}" if gone
