@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from equipoise.appraise import Replica, rebuild, replica_answers
+from equipoise.appraise import Replica, rebuild, replica_answers, replica_rows
 from equipoise.calibrate import targets
 from equipoise.errors import ScenarioError
 from equipoise.protocol import Measure
@@ -31,14 +31,14 @@ def test_independent_ratios_are_compared_on_the_log_scale(valor: Scenario) -> No
     record = load_record("valor")
     target = next(t for t in targets(record, valor) if t.id == "contrast:nfl_f_w28:w28")
     values = np.log(np.array([0.2, 0.3, 0.4, np.nan]))
-    row = rebuild._row(record, target, values)
+    row = replica_rows.row_of(record, target, values)
     assert row.published == pytest.approx(0.33)
     assert row.simulated == pytest.approx((0.2 * 0.3 * 0.4) ** (1 / 3))
     se = (math.log(0.45) - math.log(0.25)) / (2 * 1.959964)
     assert row.z == pytest.approx((math.log(row.simulated) - math.log(0.33)) / se, rel=1e-6)
     assert row.n_estimable == 3
     assert row.position == pytest.approx(2 / 3)
-    nothing = rebuild._row(record, target, np.full(3, np.nan))
+    nothing = replica_rows.row_of(record, target, np.full(3, np.nan))
     assert nothing.n_estimable == 0
     assert math.isnan(nothing.simulated)
     assert nothing.z is None

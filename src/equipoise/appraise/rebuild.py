@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from equipoise import __version__
+from equipoise.appraise.elsewhere import elsewhere_answer, elsewhere_measures, elsewhere_targets
 from equipoise.appraise.replica import Band, MechanismRow, Replica, ReplicaRow
 from equipoise.appraise.replica_answers import (
     Asked,
@@ -21,6 +23,8 @@ from equipoise.appraise.replica_answers import (
     proportion,
     test_answers,
 )
+from equipoise.appraise.replica_rows import between, error_of_mean, row_of
+from equipoise.calibrate.plan import load_plan
 from equipoise.calibrate.targets import Target, targets
 from equipoise.disease import Mechanism
 from equipoise.errors import ScenarioError
@@ -28,11 +32,14 @@ from equipoise.estimate.multiplicity import closed_sequence_rejections
 from equipoise.protocol import AnalysisPlan, Measure, Slopes, TimeToEvent, deciding
 from equipoise.records.schema import Record
 from equipoise.run.study import Study, run_study
+from equipoise.simulate.elsewhere import Elsewhere
 from equipoise.simulate.engine import Simulator
 from equipoise.simulate.scenario import Scenario
 from equipoise.types import FloatArray
 
 LONG_TRIAL_WEEKS = 52.0
+SURVIVAL_STEP = 4.0
+"""Weeks between the points of a drawn survival curve."""
 
 Progress = Callable[[str, int, int], None]
 """Called with what is running, replicates done and replicates asked for, over all studies together."""
@@ -83,12 +90,15 @@ def replicate(
         )
     chosen = Mechanism(scenario.default_mechanism if mechanism is None else _mechanism(scenario, mechanism))
     found = targets(record, scenario)
+    found = (*found, *_differences(scenario, found))
     plan = scenario.plan
+    curves = _survival_curves(scenario, found)
     tests = _tests_compared(plan)
     deciders = [deciding(plan, name) for name in dict.fromkeys((*plan.order, *tests))]
     wanted = [
         *(t.measure for t in found),
         *_band_measures(scenario),
+        *(m for ms in curves.values() for m in ms),
         *(m for d in deciders for m in (d.p, d.estimate)),
     ]
     measures = tuple(dict.fromkeys(wanted))
@@ -106,8 +116,8 @@ def replicate(
         return run_study(simulator, wanted, replicates, seed=seed, threads=threads, store=store, progress=report)
 
     with study(f"rebuilding {record.id}", Simulator.of(scenario, chosen), measures, 0) as main:
-        rows = tuple(_row(record, t, main.values(t.measure)) for t in found)
-        drawn = tuple(_bands(scenario, main))
+        rows = tuple(row_of(record, t, main.values(t.measure)) for t in found)
+        drawn = (*_bands(scenario, main), *(_survival_band(main, of, ms) for of, ms in curves.items()))
         primary_here = _share_met(main.values, plan)
         own = {m: main.values(m) for m in _check_measures(record, scenario, found)}
         shifts = _shifts(main, found)
@@ -118,9 +128,9 @@ def replicate(
         with study(side.name, side.simulator, side.measures, k) as done:
             side_values[side.name] = {m: done.values(m) for m in side.measures}
     checks: list[MechanismRow] = []
-    for other in scenario.mechanisms:
-        values = own if other is chosen else side_values.get(f"under {other.value}", {})
-        checks += _mechanism_rows(record, scenario, other, found, values, replicates)
+    for m in scenario.mechanisms:
+        values = own if m is chosen else side_values.get(f"under {m.value}", {})
+        checks += _mechanism_rows(record, scenario, m, found, values, replicates)
 
     def side_met(name: str, of: AnalysisPlan) -> FloatArray | None:
         values = side_values.get(name)
@@ -143,6 +153,17 @@ def replicate(
     by_id = {t.id: t for t in found}
     answers += [null_answer(ask, row, by_id[row.id]) for row in checks if row.mechanism == Mechanism.NONE.value]
     answers += test_answers(ask, by_test)
+    for other in scenario.elsewhere:
+        there = elsewhere_targets(record, other)
+        here = side_values[_there(other, chosen)]
+        rows += tuple(row_of(record, t, here[t.measure]) for t in there)
+        answers.append(elsewhere_answer(ask, other, here, works=True))
+        for m in scenario.mechanisms:
+            values = side_values[_there(other, m)]
+            first = [t for t in there[:1] if t.scale != "p"]
+            checks += _mechanism_rows(record, scenario, m, first, values, replicates)
+            if m is Mechanism.NONE and m is not chosen:
+                answers.append(elsewhere_answer(ask, other, values, works=False))
     answers += formal_answers(ask, formal)
     return Replica(
         record=record.id,
@@ -187,6 +208,76 @@ def _band_measures(scenario: Scenario) -> list[Measure]:
     ]
 
 
+class _Curve(NamedTuple):
+    """Whose survival: the outcome of the record, the event, the set and the arm."""
+
+    outcome: str
+    event: str
+    set: str
+    arm: str
+
+
+def _survival_curves(scenario: Scenario, found: Sequence[Target]) -> dict[_Curve, list[Measure]]:
+    """Kaplan-Meier shares over time, where life was followed beyond the visits, for every set with a published one."""
+    if scenario.protocol.follow_up is None:
+        return {}
+    weeks = [*np.arange(0.0, scenario.protocol.last_week, SURVIVAL_STEP), scenario.protocol.last_week]
+    out = {}
+    for t in found:
+        m = t.measure
+        if (
+            m.kind in ("event_share", "survival", "median_survival")
+            and m.arm is not None
+            and m.variable not in ("left", "entered")
+        ):
+            curve = _Curve(t.outcome, str(m.variable), m.set or "ITT", m.arm)
+            out[curve] = [
+                Measure("survival", variable=curve.event, set=curve.set, arm=curve.arm, week=float(w)) for w in weeks
+            ]
+    return out
+
+
+def _survival_band(study: Study, of: _Curve, measures: Sequence[Measure]) -> Band:
+    stats = []
+    for m in measures:
+        v = study.values(m)
+        v = v[~np.isnan(v)]
+        # at the end few trials still follow anyone
+        if len(v) >= 0.5 * study.replicates:
+            stats.append((m.week or 0.0, float(v.mean()), *between(v, (0.025, 0.975))))
+    columns = list(zip(*stats, strict=True)) if stats else [(), (), (), ()]
+    weeks, mean, low, high = (tuple(float(x) for x in c) for c in columns)
+    return Band(of.outcome, f"survival:{of.event}", of.set, of.arm, weeks, mean, low, high)
+
+
+def _differences(scenario: Scenario, found: Sequence[Target]) -> list[Target]:
+    """In a trial of events alone: the difference of the arms' shares, by arithmetic, with its standard error."""
+    if scenario.outcomes:
+        return []
+    control, active = scenario.protocol.arms
+    by_place = {(t.measure.variable, t.measure.set, t.measure.week, t.measure.arm): t for t in found
+                if t.measure.kind == "event_share"}  # fmt: skip
+    out = []
+    for (variable, of, week, arm), t in by_place.items():
+        other = by_place.get((variable, of, week, control))
+        if arm != active or other is None or t.se is None or other.se is None:
+            continue
+        out.append(
+            replace(
+                t,
+                measure=Measure("event_share", variable=variable, statistic="difference", set=of, week=week),
+                quantity=f"{t.quantity}, difference between the arms in percentage points",
+                value=t.value - other.value,
+                se=math.hypot(t.se, other.se),
+                fit_se=None,
+                block=None,
+                where=t.where._replace(confidence="derived"),
+                use="check" if t.use == "check" else "same period",
+            )
+        )
+    return out
+
+
 def _primary_measures(plan: AnalysisPlan) -> tuple[Measure, Measure]:
     """The p-value of the primary test and the estimate whose sign says whom it favours."""
     d = deciding(plan, plan.primary)
@@ -221,16 +312,18 @@ def _held_contrasts(scenario: Scenario, found: Sequence[Target]) -> list[Target]
     out = []
     for t in found:
         m = t.measure
-        difference = m.kind in ("contrast", "slope_difference") or (
-            m.kind in ("event_share", "observed_change") and m.arm is None and m.statistic in ("difference", "mean")
-        )
-        if not difference or t.used:
+        if t.used or m.arm is not None:
             continue
         if m.analysis is not None:
             analysis = scenario.plan.analysis(m.analysis)
-            if analysis.set != "ITT" or (m.week is not None and m.week != analysis.week):
-                continue
-        out.append(t)
+            at_end = m.week is None or m.week == analysis.week
+            keep = m.kind in ("contrast", "slope_difference") and analysis.set == "ITT" and at_end
+        elif m.kind == "event_share":
+            keep = m.statistic == "difference" and m.set == "ITT" and t.use == "check"
+        else:
+            keep = m.kind == "observed_change"
+        if keep:
+            out.append(t)
     return out
 
 
@@ -253,7 +346,7 @@ def _sides(record: Record, scenario: Scenario, chosen: Mechanism, found: Sequenc
     plan = scenario.plan
     primary = plan.analysis(plan.primary.partition(".")[0])
     fresh = scenario.with_plan(plan.only(primary.id))
-    wanted = _primary_measures(plan)
+    wanted: tuple[Measure, ...] = _primary_measures(plan)
     for m in (chosen, Mechanism.NONE):
         # where the arms are alike, the main study is a fresh trial
         if m in scenario.mechanisms and (_unlike(scenario) or m is not chosen):
@@ -264,7 +357,14 @@ def _sides(record: Record, scenario: Scenario, chosen: Mechanism, found: Sequenc
         for m in (chosen, Mechanism.NONE):
             if m in scenario.mechanisms:
                 sides.append(_Side(f"longer, {m.value}", Simulator.of(longer, m, imbalance=False), wanted))
+    for other in scenario.elsewhere:
+        abroad, wanted = scenario.at(other), elsewhere_measures(record, other)
+        sides += [_Side(_there(other, m), Simulator.of(abroad, m, imbalance=False), wanted) for m in abroad.mechanisms]
     return list({s.name: s for s in sides}.values())
+
+
+def _there(other: Elsewhere, mechanism: Mechanism) -> str:
+    return f"{other.id}, {mechanism.value}"
 
 
 def _prolonged(scenario: Scenario) -> Scenario | None:
@@ -282,79 +382,6 @@ def _prolonged(scenario: Scenario) -> Scenario | None:
 
 
 # -- the table ---------------------------------------------------------------------------------------------------
-
-
-def _row(record: Record, t: Target, values: FloatArray) -> ReplicaRow:
-    use = values[~np.isnan(values)]
-    n = len(use)
-    show: Callable[[float], float] = math.exp if t.ln else float
-    # of p-values, and of medians that not every trial reaches, the middle one stands for all
-    middle = t.scale in ("p", "median")
-    if n == 0:
-        mean = low = high = error = position = math.nan
-    else:
-        quantiles = _steps if t.scale == "median" else _between
-        low, mean, high = quantiles(use, (0.025, 0.5, 0.975))
-        error = _error_of_median(use, quantiles) if middle else _error_of_mean(use)
-        mean = mean if middle else float(np.mean(use))
-        position = float(np.mean(use < t.value) + 0.5 * np.mean(use == t.value))
-    return ReplicaRow(
-        id=t.id,
-        quantity=t.quantity,
-        outcome=t.outcome,
-        analysis_set=_set_of(record, t),
-        arm=t.measure.arm,
-        week=t.measure.week,
-        method=t.method,
-        unit=t.unit,
-        scale=t.scale,
-        published=show(t.value),
-        published_low=t.low,
-        published_high=t.high,
-        published_se=t.se,
-        source=t.where.source,
-        place=t.where.place,
-        confidence=t.where.confidence,
-        result=t.result,
-        simulated=show(mean),
-        simulated_low=show(low),
-        simulated_high=show(high),
-        mc_error=error * (show(mean) if t.ln else 1.0),
-        n_estimable=n,
-        used_in_fit=t.used,
-        use=t.use,
-        position=position,
-        z=None if t.se is None or n == 0 or not math.isfinite(mean) else (mean - t.value) / t.se,
-    )
-
-
-def _between(values: FloatArray, at: Sequence[float]) -> tuple[float, ...]:
-    return tuple(float(q) for q in np.quantile(values, at))
-
-
-def _steps(values: FloatArray, at: Sequence[float]) -> tuple[float, ...]:
-    """Quantiles that are values themselves: one that was not reached is infinite, and cannot be interpolated."""
-    return tuple(float(q) for q in np.quantile(values, np.array(at), method="inverted_cdf"))
-
-
-def _error_of_mean(values: FloatArray) -> float:
-    return float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
-
-
-def _error_of_median(
-    values: FloatArray, quantiles: Callable[[FloatArray, Sequence[float]], tuple[float, ...]] = _between
-) -> float:
-    """Half the distance between the order statistics one binomial standard error either side of the median."""
-    step = 0.5 / math.sqrt(len(values))
-    low, high = quantiles(values, (max(0.5 - step, 0.0), min(0.5 + step, 1.0)))
-    return (high - low) / 2 if math.isfinite(low) else math.nan
-
-
-def _set_of(record: Record, t: Target) -> str:
-    if t.measure.set is not None:
-        return t.measure.set
-    sets = {r.id: r.set for r in record.results} | {c.id: c.set for c in record.curves}
-    return sets.get(str(t.result), "ITT")
 
 
 def _bands(scenario: Scenario, study: Study) -> list[Band]:
@@ -461,7 +488,7 @@ def _mechanism_rows(
                 mean=show(mean),
                 low=show(float(low)),
                 high=show(float(high)),
-                mc_error=_error_of_mean(use) * (show(mean) if t.ln else 1.0),
+                mc_error=error_of_mean(use) * (show(mean) if t.ln else 1.0),
                 at_least=share,
                 at_least_mc_error=share_error,
                 replicates=replicates,
@@ -484,12 +511,18 @@ def _notes(scenario: Scenario, chosen: Mechanism, rows: Sequence[ReplicaRow]) ->
             f"How long function follows behind injury: the fit gives {lag:.1f} weeks. With the lag held fixed and all "
             f"else fitted anew, the misfit of the functional curves (sum of squared distances) is: {each}.",
         )
+    kept = "; ".join(load_plan(scenario.record).held)
     return (
         f"{sum(bool(r.within_one_se) for r in used)} of {len(used)} rows used in the fit and "
-        f"{sum(bool(r.within_one_se) for r in checks)} of {len(checks)} rows held as checks (after the randomised "
-        "period) lie within one published standard error of what was published. Counts copied into the scenario and "
-        "restatements of fitted numbers are in neither sum.",
-        f"Mechanism in the main study: {chosen.value}. Natural history and effect were fitted to the randomised "
-        f"period (to week {scenario.protocol.period_end:g}); nothing after it entered the fit.",
+        f"{sum(bool(r.within_one_se) for r in checks)} of {len(checks)} rows held as checks lie within one published "
+        "standard error of what was published. Counts copied into the scenario and restatements of fitted numbers are "
+        "in neither sum.",
+        f"Mechanism in the main study: {chosen.value}. Natural history and effect were fitted to what was published up "
+        f"to week {scenario.protocol.period_end:g}. Kept out of the fit: {kept}.",
         *lags,
+        *(f"{how[:1].upper()}{how[1:]}." for name, how in scenario.provenance.items() if name in _TOLD),
     )
+
+
+_TOLD = ("effect.half_life",)
+"""Parameters that no number fitted can tell, whose origin a reader should see."""

@@ -160,6 +160,9 @@ def _band(plain: Mapping[str, Any]) -> Band:
 def _row(plain: Mapping[str, Any]) -> ReplicaRow:
     may_be_missing = ("simulated", "simulated_low", "simulated_high", "mc_error", "position")
     values: dict[str, Any] = {k: v for k, v in plain.items() if k != "within_one_se"}
+    # a median that was not reached is infinite, and JSON has no word for that either
+    unknown = math.inf if values["scale"] == "median" and values["n_estimable"] else math.nan
+    values.update({k: unknown for k in ("simulated", "simulated_low", "simulated_high") if values[k] is None})
     values.update({k: math.nan for k in may_be_missing if values[k] is None})
     return ReplicaRow(**values)
 

@@ -94,7 +94,10 @@ def primary_answers(
     longer_nothing: FloatArray | None,
 ) -> list[Answer]:
     """How often the primary endpoint is met: as it happened, in a fresh trial, and in a longer one."""
-    length, n = ask.scenario.protocol.period_end, ask.scenario.protocol.n
+    n = ask.scenario.protocol.n
+    analysis = ask.scenario.plan.analysis(ask.scenario.plan.primary.partition(".")[0])
+    in_time = isinstance(analysis, TimeToEvent)
+    length = f"followed for up to {analysis.week:g} weeks" if in_time else f"{ask.scenario.protocol.period_end:g} weeks"
     out = []
     if as_it_happened is not None:
         out.append(
@@ -113,7 +116,7 @@ def primary_answers(
                 "primary_if_it_works",
                 f"How often would a trial like this meet its primary endpoint {ask.works}?",
                 works,
-                f"A fresh trial of the same design ({n} patients, {length:g} weeks) would meet its primary endpoint "
+                f"A fresh trial of the same design ({n} patients, {length}) would meet its primary endpoint "
                 f"{{times}} {ask.works}.",
             )
         )
@@ -161,7 +164,11 @@ def null_answer(ask: Asked, row: MechanismRow, target: Target) -> Answer:
         week = m.week if m.week is not None or known is None else known.week
         where = "" if week is None else f" at week {week:g}"
         who = "" if target.measure.set in (None, "ITT") else f" in {target.measure.set}"
-        what, as_large = f"{_lower(target.quantity)}{who}{where}", "at least as far in its favour as"
+        label = _lower(target.quantity)
+        head, _, told = label.rpartition(", ")
+        if told.startswith("difference between the arms"):
+            label = f"difference in {head}"
+        what, as_large = f"{label}{who}{where}", "at least as far in the drug's favour as"
         question = f"a {what} at least as far in its favour as the published one"
     return Answer(
         id=f"null:{row.id}",
@@ -177,7 +184,9 @@ def null_answer(ask: Asked, row: MechanismRow, target: Target) -> Answer:
 
 def test_answers(ask: Asked, by_test: dict[str, FloatArray]) -> list[Answer]:
     """Which test would have called the primary end point significant, and how often two of them disagree."""
-    out = []
+    out: list[Answer] = []
+    if not by_test:
+        return out
     plan = ask.scenario.plan
     grouped: dict[str, dict[str, FloatArray]] = {}
     for name, hits in by_test.items():
@@ -197,18 +206,35 @@ def test_answers(ask: Asked, by_test: dict[str, FloatArray]) -> list[Answer]:
                     f"{label[:1].upper()}{label[1:]} would be significant in the drug's favour {{times}} {ask.works}.",
                 )
             )
-        one, other = tests.get("wilcoxon"), tests.get("log_rank")
-        if one is None or other is None:
-            continue
-        for first, second, a, b in (("wilcoxon", "log_rank", one, other), ("log_rank", "wilcoxon", other, one)):
+    primary, _, _ = plan.primary.partition(".")
+    both = grouped.get(primary, {})
+    first = plan.analysis(primary)
+    assert isinstance(first, TimeToEvent)
+    until = f"up to week {first.week:g}"
+    for one, other in (("wilcoxon", "log_rank"), ("log_rank", "wilcoxon")):
+        if one in both and other in both:
             out.append(
                 ask.answer(
-                    f"tests_differ:{key}.{first}",
-                    f"How often would the {TEST_NAMES[first]} {until} be significant and the {TEST_NAMES[second]} not, "
+                    f"tests_differ:{primary}.{one}",
+                    f"How often would the {TEST_NAMES[one]} {until} be significant and the {TEST_NAMES[other]} not, "
                     f"{ask.works}?",
-                    a * (1.0 - b),
-                    f"{until[:1].upper()}{until[1:]} the {TEST_NAMES[first]} would be significant and the "
-                    f"{TEST_NAMES[second]} not {{times}} {ask.works}.",
+                    both[one] * (1.0 - both[other]),
+                    f"{until[:1].upper()}{until[1:]} the {TEST_NAMES[one]} would be significant and the "
+                    f"{TEST_NAMES[other]} not {{times}} {ask.works}.",
+                )
+            )
+    for key, tests in grouped.items():
+        earlier = plan.analysis(key)
+        assert isinstance(earlier, TimeToEvent)
+        if earlier.week < first.week and earlier.strata == first.strata and "log_rank" in tests and "log_rank" in both:
+            out.append(
+                ask.answer(
+                    f"tests_differ:{key}.then",
+                    f"How often would the log-rank test be significant up to week {earlier.week:g} and no longer "
+                    f"{until}, {ask.works}?",
+                    tests["log_rank"] * (1.0 - both["log_rank"]),
+                    f"The log-rank test would be significant up to week {earlier.week:g} and no longer {until} "
+                    f"{{times}} {ask.works}.",
                 )
             )
     return out

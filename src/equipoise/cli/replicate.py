@@ -17,7 +17,10 @@ def replicate(
     replicates: int = typer.Option(2000, "--replicates", "-n", help="Virtual trials in each study."),
     seed: int = typer.Option(1, "--seed", min=0, max=2**63 - 1, help="Replicate r depends on (seed, r) alone."),
     mechanism: str | None = typer.Option(
-        None, "--mechanism", "-m", help="none, symptomatic, slowing or lagged; default the scenario's own."
+        None,
+        "--mechanism",
+        "-m",
+        help="none, symptomatic, slowing, lagged, survival or waning, if the scenario has it; default its own.",
     ),
     json_out: Path | None = typer.Option(None, "--json", help="Write the whole replica here as JSON."),
     scenario_file: str | None = typer.Option(None, "--scenario", help="A scenario file, e.g. one written by fit."),
@@ -54,7 +57,7 @@ def replicate(
             progress=report,
             command=replicate_command(record, replicates, seed, mechanism, scenario_file, records_dir),
         )
-    weeks = {scenario.protocol.period_end, scenario.protocol.visits[-1]}
+    weeks = {scenario.protocol.period_end, scenario.protocol.visits[-1], *(o.analysis.week for o in scenario.elsewhere)}
     _print(replica, None if everything else weeks)
     if json_out is not None:
         write_text(json_out, json.dumps(replica.to_dict(), indent=1, allow_nan=False, default=str) + "\n")
@@ -116,4 +119,6 @@ def _print(replica: Replica, weeks: set[float] | None) -> None:
 def _number(value: float, percent: bool) -> str:
     if math.isnan(value):
         return "-"
+    if math.isinf(value):
+        return "not reached"
     return f"{100 * value:.0f} %" if percent else f"{value:.3g}"

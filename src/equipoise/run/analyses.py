@@ -65,14 +65,9 @@ def repeated_analysis(trials: Trials, analysis: Repeated, *, imputations: int) -
     return OutcomeResult(weeks, visits[:, 0], ranks[:, 0], nothing(len(trials)), status[:, 0], rank_status[:, 0])
 
 
-def event_times(trials: Trials, event: str) -> tuple[FloatArray, BoolArray]:
-    """(trial, subject) weeks to an end point or to censoring, and whether it happened."""
-    return trials.times_to(event)
-
-
 def time_to_event_data(trials: Trials, analysis: TimeToEvent) -> tuple[FloatArray, BoolArray, BoolArray]:
     """(trial, subject) times, event indicators up to the analysis week, and membership of the analysis set."""
-    time, happened = event_times(trials, analysis.event)
+    time, happened = trials.times_to(analysis.event)
     happened = happened & (time <= analysis.week)
     return np.minimum(time, analysis.week), happened, trials.members(analysis.set)
 

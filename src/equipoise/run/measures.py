@@ -10,7 +10,7 @@ from scipy.stats import rankdata
 from equipoise.errors import ScenarioError
 from equipoise.kernels import kaplan_meier, repeated
 from equipoise.protocol import Measure
-from equipoise.run.analyses import Results, TimeToEventResult, event_times
+from equipoise.run.analyses import Results, TimeToEventResult
 from equipoise.run.longitudinal import OutcomeResult
 from equipoise.trial import Trials
 from equipoise.types import DAYS_PER_WEEK, WEEKS_PER_MONTH, BoolArray, FloatArray
@@ -20,7 +20,22 @@ WEEKS_PER_UNIT = {"days": 1.0 / DAYS_PER_WEEK, "weeks": 1.0, "months": WEEKS_PER
 
 def read(trials: Trials, results: Results, measures: Sequence[Measure]) -> FloatArray:
     """(trial, measure) values; NaN where a trial has none. Ratios are on the natural log scale."""
-    return np.stack([_one(trials, results, m) for m in measures], axis=1)
+    curves = _survival(trials, measures)
+    return np.stack([curves[m] if m in curves else _one(trials, results, m) for m in measures], axis=1)
+
+
+def _survival(trials: Trials, measures: Sequence[Measure]) -> dict[Measure, FloatArray]:
+    """Kaplan-Meier shares, the curve of each event, set and arm made once for all its weeks."""
+    grouped: dict[tuple[str, str | None, str | None], list[Measure]] = {}
+    for m in measures:
+        if m.kind == "survival":
+            grouped.setdefault((str(m.variable), m.set, m.arm), []).append(m)
+    out: dict[Measure, FloatArray] = {}
+    for (event, _, _), ms in grouped.items():
+        time, happened = trials.times_to(event)
+        table = kaplan_meier.survival_at(time, happened, _who(trials, ms[0]), [float(m.week or 0) for m in ms])
+        out.update({m: np.asarray(table[:, k]) for k, m in enumerate(ms)})
+    return out
 
 
 def _one(trials: Trials, results: Results, m: Measure) -> FloatArray:
@@ -34,12 +49,13 @@ def _one(trials: Trials, results: Results, m: Measure) -> FloatArray:
         case "baseline":
             return _baseline(trials, who, m)
         case "event_share":
-            return _share(_happened(trials, str(m.variable), float(m.week or 0)), who)
-        case "survival":
-            time, event = event_times(trials, str(m.variable))
-            return np.asarray(kaplan_meier.survival_at(time, event, who, [float(m.week or 0)])[:, 0])
+            happened = _happened(trials, str(m.variable), float(m.week or 0))
+            if m.statistic == "difference":
+                control, active = (_share(happened, who & (trials.arm == a)) for a in (0, 1))
+                return active - control
+            return _share(happened, who)
         case "median_survival":
-            time, event = event_times(trials, str(m.variable))
+            time, event = trials.times_to(str(m.variable))
             return np.asarray(kaplan_meier.quantile(time, event, who) / WEEKS_PER_UNIT[m.statistic or "weeks"])
         case "observed_change" | "observed_level":
             return _observed(trials, m)

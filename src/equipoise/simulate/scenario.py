@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from equipoise.disease import ON_FUNCTION, Admission, Disease, Effect, Group, Mechanism
 from equipoise.errors import ScenarioError
 from equipoise.protocol import AnalysisPlan, Intake, Protocol, TimeToEvent
+from equipoise.simulate.elsewhere import Elsewhere
 
 CHANNELS = {"ALSFRS": "function", "SVC": "breathing", "HHD": "strength", "NFL": "neurofilament", "SOD1": "SOD1"}
 """What the simulation can measure, and the part of a group that each needs."""
@@ -53,6 +54,7 @@ class Scenario(_Frozen):
         default_factory=dict, description="event -> arm -> probability of at least one in the randomised period"
     )
     plan: AnalysisPlan
+    elsewhere: tuple[Elsewhere, ...] = Field(default=(), description="other trials of the drug, foretold as checks")
     provenance: dict[str, str] = Field(default_factory=dict, description="parameter -> how it was obtained")
     fit: dict[str, Any] = Field(default_factory=dict, description="how and when the parameters were fitted")
 
@@ -159,6 +161,22 @@ class Scenario(_Frozen):
             ) from None
         groups = {name: group.model_copy(update=hypothesis.groups.get(name, {})) for name, group in self.groups.items()}
         return groups, self.disease.model_copy(update=hypothesis.disease), hypothesis.effect
+
+    def at(self, other: Elsewhere) -> Scenario:
+        """The scenario in the protocol of another trial, with the one analysis that is foretold there.
+
+        Raises
+        ------
+        ScenarioError
+            If the other protocol is impossible, or recruits a group that is not described.
+        """
+        try:
+            protocol = other.protocol_from(self.protocol)
+            return Scenario.model_validate(
+                {**dict(self), "protocol": protocol, "plan": other.plan, "elsewhere": (), "name": other.id}
+            )
+        except ValidationError as error:
+            raise ScenarioError(f"elsewhere {other.id!r}: {describe_problems(error)}") from None
 
     def with_plan(self, plan: AnalysisPlan) -> Scenario:
         return self.model_copy(update={"plan": plan})

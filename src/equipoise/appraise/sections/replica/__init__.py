@@ -11,6 +11,7 @@ from equipoise.appraise.replica import Replica
 from equipoise.appraise.sections.replica.answers import answers_table, chance, main_answers, reading
 from equipoise.appraise.sections.replica.comparison import comparison_table, dots_figure, tally
 from equipoise.appraise.sections.replica.mechanisms import mechanisms
+from equipoise.appraise.sections.replica.survival import survival_figure
 from equipoise.appraise.sections.replica.words import about_events, mechanism_words, nothing, use_of
 
 __all__ = ["build", "dots_figure", "main_answers", "reading", "use_of"]
@@ -29,6 +30,9 @@ def build(ctx: Context) -> Section:
         blocks.extend(Paragraph(p) for p in (reading(ctx), chance(ctx, replica)) if p)
     if replica.mechanisms:
         blocks.extend(mechanisms(ctx, replica))
+    survival = survival_figure(ctx, replica)
+    if survival is not None:
+        blocks.append(survival)
     if replica.rows:
         blocks.append(Paragraph(tally(ctx, replica)))
         figure = dots_figure(ctx, replica)

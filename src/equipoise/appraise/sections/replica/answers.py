@@ -35,12 +35,14 @@ def answers_table(ctx: Context, replica: Replica) -> Table:
     first = [a for id in _ORDER for a in replica.answers if id.fullmatch(a.id)]
     null = [a for a in replica.answers if a.id.startswith("null:")]
     tests = [a for a in replica.answers if a.id.startswith(("test:", "tests_differ:"))]
-    rest = [a for a in replica.answers if a not in first and a not in null and a not in tests]
+    elsewhere = [a for a in replica.answers if a.id.startswith("elsewhere:")]
+    rest = [a for a in replica.answers if a not in (*first, *null, *tests, *elsewhere)]
     rows: list[Row] = []
     for heading, group in (
         ("Meeting the primary endpoint", first),
         (f"How often a drug that {nothing(replica)} would show it by chance", null),
-        ("Which test would call it significant", tests),
+        ("How often each test would be significant in the drug's favour, if the drug works as fitted", tests),
+        ("Another trial of the drug, foretold", elsewhere),
         ("Further questions", rest),
     ):
         if group and len(group) < len(replica.answers):
@@ -65,6 +67,9 @@ def _shortened(a: Answer, replica: Replica) -> str:
     before = f"How often would a drug that {nothing(replica)} show "
     if a.id.startswith("null:") and a.question.startswith(before):
         return a.question.removeprefix(before).removesuffix("?")
+    if a.id.startswith(("test:", "tests_differ:")):
+        told = a.question.split(", if the drug works")[0].removeprefix("How often would the ")
+        return told.replace(" be significant in the drug's favour", "").replace(" be significant", " significant")
     return a.question
 
 

@@ -11,7 +11,7 @@ from equipoise.appraise.document import Dot, DotPanel, Dots, Figure, Inlines, Ro
 from equipoise.appraise.pen import lower, short, upper
 from equipoise.appraise.phrases import paragraphs
 from equipoise.appraise.replica import MechanismRow, Replica, ReplicaRow
-from equipoise.appraise.sections.replica.words import LOG, known, period, use_of
+from equipoise.appraise.sections.replica.words import LOG, difference, known, period, title_of, use_of
 from equipoise.records.schema import Sourced
 
 
@@ -85,10 +85,9 @@ def dots_figure(ctx: Context, replica: Replica) -> Figure | None:
     groups: dict[str, list[ReplicaRow]] = {}
     for r in chosen:
         groups.setdefault(r.outcome, []).append(r)
-    labels = {o.id: short(o.label) for o in ctx.record.outcomes}
     panels, rows = [], []
     for outcome, group in groups.items():
-        title = labels.get(outcome, outcome)
+        title = title_of(ctx, group[0]) or outcome
         panels.append(DotPanel(title, tuple(_dot(ctx, r) for r in group)))
         rows.append(Row((pen.label(title),), heading=True))
         for r in group:
@@ -147,6 +146,8 @@ def _row_label(ctx: Context, r: ReplicaRow) -> str:
         parts.append(arm)
     elif r.scale in ("difference", "ratio", "hazard_ratio"):
         parts.append(r.scale.replace("_", " "))
+    elif difference(r):
+        parts.append("difference")
     if r.week is not None:
         parts.append(f"week {r.week:g}")
     method = ctx.findings.method(r.method)
@@ -170,7 +171,7 @@ def comparison_table(ctx: Context, replica: Replica) -> Table:
             list(labels).index(r.outcome) if r.outcome in labels else len(labels),
         ),
     ):
-        title = labels.get(r.outcome, "The people, and how they went on")
+        title = title_of(ctx, r) or "The people, and how they went on"
         key = (use_of(ctx, r), title)
         if key != group:
             group = key
@@ -226,7 +227,7 @@ def form(r: ReplicaRow | MechanismRow, x: float, more: int = 0) -> str:
     if isinstance(r, MechanismRow) and r.scale == "difference":
         return show.number(x, 1)
     if r.scale == "percent":
-        return show.percent(x, 1)
+        return show.number(100 * x, 1) if difference(r) else show.percent(x, 1)
     if r.scale == "median":
         return show.number(x, more) if math.isfinite(x) else "not reached"
     size = abs(r.published)

@@ -51,8 +51,9 @@ def mechanisms(ctx: Context, replica: Replica) -> list[Block]:
         pen.words("95 % range of one trial"),
         pen.words("Trials with at least the published difference" if plain else "Trials at least as favourable"),
     )
+    alone = "the same published numbers" if ctx.record.extension is None else f"the {period(ctx)} alone"
     caption = pen.words(
-        f"Mechanisms of action, each fitted to the {period(ctx)} alone, and what they lead to. Misfit: the sum of "
+        f"Mechanisms of action, each fitted to {alone}, and what they lead to. Misfit: the sum of "
         "squared distances from the published values, in standard errors, and over how many values. The values hang "
         "together from week to week, so that misfits describe and do not test."
     )
@@ -89,8 +90,10 @@ def _verdict(ctx: Context, replica: Replica) -> list[Inlines]:
         return (pen.simulated(low if low == high else f"{low} to {high}"),)
 
     plain = all(m.scale == "difference" for m in kept)
-    near = [n for n in names if min(shares(n)) >= 0.1]
-    far = [n for n in names if n not in near]
+    # foretelling more than was found is a misfit as much as foretelling less
+    over = [n for n in names if max(shares(n)) > 0.975 and not within(n)]
+    near = [n for n in names if min(shares(n)) >= 0.1 and n not in over]
+    far = [n for n in names if n not in near and n not in over]
 
     def listed(chosen: list[str]) -> Inlines:
         return joined([(pen.em(pen.label(n)),) for n in chosen])
@@ -109,7 +112,8 @@ def _verdict(ctx: Context, replica: Replica) -> list[Inlines]:
             s=span_of(near),
         )
     if far:
-        out = paragraphs(out, pen.say("With {m} it is {s}.", m=listed(far), s=span_of(far)))
+        first = "With {m} it is {s}." if near else "With {m}, {s} of such trials give results at least as favourable."
+        out = paragraphs(out, pen.say(first, m=listed(far), s=span_of(far)))
         outside = [n for n in far if not within(n)]
         inside = [n for n in far if within(n)]
         if inside:
@@ -125,6 +129,16 @@ def _verdict(ctx: Context, replica: Replica) -> list[Inlines]:
             out = paragraphs(
                 out, pen.say("With {m} a published value lies outside that range.", m=listed(outside))
             )  # fmt: skip
+    if over:
+        out = paragraphs(
+            out,
+            pen.say(
+                "With {m} more was to be expected than was found: up to {s} of such trials give a result at least as "
+                "favourable, so that the effect as fitted is larger than what came later or elsewhere bears out.",
+                m=listed(over),
+                s=(pen.simulated(show.percent(max(max(shares(n)) for n in over))),),
+            ),
+        )
     limits = pen.words(
         f"What it does not show: that the drug {'lengthens life' if about_events(replica) else 'slows the disease'}. "
         "This is one trial, its later results hang together, and "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from equipoise.appraise.context import Context
+from equipoise.appraise.pen import short
 from equipoise.appraise.replica import MechanismRow, Replica, ReplicaRow
 from equipoise.records.schema import Result
 
@@ -47,6 +48,11 @@ def known(ctx: Context, id: str | None) -> Result | None:
     return next((r for r in ctx.record.results if r.id == id), None)
 
 
+def difference(r: ReplicaRow | MechanismRow) -> bool:
+    """Whether a row holds the difference of two shares, in percentage points."""
+    return r.scale == "percent" and ":difference:" in r.id
+
+
 def after_primary(ctx: Context, result: str | None, week: float | None = None) -> bool:
     """Whether a result comes after the primary end point."""
     found = known(ctx, result)
@@ -65,3 +71,12 @@ def use_of(ctx: Context, r: ReplicaRow) -> str:
     """``fit``, ``check`` (after the fitted period), ``same period`` (not fitted, yet no independent check), or ``set``
     (put in as published)."""
     return "fit" if r.used_in_fit else str(r.use)
+
+
+def title_of(ctx: Context, r: ReplicaRow) -> str | None:
+    """What a row's outcome is called; None for one that is no outcome of the record."""
+    label = next((short(o.label) for o in ctx.record.outcomes if o.id == r.outcome), None)
+    if label is not None:
+        return label
+    other = {*(i.id for i in ctx.record.items), *(t.id for t in ctx.record.related)}
+    return "Another trial of the drug" if r.result in other and r.quantity.count(": ") else None
