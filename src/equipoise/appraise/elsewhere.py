@@ -17,9 +17,9 @@ from equipoise.types import FloatArray
 
 def published(record: Record, other: Elsewhere) -> Mapping[str, Value]:
     """The second trial's numbers, where this trial's record keeps them."""
-    for holder in (*record.items, *record.related):
-        if holder.id == other.item:
-            return holder.values
+    holders = {**{t.id: t.values for t in record.related}, **{i.id: i.values for i in record.items}}
+    if other.item in holders:
+        return holders[other.item]
     raise ScenarioError(
         f"elsewhere {other.id!r}: the record {record.id!r} has no item or related trial {other.item!r}",
         hint="give the id of one that holds the second trial's numbers",
