@@ -280,7 +280,7 @@ def test_reference_crr_printed_by_r() -> None:
         code = np.where(cause == lost, 0, np.where(cause == of, 1, 2))
         beta, vcov = naive_fine_gray(time, code, x, lambda t: np.array([1, 1, 1, t, t * t]), group)
         np.testing.assert_allclose(beta, R[key]["coef"], rtol=3e-4)
-        if group is None:  # with groups R's own differ by 0.1 %, which docs/methods/competing-risks.md says
+        if group is None:  # with groups R's differ by up to 0.4 %, as docs/methods/competing-risks.md says
             np.testing.assert_allclose(np.sqrt(np.diag(vcov)), R[key]["se"], rtol=3e-4)
 
 

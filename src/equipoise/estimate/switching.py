@@ -296,7 +296,7 @@ def rpsftm(
     share or on : column with the share of ``time`` spent on active treatment (0 to 1), or with that time itself.
     censor_time : column, or one number, of the time at which follow-up would have ended whatever happened (the
         administrative end of the study), for everybody. Needed to recensor.
-    recensor : censor anew at ``min(C, C exp(psi))``; without it censoring is informative and psi biased.
+    recensor : censor anew at ``min(C, C exp(psi))``; without it censoring may carry information and bias psi.
     autoswitch : leave an arm alone in which nobody departed from the treatment of its arm.
     test : ``log-rank``, ``wilcoxon`` (Peto and Peto's weights) or ``cox`` (Wald, with ``covariates``). All within
         ``strata``.
