@@ -175,6 +175,8 @@ def test_property_not_estimable_is_said_in_words() -> None:
     assert empty.left_out == 3
     flat = rmst(data.with_columns(X=pl.lit(1.0)), time="T", event="E", arm="ARM", covariates="X")
     assert "does not vary" in flat.difference.reason
+    nobody = rmst(data.with_columns(T=pl.lit(None, pl.Float64)), time="T", event="E", arm="ARM")
+    assert nobody.difference.to_sentence().startswith("p against a: not estimable: no patient has a time")
     zero = rmst(data.with_columns(T=pl.lit(0)), time="T", event="E", arm="ARM")
     assert not zero.difference.estimable
 

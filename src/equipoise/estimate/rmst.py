@@ -138,7 +138,7 @@ def rmst(
         known = read.sizes[g] > 0 and end <= horizon[0, g]
         m, se = (float(mean[0, g]), math.sqrt(variance[0, g])) if known else (math.nan, math.nan)
         arms.append(ArmMean(read.arms[g], int(read.sizes[g]), int(read.events[g]), m, se, m - z * se, m + z * se))
-    name = f"{read.arms[1]} against {read.arms[0]}, up to {end:g}"
+    name = f"{read.arms[1]} against {read.arms[0]}" + (f", up to {end:g}" if math.isfinite(end) else "")
     models: dict[str, MeanModel] = {}
     made = {}
     for link, scale in _SCALES.items():
