@@ -37,6 +37,7 @@ def elsewhere_targets(record: Record, other: Elsewhere) -> tuple[Target, ...]:
 
     out: list[Target] = []
     analysis = other.analysis
+    subject = next((o.label for o in record.outcomes if o.id == analysis.subject), analysis.subject)
     shares: list[tuple[float, float]] = []
     if isinstance(analysis, TimeToEvent):
         for arm, key in other.free_of_event.items():
@@ -48,7 +49,7 @@ def elsewhere_targets(record: Record, other: Elsewhere) -> tuple[Target, ...]:
             shares.append((share, se))
             out.append(
                 _target(
-                    other, leaf, analysis.subject,
+                    other, leaf, subject,
                     Measure("event_share", variable=analysis.event, set=analysis.set, arm=arm, week=analysis.week),
                     "percent", share, se,
                 )
@@ -59,7 +60,7 @@ def elsewhere_targets(record: Record, other: Elsewhere) -> tuple[Target, ...]:
                               week=analysis.week)  # fmt: skip
             se = math.hypot(se_control, se_active)
             leaf = value(next(reversed(other.free_of_event.values())))
-            what = f"{analysis.subject}, difference between the arms in percentage points"
+            what = f"{subject}, difference between the arms in percentage points"
             difference = _target(other, leaf, what, measure, "percent", active - control, se, derived=True)
             out.insert(0, difference)
     if other.contrast is not None:
@@ -70,7 +71,7 @@ def elsewhere_targets(record: Record, other: Elsewhere) -> tuple[Target, ...]:
         out.insert(
             0,
             _target(
-                other, leaf, f"{analysis.subject}, " + ("hazard ratio" if ln else "difference between the arms"),
+                other, leaf, f"{subject}, " + ("hazard ratio" if ln else "difference between the arms"),
                 Measure("contrast", analysis=analysis.id, week=week), "hazard_ratio" if ln else "difference",
                 math.log(number) if ln else number, leaf.se, ln=ln,
             ),
@@ -78,7 +79,7 @@ def elsewhere_targets(record: Record, other: Elsewhere) -> tuple[Target, ...]:
     for test, key in other.p.items():
         leaf = value(key)
         p = deciding(other.plan, f"{analysis.id}.{test}").p
-        what = f"P value, {TEST_NAMES.get(test, test.replace('_', ' '))}"
+        what = f"P value, {TEST_NAMES[test]}"
         out.append(_target(other, leaf, what, p, "p", float(leaf.value or 0), None))
     return tuple(out)
 
@@ -124,11 +125,16 @@ def elsewhere_answer(ask: Asked, other: Elsewhere, values: Mapping[Measure, Floa
     d = deciding(other.plan, other.plan.primary)
     hits = met(values[d.p], d.sign * values[d.estimate], other.plan.alpha)
     condition = ask.works if works else f"if the drug {ask.nothing}"
-    test = TEST_NAMES.get(other.test, other.test.replace("_", " "))
+    test = TEST_NAMES[other.test]
     return ask.answer(
         f"elsewhere:{other.id}" + ("" if works else ":nothing"),
         f"How often would {other.label} be significant in the drug's favour ({test}) {condition}?",
         hits,
         f"{other.label[:1].upper()}{other.label[1:]} would be significant in the drug's favour ({test}) {{times}} "
-        f"{condition}; lent from this trial: {other.lent}.",
+        f"{condition}.",
     )
+
+
+def elsewhere_note(other: Elsewhere) -> str:
+    """What the second trial was lent, for a reader to judge the comparison by."""
+    return f"{other.label[:1].upper()}{other.label[1:]}: foretold as if it had shared with this one {other.lent}."

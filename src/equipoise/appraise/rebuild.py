@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from equipoise import __version__
-from equipoise.appraise.elsewhere import elsewhere_answer, elsewhere_measures, elsewhere_targets
+from equipoise.appraise.elsewhere import elsewhere_answer, elsewhere_measures, elsewhere_note, elsewhere_targets
 from equipoise.appraise.replica import Band, MechanismRow, Replica, ReplicaRow
 from equipoise.appraise.replica_answers import (
     Asked,
@@ -179,7 +179,7 @@ def replicate(
         answers=tuple(answers),
         bands=drawn,
         mechanisms=tuple(checks),
-        notes=(*_notes(scenario, chosen, rows), *shifts),
+        notes=(*_notes(scenario, chosen, rows), *map(elsewhere_note, scenario.elsewhere), *shifts),
     )
 
 
@@ -328,11 +328,20 @@ def _held_contrasts(scenario: Scenario, found: Sequence[Target]) -> list[Target]
 
 
 def _check_measures(record: Record, scenario: Scenario, found: Sequence[Target]) -> list[Measure]:
-    """The comparisons held out: of the primary outcome; where none of it comes after the fitted period, all."""
+    """The comparisons held out: of the primary outcome, or else whatever comes after the fitted period."""
     held = _held_contrasts(scenario, found)
     primary = {o.id for o in record.outcomes if o.role == "primary"}
     own = [t for t in held if t.outcome in primary]
-    return [t.measure for t in (own if any(t.use == "check" for t in own) or not held else held)]
+    late = [t for t in held if t.use == "check" and _week(scenario, t) > scenario.protocol.period_end]
+    chosen = own if any(t in late for t in own) else [*own, *late]
+    return [t.measure for t in chosen]
+
+
+def _week(scenario: Scenario, t: Target) -> float:
+    m = t.measure
+    if m.week is not None or m.analysis is None:
+        return m.week or 0.0
+    return scenario.plan.analysis(m.analysis).week
 
 
 def _sides(record: Record, scenario: Scenario, chosen: Mechanism, found: Sequence[Target]) -> list[_Side]:

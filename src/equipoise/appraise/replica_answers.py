@@ -10,7 +10,7 @@ import numpy as np
 from equipoise.appraise.replica import Answer, MechanismRow
 from equipoise.calibrate.targets import Target
 from equipoise.disease import ON_FUNCTION, Mechanism
-from equipoise.protocol import OutcomeAnalysis, TimeToEvent
+from equipoise.protocol import OutcomeAnalysis, Repeated, TimeToEvent
 from equipoise.records.schema import Record
 from equipoise.simulate.scenario import Scenario
 from equipoise.types import FloatArray
@@ -25,7 +25,16 @@ IN_WORDS = {
 }
 """What each mechanism is, as the end of a sentence that begins with the drug."""
 
-TEST_NAMES = {"log_rank": "log-rank test", "wilcoxon": "Wilcoxon test", "cox": "Cox regression"}
+TEST_NAMES = {
+    "ancova": "analysis of covariance",
+    "joint_rank": "joint rank test",
+    "mmrm": "mixed model for repeated measures",
+    "slope": "difference of the slopes",
+    "log_rank": "log-rank test",
+    "wilcoxon": "Wilcoxon test",
+    "cox": "Cox regression",
+}
+"""The tests of a plan, inside a sentence."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +164,8 @@ def primary_answers(
 def null_answer(ask: Asked, row: MechanismRow, target: Target) -> Answer:
     """How often a drug that does nothing would show at least what was published."""
     m = target.measure
-    if target.scale == "difference" and m.kind == "contrast":
+    analysis = None if m.analysis is None else ask.scenario.plan.analysis(m.analysis)
+    if isinstance(analysis, Repeated) and target.scale == "difference":
         adjusted = ", adjusted for baseline neurofilament," if "_nfl" in row.id else ""
         what, as_large = f"difference at week {m.week:g}{adjusted}", "at least as large as"
         question = f"a {what} at least as large as the published one"
@@ -168,6 +178,8 @@ def null_answer(ask: Asked, row: MechanismRow, target: Target) -> Answer:
         head, _, told = label.rpartition(", ")
         if told.startswith("difference between the arms"):
             label = f"difference in {head}"
+        elif told == "hazard ratio":
+            label = f"hazard ratio of {head}"
         what, as_large = f"{label}{who}{where}", "at least as far in the drug's favour as"
         question = f"a {what} at least as far in its favour as the published one"
     return Answer(

@@ -134,7 +134,8 @@ def _verdict(ctx: Context, replica: Replica) -> list[Inlines]:
             out,
             pen.say(
                 "With {m} more was to be expected than was found: up to {s} of such trials give a result at least as "
-                "favourable, so that the effect as fitted is larger than what came later or elsewhere bears out.",
+                "favourable, so that the effect as fitted is larger than what came later or elsewhere bears out, or "
+                "the trials differ in more than was rebuilt.",
                 m=listed(over),
                 s=(pen.simulated(show.percent(max(max(shares(n)) for n in over))),),
             ),

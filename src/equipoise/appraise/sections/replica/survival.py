@@ -44,7 +44,7 @@ def survival_figure(ctx: Context, replica: Replica) -> Figure | None:
             series.append(Series(arm.label, "simulated", role, band.weeks, *curve))  # type: ignore[arg-type]
             found += [_row(ctx, arm.label, r) for r in points]
         panels.append(CurvePanel(title, "%", 100.0, False, tuple(series)))
-        rows += [Row((pen.label(title),), heading=True), *found]
+        rows += [Row((pen.label(title),), heading=True), *found] if found else []
     columns = (pen.words("Arm and week"), pen.words("Published"), pen.words("Simulated, with 95 % range of one trial"))
     caption = pen.words(
         "The published shares drawn, free of the event by the week, and the same shares of the simulated trials."
