@@ -253,6 +253,27 @@ def standardise(rows, order, x, z, scale):
             z[i, a] *= scale[a]
 
 
+@njit(**_INNER)
+def gather(t, rows, order, time, entry, event, stratum, late, tm, en, ev, st, place, out):
+    """Copy trial ``t`` in ``order`` into ``tm``, ``en``, ``ev`` and ``st``, and into ``out`` the places there of its
+    rows by entry; returns how many events it has.
+    """
+    events = 0
+    for i in range(rows):
+        j = order[t, i]
+        tm[i] = time[t, j]
+        ev[i] = event[t, j]
+        st[i] = stratum[t, j]
+        events += ev[i]
+    if len(en) > 0:
+        for i in range(rows):
+            en[i] = entry[t, order[t, i]]
+            place[order[t, i]] = i
+        for i in range(rows):
+            out[i] = place[late[t, i]]
+    return events
+
+
 @njit(**_OPTIONS)
 def cox_block(
     rows, order, time, entry, event, stratum, weight, late, x, start, arm, ties, max_iterations, beta, covariance,
@@ -275,23 +296,10 @@ def cox_block(
         if status[t] != _OK:
             continue
         m = rows[t]
-        for i in range(m):
-            j = order[t, i]
-            tm[i] = time[t, j]
-            ev[i] = event[t, j]
-            st[i] = stratum[t, j]
+        events = gather(t, m, order, time, entry, event, stratum, late, tm, en, ev, st, place, out)
         for i in range(m if len(wt) > 0 else 0):
             wt[i] = weight[t, order[t, i]]
-        if len(en) > 0:
-            for i in range(m):
-                en[i] = entry[t, order[t, i]]
-                place[order[t, i]] = i
-            for i in range(m):
-                out[i] = place[late[t, i]]
         standardise(m, order[t], x[t], z, scale)
-        events = 0
-        for i in range(m):
-            events += ev[i]
         for a in range(p):
             beta[t, a] = start[t, a] / scale[a] if scale[a] > 0.0 else 0.0
             step[a] = 0.0

@@ -18,7 +18,7 @@ import math
 import numpy as np
 from numba import njit
 
-from equipoise.kernels.cox import by_stratum_and_time, standardise, sweep
+from equipoise.kernels.cox import by_stratum_and_time, gather, standardise, sweep
 
 _OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 _INNER = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
@@ -213,30 +213,17 @@ def firth_block(
     place, out = np.empty(entry.shape[1], np.int64), np.empty(entry.shape[1], np.int64)
     scale, now, step, gradient, other = np.empty(p), np.empty(p), np.empty(p), np.empty(p), np.empty(p)
     mean, info, work, third = np.empty(p), np.empty((p, p)), np.empty((max(p, 2), max(p, 2))), np.empty((p, p, p))
-    hessian, spare, value, aside = np.empty((p, p)), np.empty((p, p)), np.empty(2), np.empty(2)
+    hessian, spare, value, slope = np.empty((p, p)), np.empty((p, p)), np.empty(2), np.empty(p)
     sums = np.empty((2, 1 + p + p * p + p * p * p))
     h = 1e-5
     for t in range(x.shape[0]):
         if status[t] != _OK:
             continue
         m = rows[t]
-        for i in range(m):
-            j = order[t, i]
-            tm[i] = time[t, j]
-            ev[i] = event[t, j]
-            st[i] = stratum[t, j]
-        if len(en) > 0:
-            for i in range(m):
-                en[i] = entry[t, order[t, i]]
-                place[order[t, i]] = i
-            for i in range(m):
-                out[i] = place[late[t, i]]
+        events = gather(t, m, order, time, entry, event, stratum, late, tm, en, ev, st, place, out)
         standardise(m, order[t], x[t], z, scale)
         units = 0.0
-        events = 0
         flat = False
-        for i in range(m):
-            events += ev[i]
         for a in range(p):
             flat = flat or scale[a] == 0.0
             beta[t, a] = start[t, a] / scale[a] if scale[a] > 0.0 else 0.0
@@ -247,48 +234,56 @@ def firth_block(
         for iteration in range(0 if flat else max_iterations + 1):
             for a in range(p):
                 now[a] = beta[t, a] + step[a]
-            _penalised(m, p, tm, en, ev, st, out, efron, z, w, now, sums, mean, gradient, info, third, work, value)
             iterations[t] = iteration
-            if iteration == 0:
-                flat = math.isnan(value[1])
-                for a in range(p):  # constant in every risk set, up to rounding
-                    flat = flat or (held < 0 and info[a, a] > 1e12 / events)
-                if flat:
-                    status[t] = _SINGULAR
-                    break
-            if iteration > 0 and not value[1] >= best - 1e-12 * abs(best):
-                for a in range(p):
-                    step[a] *= 0.5
-                continue
-            best = value[1]
-            loglik[t, 0] = value[0]
-            loglik[t, 1] = best + 0.5 * units
-            for a in range(p):
-                beta[t, a] = now[a]
-                for b in range(p):
-                    covariance[t, a, b] = info[a, b] * scale[a] * scale[b]
-            # first the step with the information alone: where it is tiny, so is the one by Newton
+            done = False
             largest = 0.0
-            for a in range(p):
-                step[a] = 0.0
-                for b in range(p):
-                    v = info[a, b]
-                    if held >= 0:
-                        v -= info[a, held] * info[b, held] / info[held, held]
-                        v = 0.0 if a == held or b == held else v
-                    step[a] += v * gradient[b]
-                largest = max(largest, abs(step[a]))
-            if largest < 1e-9:
-                status[t] = _OK
-                break
-            for a in range(p):
+            for c in range(-1, p):  # at the new point (-1), then a little along every coefficient
                 other[:] = now
-                other[a] += h
-                _penalised(
-                    m, p, tm, en, ev, st, out, efron, z, w, other, sums, mean, hessian[a], info, third, work, aside
-                )
-                for b in range(p):
-                    hessian[a, b] = (gradient[b] - hessian[a, b]) / h
+                if c >= 0:
+                    other[c] += h
+                _penalised(m, p, tm, en, ev, st, out, efron, z, w, other, sums, mean, slope, info, third, work, value)
+                if c >= 0:
+                    for b in range(p):
+                        hessian[c, b] = (gradient[b] - slope[b]) / h
+                    continue
+                gradient[:] = slope
+                if iteration == 0:
+                    done = math.isnan(value[1])
+                    for a in range(p):  # constant in every risk set, up to rounding
+                        done = done or (held < 0 and info[a, a] > 1e12 / events)
+                    if done:
+                        status[t] = _SINGULAR
+                        break
+                if iteration > 0 and not value[1] >= best - 1e-12 * abs(best):
+                    for a in range(p):
+                        step[a] *= 0.5
+                    largest = -1.0
+                    break
+                best = value[1]
+                loglik[t, 0] = value[0]
+                loglik[t, 1] = best + 0.5 * units
+                for a in range(p):
+                    beta[t, a] = now[a]
+                    for b in range(p):
+                        covariance[t, a, b] = info[a, b] * scale[a] * scale[b]
+                # the step with the information alone: where it is tiny, so is the one by Newton
+                for a in range(p):
+                    step[a] = 0.0
+                    for b in range(p):
+                        v = info[a, b]
+                        if held >= 0:
+                            v -= info[a, held] * info[b, held] / info[held, held]
+                            v = 0.0 if a == held or b == held else v
+                        step[a] += v * gradient[b]
+                    largest = max(largest, abs(step[a]))
+                if largest < 1e-9:
+                    status[t] = _OK
+                    done = True
+                    break
+            if done:
+                break
+            if largest < 0.0:
+                continue
             for a in range(p):
                 for b in range(a):
                     hessian[a, b] = 0.5 * (hessian[a, b] + hessian[b, a])
