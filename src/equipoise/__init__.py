@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
+    "DeteriorationRule": "equipoise.estimate.deterioration",
     "Estimate": "equipoise.estimate.result",
     "Record": "equipoise.records",
     "Replica": "equipoise.appraise",
@@ -18,32 +19,69 @@ _HOME = {
     "Trial": "equipoise.trial",
     "Trials": "equipoise.trial",
     "ancova": "equipoise.estimate.ancova",
+    "cafs": "equipoise.estimate.joint_rank",
+    "cause_specific": "equipoise.estimate.competing_risks",
     "clda": "equipoise.estimate.clda",
     "closed_sequence": "equipoise.estimate.multiplicity",
     "cox": "equipoise.estimate.survival",
+    "cumulative_incidence": "equipoise.estimate.competing_risks",
+    "deterioration": "equipoise.estimate.deterioration",
+    "fine_gray": "equipoise.estimate.competing_risks",
+    "gray_test": "equipoise.estimate.competing_risks",
+    "imputation_draws": "equipoise.estimate.imputation",
+    "incidence_difference": "equipoise.estimate.competing_risks",
     "joint_rank": "equipoise.estimate.joint_rank",
+    "kaplan_meier": "equipoise.estimate.kaplan_meier",
+    "landmark": "equipoise.estimate.landmark",
+    "landscape": "equipoise.appraise.landscape",
     "load_record": "equipoise.records",
     "load_scenario": "equipoise.simulate",
     "log_rank": "equipoise.estimate.survival",
+    "max_combo": "equipoise.estimate.survival",
+    "mi_analysis": "equipoise.estimate.imputation",
     "mi_ancova": "equipoise.estimate.imputation",
     "mmrm": "equipoise.estimate.mmrm",
     "replicate": "equipoise.appraise",
+    "rmst": "equipoise.estimate.rmst",
+    "rpsftm": "equipoise.estimate.switching",
     "slope": "equipoise.estimate.slope",
+    "tipping_point": "equipoise.estimate.imputation",
+    "trimmed_mean": "equipoise.estimate.imputation",
+    "win_statistics": "equipoise.estimate.win",
 }
 
 if TYPE_CHECKING:
     from equipoise.appraise import Replica as Replica
+    from equipoise.appraise.landscape import landscape as landscape
     from equipoise.appraise.rebuild import replicate as replicate
     from equipoise.estimate.ancova import ancova as ancova
     from equipoise.estimate.clda import clda as clda
+    from equipoise.estimate.competing_risks import cause_specific as cause_specific
+    from equipoise.estimate.competing_risks import cumulative_incidence as cumulative_incidence
+    from equipoise.estimate.competing_risks import fine_gray as fine_gray
+    from equipoise.estimate.competing_risks import gray_test as gray_test
+    from equipoise.estimate.competing_risks import incidence_difference as incidence_difference
+    from equipoise.estimate.deterioration import DeteriorationRule as DeteriorationRule
+    from equipoise.estimate.deterioration import deterioration as deterioration
+    from equipoise.estimate.imputation import imputation_draws as imputation_draws
+    from equipoise.estimate.imputation import mi_analysis as mi_analysis
     from equipoise.estimate.imputation import mi_ancova as mi_ancova
+    from equipoise.estimate.imputation import tipping_point as tipping_point
+    from equipoise.estimate.imputation import trimmed_mean as trimmed_mean
+    from equipoise.estimate.joint_rank import cafs as cafs
     from equipoise.estimate.joint_rank import joint_rank as joint_rank
+    from equipoise.estimate.kaplan_meier import kaplan_meier as kaplan_meier
+    from equipoise.estimate.landmark import landmark as landmark
     from equipoise.estimate.mmrm import mmrm as mmrm
     from equipoise.estimate.multiplicity import closed_sequence as closed_sequence
     from equipoise.estimate.result import Estimate as Estimate
+    from equipoise.estimate.rmst import rmst as rmst
     from equipoise.estimate.slope import slope as slope
     from equipoise.estimate.survival import cox as cox
     from equipoise.estimate.survival import log_rank as log_rank
+    from equipoise.estimate.survival import max_combo as max_combo
+    from equipoise.estimate.switching import rpsftm as rpsftm
+    from equipoise.estimate.win import win_statistics as win_statistics
     from equipoise.records import Record as Record
     from equipoise.records import load_record as load_record
     from equipoise.simulate import Scenario as Scenario
