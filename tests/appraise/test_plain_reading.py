@@ -93,14 +93,14 @@ def test_words_that_a_record_does_not_use_are_not_explained(tiny: Record) -> Non
 
 def test_a_sentence_is_not_said_twice_to_one_reader(page: Document) -> None:
     for reader in ("for-medical_student", "for-attending"):
-        part = next(s for s in page.section("discussion").sections if s.id == reader)
+        part = next(s for s in page.section("questions").sections if s.id == reader)
         text = words(part)
         assert text.count("plasma neurofilament light chain was") <= 1
         assert text.count("Serious neurologic event:") <= 1
 
 
 def test_a_criterion_of_one_set_names_the_set(page: Document) -> None:
-    for section in ("design", "discussion"):
+    for section in ("design", "questions"):
         text = words(page.section(section))
         assert "at least 65 % of predicted (the faster-progressing set)" in text
         assert "at least 50 % of predicted (the slower-progressing set)" in text

@@ -28,7 +28,7 @@ def test_property_no_arguments_says_what_to_try(tmp_path: Path) -> None:
 def test_property_help_lists_every_command(tmp_path: Path) -> None:
     done = run("--help", cwd=tmp_path)
     assert done.returncode == 0
-    for command in ("appraise", "replicate", "simulate", "fit", "records", "analyse"):
+    for command in ("appraise", "questions", "replicate", "simulate", "fit", "records", "analyse"):
         assert command in done.stdout
 
 
@@ -49,7 +49,12 @@ def test_property_help_lists_every_command(tmp_path: Path) -> None:
         (("appraise", "valor", "--replica", "bad.yaml"), "is not a replica"),
         (("simulate", "nothing", "--adam", "out"), "no scenario called 'nothing'"),
         (("appraise", "valor", "--format", "pdf"), "pdf"),
-        (("appraise", "valor", "--audience", "astronaut"), "unknown reader"),
+        (("appraise", "valor", "--role", "astronaut"), "no reader 'astronaut'"),
+        (("appraise", "valor", "--audience", "astronaut"), "no reader 'astronaut'"),
+        (("questions", "valor", "--specialty", "astrology"), "no specialty 'astrology'"),
+        (("questions", "valor", "--stage", "sleep"), "no stage 'sleep'"),
+        (("questions", "valor", "--format", "anki", "--self-test"), "--self-test goes with"),
+        (("questions", "valor", "--role", "patient", "--level", "advanced"), "fits --role patient --level advanced"),
         (("nonsense",), "nonsense"),
     ],
 )

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from reading import Page
 
-from equipoise.appraise import Document, appraise
+from equipoise.appraise import READERS, Document, appraise
 from equipoise.records import Record
 from equipoise.render import to_html
 from equipoise.render.html import safe_url
@@ -76,14 +76,12 @@ def test_headings_run_without_gaps(read: Page) -> None:
     titles = [e.text.strip() for e in read.elements if e.tag == "h2"]
     assert titles == [
         "Bottom line", "Key findings", "Design", "Results", "What the replica says", "Limitations",
-        "Clinical significance", "Historical context", "Safety, in absolute risks", "Guided discussion",
-        "Scholarly review", "Related trials", "Coherence notes", "How this page was made", "Sources",
+        "Clinical significance", "Historical context", "Safety, in absolute risks",
+        "Questions by reader", "Certainty and decision", "Related trials", "Coherence notes", "How this page was made", "Sources",
         "Computed numbers",
     ]  # fmt: skip
-    assert [e.text.strip() for e in read.elements if e.tag == "h3"] == [
-        "Medical student", "Resident", "Fellow", "Attending", "PhD methodologist", "Journal editor",
-        "Guideline committee",
-    ]  # fmt: skip
+    readers = [s.children[0] for s in read.all("section") if "data-reader" in s.attrs]
+    assert [(e.tag, e.text.strip()) for e in readers] == [("h3", name) for name in READERS.values()]
 
 
 def test_landmarks_language_and_skip_link(read: Page) -> None:
@@ -218,9 +216,9 @@ def test_a_record_without_results_can_be_read(tiny: Record) -> None:
 
 
 def test_a_single_reader_needs_no_switch(valor: Record) -> None:
-    page = Page(to_html(appraise(valor, audience="fellow")))
-    assert not page.all("div", class_="controls")
-    assert [e.text.strip() for e in page.elements if e.tag == "h3"] == ["Fellow"]
+    page = Page(to_html(appraise(valor, role="fellow")))
+    assert not [b for b in page.all("button") if "data-role" in b.attrs]
+    assert [s.attrs["data-reader"] for s in page.all("section") if "data-reader" in s.attrs] == ["fellow"]
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,11 @@ class Context:
 
     def outcome(self, id: str) -> str:
         """An outcome's label inside a sentence."""
-        return lower(short(self.record.outcome(id).label))
+        text = lower(short(self.record.outcome(id).label))
+        if text.endswith("."):
+            text = text.rstrip(".")  # a registry's titles may end so
+            self.pen.register(text)
+        return text
 
     def set_name(self, id: str) -> str:
         """An analysis set in a sentence: its label without brackets."""

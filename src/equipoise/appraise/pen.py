@@ -279,6 +279,8 @@ class Pen:
         runs = self.quote(text, *rests_on)
         if runs is None:
             return None
+        if text.rstrip().endswith("."):
+            stop = stop.lstrip(".")
         end: Inlines = (Text(stop),) if stop else ()
         if any(isinstance(run, Cited) for run in runs):
             return (*runs, *end)

@@ -60,22 +60,10 @@ def primary_result(ctx: Context) -> bool:
 
 
 @condition
-def primary_estimate(ctx: Context) -> bool:
-    """It holds an estimate of the primary contrast."""
-    return usable(ctx.findings.contrast)
-
-
-@condition
 def primary_interval(ctx: Context) -> bool:
     """It holds an interval of the primary contrast."""
     c = ctx.findings.contrast
     return c is not None and excludes_null(c) is not None
-
-
-@condition
-def interval_holds_null(ctx: Context) -> bool:
-    """The interval of the primary contrast includes no effect."""
-    return ctx.includes_null(ctx.findings.contrast)
 
 
 @condition
@@ -91,27 +79,7 @@ def leans_to_active(ctx: Context) -> bool:
     return f.primary is not None and f.favourable(f.primary) is True
 
 
-@condition
-def direction_unknown(ctx: Context) -> bool:
-    """The record does not say which direction of the primary outcome is the better one."""
-    o = ctx.findings.outcome
-    return o is not None and o.direction == "not_stated"
-
-
-@condition
-def tests_apart(ctx: Context) -> bool:
-    """The primary P value and the primary estimate come from different analyses."""
-    return ctx.findings.split
-
-
 # -- kinds of endpoint ---------------------------------------------------------------------------------------------
-
-
-@condition
-def difference_endpoint(ctx: Context) -> bool:
-    """The primary contrast is a difference."""
-    c = ctx.findings.contrast
-    return usable(c) and c is not None and c.kind == "difference"
 
 
 @condition
@@ -277,7 +245,6 @@ def controlled(ctx: Context) -> bool:
     return any(a.role == "control" for a in ctx.record.arms)
 
 
-@condition
 def participants_masked(ctx: Context) -> bool:
     """The people treated did not know what they received."""
     text = _masking(ctx)
@@ -344,12 +311,6 @@ def posted(ctx: Context) -> bool:
     return ctx.record.origin == "posted"
 
 
-@condition
-def short_record(ctx: Context) -> bool:
-    """The record is written by hand and holds little beside its main result."""
-    return ctx.record.origin == "written" and not (ctx.record.baseline or ctx.record.adverse_events)
-
-
 # -- what else the record holds ------------------------------------------------------------------------------------
 
 
@@ -377,12 +338,6 @@ def serious_neurologic(ctx: Context) -> bool:
 
 
 @condition
-def has_regulatory(ctx: Context) -> bool:
-    """It holds decisions of regulators."""
-    return any(r.usable for r in ctx.record.regulatory)
-
-
-@condition
 def confirmatory_awaited(ctx: Context) -> bool:
     """A decision names a trial that is still to come."""
     return any(r.usable and r.date is None for r in ctx.record.regulatory)
@@ -394,7 +349,6 @@ def has_related(ctx: Context) -> bool:
     return any(t.usable for t in ctx.record.related)
 
 
-@condition
 def mcid_known(ctx: Context) -> bool:
     """It holds the smallest change that patients notice."""
     return ctx.item_value("mcid", "change") is not None
@@ -408,12 +362,6 @@ def assumptions_known(ctx: Context) -> bool:
 
 
 @condition
-def sources_disagree(ctx: Context) -> bool:
-    """Sources that disagree are kept side by side."""
-    return any(r.conflicts for r in ctx.record.results) or any(i.conflicts for i in ctx.record.items)
-
-
-@condition
 def several_p(ctx: Context) -> bool:
     """It holds at least five P values."""
     return sum(p.usable for r in ctx.record.results for p in r.p) >= 5
@@ -424,9 +372,3 @@ def sponsor_named(ctx: Context) -> bool:
     """It names the sponsor."""
     item = ctx.item("reg_sponsor")
     return item is not None and bool(item.text)
-
-
-@condition
-def has_replica(ctx: Context) -> bool:
-    """The trial was rebuilt, and the replica answers questions."""
-    return ctx.replica is not None and bool(ctx.replica.answers)

@@ -54,7 +54,6 @@ def week(ctx: Context) -> Inlines:
     return ctx.week(ctx.findings.week)
 
 
-@name
 def group(ctx: Context) -> Inlines:
     """The primary analysis set."""
     s = ctx.findings.set
@@ -119,13 +118,6 @@ def masking(ctx: Context) -> Inlines:
     return (*ctx.pen.words("Masking: "), *said, Text(".")) if said and not masking_unknown(ctx) else ()
 
 
-@sentence("The record gives neither the ratio nor the strata of the draw.")
-def draw(ctx: Context) -> Inlines:
-    """Allocation and strata."""
-    said = card._randomisation(ctx)
-    return (*ctx.pen.words("The draw: "), *said, Text(".")) if said else ()
-
-
 @sentence("The record does not say how long the comparison lasted.")
 def lasted(ctx: Context) -> Inlines:
     """How long."""
@@ -156,7 +148,9 @@ def outcome_told(ctx: Context) -> Inlines:
     """The primary outcome, its definition, and the test."""
     if ctx.findings.outcome is None:
         return ()
-    return (*ctx.pen.words("The primary outcome: "), *card._outcome(ctx), Text("."))
+    said = card._outcome(ctx)
+    end = () if said[-1].text.rstrip().endswith(".") else (Text("."),)  # type: ignore[union-attr]
+    return (*ctx.pen.words("The primary outcome: "), *said, *end)
 
 
 @sentence()
@@ -361,18 +355,6 @@ def resolution(ctx: Context) -> Inlines:
         c=ctx.number(sizes[1]),
         d=computed,
     )
-
-
-@items()
-def later_visits(ctx: Context) -> list[Inlines]:
-    """What was measured when."""
-    pen, out = ctx.pen, []
-    for plan in ctx.record.visits:
-        names = joined([pen.label(ctx.outcome(o)) for o in plan.outcomes])
-        weeks = joined([(pen.cite(f"{float(w):g}", plan),) for w in plan.weeks if plan.usable], ", ")
-        if weeks:
-            out.append(pen.say("{o}: weeks {w}", o=upper(names), w=weeks))
-    return out
 
 
 @items()

@@ -127,7 +127,7 @@ def verdict(ctx: Context) -> Inlines:
         if f.outcome.direction == "not_stated"
         else "it gives neither a P value nor an interval for the primary outcome"
     )
-    return pen.say("Whether {t} met its primary endpoint cannot be read off this record: " + why + ".", t=ctx.trial)
+    return pen.say("The record of {t} does not settle whether its primary endpoint was met: " + why + ".", t=ctx.trial)
 
 
 @sentence("The record gives no P value for the primary outcome.")
