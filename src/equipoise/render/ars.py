@@ -243,7 +243,7 @@ def _analysis(
 def _line_of(block: Block, row: Row, heading: str) -> str | None:
     """What tells this line's numbers from another's: a level, a term, or a visit; None for summary statistics."""
     if REGISTRY[block.method].by_line:
-        return row.label
+        return f"{heading}: {row.label}" if heading else row.label
     return heading or None
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import polars as pl
 
-from equipoise.errors import DataError
+from equipoise.errors import DataError, EstimationError
 from equipoise.run.analysis_results import Column
 from equipoise.run.plan_parts import Where, condition
 from equipoise.trial.adam import Study
@@ -90,6 +90,7 @@ def prepare(study: Study, plan: Plan, analysis: Analysis) -> Context:
     notes = (f"{others} subjects in no arm of the plan are left out",) if others else ()
     if not population.height:
         raise DataError(f"{what}: population {analysis.population} has no subjects", hint="see its conditions")
+    population = _gathered(study, analysis, population, what)
     records = _records(study, analysis, population, what)
     columns = [
         Column(arm, plan.treatment.labels.get(arm, arm), int((population[variable] == arm).sum())) for arm in arms
@@ -102,6 +103,33 @@ def prepare(study: Study, plan: Plan, analysis: Analysis) -> Context:
         active = [arm for arm in arms if arm != plan.treatment.reference]
         columns += [Column(f"{AGAINST}{a}", f"p-value {a}" if len(active) > 1 else "p-value", None) for a in active]
     return Context(plan, analysis, study, population, records, tuple(columns), notes)
+
+
+def _gathered(study: Study, analysis: Analysis, population: pl.DataFrame, what: str) -> pl.DataFrame:
+    """The population with the values that ``gather`` brings from other data sets; missing where a subject has none."""
+    for name, source in analysis.gather.items():
+        where = f"{what}: gather {name}"
+        if name in population.columns:
+            raise DataError(f"{where}: ADSL has a variable of that name", hint="choose another name")
+        frame = study[source.dataset].frame
+        given = {**({"PARAMCD": source.parameter} if source.parameter else {}), **source.where}
+        frame = frame.filter(condition(given, frame, where))
+        if source.variable not in frame.columns:
+            raise DataError(
+                f"{where}: there is no variable {source.variable} in {source.dataset}",
+                hint="there are " + ", ".join(frame.columns[:60]),
+            )
+        frame = frame.select("USUBJID", pl.col(source.variable).alias(name)).drop_nulls()
+        doubled = frame.filter(pl.col("USUBJID").is_duplicated())
+        if doubled.height:
+            raise DataError(
+                f"{where}: {doubled['USUBJID'][0]} has more than one record in {source.dataset}",
+                hint="choose one by parameter: and where:",
+            )
+        if not frame.height:
+            raise DataError(f"{where}: no record of {source.dataset} is chosen", hint="see parameter: and where:")
+        population = population.join(frame, on="USUBJID", how="left", maintain_order="left")
+    return population
 
 
 def _records(study: Study, analysis: Analysis, population: pl.DataFrame, what: str) -> pl.DataFrame:
@@ -147,6 +175,29 @@ def _derived(frame: pl.DataFrame, analysis: Analysis, what: str) -> pl.DataFrame
             )
         frame = frame.with_columns(_FUNCTIONS[function](pl.col(variable)).alias(name))
     return frame
+
+
+def others(context: Context) -> list[str]:
+    """The arms besides control."""
+    return [a for a in context.arms if a != context.plan.treatment.reference]
+
+
+T = TypeVar("T")
+
+
+def compared(context: Context, frame: pl.DataFrame, fit: Callable[[pl.DataFrame], T]) -> dict[str, T]:
+    """What ``fit`` makes of each other arm and control, by arm; arms are in order, control first.
+
+    Raises :class:`EstimationError` for data that the method cannot use, so that the section says so in its place.
+    """
+    control, arm, out = context.plan.treatment.reference, context.treatment, {}
+    for one in others(context):
+        data = frame.filter(pl.col(arm).is_in([control, one])).with_columns(pl.col(arm).cast(pl.Enum([control, one])))
+        try:
+            out[one] = fit(data)
+        except DataError as error:
+            raise EstimationError(error.message, hint=error.hint) from None
+    return out
 
 
 def in_order(context: Context, data: pl.DataFrame) -> pl.DataFrame:

@@ -29,6 +29,7 @@ from equipoise.errors import ScenarioError
 from equipoise.protocol.estimand import Estimand, contradictions
 from equipoise.run.methods import REGISTRY
 from equipoise.run.plan_parts import (
+    Gather,
     Population,
     Section,
     Show,
@@ -53,6 +54,7 @@ else:
 class Analysis(Strict):
     """One table: whom it counts (population), what it reads (data set, parameter, records) and its sections.
 
+    ``gather`` brings values of other data sets to the subjects: ``{DTHWK: {dataset: ADTTE, parameter: DEATH}}``.
     ``derive`` adds variables to the records, ``{LBASE: {log: BASE}}``; covariates then have their mean on that scale.
     """
 
@@ -62,6 +64,7 @@ class Analysis(Strict):
     dataset: str = "ADSL"
     parameter: str | None = None
     where: Where = Field(default_factory=dict)
+    gather: dict[str, Gather] = Field(default_factory=dict)
     derive: dict[str, dict[Literal["log", "log2", "log10", "sqrt"], str]] = Field(default_factory=dict)
     total: bool = False
     sections: tuple[AnySection, ...] = Field(min_length=1)

@@ -86,6 +86,17 @@ class Population(Strict):
     _where = field_validator("where")(check_where)
 
 
+class Gather(Strict):
+    """A value for every subject from another data set: one record (``parameter``, ``where``), one variable."""
+
+    dataset: str
+    parameter: str | None = None
+    variable: str = "AVAL"
+    where: Where = {}
+
+    _where = field_validator("where")(check_where)
+
+
 class Section(Strict):
     """What every section has: a label, conditions of its own, a note, and whether its figure is drawn.
 

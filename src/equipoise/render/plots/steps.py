@@ -308,14 +308,20 @@ def _draw(
                 )  # fmt: skip
     for i, (curve, points) in enumerate(zip(curves, drawn, strict=True)):
         line = {"type": "line", "interpolate": "step-after", "color": SERIES[i], "strokeWidth": 1.8,
-                "strokeDash": list(DASHES[i]) if len(curves) > 1 else [1, 0], "clip": bottom > 0.0}  # fmt: skip
+                "strokeDash": list(DASHES[i]) if len(curves) > 1 else [1, 0]}  # fmt: skip
         tips = [{"field": "x", "type": "quantitative", "title": unit},
                 {"field": "y", "type": "quantitative", "title": y_title, "format": ".1f"}]  # fmt: skip
-        canvas.layer(points, line, x=q("x", x, xaxis), y=q("y", y, yaxis), tooltip=tips)
+        canvas.layer(
+            [{**p, "y": max(p["y"], bottom)} for p in points],
+            line,
+            x=q("x", x, xaxis),
+            y=q("y", y, yaxis),
+            tooltip=tips,
+        )
         if censoring:
             ends = [t for t in curve.censored if t <= last]
             canvas.layer(
-                [{"x": t, "y": 100.0 * (curve.at(t) or 0.0)} for t in ends],
+                [{"x": t, "y": max(100.0 * (curve.at(t) or 0.0), bottom)} for t in ends],
                 {"type": "tick", "orient": "vertical", "size": 9, "thickness": 1.1, "color": SERIES[i], "opacity": 1},
                 x=q("x", x, xaxis), y=q("y", y, yaxis),
             )  # fmt: skip

@@ -164,7 +164,7 @@ def _legend(canvas: Canvas, tones: Sequence[int], alpha: float, top: float, arms
             marked: bool) -> float:  # fmt: skip
     middle = max(0.5, 2 * alpha)
     names = [f"P < {alpha / 50:g}", f"< {alpha / 5:g}", f"< {alpha:g}", f"{alpha:g} to {2 * alpha:g}",
-             f"to {middle:g}", f"P \N{GREATER-THAN OR EQUAL TO} {middle:g}",
+             f"{2 * alpha:g} to {middle:g}", f"P \N{GREATER-THAN OR EQUAL TO} {middle:g}",
              f"P < {alpha:g} in favour of {arms[0]}"]  # fmt: skip
     x, y = -40.0, top
     for tone in tones:

@@ -2,10 +2,38 @@
 
 from __future__ import annotations
 
-from equipoise.run.methods import descriptive, models, survival
+from equipoise.run.methods import (
+    competing,
+    delayed_start,
+    descriptive,
+    deterioration,
+    disposition,
+    imputation,
+    models,
+    ranks,
+    restricted,
+    subgroups,
+    survival,
+    switching,
+    win,
+)
 from equipoise.run.methods.registry import Entry
 
-_MODULES = (descriptive, models, survival)
+_MODULES = (
+    descriptive,
+    disposition,
+    models,
+    imputation,
+    delayed_start,
+    ranks,
+    win,
+    survival,
+    restricted,
+    competing,
+    deterioration,
+    switching,
+    subgroups,
+)
 
 REGISTRY: dict[str, Entry] = {entry.name: entry for module in _MODULES for entry in module.METHODS}
 """Every method by its name in a plan."""
