@@ -51,10 +51,11 @@ class Question:
         answer = "yes" if self.met else "not shown"
         if not self.tested:
             answer += " (descriptive: an earlier question was not answered yes)"
+        p = "P < 0.0001" if self.p < 1e-4 else f"P = {self.p:.4f}"
         return (
             f"{self.key}. {self.asks} {answer[0].upper()}{answer[1:]}: {self.estimate.estimate:.3g} "
             f"({100 * self.estimate.level:g} % CI {self.estimate.low:.3g} to {self.estimate.high:.3g}), "
-            f"one-sided P = {self.p:.4f} against {self.alpha:g}."
+            f"one-sided {p} against {self.alpha:g}."
         )
 
 
