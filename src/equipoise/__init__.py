@@ -47,6 +47,7 @@ _HOME = {
     "slope": "equipoise.estimate.slope",
     "tipping_point": "equipoise.estimate.imputation",
     "trimmed_mean": "equipoise.estimate.imputation",
+    "win_regression": "equipoise.estimate.win_regression",
     "win_statistics": "equipoise.estimate.win",
 }
 
@@ -82,6 +83,7 @@ if TYPE_CHECKING:
     from equipoise.estimate.survival import max_combo as max_combo
     from equipoise.estimate.switching import rpsftm as rpsftm
     from equipoise.estimate.win import win_statistics as win_statistics
+    from equipoise.estimate.win_regression import win_regression as win_regression
     from equipoise.records import Record as Record
     from equipoise.records import load_record as load_record
     from equipoise.simulate import Scenario as Scenario
