@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ import pytest
 from equipoise.disease import Mechanism
 from equipoise.errors import DataError, ScenarioError
 from equipoise.kernels import course
-from equipoise.simulate import Hypothesis, Scenario, load_scenario, simulate, typical_course
+from equipoise.simulate import Hypothesis, Scenario, load_scenario, shipped_scenarios, simulate, typical_course
 from equipoise.simulate.scenario import parse_scenario
 from equipoise.trial import Trials
+from equipoise.trial.adam import from_trial, write_folder
 from equipoise.types import WEEKS_PER_MONTH
 
 
@@ -143,9 +145,9 @@ def test_independent_bulbar_onset_has_its_own_hazard_and_stratum() -> None:
 def test_property_run_in_admits_by_the_observed_fall() -> None:
     scenario = load_scenario("edaravone2017")
     trials = simulate(scenario, 60, seed=3)
-    before, at_entry = trials.covariates["ALSFRSPRE"], trials.outcomes["ALSFRS"][:, :, 0]
+    before, at_entry = trials.covariates["FRSPRE"], trials.outcomes["ALSFRS"][:, :, 0]
     fall = before - at_entry
-    np.testing.assert_array_equal(fall, trials.covariates["RUNINFALL"])
+    np.testing.assert_array_equal(fall, trials.covariates["RUNINCHG"])
     assert set(np.unique(fall)) == {1.0, 2.0, 3.0, 4.0}
     months = trials.covariates["ONSETMO"]
     assert months.max() <= 24 + 12 / WEEKS_PER_MONTH  # two years at entry into the run-in
@@ -298,6 +300,15 @@ def test_property_a_run_in_that_nobody_passes_is_refused() -> None:
     closed = scenario.model_copy(update={"protocol": scenario.protocol.model_copy(update={"run_in": hard})})
     with pytest.raises(ScenarioError, match="hardly any patient"):
         simulate(closed, 1)
+
+
+@pytest.mark.parametrize("name", shipped_scenarios())
+def test_property_every_shipped_scenario_can_be_written_as_adam(name: str, tmp_path: Path) -> None:
+    trial = simulate(load_scenario(name), 1, seed=3)[0]
+    assert set(trial.events["PARAMCD"]) == {"DTHPV", "DEATH"} | ({"HOSP"} if name == "centaur" else set())
+    assert trial.events.height == trial.subjects.height * trial.events["PARAMCD"].n_unique()
+    written = write_folder(from_trial(trial), tmp_path)
+    assert {"adsl.xpt", "adtte.xpt"} <= {path.name for path in written}
 
 
 def test_property_codes_of_the_kernel_are_distinct() -> None:

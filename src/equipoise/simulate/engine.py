@@ -25,11 +25,11 @@ COVARIATES = {
     "LISTEDFL": course.LISTED,
     "BULBFL": course.BULBAR,
     "AGE": course.AGE,
-    "ALSFRSPRE": course.BEFORE_RUN_IN,
-    "RUNINFALL": course.RUN_IN_FALL,
+    "FRSPRE": course.BEFORE_RUN_IN,
+    "RUNINCHG": course.RUN_IN_FALL,
 }
-"""Baseline covariates; a trial has those its scenario describes. ``ALSFRSPRE`` is the score before a run-in and
-``RUNINFALL`` the points lost in it."""
+"""Baseline covariates; a trial has those its scenario describes. ``FRSPRE`` is the score before a run-in and
+``RUNINCHG`` the points lost in it. Names have at most 8 characters, as ADaM asks."""
 
 STEPS_PER_WEEK = 7
 

@@ -139,8 +139,8 @@ class Scenario(_Frozen):
             "LISTEDFL": all(g.listed_variant is not None for g in groups),
             "BULBFL": all(g.bulbar is not None for g in groups),
             "AGE": all(g.age_mean is not None for g in groups),
-            "ALSFRSPRE": self.protocol.run_in is not None,
-            "RUNINFALL": self.protocol.run_in is not None,
+            "FRSPRE": self.protocol.run_in is not None,
+            "RUNINCHG": self.protocol.run_in is not None,
         }
         return tuple(name for name, here in have.items() if here)
 

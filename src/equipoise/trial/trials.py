@@ -183,15 +183,21 @@ class Trials:
                     }
                 ).filter(pl.col("AVAL").is_not_nan())
             )
+        timed = {
+            "DTHPV": (self.event_week[i], self.event[i] != EVENT_NONE, [EVENT_LABELS[int(e)] for e in self.event[i]]),
+            "DEATH": (self.death_week[i], self.death[i], ["death" if d else "censored" for d in self.death[i]]),
+        }
+        if self.hospital is not None and self.hospital_week is not None:
+            words = ["hospitalisation" if h else "censored" for h in self.hospital[i]]
+            timed["HOSP"] = (self.hospital_week[i], self.hospital[i], words)
         events = pl.DataFrame(
             {
-                "USUBJID": np.tile(ids, 2),
-                "TRT01P": np.tile(arm, 2),
-                "PARAMCD": np.repeat(["DTHPV", "DEATH"], n),
-                "AVAL": np.concatenate([self.event_week[i], self.death_week[i]]),
-                "CNSR": np.concatenate([self.event[i] == EVENT_NONE, ~self.death[i]]).astype(np.int64),
-                "EVNTDESC": [EVENT_LABELS[int(e)] for e in self.event[i]]
-                + ["death" if d else "censored" for d in self.death[i]],
+                "USUBJID": np.tile(ids, len(timed)),
+                "TRT01P": np.tile(arm, len(timed)),
+                "PARAMCD": np.repeat(list(timed), n),
+                "AVAL": np.concatenate([weeks for weeks, _, _ in timed.values()]),
+                "CNSR": (~np.concatenate([happened for _, happened, _ in timed.values()])).astype(np.int64),
+                "EVNTDESC": [word for _, _, words in timed.values() for word in words],
             }
         )
         return Trial(
