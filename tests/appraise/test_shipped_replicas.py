@@ -13,6 +13,7 @@ import pytest
 from equipoise.appraise import Replica, appraise, rebuild
 from equipoise.appraise.elsewhere import elsewhere_targets
 from equipoise.appraise.findings import read
+from equipoise.calibrate.plan import load_plan
 from equipoise.errors import ScenarioError
 from equipoise.protocol import AnalysisPlan, Measure, TimeToEvent, deciding
 from equipoise.records import load_record
@@ -151,6 +152,17 @@ def test_independent_another_trial_is_foretold_from_its_own_numbers() -> None:
             elsewhere_targets(record, other.model_copy(update=bad))
     with pytest.raises(ScenarioError, match="lacomblez1996_100"):
         scenario.at(other.model_copy(update={"protocol": {"groups": {"NOBODY": 10}}}))
+
+
+def test_property_a_trial_of_ones_own_needs_no_place_in_the_package() -> None:
+    record = load_record("riluzole1994").model_copy(update={"id": "mine"})
+    scenario = load_scenario("riluzole1994").model_copy(update={"record": "mine", "elsewhere": ()})
+    with pytest.raises(ScenarioError, match="no fit plan for the record 'mine'"):
+        rebuild.replicate(record, scenario, replicates=2)
+    plan = load_plan("riluzole1994").model_copy(update={"held": ()})
+    replica = rebuild.replicate(record, scenario, replicates=2, plan=plan)
+    assert replica.record == "mine"
+    assert not any("Kept out of the fit" in note for note in replica.notes)
 
 
 def test_property_a_median_that_is_not_reached_is_said_so() -> None:

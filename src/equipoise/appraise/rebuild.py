@@ -24,7 +24,7 @@ from equipoise.appraise.replica_answers import (
     test_answers,
 )
 from equipoise.appraise.replica_rows import between, error_of_mean, row_of
-from equipoise.calibrate.plan import load_plan
+from equipoise.calibrate.plan import FitPlan, load_plan
 from equipoise.calibrate.targets import Target, targets
 from equipoise.disease import Mechanism
 from equipoise.errors import ScenarioError
@@ -65,6 +65,7 @@ def replicate(
     store: Path | None = None,
     progress: Progress | None = None,
     command: str | None = None,
+    plan: FitPlan | None = None,
 ) -> Replica:
     """Rebuild ``record`` from ``scenario`` and hold the two against each other.
 
@@ -76,6 +77,7 @@ def replicate(
     seed, threads, store : as in :func:`equipoise.run.run_study`.
     progress : called throughout.
     command : the command that repeats this, as printed on the page.
+    plan : which published numbers are compared and what was fitted; default the fit plan of the record.
 
     Raises
     ------
@@ -89,12 +91,13 @@ def replicate(
             hint="give the scenario of that trial, or set 'record' in the scenario file",
         )
     chosen = Mechanism(scenario.default_mechanism if mechanism is None else _mechanism(scenario, mechanism))
-    found = targets(record, scenario)
+    fitted = load_plan(record.id) if plan is None else plan
+    found = targets(record, scenario, fitted)
     found = (*found, *_differences(scenario, found))
-    plan = scenario.plan
+    analyses = scenario.plan
     curves = _survival_curves(scenario, found)
-    tests = _tests_compared(plan)
-    deciders = [deciding(plan, name) for name in dict.fromkeys((*plan.order, *tests))]
+    tests = _tests_compared(analyses)
+    deciders = [deciding(analyses, name) for name in dict.fromkeys((*analyses.order, *tests))]
     wanted = [
         *(t.measure for t in found),
         *_band_measures(scenario),
@@ -118,11 +121,11 @@ def replicate(
     with study(f"rebuilding {record.id}", Simulator.of(scenario, chosen), measures, 0) as main:
         rows = tuple(row_of(record, t, main.values(t.measure)) for t in found)
         drawn = (*_bands(scenario, main), *(_survival_band(main, of, ms) for of, ms in curves.items()))
-        primary_here = _share_met(main.values, plan)
+        primary_here = _share_met(main.values, analyses)
         own = {m: main.values(m) for m in _check_measures(record, scenario, found)}
         shifts = _shifts(main, found)
         formal = _formal(scenario, main)
-        by_test = {name: _test_met(main.values, plan, name) for name in tests}
+        by_test = {name: _test_met(main.values, analyses, name) for name in tests}
     side_values: dict[str, dict[Measure, FloatArray]] = {}
     for k, side in enumerate(sides, start=1):
         with study(side.name, side.simulator, side.measures, k) as done:
@@ -142,10 +145,10 @@ def replicate(
     answers = primary_answers(
         ask,
         as_it_happened=primary_here if unlike else None,
-        works=side_met(f"a fresh trial, {chosen.value}", plan) if unlike else primary_here,
+        works=side_met(f"a fresh trial, {chosen.value}", analyses) if unlike else primary_here,
         nothing=primary_here
         if chosen is Mechanism.NONE and not unlike
-        else side_met(f"a fresh trial, {Mechanism.NONE.value}", plan),
+        else side_met(f"a fresh trial, {Mechanism.NONE.value}", analyses),
         weeks=None if longer is None else longer.protocol.period_end,
         longer_works=None if longer is None else side_met(f"longer, {chosen.value}", longer.plan),
         longer_nothing=None if longer is None else side_met(f"longer, {Mechanism.NONE.value}", longer.plan),
@@ -171,7 +174,7 @@ def replicate(
         mechanism=chosen.value,
         seed=seed,
         replicates=replicates,
-        imputations=plan.imputations if plan.imputes else 0,
+        imputations=analyses.imputations if analyses.imputes else 0,
         version=__version__,
         command=command,
         seconds=time.perf_counter() - started,
@@ -179,7 +182,7 @@ def replicate(
         answers=tuple(answers),
         bands=drawn,
         mechanisms=tuple(checks),
-        notes=(*_notes(scenario, chosen, rows), *map(elsewhere_note, scenario.elsewhere), *shifts),
+        notes=(*_notes(scenario, chosen, rows, fitted), *map(elsewhere_note, scenario.elsewhere), *shifts),
     )
 
 
@@ -508,7 +511,7 @@ def _mechanism_rows(
     return rows
 
 
-def _notes(scenario: Scenario, chosen: Mechanism, rows: Sequence[ReplicaRow]) -> tuple[str, ...]:
+def _notes(scenario: Scenario, chosen: Mechanism, rows: Sequence[ReplicaRow], fitted: FitPlan) -> tuple[str, ...]:
     used = [r for r in rows if r.use == "fit" and r.within_one_se is not None]
     checks = [r for r in rows if r.use == "check" and r.within_one_se is not None]
     profile = scenario.fit.get("lag_profile") or {}
@@ -520,14 +523,14 @@ def _notes(scenario: Scenario, chosen: Mechanism, rows: Sequence[ReplicaRow]) ->
             f"How long function follows behind injury: the fit gives {lag:.1f} weeks. With the lag held fixed and all "
             f"else fitted anew, the misfit of the functional curves (sum of squared distances) is: {each}.",
         )
-    kept = "; ".join(load_plan(scenario.record).held)
+    kept = f" Kept out of the fit: {'; '.join(fitted.held)}." if fitted.held else ""
     return (
         f"{sum(bool(r.within_one_se) for r in used)} of {len(used)} rows used in the fit and "
         f"{sum(bool(r.within_one_se) for r in checks)} of {len(checks)} rows held as checks lie within one published "
         "standard error of what was published. Counts copied into the scenario and restatements of fitted numbers are "
         "in neither sum.",
         f"Mechanism in the main study: {chosen.value}. Natural history and effect were fitted to what was published up "
-        f"to week {scenario.protocol.period_end:g}. Kept out of the fit: {kept}.",
+        f"to week {scenario.protocol.period_end:g}.{kept}",
         *lags,
         *(f"{how[:1].upper()}{how[1:]}." for name, how in scenario.provenance.items() if name in _TOLD),
     )

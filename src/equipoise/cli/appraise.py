@@ -26,7 +26,9 @@ def appraise(
     format: Format = typer.Option(Format.html, "--format", "-f", help="Format of the page."),
     replicates: int = typer.Option(500, "--replicates", "-n", help="Virtual trials in each study behind the page."),
     seed: int = typer.Option(1, "--seed", min=0, max=2**63 - 1, help="Replicate r depends on (seed, r) alone."),
-    mechanism: str | None = typer.Option(None, "--mechanism", "-m", help="none, symptomatic, slowing or lagged."),
+    mechanism: str | None = typer.Option(
+        None, "--mechanism", "-m", help="How the drug acts; default the scenario's own."
+    ),
     role: str | None = typer.Option(
         None,
         "--role",
@@ -41,6 +43,7 @@ def appraise(
     replica: Path | None = typer.Option(None, "--replica", help="Use a replica saved by 'replicate --json'."),
     no_replica: bool = typer.Option(False, "--no-replica", help="Only what was published; no simulation."),
     scenario_file: str | None = typer.Option(None, "--scenario", help="A scenario file, e.g. one written by fit."),
+    plan: Path | None = typer.Option(None, "--plan", help="A fit plan of your own, with --scenario."),
     records_dir: Path | None = typer.Option(None, "--records", help="A folder with records of your own."),
     judgements: Path | None = typer.Option(
         None, "--judgements", help="Your own judgements on risk of bias and certainty; see 'equipoise judgements'."
@@ -73,6 +76,7 @@ def appraise(
         rebuilt = saved_replica(replica)
     elif not no_replica:
         from equipoise.appraise import replicate
+        from equipoise.calibrate.plan import load_plan
         from equipoise.simulate import load_scenario, shipped_scenarios
 
         if scenario_file is not None or published.id in shipped_scenarios():
@@ -84,7 +88,8 @@ def appraise(
                     replicates=replicates,
                     seed=seed,
                     progress=report,
-                    command=replicate_command(record, replicates, seed, mechanism, scenario_file, records_dir),
+                    command=replicate_command(record, replicates, seed, mechanism, scenario_file, records_dir, plan),
+                    plan=None if plan is None else load_plan(str(plan)),
                 )
         else:
             say(f"no scenario for {published.id!r}: the page shows what was published only")

@@ -96,10 +96,12 @@ def replicate_command(
     mechanism: str | None = None,
     scenario: str | None = None,
     records: Path | None = None,
+    plan: Path | None = None,
 ) -> str:
     """The command that repeats a replica, as printed beside its numbers."""
     parts = ["equipoise", "replicate", record, "--replicates", str(replicates), "--seed", str(seed)]
-    for option, value in (("--mechanism", mechanism), ("--scenario", scenario), ("--records", records)):
+    options = (("--mechanism", mechanism), ("--scenario", scenario), ("--records", records), ("--plan", plan))
+    for option, value in options:
         if value is not None:
             parts += [option, str(value)]
     return shlex.join(parts)

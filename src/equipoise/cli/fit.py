@@ -15,33 +15,40 @@ def fit(
     ),
     trials: int = typer.Option(120, "--trials", min=10, help="Copies of the trial in that cohort."),
     records_dir: Path | None = typer.Option(None, "--records", help="A folder with records of your own."),
+    scenario_file: str | None = typer.Option(None, "--scenario", help="A scenario file of your own, to be fitted."),
+    plan: Path | None = typer.Option(None, "--plan", help="A fit plan of your own: what is fitted to what."),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress bar."),
 ) -> None:
-    """Fit the disease and the drug to the published curves.
+    """Fit the disease and the drug to what was published.
 
-    Baseline, curves and events of the randomised period are used; what came after is not: it is the check. Each
-    mechanism of action is fitted on its own.
+    The fit plan says which numbers are used; what came later is not: it is the check. Each mechanism of action is
+    fitted on its own.
     """
     from equipoise.calibrate import fit as run_fit
     from equipoise.calibrate import misfit_table
+    from equipoise.calibrate.plan import load_plan
     from equipoise.cli.common import check_writable, progress_bar, say, write_text
     from equipoise.records import load_record
     from equipoise.simulate import load_scenario, scenario_text
 
     check_writable(out)
     published = load_record(record, records_dir=records_dir)
-    scenario = load_scenario(published.id)
+    scenario = load_scenario(scenario_file or published.id)
     with progress_bar(quiet) as report:
         fitted = run_fit(
             published,
             scenario,
+            plan=None if plan is None else load_plan(str(plan)),
             trials=trials,
             seed=seed,
             progress=lambda block, n, free: report(f"fitting {block}: {free} parameters, evaluation {n}", n, 0),
         )
     table = misfit_table(fitted)
+    own = (("--records", records_dir), ("--scenario", scenario_file), ("--plan", plan))
+    options = "".join(f" {name} {value}" for name, value in own if value is not None)
     header = (
-        f"Scenario fitted to the record {published.id!r} by: equipoise fit {record} --seed {seed} --trials {trials}\n"
+        f"Scenario fitted to the record {published.id!r} by: equipoise fit {record} --seed {seed} --trials {trials}"
+        f"{options}\n"
     )
     write_text(out, scenario_text(fitted.scenario, header + "\n" + table))
     print(table)

@@ -24,6 +24,7 @@ def replicate(
     ),
     json_out: Path | None = typer.Option(None, "--json", help="Write the whole replica here as JSON."),
     scenario_file: str | None = typer.Option(None, "--scenario", help="A scenario file, e.g. one written by fit."),
+    plan: Path | None = typer.Option(None, "--plan", help="A fit plan of your own: what was fitted, what is a check."),
     store: Path | None = typer.Option(None, "--store", help="Keep finished blocks here, and resume from them."),
     threads: int | None = typer.Option(None, "--threads", min=1, help="Default: all processors."),
     records_dir: Path | None = typer.Option(None, "--records", help="A folder with records of your own."),
@@ -34,6 +35,7 @@ def replicate(
     import json
 
     from equipoise.appraise import replicate as run_replica
+    from equipoise.calibrate.plan import load_plan
     from equipoise.cli.common import check_writable, progress_bar, replicate_command, say, write_text
     from equipoise.errors import ScenarioError
     from equipoise.records import load_record
@@ -55,7 +57,8 @@ def replicate(
             threads=threads,
             store=store,
             progress=report,
-            command=replicate_command(record, replicates, seed, mechanism, scenario_file, records_dir),
+            command=replicate_command(record, replicates, seed, mechanism, scenario_file, records_dir, plan),
+            plan=None if plan is None else load_plan(str(plan)),
         )
     weeks = {scenario.protocol.period_end, scenario.protocol.visits[-1], *(o.analysis.week for o in scenario.elsewhere)}
     _print(replica, None if everything else weeks)
