@@ -138,8 +138,9 @@ def _awaited(ctx: Context) -> Inlines:
     return paragraphs(
         out,
         pen.words(
-            "Besides: trials of the same kind of drug that report the effect on the marker and on function together, "
-            "and individual data, on which the surrogate question can be asked properly."
+            ("Besides: trials" if out else "Trials")
+            + " of the same kind of drug that report the effect on the marker and on function together, and individual "
+            "data, on which the surrogate question can be asked properly."
         )
         if ctx.findings.biomarkers()
         else pen.words("A second randomised trial with the same outcome."),

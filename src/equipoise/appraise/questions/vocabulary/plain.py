@@ -96,10 +96,7 @@ def plain_result(ctx: Context) -> Inlines:
     if r is None or o is None:
         return ()
     if pair is None:
-        return pen.say(
-            "For {o}, what we read gives no number for each group, only how likely chance was: {p}.",
-            o=outcome(ctx), p=ctx.p(f.test),
-        ) if f.test is not None else ()  # fmt: skip
+        return _without_arms(ctx)
     a, c = pair
     if a.total and c.total:
         row = pen.say(", {r}", r=pen.quote(r.row, r) or ()) if r.row else ()
@@ -110,7 +107,8 @@ def plain_result(ctx: Context) -> Inlines:
             ),
             _hundred(ctx, o.label, a, c),
         )  # fmt: skip
-    unit = pen.label(ctx.unit(o, r)) if ctx.unit(o, r) else ()
+    percent = r.measure in ("percent_change", "percent", "responders")
+    unit = pen.label(ctx.unit(o, r) or f"{show.THIN}%") if ctx.unit(o, r) or percent else ()
     values = [float(a.value or 0), float(c.value or 0)]
     if r.measure in _CHANGES and ctx.record.origin == "written" and (max(values) < 0 or min(values) > 0):
         verb = "fell" if max(values) < 0 else "rose"
@@ -124,6 +122,24 @@ def plain_result(ctx: Context) -> Inlines:
         "{o} at {w}: {a}{u} with {x}, and {c}{u} with {y}.",
         o=upper(outcome(ctx)), w=week(ctx), a=ctx.number(a), c=ctx.number(c), u=unit, x=ctx.active, y=ctx.control,
     )  # fmt: skip
+
+
+def _without_arms(ctx: Context) -> Inlines:
+    """A primary result that is told without a number for each group: the gap, or a test alone."""
+    pen, f = ctx.pen, ctx.findings
+    if f.contrast is not None and f.contrast.value is not None:
+        kind = {"difference": "a difference", "ratio": "a ratio", "hazard_ratio": "a ratio of risks"}[f.contrast.kind]
+        none = "nought" if f.contrast.kind == "difference" else "one"
+        told = f"For {{o}}, what we read gives only the gap between the groups: {kind} of {{d}}."
+        return pen.say(f"{told} With no gap it would be {none}.", o=outcome(ctx), d=ctx.contrast(f.contrast))
+    if f.test is None:
+        return ()
+    return pen.say(
+        "For {o}, what we read gives no number for each group, only that of a test: {p}. If that is small, a gap like "
+        "this is one that chance alone would seldom make.",
+        o=outcome(ctx),
+        p=ctx.p(f.test),
+    )
 
 
 def _hundred(ctx: Context, what: str, a: Value, c: Value) -> Inlines:

@@ -275,12 +275,12 @@ def checks(ctx: Context) -> Inlines:
     )
     return (
         *pen.say(
-            "The checks leave {n} " + ("notes" if len(notes) > 1 else "note") + "{v}, for instance: ",
+            "The checks leave {n} " + ("notes{v}, for instance: " if len(notes) > 1 else "note{v}: "),
             n=count,
             v=verdict,
         ),
         *coherence._own_words(ctx, first, first.what),
-        Text(". All are under "),
+        Text(". More is under "),
         Link(pen.words("coherence notes"), "#coherence"),
         Text("."),
     )  # fmt: skip
