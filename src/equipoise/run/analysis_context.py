@@ -177,6 +177,15 @@ def _derived(frame: pl.DataFrame, analysis: Analysis, what: str) -> pl.DataFrame
     return frame
 
 
+def without_records(context: Context, frame: pl.DataFrame) -> tuple[str, ...]:
+    """A note where subjects of the population have no record, for methods that are to count everyone randomised."""
+    n = context.population.join(frame.select("USUBJID").unique(), on="USUBJID", how="anti").height
+    if not n:
+        return ()
+    who = "1 subject has" if n == 1 else f"{n} subjects have"
+    return (f"{who} no record here and cannot be counted; records of baseline (AVISITN 0) would bring them in.",)
+
+
 def others(context: Context) -> list[str]:
     """The arms besides control."""
     return [a for a in context.arms if a != context.plan.treatment.reference]

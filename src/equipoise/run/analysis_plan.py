@@ -1,16 +1,8 @@
 """The analysis plan of a real (or virtual) trial, as read from YAML: which records, which model, which contrasts.
 
 A plan names a study, its treatment variable and arms, its populations, and a list of analyses. Each analysis is one
-table: a population, a data set, the records it uses (``where``) and its sections, each with a ``method``:
-
-==============  ======================================================================================================
-``summary``     n, mean, SD, median ... of a numeric variable by arm, with an optional test over the arms
-``categories``  counts and percentages of the levels of a variable (or of conditions), with an optional test
-``incidence``   subjects with at least one event, by term, against the control arm by Fisher's exact test
-``ancova``      analysis of covariance: LS means, contrasts, the test of a term
-``mmrm``        mixed model for repeated measures: LS means and contrasts by visit
-``survival``    Kaplan-Meier, log-rank test and Cox model
-==============  ======================================================================================================
+table: a population, a data set, the records it uses (``where``), the estimand it is about, and its sections, each with
+a ``method`` of :data:`equipoise.run.methods.REGISTRY` (``docs/adam.md`` lists them).
 
 Conditions (``where``) are mappings of a variable to a value, a list of values, ``null`` for missing, or comparisons
 such as ``{ge: 18, lt: 65}`` or ``{not: LOCF}``; all of them have to hold. Nothing in a plan is ever executed.

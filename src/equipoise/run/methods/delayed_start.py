@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from equipoise.run.analysis_context import Context, compared
+from equipoise.run.analysis_context import Context, compared, without_records
 from equipoise.run.analysis_results import Block, Figure, Row, cell_of
 from equipoise.run.methods.estimates import DIFFERENCE, against, finite, forest, reasons
 from equipoise.run.methods.registry import Entry
@@ -134,7 +134,7 @@ def delayed_start(context: Context, section: DelayedStartSection) -> Block:
             f"{', '.join(section.covariates) or 'none'} by visit; questions in order, one-sided levels "
             f"{section.alpha:g}, {section.alpha:g} and {section.alpha_third:g}; against {control}"
         ),
-        notes=(*((section.note,) if section.note else ()), *reasons(named)),
+        notes=(*((section.note,) if section.note else ()), *reasons(named), *without_records(context, frame)),
         figures=figures,
     )
 

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from equipoise.errors import DataError
 from equipoise.estimate.result import Estimate
 from equipoise.protocol.estimand import kind_of
-from equipoise.run.analysis_context import Context, compared
+from equipoise.run.analysis_context import Context, compared, without_records
 from equipoise.run.analysis_results import Block, Figure, Row, cell_of
 from equipoise.run.methods.estimates import P, against, by_arm, counts, finite, reasons, values_of
 from equipoise.run.methods.registry import Entry
@@ -173,7 +173,7 @@ def mi_ancova(context: Context, section: MiAncovaSection) -> Block:
             f"visits, seed {section.seed}; ANCOVA with {', '.join(section.covariates) or 'no covariates'}; "
             "Rubin's rules" + ("; ratios of geometric means to baseline" if section.log else "")
         ),
-        notes=(*((section.note,) if section.note else ()), *reasons(named)),
+        notes=(*((section.note,) if section.note else ()), *reasons(named), *without_records(context, frame)),
         details={"imputations": section.imputations, "seed": section.seed},
         figures=_over_visits(context, section, points, seen, section.log),
     )
@@ -219,7 +219,7 @@ def mi(context: Context, section: MiSection) -> Block:
         seen = {(one, w): _seen(_of_arm(context, completed, one).panel, one, k) for one in context.arms
                 for k, w in enumerate(visits)}  # fmt: skip
         figures = _over_visits(context, section, points, seen, section.log)
-    notes = [*((section.note,) if section.note else ()), *reasons(named)]
+    notes = [*((section.note,) if section.note else ()), *reasons(named), *without_records(context, frame)]
     if section.tipping is not None:
         more, said, maps = _tipping(context, section, section.tipping, completed, wanted, shown[-1])
         rows, notes, figures = rows + more, notes + said, (*figures, *maps)

@@ -8,7 +8,7 @@ import polars as pl
 from pydantic import Field
 
 from equipoise.errors import DataError
-from equipoise.run.analysis_context import Context, compared
+from equipoise.run.analysis_context import Context, compared, without_records
 from equipoise.run.analysis_results import Block, Row
 from equipoise.run.methods.estimates import P, against, by_arm, counts, reasons
 from equipoise.run.methods.registry import Entry
@@ -109,7 +109,11 @@ def joint_rank(context: Context, section: JointRankSection) -> Block:
             + (f", strata {', '.join(section.strata)}" if section.strata else "")
             + f"; seed {section.seed}; against {control}"
         ),
-        notes=(*((section.note,) if section.note else ()), *reasons(("Joint rank test", e) for e in found.values())),
+        notes=(
+            *((section.note,) if section.note else ()),
+            *reasons(("Joint rank test", e) for e in found.values()),
+            *without_records(context, frame),
+        ),
         details={"imputations": section.imputations, "seed": section.seed},
     )
 
@@ -158,7 +162,7 @@ def cafs(context: Context, section: CafsSection) -> Block:
             + (f", strata {', '.join(section.strata)}" if section.strata else "")
             + f"; against {control}"
         ),
-        notes=(*((section.note,) if section.note else ()), *reasons(named)),
+        notes=(*((section.note,) if section.note else ()), *reasons(named), *without_records(context, frame)),
     )
 
 
