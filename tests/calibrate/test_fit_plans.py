@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from equipoise.calibrate import targets
+from equipoise.calibrate import fit, targets
 from equipoise.calibrate.cohort import Predictor, cohort
 from equipoise.calibrate.fitting import _Fitter, _misfits, _set
 from equipoise.calibrate.plan import FitPlan, fit_plans, load_plan
@@ -163,6 +163,20 @@ def test_independent_slope_prediction_has_the_standard_error_of_whole_trials() -
     with run_study(Simulator.of(scenario, Mechanism.SLOWING), measures, 60, seed=6) as study:
         whole = np.stack([v for _, v in study.columns()], axis=1).mean(axis=0)
     np.testing.assert_allclose(big, whole, rtol=0.02)
+
+
+@pytest.mark.slow
+def test_property_a_fit_does_not_depend_on_what_the_scenario_held() -> None:
+    record, scenario = load_record("centaur"), load_scenario("centaur")
+    other = {
+        name: group.model_copy(update={"root_rate_mean": 0.3, "function_mean": 44.0, "svc_per_point": 0.5})
+        for name, group in scenario.groups.items()
+    }
+    disease = scenario.disease.model_copy(update={"event_hazard": 0.01, "hospital_hazard": 0.09})
+    bare = {m: h.model_copy(update={"groups": {}, "disease": {}}) for m, h in scenario.mechanisms.items()}
+    changed = scenario.model_copy(update={"groups": other, "disease": disease, "mechanisms": bare})
+    first, second = (fit(record, s, trials=10).scenario for s in (scenario, changed))
+    assert first == second
 
 
 def test_property_plans_that_cannot_be_read_are_refused(tmp_path: Path) -> None:

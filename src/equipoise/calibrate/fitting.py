@@ -205,6 +205,8 @@ def fit(
         for m, h in scenario.mechanisms.items()
     }
     at = scenario.model_copy(update={"mechanisms": blank})
+    every = [f for block in plan.blocks.values() for f in block.free]
+    at = _set(at, None, every, [start_of(f, record, scenario) for f in every])
     for step in plan.steps:
         if step == "exposure":
             at = fit_exposure(record, at)
