@@ -67,7 +67,7 @@ class _Trial:
 
     @property
     def verdict(self) -> str:
-        return _VERDICTS[self.findings.met]
+        return "disputed" if self.findings.disputed else _VERDICTS[self.findings.met]
 
     @property
     def tone(self) -> Literal["main", "good", "bad"]:
@@ -152,7 +152,7 @@ def _sources(trials: Sequence[_Trial]) -> tuple[Source, ...]:
 
 
 def _intro(trials: Sequence[_Trial]) -> Section:
-    verdicts = [v for v in ("met", "missed", "not stated") if any(t.verdict == v for t in trials)]
+    verdicts = [v for v in ("met", "missed", "disputed", "not stated") if any(t.verdict == v for t in trials)]
     blocks: list[Block] = [
         Paragraph(
             _words(
