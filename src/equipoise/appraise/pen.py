@@ -70,6 +70,7 @@ class Pen:
         self._citations: dict[tuple[str, str | None, str, str | None], Citation] = {}
         self._computations: dict[str, Computation] = {}
         self._extra_sources: dict[str, Source] = {}
+        self._below: dict[str, list[Sourced]] = {}
         self.index = record.index(recall=True)
         """Every leaf of the record by its address, recalled ones too: ask ``leaf.usable``."""
         self._adopted: dict[str, Entry] = {}
@@ -217,9 +218,18 @@ class Pen:
             return None
         if leaf is None or not leaf.usable or leaf.source is None:
             # a block that leaves its provenance to its parts
-            parts = [e.leaf for address, e in self.leaves.items() if address.startswith(f"{ref}.")]
+            parts = self._parts(ref)
             leaf = next((part for part in parts if part.usable and part.source is not None), None)
         return None if leaf is None else self.cite(ref, leaf).refs
+
+    def _parts(self, ref: str) -> list[Sourced]:
+        """The leaves below a block, in the order of the record."""
+        if not self._below:
+            for address, entry in self.leaves.items():
+                names = address.split(".")
+                for i in range(1, len(names)):
+                    self._below.setdefault(".".join(names[:i]), []).append(entry.leaf)
+        return self._below.get(ref, [])
 
     def _support(self, ref: Sourced | str, text: str) -> list[tuple[tuple[str, ...], frozenset[float]]] | None:
         """(citation ids, numbers seen there) for what a text rests on; None if it is recalled or unknown."""
@@ -232,7 +242,7 @@ class Pen:
             return None
         if ref in self.leaves:
             return [(main, _numbers(self.leaves[ref].leaf))]
-        parts = [e.leaf for address, e in self.leaves.items() if address.startswith(f"{ref}.")]
+        parts = self._parts(ref)
         found = [
             (self.cite(text, leaf).refs, _numbers(leaf)) for leaf in parts if leaf.usable and leaf.source is not None
         ]
@@ -358,6 +368,7 @@ class Pen:
             self.register(name)
         for name, leaf in values.items():
             origin = sources.get(leaf.source or "")
+            self._below.clear()
             self._adopted[name] = Entry(name, leaf, origin, leaf.source, leaf.place, leaf.confidence)
 
     # -- the register -----------------------------------------------------------------------------------------------

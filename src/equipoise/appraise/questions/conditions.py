@@ -12,7 +12,7 @@ from equipoise.records.schema import Method
 CONDITIONS: dict[str, Callable[[Context], bool]] = {}
 """Every condition by name; a question's ``when`` combines them (all of a list, ``any``, ``not``)."""
 
-_GENE = re.compile(r"variant|mutation|expansion|genetic|\bSOD1\b|C9orf72|dystrophy", re.IGNORECASE)
+_GENE = re.compile(r"variant|mutation|expansion|genetic|\bSOD1\b|C9orf72", re.IGNORECASE)
 _SKIN = re.compile(r"intrathecal|puncture|inject|infus|subcutan|intraven|intracoronary|gastrostomy", re.IGNORECASE)
 _LOSS = re.compile(r"lateral sclerosis|parkinson|alzheimer|huntington|dementia|dystroph|ataxia|muscular atrophy", re.I)
 _WHO = re.compile(r"\([^)]*(?:participant|investigator|assessor|provider|rater)")
