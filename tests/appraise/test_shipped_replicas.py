@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from functools import cache
 
@@ -187,3 +189,12 @@ def test_property_each_test_favours_the_arm_with_fewer_events(test: str) -> None
     assert sum(fewer) >= 6
     strong = p < 0.2
     np.testing.assert_array_equal((d.sign * estimate > 0)[strong], np.array(fewer)[strong])
+
+
+def test_property_a_page_without_a_replica_waits_for_no_compiler() -> None:
+    code = (
+        "import sys; from equipoise.appraise import appraise; from equipoise.records import load_record; "
+        "from equipoise.render import render; render(appraise(load_record('riluzole1994')), 'html'); "
+        "sys.exit(int('numba' in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from equipoise.kernels.course import ScheduleArrays
+if TYPE_CHECKING:
+    from equipoise.kernels.course import ScheduleArrays
 
 Weeks = tuple[float, ...]
 
@@ -184,6 +185,9 @@ class Protocol(_Frozen):
 
     def schedule(self, steps_per_week: int = 7) -> ScheduleArrays:
         """The schedule as the kernel takes it."""
+        # a page without a replica reads protocols, and must not wait for the compiler to be imported
+        from equipoise.kernels.course import ScheduleArrays
+
         taken = np.zeros((len(self.arms), 2))
         per_arm: list[Weeks] = [()] * len(self.arms)
         dose = 0.0
