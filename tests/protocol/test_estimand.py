@@ -179,3 +179,16 @@ def test_a_declared_strategy_that_is_not_carried_out_is_refused(valor: Scenario)
         wrong = [{"event": event, "analysis": analysis, "strategy": strategy}]
         with pytest.raises(ValidationError, match=f"{event} in the {analysis}: '{strategy}' is not what"):
             AnalysisPlan.model_validate({**raw, "intercurrent_events": wrong})
+
+
+def test_the_page_says_that_test_and_estimate_part_at_death() -> None:
+    """VALOR's test counts death, its printed difference imputes past it; a trial of one analysis says nothing of it."""
+    from equipoise.appraise import appraise
+    from equipoise.records import load_record
+    from equipoise.render import to_markdown
+
+    said = to_markdown(appraise(load_record("valor")))
+    assert (
+        "part at death: the first is composite, the second hypothetical, since it imputes the values after it" in said
+    )
+    assert "part at death" not in to_markdown(appraise(load_record("riluzole1994")))

@@ -17,7 +17,8 @@ def analyse(
     plan: Annotated[Path | None, typer.Argument(help="The plan (YAML).", metavar="PLAN.yaml")] = None,
     data: Annotated[Path | None, typer.Option(help="The folder of ADaM files.", metavar="FOLDER")] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Write tables.html, tables.txt, results.json and ars.json here.", metavar="DIR")
+        Path | None,
+        typer.Option(help="Write tables.html, tables.txt, results.json, ars.json and figures here.", metavar="DIR"),
     ] = None,
     init: Annotated[
         Path | None, typer.Option(help="Look at FOLDER and write plan.yaml there (or in --out).", metavar="FOLDER")

@@ -16,6 +16,7 @@ from equipoise.appraise.context import Context
 from equipoise.appraise.document import Fold, Inlines, Paragraph, Row, Section, Table
 from equipoise.appraise.findings import marker
 from equipoise.appraise.pen import joined
+from equipoise.protocol.estimand import METHODS, PROCEDURES, carried_out
 from equipoise.records.schema import Outcome, Result, Sourced
 
 State = Literal["held", "in part", "gap", "needs the paper"]
@@ -386,7 +387,45 @@ def _estimand(ctx: Context) -> Fold:
             "not stated as one."
         )
     )
-    return Fold("f-estimand", pen.words("The estimand of the primary analysis"), (note, table))
+    apart = [Paragraph(said) for said in _apart(ctx)]
+    return Fold("f-estimand", pen.words("The estimand of the primary analysis"), (note, table, *apart))
+
+
+_METHODS = {"joint_rank": "joint_rank", "mmrm": "mmrm", "cox": "cox", "log_rank": "log_rank"}
+
+
+def _method(ctx: Context, id: str | None) -> str | None:
+    """The method behind an analysis of the record, as the table of estimands calls it."""
+    found = ctx.findings.method(id) if id is not None else None
+    if found is None:
+        return None
+    if found.family == "ancova":
+        return "mi_ancova" if found.imputation else "ancova"
+    return _METHODS.get(found.family)
+
+
+def _apart(ctx: Context) -> list[Inlines]:
+    """What tells the question of the test from that of the estimate, where they handle death differently."""
+    f = ctx.findings
+    if not f.split or f.test is None or f.primary is None:
+        return []
+    test, estimate = _method(ctx, f.test.method), _method(ctx, f.primary.method)
+    if test is None or estimate is None:
+        return []
+    first, second = carried_out(test, "death"), carried_out(estimate, "death")
+    if first is None or second is None or first == second:
+        return []
+    text = (
+        "The test that decides ({t}) and the analysis behind the printed difference ({e}) part at death: the first is "
+        "{a}, the second {b}, since it {does}. They answer different questions; one estimand stated for both would "
+        "contradict one of them."
+    )
+    return [
+        ctx.pen.say(
+            text, t=ctx.test_name(f.test.method), e=ctx.test_name(f.primary.method), a=first, b=second,
+            does=PROCEDURES[METHODS[estimate].death[0]].does,
+        )
+    ]  # fmt: skip
 
 
 def _attribute(ctx: Context, name: str, found: Found) -> Row:

@@ -10,7 +10,7 @@ from typing import Any
 from equipoise.errors import DataError
 from equipoise.render.plots.plot import Canvas, Plot, muted, text_width, ticks, time_ticks
 from equipoise.render.plots.read import column, need, number, rows_of, unique
-from equipoise.render.theme import GRID, MUTED, SERIES
+from equipoise.render.theme import GRID, MUTED, PAPER, SERIES
 
 _BAR = 19.0
 _GUTTER = 58.0
@@ -155,6 +155,9 @@ class _Mirror:
                                     "right" if sign < 0 else "left"))  # fmt: skip
         for place, where in sorted(boxes.items()):
             canvas.boxes(where, REASONS[place])
+        wide = [text_width(text, 11.5) + 2 for _, _, text, _ in numbers]
+        canvas.boxes([(x - w, y - 7, x + 1, y + 7) if anchor == "right" else (x - 1, y - 7, x + w, y + 7)
+                      for w, (x, y, _, anchor) in zip(wide, numbers, strict=True)], PAPER)  # fmt: skip
         for x, y, text, anchor in numbers:
             muted(canvas, x, y, text, anchor)
         for i, t in enumerate(self.periods):
