@@ -13,7 +13,18 @@ for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 import typer  # noqa: E402
 
 from equipoise import __version__  # noqa: E402
-from equipoise.cli import analyse, appraise, fit, importing, judgements, landscape, questions, records, replicate, simulate  # noqa: E402
+from equipoise.cli import (  # noqa: E402
+    analyse,
+    appraise,
+    fit,
+    importing,
+    judgements,
+    landscape,
+    questions,
+    records,
+    replicate,
+    simulate,
+)
 from equipoise.errors import EquipoiseError  # noqa: E402
 
 # The base of Typer's usage errors; which module holds it differs between its releases.
