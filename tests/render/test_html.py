@@ -77,8 +77,8 @@ def test_headings_run_without_gaps(read: Page) -> None:
     assert titles == [
         "Bottom line", "Key findings", "Design", "Results", "What the replica says", "Limitations",
         "Clinical significance", "Historical context", "Safety, in absolute risks",
-        "Questions by reader", "Certainty and decision", "Related trials", "Coherence notes", "How this page was made", "Sources",
-        "Computed numbers",
+        "Questions by reader", "Certainty and decision", "Related trials", "Coherence notes", "How this page was made",
+        "Sources", "Computed numbers",
     ]  # fmt: skip
     readers = [s.children[0] for s in read.all("section") if "data-reader" in s.attrs]
     assert [(e.tag, e.text.strip()) for e in readers] == [("h3", name) for name in READERS.values()]

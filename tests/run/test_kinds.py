@@ -106,7 +106,8 @@ def test_independent_mmrm_of_a_block_is_the_mmrm_of_one_trial(trials: Trials, re
     fit = mmrm("CHG ~ TRT01P * VISIT + BASE * VISIT + us(VISIT | USUBJID)", data, df="kenward-roger")
     made = stats(results, "mmrm", 12)
     low, high = fit.lsmeans("TRT01P", by="VISIT").filter(pl.col("VISIT") == "12").sort("TRT01P").iter_rows(named=True)
-    np.testing.assert_allclose(made[[0, 1, 3, 4]], [low["estimate"], low["se"], high["estimate"], high["se"]], rtol=1e-5)
+    means = [low["estimate"], low["se"], high["estimate"], high["se"]]
+    np.testing.assert_allclose(made[[0, 1, 3, 4]], means, rtol=1e-5)
     found = fit.contrasts("TRT01P", by="VISIT").filter(pl.col("VISIT") == "12").row(0, named=True)
     np.testing.assert_allclose(abs(made[6]), abs(found["estimate"]), rtol=1e-5)
     np.testing.assert_allclose(made[[7, 8]], [found["se"], found["df"]], rtol=1e-5)
@@ -161,7 +162,8 @@ def test_independent_kaplan_meier_of_a_block_is_that_of_one_trial(trials: Trials
     data = t.events.filter(pl.col("PARAMCD") == "DTHPV").with_columns(EVENT=1 - pl.col("CNSR"))
     for curve in kaplan_meier(data, time="AVAL", event="EVENT", by="TRT01P"):
         measures = [
-            Measure("survival", variable="death_or_ventilation", set="ITT", arm=curve.group, week=w) for w in (0.5, 30, 52)
+            Measure("survival", variable="death_or_ventilation", set="ITT", arm=curve.group, week=w)
+            for w in (0.5, 30, 52)
         ] + [
             Measure("median_survival", variable="death_or_ventilation", statistic=u, set="ITT", arm=curve.group)
             for u in ("weeks", "days")
