@@ -20,7 +20,7 @@ from equipoise.estimate.cox_fit import TIES, CoxFit
 from equipoise.estimate.cox_path import CoxData
 from equipoise.estimate.mmrm.design import Design, build
 from equipoise.estimate.mmrm.formula import FactorSpec, parse
-from equipoise.estimate.panel import labels, numbers, require
+from equipoise.estimate.panel import kept_rows, labels, numbers, ordered, require, values_of
 from equipoise.estimate.surv_formula import HINT, SurvData, combined, read_surv
 from equipoise.kernels import cox as kernel
 from equipoise.kernels import cox_firth
@@ -207,7 +207,7 @@ def _rows(
         read.right,
         read.row[keep],
         read.left_out + int((~keep).sum()),
-        read.frame.filter(keep.tolist()),
+        kept_rows(read.frame, keep),
         read.everything,
     )
     return kept, None if weight is None else weight[keep], None if codes is None else codes[keep]
@@ -270,7 +270,7 @@ def _declared(series: nw.Series[Any]) -> list[Any]:
     native = series.to_native()
     if series.dtype == nw.Categorical and hasattr(native, "cat") and hasattr(native.cat, "categories"):
         return list(native.cat.categories)
-    return sorted({v for v in series.to_list() if v is not None and v == v})
+    return ordered(set(values_of(series)) - {None}, series.name)
 
 
 def _arms(design: Design | None, columns: list[int], event: BoolArray) -> tuple[dict[str, tuple[int, int]], int]:

@@ -16,7 +16,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.panel import numbers, one_row_a_patient, read_frame, require
+from equipoise.estimate.panel import numbers, one_row_a_patient, read_frame, require, values_of
 from equipoise.kernels import deterioration as kernel
 from equipoise.types import FloatArray, IntArray
 
@@ -189,7 +189,7 @@ def deterioration(
     first, subjects, _ = one_row_a_patient(frame, subject, constant)
     when, change = numbers(frame, visit), numbers(frame, value)
     row_of = {s: i for i, s in enumerate(subjects)}
-    who = np.array([row_of[s] for s in frame.get_column(subject).to_list()], np.int64)
+    who = np.array([row_of[s] for s in values_of(frame.get_column(subject))], np.int64)
     used = (when > 0.0) & ~np.isnan(when) & ~np.isnan(change)
     order = np.flatnonzero(used)[np.lexsort((when[used], who[used]))]
     twice = np.flatnonzero((np.diff(who[order]) == 0) & (np.diff(when[order]) == 0.0))
@@ -221,7 +221,7 @@ def deterioration(
     time, cause, reason, onset, confirmed = (a[0] for a in found)
     usable = ~np.isnan(below) & (~np.isin(below, 0.0) if rule.relative else True)
     competing = 2 if rule.death == "competing" else 0
-    table: dict[str, list[Any]] = {subject: subjects} | {c: first.get_column(c).to_list() for c in keep}
+    table: dict[str, list[Any]] = {subject: subjects} | {c: values_of(first.get_column(c)) for c in keep}
     table["AVAL"] = [float(t) if u else None for t, u in zip(time, usable, strict=True)]
     table["CNSR"] = [({0: 1, 1: 0, 2: competing}[int(c)] if u else None) for c, u in zip(cause, usable, strict=True)]
     table["CAUSE"] = [int(c) if u else None for c, u in zip(cause, usable, strict=True)]

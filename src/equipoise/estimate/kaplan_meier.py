@@ -20,12 +20,11 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import narwhals.stable.v2 as nw
 import numpy as np
 from scipy import special
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.panel import numbers, read_frame, require
+from equipoise.estimate.panel import labels, numbers, read_frame, require
 from equipoise.estimate.result import Estimate
 from equipoise.estimate.surv_formula import tied_times
 from equipoise.types import BoolArray, FloatArray, IntArray, Status
@@ -214,11 +213,9 @@ def kaplan_meier(
     if by is None:
         groups: list[tuple[Any, BoolArray]] = [(None, known)]
     else:
-        column = frame.get_column(by)
-        values = column.to_list()
-        known &= np.array([v is not None and v == v for v in values], np.bool_)
-        text_of = np.array([str(v) for v in values], dtype=object)
-        groups = [(g, known & (text_of == str(g))) for g in _levels(column)]
+        values, levels = labels(frame, by)
+        known &= np.array([v is not None for v in values], np.bool_)
+        groups = [(g, known & np.array([v == g for v in values], np.bool_)) for g in levels]
     if not known.any():
         raise DataError("no row has " + ", ".join(n for n in (time, event, by, entry) if n), hint="check the columns")
     return tuple(
@@ -226,13 +223,6 @@ def kaplan_meier(
         for g, m in groups
         if m.any()
     )
-
-
-def _levels(column: nw.Series[Any]) -> list[Any]:
-    if column.dtype == nw.Enum or column.dtype == nw.Categorical:
-        present = {str(v) for v in column.to_list()}
-        return [v for v in column.cat.get_categories().to_list() if str(v) in present]
-    return sorted({v for v in column.to_list() if v is not None and v == v})
 
 
 def _curve(

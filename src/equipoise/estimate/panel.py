@@ -8,17 +8,47 @@ from typing import Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
+from narwhals.exceptions import DuplicateError
 
 from equipoise.errors import DataError
 from equipoise.types import BoolArray, FloatArray
 
+LARGEST = 1e100
+"""Numbers beyond it are refused: sums of their squares and cross products would overflow."""
+
 
 def read_frame(data: Any) -> nw.DataFrame[Any]:
-    """``data`` as a narwhals frame; raises :class:`DataError` for anything but pandas, polars or pyarrow."""
+    """``data`` as a narwhals frame; raises :class:`DataError` for anything but pandas, polars or pyarrow, and for two
+    columns of one name.
+    """
     try:
         return nw.from_native(data, eager_only=True)
     except TypeError as error:
         raise DataError(f"{type(data).__name__} is not a data frame", hint="bring pandas, polars or pyarrow") from error
+    except DuplicateError as error:
+        found = [str(c) for c in getattr(data, "columns", ())]
+        twice = ", ".join(repr(c) for c in dict.fromkeys(found) if found.count(c) > 1)
+        raise DataError(f"two columns are called {twice or 'the same'}", hint="rename or drop one of them") from error
+
+
+def values_of(series: nw.Series[Any]) -> list[Any]:
+    """The values of a column, None wherever the library that it came from says missing (null, NaN, NA, NaT)."""
+    gone = series.is_null().to_list()
+    return [None if lost or v != v else v for v, lost in zip(series.to_list(), gone, strict=True)]
+
+
+def kept_rows(frame: nw.DataFrame[Any], keep: BoolArray) -> nw.DataFrame[Any]:
+    """The rows of ``frame`` where ``keep`` (row,) holds; also of a frame without rows."""
+    return frame.filter(keep.tolist()) if len(keep) else frame
+
+
+def ordered(found: set[Any], name: str) -> list[Any]:
+    """Levels sorted; raises :class:`DataError` where a column mixes kinds that have no order."""
+    try:
+        return sorted(found)
+    except TypeError as error:
+        kinds = ", ".join(sorted({type(v).__name__ for v in found}))
+        raise DataError(f"column {name!r} mixes {kinds}", hint="make all values of one kind") from error
 
 
 def require(frame: nw.DataFrame[Any], names: Sequence[str]) -> None:
@@ -31,26 +61,51 @@ def require(frame: nw.DataFrame[Any], names: Sequence[str]) -> None:
 
 
 def numbers(frame: nw.DataFrame[Any], name: str) -> FloatArray:
-    """Column ``name`` as float64, missing values as NaN. A column without any value has no type to object to."""
+    """Column ``name`` as float64, missing values as NaN. A column without any value has no type to object to.
+
+    Raises :class:`DataError` for what is no number, is infinite, or beyond :data:`LARGEST`.
+    """
     series = frame.get_column(name)
-    if not (series.dtype.is_numeric() or series.dtype == nw.Boolean):
-        if all(v is None or v != v for v in series.to_list()):
-            return np.full(len(series), np.nan)
-        raise DataError(f"column {name!r} is not a number but {series.dtype}", hint="convert it before the analysis")
-    values = np.array([np.nan if v is None else float(v) for v in series.to_list()], dtype=np.float64)
-    if np.isinf(values).any():
-        row = int(np.flatnonzero(np.isinf(values))[0])
-        raise DataError(f"column {name!r} is infinite in row {row + 1}", hint="mend it or make it missing")
+    if series.dtype.is_numeric():
+        values = np.array(series.to_numpy(), dtype=np.float64)
+    else:
+        found = values_of(series)
+        if series.dtype != nw.Boolean and any(v is not None for v in found):
+            what = f"column {name!r} is not a number but {series.dtype}"
+            raise DataError(what, hint="convert it before the analysis")
+        values = np.array([np.nan if v is None else float(v) for v in found], dtype=np.float64)
+    check_size(values, name)
     return values
+
+
+def check_size(values: FloatArray, name: str) -> None:
+    """Raise :class:`DataError` where a column holds infinity or numbers too large to compute with."""
+    with np.errstate(invalid="ignore"):
+        bad = np.abs(values) > LARGEST
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        if np.isinf(values[row]):
+            raise DataError(f"column {name!r} is infinite in row {row + 1}", hint="mend it or make it missing")
+        raise DataError(
+            f"column {name!r} is {values[row]:g} in row {row + 1}, too large to compute with",
+            hint="mend it, or give the column in a larger unit",
+        )
 
 
 def labels(frame: nw.DataFrame[Any], name: str) -> tuple[list[Any], list[Any]]:
     """Values of a column taken as categories, and its levels in order: the order of an enum or an ordered or plain
     pandas category where there is one, sorted otherwise. Missing values are None.
+
+    Raises :class:`DataError` for lists and other values that are no categories, or have no order among each other.
     """
     series = frame.get_column(name)
-    values = [None if v is None or v != v else v for v in series.to_list()]
-    found = set(values) - {None}
+    values = values_of(series)
+    try:
+        found = set(values) - {None}
+    except TypeError as error:
+        raise DataError(
+            f"column {name!r} holds {series.dtype}, which are no categories", hint="use numbers, text or categories"
+        ) from error
     native = series.to_native()
     order: list[Any] = []
     if isinstance(series.dtype, nw.Enum):
@@ -58,7 +113,7 @@ def labels(frame: nw.DataFrame[Any], name: str) -> tuple[list[Any], list[Any]]:
     elif series.dtype in (nw.Categorical, nw.Enum) and hasattr(native, "cat") and hasattr(native.cat, "categories"):
         order = list(native.cat.categories)
     if not found <= set(order):
-        order = sorted(found)
+        order = ordered(found, name)
     return values, [level for level in order if level in found]
 
 
@@ -130,24 +185,25 @@ def one_row_a_patient(
 
     Raises :class:`DataError` where a patient is missing or a column of ``constant`` changes within a patient.
     """
-    ids = frame.get_column(subject).to_list()
-    if any(i is None or i != i for i in ids):
-        raise DataError(f"column {subject!r} has missing values", hint="every row needs its patient")
+    ids = values_of(frame.get_column(subject))
+    if None in ids:
+        row = ids.index(None) + 1
+        raise DataError(f"column {subject!r} has missing values (row {row})", hint="every row needs its patient")
     first: dict[Any, int] = {}
     for row, i in enumerate(ids):
         first.setdefault(i, row)
     mask = np.zeros(len(ids), np.bool_)
     mask[list(first.values())] = True
     for name in constant:
-        values = frame.get_column(name).to_list()
+        values = values_of(frame.get_column(name))
         for row, i in enumerate(ids):
             a, b = values[row], values[first[i]]
-            if a != b and not (a is None and b is None) and not (a != a and b != b):
+            if a != b:
                 raise DataError(
                     f"{name!r} changes within patient {i}: {b} and {a}",
                     hint="covariates must be the same in every row of a patient",
                 )
-    return frame.filter(mask.tolist()), list(first), mask
+    return kept_rows(frame, mask), list(first), mask
 
 
 def read_panel(
@@ -201,7 +257,7 @@ def read_panel(
         raise DataError(f"no post-baseline visit in {visit!r}", hint="visits are weeks from first dose, above 0")
     y = np.full((len(subjects), weeks.size), np.nan)
     row_of = {s: i for i, s in enumerate(subjects)}
-    ids = frame.get_column(subject).to_list()
+    ids = values_of(frame.get_column(subject))
     filled = np.zeros(y.shape, np.bool_)
     for row in map(int, np.flatnonzero(take)):
         i, v = row_of[ids[row]], int(np.searchsorted(weeks, week[row]))

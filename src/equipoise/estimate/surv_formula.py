@@ -11,7 +11,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.panel import labels, numbers, read_frame, require
+from equipoise.estimate.panel import kept_rows, labels, numbers, read_frame, require
 from equipoise.types import BoolArray, FloatArray, IntArray
 
 HINT = (
@@ -150,6 +150,6 @@ def read_surv(formula: str, data: Any) -> SurvData:
         right,
         np.flatnonzero(known),
         int((~known).sum()),
-        frame.filter(known.tolist()),
+        kept_rows(frame, known),
         frame,
     )

@@ -25,7 +25,7 @@ from equipoise.estimate.imputation.events import (
 from equipoise.estimate.imputation.methods import ApproxBayes, Bayes, Bmlmi, ConditionalMean
 from equipoise.estimate.imputation.pooling import pool, pool_bmlmi, pool_bootstrap, pool_jackknife
 from equipoise.estimate.imputation.samples import Samples
-from equipoise.estimate.panel import Panel
+from equipoise.estimate.panel import Panel, values_of
 from equipoise.estimate.result import Estimate
 from equipoise.types import BoolArray, FloatArray, Status
 
@@ -136,7 +136,7 @@ class Completed:
                 "IMPUTED": self.missing[people].ravel().tolist(),
             }
             for column in names.known:
-                values = base.get_column(column).to_list()
+                values = values_of(base.get_column(column))
                 table[column] = [values[i] for i in people for _ in range(n_visits)]
             return nw.from_dict(table, backend=self.panel.backend).to_native()
 

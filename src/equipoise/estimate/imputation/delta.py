@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.imputation.events import STRATEGIES, Events
-from equipoise.estimate.panel import Panel, numbers, read_frame, require
+from equipoise.estimate.panel import Panel, numbers, read_frame, require, values_of
 from equipoise.types import BoolArray, FloatArray
 
 
@@ -63,7 +63,7 @@ def read_delta(panel: Panel, delta: Any, subject: str, visit: str, column: str =
     index = {s: i for i, s in enumerate(panel.subjects)}
     out = np.zeros(panel.y.shape)
     seen = np.zeros(panel.y.shape, np.bool_)
-    for row, who in enumerate(frame.get_column(subject).to_list()):
+    for row, who in enumerate(values_of(frame.get_column(subject))):
         if who not in index:
             raise DataError(f"a delta for patient {who!r}, who is not in the data", hint="match the patients' names")
         v = panel.at(float(weeks[row]))

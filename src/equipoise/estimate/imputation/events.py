@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.panel import Panel, numbers, read_frame, require
+from equipoise.estimate.panel import Panel, numbers, read_frame, require, values_of
 from equipoise.kernels.imputation_strategy import CIR, CR, JR, LMCF, MAR
 from equipoise.types import FloatArray, IntArray
 
@@ -118,9 +118,9 @@ def read_events(panel: Panel, ice: Any, subject: str, visit: str, strategy: str)
     require(frame, [subject, visit])
     index = {s: i for i, s in enumerate(panel.subjects)}
     weeks = numbers(frame, visit)
-    given = frame.get_column(strategy).to_list() if by_column else [strategy] * len(frame)
+    given = values_of(frame.get_column(strategy)) if by_column else [strategy] * len(frame)
     seen: set[Any] = set()
-    for row, (who, week, what) in enumerate(zip(frame.get_column(subject).to_list(), weeks, given, strict=True)):
+    for row, (who, week, what) in enumerate(zip(values_of(frame.get_column(subject)), weeks, given, strict=True)):
         if who not in index:
             raise DataError(
                 f"an intercurrent event of patient {who!r} (row {row + 1}), who is not in the data",

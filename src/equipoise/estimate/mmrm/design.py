@@ -19,6 +19,7 @@ import polars as pl
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.mmrm.formula import FactorSpec, ModelFormula
+from equipoise.estimate.panel import check_size, labels, ordered, values_of
 from equipoise.types import BoolArray, FloatArray, IntArray
 
 
@@ -56,13 +57,10 @@ class Column:
         return Column(self.name, renumber[values], tuple(lv for lv, u in zip(self.levels, used, strict=True) if u))
 
 
-def _encode(values: Sequence[Any], levels: Sequence[Any] | None) -> tuple[IntArray, tuple[Any, ...]]:
+def _encode(values: Sequence[Any], levels: Sequence[Any] | None, name: str) -> tuple[IntArray, tuple[Any, ...]]:
     if levels is None:
-        found = set(values)
-        missing = {v for v in found if v is None or v != v}
-        levels = sorted(found - missing)
-        code = {level: i for i, level in enumerate(levels)}
-        code.update(dict.fromkeys(missing, -1))
+        levels = ordered(set(values) - {None}, name)
+        code: dict[Any, int] = {level: i for i, level in enumerate(levels)} | {None: -1}
         return np.fromiter(map(code.__getitem__, values), np.int64, len(values)), tuple(levels)
     seen = {level: i for i, level in enumerate(levels)}
     return np.fromiter((seen.get(v, -1) for v in values), np.int64, len(values)), tuple(levels)
@@ -77,9 +75,7 @@ def read_column(frame: nw.DataFrame[Any], name: str, categorical: bool = False) 
     if dtype.is_numeric():
         values = np.asarray(series.to_numpy(), dtype=np.float64)
         if not categorical:
-            if np.isinf(values).any():
-                row = int(np.flatnonzero(np.isinf(values))[0])
-                raise DataError(f"column {name!r} is infinite in row {row + 1}", hint="mend it or make it missing")
+            check_size(values, name)
             return Column(name, values, None)
         known = ~np.isnan(values)
         found, inverse = np.unique(values[known], return_inverse=True)
@@ -87,14 +83,16 @@ def read_column(frame: nw.DataFrame[Any], name: str, categorical: bool = False) 
         codes[known] = inverse
         return Column(name, codes, tuple(int(v) if float(v).is_integer() else float(v) for v in found))
     if dtype == nw.Enum or dtype == nw.Categorical:
-        ordered = dtype == nw.Enum or nw.get_native_namespace(series).__name__ == "pandas"
-        order = series.cat.get_categories().to_list() if ordered else None
-        codes, levels = _encode(series.cast(nw.String).to_list() if order and isinstance(order[0], str)
-                                else series.to_list(), order)  # fmt: skip
+        has_order = dtype == nw.Enum or nw.get_native_namespace(series).__name__ == "pandas"
+        order = series.cat.get_categories().to_list() if has_order else None
+        text = order is not None and len(order) > 0 and isinstance(order[0], str)
+        codes, levels = _encode(values_of(series.cast(nw.String) if text else series), order, name)
         return Column(name, codes, levels)
     if dtype == nw.String or dtype == nw.Boolean or dtype == nw.Object:
-        codes, levels = _encode(series.to_list(), None)
+        codes, levels = _encode(labels(frame, name)[0], None, name)
         return Column(name, codes, levels)
+    if series.is_null().all():
+        return Column(name, np.full(len(series), np.nan), None)
     raise DataError(f"column {name!r} is of type {dtype}", hint="use numbers, text or categories")
 
 
