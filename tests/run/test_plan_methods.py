@@ -462,6 +462,27 @@ def test_a_plan_that_answers_its_estimand_is_read_and_written_back(section: str,
     assert parse_plan(dump_plan(made)) == made
 
 
+@pytest.mark.parametrize(
+    ("events_of", "parameter", "said"),
+    [
+        ("{death: hypothetical}", "DEATH", "says hypothetical at death, but the data count"),
+        ("{ventilation: hypothetical}", "DTHPV", "says hypothetical at ventilation, but the data count"),
+        ("{death: composite}", "ALIVE", "says composite at death, but the data censor"),
+    ],
+)
+def test_an_estimand_is_held_against_the_data(study: Study, events_of: str, parameter: str, said: str) -> None:
+    frame = study["ADTTE"].frame
+    other = frame.filter(pl.col("PARAMCD") == "DTHPV").with_columns(PARAMCD=pl.lit("ALIVE"), CNSR=pl.lit(1.0))
+    both = Study({**study.datasets, "ADTTE": from_frame(pl.concat([frame, other]), "ADTTE")})
+    made = plan("{method: survival, figure: false}", dataset="ADTTE", parameter=parameter,
+                estimand=asked(events_of, "hazard ratio"))  # fmt: skip
+    with pytest.raises(ScenarioError, match=said):
+        analyse(both, made)
+    agreed = plan("{method: survival, figure: false}", dataset="ADTTE", parameter="DTHPV",
+                  estimand=asked("{death: composite, ventilation: composite}", "hazard ratio"))  # fmt: skip
+    assert analyse(both, agreed).tables[0].blocks[0].rows
+
+
 def test_the_estimand_stands_below_the_table(study: Study) -> None:
     made = analyse(study, plan(MI, estimand=asked("{death: composite}")))
     assert made.tables[0].footnotes[0] == (

@@ -121,6 +121,8 @@ _MEANS: tuple[Summary, ...] = ("difference in means", "ratio of geometric means"
 _WINS: tuple[Summary, ...] = ("win ratio", "win odds", "net benefit")
 _SCORES, _TIMES, _RANKS = "values of a measurement", "times to an event", "comparisons of pairs of patients"
 
+_AT_DEATH, _GONE, _AFTER = ("counted", "censored"), ("censored",), ("kept", "counted", "censored")
+
 METHODS: dict[str, Method] = {
     "ancova": Method(_SCORES, _MEANS, ("absent",), ("absent",), ("kept", "dropped")),
     "mmrm": Method(_SCORES, _MEANS, ("modelled",), ("modelled",), ("kept", "dropped")),
@@ -137,31 +139,31 @@ METHODS: dict[str, Method] = {
         _SCORES, ("difference in means", "difference in slopes"), ("imputed", "modelled"), ("imputed", "modelled"),
         ("kept",),
     ),
-    "log_rank": Method(_TIMES, ("hazard ratio",), ("counted", "censored"), ("censored",), ("kept", "counted")),
-    "wilcoxon": Method(_TIMES, ("hazard ratio",), ("counted", "censored"), ("censored",), ("kept", "counted")),
-    "cox": Method(_TIMES, ("hazard ratio",), ("counted", "censored"), ("censored",), ("kept", "counted")),
+    "log_rank": Method(_TIMES, ("hazard ratio",), _AT_DEATH, _GONE, _AFTER),
+    "wilcoxon": Method(_TIMES, ("hazard ratio",), _AT_DEATH, _GONE, _AFTER),
+    "cox": Method(_TIMES, ("hazard ratio",), _AT_DEATH, _GONE, _AFTER),
     "survival": Method(
-        _TIMES, ("hazard ratio", "difference in survival"), ("counted", "censored"), ("censored",), ("kept", "counted")
+        _TIMES, ("hazard ratio", "difference in survival"), _AT_DEATH, _GONE, _AFTER
     ),
     "rmst": Method(
         _TIMES,
         ("difference in restricted mean survival time", "ratio of restricted mean survival times"),
-        ("counted", "censored"), ("censored",), ("kept", "counted"),
+        _AT_DEATH, _GONE, _AFTER,
     ),
     "landmark": Method(
-        _TIMES, ("difference in survival",), ("counted", "censored"), ("censored",), ("kept", "counted")
+        _TIMES, ("difference in survival",), _AT_DEATH, _GONE, _AFTER
     ),
     "competing_risks": Method(
         _TIMES,
         ("difference in cumulative incidence", "subdistribution hazard ratio", "cause-specific hazard ratio"),
-        ("competing", "counted"), ("censored",), ("kept", "counted", "competing"),
+        ("competing", "counted"), ("censored",), ("kept", "counted", "competing", "censored"),
     ),
     "deterioration": Method(
-        _TIMES, ("hazard ratio",), ("counted", "censored", "competing"), ("censored",), ("kept", "counted")
+        _TIMES, ("hazard ratio",), ("counted", "censored", "competing"), ("censored",), _AFTER
     ),
     "rpsft": Method(
         _TIMES, ("ratio of survival times", "hazard ratio"), ("counted", "censored"), ("censored",),
-        ("kept", "counted", "untreated"),
+        ("kept", "counted", "untreated", "censored"),
     ),
     "categories": Method(
         "shares of patients", ("difference in proportions", "odds ratio"), ("counted", "absent"), ("absent",),

@@ -13,6 +13,7 @@ from equipoise.protocol.estimand import Estimand
 from equipoise.run.analysis_context import Context, prepare
 from equipoise.run.analysis_plan import Analysis, Plan
 from equipoise.run.analysis_results import Block, Results, Table
+from equipoise.run.estimand_check import check_data
 from equipoise.run.methods import REGISTRY
 from equipoise.run.plan_parts import Section
 from equipoise.trial.adam import Study, read_folder, require
@@ -27,6 +28,7 @@ def analyse(study: Study, plan: Plan, *, command: str = "") -> Results:
     ------
     DataError : the data sets that the plan reads have errors (they are named), or a table's population or records
         are not there.
+    ScenarioError : the data do not carry out what an estimand says.
     """
     problems = require(study, [analysis.dataset for analysis in plan.analyses])
     tables = tuple(_table(study, plan, analysis) for analysis in plan.analyses)
@@ -66,6 +68,7 @@ def _table(study: Study, plan: Plan, analysis: Analysis) -> Table:
 
 def _block(context: Context, section: Section) -> Block:
     label = section.label or section.kind
+    check_data(context, section)
     try:
         block = REGISTRY[section.kind].run(context, section)
     except EstimationError as error:
