@@ -78,6 +78,7 @@ def draft(
         replica,
         reader or Reader(),
         judgements or load_judgements(record),
+        own_judgements=judgements is not None,
     )
 
 

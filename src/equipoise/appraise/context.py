@@ -29,6 +29,8 @@ class Context:
     replica: Replica | None = None
     reader: Reader = field(default_factory=Reader)
     judgements: Judgements | None = None
+    own_judgements: bool = False
+    """Whether the judgements are a reader's own file and not those that come with the package."""
     coherence: tuple[object, ...] = ()
 
     @property

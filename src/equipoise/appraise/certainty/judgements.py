@@ -71,6 +71,8 @@ CRITERIA: Mapping[str, tuple[str, tuple[str, ...]]] = {
 """The criteria of a GRADE evidence-to-decision frame with the answers each may have; certainty is computed."""
 
 
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 OPEN = "TO JUDGE"
 """What a form holds where an answer is wanted."""
 
@@ -288,7 +290,7 @@ def _unanswered(data: Any, path: str = "") -> list[str]:
 def parse_judgements(text: str, origin: str) -> Judgements:
     """Judgements from YAML text; ``origin`` names it in errors. Raises :class:`RecordError` with every problem."""
     try:
-        data = yaml.safe_load(text)
+        data = yaml.load(text, Loader=_Loader)  # a safe loader, the compiled one where there is one
     except yaml.YAMLError as error:
         said = " ".join(str(error).split())
         raise RecordError(f"{origin}: not readable as YAML ({said[:200]})") from None

@@ -16,7 +16,6 @@ from equipoise.appraise.context import Context
 from equipoise.appraise.document import Fold, Inlines, Paragraph, Row, Section, Table
 from equipoise.appraise.findings import marker
 from equipoise.appraise.pen import joined
-from equipoise.protocol.estimand import METHODS, PROCEDURES, carried_out
 from equipoise.records.schema import Outcome, Result, Sourced
 
 State = Literal["held", "in part", "gap", "needs the paper"]
@@ -406,6 +405,8 @@ def _method(ctx: Context, id: str | None) -> str | None:
 
 def _apart(ctx: Context) -> list[Inlines]:
     """What tells the question of the test from that of the estimate, where they handle death differently."""
+    from equipoise.protocol.estimand import METHODS, PROCEDURES, carried_out  # loads numpy: only when asked
+
     f = ctx.findings
     if not f.split or f.test is None or f.primary is None:
         return []

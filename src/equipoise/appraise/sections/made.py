@@ -18,6 +18,8 @@ def build(ctx: Context) -> Section:
     pen, record = ctx.pen, ctx.record
     command = f"equipoise appraise {ctx.address}"
     command += ctx.reader.options
+    if ctx.own_judgements:
+        command += " --judgements FILE"
     items: list[tuple[Inlines, Inlines]] = [
         (pen.words("The page"), (pen.code(command),)),
         (pen.words("The record"), (pen.code(f"equipoise records show {ctx.address}"),)),
