@@ -52,6 +52,7 @@ _HOME = {
 }
 
 if TYPE_CHECKING:
+    from equipoise import plot as plot
     from equipoise.appraise import Replica as Replica
     from equipoise.appraise.landscape import landscape as landscape
     from equipoise.appraise.rebuild import replicate as replicate
@@ -91,10 +92,12 @@ if TYPE_CHECKING:
     from equipoise.trial import Trial as Trial
     from equipoise.trial import Trials as Trials
 
-__all__ = ["__version__", *sorted(_HOME)]
+__all__ = ["__version__", "plot", *sorted(_HOME)]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "plot":
+        return import_module("equipoise.plot")
     if name in _HOME:
         value = getattr(import_module(_HOME[name]), name)
         globals()[name] = value
@@ -103,4 +106,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+    return sorted({*globals(), "plot", *_HOME})

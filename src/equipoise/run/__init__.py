@@ -1,7 +1,23 @@
-"""Replicates of a scenario with all its analyses: blocks over threads, kept on disk, resumable."""
+"""Replicates of a scenario with all its analyses: blocks over threads, kept on disk, resumable.
+
+The names are imported when first used: a plan on real data needs none of the simulation.
+"""
 
 from __future__ import annotations
 
-from equipoise.run.study import Study, run_study
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from equipoise.run.study import Study as Study
+    from equipoise.run.study import run_study as run_study
 
 __all__ = ["Study", "run_study"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        value = getattr(import_module("equipoise.run.study"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'equipoise.run' has no attribute {name!r}")
