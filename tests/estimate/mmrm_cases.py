@@ -7,20 +7,18 @@ below 1e-10 (tests/fixtures/mmrm.json: our own synthetic trial; EQUIPOISE_SHARED
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from parity import SHARED, Comparison, block
 
 from equipoise.estimate.mmrm import MmrmFit, mmrm
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
-SHARED = Path(os.environ.get("EQUIPOISE_SHARED", Path(__file__).parents[3] / "shared"))
 
 ESTIMATE_TOLERANCE = 1e-8
 DF_TOLERANCE = 1e-6
@@ -39,23 +37,6 @@ VCOV = {
     "Empirical-Jackknife": "empirical-jackknife",
     "Empirical-Bias-Reduced": "empirical-bias-reduced",
 }
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One block of numbers: the largest difference, relative to max(|reference|, scale), and the entry it is in."""
-
-    case: str
-    method: str
-    quantity: str
-    ours: float
-    reference: float
-    difference: float
-    tolerance: float
-
-    @property
-    def passed(self) -> bool:
-        return bool(self.difference <= self.tolerance)
 
 
 @lru_cache(maxsize=2)
@@ -89,19 +70,6 @@ def r_name(name: str) -> frozenset[str]:
     return frozenset(plain.split(":"))
 
 
-def block(
-    case: str, method: str, quantity: str, ours: object, reference: object, tolerance: float, floor: object = 0.0
-) -> Comparison:
-    """The worst entry of a block of numbers, by its difference relative to max(|reference|, floor)."""
-    a, b = np.asarray(ours, float).ravel(), np.asarray(reference, float).ravel()
-    assert a.shape == b.shape, (case, method, quantity, a.shape, b.shape)
-    assert not np.isnan(b).any(), (case, method, quantity)
-    scale = np.maximum(np.abs(b), np.broadcast_to(np.asarray(floor, float).ravel(), b.shape))
-    difference = np.where(a == b, 0.0, np.abs(a - b) / np.where(scale > 0.0, scale, 1.0))
-    worst = int(np.argmax(np.where(np.isnan(difference), np.inf, difference)))
-    return Comparison(case, method, quantity, float(a[worst]), float(b[worst]), float(difference[worst]), tolerance)
-
-
 def fit_case(case: dict, method: dict) -> MmrmFit:
     df = DF[method["df_method"]]
     if method["vcov_method"] == "Kenward-Roger-Linear":
@@ -112,8 +80,13 @@ def fit_case(case: dict, method: dict) -> MmrmFit:
                     weights=case["weights"])  # fmt: skip
 
 
-def compare(case: dict, key: str) -> Iterator[Comparison]:
+@cache
+def compare(source: str, name: str, key: str) -> tuple[Comparison, ...]:
     """Every number of one method of a case."""
+    return tuple(_compare(cases(source)[name], key))
+
+
+def _compare(case: dict, key: str) -> Iterator[Comparison]:
     method = case["results"][key]
     fit = fit_case(case, method)
     name = case["id"]
@@ -186,11 +159,11 @@ to their standard error (for covariances: 1 % of the product of the standard dev
 Cases on `trial` use the synthetic trial in `tests/fixtures`; `fev_data` and `bcva_data` are artificial data of R's
 mmrm, `antidepressant_data` is the public example of R's rbmi.
 
-This page is written by `python tests/estimate/mmrm_cases.py` and checked by `tests/estimate/test_mmrm_reference.py`.
+This page is written by `python tests/parity_pages.py mmrm` and checked by `tests/test_parity_pages.py`.
 """
 
 
-def public_table() -> str:
+def public_page() -> str:
     """The page docs/parity/mmrm.md."""
     lines = [HEADER]
     n = worst = 0
@@ -205,7 +178,7 @@ def public_table() -> str:
             body += ["", f"## {name}", "", what, "", "| method | quantity | here | R | difference | tolerance |"]
             body.append("|---|---|---:|---:|---:|---:|")
             for key in case["results"]:
-                for c in compare(case, key):
+                for c in compare(source, name, key):
                     n += 1
                     worst = max(worst, c.difference)
                     method = c.method.replace(" | ", ", ")
@@ -213,10 +186,3 @@ def public_table() -> str:
                                 f"| {c.tolerance:.0e} |")  # fmt: skip
     lines.append(f"{n} blocks of numbers; the largest difference of all is {worst:.1e}.")
     return "\n".join(lines + body) + "\n"
-
-
-PAGE = Path(__file__).parents[2] / "docs" / "parity" / "mmrm.md"
-
-if __name__ == "__main__":
-    PAGE.parent.mkdir(parents=True, exist_ok=True)
-    PAGE.write_text(public_table())

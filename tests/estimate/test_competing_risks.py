@@ -412,7 +412,7 @@ def test_property_not_estimable_is_said_in_words() -> None:
     ("call", "error", "words"),
     [
         (lambda d: cumulative_incidence(d, time="T", cause="NOPE"), DataError, "NOPE"),
-        (lambda d: cumulative_incidence(d, time="NEG", cause="C"), DataError, "negative times"),
+        (lambda d: cumulative_incidence(d, time="NEG", cause="C"), DataError, "'NEG' is negative"),
         (lambda d: cumulative_incidence(d, time="T", cause="HOW"), DataError, "censoring is 0 but 'HOW' holds"),
         (lambda d: cumulative_incidence(d, time="T", cause="C", variance="x"), EstimationError, "unknown variance"),
         (lambda d: cumulative_incidence(d, time="T", cause="C", scale="x"), EstimationError, "unknown scale"),

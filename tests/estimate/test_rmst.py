@@ -190,7 +190,7 @@ def test_property_not_estimable_is_said_in_words() -> None:
         ({"control": "z"}, DataError, "'z' is not a level"),
         ({"event": None}, EstimationError, "either event or censor"),
         ({"event": "T"}, DataError, "other than 0 and 1"),
-        ({"time": "NEG"}, DataError, "negative times"),
+        ({"time": "NEG"}, DataError, "'NEG' is negative"),
         ({"arm": "T"}, DataError, "4 levels"),
     ],
 )

@@ -387,7 +387,7 @@ def test_property_what_cannot_be_estimated_says_why() -> None:
         (lambda d: win_statistics(d, [Value("B")], treatment="SITE"), DataError, "3 levels"),
         (lambda d: win_statistics(d, [Value("TRT01P")]), DataError, "not a number"),
         (lambda d: win_statistics(d, [Binary("B")]), DataError, "other than 0 and 1"),
-        (lambda d: win_statistics(d, [Time("B", event="DA")]), DataError, "negative in row"),
+        (lambda d: win_statistics(d, [Time("B", event="DA")]), DataError, "'B' is negative"),
         (lambda d: win_statistics(d, [Time("A", event="A")]), DataError, "other than 0 and 1"),
         (lambda d: win_statistics(d, [Recurrent("A", ("T2",))]), DataError, "after its follow-up"),
         (lambda d: win_statistics([1, 2], [Value("B")]), DataError, "not a data frame"),

@@ -32,7 +32,12 @@ SOURCES = {"greenwood": "Gaynor et al. 1993, J Am Stat Assoc 88:400", "aalen": "
 GRAY = "Gray 1988, Ann Stat 16:1141"
 FINE_GRAY = "Fine & Gray 1999, J Am Stat Assoc 94:496"
 
-_SURV = re.compile(r"^\s*Surv\(\s*`?([\w.]+)`?\s*,\s*`?([\w.]+)`?\s*\)\s*~(.*)$", re.DOTALL)
+_COLUMN = r"(?:`([^`]+)`|([\w.]+))"
+_SURV = re.compile(rf"^\s*Surv\(\s*{_COLUMN}\s*,\s*{_COLUMN}\s*\)\s*~(.*)$", re.DOTALL)
+_WHY = {
+    Status.BOUNDARY: "not estimable: the likelihood rises for ever as a coefficient grows",
+    Status.SINGULAR: "not estimable: a term does not vary, or is a linear combination of others",
+}
 _HINT = "write Surv(time, cause) ~ terms, cause a column with the cause of each event"
 
 
@@ -46,7 +51,12 @@ class _Causes:
     known: BoolArray
 
     def of(self, cause: Any) -> IntArray:
-        """Codes with ``cause`` first: 0 censored, 1 that cause, 2 any other."""
+        """Codes with ``cause`` first: 0 censored, 1 that cause, 2 any other.
+
+        A cause that nobody had is no mistake, but one in words where causes are numbers (or the reverse) is.
+        """
+        if self.labels and isinstance(cause, str) != isinstance(self.labels[0], str):
+            raise DataError(f"no cause {cause!r}", hint="causes are " + ", ".join(map(repr, self.labels)))
         wanted = self.labels.index(cause) + 1 if cause in self.labels else -1
         return np.where(self.code == 0, 0, np.where(self.code == wanted, 1, 2))
 
@@ -294,7 +304,9 @@ class GrayTest:
             return REASONS[self.status]
         counts = ", ".join(f"{e}/{n} {g}" for e, n, g in zip(self.events, self.n, self.groups, strict=True))
         why = {
-            Status.SINGULAR: "not estimable: no event while two groups could be compared",
+            Status.SINGULAR: "not estimable: no event while two groups could be compared"
+            if np.isfinite(self.variance).all()
+            else "not estimable: the groups are at risk at such different times that their pooled incidence exceeds 1",
             Status.EMPTY_ARM: "not estimable: fewer than two groups have patients",
         }
         return f"{why.get(self.status, REASONS[self.status])} ({self.of}: events {counts})"
@@ -359,7 +371,7 @@ def gray_test(
     )
     made = Status(int(status[0]))
     u, v = score[0], variance[0]
-    use = np.flatnonzero(np.diag(v) > 1e-12)[1:]
+    use = np.flatnonzero(np.diag(v) > 1e-12)[1:] if np.isfinite(v).all() else np.zeros(0, np.int64)
     chi_square, p = math.nan, math.nan
     if made in (Status.OK, Status.SINGULAR, Status.EMPTY_ARM) and (code == 1).any():
         made = Status.OK if len(use) else (made if made is not Status.OK else Status.SINGULAR)
@@ -374,7 +386,8 @@ def _split(formula: str) -> tuple[str, str, str]:
     match = _SURV.match(formula)
     if match is None:
         raise EstimationError(f"cannot read the formula {formula!r}", hint=_HINT)
-    return match.group(1), match.group(2), match.group(3).strip()
+    quoted, time, also_quoted, cause, right = match.groups()
+    return quoted or time, also_quoted or cause, right.strip()
 
 
 def cause_specific(formula: str, data: Any, *, of: Any, censored: Any = 0, ties: str = "efron") -> CoxFit:
@@ -396,7 +409,7 @@ def cause_specific(formula: str, data: Any, *, of: Any, censored: Any = 0, ties:
     read = _read(frame, time, cause, censored)
     flag = [float(c) if k else None for c, k in zip(read.of(of) == 1, read.known, strict=True)]
     own = nw.new_series("EVENT_OF_CAUSE", flag, nw.Float64, backend=nw.get_native_namespace(frame))
-    return cox(f"Surv({time}, EVENT_OF_CAUSE) ~ {right}", frame.with_columns(own).to_native(), ties=ties)
+    return cox(f"Surv(`{time}`, EVENT_OF_CAUSE) ~ {right}", frame.with_columns(own).to_native(), ties=ties)
 
 
 @dataclass(frozen=True, eq=False)
@@ -405,7 +418,8 @@ class FineGrayFit:
 
     names : terms; beta, vcov : log subdistribution hazard ratios and covariance, NaN where ``status`` is not OK.
     loglik : pseudo log likelihood at zero and at the estimate. score : its score test at zero. n, events, competing :
-    patients, events of the cause, events of others. events_by : level -> (events, n) of a two-level factor.
+    patients, events of the cause, events of others. events_by : level -> (events, n) of a two-level factor. detail :
+    what stood in the way, where a plain word for the status would not tell.
     """
 
     formula: str
@@ -423,6 +437,7 @@ class FineGrayFit:
     status: Status
     jumps: tuple[FloatArray, FloatArray]
     backend: Any
+    detail: str | None = None
 
     @property
     def reason(self) -> str:
@@ -430,7 +445,8 @@ class FineGrayFit:
         if self.status is Status.OK:
             return REASONS[self.status]
         counts = ", ".join(f"{e}/{m} {label}" for label, (e, m) in self.events_by.items())
-        return f"{REASONS[self.status]} ({self.of}: events {counts or f'{self.events}/{self.n}'})"
+        why = self.detail or _WHY.get(self.status, REASONS[self.status])
+        return f"{why} ({self.of}: events {counts or f'{self.events}/{self.n}'})"
 
     def estimates(self, *, level: float = 0.95, estimand: str | None = None) -> tuple[Estimate, ...]:
         """Subdistribution hazard ratio of every term: Wald interval and p-value."""
@@ -528,7 +544,7 @@ def fine_gray(
         )
     frame = read_frame(data)
     read = _read(frame, time, cause, censored)
-    x, names, factors = read_terms(frame, right)
+    x, names, factors, absent = read_terms(frame, right)
     by = (censoring_by,) if isinstance(censoring_by, str) else tuple(censoring_by)
     require(frame, by)
     stratum, _ = combined(frame, by)
@@ -549,10 +565,13 @@ def fine_gray(
     beta, vcov, loglik, score, (times, steps), _, status = regression.fine_gray(
         read.time[mine][None], code[None], x[mine][None], censoring_group=strata[None], arm=arm, variance=variance
     )
-    state = Status(int(status[0]))
+    state, detail = Status(int(status[0])), None
+    if absent and state is not Status.NO_DATA:
+        state, detail = Status.EMPTY_ARM, f"not estimable: an arm has no patients (everyone has {', '.join(absent)})"
+        beta, vcov = np.full_like(beta, np.nan), np.full_like(vcov, np.nan)
     jump = steps[0] > 0.0 if state is Status.OK else np.zeros(len(times[0]), np.bool_)
     return FineGrayFit(
         formula, of, names, beta[0], vcov[0], (float(loglik[0, 0]), float(loglik[0, 1])), float(score[0]), variance,
         int(mine.sum()), int((code == 1).sum()), int((code == 2).sum()), events_by, state,
-        (times[0][jump], steps[0][jump]), nw.get_native_namespace(frame),
+        (times[0][jump], steps[0][jump]), nw.get_native_namespace(frame), detail,
     )  # fmt: skip

@@ -12,11 +12,11 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import numpy as np
 
-from equipoise.errors import DataError, EstimationError
+from equipoise.errors import EstimationError
 from equipoise.estimate.mmrm.design import build
 from equipoise.estimate.mmrm.formula import parse
-from equipoise.estimate.panel import labels, numbers, read_frame, require
-from equipoise.estimate.surv_formula import combined, tied_times
+from equipoise.estimate.panel import flags_of, numbers, read_frame, require, tied_times, times_of, two_arms
+from equipoise.estimate.surv_formula import combined
 from equipoise.types import BoolArray, FloatArray, IntArray
 
 
@@ -76,13 +76,7 @@ def read_times(frame: nw.DataFrame[Any], name: str) -> FloatArray:
 
     Raises :class:`DataError` for a negative one.
     """
-    values = numbers(frame, name)
-    if (values < 0.0).any():
-        row = int(np.flatnonzero(values < 0.0)[0])
-        raise DataError(
-            f"{name!r} holds negative times (row {row + 1})", hint="times count from randomisation or first dose"
-        )
-    return tied_times(values)[0]
+    return tied_times(times_of(frame, name))[0]
 
 
 def read_indicator(frame: nw.DataFrame[Any], event: str | None, censor: str | None) -> FloatArray:
@@ -94,47 +88,51 @@ def read_indicator(frame: nw.DataFrame[Any], event: str | None, censor: str | No
         )
     name = event or censor or ""
     require(frame, [name])
-    flag = numbers(frame, name)
-    if not np.isin(flag[~np.isnan(flag)], (0.0, 1.0)).all():
-        raise DataError(f"{name!r} holds values other than 0 and 1", hint="code an event as 1 and censoring as 0")
+    flag = flags_of(frame, name)
     return flag if event else 1.0 - flag
 
 
 def read_arms(frame: nw.DataFrame[Any], name: str, control: Any) -> tuple[IntArray, tuple[Any, Any]]:
     """(row,) 0 for control, 1 for active, -1 where missing, and the two labels, control first."""
-    require(frame, [name])
-    values, levels = labels(frame, name)
-    if control is not None:
-        if control not in levels:
-            raise DataError(f"{control!r} is not a level of {name!r}", hint="levels are " + ", ".join(map(str, levels)))
-        levels = [control, *[level for level in levels if level != control]]
-    if len(levels) != 2:
-        raise DataError(
-            f"{name!r} has {len(levels)} levels ({', '.join(map(str, levels))})",
-            hint="this analysis compares two arms: filter the rows",
-        )
+    values, levels = two_arms(frame, name, control)
     index = {levels[0]: 0, levels[1]: 1}
-    return np.array([index.get(v, -1) for v in values], np.int64), (levels[0], levels[1])
+    return np.array([index.get(v, -1) for v in values], np.int64), levels
 
 
-def read_terms(frame: nw.DataFrame[Any], right: str) -> tuple[FloatArray, tuple[str, ...], list[TwoLevels]]:
+def read_terms(
+    frame: nw.DataFrame[Any], right: str
+) -> tuple[FloatArray, tuple[str, ...], list[TwoLevels], tuple[str, ...]]:
     """(row, column) covariates of the right-hand side of a formula, NaN where a row lacks one; their names; the factors
-    of two levels among them. Text columns and categories are factors, the first level the reference.
+    of two levels among them; and those of one level, which have a column of zeros. Text columns and categories are
+    factors, the first level the reference.
     """
     row = nw.new_series("__row__", list(range(len(frame))), nw.Float64, backend=nw.get_native_namespace(frame))
     design, index = build(parse(f"__row__ ~ {right}", needs_covariance=False), frame.with_columns(row), {})
-    columns = [i for i, n in enumerate(design.names) if n != "(Intercept)"]
     rows = index.astype(np.int64)
-    x = np.full((len(frame), len(columns)), np.nan)
-    x[rows] = design.matrix()[:, columns]
-    pairs = []
+    made = design.matrix()
+    columns: list[FloatArray] = []
+    names: list[str] = []
+    pairs: list[TwoLevels] = []
+    single: list[str] = []
     for term in design.terms:
-        factor = term.factors[0] if len(term.factors) == 1 else None
-        if factor is not None and factor.column is not None and len(factor.column.levels or ()) == 2:
+        if term.name == "(Intercept)":
+            continue
+        factor = term.factors[0].column if len(term.factors) == 1 else None
+        levels = () if factor is None else tuple(factor.levels or ())
+        columns += [made[:, i] for i in range(term.columns.start, term.columns.stop)]
+        names += term.names
+        if len(levels) == 1:
+            columns.append(np.zeros(len(rows)))
+            names.append(term.name)
+            single.append(f"{term.name} {levels[0]}")
+        if factor is not None and len(levels) == 2:
             code = np.full(len(frame), -1, np.int64)
-            code[rows] = factor.column.values
-            pairs.append(TwoLevels(columns.index(term.columns.stop - 1), code, tuple(factor.column.levels or ())))
-    return x, tuple(design.names[i] for i in columns), pairs
+            code[rows] = factor.values
+            pairs.append(TwoLevels(len(names) - 1, code, levels))
+    x = np.full((len(frame), len(columns)), np.nan)
+    if columns:
+        x[rows] = np.column_stack(columns)
+    return x, tuple(names), pairs, tuple(single)
 
 
 def read_covariates(frame: nw.DataFrame[Any], names: Sequence[str]) -> tuple[FloatArray, tuple[str, ...]]:
@@ -142,7 +140,7 @@ def read_covariates(frame: nw.DataFrame[Any], names: Sequence[str]) -> tuple[Flo
     require(frame, names)
     if not names:
         return np.zeros((len(frame), 0)), ()
-    x, called, _ = read_terms(frame, " + ".join(n if n.isidentifier() else f"`{n}`" for n in names))
+    x, called, *_ = read_terms(frame, " + ".join(n if n.isidentifier() else f"`{n}`" for n in names))
     return x, called
 
 

@@ -40,6 +40,8 @@ from equipoise.kernels import imputation as imputing
 from equipoise.kernels import rank_tests, repeated
 from equipoise.types import BoolArray, FloatArray, IntArray, Status
 
+_WHY = {Status.NOT_CONVERGED: "not estimable: imputations ran away, as where visits determine each other exactly"}
+
 __all__ = [
     "METHODS",
     "Cafs",
@@ -134,6 +136,8 @@ def joint_rank(
     factors = (code[:, None] == np.arange(1, len(called))).astype(np.float64)
     dead = died & (times <= week)
     first, second = panel.arms
+    alive = [panel.arm[~dead] == a for a in (0, 1)]
+    untold = any(mine.any() and np.isnan(panel.y[~dead, at][mine]).all() for mine in alive)
     include = np.ones((1, panel.n), np.bool_)
     names = (f"{second} - {first} at week {week:g}", f"{first} at week {week:g}", f"{second} at week {week:g}")
     options: dict[str, Any] = {"n_imputations": n_imputations, "burn_in": burn_in, "seed": seed}
@@ -151,12 +155,16 @@ def joint_rank(
         )
         results = ranks[0, 0].reshape(3, 3)[[2, 0, 1]]
         states = [Status(int(status[0, 0]))] * 3
+        if states[0] is Status.OK and not results[0, 1] > 0.0:
+            states = [Status.NO_EVENTS] * 3
     else:
         imputed = imputing.multiple_imputation(panel.y[None], include, predictors_of(panel, helpers), **options)
         completed = imputing.complete(panel.y[None], *imputed)[0, :, :, at]
         results, states = _pooled(method, completed, dead, times, week, panel.arm == 1.0, code, columns)
         if imputed[0][0, imputing.BROKEN]:
             states = [Status.NOT_CONVERGED] * 3
+        if untold:
+            states = [Status.NO_DATA] * 3
         references = (*references, *({SOURCES[method]} - {BERRY}))
     scales = (
         "difference in mean joint rank score" if method == "ancova" else METHODS[method][1],
@@ -174,7 +182,7 @@ def joint_rank(
             level=level,
             scale=scales[i],
             status=states[i],
-            detail=DETAIL.get(states[i]),
+            detail=f"not estimable: {panel.unseen(at)}" if untold else _WHY.get(states[i], DETAIL.get(states[i])),
             references=references,
         )
         for i in range(3)

@@ -57,14 +57,14 @@ def survival_of(
     require(frame, [subject, time, indicator])
     rows, subjects, _ = one_row_a_patient(frame, subject, [time, indicator])
     times, flags = numbers(rows, time), numbers(rows, indicator)
-    if np.isnan(times).any() or not np.isin(flags, (0.0, 1.0)).all():
-        raise DataError(
-            f"{time!r} or {indicator!r} is missing or not 0 or 1 for some patients",
-            hint="every patient needs a time, of death or of last follow-up, and an indicator",
-        )
-    if (times < 0.0).any():
-        who = subjects[int(np.flatnonzero(times < 0.0)[0])]
-        raise DataError(f"{time!r} is negative for patient {who}", hint="times count from randomisation or first dose")
+    everyone = "every patient needs a time, of death or of last follow-up, and an indicator"
+    for bad, what, hint in (
+        (np.isnan(times), f"{time!r} is missing", everyone),
+        (~np.isin(flags, (0.0, 1.0)), f"{indicator!r} is missing or not 0 or 1", everyone),
+        (times < 0.0, f"{time!r} is negative", "times count from randomisation or first dose"),
+    ):
+        if bad.any():
+            raise DataError(f"{what} for patient {subjects[int(np.flatnonzero(bad)[0])]}", hint=hint)
     index = {s: i for i, s in enumerate(subjects)}
     absent = [str(s) for s in panel.subjects if s not in index]
     if absent:

@@ -24,9 +24,8 @@ import numpy as np
 from scipy import special
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.panel import labels, numbers, read_frame, require
+from equipoise.estimate.panel import flags_of, labels, read_frame, refuse, require, tied_times, times_of
 from equipoise.estimate.result import Estimate
-from equipoise.estimate.surv_formula import tied_times
 from equipoise.types import BoolArray, FloatArray, IntArray, Status
 
 ESTIMATORS = ("kaplan-meier", "nelson-aalen", "fleming-harrington")
@@ -81,7 +80,12 @@ class KaplanMeier:
         """
         value, low, high = self.quantile(p)
         there = not math.isnan(value)
-        floor = 100.0 * float(self.survival[-1])
+        detail = None
+        if not there:
+            floor = 100.0 * float(self.survival[-1])
+            detail = f"not reached: {floor:.3g} % are without the event at {self.time[-1]:g}"
+        elif math.isnan(low):
+            detail = "estimated; no lower limit: the curve has no step between 1 and 0 to take one from"
         return Estimate(
             name=f"time by which {100 * p:g} % had the event" + ("" if self.group is None else f", {self.group}"),
             estimator=f"{self.estimator.title()} estimate, {self.scale} limits",
@@ -96,7 +100,7 @@ class KaplanMeier:
             scale="time",
             estimand=estimand,
             status=Status.OK if there else Status.NO_EVENTS if not self.events else Status.NO_DATA,
-            detail=None if there else f"not reached: {floor:.3g} % are without the event at {self.time[-1]:g}",
+            detail=detail,
             references=(SOURCES[self.estimator], BROOKMEYER),
         )
 
@@ -193,17 +197,12 @@ def kaplan_meier(
         raise EstimationError(f"unknown estimator {estimator!r}", hint="choose one of " + ", ".join(ESTIMATORS))
     frame = read_frame(data)
     require(frame, [time, event, *(name for name in (by, entry) if name)])
-    times, flags = numbers(frame, time), numbers(frame, event)
-    entries = numbers(frame, entry) if entry else None
-    for bad, text, hint in (
-        (times < 0.0, f"{time!r} holds negative times", "times count from randomisation or first dose"),
-        (~np.isnan(flags) & ~np.isin(flags, (0.0, 1.0)), f"{event!r} holds values other than 0 and 1",
-         "code an event as 1 and censoring as 0"),
-        (np.zeros(1) if entries is None else entries >= times, f"{entry!r} is not before {time!r}",
-         "a patient is at risk after entry, up to the time"),
-    ):  # fmt: skip
-        if np.any(bad):
-            raise DataError(f"{text} (row {int(np.flatnonzero(bad)[0]) + 1})", hint=hint)
+    times, flags = times_of(frame, time), flags_of(frame, event)
+    entries = times_of(frame, entry) if entry else None
+    if entries is not None:
+        refuse(
+            entries >= times, f"{entry!r} is not before {time!r}", "a patient is at risk after entry, up to the time"
+        )
     known = ~np.isnan(times) & ~np.isnan(flags)
     if entries is None:
         (times,) = tied_times(times)

@@ -245,6 +245,9 @@ class MaxCombo:
         if self.status is Status.OK:
             return REASONS[self.status]
         counts = f"events {_counts(self.groups, self.events.astype(np.float64), self.n)}" if self.groups else "nobody"
+        if self.status is Status.SINGULAR:
+            where = "while both groups were at risk there was no event, or none after the first event time"
+            return f"not estimable: a weighted statistic has no variance, {where} ({counts})"
         return f"{_why(self.status)} ({counts})"
 
     def to_sentence(self) -> str:

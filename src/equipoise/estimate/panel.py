@@ -117,6 +117,103 @@ def labels(frame: nw.DataFrame[Any], name: str) -> tuple[list[Any], list[Any]]:
     return values, [level for level in order if level in found]
 
 
+def refuse(bad: BoolArray, text: str, hint: str) -> None:
+    """Raise :class:`DataError` with the first row (row,) that is ``bad``."""
+    if bad.any():
+        raise DataError(f"row {int(np.flatnonzero(bad)[0]) + 1}: {text}", hint=hint)
+
+
+def times_of(frame: nw.DataFrame[Any], name: str) -> FloatArray:
+    """Column ``name`` as times, missing ones NaN; raises :class:`DataError` for a negative one."""
+    values = numbers(frame, name)
+    refuse(values < 0.0, f"{name!r} is negative", "times count from randomisation or first dose")
+    return values
+
+
+def flags_of(frame: nw.DataFrame[Any], name: str, where: BoolArray | None = None) -> FloatArray:
+    """Column ``name`` as 0 and 1, missing ones NaN; raises :class:`DataError` for anything else (in the rows
+    ``where``).
+    """
+    values = numbers(frame, name)
+    bad = ~np.isnan(values) & (values != 0.0) & (values != 1.0)
+    refuse(
+        bad if where is None else bad & where,
+        f"{name!r} holds values other than 0 and 1",
+        "code yes or an event as 1 (or True), no or censoring as 0",
+    )
+    return values
+
+
+def tied_times(*times: FloatArray) -> tuple[FloatArray, ...]:
+    """``times`` with those made equal that differ by rounding alone: by less than 1.5e-8, absolutely or relative to
+    the mean time, as R's ``aeqSurv`` does.
+    """
+    distinct = np.unique(np.concatenate(times))
+    distinct = distinct[~np.isnan(distinct)]
+    if len(distinct) < 2:
+        return times
+    tolerance = np.sqrt(np.finfo(np.float64).eps)
+    near = np.diff(distinct) <= tolerance * max(1.0, float(np.mean(np.abs(distinct))))
+    if not near.any():
+        return times
+    kept = distinct[np.concatenate([[True], ~near])]
+    return tuple(np.where(np.isnan(t), t, kept[np.searchsorted(kept, t, side="right") - 1]) for t in times)
+
+
+def two_arms(frame: nw.DataFrame[Any], name: str, control: Any = None) -> tuple[list[Any], tuple[Any, Any]]:
+    """(row,) arms, None where missing, and the two labels, control (default the first) first.
+
+    Raises :class:`DataError` unless there are two, ``control`` among them.
+    """
+    require(frame, [name])
+    values, levels = labels(frame, name)
+    if not levels:
+        raise DataError(f"{name!r} has no values in {len(values)} rows", hint="this analysis compares two arms")
+    if control is not None:
+        if control not in levels:
+            raise DataError(f"{control!r} is not a level of {name!r}", hint="levels are " + ", ".join(map(str, levels)))
+        levels = [control, *[level for level in levels if level != control]]
+    if len(levels) != 2:
+        raise DataError(
+            f"{name!r} has {len(levels)} level{'s' if len(levels) > 1 else ''} ({', '.join(map(str, levels))})",
+            hint="this analysis compares two arms: filter the rows",
+        )
+    return values, (levels[0], levels[1])
+
+
+def coded(frame: nw.DataFrame[Any], names: Sequence[str]) -> tuple[FloatArray, tuple[str, ...], BoolArray]:
+    """(row, column) covariates, NaN where missing, what they are called, and which are of one category alone.
+
+    Numbers and truth values enter as they are, categories as indicators of all levels but the first; a category with
+    one level is a column of zeros, a column without values one of NaN.
+    """
+    require(frame, names)
+    out: list[FloatArray] = []
+    called: list[str] = []
+    alone: list[bool] = []
+    for name in names:
+        dtype = frame.get_column(name).dtype
+        if dtype.is_numeric() or dtype == nw.Boolean:
+            made = [(numbers(frame, name), name, False)]
+        elif dtype.is_temporal():
+            raise DataError(
+                f"column {name!r} is of type {dtype}, no covariate", hint="make a number of it, such as days or years"
+            )
+        else:
+            values, levels = labels(frame, name)
+            made = [
+                (np.array([np.nan if v is None else float(v == level) for v in values]), f"{name}[{level}]", False)
+                for level in levels[1:]
+            ]
+            if len(levels) < 2:
+                made = [(np.array([np.nan if v is None else 0.0 for v in values]), name, len(levels) == 1)]
+        for column, label, single in made:
+            out.append(column)
+            called.append(label)
+            alone.append(single)
+    return np.column_stack(out) if out else np.zeros((len(frame), 0)), tuple(called), np.array(alone, np.bool_)
+
+
 @dataclass(frozen=True, eq=False)
 class Panel:
     """One trial in arrays.
@@ -147,22 +244,20 @@ class Panel:
             )
         return int(hit[0])
 
+    def unseen(self, v: int) -> str:
+        """That an arm has nobody seen at visit ``v`` (index), in words; empty where both have."""
+        for a, arm in enumerate(self.arms):
+            if np.isnan(self.y[self.arm == a, v]).all():
+                return f"no observed values of {arm} at week {self.weeks[v]:g}"
+        return ""
+
     def columns(self, names: Sequence[str]) -> tuple[FloatArray, tuple[str, ...]]:
-        """(subject, column) covariates: numbers as they are, categories as indicators of all levels but the first."""
-        require(self.baseline, names)
-        out: list[FloatArray] = []
-        called: list[str] = []
-        for name in names:
-            dtype = self.baseline.get_column(name).dtype
-            if dtype.is_numeric():
-                out.append(numbers(self.baseline, name))
-                called.append(name)
-                continue
-            values, levels = labels(self.baseline, name)
-            for level in levels[1:]:
-                out.append(np.array([np.nan if v is None else float(v == level) for v in values]))
-                called.append(f"{name}[{level}]")
-        matrix = np.column_stack(out) if out else np.zeros((self.n, 0))
+        """(subject, column) covariates: numbers as they are, categories as indicators of all levels but the first.
+
+        Raises :class:`DataError` for patients without one.
+        """
+        matrix, called, alone = coded(self.baseline, names)
+        matrix, called = matrix[:, ~alone], tuple(c for c, single in zip(called, alone, strict=True) if not single)
         lost = np.isnan(matrix).any(axis=1)
         if lost.any():
             who = [str(self.subjects[i]) for i in np.flatnonzero(lost)[:5]]
@@ -171,7 +266,7 @@ class Panel:
                 f"{int(lost.sum())} patients have no {', '.join(bad)} (such as {', '.join(who)})",
                 hint="covariates and imputation predictors must be known for everyone: fill them in or leave them out",
             )
-        return matrix, tuple(called)
+        return matrix, called
 
     def native(self, table: dict[str, list[Any]]) -> Any:
         """A frame of the kind that came in."""
@@ -219,7 +314,8 @@ def read_panel(
     log: bool = False,
     up_to: float | None = None,
 ) -> Panel:
-    """Read a long frame. Post-baseline visits are those with ``visit`` above 0.
+    """Read a long frame. Post-baseline visits are those with ``visit`` above 0; rows without a visit take no part, and
+    visits whose times differ by rounding alone are one.
 
     value : the change from baseline; or, with ``log``, the value in natural units, whose log ratio to
     ``baseline_value`` is formed. control : the level of ``treatment`` to compare with; default the first.
@@ -229,17 +325,13 @@ def read_panel(
     names = [value, subject, visit, treatment, *covariates, *([baseline_value] if log and baseline_value else [])]
     require(frame, names)
     base, subjects, _ = one_row_a_patient(frame, subject, [treatment, *covariates])
-    arms, levels = labels(base, treatment)
-    if control is not None:
-        if control not in levels:
-            raise DataError(
-                f"{control!r} is not a level of {treatment!r}", hint="levels are " + ", ".join(map(str, levels))
-            )
-        levels = [control, *[level for level in levels if level != control]]
-    if len(levels) != 2 or None in arms:
-        what = "missing values" if None in arms else f"{len(levels)} levels ({', '.join(map(str, levels))})"
-        raise DataError(f"{treatment!r} has {what}", hint="this analysis compares two arms: filter the rows")
-    week = numbers(frame, visit)
+    arms, levels = two_arms(base, treatment, control)
+    if None in arms:
+        raise DataError(
+            f"{treatment!r} has missing values (patient {subjects[arms.index(None)]})",
+            hint="this analysis compares two arms: filter the rows",
+        )
+    (week,) = tied_times(numbers(frame, visit))
     y_long = numbers(frame, value)
     if log:
         reference = numbers(frame, baseline_value or "")
@@ -271,7 +363,7 @@ def read_panel(
         subjects,
         weeks,
         y,
-        (levels[0], levels[1]),
+        levels,
         np.array([float(a == levels[1]) for a in arms]),
         base,
         nw.get_native_namespace(frame),

@@ -151,6 +151,9 @@ def rmst(
             models[link] = model
             value, se = float(model.beta[1]), math.sqrt(model.covariance[1, 1]) if own is Status.OK else math.nan
             why = detail if own is Status.OK else _why(own)
+            plain, said = _plain(link, mean[0], variance[0], end, None)[2:]
+            if own is not Status.OK and plain is not Status.OK:
+                own, why = plain, said
         made[link] = Estimate.from_t(
             name,
             "restricted mean survival time"

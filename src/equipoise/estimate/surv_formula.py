@@ -10,8 +10,8 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import numpy as np
 
-from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.panel import kept_rows, labels, numbers, read_frame, require
+from equipoise.errors import EstimationError
+from equipoise.estimate.panel import flags_of, kept_rows, labels, read_frame, refuse, require, tied_times, times_of
 from equipoise.types import BoolArray, FloatArray, IntArray
 
 HINT = (
@@ -51,27 +51,6 @@ def _column(text: str, formula: str, flag: bool) -> tuple[str, bool]:
     if match is None or (match.group(1) and not flag):
         raise EstimationError(f"cannot read the formula {formula!r}", hint=HINT)
     return match.group(2) or match.group(3), bool(match.group(1))
-
-
-def tied_times(*times: FloatArray) -> tuple[FloatArray, ...]:
-    """``times`` with those made equal that differ by rounding alone: by less than 1.5e-8, absolutely or relative to
-    the mean time, as R's ``aeqSurv`` does.
-    """
-    distinct = np.unique(np.concatenate(times))
-    distinct = distinct[~np.isnan(distinct)]
-    if len(distinct) < 2:
-        return times
-    tolerance = np.sqrt(np.finfo(np.float64).eps)
-    near = np.diff(distinct) <= tolerance * max(1.0, float(np.mean(np.abs(distinct))))
-    if not near.any():
-        return times
-    kept = distinct[np.concatenate([[True], ~near])]
-    return tuple(np.where(np.isnan(t), t, kept[np.searchsorted(kept, t, side="right") - 1]) for t in times)
-
-
-def _refuse(bad: BoolArray, text: str, hint: str) -> None:
-    if bad.any():
-        raise DataError(f"row {int(np.flatnonzero(bad)[0]) + 1}: {text}", hint=hint)
 
 
 def combined(frame: nw.DataFrame[Any], names: Sequence[str]) -> tuple[IntArray, tuple[str, ...]]:
@@ -116,19 +95,11 @@ def read_surv(formula: str, data: Any) -> SurvData:
     (time_name, _), (event_name, flipped) = named[-2], named[-1]
     entry_name = named[0][0] if len(named) == 3 else None
     require(frame, [*(name for name, _ in named), *special["strata"], *special["cluster"]])
-    time, flag = numbers(frame, time_name), numbers(frame, event_name)
-    entry = numbers(frame, entry_name) if entry_name else None
-    negative = "times count from randomisation or first dose"
-    _refuse(time < 0.0, f"{time_name!r} is negative", negative)
-    _refuse(
-        ~np.isnan(flag) & (flag != 0.0) & (flag != 1.0),
-        f"{event_name!r} holds values other than 0 and 1",
-        "code an event as 1 (or True) and censoring as 0",
-    )
+    time, flag = times_of(frame, time_name), flags_of(frame, event_name)
     known = ~np.isnan(time) & ~np.isnan(flag)
+    entry = times_of(frame, entry_name) if entry_name else None
     if entry is not None:
-        _refuse(entry < 0.0, f"{entry_name!r} is negative", negative)
-        _refuse(entry >= time, f"{entry_name!r} is not before {time_name!r}", "a row is at risk in (start, stop]")
+        refuse(entry >= time, f"{entry_name!r} is not before {time_name!r}", "a row is at risk in (start, stop]")
         known &= ~np.isnan(entry)
     code, called = combined(frame, special["strata"])
     known &= code >= 0
@@ -137,7 +108,7 @@ def read_surv(formula: str, data: Any) -> SurvData:
             (time,) = tied_times(time)
         else:
             entry, time = tied_times(entry, time)
-            _refuse(entry >= time, f"{entry_name!r} and {time_name!r} differ by rounding alone", "mend or leave it out")
+            refuse(entry >= time, f"{entry_name!r} and {time_name!r} differ by rounding alone", "mend or leave it out")
     event = (flag == 0.0) if flipped else (flag == 1.0)
     return SurvData(
         None if entry is None else entry[known],

@@ -29,6 +29,7 @@ WHITE = "White et al. 1999, Stat Med 18:2617"
 KORHONEN = "Korhonen, Laird & Palmgren 1999, Stat Med 18:1869"
 TESTS = {"log-rank": 0.0, "wilcoxon": 1.0, "cox": 0.0}
 _STEPS = 34  # halvings of a step of the grid
+_ROUNDING = 1e-6  # times that differ by less, relatively, are equal: single precision
 _Statistic = Callable[[FloatArray], FloatArray]
 
 
@@ -378,26 +379,32 @@ def _exposure(
     if share is not None:
         part = given[share]
         if ((part < 0.0) | (part > 1.0)).any():
-            raise DataError(f"{share!r} is not between 0 and 1", hint="the share of the time spent on active treatment")
+            row = int(read.rows[np.flatnonzero((part < 0.0) | (part > 1.0))[0]]) + 1
+            what = f"{share!r} is not between 0 and 1 (row {row})"
+            raise DataError(what, hint="the share of the time spent on active treatment")
         used = part * read.time
     else:
         used = given[on or ""]
-        if ((used < 0.0) | (used > read.time * (1.0 + 1e-12) + 1e-12)).any():
-            raise DataError(f"{on!r} is negative or longer than the time", hint="time on active treatment up to then")
+        wrong = (used < 0.0) | (used > read.time * (1.0 + _ROUNDING) + 1e-12)
+        if wrong.any():
+            row = int(read.rows[np.flatnonzero(wrong)[0]]) + 1
+            what = f"{on!r} is negative or longer than the time (row {row})"
+            raise DataError(what, hint="time on active treatment up to then")
         used = np.minimum(used, read.time)
     if isinstance(censor_time, str):
         end = given[censor_time]
     else:
         end = np.full(len(read.time), np.inf if censor_time is None else float(censor_time))
-    early = end < read.time * (1.0 - 1e-12)
+    early = end < read.time * (1.0 - _ROUNDING)
     if early.any():
+        row = int(read.rows[np.flatnonzero(early)[0]]) + 1
         raise DataError(
-            f"{int(early.sum())} patients are followed beyond their censoring time",
+            f"{int(early.sum())} patients are followed beyond their censoring time (the first in row {row})",
             hint="censor_time is the end of follow-up planned for everyone, at or after the observed time",
         )
     return (
         np.ascontiguousarray(used),
-        np.ascontiguousarray(end),
+        np.ascontiguousarray(np.maximum(end, read.time)),
         given[modifier] if modifier else np.ones(len(read.time)),
     )
 

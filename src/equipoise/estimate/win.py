@@ -15,7 +15,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.panel import labels, numbers, read_frame, require
+from equipoise.estimate.panel import flags_of, labels, numbers, read_frame, require, times_of, two_arms
 from equipoise.estimate.result import Estimate
 from equipoise.kernels import win as kernel
 from equipoise.types import REASONS, BoolArray, FloatArray, IntArray, Status
@@ -125,21 +125,6 @@ class Layers:
     known: BoolArray
 
 
-def _times(frame: nw.DataFrame[Any], name: str) -> FloatArray:
-    values = numbers(frame, name)
-    if (values < 0.0).any():
-        row = int(np.flatnonzero(values < 0.0)[0])
-        raise DataError(f"{name!r} is negative in row {row + 1}", hint="times count from randomisation or first dose")
-    return values
-
-
-def _flags(frame: nw.DataFrame[Any], name: str, where: BoolArray) -> FloatArray:
-    values = numbers(frame, name)
-    if not np.isin(values[where & ~np.isnan(values)], (0.0, 1.0)).all():
-        raise DataError(f"{name!r} holds values other than 0 and 1", hint="code it as 0 and 1, or False and True")
-    return values
-
-
 def read_layers(frame: nw.DataFrame[Any], hierarchy: Sequence[Layer]) -> Layers:
     """The hierarchy of a frame in arrays; raises for what cannot be used."""
     n = len(frame)
@@ -157,14 +142,14 @@ def read_layers(frame: nw.DataFrame[Any], hierarchy: Sequence[Layer]) -> Layers:
             names.append(layer.column)
         elif isinstance(layer, Binary):
             require(frame, [layer.column])
-            values.append(_flags(frame, layer.column, np.ones(n, np.bool_)))
+            values.append(flags_of(frame, layer.column))
             codes.append((kernel.VALUE, 0.0, 1 if layer.yes_better else -1))
             names.append(layer.column)
         elif isinstance(layer, Time):
             indicator = layer.event or layer.censor or ""
             require(frame, [layer.column, indicator])
-            time = _times(frame, layer.column)
-            flag = _flags(frame, indicator, ~np.isnan(time))
+            time = times_of(frame, layer.column)
+            flag = flags_of(frame, indicator, ~np.isnan(time))
             time = np.where(np.isnan(flag), np.nan, time)
             event = np.asarray(flag == (1.0 if layer.event else 0.0), dtype=np.bool_)
             if layer.censored_after:
@@ -180,9 +165,9 @@ def read_layers(frame: nw.DataFrame[Any], hierarchy: Sequence[Layer]) -> Layers:
             if times.shape[1]:
                 raise EstimationError("two layers of recurrent events", hint="only one is supported")
             require(frame, [layer.follow_up, *layer.times])
-            times = np.column_stack([_times(frame, c) for c in layer.times])
+            times = np.column_stack([times_of(frame, c) for c in layer.times])
             times = np.sort(np.where(np.isnan(times), np.inf, times), axis=1)
-            end = _times(frame, layer.follow_up)
+            end = times_of(frame, layer.follow_up)
             late = (np.isfinite(times) & (times > end[:, None])).any(axis=1)
             if late.any():
                 raise DataError(
@@ -347,20 +332,8 @@ def win_statistics(
         raise EstimationError(f"level {level!r}", hint="give the coverage of the intervals, such as 0.95")
     strata = (strata,) if isinstance(strata, str) else tuple(strata)
     frame = read_frame(data)
-    require(frame, [treatment])
     read = read_layers(frame, hierarchy)
-    arm, levels = labels(frame, treatment)
-    if control is not None:
-        if control not in levels:
-            raise DataError(
-                f"{control!r} is not a level of {treatment!r}", hint="levels are " + ", ".join(map(str, levels))
-            )
-        levels = [control, *[a for a in levels if a != control]]
-    if len(levels) != 2:
-        raise DataError(
-            f"{treatment!r} has {len(levels)} levels ({', '.join(map(str, levels))})",
-            hint="this analysis compares two arms: filter the rows",
-        )
+    arm, levels = two_arms(frame, treatment, control)
     code, called, stratified = _strata(frame, strata)
     active = np.array([a == levels[1] for a in arm], np.bool_)
     include = read.known & stratified & np.array([a is not None for a in arm], np.bool_)
@@ -408,7 +381,7 @@ def win_statistics(
         references=(FINKELSTEIN,),
     )
     return WinStatistics(
-        (levels[0], levels[1]),
+        levels,
         wins,
         losses,
         ties,

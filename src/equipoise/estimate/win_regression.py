@@ -17,7 +17,7 @@ import numpy as np
 from scipy import special
 
 from equipoise.errors import EstimationError
-from equipoise.estimate.panel import labels, numbers, read_frame, require
+from equipoise.estimate.panel import coded, read_frame
 from equipoise.estimate.result import Estimate
 from equipoise.estimate.win import Layer, read_layers
 from equipoise.kernels import win_regression as kernel
@@ -28,7 +28,7 @@ MAO = "Mao & Wang 2021, Biometrics 77:1272"
 _DETAIL = {
     Status.NO_DATA: "not estimable: no patient has an outcome and all covariates",
     Status.NO_EVENTS: "not estimable: every pair is tied",
-    Status.SINGULAR: "not estimable: the covariates determine each other, or outnumber the patients",
+    Status.SINGULAR: "not estimable: the covariates do not vary, determine each other, or outnumber the patients",
     Status.BOUNDARY: "not estimable: the covariates separate those who win from those who lose",
 }
 
@@ -75,26 +75,6 @@ class WinRegression:
         """One row a covariate, as a frame of the kind that came in: the columns of ``Estimate.to_table``."""
         rows = [{"covariate": c, **e.to_table()} for c, e in zip(self.covariates, self.estimates, strict=True)]
         return nw.from_dict({key: [row[key] for row in rows] for key in rows[0]}, backend=self.backend).to_native()
-
-
-def _columns(frame: nw.DataFrame[Any], names: Sequence[str]) -> tuple[FloatArray, tuple[str, ...]]:
-    """(subject, p) covariates, NaN where missing: numbers as they are, categories as indicators but for the first
-    level.
-    """
-    require(frame, names)
-    out: list[FloatArray] = []
-    called: list[str] = []
-    for name in names:
-        dtype = frame.get_column(name).dtype
-        if dtype.is_numeric() or dtype == nw.Boolean:
-            out.append(numbers(frame, name))
-            called.append(name)
-            continue
-        values, levels = labels(frame, name)
-        for level in levels[1:]:
-            out.append(np.array([math.nan if v is None else float(v == level) for v in values]))
-            called.append(f"{name}[{level}]")
-    return np.column_stack(out), tuple(called)
 
 
 def win_regression(
@@ -147,7 +127,7 @@ def win_regression(
         raise EstimationError(f"level {level!r}", hint="give the coverage of the intervals, such as 0.95")
     frame = read_frame(data)
     read = read_layers(frame, hierarchy)
-    z, names = _columns(frame, covariates)
+    z, names, _ = coded(frame, covariates)
     beta, vcov, layers, n, code = kernel.win_regression(
         read.value[None], z[None], kinds=read.kinds, event=read.event[None], margins=read.margins, signs=read.signs,
         include=read.known[None], recurrent=read.recurrent[None],

@@ -176,7 +176,11 @@ def gray_sorted(rows, time, cause, group, stratum, rho, score, variance):
                             d2[group[t, i]] += 1.0
                             n2 += 1.0
                         i += 1
-                    if n1 + n2 > 0.0:
+                    at_risk = 0
+                    for g in range(m):
+                        if risk[g] > 0.0:
+                            at_risk += 1
+                    if n1 + n2 > 0.0 and at_risk > 1:  # a group alone at risk is compared with nobody
                         sum_h = 0.0
                         sum_r = 0.0
                         for g in range(m):
@@ -187,6 +191,8 @@ def gray_sorted(rows, time, cause, group, stratum, rho, score, variance):
                                 f_after[g] = f[g] + s[g] * d1[g] / risk[g]
                                 sum_h += risk[g] / s[g]
                                 sum_r += risk[g] * (1.0 - f[g]) / s[g]
+                        if pooled >= 1.0:
+                            variance[t, :, :] = np.nan
                         now = pooled + n1 / sum_h
                         weight = (1.0 - pooled) ** rho
                         for g in range(m):

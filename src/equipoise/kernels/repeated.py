@@ -244,7 +244,8 @@ def mi_ancova(
         for active minus control; NaN where not estimable.
     ranks : (trial, design, N_STATS) the same for mean joint rank scores.
     status : (trial, design, visit) and rank_status : (trial, design) codes of :class:`equipoise.types.Status`.
-        A predictor that is NaN within the analysis set makes its trial ``NO_DATA``, a covariate its design; a chain
+        A predictor that is NaN within the analysis set makes its trial ``NO_DATA``, a covariate its design, an arm
+        with nobody seen its visit; a chain
         that ran away (visits that determine each other exactly) makes its trial ``NOT_CONVERGED``.
     dropped : (trial,) predictors left out of imputation regressions for want of data, over all visits.
     """
@@ -319,10 +320,31 @@ def ancova_imputed(imputed, designs, *, n_columns=None, death_week=None, rank_we
         m = counts[t, imp.VISITS]
         mean[t, :, visit[t, :m], :2] += centre[t, q : q + m, None, None]
     out = np.stack([mean, se, pooled_df], axis=-1).reshape(n_trials, n_designs, n_visits + 1, N_STATS)
-    lost = np.isnan(within)
+    lost = np.isnan(within) | _unseen(counts, visit, seen, x[..., 1], death <= rank_week, rank_visit)
     out[lost] = np.nan
     status = np.where((code[:, :, None] == _OK) & lost, _NO_DATA, code[:, :, None]).astype(np.int8)
     return out[:, :, :-1], out[:, :, -1], status[:, :, :-1], status[:, :, -1], counts[:, imp.DROPPED]
+
+
+def _unseen(counts, visit, seen, arm, dead, rank_visit):
+    """(trial, design, visit + 1) where an arm has nobody seen, so that no data tell its mean; the last place is the
+    joint rank test, for which an arm that died out needs nobody.
+
+    arm : (trial, row, design) 1 for active; dead : (trial, row) before the joint rank test.
+    """
+    n_trials, n, n_visits = seen.shape
+    lost = np.zeros((n_trials, arm.shape[2], n_visits + 1), np.bool_)
+    inside = np.arange(n) < counts[:, imp.ROWS, None]
+    for a in (0.0, 1.0):
+        mine = (arm == a) & inside[:, :, None]
+        there = np.einsum("trd,trv->tdv", mine.astype(np.int64), seen.astype(np.int64)) > 0
+        empty = ~there & mine.any(axis=1)[:, :, None] & (np.arange(n_visits) < counts[:, imp.VISITS, None])[:, None]
+        alive = (mine & ~dead[:, :, None]).any(axis=1)
+        t, d, v = np.nonzero(empty)
+        lost[t, d, visit[t, v]] = True
+        at = (visit[t, v] == rank_visit) & alive[t, d]
+        lost[t[at], d[at], n_visits] = True
+    return lost
 
 
 def p_value(estimate, se, df):

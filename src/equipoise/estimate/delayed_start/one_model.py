@@ -289,6 +289,7 @@ def mixed_model(
 ) -> MmrmFit:
     """The repeated-measures model of all visits; the columns of its frame are ID, WEEK, ARM, Y, X0, X1 ..."""
     columns, _ = panel.columns(covariates)
+    columns = columns - columns.mean(axis=0)  # about any origin the differences are the same
     y, weeks = panel.y, panel.weeks
     if constrained:
         require(panel.baseline, [baseline])
@@ -331,10 +332,13 @@ def by_model(
     """Contrasts of the differences at the visits."""
     main = "ARM[T.early]"
     named = {frozenset(name.split(":")): name for name in fit.names}
+    gone = [v for v in range(len(panel.weeks)) if panel.unseen(v)]
     rows: dict[str, dict[str, float]] = {}
     unseen: set[str] = set()
     for name, w in wanted.items():
-        terms = {} if constrained else {main: float(w.sum())}
+        terms = {} if constrained or main not in fit.names else {main: float(w.sum())}
+        if (w[gone] != 0.0).any() or not (constrained or terms):
+            unseen.add(name)
         for week, weight in zip(panel.weeks, w, strict=True):
             if not constrained and week == fit.visits[0]:
                 continue  # the reference visit: the arm's own coefficient is its difference
@@ -344,10 +348,7 @@ def by_model(
                 terms[term] = float(weight)
             elif weight != 0.0:
                 unseen.add(name)
-        rows[name] = terms
-    gone = [
-        f"{w:g}" for v, w in enumerate(panel.weeks) for a in (0.0, 1.0) if np.isnan(panel.y[panel.arm == a, v]).all()
-    ]
+        rows[name] = terms or dict.fromkeys(fit.names[:1], 0.0)
     made = {}
     table = nw.from_native(fit.contrasts(rows))
     columns = {key: table.get_column(key).to_list() for key in ("estimate", "se", "df")}
@@ -359,7 +360,7 @@ def by_model(
         elif name in unseen or not (math.isfinite(estimate) and math.isfinite(se)):
             status = Status.NO_DATA if gone else Status.SINGULAR
             detail = (
-                f"not estimable: an arm has nobody at week {', '.join(dict.fromkeys(gone))}" if gone
+                f"not estimable: an arm has nobody at week {', '.join(f'{panel.weeks[v]:g}' for v in gone)}" if gone
                 else "not estimable: the covariates determine the arm, or the variance is not positive"
             )  # fmt: skip
         made[name] = Estimate.from_t(

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from equipoise.errors import EstimationError
+from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.imputation.pooling import BARNARD_RUBIN, RUBIN
 from equipoise.estimate.panel import Panel, read_panel
 from equipoise.estimate.result import Estimate
@@ -100,7 +100,8 @@ def multiple_imputation(
 
     Raises
     ------
-    DataError : a column is absent, changes within a patient, or is not known for everyone.
+    DataError : a column is absent, changes within a patient, or is not known for everyone; an arm has nobody seen at a
+        visit.
     EstimationError : an option means nothing.
 
     References
@@ -111,6 +112,9 @@ def multiple_imputation(
     panel = read_panel(
         data, value=value, subject=subject, visit=visit, treatment=treatment, control=control, covariates=impute_with
     )
+    gone = [text for v in range(len(panel.weeks)) if (text := panel.unseen(v))]
+    if gone:
+        raise DataError(gone[0], hint="nothing tells what its patients had: leave that visit out")
     y = panel.y[None]
     imputed = kernel.multiple_imputation(
         y,
@@ -145,6 +149,7 @@ class MiAncova:
     def _estimate(self, week: float, position: int, name: str, level: float, estimand: str | None) -> Estimate:
         v = self.panel.at(week)
         value, se, df = (float(x) for x in self.visits[v, position : position + 3])
+        status, detail = self._state(v)
         mean = position != repeated.DIFFERENCE
         if self.log:
             scale = "geometric mean ratio to baseline" if mean else "ratio of geometric means"
@@ -161,9 +166,23 @@ class MiAncova:
             ratio=self.log,
             scale=scale,
             estimand=estimand,
-            status=Status(int(self.status[v])),
+            status=status,
+            detail=detail,
             references=REFERENCES,
         )
+
+    def _state(self, v: int) -> tuple[Status, str | None]:
+        """What became of visit ``v``, and what stood in the way where the word for the status would not tell."""
+        status, why = Status(int(self.status[v])), None
+        if status is Status.NO_DATA:
+            why = self.panel.unseen(v) or "no observed values, or too few of them"
+        elif status is Status.NOT_CONVERGED:
+            why = "imputations ran away, as where visits determine each other exactly"
+        elif status is Status.SINGULAR:
+            why = "the covariates determine the arm"
+        elif status is Status.OK and not self.visits[v, repeated.DIFFERENCE + 1] > 0.0:
+            status, why = Status.SINGULAR, "the outcome does not vary, which gives no standard error"
+        return status, None if why is None else f"not estimable: {why}"
 
     def difference(self, week: float, *, level: float = 0.95, estimand: str | None = None) -> Estimate:
         """Active minus control at ``week`` (ratio of geometric means where ``log``)."""

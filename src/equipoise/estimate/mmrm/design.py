@@ -78,10 +78,10 @@ def read_column(frame: nw.DataFrame[Any], name: str, categorical: bool = False) 
             check_size(values, name)
             return Column(name, values, None)
         known = ~np.isnan(values)
-        found, inverse = np.unique(values[known], return_inverse=True)
+        distinct, inverse = np.unique(values[known], return_inverse=True)
         codes = np.full(len(values), -1, np.int64)
         codes[known] = inverse
-        return Column(name, codes, tuple(int(v) if float(v).is_integer() else float(v) for v in found))
+        return Column(name, codes, tuple(int(v) if float(v).is_integer() else float(v) for v in distinct))
     if dtype == nw.Enum or dtype == nw.Categorical:
         has_order = dtype == nw.Enum or nw.get_native_namespace(series).__name__ == "pandas"
         order = series.cat.get_categories().to_list() if has_order else None
@@ -89,7 +89,11 @@ def read_column(frame: nw.DataFrame[Any], name: str, categorical: bool = False) 
         codes, levels = _encode(values_of(series.cast(nw.String) if text else series), order, name)
         return Column(name, codes, levels)
     if dtype == nw.String or dtype == nw.Boolean or dtype == nw.Object:
-        codes, levels = _encode(labels(frame, name)[0], None, name)
+        found = labels(frame, name)[0]
+        if dtype == nw.Object and not categorical and not all(v is None or isinstance(v, str | bool) for v in found):
+            kinds = ", ".join(sorted({type(v).__name__ for v in found if v is not None}))
+            raise DataError(f"column {name!r} holds {kinds} as objects", hint="convert it to numbers or to text")
+        codes, levels = _encode(found, None, name)
         return Column(name, codes, levels)
     if series.is_null().all():
         return Column(name, np.full(len(series), np.nan), None)
