@@ -75,9 +75,9 @@ def test_headings_run_without_gaps(read: Page) -> None:
     assert all(b - a <= 1 for a, b in itertools.pairwise(levels))
     titles = [e.text.strip() for e in read.elements if e.tag == "h2"]
     assert titles == [
-        "Bottom line", "Key findings", "Design", "Results", "What the replica says", "Limitations",
-        "Clinical significance", "Historical context", "Safety, in absolute risks",
-        "Questions by reader", "Certainty and decision", "Related trials", "Coherence notes", "How this page was made",
+        "Bottom line", "Key findings", "Design", "Results", "Safety, in absolute risks", "What the replica says",
+        "Limitations", "Clinical significance", "Certainty and decision", "Questions by reader",
+        "Historical context", "Related trials", "Coherence notes", "How this page was made",
         "Sources", "Computed numbers",
     ]  # fmt: skip
     readers = [s.children[0] for s in read.all("section") if "data-reader" in s.attrs]

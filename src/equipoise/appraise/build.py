@@ -30,9 +30,10 @@ from equipoise.errors import RecordError
 from equipoise.records.schema import Record
 
 _SECTIONS = (
-    bottom_line, key_findings, design, results, replica, limitations, significance, history, safety, questions,
-    certainty, related, coherence, made,
+    bottom_line, key_findings, design, results, safety, replica, limitations, significance, certainty, questions,
+    history, related, coherence, made,
 )  # fmt: skip
+"""In the order of reading: what was found, benefit and harm, how far to trust it, what to do, what is around it."""
 
 
 def appraise(

@@ -64,6 +64,34 @@ def result_label(ctx: Context, r: Result, *, outcome: bool = True, week: bool = 
 _MEASURES = {"responders": "share who improved", "percent_change": "change from baseline, as a percentage"}
 """What the arms' values are where they are not the outcome's usual ones."""
 
+_SUMMARIES = {
+    "median": "median",
+    "rate_of_change": "rate of change",
+    "adjusted_mean": "adjusted mean",
+    "adjusted_mean_change": "adjusted mean change from baseline",
+    "mean_change": "mean change from baseline",
+    "rank_only": "by ranks",
+    "time_to_event": "people with the event",
+}
+"""What the arms' values are, said where one outcome is told in more than one way at the same time."""
+
+
+def _summary(ctx: Context, r: Result, several: bool) -> str:
+    """How the arms' values sum people up, with the unit of the values where it is not the outcome's; else nothing."""
+    outcome = ctx.record.outcome(r.outcome)
+    if r.measure in _MEASURES:
+        return "share of people" if r.measure == "responders" and outcome.scale == "count" else _MEASURES[r.measure]
+    if r.measure not in _SUMMARIES or not (several or r.measure == "median"):
+        return ""
+    said = _SUMMARIES[r.measure]
+    if r.measure == "median" and said in outcome.label.lower():
+        said = ""
+    own = {v.unit for v in r.arms.values() if v.usable and v.unit}
+    unit = own.pop() if len(own) == 1 else ""
+    if r.measure == "rate_of_change":
+        unit = ctx.unit(outcome, r).strip() if r.contrast is not None and r.contrast.unit else unit
+    return ", ".join(w for w in (said, unit) if w)
+
 
 def arm_columns(ctx: Context, results: Sequence[Result]) -> tuple[Inlines, ...]:
     """(control, active) heads of columns: delayed and early start where all results are after the switch."""
@@ -82,18 +110,21 @@ def results_table(ctx: Context, id: str, caption: Inlines, results: Sequence[Res
     pen = ctx.pen
     mixed = len({r.comparison for r in results}) > 1
     rows: list[Row] = []
+    told: dict[tuple[object, ...], set[str]] = {}
+    for r in results:
+        told.setdefault((r.outcome, r.week, r.comparison), set()).add(r.measure)
     group = None
     for r in results:
         outcome = ctx.record.outcome(r.outcome)
-        key = (r.outcome, r.week, r.comparison, r.measure if r.measure in _MEASURES else "")
+        summary = _summary(ctx, r, len(told[r.outcome, r.week, r.comparison]) > 1)
+        key = (r.outcome, r.week, r.comparison, summary)
         if key != group:
             group = key
             head = [pen.label(outcome.label)]
             if r.week is not None:
                 head.append(ctx.week(r.week))
-            if r.measure in _MEASURES:
-                share = r.measure == "responders" and outcome.scale == "count"
-                head.append(pen.words("share of people" if share else _MEASURES[r.measure]))
+            if summary:
+                head.append(pen.label(summary))
             if mixed and r.comparison == "early_delayed":
                 head.append(pen.words("early against delayed start"))
             rows.append(Row((joined(head, ", "),), heading=True))

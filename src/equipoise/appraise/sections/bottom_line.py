@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 from equipoise.appraise import show
+from equipoise.appraise.certainty import rating
 from equipoise.appraise.context import Context
 from equipoise.appraise.document import Block, Inlines, Link, Note, Paragraph, Section, Stat, Stats, Text
 from equipoise.appraise.pen import joined, short, upper
 from equipoise.appraise.phrases import (
     disputed_sentence,
     interval_sentence,
-    later_sentence,
-    nominal_sentence,
     paragraphs,
     primary_sentence,
     replica_sentence,
     split_sentence,
 )
 from equipoise.appraise.readers import READERS
+from equipoise.appraise.sections import certainty
 from equipoise.appraise.sections.replica import main_answers, reading
-from equipoise.records.schema import PValue
+from equipoise.records.schema import PValue, Result
+
+_MEANS: dict[rating.Level, str] = {
+    "high": "the true effect lies close to the estimate",
+    "moderate": "the true effect is probably close to the estimate",
+    "low": "the true effect may differ much from the estimate",
+    "very low": "the true effect is likely to differ much from the estimate",
+}
+"""What each level says (H. Balshem et al., GRADE guidelines 3, J Clin Epidemiol 2011;64:401-406), in our words."""
 
 
 def build(ctx: Context) -> Section:
-    """The verdict first, then its numbers, then what the rebuilt trial adds."""
+    """The verdict first with its numbers and how sure one can be of them, then what the rebuilt trial adds.
+
+    What the markers did, the other outcomes and the later comparison come with the key findings, and only there.
+    """
     pen, f = ctx.pen, ctx.findings
     opening = {
         True: pen.say("{t} met its primary endpoint.", t=ctx.trial),
@@ -34,16 +45,13 @@ def build(ctx: Context) -> Section:
     said = pen.statements("bottom_line")
     primary = primary_sentence(ctx)
     blocks: list[Block] = []
-    if f.primary is not None and (stats := _stats(ctx)):
-        blocks.append(Stats(tuple(stats)))
+    blocks.append(Stats(tuple(_stats(ctx))))
     # statements of the record say it better than that nothing could be read from its numbers
     head = () if f.met is None and said and not f.disputed else (pen.strong(opening),)
     blocks.append(Paragraph(paragraphs(head, *(said or (primary,))), lead=True))
     body = [paragraphs(primary if said else (), interval_sentence(ctx))]
     if split := split_sentence(ctx):
         body.append((*split, Text(" "), Link(pen.words("More on this"), "#coherence"), Text(".")))
-    body.append(nominal_sentence(ctx))
-    body.append(later_sentence(ctx))
     blocks.extend(Paragraph(b) for b in body if b)
     if ctx.replica is not None and ctx.replica.answers:
         answers = [replica_sentence(ctx, a.sentence, a.command, a.question) for a in main_answers(ctx.replica)]
@@ -59,7 +67,10 @@ def build(ctx: Context) -> Section:
 
 
 def _stats(ctx: Context) -> list[Stat]:
+    """At a glance: verdict, effect, certainty and recommendation, then markers and the gravest harm."""
     pen, f = ctx.pen, ctx.findings
+    if f.primary is None:
+        return _sure(ctx)
     out: list[Stat] = []
     word, tone = {True: ("Met", "good"), False: ("Missed", "bad"), None: ("Not stated", "open")}[f.met]
     remark: Inlines = ()
@@ -85,6 +96,9 @@ def _stats(ctx: Context) -> list[Stat]:
         label = pen.say("{o} at {w}, {a} against {c}" + kind, o=upper_label(ctx, f.outcome.id), w=ctx.week(f.week),
                         a=ctx.active, c=ctx.control)  # fmt: skip
         out.append(Stat(label, value, bounds))
+    elif f.primary is not None and (counted := _counted(ctx, f.primary)) is not None:
+        out.append(counted)
+    out.extend(_sure(ctx))
     for r in f.biomarkers()[:2]:
         lower = ctx.percent_lower(r)
         if r.contrast is None:
@@ -105,6 +119,39 @@ def _stats(ctx: Context) -> list[Stat]:
                 pen.say("with {a}; {n} with {c}", a=ctx.active, n=ctx.count(counts[1]), c=ctx.control),
             )
         )
+    return out
+
+
+def _counted(ctx: Context, r: Result) -> Stat | None:
+    """The primary result as people of people, where the record has no contrast of it."""
+    pair = ctx.arms_pair(r)
+    if pair is None or not all(v.total for v in pair):
+        return None
+    label = ctx.pen.say("{o} at {w}", o=upper_label(ctx, r.outcome), w=ctx.week(r.week))
+    remark = ctx.pen.say("with {a}; {n} with {c}", a=ctx.active, n=ctx.count(pair[1]), c=ctx.control)
+    return Stat(label, ctx.count(pair[0]), remark)
+
+
+def _sure(ctx: Context) -> list[Stat]:
+    """How certain the evidence is and what is recommended, each leading to where it is argued."""
+    pen = ctx.pen
+    label = pen.words("Certainty of the evidence")
+    if ctx.judgements is None:
+        remark = pen.words("risk of bias and certainty are judgements of people, and are never inferred here")
+        return [Stat(label, (pen.to("certainty", "Not judged"),), remark, "open")]
+    level, found = certainty.overview(ctx)
+    out = []
+    if level is not None:
+        remark = pen.say("over the critical outcomes: {m}", m=_MEANS[level])
+        out.append(Stat(label, (pen.to("certainty", level.capitalize()),), remark))
+    if found is not None and ctx.judgements.decision is not None:
+        said = (
+            "Neither for nor against"
+            if found.direction == "neither"
+            else f"{found.strength.capitalize()} {found.direction}"
+        )
+        asked = upper(pen.label(ctx.judgements.decision.question))
+        out.append(Stat(pen.words("Recommendation"), (pen.to("decision", said),), asked))
     return out
 
 

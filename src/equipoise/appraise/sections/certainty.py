@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from equipoise.appraise import show
 from equipoise.appraise.certainty import rating, testing
-from equipoise.appraise.certainty.judgements import CRITERIA, DOMAINS, Graded, Judged, Judgements, Threshold
+from equipoise.appraise.certainty.judgements import CRITERIA, DOMAINS, Decision, Graded, Judged, Judgements, Threshold
 from equipoise.appraise.context import Context
 from equipoise.appraise.document import (
     Block,
@@ -51,15 +51,7 @@ def build(ctx: Context) -> Section:
     if judged is None:
         blocks.append(_nobody(ctx))
     else:
-        pen.adopt(
-            _FILE,
-            f"Judgements on {ctx.trial}, made by {judged.judged_by}",
-            f"to change them: equipoise judgements {ctx.address} --out FILE, then "
-            f"equipoise appraise {ctx.address} --judgements FILE",
-            judged.sources,
-            judged.values,
-        )
-        rated = [_rate(ctx, outcome) for outcome in judged.outcomes]
+        rated = _rated(ctx, judged)
         blocks.append(Paragraph(_lead(ctx, judged, rated)))
         if rated:
             parts.append(_summary(ctx, rated))
@@ -71,6 +63,40 @@ def build(ctx: Context) -> Section:
             parts.append(_testing(ctx, judged))
     parts.append(checklists.build(ctx))
     return Section("certainty", pen.words("Certainty and decision"), tuple(blocks), tuple(parts))
+
+
+def overview(ctx: Context) -> tuple[rating.Level | None, rating.Recommendation | None]:
+    """The certainty over the critical outcomes and the recommendation, as the section has them; None where unjudged."""
+    judged = ctx.judgements
+    if judged is None:
+        return None, None
+    level = _overall(_rated(ctx, judged))
+    if judged.decision is None:
+        return level, None
+    return level, _recommended(judged.decision, level)
+
+
+def _rated(ctx: Context, judged: Judgements) -> list[_Rated]:
+    """The outcomes with their ratings; what the file of judgements brings is made known to the pen first."""
+    ctx.pen.adopt(
+        _FILE,
+        f"Judgements on {ctx.trial}, made by {judged.judged_by}",
+        f"to change them: equipoise judgements {ctx.address} --out FILE, then "
+        f"equipoise appraise {ctx.address} --judgements FILE",
+        judged.sources,
+        judged.values,
+    )
+    return [_rate(ctx, outcome) for outcome in judged.outcomes]
+
+
+def _overall(rated: list[_Rated]) -> rating.Level | None:
+    """The lowest certainty over the critical outcomes that stand for themselves."""
+    critical = [r for r in rated if r.outcome.importance == "critical" and r.outcome.surrogate_for is None]
+    return rating.lowest(r.level for r in critical)
+
+
+def _recommended(decision: Decision, level: rating.Level | None) -> rating.Recommendation:
+    return rating.recommendation(level, {key: c.judgement for key, c in decision.criteria.items()})
 
 
 def _nobody(ctx: Context) -> Block:
@@ -310,8 +336,7 @@ def _lead(ctx: Context, judged: Judgements, rated: list[_Rated]) -> Inlines:
         who=pen.label(judged.judged_by),
         cmd=pen.code(f"equipoise judgements {ctx.address}"),
     )
-    critical = [r for r in rated if r.outcome.importance == "critical" and r.outcome.surrogate_for is None]
-    overall = rating.lowest(r.level for r in critical)
+    overall = _overall(rated)
     if overall is None:
         return own
     return paragraphs(
@@ -436,8 +461,7 @@ def _result_name(ctx: Context, id: str) -> Inlines:
 def _decision(ctx: Context, judged: Judgements, rated: list[_Rated]) -> Section:
     pen, decision = ctx.pen, judged.decision
     assert decision is not None
-    critical = [r.level for r in rated if r.outcome.importance == "critical" and r.outcome.surrogate_for is None]
-    level = rating.lowest(critical)
+    level = _overall(rated)
     rows = []
     for key, (question, _) in CRITERIA.items():
         given = decision.criteria[key]
@@ -451,8 +475,7 @@ def _decision(ctx: Context, judged: Judgements, rated: list[_Rated]) -> Section:
         (pen.words("Question"), pen.words("Judgement"), pen.words("Reason")),
         tuple(rows),
     )
-    answers = {key: c.judgement for key, c in decision.criteria.items()}
-    found = rating.recommendation(level, answers)
+    found = _recommended(decision, level)
     return Section(
         "decision",
         pen.words("From evidence to decision"),

@@ -11,7 +11,7 @@ from equipoise.records.schema import Criterion, DateFact
 
 
 def build(ctx: Context) -> Section:
-    """Facts of the design, then population, intervention, comparator and outcome, then the baseline."""
+    """How it was built, population, intervention, comparator and outcome; folded away the rest and the baseline."""
     pen, d, f = ctx.pen, ctx.record.design, ctx.findings
     items: list[tuple[Inlines, Inlines]] = []
 
@@ -34,6 +34,7 @@ def build(ctx: Context) -> Section:
     add("Comparator", upper(fact(d.control) or ctx.arm_text(control)))
     if f.outcome is not None:
         add("Primary outcome", _outcome(ctx))
+    core, items = items, []
     add("Analysis sets", _sets(ctx))
     add("Dates", _dates(ctx))
     add("Protocol", upper(fact(d.protocol) or ()))
@@ -44,13 +45,16 @@ def build(ctx: Context) -> Section:
     add("Registered as", joined(registered, "; ") if registered else None)
     published = [pen.label(c.text) for c in ctx.record.citations]
     add("Published as", joined(published, " ") if published else None)
-    blocks: list[Block] = [Facts(tuple(items))]
+    blocks: list[Block] = [Facts(tuple(core))]
     ordered = sorted((o for o in ctx.record.outcomes if o.test_order and o.usable), key=lambda o: o.test_order or 0)
     if len(ordered) > 1:
         names = tuple(upper(pen.label(o.label)) for o in ordered)
         blocks.append(Paragraph(pen.words("The order in which outcomes were to be tested, each only if the one before "
                                           "had succeeded:")))  # fmt: skip
         blocks.append(Listing(names, ordered=True))
+    if items:
+        heading = pen.words("Analysis sets, dates, registrations, publications")
+        blocks.append(Fold("design-more", heading, (Facts(tuple(items)),)))
     criteria = [q for c in ctx.record.eligibility if c.usable and (q := criterion(ctx, c))]
     if criteria:
         blocks.append(Fold("eligibility", pen.words("Who could take part"), (Listing(tuple(map(upper, criteria))),)))

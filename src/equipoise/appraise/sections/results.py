@@ -32,14 +32,15 @@ from equipoise.records.schema import Curve, Result, Value
 
 
 def build(ctx: Context) -> Section:
-    """Figures first, then the tables; sensitivity analyses and subgroups are folded away."""
+    """Figures first, then the table of the randomised period; what came after it and beside it is folded away."""
     pen = ctx.pen
     blocks: list[Block] = []
     forest = forest_figure(ctx)
     if forest is not None:
         blocks.append(forest)
-    blocks.extend(fig for fig in (curves_figure(ctx, "randomised"), curves_figure(ctx, "early_delayed")) if fig)
-    f = ctx.findings
+    if curves := curves_figure(ctx, "randomised"):
+        blocks.append(curves)
+    after = curves_figure(ctx, "early_delayed")
     order = {o.id: (o.test_order or 99, i) for i, o in enumerate(ctx.record.outcomes)}
     shown = sorted(
         (r for r in ctx.record.results if r.usable or usable(r.contrast) or any(v.usable for v in r.arms.values())),
@@ -77,14 +78,17 @@ def build(ctx: Context) -> Section:
             t=title,
             v=_against(ctx, results),
         )
-        table = results_table(ctx, id, caption, results)
-        blocks.append(Fold(fold, title, (table,)) if folded else table)
+        shown_in: list[Block] = [results_table(ctx, id, caption, results)]
+        if id == "t-later" and after is not None:
+            shown_in, after = [after, *shown_in], None
+        blocks.extend([Fold(fold, title, tuple(shown_in))] if folded else shown_in)
+    if after is not None:
+        blocks.append(Fold("after-switch", pen.words("After the switch: early against delayed start"), (after,)))
     events = events_table(ctx)
     if events is not None:
         blocks.append(Fold("events", pen.words("Events and withdrawals"), (events,)))
     if not blocks:
         blocks.append(Paragraph(pen.words("The record holds no results.")))
-    del f
     return Section("results", pen.words("Results"), tuple(blocks))
 
 
@@ -312,8 +316,8 @@ def curves_figure(ctx: Context, comparison: str) -> Figure | None:
         if simulated:
             columns.append(pen.say("{a}, simulated", a=name))
     id = "fig-later" if late else "fig-curves"
-    caption = pen.words("The values drawn after the switch, by week." if late else "The values drawn, by week.")
-    table = Table(f"t-{id}", caption, tuple(columns), tuple(rows),
+    drawn_values = pen.words("The values drawn after the switch, by week." if late else "The values drawn, by week.")
+    table = Table(f"t-{id}", drawn_values, tuple(columns), tuple(rows),
                   (False, *(True for _ in columns[1:])))  # fmt: skip
     if late:
         heading = pen.words("After the switch: early and delayed start")

@@ -24,6 +24,11 @@ _GROUPS = {
     "term": "Coded terms of the registry",
 }
 
+_FIRST = ("summary", "severity", "neurologic")
+"""What is told first: how often harm, how grave, and whether of the nervous system."""
+_FEW = 5
+"""Fewer further rows than this are not worth a fold."""
+
 
 def build(ctx: Context) -> Section:
     """What stands out, the table of absolute risks, and what longer exposure showed."""
@@ -38,8 +43,15 @@ def build(ctx: Context) -> Section:
             blocks.append(Paragraph(lead))
         told = [e for e in events if e.category != "term"]
         coded = [e for e in events if e.category == "term"]
-        if told:
-            blocks.append(_table(ctx, told))
+        first = [e for e in told if e.category in _FIRST] or told
+        rest = [e for e in told if e not in first]
+        if len(rest) < _FEW:
+            first, rest = told, []
+        if first:
+            blocks.append(_table(ctx, first))
+        if rest:
+            more = pen.words("Symptoms, laboratory and other adverse events")
+            blocks.append(Fold("harms-more", more, (_table(ctx, rest, "t-safety-more"),)))
         if coded:
             table = _table(ctx, coded, "t-terms")
             blocks.append(Fold("terms", pen.words("Every coded term of the registry entry"), (table,)))
@@ -169,7 +181,10 @@ def _none_seen(ctx: Context, events: list[AdverseEvent]) -> Inlines:
     )
     del events
     return pen.say(
-        "None in {n} people does not mean no risk: a rate of up to {b} would still fit.",
+        "None in {n} people with {c} does not mean that there is no such risk without {a}: a rate of up to {b} would "
+        "still fit.",
+        c=ctx.control,
+        a=ctx.active,
         n=(pen.cite(show.number(counts[1].total), counts[1]),),
         b=bound,
     )

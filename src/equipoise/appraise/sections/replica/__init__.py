@@ -49,8 +49,7 @@ def build(ctx: Context) -> Section:
         if "rows used in the fit" not in n  # the tally says that, and more exactly
     ]
     if notes:
-        blocks.append(Paragraph(pen.words("How it was fitted:")))
-        blocks.append(Listing(tuple(notes)))
+        blocks.append(Fold("replica-notes", pen.words("How it was fitted"), (Listing(tuple(notes)),)))
     return Section("replica", title, tuple(blocks))
 
 

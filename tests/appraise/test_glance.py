@@ -1,0 +1,109 @@
+"""What a page says at a glance, what it folds away, and what its tables call the values of the arms."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+import pytest
+
+from equipoise.appraise import Document, Replica, appraise
+from equipoise.appraise.certainty import rating
+from equipoise.appraise.document import Figure, Fold, Link, Stat, Stats, Table, plain, walk
+from equipoise.appraise.sections import certainty
+from equipoise.records import Record, load_record
+
+SEEDS = ("valor", "riluzole1994", "edaravone2017", "centaur")
+
+
+@cache
+def page_of(name: str) -> Document:
+    return appraise(load_record(name))
+
+
+def glance(page: Document) -> dict[str, Stat]:
+    stats = next(n for n in walk(page.section("bottom-line")) if isinstance(n, Stats))
+    return {plain(s.label): s for s in stats.items}
+
+
+def heads(page: Document, table: str) -> list[str]:
+    found = next(n for n in walk(page) if isinstance(n, Table) and n.id == table)
+    return [plain(r.cells[0]) for r in found.rows if r.heading]
+
+
+@pytest.mark.parametrize("name", SEEDS)
+def test_verdict_certainty_and_recommendation_come_first_and_lead_to_their_reasons(name: str) -> None:
+    page = page_of(name)
+    found = glance(page)
+    assert next(iter(found)) == "Primary endpoint"
+    assert list(found)[2:4] == ["Certainty of the evidence", "Recommendation"]
+    level = found["Certainty of the evidence"].value[0]
+    advice = found["Recommendation"].value[0]
+    assert isinstance(level, Link)
+    assert isinstance(advice, Link)
+    assert (level.target, advice.target) == ("#certainty", "#decision")
+    # the same level and the same strength as the section gives
+    text = "".join(plain(b.content) for b in page.section("certainty").blocks if hasattr(b, "content"))
+    assert f"the certainty is {plain(level.content).lower()}." in text
+    notes = [plain(n.title) for n in walk(page.section("decision")) if hasattr(n, "tone") and hasattr(n, "title")]
+    said = plain(advice.content)
+    if said == "Neither for nor against":
+        assert notes == ["No recommendation either way"]
+    else:
+        strength, direction = said.split()
+        assert notes[0].startswith(f"{strength} recommendation {direction} it")
+
+
+def test_a_trial_that_nobody_judged_says_so(tiny: Record) -> None:
+    value = glance(appraise(tiny))["Certainty of the evidence"].value[0]
+    assert isinstance(value, Link)
+    assert plain(value.content) == "Not judged"
+
+
+def test_the_level_is_the_lowest_over_the_critical_outcomes() -> None:
+    from equipoise.appraise.build import draft
+
+    for name in SEEDS:
+        level, advice = certainty.overview(draft(load_record(name)))
+        assert level in rating.LEVELS
+        assert advice is not None
+
+
+def test_counts_stand_in_for_a_contrast_that_the_record_does_not_have() -> None:
+    found = glance(page_of("riluzole1994"))
+    value = found["Alive without tracheostomy at week 91"]
+    assert plain(value.value) == "38 of 77"
+    assert plain(value.remark) == "with riluzole; 29 of 78 with placebo"
+
+
+def test_medians_are_called_so_with_their_unit() -> None:
+    assert any(h.endswith(", median, days") for h in heads(page_of("riluzole1994"), "t-beside"))
+
+
+def test_values_of_two_kinds_at_one_time_are_told_apart() -> None:
+    found = heads(page_of("centaur"), "t-results")
+    assert found == [
+        "ALSFRS-R total score, week 24, rate of change, points a month",
+        "ALSFRS-R total score, week 24, adjusted mean",
+    ]
+
+
+def test_one_kind_of_value_needs_no_word() -> None:
+    assert heads(page_of("valor"), "t-results")[0] == "ALSFRS-R total score, week 28"
+
+
+def test_the_figures_of_curves_say_what_points_and_bands_are(full_page: Document, replica: Replica) -> None:
+    figures = {n.id: n for n in walk(full_page) if isinstance(n, Figure)}
+    randomised = plain(figures["fig-curves"].caption)
+    assert "points with one standard error" in randomised
+    assert f"95 % range of {replica.replicates:,} simulated trials" in re.sub(r"\s", " ", randomised)
+    assert plain(figures["fig-curves"].table.caption) == "The values drawn, by week."
+
+
+def test_what_is_secondary_is_folded(page: Document) -> None:
+    inside = {f.id: {n.id for n in walk(f.blocks) if isinstance(n, Table | Figure)} for f in walk(page)
+              if isinstance(f, Fold)}  # fmt: skip
+    assert {"fig-later", "t-later"} <= inside["after-switch"]
+    assert "t-safety-more" in inside["harms-more"]
+    assert inside["design-more"] == set()
+    assert not any("t-results" in held or "fig-forest" in held for held in inside.values())
