@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from parity import SHARED, Comparison, block
 
 from equipoise.estimate.mmrm import MmrmFit, mmrm
+from parity import SHARED, Comparison, block
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 

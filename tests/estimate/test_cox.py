@@ -2,145 +2,49 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
-from functools import cache
 from itertools import combinations, pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import polars as pl
 import pytest
+import survival_cases
 from scipy import optimize, special
 
+import parity
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate import cox_path
 from equipoise.estimate.cox import cox
-from equipoise.estimate.cox_fit import CoxFit
 from equipoise.estimate.log_rank import log_rank
 from equipoise.kernels import cox as kernel
 from equipoise.types import Status
 
-SHARED = Path(os.environ.get("EQUIPOISE_SHARED", Path(__file__).parents[3] / "shared"))
-REFERENCE = SHARED / "reference" / "survival.json"
-CASES = (
-    "lung_efron",
-    "lung_breslow",
-    "lung_exact",
-    "lung_strata_sex",
-    "lung_cluster_inst",
-    "lung_robust",
-    "veteran_efron",
-    "veteran_breslow_strata",
-    "colon_death_efron",
-    "colon_both_cluster_id_strata_etype",
-    "bladder2_counting_process",
-    "pbc_trial_only",
-)
-RTOL = 1e-7
 
-
-def shared_data(case: str) -> pd.DataFrame:
-    name = case.split("_")[0]
-    data = pd.read_csv(SHARED / "data" / f"{name}.csv")
-    if name == "lung":
-        data["status"] -= 1
-        return data[data["inst"].notna()] if "cluster" in case else data
-    if name == "colon":
-        data["rx"] = pd.Categorical(data["rx"], ["Obs", "Lev", "Lev+5FU"])
-        return data[data["etype"] == 2] if "death" in case else data
-    if name == "veteran":
-        data["celltype"] = pd.Categorical(data["celltype"], ["squamous", "smallcell", "adeno", "large"])
-    if name == "pbc":
-        data = data[data["trt"].notna()].copy()
-        data["dead"] = (data["status"] == 2).astype(int)
-    return data
-
-
-@cache
-def references() -> dict[str, Any]:
-    if not REFERENCE.is_file():
-        pytest.skip(f"the shared reference results are not at {REFERENCE} (set EQUIPOISE_SHARED)")
-    found: dict[str, Any] = json.loads(REFERENCE.read_text())["coxph"]
-    return found
-
-
-@cache
-def fitted(case: str) -> tuple[CoxFit, dict[str, Any]]:
-    found = references()[case]
-    robust = True if case == "lung_robust" else None
-    fit = cox(found["formula"], shared_data(case), ties=found["ties"], cluster=found.get("cluster"), robust=robust)
-    return fit, found
-
-
-def near(made: Any, expected: Any, rtol: float = RTOL) -> None:
-    """Equal in relative terms, entry by entry; None (not a number in R) must be NaN."""
-    if isinstance(expected, dict):
-        expected = expected["values"]
-    np.testing.assert_allclose(np.asarray(made, dtype=float), np.array(expected, dtype=float), rtol=rtol)
-
-
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", survival_cases.COX)
 def test_reference_coefficients_and_tests(case: str) -> None:
     """Coefficients, covariances, intervals, likelihoods, the four tests, criteria, concordance; relative 1e-7.
 
     R prints Wald's chi-square with two decimals; its p-value is exact.
     """
-    fit, found = fitted(case)
-    assert (fit.n, fit.events) == (found["n"], found["nevent"])
-    near(fit.beta, found["coef"])
-    near(np.sqrt(np.diag(fit.naive)), found["se"])
-    near(fit.vcov, found["vcov"])
-    if found.get("naive_vcov"):
-        near(fit.naive, found["naive_vcov"])
-    made = fit.estimates()
-    near([math.log(e.estimate) / e.se for e in made], found["z"])
-    near([e.p for e in made], found["p"])
-    near([[e.estimate, e.low, e.high] for e in made], found["hr_ci"])
-    near(fit.loglik, found["loglik"])
-    near(fit.likelihood_ratio, found["lrt"])
-    near(fit.score_test, found["score"])
-    assert round(fit.wald[0], 2) == found["wald"][0]
-    near(fit.wald[1:], found["wald"][1:])
-    if found.get("robust_score"):
-        near(fit.robust_score_test, found["robust_score"])
-    near(fit.concordance, found["concordance"])
-    near((fit.aic, fit.bic), (found["AIC"], found["BIC"]))
+    parity.check(survival_cases.compare_cox(case), at_least=14)
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c != "lung_exact"])
+@pytest.mark.parametrize("case", [c for c in survival_cases.COX if c != "lung_exact"])
 def test_reference_residuals_and_hazard(case: str) -> None:
-    fit, found = fitted(case)
-    near(fit.residuals("martingale")[:20], found["martingale_residuals_first20"])
-    near(fit.residuals("deviance")[:20], found["deviance_residuals_first20"])
-    near(fit.residuals("score")[:10], found["score_residuals_first10"])
-    near(fit.residuals("dfbeta")[:10], found["dfbeta_first10"])
-    near(fit.residuals("schoenfeld")[:10], found["schoenfeld_first10"])
-    baseline = fit.baseline()
-    near(baseline["time"], found["baseline_cumhaz"]["time"])
-    near(baseline["hazard"], found["baseline_cumhaz"]["hazard"])
+    parity.check(survival_cases.compare_residuals(case), at_least=7)
 
 
-@pytest.mark.parametrize("transform", cox_path.TRANSFORMS)
-@pytest.mark.parametrize("case", [c for c in CASES if c != "lung_exact"])
-def test_reference_proportionality(case: str, transform: str) -> None:
-    fit, found = fitted(case)
-    made = fit.proportionality(transform)
-    near([*made.tests, made.overall], found["zph"][transform])
-    assert made.to_table()["term"] == [*fit.term_columns, "all"]
+@pytest.mark.parametrize("case", [c for c in survival_cases.COX if c != "lung_exact"])
+def test_reference_proportionality(case: str) -> None:
+    parity.check(survival_cases.compare_proportionality(case), at_least=len(cox_path.TRANSFORMS))
+    fit = survival_cases.fitted(case)
+    assert fit.proportionality("km").to_table()["term"] == [*fit.term_columns, "all"]
 
 
 @pytest.mark.parametrize("case", ["lung_efron", "lung_breslow"])
 def test_reference_predicted_survival(case: str) -> None:
-    fit, found = fitted(case)
-    expected = found["predicted_survival"]
-    made = fit.survival(pd.DataFrame(expected["newdata"]))
-    near(made["time"].to_numpy().reshape(2, -1), [expected["time"]] * 2)
-    near(made["survival"].to_numpy().reshape(2, -1).T, expected["surv"])
-    near(made["se"].to_numpy().reshape(2, -1).T, expected["std_err"])
+    parity.check(survival_cases.compare_predictions(case), at_least=3)
 
 
 def random_rows(n: int = 60, seed: int = 0) -> pl.DataFrame:

@@ -2,109 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+import survival_cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import parity
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.kaplan_meier import SCALES, kaplan_meier
 
-SHARED = Path(os.environ.get("EQUIPOISE_SHARED", Path(__file__).parents[3] / "shared"))
-CASES = ("lung_all", "lung_sex", "veteran_trt", "colon_death_rx")
-
-
-def reference(case: str) -> dict[str, Any]:
-    path = SHARED / "reference" / "survival.json"
-    if not path.is_file():
-        pytest.skip(f"the shared reference results are not at {path} (set EQUIPOISE_SHARED)")
-    found: dict[str, Any] = json.loads(path.read_text())["survfit"][case]
-    return found
-
-
-def rebuilt(found: dict[str, Any]) -> tuple[pl.DataFrame, list[str]]:
-    """One row a patient, from the events and censorings that survfit lists at every time."""
-    time = np.array(found["time"], dtype=float)
-    cuts = [0, *(np.flatnonzero(np.diff(time) < 0) + 1).tolist(), len(time)]
-    names = found.get("strata", ["all"])
-    rows = []
-    for name, first, last in zip(names, cuts, cuts[1:], strict=False):
-        for i in range(first, last):
-            rows += [(name, time[i], 1)] * int(found["n_event"][i]) + [(name, time[i], 0)] * int(found["n_censor"][i])
-    return pl.DataFrame(rows, schema=["G", "T", "E"], orient="row"), names
-
-
-def numbers(values: list[float | None]) -> np.ndarray[Any, Any]:
-    return np.array([math.nan if v is None else v for v in values], dtype=float)
-
 
 @pytest.mark.parametrize("scale", SCALES)
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", survival_cases.CURVES)
 def test_reference_survfit(case: str, scale: str) -> None:
-    found = reference(case)
-    frame, names = rebuilt(found)
-    curves = {c.group: c for c in kaplan_meier(frame, time="T", event="E", by="G", scale=scale)}
-    ordered = [curves[name] for name in names]
-    join = lambda what: np.concatenate([getattr(c, what) for c in ordered])  # noqa: E731
-    np.testing.assert_array_equal(join("at_risk"), found["n_risk"])
-    np.testing.assert_allclose(join("survival"), found["surv"], rtol=1e-12, atol=1e-15)
-    spread = numbers(found["std_err_of_log_surv"])
-    inner = join("survival") > 0
-    np.testing.assert_allclose(join("se_log")[inner], spread[inner], rtol=1e-10)
-    np.testing.assert_allclose(join("low"), numbers(found["ci"][scale]["lower"]), rtol=1e-9)
-    np.testing.assert_allclose(join("high"), numbers(found["ci"][scale]["upper"]), rtol=1e-9)
-    for j, p in enumerate((0.25, 0.5, 0.75)):
-        for g, curve in enumerate(ordered):
-            expected = []
-            for part in ("quantile", "lower", "upper"):
-                values = found["quantiles"][scale][part]["values"]
-                expected.append(values[g][j] if isinstance(values[g], list) else values[j])
-            np.testing.assert_allclose(curve.quantile(p), numbers(expected))
+    parity.check(survival_cases.compare_curve(case, scale), at_least=6)
 
 
-@pytest.mark.parametrize("case", CASES[1:])
-def test_reference_survival_at_times(case: str) -> None:
-    found = reference(case)
-    frame, _ = rebuilt(found)
-    curves = {c.group: c for c in kaplan_meier(frame, time="T", event="E", by="G")}
-    table = found["at_times"]
-    for name, time, s, se, risk in zip(
-        *(table[k] for k in ("strata", "time", "surv", "std_err", "n_risk")), strict=True
-    ):
-        at = curves[name].at(time)
-        assert at[:2] == pytest.approx((s, se), rel=1e-10)
-        assert at[4] == risk
-
-
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", survival_cases.CURVES)
 def test_reference_hazards_means_and_medians(case: str) -> None:
     """Nelson-Aalen with its standard error, Fleming and Harrington's curve, restricted means up to the last time of all
-    groups, medians with plain limits: relative 1e-10.
+    groups, medians with plain limits, survival at five times: relative 1e-10.
     """
-    found = reference(case)
-    frame, names = rebuilt(found)
-    curves = {c.group: c for c in kaplan_meier(frame, time="T", event="E", by="G", scale="plain")}
-    join = lambda what: np.concatenate([getattr(curves[name], what) for name in names])  # noqa: E731
-    np.testing.assert_allclose(join("hazard"), found["cumhaz"], rtol=1e-10)
-    np.testing.assert_allclose(join("se_hazard"), found["std_chaz"], rtol=1e-10)
-    np.testing.assert_array_equal(join("events_at"), found["n_event"])
-    np.testing.assert_array_equal(join("censored_at"), found["n_censor"])
-    tied = {c.group: c for c in kaplan_meier(frame, time="T", event="E", by="G", estimator="fleming-harrington")}
-    join = lambda what: np.concatenate([getattr(tied[name], what) for name in names])  # noqa: E731
-    np.testing.assert_allclose(join("survival"), found["fleming_harrington"]["surv"], rtol=1e-10)
-    np.testing.assert_allclose(join("hazard"), found["fleming_harrington"]["cumhaz"], rtol=1e-10)
-    end = float(frame["T"].max())  # type: ignore[arg-type]
-    for name, row in zip(names, found["summary_table"]["values"], strict=True):
-        curve = curves[name]
-        made = (curve.n, curve.n, curve.at_risk[0], curve.events, *curve.mean(end), *curve.quantile(0.5))
-        np.testing.assert_allclose(made, numbers(row), rtol=1e-10)
+    parity.check(survival_cases.compare_hazards(case), at_least=10)
 
 
 def test_independent_late_entry_by_hand() -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import polars as pl
 import pytest
+import survival_cases
 from scipy import special, stats
 
+import parity
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.log_rank import COMBINATION, log_rank, max_combo
 from equipoise.kernels import max_combo as batch
@@ -20,41 +18,13 @@ from equipoise.kernels import survival as kernel
 from equipoise.kernels.normal import tail_of_largest
 from equipoise.types import Status
 
-SHARED = Path(os.environ.get("EQUIPOISE_SHARED", Path(__file__).parents[3] / "shared"))
-REFERENCE = SHARED / "reference" / "survival.json"
 
-
-@pytest.mark.parametrize(
-    "case", ["lung_sex", "lung_sex_rho1", "lung_sex_strata_ecog", "veteran_celltype", "colon_death_rx"]
-)
+@pytest.mark.parametrize("case", survival_cases.LOG_RANK)
 def test_reference_survdiff(case: str) -> None:
     """R survival 3.5-3: events observed and expected (by stratum too), covariance, chi-square, p; relative 1e-9."""
-    if not REFERENCE.is_file():
-        pytest.skip(f"the shared reference results are not at {REFERENCE} (set EQUIPOISE_SHARED)")
-    found = json.loads(REFERENCE.read_text())["survdiff"][case]
-    name = case.split("_")[0]
-    data = pd.read_csv(SHARED / "data" / f"{name}.csv")
-    if name == "lung":
-        data["status"] -= 1
-    if name == "colon":
-        data = data[data["etype"] == 2].copy()
-        data["rx"] = pd.Categorical(data["rx"], ["Obs", "Lev", "Lev+5FU"])
-    if name == "veteran":
-        data["celltype"] = pd.Categorical(data["celltype"], ["squamous", "smallcell", "adeno", "large"])
-    test = log_rank(found["formula"], data, rho=found["rho"])
-    assert test.n.tolist() == list(found["n"].values())
-    for made, by, key in (
-        (test.observed, test.observed_by, "obs"),
-        (test.expected, test.expected_by, "exp"),
-    ):
-        if isinstance(found[key], dict):
-            np.testing.assert_allclose(by, found[key]["values"], rtol=1e-9)
-            np.testing.assert_allclose(made, np.sum(found[key]["values"], axis=1), rtol=1e-9)
-        else:
-            np.testing.assert_allclose(made, found[key], rtol=1e-9)
-            np.testing.assert_allclose(by[:, 0], found[key], rtol=1e-9)
-    np.testing.assert_allclose(test.variance, found["var"]["values"], rtol=1e-9)
-    np.testing.assert_allclose((test.chi_square, test.df, test.p), [found[k] for k in ("chisq", "df", "p")], rtol=1e-9)
+    parity.check(survival_cases.compare_log_rank(case), at_least=7)
+    found = survival_cases.cases("survdiff")[case]
+    test = log_rank(found["formula"], survival_cases.data(case), rho=found["rho"])
     if len(test.groups) == 2:
         assert test.z**2 == pytest.approx(test.chi_square, rel=1e-12)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import mmrm_cases
-import parity
 import pytest
 
+import parity
 from equipoise.estimate.mmrm import mmrm
 
 

@@ -2,71 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import survival_cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import parity
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.rmst import rmst
 from equipoise.kernels import rmst as kernel
 from equipoise.types import Status
 
 
-def case(shared: Path, key: str) -> tuple[dict[str, Any], pd.DataFrame]:
-    """A case of the reference and its data: T, E, ARM (1 active) and covariates."""
-    path = shared / "reference" / "survival.json"
-    if not path.is_file():
-        pytest.skip(f"no {path}")
-    found = json.loads(path.read_text())["rmst"][key]
-    data = pd.read_csv(shared / "data" / f"{key.split('_')[0]}.csv")
-    if key.startswith("lung"):
-        data["T"], data["E"], data["ARM"] = data["time"], data["status"] == 2, (data["sex"] == 2).astype(int)
-        data["ecog"] = data["ph.ecog"]
-        if "adjusted" in key:
-            data = data[data["ecog"].notna()]
-    elif key.startswith("veteran"):
-        data["T"], data["E"], data["ARM"] = data["time"], data["status"] == 1, (data["trt"] == 2).astype(int)
-    else:
-        data = data[data["trt"].notna()].copy()
-        data["T"], data["E"], data["ARM"] = data["time"] / 365.25, data["status"] == 2, (data["trt"] == 1).astype(int)
-    return found, data
+@pytest.mark.parametrize("case", survival_cases.MEANS)
+def test_reference_survrm2(case: str) -> None:
+    parity.check(survival_cases.compare_means(case), at_least=8)
 
 
-@pytest.mark.parametrize("key", ["lung_sex_tau730", "veteran_trt_default_tau", "pbc_trial_tau10y"])
-def test_reference_survrm2(shared: Path, key: str) -> None:
-    found, data = case(shared, key)
-    made = rmst(data, time="T", event="E", arm="ARM", tau=None if "default" in key else found["tau"])
-    assert made.tau == found["tau"]
-    for own, name in zip(made.arms, ("arm0", "arm1"), strict=True):
-        np.testing.assert_allclose([own.mean, own.se, own.low, own.high], list(found["rmst"][name].values()), rtol=1e-9)
-        np.testing.assert_allclose(own.se**2, found["var"][name], rtol=1e-9)
-    got = [[e.estimate, e.low, e.high, e.p] for e in made.estimates]
-    np.testing.assert_allclose(got, found["unadjusted"]["values"], rtol=1e-9)
-
-
-def test_reference_survrm2_adjusted(shared: Path) -> None:
+def test_reference_survrm2_adjusted() -> None:
     """Coefficients, standard errors and limits of the three models, relative 1e-7."""
-    found, data = case(shared, "lung_sex_adjusted_tau730")
-    made = rmst(data, time="T", event="E", arm="ARM", tau=730, covariates=["age", "ecog"])
-    got = [[e.estimate, e.low, e.high, e.p] for e in made.estimates]
-    np.testing.assert_allclose(got, found["adjusted"]["values"], rtol=1e-7)
-    for link, name in (
-        ("difference", "difference_model"),
-        ("ratio", "ratio_model"),
-        ("lost-ratio", "rmtl_ratio_model"),
-    ):
-        model = made.models[link]
-        expected = np.array(found[name]["values"], dtype=float)
-        np.testing.assert_allclose(model.beta, expected[:, 0], rtol=1e-7)
-        np.testing.assert_allclose(np.sqrt(np.diag(model.covariance)), expected[:, 1], rtol=1e-7)
+    parity.check(survival_cases.compare_means(survival_cases.ADJUSTED), at_least=11)
+    made = survival_cases.means(survival_cases.ADJUSTED)
     assert made.difference.estimator.startswith("restricted mean survival time adjusted for age, ecog")
 
 
