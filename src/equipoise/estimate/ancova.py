@@ -21,7 +21,7 @@ from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.mmrm.design import Design, Term, build, sum_coded
 from equipoise.estimate.mmrm.formula import ModelFormula, parse
 from equipoise.estimate.mmrm.lsmeans import Grid, grid
-from equipoise.estimate.result import Estimate
+from equipoise.estimate.result import Estimate, check_level
 from equipoise.types import FloatArray, IntArray
 
 VCOV = ("model", "HC0", "HC1", "HC2", "HC3")
@@ -91,8 +91,7 @@ class AncovaFit:
 
         NaN where a function is not estimable.
         """
-        if not 0.0 < level < 1.0:
-            raise EstimationError(f"level = {level!r}", hint="give a confidence level between 0 and 1, such as 0.95")
+        check_level(level)
         rows = np.atleast_2d(np.asarray(rows, dtype=np.float64))
         estimable = np.ones(len(rows), dtype=np.bool_)
         if self.aliased:

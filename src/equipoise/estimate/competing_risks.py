@@ -17,10 +17,10 @@ import numpy as np
 from scipy import special
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.event_data import check_level, read_arms, read_terms, read_times
+from equipoise.estimate.event_data import read_arms, read_terms, read_times
 from equipoise.estimate.kaplan_meier import SCALES, _limits
 from equipoise.estimate.panel import labels, read_frame, require
-from equipoise.estimate.result import Estimate
+from equipoise.estimate.result import Estimate, check_level, times_at
 from equipoise.estimate.surv_formula import combined
 from equipoise.estimate.survival import CoxFit, cox
 from equipoise.kernels import competing_risks as kernel
@@ -229,9 +229,7 @@ def incidence_difference(
     """
     check_level(level)
     _check_variance(variance, kernel.VARIANCES)
-    times = np.atleast_1d(np.asarray(at, dtype=np.float64))
-    if not (np.isfinite(times) & (times > 0.0)).all():
-        raise EstimationError(f"incidence at {at!r}", hint="give times above 0, in the unit of the data")
+    times = np.array(times_at(at, "incidence"))
     frame = read_frame(data)
     read = _read(frame, time, cause, censored)
     group, arms = read_arms(frame, arm, control)
@@ -354,6 +352,8 @@ def gray_test(
     >>> test.df, 0 < test.p < 1
     (1, True)
     """
+    if not (isinstance(rho, int | float) and 0.0 <= rho < math.inf):
+        raise EstimationError(f"rho = {rho!r}", hint="give a weight of 0 or more")
     frame = read_frame(data)
     read = _read(frame, time, cause, censored)
     names = (strata,) if isinstance(strata, str) else tuple(strata)
@@ -383,7 +383,7 @@ def gray_test(
 
 
 def _split(formula: str) -> tuple[str, str, str]:
-    match = _SURV.match(formula)
+    match = _SURV.match(formula) if isinstance(formula, str) else None
     if match is None:
         raise EstimationError(f"cannot read the formula {formula!r}", hint=_HINT)
     quoted, time, also_quoted, cause, right = match.groups()

@@ -17,7 +17,7 @@ from equipoise.estimate import cox_path
 from equipoise.estimate.cox_path import CoxData, Path
 from equipoise.estimate.mmrm.design import Design, Factor, products, read_column
 from equipoise.estimate.panel import read_frame
-from equipoise.estimate.result import Estimate
+from equipoise.estimate.result import Estimate, check_level
 from equipoise.kernels import cox_firth
 from equipoise.types import REASONS, FloatArray, IntArray, Status
 
@@ -219,8 +219,7 @@ class CoxFit:
         stratum), ``survival``, ``se`` (of its logarithm), ``low`` and ``high`` (symmetric on the log scale). The error
         of the hazard and of the coefficients both count (Tsiatis 1981; Link 1984).
         """
-        if not 0.0 < level < 1.0:
-            raise EstimationError(f"level = {level!r}", hint="give a confidence level between 0 and 1, such as 0.95")
+        check_level(level)
         made, x = self.path, self._covariates(new)
         z = float(special.ndtri(0.5 + 0.5 * level))
         names = ("patient", "stratum", "time", "survival", "se", "low", "high")

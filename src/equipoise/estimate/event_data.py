@@ -65,12 +65,6 @@ class TwoLevels:
     levels: tuple[Any, ...]
 
 
-def check_level(level: float) -> None:
-    """Raise :class:`EstimationError` unless ``level`` is a coverage."""
-    if not 0.0 < level < 1.0:
-        raise EstimationError(f"level {level!r}", hint="give the coverage of the intervals, such as 0.95")
-
-
 def read_times(frame: nw.DataFrame[Any], name: str) -> FloatArray:
     """Column ``name`` as times, missing ones NaN, those that differ by rounding alone tied.
 

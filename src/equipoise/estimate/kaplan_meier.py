@@ -25,7 +25,7 @@ from scipy import special
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.panel import flags_of, labels, read_frame, refuse, require, tied_times, times_of
-from equipoise.estimate.result import Estimate
+from equipoise.estimate.result import Estimate, check_level
 from equipoise.types import BoolArray, FloatArray, IntArray, Status
 
 ESTIMATORS = ("kaplan-meier", "nelson-aalen", "fleming-harrington")
@@ -191,8 +191,7 @@ def kaplan_meier(
     """
     if scale not in SCALES:
         raise EstimationError(f"unknown scale {scale!r}", hint="choose one of " + ", ".join(SCALES))
-    if not 0.0 < level < 1.0:
-        raise EstimationError(f"level = {level!r}", hint="give a confidence level between 0 and 1, such as 0.95")
+    check_level(level)
     if estimator not in ESTIMATORS:
         raise EstimationError(f"unknown estimator {estimator!r}", hint="choose one of " + ", ".join(ESTIMATORS))
     frame = read_frame(data)

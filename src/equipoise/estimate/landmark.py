@@ -18,9 +18,9 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from equipoise.errors import EstimationError
-from equipoise.estimate.event_data import EventData, check_level, read_events
+from equipoise.estimate.event_data import EventData, read_events
 from equipoise.estimate.kaplan_meier import KaplanMeier, _curve
-from equipoise.estimate.result import Estimate
+from equipoise.estimate.result import Estimate, check_level, times_at
 from equipoise.kernels import rmst as kernel
 from equipoise.types import FloatArray, Status
 
@@ -127,9 +127,7 @@ def landmark(
         raise EstimationError(f"unknown scale {scale!r}", hint="choose one of " + ", ".join(SCALES))
     if weights not in WEIGHTS:
         raise EstimationError(f"unknown weights {weights!r}", hint="choose one of " + ", ".join(WEIGHTS))
-    times = [float(t) for t in np.atleast_1d(np.asarray(at, dtype=np.float64))]
-    if not times or any(not (math.isfinite(t) and t > 0.0) for t in times):
-        raise EstimationError(f"landmarks at {at!r}", hint="give times above 0, in the unit of the data")
+    times = times_at(at, "landmarks")
     read, _ = read_events(data, time=time, event=event, censor=censor, arm=arm, control=control, strata=strata)
     names = (strata,) if isinstance(strata, str) else tuple(strata)
     used, left_out = _used(read)

@@ -160,7 +160,7 @@ def log_rank(formula: str, data: Any, *, rho: float = 0.0, gamma: float = 0.0) -
     >>> round(test.chi_square, 4), test.df
     (0.2162, 1)
     """
-    if not (rho >= 0.0 and gamma >= 0.0):
+    if not (0.0 <= rho < math.inf and 0.0 <= gamma < math.inf):
         raise EstimationError(f"weights rho = {rho!r}, gamma = {gamma!r}", hint="give numbers of zero or more")
     read, levels, code, keep = _groups(formula, data)
     k, strata = max(len(levels), 2), range(max(len(read.stratum_labels), 1))
@@ -294,9 +294,13 @@ def max_combo(
     """
     if alternative not in ALTERNATIVES:
         raise EstimationError(f"unknown alternative {alternative!r}", hint="choose one of " + ", ".join(ALTERNATIVES))
-    chosen = tuple((float(r), float(g)) for r, g in weights)
-    if not chosen or len(chosen) > normal.LARGEST or not all(r >= 0.0 and g >= 0.0 for r, g in chosen):
-        raise EstimationError(f"weights {weights!r}", hint=f"give 1 to {normal.LARGEST} pairs of zero or more")
+    wrong = EstimationError(f"weights {weights!r}", hint=f"give 1 to {normal.LARGEST} pairs of zero or more")
+    try:
+        chosen = tuple((float(r), float(g)) for r, g in weights)
+    except (TypeError, ValueError) as found:
+        raise wrong from found
+    if not 0 < len(chosen) <= normal.LARGEST or not all(0.0 <= w < math.inf for pair in chosen for w in pair):
+        raise wrong
     read, levels, code, keep = _groups(formula, data)
     if len(levels) > 2:
         raise DataError(

@@ -52,8 +52,13 @@ def ordered(found: set[Any], name: str) -> list[Any]:
 
 
 def require(frame: nw.DataFrame[Any], names: Sequence[str]) -> None:
-    """Raise :class:`DataError` where a column is absent."""
+    """Raise :class:`DataError` where a column is absent, or one name was given where a list of them is needed."""
+    if isinstance(names, str):
+        raise DataError(f"{names!r} in place of a list of columns", hint=f"write [{names!r}]")
     absent = [name for name in names if name not in frame.columns]
+    if len(absent) > 1 and all(isinstance(name, str) and len(name) == 1 for name in absent):
+        word = "".join(absent)
+        raise DataError(f"no column {', '.join(map(repr, absent))}", hint=f"where a list is needed, write [{word!r}]")
     if absent:
         raise DataError(
             "no column " + ", ".join(repr(n) for n in absent), hint="columns are " + ", ".join(frame.columns[:40])

@@ -3,11 +3,34 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any
 
 from scipy import special
 
+from equipoise.errors import EstimationError
 from equipoise.types import REASONS, Status
+
+
+def check_level(level: float) -> None:
+    """Raise :class:`EstimationError` unless ``level`` is a coverage."""
+    if not (isinstance(level, Real) and 0.0 < float(level) < 1.0):
+        raise EstimationError(f"level = {level!r}", hint="give the coverage of the intervals, such as 0.95")
+
+
+def is_time(value: object) -> bool:
+    """Whether ``value`` is a finite number above 0."""
+    return isinstance(value, Real) and 0.0 < float(value) < math.inf
+
+
+def times_at(at: Any, what: str) -> list[float]:
+    """One or more times above 0, at which ``what`` is asked for; raises :class:`EstimationError` for anything else."""
+    given = list(at) if isinstance(at, Iterable) and not isinstance(at, str) else [at]
+    if not given or not all(is_time(t) for t in given):
+        raise EstimationError(f"{what} at {at!r}", hint="give times above 0, in the unit of the data")
+    return [float(t) for t in given]
 
 
 @dataclass(frozen=True)
@@ -56,7 +79,10 @@ class Estimate:
         """An estimate with the interval and two-sided p-value of Student's t on ``df`` (normal where infinite).
 
         With ``ratio``, ``estimate`` and ``se`` are on the log scale and the estimate and interval are exponentiated.
+
+        Raises :class:`EstimationError` for a ``level`` that is no coverage.
         """
+        check_level(level)
         low = high = p = math.nan
         if status is not Status.OK:
             estimate = se = df = math.nan

@@ -15,8 +15,8 @@ import numpy as np
 from scipy import special
 
 from equipoise.errors import EstimationError
-from equipoise.estimate.event_data import EventData, check_level, read_events
-from equipoise.estimate.result import Estimate
+from equipoise.estimate.event_data import EventData, read_events
+from equipoise.estimate.result import Estimate, check_level, is_time
 from equipoise.kernels import rmst as kernel
 from equipoise.types import REASONS, FloatArray, Status
 
@@ -126,7 +126,7 @@ def rmst(
     ([5.75, 7.0], 1.25)
     """
     check_level(level)
-    if tau is not None and not (math.isfinite(tau) and tau > 0.0):
+    if tau is not None and not is_time(tau):
         raise EstimationError(f"tau = {tau!r}", hint="give the end of the horizon, above 0, in the unit of the times")
     read, _ = read_events(data, time=time, event=event, censor=censor, arm=arm, control=control, covariates=covariates)
     until, mean, variance, _, _, horizon = kernel.curves(read.time[None], read.event[None], read.arm[None], tau=tau)

@@ -79,7 +79,7 @@ def read_surv(formula: str, data: Any) -> SurvData:
     EstimationError : the formula cannot be read. DataError : a column is absent, a time is negative or infinite, an
     entry is not before its time, an indicator is neither 0 nor 1; with the row.
     """
-    match = _SURV.match(formula)
+    match = _SURV.match(formula) if isinstance(formula, str) else None
     if match is None:
         raise EstimationError(f"cannot read the formula {formula!r}", hint=HINT)
     parts, right = match.group(1).split(","), match.group(2)

@@ -18,8 +18,8 @@ import numpy as np
 from scipy import special
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.event_data import EventData, check_level, read_events
-from equipoise.estimate.result import Estimate
+from equipoise.estimate.event_data import EventData, read_events
+from equipoise.estimate.result import Estimate, check_level, is_time
 from equipoise.kernels import cox as cox_kernel
 from equipoise.kernels import switching as kernel
 from equipoise.types import BoolArray, CodeArray, FloatArray, IntArray, Status
@@ -334,6 +334,10 @@ def rpsftm(
             "no censor_time to recensor at",
             hint="name the column with everybody's end of follow-up, or say recensor=False and accept its bias",
         )
+    if not (censor_time is None or isinstance(censor_time, str) or is_time(censor_time)):
+        raise EstimationError(f"censor_time = {censor_time!r}", hint="name a column, or give the end of follow-up")
+    if not tolerance >= 0.0:
+        raise EstimationError(f"tolerance = {tolerance!r}", hint="give 0 or more, on the scale of psi")
     grid = _grid(*psi, points)
     read, given = read_events(
         data, time=time, event=event, censor=censor, arm=arm, control=control, strata=strata, covariates=covariates,

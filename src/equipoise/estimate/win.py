@@ -16,7 +16,7 @@ import numpy as np
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.panel import flags_of, labels, numbers, read_frame, require, times_of, two_arms
-from equipoise.estimate.result import Estimate
+from equipoise.estimate.result import Estimate, check_level
 from equipoise.kernels import win as kernel
 from equipoise.types import REASONS, BoolArray, FloatArray, IntArray, Status
 
@@ -321,6 +321,8 @@ def win_statistics(
     >>> print(made.to_sentence())
     Of 16 pairs, a won 12 (75.0 %), lost 3 (18.8 %) and tied in 1 (6.2 %) (T: 7 won, 3 lost; CHG: 5 won, 0 lost).
     """
+    if isinstance(hierarchy, Layer | str):
+        raise EstimationError(f"{hierarchy!r} is no hierarchy", hint="give a list of outcomes")
     if not hierarchy:
         raise EstimationError("a hierarchy without outcomes", hint="give at least one, the most important first")
     if weights not in (*kernel.WEIGHTS, INVERSE):
@@ -328,8 +330,7 @@ def win_statistics(
         raise EstimationError(f"unknown weights {weights!r}", hint=f"choose one of {known}")
     if variance not in VARIANCES:
         raise EstimationError(f"unknown variance {variance!r}", hint="choose one of " + ", ".join(VARIANCES))
-    if not 0.0 < level < 1.0:
-        raise EstimationError(f"level {level!r}", hint="give the coverage of the intervals, such as 0.95")
+    check_level(level)
     strata = (strata,) if isinstance(strata, str) else tuple(strata)
     frame = read_frame(data)
     read = read_layers(frame, hierarchy)

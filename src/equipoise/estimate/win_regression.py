@@ -18,7 +18,7 @@ from scipy import special
 
 from equipoise.errors import EstimationError
 from equipoise.estimate.panel import coded, read_frame
-from equipoise.estimate.result import Estimate
+from equipoise.estimate.result import Estimate, check_level
 from equipoise.estimate.win import Layer, read_layers
 from equipoise.kernels import win_regression as kernel
 from equipoise.types import REASONS, FloatArray, Status
@@ -119,12 +119,13 @@ def win_regression(
     >>> fit.covariates, fit.n, fit.decided, fit.tied
     (('ARM[p]', 'AGE'), 24, 243, 33)
     """
+    if isinstance(hierarchy, Layer | str):
+        raise EstimationError(f"{hierarchy!r} is no hierarchy", hint="give a list of outcomes")
     if not hierarchy:
         raise EstimationError("a hierarchy without outcomes", hint="give at least one, the most important first")
     if not covariates:
         raise EstimationError("a regression without covariates", hint="name at least one, such as the arm")
-    if not 0.0 < level < 1.0:
-        raise EstimationError(f"level {level!r}", hint="give the coverage of the intervals, such as 0.95")
+    check_level(level)
     frame = read_frame(data)
     read = read_layers(frame, hierarchy)
     z, names, _ = coded(frame, covariates)

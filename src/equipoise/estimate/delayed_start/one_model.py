@@ -33,7 +33,7 @@ from equipoise.estimate.imputation.methods import Method
 from equipoise.estimate.mmrm import mmrm
 from equipoise.estimate.mmrm.result import REFERENCES, MmrmFit
 from equipoise.estimate.panel import Panel, numbers, read_panel, require
-from equipoise.estimate.result import Estimate
+from equipoise.estimate.result import Estimate, check_level
 from equipoise.types import FloatArray, Status
 
 SCALES = {
@@ -221,8 +221,7 @@ def delayed_start(
     ([True, True, True], True)
     """
     criteria = Criteria(alpha, alpha_third, third, fraction, margin)
-    if not 0.0 < level < 1.0:
-        raise EstimationError(f"level {level!r}", hint="give the coverage of the intervals, such as 0.95")
+    check_level(level)
     chosen = strategy_named(strategy)
     if chosen.name in ("COMPOSITE", "HYPOTHETICAL"):
         raise EstimationError(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from equipoise.errors import DataError, EstimationError
+from equipoise.errors import DataError
 from equipoise.estimate.delayed_start.batch import arm_columns, window_slopes
 from equipoise.estimate.delayed_start.one_model import (
     SCALES,
@@ -19,7 +19,7 @@ from equipoise.estimate.delayed_start.one_model import (
 )
 from equipoise.estimate.delayed_start.questions import ADAGIO, DELTA2, SLOPE1, SLOPE2, Criteria, weights
 from equipoise.estimate.panel import Panel, read_panel
-from equipoise.estimate.result import Estimate
+from equipoise.estimate.result import Estimate, check_level
 from equipoise.types import REASONS, Status
 
 
@@ -67,8 +67,7 @@ def delayed_start_slopes(
     DataError, EstimationError : as there; fewer than two visits in a window.
     """
     criteria = Criteria(alpha, alpha_third, "slope", margin=margin, first="slope")
-    if not 0.0 < level < 1.0:
-        raise EstimationError(f"level {level!r}", hint="give the coverage of the intervals, such as 0.95")
+    check_level(level)
     panel = read_panel(
         data, value=value, subject=subject, visit=visit, treatment=treatment, control=control,
         covariates=tuple(covariates), up_to=week,

@@ -26,7 +26,7 @@ from equipoise.estimate.imputation.methods import ApproxBayes, Bayes, Bmlmi, Con
 from equipoise.estimate.imputation.pooling import pool, pool_bmlmi, pool_bootstrap, pool_jackknife
 from equipoise.estimate.imputation.samples import Samples
 from equipoise.estimate.panel import Panel, values_of
-from equipoise.estimate.result import Estimate
+from equipoise.estimate.result import Estimate, check_level
 from equipoise.types import BoolArray, FloatArray, Status
 
 
@@ -228,8 +228,7 @@ class Completed:
         delta : added to the completed values before: a frame as :meth:`delta_template` gives, or (subject, visit).
         no_missing : see :func:`pool`.
         """
-        if not 0.0 < level < 1.0:
-            raise EstimationError(f"level = {level!r}", hint="give a confidence level between 0 and 1, such as 0.95")
+        check_level(level)
         chosen: Analysis = Ancova() if analysis is None else analysis  # type: ignore[assignment]
         if not hasattr(chosen, "quantities"):
             if not callable(chosen):

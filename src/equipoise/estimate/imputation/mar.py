@@ -29,6 +29,9 @@ BURN_IN = 100
 
 def check_options(n_imputations: int, burn_in: int, seed: int) -> None:
     """Raise :class:`EstimationError` for options that mean nothing."""
+    for name, value in (("n_imputations", n_imputations), ("burn_in", burn_in), ("seed", seed)):
+        if not isinstance(value, int | np.integer):
+            raise EstimationError(f"{name} = {value!r}", hint="give a whole number")
     if n_imputations < 2:
         raise EstimationError(
             f"{n_imputations} imputations", hint="at least 2 are needed to see how they differ; 20 to 100 is usual"

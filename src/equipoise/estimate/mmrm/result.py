@@ -19,7 +19,7 @@ from equipoise.estimate.mmrm.engine import Fitted, Rows
 from equipoise.estimate.mmrm.formula import CovarianceTerm, ModelFormula
 from equipoise.estimate.mmrm.lsmeans import Grid, grid
 from equipoise.estimate.mmrm.sandwich import KINDS, Sandwich, sandwich
-from equipoise.estimate.result import Estimate
+from equipoise.estimate.result import Estimate, check_level
 from equipoise.types import FloatArray, IntArray, Status
 
 REFERENCES = {
@@ -230,8 +230,7 @@ class MmrmFit:
 
     def _linear(self, rows: FloatArray, level: float, spread: FloatArray | None = None) -> dict[str, list[float]]:
         """Estimate, se, df, t, p and interval of every row (row, p) in all columns of the design."""
-        if not 0.0 < level < 1.0:
-            raise EstimationError(f"level = {level!r}", hint="give a confidence level between 0 and 1, such as 0.95")
+        check_level(level)
         estimable = np.ones(len(rows), dtype=np.bool_)
         if len(self.kept) < len(self.names):
             estimable = np.abs(rows @ self._null_space).max(axis=1) < 1e-8 * (1.0 + np.abs(rows).max(axis=1))
