@@ -220,7 +220,7 @@ def test_survival_in_the_primary_set_went_the_other_way(page: Document) -> None:
 def test_harm_is_absolute(page: Document) -> None:
     text = of(page, "safety")
     assert "4 of 72 with tofersen and 0 of 36 with placebo, a difference of +5.6 (−4.7 to 13.4) percentage" in text
-    assert "None in 36 people does not mean no risk" in text
+    assert "None in 36 people with placebo does not mean that there is no such risk" in text
     tables = [n for n in walk(page.section("safety")) if isinstance(n, Table) and n.id.startswith("t-safety")]
     assert [t.id for t in tables] == ["t-safety", "t-safety-more"]
     needed = {plain(r.cells[0]): plain(r.cells[4]) for t in tables for r in t.rows if not r.heading}

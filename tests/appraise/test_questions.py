@@ -220,9 +220,12 @@ def check_commands(document: Document) -> int:
     return tried
 
 
-@pytest.mark.parametrize("name", ["valor", "centaur", "edaravone2017", "riluzole1994", "mirocals", "healey_cnmau8"])
-def test_every_computed_number_in_an_answer_is_what_its_command_prints(name: str) -> None:
-    assert check_commands(asked(name)) >= 4
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [("valor", 4), ("centaur", 4), ("edaravone2017", 4), ("riluzole1994", 4), ("mirocals", 3), ("healey_cnmau8", 4)],
+)
+def test_every_computed_number_in_an_answer_is_what_its_command_prints(name: str, least: int) -> None:
+    assert check_commands(asked(name)) >= least
 
 
 @pytest.mark.skipif(not ENTRIES, reason="the shared registry entries are not here (EQUIPOISE_SHARED)")
@@ -275,6 +278,47 @@ def test_valor_answers_the_questions_of_the_starting_page() -> None:
     assert "conditional recommendation" in answer(page, "strength")
 
 
+def test_a_difference_against_the_drug_is_told_as_one() -> None:
+    page = asked("courage_als")
+    plain = answer(page, "plain_work")
+    assert "People with reldesemtiv did worse than people with placebo" in plain
+    assert "anywhere from 0.1 to 2.2 points in favour of placebo" in plain
+    assert "not proof" not in plain
+    assert "The difference favours placebo" in answer(page, "verdict")
+    assert "all of them in favour of placebo" in answer(page, "explain")
+    assert "A large one" not in answer(page, "p_value")
+    assert "none for it: the difference favours placebo" in answer(page, "strength")
+
+
+def test_a_trial_without_benefit_earns_no_recommendation() -> None:
+    text = answer(asked("phoenix"), "strength")
+    assert "no benefit was shown" in text
+    assert "conditional" not in text
+
+
+def test_patients_read_on_how_many_a_result_rests_and_what_the_score_is() -> None:
+    page = asked("valor")
+    assert "This is about 39 people with tofersen and 21 with placebo" in answer(page, "plain_work")
+    assert "to speak, to swallow" in answer(page, "plain_what")
+    assert "This is about" not in answer(asked("courage_als"), "plain_work")
+
+
+def test_events_are_not_measured_in_standard_deviations_nor_one_by_one() -> None:
+    page = asked("riluzole1994")
+    assert "standard deviations" not in answer(page, "resolution")
+    assert "the course of one person cannot show" in answer(page, "stop")
+    assert "depends on the source and its test" in answer(page, "verdict")
+    assert "hr 0.83" not in answer(page, "plain_since")
+    assert "Whether people lived longer" not in answer(asked("lacomblez1996"), "plain_cannot")
+
+
+def test_survival_is_death_before_hospital_and_says_when() -> None:
+    text = answer(asked("centaur"), "survival")
+    assert "For death or tracheostomy the hazard ratio was 0.63 (0.11 to 3.92)" in text
+    assert "early against delayed start" in text
+    assert "called hazard ratio" not in text
+
+
 def test_valor_is_not_oversold_to_patients() -> None:
     page = asked("valor")
     text = answer(page, "plain_work")
@@ -299,7 +343,7 @@ def test_later_failures_are_told_of_trials_that_succeeded() -> None:
 def test_riluzole_tests_disagree_and_the_pooled_evidence_is_beside() -> None:
     page = asked("riluzole1994")
     assert "P = 0.046" in answer(page, "hazards")
-    assert "P = 0.12 by log-rank, the one that decides" in answer(page, "hazards")
+    assert "P = 0.12 by log-rank, which its source takes as the one that decides" in answer(page, "hazards")
     assert "0.83 (0.70 to 1.00)" in answer(page, "since")
 
 

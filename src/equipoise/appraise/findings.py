@@ -174,6 +174,15 @@ class Findings:
             return not above
         return above if outcome.direction == "higher_better" else not above
 
+    @property
+    def worse(self) -> bool:
+        """Whether the primary result favours the control by more than chance easily gives."""
+        r = self.primary
+        if r is None or self.favourable(r) is not False or r.contrast is None:
+            return False
+        apart = excludes_null(r.contrast)
+        return apart if apart is not None else self.test is not None and significant(self.test) is True
+
     def of_arms(self, r: Result) -> bool:
         """Whether the contrast of a result is known to be that of the two arms and not of other groups.
 

@@ -57,7 +57,9 @@ def primary_sentence(ctx: Context) -> Inlines:
         if ratio and ctx.record.origin == "written":
             template = "At {w}, in {s}, {o} stood at {a} of its baseline with {active} and {c} with {control}"
         elif r.measure == "rate_of_change" and ctx.record.origin == "written":
-            template = "At {w}, in {s}, {o} was changing by {a}{u} with {active} and by {c} with {control}"
+            template = (
+                "Up to {w}, in {s}, {o} was changing by {a}{u} with {active} and by {c} with {control}"
+            )
         elif r.measure == "time_to_event" and counted:
             template = "By {w}, in {s}, {o} had occurred in {a} with {active} and {c} with {control}"
         elif change and not counted:
@@ -107,7 +109,10 @@ def interval_sentence(ctx: Context) -> Inlines:
     c, o = f.contrast, f.outcome
     if c is None or o is None or c.low is None or c.high is None:
         return ()
+    against = f.worse and bool(excludes_null(c))
     if c.kind != "difference":
+        if against:
+            return pen.say("The interval leaves out the value of no effect, on the side of {k}.", k=ctx.control)
         if excludes_null(c):
             return pen.say("The interval leaves out the value of no effect.")
         if o.direction == "not_stated":
@@ -117,8 +122,10 @@ def interval_sentence(ctx: Context) -> Inlines:
     unit = ctx.unit(o, f.primary)
     better, worse = (c.high, c.low) if o.direction == "higher_better" else (c.low, c.high)
     if excludes_null(c):
+        side = ", all of them in favour of {control}" if against else ""
         return pen.say(
-            "The interval leaves out no effect: the data fit a difference between {low} and {high}{u}.",
+            "The interval leaves out no effect: the data fit a difference between {low} and {high}{u}" + side + ".",
+            control=ctx.control,
             low=pen.cite(show.number(c.low, digits), c),
             high=pen.cite(show.number(c.high, digits), c),
             u=pen.label(unit) if unit else (),
@@ -268,8 +275,19 @@ def survival_pair(ctx: Context) -> tuple[Result | None, Result | None, Result | 
             primary = next((q for q in same if q.set == f.set and q.set != r.set), None)
             if planned is not None or primary is not None:
                 return r, planned, primary
-    first = results[0] if results else None
+    # death before composites that hold more than it, the randomised comparison before what followed it
+    first = min(results, key=lambda r: (r.comparison != "randomised", r.outcome.endswith(_WIDER)), default=None)
     return None, first, None
+
+
+_WIDER = ("HOSP", "PROG", "FRS", "WD")
+"""Ends of the names of outcomes that hold more than death and breathing by machine."""
+
+
+def _late(ctx: Context, r: Result) -> Inlines:
+    """That a comparison goes on after the randomised period."""
+    early = r.comparison == "early_delayed"
+    return ctx.pen.words(", early against delayed start,") if early else ()
 
 
 def survival_sentence(ctx: Context) -> Inlines:
@@ -279,11 +297,14 @@ def survival_sentence(ctx: Context) -> Inlines:
     shown = unplanned or planned
     if shown is None or shown.contrast is None:
         return ()
+    method = f.method(shown.method)
+    unnamed = method is not None and method.label.lower() == "hazard ratio"
     out = pen.say(
-        "For {o} the hazard ratio was {hr} by {m}",
+        "For {o}{late} the hazard ratio was {hr}{m}",
         o=ctx.outcome(shown.outcome),
+        late=_late(ctx, shown),
         hr=ctx.contrast(shown.contrast),
-        m=ctx.analysis(shown.method),
+        m=() if unnamed else pen.say(" by {m}", m=ctx.analysis(shown.method)),
     )
     if unplanned is not None and planned is not None and planned.contrast is not None:
         out = (*out, *pen.say(" and {hr} by the planned model", hr=ctx.contrast(planned.contrast)))

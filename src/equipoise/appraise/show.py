@@ -56,7 +56,7 @@ def p_value(p: PValue, *, exact: bool = False) -> str:
     elif value >= 0.1:
         text = number(value, 2)
     elif value >= 0.001:
-        text = number(value, 3)
+        text = number(value, min(3, max(2, decimals(value))))  # 0.03 as printed, not 0.030
     else:
         text = number(value, 4)
     return f"P{NBSP}{p.relation}{NBSP}{text}"

@@ -42,6 +42,18 @@ def primary_met(ctx: Context) -> bool:
 
 
 @condition
+def worse(ctx: Context) -> bool:
+    """The primary result favours the control by more than chance easily gives."""
+    return ctx.findings.worse
+
+
+@condition
+def disputed(ctx: Context) -> bool:
+    """The sources differ on whether it was met."""
+    return bool(ctx.findings.disputed)
+
+
+@condition
 def verdict_open(ctx: Context) -> bool:
     """The record does not let one say whether it was met."""
     return ctx.findings.met is None

@@ -7,7 +7,7 @@ from equipoise.appraise.context import Context
 from equipoise.appraise.document import Inlines, Link, Text
 from equipoise.appraise.pen import joined, lower, upper
 from equipoise.appraise.phrases import paragraphs
-from equipoise.appraise.questions.conditions import masking_unknown
+from equipoise.appraise.questions.conditions import event_counts, masking_unknown, time_to_event
 from equipoise.appraise.questions.vocabulary.phrase import items, name, sentence
 from equipoise.appraise.sections import design as card
 from equipoise.appraise.sections.limitations import _balance, _conduct, _losses
@@ -332,6 +332,8 @@ def burden(ctx: Context) -> Inlines:
 def resolution(ctx: Context) -> Inlines:
     """The standardised difference that groups of this size detect."""
     f, pen = ctx.findings, ctx.pen
+    if time_to_event(ctx) or event_counts(ctx):
+        return ()  # standard deviations say nothing of events
     found = next((s for s in ctx.record.sets if s.id == f.set), None)
     pair: list[Value | None] = [] if found is None else [found.n.get(f.active.id), found.n.get(f.control.id)]
     if not pair or any(v is None or not v.usable or not v.value for v in pair):

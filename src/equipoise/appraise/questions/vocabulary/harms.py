@@ -84,6 +84,9 @@ def deaths(ctx: Context) -> Inlines:
     computed, _ = ctx.risk_difference(row.label, a, c)
     label = ctx.pen.quote(row.label, row) or ctx.pen.words("deaths")
     when = ctx.pen.say(" by {w}", w=ctx.week(float(row.week))) if row.week is not None else ()
+    held = next((s for s, v in row.values.items() if v.get(ctx.findings.active.id) is a), None)
+    if held is not None and held in {s.id for s in ctx.record.sets} and not ctx.is_all(held):
+        when = (*when, *ctx.pen.say(" in {s}", s=ctx.pen.label(ctx.set_phrase(held))))
     return ctx.pen.say(
         "{l}{w}: {a} with {x} and {c} with {y}, a difference of {d} percentage points.",
         l=upper(label), w=when, a=ctx.count(a), c=ctx.count(c), x=ctx.active, y=ctx.control, d=computed,

@@ -7,7 +7,7 @@ import re
 from equipoise.appraise import risk, show
 from equipoise.appraise.context import Context
 from equipoise.appraise.document import Computed, Inlines, Text
-from equipoise.appraise.findings import excludes_null
+from equipoise.appraise.findings import excludes_null, significant
 from equipoise.appraise.pen import joined, lower, upper
 from equipoise.appraise.questions.vocabulary.design import outcome, week
 from equipoise.appraise.questions.vocabulary.harms import ranked, share_sentence, shares
@@ -118,8 +118,9 @@ def plain_result(ctx: Context) -> Inlines:
             "By {w}, {o} " + verb + " by {a}{u} on average with {x}. With {y} it " + verb + " by {c}{u}.",
             w=week(ctx), o=outcome(ctx), a=shown[0], c=shown[1], u=unit, x=ctx.active, y=ctx.control,
         )  # fmt: skip
+    when = "{o}, over the time to {w}" if r.measure == "rate_of_change" else "{o} at {w}"
     return pen.say(
-        "{o} at {w}: {a}{u} with {x}, and {c}{u} with {y}.",
+        when + ": {a}{u} with {x}, and {c}{u} with {y}.",
         o=upper(outcome(ctx)), w=week(ctx), a=ctx.number(a), c=ctx.number(c), u=unit, x=ctx.active, y=ctx.control,
     )  # fmt: skip
 
@@ -131,12 +132,19 @@ def _without_arms(ctx: Context) -> Inlines:
         kind = {"difference": "a difference", "ratio": "a ratio", "hazard_ratio": "a ratio of risks"}[f.contrast.kind]
         none = "nought" if f.contrast.kind == "difference" else "one"
         told = f"For {{o}}, what we read gives only the gap between the groups: {kind} of {{d}}."
-        return pen.say(f"{told} With no gap it would be {none}.", o=outcome(ctx), d=ctx.contrast(f.contrast))
+        good = None if f.primary is None else f.favourable(f.primary)
+        side = {True: " It leans towards {a}.", False: " It leans towards {k}.", None: ""}[good]
+        return pen.say(f"{told} With no gap it would be {none}.{side}", o=outcome(ctx), d=ctx.contrast(f.contrast),
+                       a=ctx.active, k=ctx.control)  # fmt: skip
     if f.test is None:
         return ()
+    size = {
+        True: "That is small: chance alone would seldom make a gap like this.",
+        False: "That is not small: chance alone could well have made the gap.",
+        None: "",
+    }[significant(f.test)]
     return pen.say(
-        "For {o}, what we read gives no number for each group, only that of a test: {p}. If that is small, a gap like "
-        "this is one that chance alone would seldom make.",
+        "For {o}, what we read gives no number for each group, only that of a test: {p}. " + size,
         o=outcome(ctx),
         p=ctx.p(f.test),
     )
@@ -165,18 +173,31 @@ def plain_verdict(ctx: Context) -> Inlines:
     """What the result does and does not show."""
     pen, f = ctx.pen, ctx.findings
     if f.met is False:
-        return pen.say(
-            "So {t} did not show that {a} works better than {c} on this. That is not proof that it does nothing. The "
-            "trial could not tell.",
-            t=ctx.trial, a=ctx.active, c=ctx.control,
-        )  # fmt: skip
+        out = pen.say(
+            "So {t} did not show that {a} works better than {c} on this.", t=ctx.trial, a=ctx.active, c=ctx.control
+        )
+        if f.worse:
+            return paragraphs_of(
+                out,
+                pen.say(
+                    "People with {a} did worse than people with {c}. The gap was larger than chance alone would easily "
+                    "make.",
+                    a=ctx.active,
+                    c=ctx.control,
+                ),
+            )
+        return paragraphs_of(out, pen.words("That is not proof that it does nothing. But no benefit was shown."))
     if f.met is True:
         return pen.say(
             "The gap was larger than chance alone would easily make. So {t} counts as a success on this question. One "
             "trial can still mislead, and a gap on average is not a promise to any one person.",
             t=ctx.trial,
         )
-    return pen.say("From what we read, nobody can say whether {t} answered its main question.", t=ctx.trial)
+    if f.disputed:
+        return pen.say(
+            "Was it more than chance? The sources do not agree on {t}. One test says yes and one says no.", t=ctx.trial
+        )
+    return pen.say("What we read does not say whether {t} met its main goal.", t=ctx.trial)
 
 
 @sentence()
@@ -189,11 +210,12 @@ def plain_range(ctx: Context) -> Inlines:
     digits = show.contrast_digits(c)
     unit = pen.label(ctx.unit(o, f.primary)) if ctx.unit(o, f.primary) else ()
     if o.direction == "not_stated" or excludes_null(c):
-        low, high = (pen.cite(show.number(b, digits), c) for b in (c.low, c.high))
-        good = f.primary is not None and f.favourable(f.primary) is True
-        side = " in favour of {a}" if good and o.direction != "not_stated" else ""
+        good = None if f.primary is None or o.direction == "not_stated" else f.favourable(f.primary)
+        bounds = (c.low, c.high) if good is None else sorted((abs(c.low), abs(c.high)))
+        low, high = (pen.cite(show.number(b, digits), c) for b in bounds)
+        side = {True: " in favour of {a}", False: " in favour of {k}", None: ""}[good]
         return pen.say("The true gap could lie anywhere from {l} to {h}{u}" + side + ".", l=low, h=high, u=unit,
-                       a=ctx.active)  # fmt: skip
+                       a=ctx.active, k=ctx.control)  # fmt: skip
     better, worse = (c.high, c.low) if o.direction == "higher_better" else (c.low, c.high)
     return pen.say(
         "The true gap could lie anywhere from {b}{u} better with {a} to {w}{u} worse.",
@@ -212,6 +234,36 @@ def plain_marker(ctx: Context) -> Inlines:
             out.append(pen.say("{o} was {l} with {a} than with {c}", o=pen.label(ctx.outcome(r.outcome)), l=less,
                                a=ctx.active, c=ctx.control))  # fmt: skip
     return (*upper(joined(out)), Text(".")) if out else ()
+
+
+@sentence()
+def plain_score(ctx: Context) -> Inlines:
+    """What the functional scale of ALS is, where it is the primary outcome."""
+    o = ctx.findings.outcome
+    if o is None or "ALSFRS" not in o.label:
+        return ()
+    return ctx.pen.words(
+        "The ALSFRS-R is a score of daily life: to speak, to swallow, to use the hands, to walk, to breathe. It falls "
+        "as ALS goes on."
+    )
+
+
+@sentence()
+def plain_set(ctx: Context) -> Inlines:
+    """How many people the primary result rests on, where that is not everyone."""
+    pen, f = ctx.pen, ctx.findings
+    found = next((s for s in ctx.record.sets if s.id == f.set), None)
+    pair = () if found is None else (found.n.get(f.active.id), found.n.get(f.control.id))
+    whole = (f.active.n, f.control.n)
+    if f.primary is None or not pair or any(v is None or not v.usable or v.value is None for v in (*pair, *whole)):
+        return ()
+    if all(v is not None and v.value == w.value for v, w in zip(pair, whole, strict=True)):
+        return ()
+    a, c = (ctx.number(v) for v in pair if v is not None)
+    return pen.say(
+        "This is about {a} people with {x} and {c} with {y}, not about everyone who took part.",
+        a=a, c=c, x=ctx.active, y=ctx.control,
+    )  # fmt: skip
 
 
 @items("What we read does not count side effects in each group. So it cannot say what the treatment costs you.")
@@ -253,7 +305,7 @@ def plain_later(ctx: Context) -> Inlines:
     )  # fmt: skip
     if chosen is None:
         return out
-    return paragraphs_of(out, pen.words("But this way of counting was chosen after the first results were known."))
+    return paragraphs_of(out, pen.words("But this way of counting was not planned before the trial."))
 
 
 @sentence()
@@ -282,7 +334,8 @@ def plain_missing(ctx: Context) -> list[Inlines]:
         out.append("A clear answer to the main question.")
     if not conditions.has_harms(ctx):
         out.append("How many people had side effects in each group.")
-    if death_counts(ctx) is None and not conditions.survival_result(ctx) and not conditions.count_endpoint(ctx):
+    told = conditions.survival_result(ctx) or conditions.time_to_event(ctx) or conditions.event_counts(ctx)
+    if death_counts(ctx) is None and not told:
         out.append("Whether people lived longer.")
     if not quality_of_life(ctx):
         out.append("How people felt, and how they lived from day to day.")

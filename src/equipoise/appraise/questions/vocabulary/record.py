@@ -347,6 +347,14 @@ def around(ctx: Context) -> list[Inlines]:
     return out
 
 
+_SPELT = {"hr": "hazard ratio", "rr": "risk ratio", "p": "P", "norris": "Norris scale,", "se": "standard error"}
+
+
+def _spelt(key: str) -> str:
+    """A key of a record's value in words: ``hr_first_two`` as ``hazard ratio first two``."""
+    return " ".join(_SPELT.get(word, word) for word in key.split("_"))
+
+
 @items()
 def evidence(ctx: Context) -> list[Inlines]:
     """What the record tells of pooled evidence."""
@@ -356,7 +364,7 @@ def evidence(ctx: Context) -> list[Inlines]:
             continue
         label = pen.quote(item.label, item)
         values = [
-            (*pen.label(key.replace("_", " ")), Text(" "), pen.cite(_spread(v), v))
+            (*pen.label(_spelt(key)), Text(" "), pen.cite(_spread(v), v))
             for key, v in item.values.items()
             if v.usable and v.value is not None
         ]

@@ -27,7 +27,7 @@ def primary(ctx: Context) -> Inlines:
     return phrases.primary_sentence(ctx)
 
 
-@sentence("Without an interval nothing can be said of which true effects the data leave open.")
+@sentence("The source gives no interval, and so does not tell which true effects the data leave open.")
 def interval(ctx: Context) -> Inlines:
     """What the interval of the primary contrast leaves room for."""
     return phrases.interval_sentence(ctx)
@@ -74,7 +74,8 @@ def hazards(ctx: Context) -> list[Inlines]:
         if r.role != "main" or r.outcome in seen or r.contrast is None:
             continue
         seen.add(r.outcome)
-        out.append((*result_label(ctx, r), *ctx.pen.say(": hazard ratio {d}.", d=ctx.contrast(r.contrast))))
+        late = " (early against delayed start)" if r.comparison == "early_delayed" else ""
+        out.append((*result_label(ctx, r), *ctx.pen.say(late + ": hazard ratio {d}.", d=ctx.contrast(r.contrast))))
     return out[:4]
 
 
@@ -117,7 +118,14 @@ def verdict(ctx: Context) -> Inlines:
     pen, f = ctx.pen, ctx.findings
     if f.met is not None:
         word = "met" if f.met else "missed"
-        return pen.say("{t} " + word + " its primary endpoint.", t=ctx.trial)
+        said = pen.say("{t} " + word + " its primary endpoint.", t=ctx.trial)
+        if f.worse:
+            return paragraphs(
+                said, pen.say("The difference favours {c}, by more than chance easily gives.", c=ctx.control)
+            )
+        return said
+    if f.disputed:
+        return phrases.disputed_sentence(ctx)
     why = (
         "it names no primary outcome"
         if f.outcome is None
@@ -177,7 +185,9 @@ def counts(ctx: Context) -> Inlines:
         return ()
     shares = [_share(ctx, v, f.outcome.label) for v in pair]
     difference, rd = ctx.risk_difference(f.outcome.label, *pair)
-    tail = "which leaves out no difference" if rd.low > 0 or rd.high < 0 else "which holds no difference"
+    tail = (
+        "an interval that leaves out none" if rd.low > 0 or rd.high < 0 else "an interval that includes none"
+    )
     return pen.say(
         "That is {a} people with {x} and {c} with {y}, a difference of {d} percentage points, " + tail + ".",
         a=shares[0], c=shares[1], x=ctx.active, y=ctx.control, d=difference,
@@ -209,7 +219,8 @@ def noticeable(ctx: Context) -> Inlines:
         return ()
     over = pen.quote(item.text, item) if item.text else None
     out = pen.say(
-        "Patients are reported to notice a change of {m} points{o}; the estimate is {d}.",
+        "Patients are reported to notice a change of {m} points{o} in themselves, which is no threshold for a "
+        "difference between groups; the estimate is {d}.",
         m=ctx.number(m), d=ctx.contrast(c), o=(Text(" "), *over) if over else (),
     )  # fmt: skip
     if c.low is None or c.high is None or f.outcome is None or f.outcome.direction != "higher_better":
@@ -448,7 +459,8 @@ def primary_tests(ctx: Context) -> list[Inlines]:
     """Every P value of the primary result with its test."""
     f = ctx.findings
     shown = [] if f.primary is None else [p for p in f.primary.p if p.usable]
-    standing = {"formal": ", the one that decides", "nominal": ", nominal", "not_stated": ""}
+    decides = ", which its source takes as the one that decides" if f.disputed else ", the one that decides"
+    standing = {"formal": decides, "nominal": ", nominal", "not_stated": ""}
     return [
         (*ctx.p(p, exact=True), Text(" by "), *ctx.test_label(p.method), *ctx.pen.words(standing[p.status]))
         for p in shown
@@ -479,8 +491,8 @@ def multiplicity(ctx: Context) -> Inlines:
         method="the number of P values times the level",
     )
     return pen.say(
-        "The record holds {n} P values, {b} of them below the conventional level; if nothing had an effect, about {e} "
-        "would be, more or fewer as they hang together.",
+        "The record holds {n} P values, {b} of them below the conventional level; if nothing had an effect, {e} would "
+        "be on average, and in one trial many or none, for tests of the same people go together.",
         n=total, b=below, e=chance,
     )  # fmt: skip
 

@@ -23,7 +23,10 @@ def estimand(ctx: Context) -> list[Block]:
     variable: Inlines = unknown
     if f.outcome is not None:
         when = pen.say(" at {w}", w=ctx.week(f.week)) if f.week is not None else ()
+        slope = f.primary is not None and f.primary.measure == "rate_of_change"
         variable = (*upper(outcome(ctx)), *when, Text("."))
+        if slope:
+            variable = pen.say("Rate of change of {o}{w}.", o=outcome(ctx), w=pen.say(", to {w}", w=ctx.week(f.week)))
     kinds = {
         "difference": "The difference between the arms",
         "ratio": "The ratio of the arms",
