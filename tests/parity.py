@@ -125,10 +125,7 @@ def row(c: Comparison) -> str:
     what = f"{c.method}: {c.quantity}" if c.method else c.quantity
     unit = f" {c.unit}" if c.unit else ""
     far = f"{c.difference:.2f}" if c.unit == MONTE_CARLO else f"{c.difference:.1e}"
-    if c.tolerance is None:
-        held = "shown only"
-    else:
-        held = (f"{c.tolerance:g}" if c.unit == MONTE_CARLO else f"{c.tolerance:.0e}") + unit
+    held = "shown only" if c.tolerance is None else f"{c.tolerance:.3g}{unit}"
     return f"| {c.case} | {what} | {c.size} | {c.ours:.10g} | {c.reference:.10g} | {far}{unit} | {held} |"
 
 

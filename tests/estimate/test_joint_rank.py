@@ -2,86 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import os
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import rank_win_cases
 from scipy import stats
 
+import parity
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.joint_rank import METHODS, cafs, cafs_batch, joint_rank
 from equipoise.kernels import rank as kernel
 from equipoise.kernels import rank_tests
 from equipoise.types import Status
 
-SHARED = Path(os.environ.get("EQUIPOISE_SHARED", Path(__file__).parents[3] / "shared"))
-needs_shared = pytest.mark.skipif(
-    not (SHARED / "reference" / "joint_rank.json").exists(), reason="no shared references"
-)
 
-
-@needs_shared
-@pytest.mark.parametrize("case", ["sim_als_week36", "sim_als_week24"])
+@pytest.mark.parametrize("case", rank_win_cases.CAFS)
 def test_reference_cafs_equals_r(case: str) -> None:
     """Every value of the reference: scores and ranks exactly, the rest (R's lm, coin, the permutation variance) at
     1e-8.
     """
-    expected = json.loads((SHARED / "reference" / "joint_rank.json").read_text())["cases"][case]
-    subjects = pd.read_csv(SHARED / "data" / "sim_als_subject.csv")
-    visits = pd.read_csv(SHARED / "data" / "sim_als_long.csv")
-
-    names = {"visit": "WEEK", "treatment": "TRT", "time": "TIME_WEEKS", "censor": None, "event": "DEATH"}
-
-    def run(**options):
-        week = expected["horizon_weeks"]
-        return cafs(visits, subjects, horizon=week, control="PLACEBO", covariates=["BASE"], **names, **options)
-
-    def close(ours, theirs):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-8)
-
-    made, stratified = run(), run(strata=["BULBAR"])
-    order = {s: i for i, s in enumerate(made.panel.subjects)}
-    index = [order[s] for s in expected["scores"]["USUBJID"]]
-    assert made.scores[index].tolist() == expected["scores"]["score"]
-    assert made.ranks[index].tolist() == expected["scores"]["rank"]
-    assert (sum(made.deaths), made.panel.n) == (expected["deaths"], expected["n"])
-    for arm, name in enumerate(("PLACEBO", "ACTIVE")):
-        close(made.ranks[made.panel.arm == arm].mean(), expected["mean_rank"][name])
-        close(made.scores[made.panel.arm == arm].mean(), expected["mean_score"][name])
-    for fit, key in ((made, "ancova_on_ranks"), (stratified, "ancova_on_ranks_stratified")):
-        rows = expected[key]["coefficients"]["values"]
-        close([fit.ancova.estimate, fit.ancova.se, fit.ancova.estimate / fit.ancova.se, fit.ancova.p], rows[1])
-        table = fit.fit.coefficients[["estimate", "se", "t", "p"]].to_numpy()
-        # our order: intercept, arm, BASE, stratum; R's: intercept, arm, stratum, BASE
-        close(table, rows if len(rows) == 3 else [rows[0], rows[1], rows[3], rows[2]])
-    close(made.fit.sigma, expected["ancova_on_ranks"]["sigma"])
-    for ours, estimate, key in (
-        (stratified.rank_sums["wilcoxon"], stratified.wilcoxon, "wilcoxon_on_scores"),
-        (stratified.rank_sums["stratified_wilcoxon"], stratified.stratified_wilcoxon, "stratified_rank_sum_unweighted"),
-        (stratified.rank_sums["van_elteren"], stratified.van_elteren, "van_elteren"),
-    ):
-        reference = expected[key]
-        close([ours.z, estimate.estimate / estimate.se], -reference["z"])  # R's sum is of the first arm, placebo
-        close(estimate.p, reference["p"])
-        close(ours.variance, reference["variance"])
-        strata = pd.Series(stratified.panel.baseline.get_column("BULBAR").to_list())
-        whole = 0.0
-        for _, who in strata.groupby(strata if key != "wilcoxon_on_scores" else np.zeros(len(strata))):
-            n = len(who)
-            whole += n * (n + 1) / 2 / (n + 1 if key == "van_elteren" else 1)
-        close(whole - ours.expectation, reference["expectation"])
-        close(whole - ours.statistic, reference["linear_statistic"])
-    fs, reference = made.finkelstein_schoenfeld, expected["finkelstein_schoenfeld"]
-    total = made.rank_sums["finkelstein_schoenfeld"]
-    close([total.statistic, total.variance, total.z], [reference["T"], reference["variance"], reference["z"]])
-    close([fs.estimate / fs.se, fs.p], [reference["z"], reference["p"]])
-    pairs = expected["pairwise"]
-    assert (made.wins, made.losses, made.ties) == (pairs["wins"], pairs["losses"], pairs["ties"])
-    close([made.win_ratio.estimate, made.net_benefit.estimate], [pairs["win_ratio"], pairs["net_benefit"]])
+    parity.check(rank_win_cases.compare_cafs(case), at_least=25)
 
 
 def small():

@@ -3,120 +3,45 @@
 from __future__ import annotations
 
 import itertools
-import json
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+import rank_win_cases
 from scipy import stats
 
+import parity
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.win import Binary, Recurrent, Time, Value, win_statistics
 from equipoise.kernels import win as kernel
 from equipoise.types import Status
 
 
-@pytest.fixture(scope="module")
-def cases(shared):
-    return json.loads((shared / "reference" / "winratio.json").read_text())["cases"]
-
-
-@pytest.fixture(scope="module")
-def hfaction(shared) -> pd.DataFrame:
-    """One row a patient: death or last follow-up, and up to as many hospitalisations as anybody had."""
-    rows = pd.read_csv(shared / "data" / "hfaction_cpx9.csv")
-    out = []
-    for _, own in rows.groupby("patid", sort=False):
-        end = own[own.status != 2].iloc[0]
-        admitted = np.sort(own[own.status == 2].time.to_numpy())
-        first = {"H": admitted[0] if len(admitted) else end.time, "DH": int(len(admitted) > 0)}
-        times = {f"H{i + 1}": t for i, t in enumerate(admitted)}
-        out.append({"T": end.time, "D": int(end.status == 1), "trt": own.trt_ab.iloc[0], "age60": own.age60.iloc[0],
-                    **first, **times})  # fmt: skip
-    return pd.DataFrame(out)
-
-
-def z_of(estimate) -> float:
-    value = estimate.estimate if estimate.scale.startswith(("net", "wins")) else np.log(estimate.estimate)
-    return value / estimate.se
-
-
-def check_pairwise(made, case) -> None:
-    assert (made.wins, made.losses, made.ties) == (case["wins"], case["losses"], case["ties"])
-    s = made.strata[0]
-    assert (s.active, s.control) == (case["n1"], case["n0"])
-    for ours, theirs in (
-        (made.win_ratio.estimate, case["win_ratio"]),
-        (made.win_ratio.se, case["se_log_win_ratio"]),
-        (z_of(made.win_ratio), case["z_win_ratio"]),
-        (made.net_benefit.estimate, case["net_benefit"]),
-        (made.net_benefit.se, case["se_net_benefit"]),
-        (made.win_odds.estimate, case["win_odds"]),
-        (made.win_odds.se, case["se_log_win_odds"]),
-        (made.finkelstein_schoenfeld.estimate, case["finkelstein_schoenfeld"]["T"]),
-        (made.finkelstein_schoenfeld.se**2, case["finkelstein_schoenfeld"]["variance"]),
-        (z_of(made.finkelstein_schoenfeld), case["finkelstein_schoenfeld"]["z"]),
-        (made.finkelstein_schoenfeld.p, case["finkelstein_schoenfeld"]["p_two_sided"]),
-    ):
-        assert ours == pytest.approx(theirs, rel=1e-10)
-
-
-def test_reference_pairwise_death_then_hospitalisation(cases, hfaction) -> None:
+@pytest.mark.parametrize("case", rank_win_cases.PAIRWISE)
+def test_reference_pairwise(case: str) -> None:
     """Counts exactly, estimates and tests at relative 1e-10."""
-    hierarchy = [Time("T", event="D"), Time("H", event="DH")]
-    made = win_statistics(hfaction, hierarchy, treatment="trt")
-    check_pairwise(made, cases["pairwise_hfaction_death_then_first_hosp"])
+    parity.check(rank_win_cases.compare_pairwise(case), at_least=5)
+    made = rank_win_cases.run_pairwise(case)
     assert sum(c.wins for c in made.layers) == made.wins
 
 
-def test_reference_pairwise_continuous_hierarchy(cases, shared) -> None:
-    data = pd.read_csv(shared / "data" / "WINS_data_continuous.csv")
-    made = win_statistics(data, [Value("Y_1"), Value("Y_2"), Value("Y_3")], treatment="arm", control="B")
-    check_pairwise(made, cases["pairwise_WINS_continuous_Y1_Y2_Y3"])
-
-
-@pytest.mark.parametrize(
-    ("name", "file", "hierarchy"),
-    [
-        ("wins_continuous", "WINS_data_continuous", [Value(f"Y_{k}") for k in (1, 2, 3)]),
-        ("wins_tte", "WINS_data_tte", [Time(f"Y_{k}", event=f"Delta_{k}") for k in (1, 2, 3)]),
-    ],
-)
-def test_reference_wins(cases, shared, name: str, file: str, hierarchy) -> None:
+@pytest.mark.parametrize("case", rank_win_cases.WINS)
+def test_reference_wins(case: str) -> None:
     """WINS 1.5.1: estimates, limits, z and P with the variance under equality, relative 1e-9."""
-    case = cases[name]
-    data = pd.read_csv(shared / "data" / f"{file}.csv")
-    made = win_statistics(data, hierarchy, treatment="arm", control="B", variance="null")
-    pairs = made.wins + made.losses + made.ties
-    assert made.wins / pairs == pytest.approx(case["win_prop"]["P_trt"], rel=1e-12)
-    assert made.losses / pairs == pytest.approx(case["win_prop"]["P_con"], rel=1e-12)
-    for e, key, short in (
-        (made.win_ratio, "Win_Ratio", "WR"),
-        (made.net_benefit, "Net_Benefit", "NB"),
-        (made.win_odds, "Win_Odds", "WO"),
-    ):
-        np.testing.assert_allclose([e.estimate, e.low, e.high], case["win_statistic"][key], rtol=1e-9)
-        assert z_of(e) == pytest.approx(case["z"][f"zstat_{short}"], rel=1e-9)
-        assert e.p == pytest.approx(case["p"][f"pvalue_{short}"], rel=1e-7)
+    parity.check(rank_win_cases.compare_wins(case), at_least=10)
 
 
-@pytest.mark.parametrize("strata", [[], ["age60"]])
-@pytest.mark.parametrize(("ties", "suffix"), [("", ".naive"), ("first", ".FI"), ("last", "")])
-def test_reference_recurrent_events(cases, hfaction, strata, ties: str, suffix: str) -> None:
+@pytest.mark.parametrize("case", rank_win_cases.RECURRENT)
+@pytest.mark.parametrize("form", rank_win_cases.FORMS)
+def test_reference_recurrent_events(case: str, form: str) -> None:
     """WRrec of WR 1.0: death, then hospitalisations, relative 1e-9. Its conventions: a death at the end of the other's
     follow-up counts, and strata weigh by size.
     """
-    case = cases["WRrec_hfaction_age60_strata" if strata else "WRrec_hfaction"]
-    times = tuple(c for c in hfaction.columns if c.startswith("H") and c != "H")
-    hierarchy = [Time("T", event="D", censored_after=True), Recurrent("T", times, ties)]
-    made = win_statistics(hfaction, hierarchy, treatment="trt", strata=strata, weights="size")
-    assert np.log(made.win_ratio.estimate) == pytest.approx(case["log.WR" + suffix], rel=1e-9)
-    assert made.win_ratio.se == pytest.approx(case["se" + suffix], rel=1e-9)
-    if not suffix:
-        assert made.win_ratio.p == pytest.approx(case["pval"], rel=1e-8)
-    assert [s.name for s in made.strata] == (["age60 0", "age60 1"] if strata else [""])
+    parity.check(rank_win_cases.compare_recurrent(case, form), at_least=3)
+    names = [s.name for s in rank_win_cases.run_recurrent(case, form).strata]
+    assert names == (["age60 0", "age60 1"] if case.endswith("strata") else [""])
 
 
 def beats(a, b, hierarchy) -> tuple[int, int]:

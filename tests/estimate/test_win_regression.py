@@ -2,91 +2,33 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import rank_win_cases
 
+import parity
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.win import Recurrent, Time, Value, win_statistics
 from equipoise.estimate.win_regression import win_regression
 from equipoise.kernels import win_regression as kernel
 from equipoise.types import Status
 
-COVARIATES = [
-    "trt_ab", "age", "sex", "Black.vs.White", "Other.vs.White", "bmi", "bipllvef", "hyperten", "COPD", "diabetes",
-    "acei", "betab", "smokecurr",
-]  # fmt: skip
 
-
-@pytest.fixture(scope="module")
-def patients(shared) -> pd.DataFrame:
-    """One row a patient: death or last follow-up, and the first hospitalisation or the end of follow-up."""
-    rows = pd.read_csv(shared / "data" / "non_ischemic.csv")
-    out = []
-    for _, own in rows.groupby("ID", sort=False):
-        end, admitted = own[own.status != 2].iloc[0], own[own.status == 2].time
-        out.append({
-            **own.iloc[0][COVARIATES], "T": end.time, "D": int(end.status == 1), "DH": int(len(admitted) > 0),
-            "H": admitted.min() if len(admitted) else end.time,
-        })  # fmt: skip
-    return pd.DataFrame(out).assign(sex=lambda d: d.sex - 1)
-
-
-def wr_pairs(d: pd.DataFrame) -> np.ndarray:
-    """The pairs as WR 1.0 decides them.
-
-    Its rule differs from the one published where both patients have the same time of first hospitalisation, or
-    neither has one: a death then counts even after the end of the other's follow-up.
-    """
-    never = d["T"].max() + 1
-    death, censored = np.where(d.D == 1, d["T"], never), np.where(d.D == 1, never, d["T"])
-    admitted = np.where(d.DH == 1, d.H, never)
-    di, dj = death[:, None], death[None, :]
-    hi, hj = admitted[:, None], admitted[None, :]
-    ci = censored[:, None]
-    by_admission = (hj < np.minimum(np.minimum(hi, di), dj)) & (hj <= ci)
-    by_death = ~by_admission & ((dj <= np.minimum(np.minimum(hi, hj), ci)) | (hi == hj)) & (dj < di)
-    ahead = by_admission | by_death
-    overturned = by_admission & (di < dj) & (di <= censored[None, :]) & (di < d["T"].max())
-    win = (ahead & ~overturned) | overturned.T
-    return win.astype(np.int8) - win.T.astype(np.int8)
-
-
-def test_reference_pwreg(shared, patients) -> None:
+def test_reference_pwreg() -> None:
     """WR 1.0: coefficients and covariance at relative 1e-9 on the pairs as WR decides them (`wr_pairs`).
 
     On the published rule, which the door follows, 0.22 % of the pairs differ, all of them deaths after the end of the
     other's follow-up, and coefficients by less than 5 % of a standard error.
     """
-    case = json.loads((shared / "reference" / "winratio.json").read_text())["cases"]["pwreg_non_ischemic"]
-    z = patients[COVARIATES].to_numpy(float)
-    n, p = z.shape
-    theirs = wr_pairs(patients)
-    beta, vcov = np.empty(p), np.empty((p, p))
-    assert kernel.fit_pairs(theirs, z, np.ones(n, bool), beta, vcov) == Status.OK
-    np.testing.assert_allclose(beta, case["beta"]["values"], rtol=1e-9)
-    np.testing.assert_allclose(vcov, case["vcov"]["values"], rtol=1e-9)
-    np.testing.assert_allclose(np.sqrt(np.diag(vcov)), case["se"], rtol=1e-10)
-
-    hierarchy = [Time("T", event="D", censored_after=True), Time("H", event="DH", censored_after=True)]
-    fit = win_regression(patients, hierarchy, COVARIATES)
-    assert (fit.n, fit.covariates) == (451, tuple(COVARIATES))
-    assert np.abs((fit.beta - case["beta"]["values"]) / case["se"]).max() < 0.05
-    np.testing.assert_allclose([e.se for e in fit.estimates], case["se"], rtol=0.01)
-    ours, layer = np.empty((n, n), np.int8), np.empty(2, np.int64)
-    value = np.column_stack([np.nextafter(patients["T"], np.inf), np.nextafter(patients.H, np.inf)])
-    event = patients[["D", "DH"]].to_numpy() == 1
-    value[event] = patients[["T", "H"]].to_numpy(float)[event]
-    kernel.compare_all(
-        0, np.ones((1, n), bool), value[None], event[None], np.empty((1, n, 0)), np.ones(2, np.int64), np.zeros(2),
-        np.ones(2, np.int64), ours, layer,
-    )  # fmt: skip
-    assert layer.tolist() == list(fit.layers.values())
-    differ = np.triu(ours != theirs, 1)
-    assert 0 < differ.sum() < 0.0023 * n * (n - 1) / 2
+    parity.check(rank_win_cases.compare_regression(), at_least=6)
+    fit, patients = rank_win_cases.regression(), rank_win_cases.non_ischemic()
+    assert (fit.n, fit.covariates) == (451, tuple(rank_win_cases.COVARIATES))
+    ours, layers = rank_win_cases.published_pairs()
+    assert layers == list(fit.layers.values())
+    differ = np.triu(ours != rank_win_cases.wr_pairs(), 1)
+    assert differ.any()
     for i, j in np.argwhere(differ):
         one, other = patients.iloc[i], patients.iloc[j]
         dead, alive = (one, other) if one.D else (other, one)
