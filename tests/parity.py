@@ -147,7 +147,7 @@ def _overview(sections: Iterable[Section]) -> list[str]:
 def _wrapped(prose: str) -> str:
     """Paragraphs of 120 columns."""
     wrap = textwrap.TextWrapper(width=120, break_on_hyphens=False, break_long_words=False)
-    return "\n\n".join(wrap.fill(paragraph) for paragraph in prose.strip().split("\n\n"))
+    return "\n\n".join(wrap.fill(" ".join(paragraph.split())) for paragraph in prose.strip().split("\n\n"))
 
 
 READING = """One row a block of numbers (all coefficients of a fit, say): how many they are, the entry with the largest

@@ -339,7 +339,8 @@ def public_page() -> str:
             "Win statistics: WINS",
             'With `variance="null"`: WINS\'s variance is the one under equality, so that its limits differ from those '
             "by U-statistics, our default. Its p-values are 1 - Phi(z), in which small ones lose "
-            "digits: their differences are relative to the p-value or 1e-5, whichever is larger. The reference has no stratified analysis of WINS.",
+            "digits: their differences are relative to the p-value or 1e-5, whichever is larger. The reference "
+            "has no stratified analysis of WINS.",
             tuple(c for case in WINS for c in compare_wins(case)),
         ),
         Section(
