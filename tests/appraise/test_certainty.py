@@ -115,7 +115,7 @@ def test_a_recommendation_is_strong_only_where_nothing_holds_it_back() -> None:
         assert (found.strength, found.held_back) == ("conditional", ("certainty",))
     hedged = {**FAVOURING, "balance": "probably favours the comparison", "feasibility": "no"}
     found = recommendation("high", hedged)
-    assert (found.direction, found.strength, found.held_back) == ("against", "conditional", ("balance", "feasibility"))
+    assert (found.direction, found.strength, found.held_back) == ("against", "conditional", ("balance",))
     assert recommendation("high", {**FAVOURING, "balance": "neither"}).strength == "none"
 
 
@@ -225,7 +225,7 @@ def test_mistakes_in_a_file_are_named(old: str, new: str, said: str) -> None:
 
 def test_a_number_without_a_reference_is_refused() -> None:
     record = load_record("valor")
-    text = (shipped_text("valor") or "").replace("a fatal disease; other drugs do little", "fatal within 3 years")
+    text = (shipped_text("valor") or "").replace("other drugs slow it little", "fatal within 3 years")
     judged = parse_judgements(text, "mine.yaml").against(record, "mine.yaml")
     with pytest.raises(RecordError, match=r"decision\.problem"):
         appraise(record, judgements=judged)

@@ -57,9 +57,7 @@ def primary_sentence(ctx: Context) -> Inlines:
         if ratio and ctx.record.origin == "written":
             template = "At {w}, in {s}, {o} stood at {a} of its baseline with {active} and {c} with {control}"
         elif r.measure == "rate_of_change" and ctx.record.origin == "written":
-            template = (
-                "Up to {w}, in {s}, {o} was changing by {a}{u} with {active} and by {c} with {control}"
-            )
+            template = "Up to {w}, in {s}, {o} was changing by {a}{u} with {active} and by {c} with {control}"
         elif r.measure == "time_to_event" and counted:
             template = "By {w}, in {s}, {o} had occurred in {a} with {active} and {c} with {control}"
         elif change and not counted:

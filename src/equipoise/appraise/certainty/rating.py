@@ -147,8 +147,9 @@ def recommendation(level: Level | None, judgements: Mapping[str, str]) -> Recomm
     """Direction and strength from stated judgements, by a rule that anyone can repeat.
 
     The direction is that of the balance. It is strong only if the certainty is moderate or high, the balance is not
-    hedged with "probably", values are not said to vary in a way that matters, and it is acceptable and feasible (at
-    least probably). Everything else makes it conditional. Without a direction there is none.
+    hedged with "probably", values are not said to vary in a way that matters, and what is recommended is acceptable and
+    feasible (at least probably): the intervention, where the direction is for it; to go without it always is. Everything
+    else makes it conditional. Without a direction there is none.
     """
     balance = judgements.get("balance", "unknown")
     direction = _LEANS.get(balance)
@@ -161,5 +162,6 @@ def recommendation(level: Level | None, judgements: Mapping[str, str]) -> Recomm
         held.append("balance")
     if judgements.get("values") in ("important variability", "possibly important variability", None):
         held.append("values")
-    held += [k for k in ("acceptability", "feasibility") if judgements.get(k) not in ("yes", "probably yes")]
+    if direction == "for":
+        held += [k for k in ("acceptability", "feasibility") if judgements.get(k) not in ("yes", "probably yes")]
     return Recommendation("for" if direction == "for" else "against", "conditional" if held else "strong", tuple(held))
