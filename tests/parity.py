@@ -103,6 +103,14 @@ def reference(name: str) -> dict[str, Any]:
     return found
 
 
+def data_file(name: str) -> Path:
+    """A data set of EQUIPOISE_SHARED/data; skips the test where it is absent."""
+    path = SHARED / "data" / name
+    if not path.is_file():
+        pytest.skip(f"the shared data are not at {path} (set EQUIPOISE_SHARED)")
+    return path
+
+
 def versions(name: str) -> str:
     """'R 4.2.2, survival 3.5.3' from the reference file itself."""
     return ", ".join(f"{package} {version}" for package, version in reference(name)["versions"].items())

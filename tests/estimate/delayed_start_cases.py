@@ -11,7 +11,7 @@ import polars as pl
 
 import parity
 from equipoise.estimate.delayed_start import DelayedStart, delayed_start
-from parity import SHARED, Comparison, Section, block
+from parity import Comparison, Section, block
 
 NAMES = {
     "delta1": "delta1", "delta2": "delta2", "delta2_minus_delta1": "change", "delta2_minus_0.5_delta1": "preserved",
@@ -29,7 +29,7 @@ def cases() -> dict[str, Any]:
 
 @cache
 def simulated() -> pl.DataFrame:
-    return pl.read_csv(SHARED / "data" / "sim_delayed_start.csv", null_values="NA")
+    return pl.read_csv(parity.data_file("sim_delayed_start.csv"), null_values="NA")
 
 
 @cache
@@ -101,7 +101,7 @@ start at week 36, end at week 72). No R package asks the questions themselves: t
 emmeans. mmrm's fit was polished to a gradient below 1e-10, its own optimiser stopping early. The 90 % limits are those
 of the one-sided 5 % test of non-inferiority.
 
-Not compared, the reference having none of it: the slope form of ADAGIO, ANCOVA with multiple imputation, and the batch of
-trials, which are checked against our other estimators and by simulation (`tests/estimate/test_delayed_start.py`).
+Not compared, the reference having none of it: the slope form of ADAGIO, ANCOVA with multiple imputation, and the batch
+of trials, which are checked against our other estimators and by simulation (`tests/estimate/test_delayed_start.py`).
 """
     return parity.page("delayed-start", "Delayed start: our numbers beside R's", prose, sections)

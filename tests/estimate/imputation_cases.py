@@ -26,7 +26,7 @@ from equipoise.estimate.imputation import (
     imputation_draws,
 )
 from equipoise.estimate.result import Estimate
-from parity import MONTE_CARLO, SHARED, Comparison, Section, block
+from parity import MONTE_CARLO, Comparison, Section, block
 
 WEEKS = (4, 5, 6, 7)
 COLUMNS = {
@@ -54,7 +54,7 @@ def reference() -> dict[str, Any]:
 def trial() -> tuple[pl.DataFrame, pl.DataFrame]:
     """The data, and the event of everyone who left: the first visit missed (one intermittent gap is no event)."""
     data = pl.read_csv(
-        SHARED / "data" / "antidepressant_data.csv",
+        parity.data_file("antidepressant_data.csv"),
         null_values="NA",
         schema_overrides={"PATIENT": pl.String, "CHANGE": pl.Float64, "BASVAL": pl.Float64},
     )

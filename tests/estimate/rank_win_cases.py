@@ -16,7 +16,7 @@ from equipoise.estimate.win import Layer, Recurrent, Time, Value, WinStatistics,
 from equipoise.estimate.win_regression import WinRegression, win_regression
 from equipoise.kernels import win_regression as kernel
 from equipoise.types import Status
-from parity import SHARED, Comparison, Section, block
+from parity import Comparison, Section, block
 
 CAFS = ("sim_als_week36", "sim_als_week24")
 DEATH_FIRST, CONTINUOUS = "pairwise_hfaction_death_then_first_hosp", "pairwise_WINS_continuous_Y1_Y2_Y3"
@@ -46,8 +46,8 @@ def cases(name: str) -> dict[str, Any]:
 
 @cache
 def run_cafs(case: str, *, stratified: bool = False) -> Cafs:
-    subjects = pd.read_csv(SHARED / "data" / "sim_als_subject.csv")
-    visits = pd.read_csv(SHARED / "data" / "sim_als_long.csv")
+    subjects = pd.read_csv(parity.data_file("sim_als_subject.csv"))
+    visits = pd.read_csv(parity.data_file("sim_als_long.csv"))
     return cafs(
         visits, subjects, horizon=cases("joint_rank")[case]["horizon_weeks"], control="PLACEBO", covariates=["BASE"],
         visit="WEEK", treatment="TRT", time="TIME_WEEKS", censor=None, event="DEATH",
@@ -125,7 +125,7 @@ def _cafs(case: str) -> Iterator[Comparison]:
 @cache
 def hfaction() -> pd.DataFrame:
     """One row a patient: death or last follow-up, and up to as many hospitalisations as anybody had."""
-    rows = pd.read_csv(SHARED / "data" / "hfaction_cpx9.csv")
+    rows = pd.read_csv(parity.data_file("hfaction_cpx9.csv"))
     out = []
     for _, own in rows.groupby("patid", sort=False):
         end = own[own.status != 2].iloc[0]
@@ -146,7 +146,7 @@ def z_of(e: Estimate) -> float:
 def run_pairwise(case: str) -> WinStatistics:
     if case == DEATH_FIRST:
         return win_statistics(hfaction(), PAIRWISE[case], treatment="trt")
-    data = pd.read_csv(SHARED / "data" / "WINS_data_continuous.csv")
+    data = pd.read_csv(parity.data_file("WINS_data_continuous.csv"))
     return win_statistics(data, PAIRWISE[case], treatment="arm", control="B")
 
 
@@ -177,7 +177,7 @@ def compare_pairwise(case: str) -> tuple[Comparison, ...]:
 def compare_wins(case: str) -> tuple[Comparison, ...]:
     """WINS: estimates, limits, z and P with the variance under equality, relative 1e-9."""
     expected = cases("winratio")[case]
-    data = pd.read_csv(SHARED / "data" / f"{'WINS_data_tte' if case == 'wins_tte' else 'WINS_data_continuous'}.csv")
+    data = pd.read_csv(parity.data_file(f"{'WINS_data_tte' if case == 'wins_tte' else 'WINS_data_continuous'}.csv"))
     made = win_statistics(data, WINS[case], treatment="arm", control="B", variance="null")
     pairs = made.wins + made.losses + made.ties
     shares = [expected["win_prop"][k] for k in ("P_trt", "P_con")]
@@ -235,7 +235,7 @@ PWREG, RULE = "pwreg_non_ischemic", "published rule"
 @cache
 def non_ischemic() -> pd.DataFrame:
     """One row a patient: death or last follow-up, and the first hospitalisation or the end of follow-up."""
-    rows = pd.read_csv(SHARED / "data" / "non_ischemic.csv")
+    rows = pd.read_csv(parity.data_file("non_ischemic.csv"))
     out = []
     for _, own in rows.groupby("ID", sort=False):
         end, admitted = own[own.status != 2].iloc[0], own[own.status == 2].time

@@ -19,7 +19,7 @@ from equipoise.estimate.kaplan_meier import SCALES, kaplan_meier
 from equipoise.estimate.landmark import landmark
 from equipoise.estimate.log_rank import log_rank
 from equipoise.estimate.rmst import RestrictedMeans, rmst
-from parity import SHARED, Comparison, Section, block
+from parity import Comparison, Section, block
 
 COX = (
     "lung_efron",
@@ -50,7 +50,7 @@ def cases(kind: str) -> dict[str, Any]:
 def data(case: str) -> pd.DataFrame:
     """The data of a case, with the levels and subsets of the R script."""
     name = case.split("_")[0]
-    rows = pd.read_csv(SHARED / "data" / f"{name}.csv")
+    rows = pd.read_csv(parity.data_file(f"{name}.csv"))
     if name == "lung":
         rows["status"] -= 1
         return rows[rows["inst"].notna()] if "cluster" in case else rows
@@ -278,7 +278,7 @@ def compare_log_rank(case: str) -> tuple[Comparison, ...]:
 
 def means_data(case: str) -> pd.DataFrame:
     """T, E, ARM (1 active) and covariates of a case of survRM2."""
-    rows = pd.read_csv(SHARED / "data" / f"{case.split('_')[0]}.csv")
+    rows = pd.read_csv(parity.data_file(f"{case.split('_')[0]}.csv"))
     if case.startswith("lung"):
         rows["T"], rows["E"], rows["ARM"] = rows["time"], rows["status"] == 2, (rows["sex"] == 2).astype(int)
         rows["ecog"] = rows["ph.ecog"]

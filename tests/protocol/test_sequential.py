@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
+import sequential_cases
 from scipy import special, stats
 
+import parity
 from equipoise.errors import ScenarioError
 from equipoise.protocol.sequential import (
     FixedFutility,
@@ -35,130 +35,37 @@ from equipoise.protocol.sequential import (
     stagewise_estimate,
 )
 
-GSDESIGN = [
-    *(
-        f"gs_{kind}_{looks}_a{alpha}"
-        for looks, alpha, kind in itertools.product(
-            ("half", "thirds", "uneven3", "fifths", "late"), ("0.025", "0.05"), ("LDOF", "LDPocock")
-        )
-    ),
-    "gs_HSD_m4_thirds",
-    "gs_power2_fifths",
-]
-LOOSE = ["gs_LDOF_sym2sided_thirds", "gs_LDOF_HSDm2_nonbinding_uneven3", "gs_LDOF_HSDm2_binding_uneven3"]
-RPACT = [
-    "rpact_asOF_thirds_1s",
-    "rpact_asP_thirds_1s",
-    "rpact_asOF_uneven3_2s",
-    "rpact_OF_classic_fifths",
-    "rpact_P_classic_fifths",
-    "rpact_asHSD_m2_late",
-    "rpact_asOF_bsOF_thirds",
-]
 
-
-def cases(shared: Path):
-    return json.loads((shared / "reference" / "groupseq.json").read_text())["cases"]
-
-
-def gs_design(case):
-    rule = {
-        "Lan-DeMets O'Brien-Fleming": OBrienFlemingSpending(),
-        "Lan-DeMets Pocock": PocockSpending(),
-        "Hwang-Shih-DeCani": HwangShihDeCani(case["sfupar"] or 0.0),
-        "Kim-DeMets power": PowerSpending(case["sfupar"] if (case["sfupar"] or 0) > 0 else 1.0),
-    }[case["spending_upper"].partition(" (")[0]]
-    sided = 2 if case["test_type"] == 2 else 1
-    return group_sequential(
-        case["timing"],
-        alpha=sided * case["alpha_one_sided"],
-        power=1.0 - case["beta"],
-        sided=sided,
-        efficacy=rule,
-        futility=HwangShihDeCani(case["sflpar"]) if case["spending_lower"] else None,
-        binding=case["test_type"] == 3,
+def test_reference_every_case_is_tested() -> None:
+    assert set(sequential_cases.GSDESIGN + sequential_cases.LOOSE + sequential_cases.RPACT) == set(
+        sequential_cases.cases()
     )
 
 
-def test_reference_every_case_is_tested(shared) -> None:
-    assert set(GSDESIGN + LOOSE + RPACT) == set(cases(shared))
-
-
-@pytest.mark.parametrize("name", GSDESIGN)
-def test_reference_gsdesign(shared, name: str) -> None:
+@pytest.mark.parametrize("name", sequential_cases.GSDESIGN)
+def test_reference_gsdesign(name: str) -> None:
     """gsDesign 3.4.0 at its tightest tolerance: everything at relative 1e-8."""
-    case = cases(shared)[name]
-    made = gs_design(case)
-    upper, _ = zip(made.exit_probabilities(0.0), made.exit_probabilities(made.drift), strict=True)
-    for ours, theirs in (
-        (made.upper, case["upper_z"]),
-        (made.boundaries.nominal_p, case["nominal_p_upper"]),
-        (made.boundaries.spent, case["alpha_spent_cumulative"]),
-        (np.diff(made.boundaries.spent, prepend=0.0), case["alpha_spent_incremental"]),
-        (made.inflation, case["inflation_factor"]),
-        (made.information(made.fixed_drift), case["information"]),
-        (made.fixed_drift, case["theta"][1]),
-        (np.transpose(upper), case["upper_crossing_prob"]["values"]),
-        ([made.expected_information(0.0), made.expected_information(made.drift)], case["expected_information"]),
-    ):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-8)
+    parity.check(sequential_cases.compare_gsdesign(name), at_least=9)
 
 
-@pytest.mark.parametrize("name", LOOSE)
-def test_reference_gsdesign_where_its_solver_stops_early(shared, name: str) -> None:
+@pytest.mark.parametrize("name", sequential_cases.LOOSE)
+def test_reference_gsdesign_where_its_solver_stops_early(name: str) -> None:
     """Two-sided and futility cases, where gsDesign's solver accepted 1e-8 on probabilities.
 
-    Boundaries: 1e-6 in units of Z. Inflation, expected information, spending: relative 1e-6. gsDesign's own exit
-    probabilities miss its own spending by up to 1e-8 there (checked below; ours by less than 1e-12), so that its
-    probabilities of 1e-8 to 1e-2 cannot be met at 1e-6; at its own boundaries ours equal them at relative 1e-6.
+    Its own exit probabilities miss its own spending by up to 1e-8 there; ours by less than 1e-12 (`compare_loose`).
     """
-    case = cases(shared)[name]
-    made = gs_design(case)
-    np.testing.assert_allclose(made.upper, case["upper_z"], rtol=0, atol=1e-6)
-    np.testing.assert_allclose(made.lower, case["lower_z"], rtol=0, atol=1e-6)
-    np.testing.assert_allclose(made.inflation, case["inflation_factor"], rtol=1e-6)
-    np.testing.assert_allclose(made.boundaries.spent, case["alpha_spent_cumulative"], rtol=1e-9)
-    expected = [made.expected_information(0.0), made.expected_information(made.drift)]
-    np.testing.assert_allclose(expected, case["expected_information"], rtol=1e-6)
-    for column, theta in enumerate(case["theta"]):
-        theirs = [np.array(case[f"{side}_crossing_prob"]["values"])[:, column] for side in ("upper", "lower")]
-        at_theirs = exit_probabilities(case["information"], case["upper_z"], case["lower_z"], theta)
-        np.testing.assert_allclose(at_theirs[0], theirs[0], rtol=1e-6)
-        np.testing.assert_allclose(at_theirs[1], theirs[1], rtol=1e-6)
-        ours = made.exit_probabilities(made.drift if theta else 0.0)
-        np.testing.assert_allclose(ours[0], theirs[0], rtol=0, atol=2e-7)
-        np.testing.assert_allclose(ours[1], theirs[1], rtol=0, atol=2e-7)
+    parity.check(sequential_cases.compare_loose(name), at_least=10)
+    case = sequential_cases.cases()[name]
     if case["test_type"] != 4:  # exit probabilities without effect are the error spent
         spend = np.array(case["alpha_spent_incremental"])
         miss = np.abs(np.array(case["upper_crossing_prob"]["values"])[:, 0] - spend).max()
         assert 1e-10 < miss < 1e-8
-        assert np.abs(made.exit_probabilities(0.0)[0] - spend).max() < 1e-12
 
 
-@pytest.mark.parametrize("name", RPACT)
-def test_reference_rpact(shared, name: str) -> None:
+@pytest.mark.parametrize("name", sequential_cases.RPACT)
+def test_reference_rpact(name: str) -> None:
     """rpact 3.3.4, relative 1e-6."""
-    case = cases(shared)[name]
-    rule = {"asOF": OBrienFlemingSpending(), "asP": PocockSpending(), "OF": WangTsiatis(0.0), "P": WangTsiatis(0.5)}
-    made = group_sequential(
-        case["information_rates"],
-        alpha=case["alpha"],
-        power=1.0 - case["beta"],
-        sided=case["sided"],
-        efficacy=rule.get(case["type"]) or HwangShihDeCani(case["gammaA"]),
-        futility=OBrienFlemingSpending() if case["beta_spending"] == "bsOF" else None,
-    )
-    for ours, theirs in (
-        (made.upper, case["critical_values"]),
-        (made.boundaries.nominal_p, case["stage_levels_one_sided"]),
-        (case["sided"] * made.boundaries.spent, case["alpha_spent"]),
-        (made.inflation, case["inflation_factor"]),
-        (made.drift**2, case["shift"]),
-        (made.expected_information(made.drift), case["average_sample_number1"]),
-        (np.cumsum(made.exit_probabilities(made.drift)[0]), case["power_by_stage"]),
-        (made.lower[:-1], case["futility_bounds"] or made.lower[:-1]),
-    ):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    parity.check(sequential_cases.compare_rpact(name), at_least=7)
 
 
 def test_reference_published_constants() -> None:
