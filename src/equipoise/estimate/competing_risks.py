@@ -481,12 +481,21 @@ class FineGrayFit:
         """Predicted cumulative incidence at times ``at`` of a patient with covariates ``x``, in the order of ``names``.
 
         ``1 - exp(-H(t) exp(x'b))`` with Breslow's H.
+
+        Raises :class:`EstimationError` where the fit failed, or covariates at zero are so far from anyone's that the
+        hazard there is no number a computer holds.
         """
+        if self.status is not Status.OK:
+            raise EstimationError(f"no incidence: {self.reason}", hint="see .status before asking for it")
         profile = np.asarray(x, dtype=np.float64)
         if profile.shape != (len(self.names),):
             raise EstimationError(f"{profile.size} covariates", hint="give " + ", ".join(self.names))
         time, step = self.jumps
         total = np.concatenate([[0.0], np.cumsum(step)])
+        if not 0.0 < total[-1] < math.inf:
+            raise EstimationError(
+                "covariates at zero are too far from the data", hint="count them from a value that patients have"
+            )
         hazard = total[np.searchsorted(time, np.atleast_1d(np.asarray(at, dtype=np.float64)), side="right")]
         risk: FloatArray = -np.expm1(-hazard * math.exp(float(profile @ self.beta)))
         return risk

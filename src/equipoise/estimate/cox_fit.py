@@ -202,7 +202,7 @@ class CoxFit:
         """Cumulative hazard at covariates zero: a frame of ``stratum``, ``time``, ``hazard`` at every distinct time."""
         made = self.path
         table: dict[str, list[Any]] = {"stratum": [], "time": [], "hazard": []}
-        shift = math.exp(-float(made.centre @ self.beta))
+        shift = _exp(-float(made.centre @ self.beta), "the hazard at covariates zero")
         for s, label in enumerate(self.data.stratum_labels):
             here = made.stratum == s
             times = np.unique(self.data.time[self.data.stratum == s])
@@ -225,7 +225,7 @@ class CoxFit:
         names = ("patient", "stratum", "time", "survival", "se", "low", "high")
         table: dict[str, list[Any]] = {name: [] for name in names}
         for i, row in enumerate(x - made.centre):
-            risk = math.exp(float(row @ self.beta))
+            risk = _exp(float(row @ self.beta), f"the hazard of row {i + 1} of the new data")
             for s, label in enumerate(self.data.stratum_labels):
                 here = made.stratum == s
                 times = np.unique(self.data.time[self.data.stratum == s])
@@ -352,6 +352,16 @@ class CoxFit:
             for b, made in zip(self.beta, self.estimates(level=level), strict=True)
         ]
         return self._native({key: [row[key] for row in rows] for key in rows[0]})
+
+
+def _exp(value: float, what: str) -> float:
+    """The exponential; raises :class:`EstimationError` where it is no number that a computer holds."""
+    if not value < 700.0:
+        raise EstimationError(
+            f"{what} is too far from the data (its logarithm is {value:g} above theirs)",
+            hint="count covariates from a value that patients have, and fill in missing ones",
+        )
+    return math.exp(value)
 
 
 def _renewed(factor: Factor, frame: nw.DataFrame[Any]) -> Factor:

@@ -187,14 +187,16 @@ def psi_of_trials(
     """Estimate psi in every trial of a block by the log-rank test (``rho`` 0) or Peto and Peto's (1).
 
     time, event, arm, on, censor, include, stratum : (trial, subject); on : time on active treatment; censor : time at
-    which follow-up would have ended, None for no recensoring. Others as in :func:`rpsftm`.
+    which follow-up would have ended, None for no recensoring. Patients with a NaN among them take no part. Others as in
+    :func:`rpsftm`.
     """
     grid = _grid(*psi, points)
     time, on = np.asarray(time, dtype=np.float64), np.asarray(on, dtype=np.float64)
     event, arm = np.asarray(event).astype(np.bool_), np.asarray(arm).astype(np.int64)
+    known = np.isfinite(time) & np.isfinite(on) & (~np.isnan(np.asarray(0.0 if censor is None else censor, np.float64)))
     found = []
     for t in range(len(time)):
-        mine = np.ones(time.shape[1], np.bool_) if include is None else np.asarray(include[t], dtype=np.bool_)
+        mine = known[t] if include is None else known[t] & np.asarray(include[t], dtype=np.bool_)
         own, hit, group, used = (np.ascontiguousarray(a[t][mine]) for a in (time, event, arm, on))
         n = len(own)
         again = np.zeros(n, np.bool_) if censor is None else np.ones(n, np.bool_)

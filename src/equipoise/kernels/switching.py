@@ -83,7 +83,7 @@ def statistics(psi, time, event, arm, on, censor, recensor, modifier, stratum, r
                 d = 0.0
                 in_arm = 0.0
                 gone = 0.0
-                while i < hi and u[order[i]] == now:
+                while i < hi and (u[order[i]] == now or math.isnan(now)):
                     d += hit[order[i]]
                     in_arm += hit[order[i]] * arm[order[i]]
                     gone += arm[order[i]]
