@@ -5,10 +5,14 @@ Nothing here writes prose. The sections ask these questions so that their senten
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from equipoise.records.schema import AdverseEvent, Arm, Contrast, Method, Outcome, PValue, Record, Result, Value
+
+_NOT_MET = re.compile(r"\bnot met\b")
+"""How the note of a result tells that its source calls the primary endpoint missed, where no number does."""
 
 ALPHA = 0.05
 """The conventional two-sided level, used where a record does not state one."""
@@ -282,4 +286,6 @@ def read(record: Record) -> Findings:
     elif findings.contrast is not None and primary is not None:
         apart = excludes_null(findings.contrast)
         met = None if apart is None else apart and findings.favourable(primary) is not False
+    if met is None and primary is not None and primary.note is not None and _NOT_MET.search(primary.note):
+        met = False  # the source says so in words
     return Findings(record, active, control, primary, outcome, test, estimate_p, met)

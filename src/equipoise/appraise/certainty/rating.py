@@ -148,8 +148,8 @@ def recommendation(level: Level | None, judgements: Mapping[str, str]) -> Recomm
 
     The direction is that of the balance. It is strong only if the certainty is moderate or high, the balance is not
     hedged with "probably", values are not said to vary in a way that matters, and what is recommended is acceptable and
-    feasible (at least probably): the intervention, where the direction is for it; to go without it always is. Everything
-    else makes it conditional. Without a direction there is none.
+    feasible (at least probably): the intervention, where the direction is for it; to go without it always is. All else
+    makes it conditional. Without a direction there is none.
     """
     balance = judgements.get("balance", "unknown")
     direction = _LEANS.get(balance)
