@@ -290,6 +290,12 @@ def test_a_difference_against_the_drug_is_told_as_one() -> None:
     assert "none for it: the difference favours placebo" in answer(page, "strength")
 
 
+def test_a_missed_endpoint_that_a_source_tells_in_words_is_missed() -> None:
+    for name in ("healey_cnmau8", "himalaya", "tudca_als"):
+        assert "missed its primary endpoint" in answer(asked(name), "verdict")
+    assert "leans" not in answer(asked("healey_cnmau8"), "plain_work")
+
+
 def test_a_trial_without_benefit_earns_no_recommendation() -> None:
     text = answer(asked("phoenix"), "strength")
     assert "no benefit was shown" in text

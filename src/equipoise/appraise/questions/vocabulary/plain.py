@@ -132,8 +132,7 @@ def _without_arms(ctx: Context) -> Inlines:
         kind = {"difference": "a difference", "ratio": "a ratio", "hazard_ratio": "a ratio of risks"}[f.contrast.kind]
         none = "nought" if f.contrast.kind == "difference" else "one"
         told = f"For {{o}}, what we read gives only the gap between the groups: {kind} of {{d}}."
-        good = None if f.primary is None else f.favourable(f.primary)
-        side = {True: " It leans towards {a}.", False: " It leans towards {k}.", None: ""}[good]
+        side = " It is in favour of {k}." if f.worse else ""
         return pen.say(f"{told} With no gap it would be {none}.{side}", o=outcome(ctx), d=ctx.contrast(f.contrast),
                        a=ctx.active, k=ctx.control)  # fmt: skip
     if f.test is None:

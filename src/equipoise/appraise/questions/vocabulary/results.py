@@ -185,9 +185,7 @@ def counts(ctx: Context) -> Inlines:
         return ()
     shares = [_share(ctx, v, f.outcome.label) for v in pair]
     difference, rd = ctx.risk_difference(f.outcome.label, *pair)
-    tail = (
-        "an interval that leaves out none" if rd.low > 0 or rd.high < 0 else "an interval that includes none"
-    )
+    tail = "an interval that leaves out none" if rd.low > 0 or rd.high < 0 else "an interval that includes none"
     return pen.say(
         "That is {a} people with {x} and {c} with {y}, a difference of {d} percentage points, " + tail + ".",
         a=shares[0], c=shares[1], x=ctx.active, y=ctx.control, d=difference,
