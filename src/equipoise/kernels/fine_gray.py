@@ -370,6 +370,6 @@ def fine_gray(time, cause, x, *, include=None, censoring_group=None, arm=0, vari
     covariance *= scale[:, 0, :, None] * scale
     failed = status != _OK
     beta[failed], covariance[failed], loglik[failed], baseline[failed] = np.nan, np.nan, np.nan, np.nan
-    with np.errstate(over="ignore"):  # covariates at zero may be far from anyone's
+    with np.errstate(over="ignore", invalid="ignore"):  # covariates at zero may be far from anyone's
         baseline *= np.exp(-(beta * centre[:, 0]).sum(axis=1))[:, None]
     return beta, covariance, loglik, score, (time, baseline), iterations, status.astype(np.int8)
