@@ -515,6 +515,8 @@ def every(study: Study) -> Results:
     whole = first
     for k, text in enumerate((second, third), start=2):
         whole += text[text.index("- id:") :].replace("id: A1", f"id: A{k}")
+    whole += ("- {id: A4, title: A look, population: ITT, sections: [{method: group_sequential, of: A1, section: 2, "
+              "visit: Week 16, planned: [1, 6], futility: pocock}]}\n")  # fmt: skip
     return analyse(study, parse_plan(whole))
 
 

@@ -18,6 +18,7 @@ KINDS: dict[str, Callable[..., Plot]] = {
     "ls_means": plots.ls_means,
     "dropout": plots.dropout,
     "tipping_point": plots.tipping_point,
+    "boundaries": plots.boundaries,
 }
 """The function that draws each kind of figure."""
 

@@ -22,7 +22,9 @@ _OPERATIONS = {
     "median": "Median", "q1": "First quartile", "q3": "Third quartile", "min": "Minimum", "max": "Maximum",
     "percent": "Percentage", "estimate": "Estimate", "low": "Lower confidence limit", "high": "Upper confidence limit",
     "p": "P-value", "df": "Degrees of freedom", "t": "t statistic", "f": "F statistic", "statistic": "Test statistic",
-    "events": "Number of events", "hr": "Hazard ratio",
+    "events": "Number of events", "hr": "Hazard ratio", "information": "Information", "z": "Z statistic",
+    "boundary": "Boundary", "level": "Nominal level", "spent": "Alpha spent", "power": "Power",
+    "adjusted": "Adjusted p-value",
 }  # fmt: skip
 _COMPARATORS = {"eq": "EQ", "ne": "NE", "not": "NE", "gt": "GT", "ge": "GE", "lt": "LT", "le": "LE", "in": "IN"}
 _SVG = {"id": "ST_SVG", "submissionValue": "svg", "description": "Scalable Vector Graphics"}
@@ -178,7 +180,8 @@ def _analysis(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     id = _id("A", table.id, place)
     arms = {g["name"]: g["id"] for g in groups["groups"]}
-    by_line, by_contrast = f"{id}_LINE", f"{id}_CONTRAST"
+    by_line, by_contrast, by_column = f"{id}_LINE", f"{id}_CONTRAST", f"{id}_COLUMN"
+    headings = {c.name: c.label for c in table.columns}
     results: dict[tuple[Any, ...], dict[str, Any]] = {}
     used: set[str] = set()
     operations = methods.setdefault(block.method, {})
@@ -196,7 +199,7 @@ def _analysis(
                 if arm in arms:
                     where.append({"groupingId": "AG_TRT", "groupId": arms[arm]})
                 elif column not in (TOTAL, TEST):
-                    continue
+                    where.append({"groupingId": by_column, "groupValue": headings[column]})
                 if line is not None and column != TEST:
                     where.append({"groupingId": by_line, "groupValue": line})
                 if row.contrast is not None and column not in (TOTAL, TEST):
@@ -214,10 +217,10 @@ def _analysis(
                 results.setdefault(key, result)
     own = [
         {"id": g, "name": f"{n} of {id}", "dataDriven": True}
-        for g, n in ((by_line, "Lines"), (by_contrast, "Contrasts"))
+        for g, n in ((by_column, "Columns"), (by_line, "Lines"), (by_contrast, "Contrasts"))
         if g in used
     ]
-    order = [g for g in ("AG_TRT", by_line, by_contrast) if g in used]
+    order = [g for g in ("AG_TRT", by_column, by_line, by_contrast) if g in used]
     entry: dict[str, Any] = {
         "id": id,
         "name": f"{table.id}: {block.label}" if block.label else table.id,

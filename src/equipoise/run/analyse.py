@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -31,7 +32,10 @@ def analyse(study: Study, plan: Plan, *, command: str = "") -> Results:
     ScenarioError : the data do not carry out what an estimand says.
     """
     problems = require(study, [analysis.dataset for analysis in plan.analyses])
-    tables = tuple(_table(study, plan, analysis) for analysis in plan.analyses)
+    done: dict[str, Table] = {}
+    for analysis in plan.in_turn():
+        done[analysis.id] = _table(study, plan, analysis, done)
+    tables = tuple(done[analysis.id] for analysis in plan.analyses)
     return Results(
         study=plan.study,
         title=plan.title,
@@ -49,8 +53,8 @@ def analyse_folder(folder: str | Path, plan: Plan, *, command: str = "") -> Resu
     return analyse(read_folder(folder), plan, command=command)
 
 
-def _table(study: Study, plan: Plan, analysis: Analysis) -> Table:
-    context = prepare(study, plan, analysis)
+def _table(study: Study, plan: Plan, analysis: Analysis, done: Mapping[str, Table]) -> Table:
+    context = prepare(study, plan, analysis, done)
     blocks = tuple(_block(context, section) for section in analysis.sections)
     asked = _said(analysis.estimand)
     return Table(

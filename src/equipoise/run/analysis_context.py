@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 import polars as pl
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.run.analysis_results import Column
+from equipoise.run.analysis_results import Column, Table
 from equipoise.run.plan_parts import Where, condition
 from equipoise.trial.adam import Study
 
@@ -24,7 +24,7 @@ class Context:
     """One analysis made ready: its population, its records (with the population's variables joined on) and columns.
 
     ``records`` holds the records of the population that the analysis' parameter and conditions choose; ``treatment``
-    is the arm variable in it.
+    is the arm variable in it. ``done`` holds the tables of the analyses that its sections refer to, by id.
     """
 
     plan: Plan
@@ -34,6 +34,7 @@ class Context:
     records: pl.DataFrame
     columns: tuple[Column, ...]
     notes: tuple[str, ...]
+    done: Mapping[str, Table] = field(default_factory=dict)
 
     @property
     def treatment(self) -> str:
@@ -67,8 +68,8 @@ class Context:
             raise DataError(f"{what}: {variable} is {frame.schema[variable]}", hint="this method is for numbers")
 
 
-def prepare(study: Study, plan: Plan, analysis: Analysis) -> Context:
-    """Population, records and columns of one analysis.
+def prepare(study: Study, plan: Plan, analysis: Analysis, done: Mapping[str, Table] | None = None) -> Context:
+    """Population, records and columns of one analysis; ``done``: the tables made before it, by id.
 
     Raises
     ------
@@ -102,7 +103,8 @@ def prepare(study: Study, plan: Plan, analysis: Analysis) -> Context:
     if any(s.tests_each() for s in analysis.sections):
         active = [arm for arm in arms if arm != plan.treatment.reference]
         columns += [Column(f"{AGAINST}{a}", f"p-value {a}" if len(active) > 1 else "p-value", None) for a in active]
-    return Context(plan, analysis, study, population, records, tuple(columns), notes)
+    shown = analysis.sections[0].columns() or tuple(columns)
+    return Context(plan, analysis, study, population, records, shown, notes, done or {})
 
 
 def _gathered(study: Study, analysis: Analysis, population: pl.DataFrame, what: str) -> pl.DataFrame:

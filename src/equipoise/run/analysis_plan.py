@@ -11,6 +11,7 @@ such as ``{ge: 18, lt: 65}`` or ``{not: LOCF}``; all of them have to hold. Nothi
 from __future__ import annotations
 
 import re
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union
 
@@ -20,6 +21,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from equipoise.errors import ScenarioError
 from equipoise.protocol.estimand import Estimand, contradictions
 from equipoise.run.methods import REGISTRY
+from equipoise.run.methods.picking import Picked
 from equipoise.run.plan_parts import (
     Gather,
     Population,
@@ -76,6 +78,19 @@ class Analysis(Strict):
             if len(made) != 1 or not name.isidentifier():
                 raise ValueError(f"derive {name}: one function of one variable is meant, {{LBASE: {{log: BASE}}}}")
         return derive
+
+    @model_validator(mode="after")
+    def _one_kind_of_columns(self) -> Analysis:
+        first = self.sections[0].columns()
+        other = next((s for s in self.sections[1:] if s.columns() != first), None)
+        if other is not None:
+            own = self.sections[0] if first is not None else other
+            raise ValueError(f"a {own.kind} section has columns of its own: give it an analysis of its own")
+        return self
+
+    def refers(self) -> tuple[Picked, ...]:
+        """The tests of other analyses that its sections take up."""
+        return tuple(one for section in self.sections for one in section.refers())
 
 
 _STOPPED = re.compile(r"discontinu|(stop|end|withdraw)\w* .*(treatment|drug|dose|therapy)", re.IGNORECASE)
@@ -154,7 +169,31 @@ class Plan(Strict):
                         if arm is not None and arm not in self.treatment.arms:
                             raise ValueError(f"analysis {analysis.id}, {row.label!r}: unknown arm {arm!r}")
             _answers_what_it_asks(analysis)
+        self._refers_to_what_is_there()
         return self
+
+    def _refers_to_what_is_there(self) -> None:
+        known = {a.id: a for a in self.analyses}
+        for analysis in self.analyses:
+            for one in analysis.refers():
+                where = f"analysis {analysis.id}: of: {one.of}"
+                if one.of not in known:
+                    raise ValueError(f"{where}: there is no such analysis; there are {', '.join(known)}")
+                if one.section > len(known[one.of].sections):
+                    raise ValueError(f"{where} has {len(known[one.of].sections)} sections, no section {one.section}")
+                if one.arm is not None and one.arm not in self.treatment.arms:
+                    raise ValueError(f"{where}: unknown arm {one.arm!r}")
+        try:
+            self.in_turn()
+        except CycleError as error:
+            round_trip = " of ".join(reversed(error.args[1]))
+            raise ValueError(f"analyses refer to each other in a circle: {round_trip}") from None
+
+    def in_turn(self) -> tuple[Analysis, ...]:
+        """The analyses in an order in which each comes after those that it refers to."""
+        known = {a.id: a for a in self.analyses}
+        graph = {a.id: [one.of for one in a.refers()] for a in self.analyses}
+        return tuple(known[id] for id in TopologicalSorter(graph).static_order())
 
 
 def read_plan(path: str | Path) -> Plan:

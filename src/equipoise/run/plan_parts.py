@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from equipoise.errors import DataError
 from equipoise.protocol.estimand import PROCEDURES, Estimand
+from equipoise.run.analysis_results import Column
+
+if TYPE_CHECKING:
+    from equipoise.run.methods.picking import Picked
 
 Scalar: TypeAlias = bool | int | float | str | dt.date | None
 Where: TypeAlias = dict[str, Any]
@@ -145,6 +149,14 @@ class Section(Strict):
     def tests_each(self) -> bool:
         """Whether it has p-values of each arm against control, each in a column."""
         return False
+
+    def refers(self) -> tuple[Picked, ...]:
+        """The tests of other analyses that it takes up."""
+        return ()
+
+    def columns(self) -> tuple[Column, ...] | None:
+        """Its own columns, where it has others than the arms."""
+        return None
 
 
 RATIO_MEANS = (Show(label="Geometric mean (95% CI)", show="{estimate:2} ({low:2}; {high:2})"),)

@@ -7,6 +7,7 @@ every plot has a description in words and the table of its numbers.
 
 from __future__ import annotations
 
+from equipoise.render.plots.boundaries import boundaries
 from equipoise.render.plots.dropout import dropout
 from equipoise.render.plots.forest import forest
 from equipoise.render.plots.means import ls_means
@@ -14,4 +15,13 @@ from equipoise.render.plots.plot import Plot
 from equipoise.render.plots.steps import cumulative_incidence, kaplan_meier
 from equipoise.render.plots.tipping import tipping_point
 
-__all__ = ["Plot", "cumulative_incidence", "dropout", "forest", "kaplan_meier", "ls_means", "tipping_point"]
+__all__ = [
+    "Plot",
+    "boundaries",
+    "cumulative_incidence",
+    "dropout",
+    "forest",
+    "kaplan_meier",
+    "ls_means",
+    "tipping_point",
+]

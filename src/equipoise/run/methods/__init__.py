@@ -10,6 +10,8 @@ from equipoise.run.methods import (
     disposition,
     imputation,
     models,
+    monitoring,
+    multiplicity,
     ranks,
     restricted,
     subgroups,
@@ -33,6 +35,8 @@ _MODULES = (
     deterioration,
     switching,
     subgroups,
+    monitoring,
+    multiplicity,
 )
 
 REGISTRY: dict[str, Entry] = {entry.name: entry for module in _MODULES for entry in module.METHODS}

@@ -107,7 +107,8 @@ def delayed_start(context: Context, section: DelayedStartSection) -> Block:
         for arm, m in made.items():
             q = m.questions[k]
             answer = "yes" if q.met else "not shown" if q.estimate.estimable else "cannot be said"
-            cells[arm] = cell_of("{p:p4} " + (answer if q.tested else f"{answer}, descriptive"), {"p": finite(q.p)})
+            told = answer if q.tested else f"{answer}, descriptive"
+            cells[arm] = cell_of("{p:p4} " + told, {"p": finite(q.p), "sided": 1.0})
         rows.append(Row(f"{question.key}. {question.asks} One-sided p", cells, f"against {control}"))
     named = [(_LABELS[n], e) for m in made.values() for n, e in m.estimates.items()]
     labels = context.plan.treatment.labels

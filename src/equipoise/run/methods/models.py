@@ -244,7 +244,7 @@ class _Model:
 
     def _shown(self, row: dict[str, Any]) -> dict[str, float | None]:
         """The numbers of a row; on the ratio scale where the section asks for it (``se``: of the logarithm)."""
-        out = _statistics(row)
+        out = {**_statistics(row), "null": float(self.section.exponentiate)}
         if self.section.exponentiate:
             out |= {k: math.exp(v) for k in ("estimate", "low", "high") if (v := out.get(k)) is not None}
         return out

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from equipoise.errors import DataError, EstimationError
 from equipoise.run.analysis_context import TEST, TOTAL, Context, in_order
 from equipoise.run.analysis_results import Block, Cell, Figure, Row, cell_of, share_of
+from equipoise.run.methods.estimates import values_of
 from equipoise.run.methods.registry import Entry
 from equipoise.run.plan_parts import Section, Where
 from equipoise.types import Status
@@ -101,7 +102,11 @@ def survival(context: Context, section: SurvivalSection) -> Block:
         (*rows, *ratios),
         description=_description(context, section),
         notes=(*notes, *more),
-        details={"records": data.height, "events": int(data[EVENT].sum()) if data.height else 0},
+        details={
+            "records": data.height,
+            "events": int(data[EVENT].sum()) if data.height else 0,
+            "events_by": {a: int(curves[a].events) if a in curves else 0 for a in context.arms},
+        },
         figures=figures,
     )
 
@@ -243,7 +248,7 @@ def _test(context: Context, section: SurvivalSection, data: pl.DataFrame) -> tup
         reason = combo.reason
     else:
         test = log_rank(formula, data, rho=section.rho, gamma=section.gamma)
-        found = {"p": _none(test.p), "statistic": _none(test.chi_square), "df": float(test.df)}
+        found = {"p": _none(test.p), "statistic": _none(test.chi_square), "df": float(test.df), "z": _none(test.z)}
         reason = _reason(test.status)
     cell = cell_of("{p:p4}", found)
     if found["p"] is None:
@@ -275,7 +280,7 @@ def _cox(context: Context, section: SurvivalSection, data: pl.DataFrame) -> tupl
         found = estimates.get(f"{arm}[T.{one}]")
         if found is None:
             continue
-        values = {k: _none(float(getattr(found, k))) for k in ("estimate", "low", "high", "p")}
+        values = values_of(found)
         ratio[one] = cell_of("{estimate:2} ({low:2}; {high:2})", values)
         tested[one] = cell_of("{p:p4}", values)
         if not found.estimable and found.reason not in notes:
