@@ -12,6 +12,8 @@ import os
 import re
 import shutil
 import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,10 +21,17 @@ import pytest
 from equipoise.appraise import appraise
 from equipoise.appraise.landscape import landscape
 from equipoise.records import list_records, load_record
+from equipoise.records.registry import read_study
 from equipoise.render import render
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "appraise"))
+
+from synthetic_replica import synthetic_replica
 
 BROWSER = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
 AXE = Path(os.environ.get("EQUIPOISE_AXE") or Path(__file__).parents[2] / "node_modules/axe-core/axe.min.js")
+SHARED = Path(os.environ.get("EQUIPOISE_SHARED", Path(__file__).parents[3] / "shared"))
+ENTRY = SHARED / "data" / "ctgov" / "NCT02623699.json"
 VIEWS = {"wide": ("1280,900", False), "phone": ("390,844", False), "dark": ("1280,900", True)}
 RUN = """
 document.querySelectorAll("details").forEach(function (d) { d.open = true; });
@@ -75,6 +84,27 @@ def test_axe_finds_what_is_wrong(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["valor", "riluzole1994", "edaravone2017", "centaur"])
 def test_appraisals_pass(name: str, view: str, tmp_path: Path) -> None:
     assert violations(render(appraise(load_record(name))), tmp_path, view) == []
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("name", ["valor", "riluzole1994", "edaravone2017", "centaur"])
+def test_appraisals_with_a_replica_pass(name: str, view: str, tmp_path: Path) -> None:
+    record = load_record(name)
+    assert violations(render(appraise(record, synthetic_replica(record))), tmp_path, view) == []
+
+
+@pytest.mark.skipif(not ENTRY.is_file(), reason=f"no registry entry {ENTRY}")
+@pytest.mark.parametrize("view", VIEWS)
+def test_an_imported_entry_passes(view: str, tmp_path: Path) -> None:
+    assert violations(render(appraise(read_study(str(ENTRY)).record)), tmp_path, view) == []
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("role", ["patient", "phd"])
+def test_the_questions_of_one_reader_pass(role: str, view: str, tmp_path: Path) -> None:
+    page = appraise(load_record("valor"), role=role)
+    alone = replace(page, sections=tuple(s for s in page.sections if s.id in ("questions", "certainty", "coherence")))
+    assert violations(render(alone), tmp_path, view) == []
 
 
 @pytest.mark.parametrize("view", VIEWS)

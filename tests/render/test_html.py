@@ -14,9 +14,10 @@ import pytest
 from reading import Page
 
 from equipoise.appraise import READERS, Document, appraise
+from equipoise.appraise.document import Table, Text
 from equipoise.records import Record
 from equipoise.render import to_html
-from equipoise.render.html import safe_url
+from equipoise.render.html import safe_url, stacks
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +88,8 @@ def test_headings_run_without_gaps(read: Page) -> None:
 def test_landmarks_language_and_skip_link(read: Page) -> None:
     assert read.elements[0].tag == "html"
     assert read.elements[0].attrs["lang"] == "en-GB"
-    for tag in ("main", "header", "footer", "nav"):
-        assert len(read.all(tag)) == 1, tag
-    assert read.all("nav")[0].attrs["aria-label"] == "Contents"
+    assert [len(read.all(tag)) for tag in ("main", "header", "footer")] == [1, 1, 1]
+    assert [nav.attrs["aria-label"] for nav in read.all("nav")] == ["Questions by reader", "Contents"]
     links = read.all("a")
     assert links[0].attrs == {"class": "skip", "href": "#main"}
     assert read.all("main")[0].attrs["id"] == "main"
@@ -257,3 +257,43 @@ def test_templates_escape_by_default() -> None:
         text = template.read_text(encoding="utf-8")
         assert "|safe" not in text.replace(" ", "").replace("|safe_url", "")
         assert "autoescape" not in text
+
+
+def test_rows_that_become_blocks_keep_their_roles_and_name_every_cell(read: Page) -> None:
+    stacked = [e for e in read.elements if e.tag == "table" and "stack" in e.attrs.get("class", "")]
+    assert "t-results" in {e.attrs.get("id") for e in stacked}
+    assert all(e.attrs.get("role") == "table" for e in stacked)
+    cells = [e for e in read.elements if e.tag == "td" and e.attrs.get("role") == "cell"]
+    assert cells
+    assert all(e.attrs.get("data-label") for e in cells)
+
+
+def test_tables_of_numbers_alone_are_not_broken_into_blocks() -> None:
+    def made(*numeric: bool) -> Table:
+        return Table("t-x", (Text("x"),), tuple((Text("a"),) for _ in numeric), (), numeric)
+
+    assert not stacks(made(False, True, True))
+    assert stacks(made(False, True, False))
+    assert not stacks(made(False, False))
+
+
+def test_the_head_leads_to_every_reader(read: Page) -> None:
+    nav = [e for e in read.elements if e.tag == "a" and e.attrs.get("data-role")]
+    assert [e.attrs.get("data-role") for e in nav] == list(READERS)
+    assert all(e.attrs.get("href") == f"#for-{e.attrs['data-role']}" for e in nav)
+
+
+def test_a_single_reader_needs_no_choice_in_the_head(valor: Record) -> None:
+    assert 'aria-label="Questions by reader"' not in to_html(appraise(valor, role="resident"))
+
+
+def test_print_opens_what_is_folded_and_draws_no_outlined_text(html: str) -> None:
+    rules = html[html.index("@media print") : html.index("</style>")]
+    assert "details.fold::details-content" in rules
+    assert "svg.chart text { stroke: none; }" in rules
+    assert "a.n, a.k { text-decoration: none" in rules
+
+
+def test_motion_is_only_for_those_who_do_not_mind(html: str) -> None:
+    assert html.count("scroll-behavior") == 1
+    assert "@media (prefers-reduced-motion: no-preference) { html { scroll-behavior: smooth; } }" in html

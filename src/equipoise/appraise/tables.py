@@ -148,7 +148,7 @@ def results_table(ctx: Context, id: str, caption: Inlines, results: Sequence[Res
         pen.words("Analysis"),
         *heads,
         pen.words("Contrast (95 % interval)"),
-        pen.words("P, with the test it came from"),
+        pen.words("P and its test"),
         pen.words("Standing"),
     )
     numeric = (False, *(True for _ in heads), True, False, False)

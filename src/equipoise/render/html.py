@@ -38,6 +38,7 @@ from equipoise.appraise.document import (
     plain,
     walk,
 )  # fmt: skip
+from equipoise.appraise.pen import short
 from equipoise.appraise.readers import LEVELS, READERS, SPECIALTIES, STAGES
 from equipoise.render.bars import bar_svg
 
@@ -132,6 +133,9 @@ def _filters(document: Document) -> dict[str, Any]:
         "about": about,
         "rank": lambda question: ranks[question.id],
         "groups": _groups,
+        "stacks": stacks,
+        "short": short,
+        "readers": readers,
         "has_bands": lambda c: isinstance(c, Curves) and any(s.kind == "simulated" for p in c.panels for s in p.series),
         "safe_url": safe_url,
     }
@@ -164,6 +168,20 @@ def facets(section: Section) -> list[tuple[str, str, list[tuple[str, str]]]]:
         if len(options) > 1:
             out.append((key, label, options))
     return out
+
+
+def stacks(table: Table) -> bool:
+    """Whether the rows become blocks on a narrow screen: those of tables with words to read beside their first column.
+
+    Tables of numbers alone are moved sideways instead, which keeps a column comparable.
+    """
+    return len(table.columns) > 2 and not all(table.numeric[1:] or (False,))
+
+
+def readers(document: Document) -> list[tuple[str, str, str]]:
+    """(id, reader, title) of the parts that are written for one reader."""
+    found = [s for s in walk(document.sections) if isinstance(s, Section) and s.reader in READERS]
+    return [(s.id, str(s.reader), plain(s.title)) for s in found]
 
 
 def about(question: Question) -> str:

@@ -17,10 +17,28 @@
   }
   filters.forEach(function (f) { f.hidden = false; f.addEventListener("change", sift); });
   var contents = document.querySelector("nav.contents details");
-  if (contents && window.matchMedia && !window.matchMedia("(min-width: 68rem)").matches) { contents.open = false; }
+  var wide = window.matchMedia ? window.matchMedia("(min-width: 68rem)") : { matches: true };
+  if (contents && !wide.matches) { contents.open = false; }
+  var entries = all("nav.contents a");
+  entries.forEach(function (a) {
+    a.addEventListener("click", function () { if (!wide.matches) { contents.open = false; } });
+  });
+  if (window.IntersectionObserver) {
+    // the part that is being read is marked in the contents
+    var seen = new IntersectionObserver(function (changes) {
+      changes.forEach(function (c) {
+        if (!c.isIntersecting) { return; }
+        entries.forEach(function (a) {
+          if (a.getAttribute("href") === "#" + c.target.id) { a.setAttribute("aria-current", "true"); }
+          else { a.removeAttribute("aria-current"); }
+        });
+      });
+    }, { rootMargin: "-15% 0px -80% 0px" });
+    all("main > section").forEach(function (s) { seen.observe(s); });
+  }
   var opened = [];
   window.addEventListener("beforeprint", function () {
-    opened = all("details.qa:not([open])");
+    opened = all("details.qa:not([open]), details.fold:not([open]):not(#replica-rows)");
     opened.forEach(function (d) { d.open = true; });
   });
   window.addEventListener("afterprint", function () { opened.forEach(function (d) { d.open = false; }); });

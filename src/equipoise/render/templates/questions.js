@@ -111,6 +111,17 @@
   selects.forEach(function (s) {
     s.addEventListener("change", function () { choose(s.getAttribute("data-facet"), s.value); });
   });
+  list(document, "nav.readers a").forEach(function (a) {
+    a.addEventListener("click", function (event) {
+      var role = a.getAttribute("data-role");
+      event.preventDefault();
+      choose("role", role);
+      part.scrollIntoView();
+      buttons.forEach(function (b) {
+        if (b.getAttribute("data-role") === role) { b.focus({ preventScroll: true }); }
+      });
+    });
+  });
   questions.forEach(function (q) { q.node.addEventListener("toggle", label); });
   function offered(key, value) {
     return buttons.some(function (b) { return key === "role" && b.getAttribute("data-role") === value; }) ||
