@@ -224,8 +224,12 @@ def incidence_difference(
 ) -> tuple[Estimate, ...]:
     """Difference in cumulative incidence of cause ``of``, active minus control, at each time of ``at``.
 
-    Other arguments as in :func:`cumulative_incidence`. Where follow-up of an arm does not reach a time, or nobody had
-    the event by then, the estimate says so.
+    at : one or more times above 0. Other arguments as in :func:`cumulative_incidence`. Where follow-up of an arm does
+    not reach a time, or nobody had the event by then, the estimate says so. Aalen & Johansen 1978, Scand J Stat 5:141.
+
+    Raises
+    ------
+    DataError, EstimationError : a column or an option cannot be used, or there are not two arms.
     """
     check_level(level)
     _check_variance(variance, kernel.VARIANCES)
@@ -342,7 +346,12 @@ def gray_test(
 ) -> GrayTest:
     """Gray's test that the cumulative incidence of cause ``of`` is the same at all levels of ``by``, within strata.
 
-    rho : weight ``(1 - F(t-))^rho``; 0 weighs all times alike. Other arguments as in :func:`cumulative_incidence`.
+    rho : weight ``(1 - F(t-))^rho``, 0 or more; 0 weighs all times alike. Other arguments as in
+    :func:`cumulative_incidence`. Gray 1988, Ann Stat 16:1141.
+
+    Raises
+    ------
+    DataError, EstimationError : a column or an option cannot be used, or there are fewer than two groups.
 
     Examples
     --------
@@ -395,6 +404,10 @@ def cause_specific(formula: str, data: Any, *, of: Any, censored: Any = 0, ties:
 
     formula : ``Surv(AVAL, CAUSE) ~ TRT01P + strata(RILFL)``. The hazard ratio is one of rates among those still
     event-free, not of risks: read it beside the cumulative incidence. See :func:`equipoise.estimate.survival.cox`.
+
+    Raises
+    ------
+    DataError, EstimationError : the formula or a column cannot be used.
 
     Examples
     --------

@@ -121,6 +121,10 @@ def deterioration_times(
     -------
     time, cause (0 censored, 1 deterioration, 2 death), reason (codes of :mod:`equipoise.kernels.deterioration`), onset
     and confirmation (NaN where there is none), all (trial, subject).
+
+    Raises
+    ------
+    EstimationError : a relative threshold without ``base``.
     """
     worsening = np.asarray(change, dtype=np.float64) * (-1.0 if rule.worse == "lower" else 1.0)
     threshold = rule.threshold

@@ -133,8 +133,15 @@ def cafs(
     Quade's rank ANCOVA, by the Wilcoxon test, plain and stratified, by van Elteren's test, by stratified rank ANCOVA,
     and the scores by the Finkelstein-Schoenfeld test.
 
-    Parameters as in :func:`equipoise.estimate.joint_rank.joint_rank`. All pairs are scored, across strata too; strata
-    matter to the tests.
+    Parameters as in :func:`equipoise.estimate.joint_rank.joint_rank`; ``horizon`` in the unit of ``visit``. All pairs
+    are scored, across strata too; strata matter to the tests. Berry et al. 2013, Amyotroph Lateral Scler Frontotemporal
+    Degener 14:162.
+
+    Raises
+    ------
+    DataError : a column is absent, not known for everyone or changes within a patient, or a patient has no survival
+        time.
+    EstimationError : an option means nothing, or there are fewer patients than the ANCOVA has coefficients.
 
     Examples
     --------
@@ -261,6 +268,10 @@ def cafs_batch(
     time, died : (trial, subject) week of death or of the end of follow-up, and whether it was a death.
     active, include, stratum : (trial, subject); covariates : (trial, subject, q).
     methods : of :data:`METHODS`; the Finkelstein-Schoenfeld test always comes with them.
+
+    Raises
+    ------
+    EstimationError : an unknown method.
     """
     change = np.ascontiguousarray(change, dtype=np.float64)
     shape = change.shape[:2]

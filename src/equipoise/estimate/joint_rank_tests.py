@@ -94,6 +94,7 @@ def strata_of(panel: Panel, names: Sequence[str]) -> tuple[IntArray, tuple[str, 
 
 
 def one_armed(code: IntArray, called: tuple[str, ...], arm: FloatArray) -> tuple[str, ...]:
+    """The strata with patients of one arm alone."""
     return tuple(name for g, name in enumerate(called) if np.unique(arm[code == g]).size < 2)
 
 

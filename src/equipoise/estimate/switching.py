@@ -188,7 +188,11 @@ def psi_of_trials(
 
     time, event, arm, on, censor, include, stratum : (trial, subject); on : time on active treatment; censor : time at
     which follow-up would have ended, None for no recensoring. Patients with a NaN among them take no part. Others as in
-    :func:`rpsftm`.
+    :func:`rpsftm`. Robins & Tsiatis 1991, Commun Stat Theory Methods 20:2609.
+
+    Raises
+    ------
+    EstimationError : ``psi`` and ``points`` make no grid; never for a trial, whose status says what became of it.
     """
     grid = _grid(*psi, points)
     time, on = np.asarray(time, dtype=np.float64), np.asarray(on, dtype=np.float64)

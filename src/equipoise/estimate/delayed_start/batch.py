@@ -100,6 +100,10 @@ def delayed_start_batch(
     -------
     DelayedStartBatch with ``delta1``, ``delta2``, ``change``, ``preserved`` and the slopes. Its
     ``met(Criteria(...))`` answers the questions; ``fraction`` is that of the batch.
+
+    Raises
+    ------
+    DataError, EstimationError : weeks without a visit; never for a trial, whose status says what became of it.
     """
     y = np.asarray(y, dtype=np.float64)
     when = np.asarray(weeks, dtype=np.float64)

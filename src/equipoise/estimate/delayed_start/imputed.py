@@ -63,6 +63,10 @@ def compare(
     impute_with : name -> predictors of imputation besides the arm; default the covariates of the model.
     The rest as in :func:`equipoise.estimate.imputation.mi_ancova`.
 
+    Raises
+    ------
+    DataError, EstimationError : no model, or as :func:`equipoise.estimate.imputation.mi_ancova`.
+
     Notes
     -----
     A lasting difference is what a slowing of the disease predicts and a purely symptomatic effect does not (Leber

@@ -91,6 +91,11 @@ def reference_mi_batch(
     strategy : a name, or (trial, subject) codes of :mod:`equipoise.kernels.imputation_strategy`.
     reference : the arm copied. delta : (trial, subject, visit) added to imputed values.
     seed, first_replicate, unit : as :func:`equipoise.kernels.repeated.mi_ancova`; nothing depends on the block.
+
+    Raises
+    ------
+    EstimationError : arrays that do not fit each other, or a strategy that is none of the batch; never for a trial,
+        whose status says what became of it.
     """
     y, w, first, inside = _checked(y, predictors, ice, include)
     made = reference_imputation(
@@ -120,7 +125,12 @@ def conditional_mean_batch(
     """Conditional mean imputation and ANCOVA at every visit, with the jackknife (or bootstrap) standard error.
 
     Arguments as :func:`reference_mi_batch`; ``method`` a :class:`ConditionalMean`. A trial is refitted once a patient,
-    about 0.3 ms each: where that is too long, :func:`reference_mi_batch` needs no refits.
+    about 0.3 ms each: where that is too long, :func:`reference_mi_batch` needs no refits. Wolbers et al. 2022, Pharm
+    Stat 21:1246.
+
+    Raises
+    ------
+    EstimationError : as :func:`reference_mi_batch`.
     """
     chosen = ConditionalMean() if method is None else method
     if not isinstance(chosen, ConditionalMean):

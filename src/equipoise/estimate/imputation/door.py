@@ -131,6 +131,10 @@ def mi_analysis(
     ``options`` are those of :func:`imputation_draws`; ``analysis``, ``delta``, ``level``, ``estimand`` and
     ``no_missing`` those of :meth:`equipoise.estimate.imputation.completed.Completed.analyse`.
 
+    Raises
+    ------
+    DataError, EstimationError : as :func:`imputation_draws`.
+
     Examples
     --------
     >>> import numpy as np, polars as pl

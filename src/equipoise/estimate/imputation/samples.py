@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -261,8 +261,3 @@ def draw(model: ImputationModel, method: Method, *, seed: int = 0, replicate: in
         return samples([full_beta, *betas], [full_sigma, *sigmas], [everyone, *rows], False, failed)
     assert isinstance(method, Bmlmi)
     return samples(betas, sigmas, rows, True, failed, method.n_each)
-
-
-def with_strategy(samples: Samples, strategy: IntArray) -> Samples:
-    """The same draws with other strategies; what the model saw stays as it was."""
-    return replace(samples, model=replace(samples.model, strategy=strategy))

@@ -133,6 +133,11 @@ def tipping_point(
     -------
     TippingPoint. Where p does not cross within the grid, the boundary says so.
 
+    Raises
+    ------
+    EstimationError : deltas that are not finite or not in order, an unknown shape, or no ``alpha``. DataError : no such
+    visit, or the analysis cannot be done.
+
     References
     ----------
     Yan, Lee & Li 2009, J Biopharm Stat 19:1085.
