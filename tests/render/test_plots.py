@@ -20,6 +20,7 @@ from equipoise.estimate.result import Estimate
 from equipoise.render import theme
 from equipoise.render.plots import (
     Plot,
+    boundaries,
     cumulative_incidence,
     dropout,
     forest,
@@ -56,6 +57,12 @@ GRID = [
     for c in (0, -1, -2)
 ]
 
+LOOKS = [
+    {"look": "Look 1", "information": 20.0, "upper": None, "lower": -0.94, "z": -0.4},
+    {"look": "Look 2 <week 28>", "information": 50.0, "upper": 2.963, "lower": 0.45, "z": 1.3},
+    {"look": "Look 3", "information": 100.0, "upper": 1.969, "lower": 1.969, "z": None},
+]
+
 
 def curves() -> Any:
     return km(PATIENTS.with_columns(pl.col("ARM").cast(ARMS)), time="T", event="E", by="ARM")
@@ -79,6 +86,7 @@ def every() -> dict[str, Plot]:
         "ls_means": ls_means(MEANS, null=0, start=0, better="up"),
         "dropout": dropout(LEFT, times=[8, 16, 24]),
         "tipping_point": tipping_point(GRID, arms=("placebo", "drug")),
+        "boundaries": boundaries(LOOKS, note="Look 2: go on"),
     }
 
 
@@ -92,7 +100,7 @@ def texts(plot: Plot) -> list[str]:
     return ["".join(e.itertext()) for e in root.iter(f"{SVG}text")]
 
 
-NAMES = ("kaplan_meier", "cumulative_incidence", "forest", "ls_means", "dropout", "tipping_point")
+NAMES = ("kaplan_meier", "cumulative_incidence", "forest", "ls_means", "dropout", "tipping_point", "boundaries")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -353,6 +361,8 @@ def test_a_difference_the_wrong_way_is_told_apart() -> None:
         (lambda: tipping_point([*GRID, GRID[0]]), "two rows for the shifts 0 and 0"),
         (lambda: tipping_point([{**GRID[0], "p": 1.5}]), "p = 1.5"),
         (lambda: tipping_point(GRID, alpha=0.0), "alpha"),
+        (lambda: boundaries([{"information": 2, "upper": 1}, {"information": 2, "upper": 1}]), "positive|look 2"),
+        (lambda: boundaries([{"information": 2, "upper": None}]), "without a boundary"),
     ],
 )  # fmt: skip
 def test_bad_input_is_named(draw: Any, message: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from scipy import special
@@ -143,7 +144,7 @@ def test_independent_combination_of_stages(study: Study) -> None:
     section = f"{{{LOOK}, planned: [1, 3, 6], combination: [0.2, 0.3, 0.5]}}"
     found, own = block(study, section), contrast(study)
     z, information = normal_value(own["p"], own["estimate"]), own["se"] ** -2
-    test = InverseNormal.of_design([0.2, 0.5, 1.0], group_sequential([0.2, 0.5, 1.0]).upper)
+    test = InverseNormal.of_design(np.array([0.2, 0.5, 1.0]), group_sequential([0.2, 0.5, 1.0]).upper)
     combined = test.combine_z(stage_statistics([0.8, z], [0.9, information]))
     assert value(found, "Combined Z", "Look 2", "z") == pytest.approx(combined[1], rel=1e-9)
     assert value(found, "Boundary, efficacy", "Look 2", "boundary") == pytest.approx(test.upper[1], rel=1e-10)
