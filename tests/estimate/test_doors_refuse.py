@@ -104,7 +104,7 @@ BY_PATIENT: dict[str, Callable[[Any], Any]] = {
     "cox, Firth": lambda f: cox("Surv(T, E) ~ ARM", f, firth=True),
     "cox, clusters": lambda f: cox("Surv(START, T, E) ~ ARM", f, cluster="SITE"),
     "log_rank": lambda f: log_rank("Surv(T, E) ~ ARM + strata(SITE)", f),
-    "max_combo": lambda f: max_combo("Surv(T, E) ~ ARM + strata(SITE)", f),
+    "max_combo": lambda f: max_combo("Surv(T, E) ~ ARM + strata(SITE)", f, tolerance=0.01),
     "kaplan_meier": lambda f: [k.time_by(0.5) for k in kaplan_meier(f, time="T", event="E", by="ARM")],
     "rmst": lambda f: rmst(f, time="T", event="E", arm="ARM", control="Placebo"),
     "rmst, adjusted": lambda f: rmst(f, time="T", event="E", arm="ARM", tau=10.0, covariates=["AGE"]),
