@@ -9,7 +9,7 @@ import pytest
 
 from equipoise.appraise import Document, Replica, appraise
 from equipoise.appraise.certainty import rating
-from equipoise.appraise.document import Figure, Fold, Link, Stat, Stats, Table, plain, walk
+from equipoise.appraise.document import Figure, Fold, Link, Listing, Stat, Stats, Table, plain, walk
 from equipoise.appraise.sections import certainty
 from equipoise.records import Record, load_record
 
@@ -107,3 +107,26 @@ def test_what_is_secondary_is_folded(page: Document) -> None:
     assert "t-safety-more" in inside["harms-more"]
     assert inside["design-more"] == set()
     assert not any("t-results" in held or "fig-forest" in held for held in inside.values())
+
+
+def test_a_disputed_verdict_is_called_so_wherever_it_is_told() -> None:
+    page = page_of("riluzole1994")
+    assert plain(glance(page)["Primary endpoint"].value) == "Disputed"
+    first = next(n for n in walk(page.section("findings")) if isinstance(n, Listing)).items[0]
+    assert plain(first).startswith("The primary endpoint is disputed.")
+
+
+def test_conditions_of_surrogacy_follow_a_disputed_verdict(valor: Record) -> None:
+    data = valor.model_dump(mode="json", exclude_defaults=True)
+    primary = next(r for r in data["results"] if r["id"] == valor.primary_result)
+    (formal,) = [p for p in primary["p"] if p.get("status") == "formal"]
+    primary["p"].append({**formal, "value": 0.01})
+    page = appraise(Record.model_validate(data))
+    table = next(n for n in walk(page) if isinstance(n, Table) and n.id == "t-surrogacy")
+    assert plain(table.rows[0].cells[1]).startswith("Disputed: ")
+    assert "while the first condition is disputed" in plain(table.rows[3].cells[1])
+
+
+def test_captions_of_a_page_are_unlike(page: Document) -> None:
+    captions = [plain(n.caption) for n in walk(page) if isinstance(n, Table)]
+    assert len(captions) == len(set(captions))

@@ -29,7 +29,7 @@ def build(ctx: Context) -> Section:
             said.setdefault(_topic(ctx, statement), []).append(runs)
     headings = {
         "primary": {True: "The primary endpoint was met.", False: "The primary endpoint was missed.",
-                    None: "The primary endpoint."}[f.met],
+                    None: "The primary endpoint is disputed." if f.disputed else "The primary endpoint."}[f.met],
         "biomarker": "The markers of target and damage.",
         "clinical": "The other clinical outcomes.",
         "later": "After the switch.",

@@ -114,8 +114,9 @@ def _table(ctx: Context, events: list[AdverseEvent], id: str = "t-safety") -> Ta
         pen.words("Difference in percentage points (95 % interval)"),
         pen.words("Number needed to harm"),
     )
+    what = {"t-safety": "Adverse events", "t-safety-more": "Further adverse events"}.get(id, "Coded adverse events")
     caption = pen.say(
-        "Adverse events by arm, {a} against {c}: people with the event of all people, the difference in risk, and how "
+        what + " by arm, {a} against {c}: people with the event of all people, the difference in risk, and how "
         "many would have to be treated for one more to have it.",
         a=ctx.active,
         c=ctx.control,

@@ -67,7 +67,7 @@ def _surrogacy(ctx: Context) -> Table | None:
     marker = next((r for r in markers if r.outcome == "NFL"), markers[-1])
     name = ctx.outcome(marker.outcome)
     outcome = ctx.outcome(f.outcome.id) if f.outcome is not None else "the outcome"
-    shown = {True: "shown", False: "not shown", None: "not stated"}[f.met]
+    shown = "disputed" if f.disputed else {True: "shown", False: "not shown", None: "not stated"}[f.met]
     effect = pen.say("{s}: {d}", s=shown, d=ctx.contrast(f.contrast)) if f.contrast is not None else pen.words(shown)
     on_marker: Inlines = ()
     if marker.contrast is not None:
@@ -82,7 +82,12 @@ def _surrogacy(ctx: Context) -> Table | None:
         (pen.say("{m} foretells {o}", m=upper(pen.label(name)), o=outcome), link),
         (
             pen.say("Given {m}, treatment no longer matters for {o}", m=name, o=outcome),
-            paragraphs(pen.words("cannot be assessed while the first condition is not met;"), _causal(ctx))
+            paragraphs(
+                pen.words(
+                    f"cannot be assessed while the first condition is {'disputed' if f.disputed else 'not met'};"
+                ),
+                _causal(ctx),
+            )
             if f.met is not True
             else pen.words("needs individual data, which the record does not hold"),
         ),
