@@ -27,9 +27,9 @@ def glossary(ctx: Context) -> tuple[tuple[Inlines, Inlines], ...]:
         )
     add("SOD1", "superoxide dismutase, gene or protein; variants of the gene can cause ALS", "SOD1" in labels)
     add(
-        "Neurofilament (NfL)",
-        "neurofilament light chain, a building block of nerve fibres that leaks out as they break; a marker of damage "
-        "going on now",
+        "Neurofilament",
+        "a building block of nerve fibres (its light chain is NfL, its heavy chain pNfH) that leaks out as they break; "
+        "a marker of damage going on now",
         "eurofilament" in labels or "NfL" in labels,
     )
     add(
@@ -77,11 +77,17 @@ def glossary(ctx: Context) -> tuple[tuple[Inlines, Inlines], ...]:
         "compares the mean change of the arms after allowing for differences at the start",
         "ancova" in families,
     )
+    handled = " ".join(f"{m.label} {m.imputation or ''}".lower() for m in record.methods)
     add(
         "Imputation",
         "missing scores are filled in many times from what is known of the patient and of others, and the spread "
         "between the fillings is carried into the interval",
-        any(m.imputation for m in record.methods),
+        "imput" in handled,
+    )
+    add(
+        "Last observation carried forward (LOCF)",
+        "a patient who left counts with the last score seen, as if nothing had been lost since",
+        "carried forward" in handled or "locf" in handled,
     )
     add(
         "Hazard ratio",

@@ -504,7 +504,8 @@ def _verdict(ctx: Context, found: rating.Recommendation) -> Block:
     rule = pen.words(
         "The rule: the direction is that of the balance; it is strong only where the certainty is moderate or high, "
         "the balance is not hedged, values do not vary in a way that matters, and what is recommended can be accepted "
-        "and done."
+        "and done. GRADE knows exceptions, such as a strong recommendation on low certainty where life is at stake; "
+        "this rule has none, and whoever wants one writes it beside the page."
     )
     return Note("key", pen.words(titles[found.strength, found.direction]), (Paragraph(why), Paragraph(rule)))
 
