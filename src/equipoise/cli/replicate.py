@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from equipoise.appraise import Replica
+    from rich.console import Console
+
+    from equipoise.appraise import Replica, ReplicaRow
 
 
 def replicate(
@@ -67,56 +69,106 @@ def replicate(
         say(f"wrote {json_out}")
 
 
+_ROOM = 48
+"""Columns that a name needs beside its numbers; with fewer, a quantity gets two lines: its name, then its numbers."""
+_FILE = 160
+"""Columns where the output is no terminal: one line for each quantity, to search and to compare."""
+
+
 def _print(replica: Replica, weeks: set[float] | None) -> None:
     """The table, every row or those of some weeks, and the answers."""
-    from rich.box import SIMPLE_HEAD
+    import os
+    import textwrap
+
     from rich.console import Console
-    from rich.table import Table
 
     console = Console(highlight=False)
-    table = Table(
-        title=f"{replica.record}: published, and {replica.replicates} virtual trials ({replica.mechanism})",
-        caption="Simulated: mean (P values: median) and the 95 % range of single trials; MC: Monte Carlo error. Below: "
-        "virtual trials below the published value. SE: distance in published standard errors.",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _FILE
+    rows = [
+        row
+        for row in replica.rows
+        if weeks is None or (row.scale not in ("se", "baseline") and row.week in {None, *weeks})
+    ]
+    title = f"{replica.record}: published, and {replica.replicates} virtual trials ({replica.mechanism})"
+    key = (
+        "Simulated: mean (P values: median) and the 95 % range of single trials; MC: Monte Carlo error; below: virtual "
+        "trials below the published value; SE: distance in published standard errors."
     )
-    table.add_column("quantity", ratio=3, overflow="fold")
-    table.add_column("published", ratio=2, overflow="fold")
-    table.add_column("simulated", ratio=2, overflow="fold")
-    for name in ("MC", "below", "SE"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("used as")
-    for row in replica.rows:
-        if weeks is not None and (row.scale in ("se", "baseline") or row.week not in {None, *weeks}):
-            continue
-        percent = row.scale == "percent"
-        where = [row.analysis_set, row.arm or "", "" if row.week is None else f"week {row.week:g}", row.method]
-        published = _number(row.published, percent)
-        if row.published_low is not None and row.published_high is not None:
-            published += f" ({row.published_low:g}, {row.published_high:g})"
-        if row.n_estimable:
-            simulated = f"{_number(row.simulated, percent)} ({_number(row.simulated_low, percent)}, "
-            simulated += f"{_number(row.simulated_high, percent)})"
-        else:
-            simulated = "not estimable in any"
-        if 0 < row.n_estimable < replica.replicates:
-            simulated += f"; estimable in {100 * row.n_estimable / replica.replicates:.0f} %"
-        table.add_row(
-            f"{row.quantity} [{', '.join(w for w in where if w)}]".replace("[", r"\["),
-            published,
-            simulated,
-            _number(row.mc_error, percent),
-            "" if math.isnan(row.position) else f"{100 * row.position:.0f} %",
-            "" if row.z is None else f"{row.z:+.1f}",
-            row.use,
-        )
+    console.print(f"[bold]{title}[/bold]\n{key}\n")
+    cells = [_cells(row, replica.replicates) for row in rows]
+    widths = _widths(cells)
+    beside = sum(widths) + 3 * len(widths) + max((len(use) for _, _, use in cells), default=0)
+    if console.width - beside < _ROOM:
+        _narrow(console, cells, widths)
+    else:
+        _wide(console, cells)
+    console.print()
+    said = [f"{a.sentence} (Monte Carlo error {100 * a.mc_error:.1f} points)" for a in replica.answers]
+    for line in (*said, *replica.notes):
+        text = textwrap.fill(line, console.width, initial_indent="- ", subsequent_indent="  ")
+        console.print(text, markup=False, soft_wrap=True)
+    console.print(f"\n{replica.seconds:.0f} s; repeat with:")
+    console.print(f"  {replica.command}", markup=False, soft_wrap=True)
+
+
+_HEADS = ("published", "simulated", "MC", "below", "SE")
+
+
+def _cells(row: ReplicaRow, replicates: int) -> tuple[str, tuple[str, ...], str]:
+    """(what it is, its numbers as under the heads, what it was used as)."""
+    percent = row.scale == "percent"
+    where = [row.analysis_set, row.arm or "", "" if row.week is None else f"week {row.week:g}", row.method]
+    name = f"{row.quantity} [{', '.join(w for w in where if w)}]"
+    published = _number(row.published, percent)
+    if row.published_low is not None and row.published_high is not None:
+        published += f" ({row.published_low:g}, {row.published_high:g})"
+    simulated = "not estimable"
+    if row.n_estimable:
+        low, high = _number(row.simulated_low, percent), _number(row.simulated_high, percent)
+        simulated = f"{_number(row.simulated, percent)} ({low}, {high})"
+        if row.n_estimable < replicates:
+            name += f", estimable in {100 * row.n_estimable / replicates:.0f} %"
+    below = "" if math.isnan(row.position) else f"{100 * row.position:.0f} %"
+    far = "" if row.z is None else f"{row.z:+.1f}"
+    error = f"{100 * row.mc_error:.1f} %" if percent and math.isfinite(row.mc_error) else _number(row.mc_error, False)
+    return name, (published, simulated, error, below, far), row.use
+
+
+def _widths(rows: list[tuple[str, tuple[str, ...], str]]) -> list[int]:
+    """The columns that the numbers need."""
+    return [max(len(numbers[i]) for numbers in (_HEADS, *(n for _, n, _ in rows))) for i in range(len(_HEADS))]
+
+
+def _wide(console: Console, rows: list[tuple[str, tuple[str, ...], str]]) -> None:
+    """One line for each quantity; only its name is broken where the columns do not suffice."""
+    from rich.box import SIMPLE_HEAD
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("quantity", overflow="fold")
+    for i, head in enumerate(_HEADS):
+        table.add_column(head, justify="left" if i < 2 else "right", no_wrap=True)
+    table.add_column("used as", no_wrap=True)
+    for name, numbers, use in rows:
+        table.add_row(escape(name), *numbers, use)
     console.print(table)
-    for answer in replica.answers:
-        console.print(f"- {answer.sentence} (Monte Carlo error {100 * answer.mc_error:.1f} points)")
-    for note in replica.notes:
-        console.print(f"- {note}")
-    console.print(f"{replica.seconds:.0f} s; repeat with: {replica.command}")
+
+
+def _narrow(console: Console, rows: list[tuple[str, tuple[str, ...], str]], widths: list[int]) -> None:
+    """Two lines for each quantity, the numbers under their heads."""
+    from rich.markup import escape
+
+    def line(numbers: tuple[str, ...]) -> str:
+        padded = (t.ljust(w) if i < 2 else t.rjust(w) for i, (t, w) in enumerate(zip(numbers, widths, strict=True)))
+        return "  " + "  ".join(padded).rstrip()
+
+    head = line(_HEADS)
+    console.print(f"[bold]{head}[/bold]\n  {'─' * (len(head) - 2)}", soft_wrap=True)
+    for name, numbers, use in rows:
+        console.print(f"[bold]{escape(name)}[/bold]" + (f" – {use}" if use else ""))
+        console.print(line(numbers), soft_wrap=True)
 
 
 def _number(value: float, percent: bool) -> str:
