@@ -126,6 +126,7 @@ _AT_DEATH, _GONE, _AFTER = ("counted", "censored"), ("censored",), ("kept", "cou
 METHODS: dict[str, Method] = {
     "ancova": Method(_SCORES, _MEANS, ("absent",), ("absent",), ("kept", "dropped")),
     "mmrm": Method(_SCORES, _MEANS, ("modelled",), ("modelled",), ("kept", "dropped")),
+    "clda": Method(_SCORES, _MEANS, ("modelled",), ("modelled",), ("kept", "dropped")),
     "slope": Method(_SCORES, ("difference in slopes", *_MEANS), ("modelled",), ("modelled",), ("kept", "dropped")),
     "mi_ancova": Method(_SCORES, _MEANS, ("imputed",), ("imputed",), ("kept", "dropped")),
     "mi": Method(_SCORES, _MEANS, ("imputed",), ("imputed",), ("kept",)),
@@ -135,6 +136,7 @@ METHODS: dict[str, Method] = {
     "joint_rank": Method(_RANKS, ("difference in mean ranks",), ("ranked",), ("imputed",), ("kept", "dropped")),
     "cafs": Method(_RANKS, ("difference in mean ranks",), ("ranked",), ("last common visit",), ("kept", "dropped")),
     "win": Method(_RANKS, _WINS, ("tied",), ("tied",), ("kept", "dropped")),
+    "win_regression": Method(_RANKS, ("win ratio",), ("tied",), ("tied",), ("kept", "dropped")),
     "delayed_start": Method(
         _SCORES, ("difference in means", "difference in slopes"), ("imputed", "modelled"), ("imputed", "modelled"),
         ("kept",),

@@ -31,6 +31,7 @@ def analyse(study: Study, plan: Plan, *, command: str = "") -> Results:
         are not there.
     ScenarioError : the data do not carry out what an estimand says.
     """
+    study = _with_intervals(study, plan)
     problems = require(study, [analysis.dataset for analysis in plan.analyses])
     done: dict[str, Table] = {}
     for analysis in plan.in_turn():
@@ -51,6 +52,19 @@ def analyse(study: Study, plan: Plan, *, command: str = "") -> Results:
 def analyse_folder(folder: str | Path, plan: Plan, *, command: str = "") -> Results:
     """:func:`analyse` on the study in a folder of ADaM files."""
     return analyse(read_folder(folder), plan, command=command)
+
+
+def _with_intervals(study: Study, plan: Plan) -> Study:
+    """The study with the start of an interval as a key, where a section reads several records a patient by it."""
+    datasets = dict(study.datasets)
+    for analysis in plan.analyses:
+        name = analysis.dataset.upper()
+        for start in (getattr(section, "start", None) for section in analysis.sections):
+            if start is not None and name in datasets and not datasets[name].keys:
+                order = {"USUBJID": 1, "PARAMCD": 2, start: 3}
+                keyed = tuple(replace(v, key=order.get(v.name)) for v in datasets[name].variables)
+                datasets[name] = replace(datasets[name], variables=keyed)
+    return replace(study, datasets=datasets)
 
 
 def _table(study: Study, plan: Plan, analysis: Analysis, done: Mapping[str, Table]) -> Table:

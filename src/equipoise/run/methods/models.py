@@ -73,12 +73,9 @@ class AncovaSection(_ModelSection):
     vcov: Literal["HC0", "HC1", "HC2", "HC3"] | None = None
 
 
-class MmrmSection(_ModelSection):
-    """Mixed model for repeated measures. ``covariance`` is a ladder: each structure is tried until one converges."""
+class _VisitSection(_ModelSection):
+    """``covariance`` is a ladder: each structure is tried until one converges."""
 
-    ESTIMATES = "mmrm"
-
-    method: Literal["mmrm"]
     visit: str = "AVISIT"
     visits: tuple[str, ...] | None = None
     order: str = "AVISITN"
@@ -87,6 +84,27 @@ class MmrmSection(_ModelSection):
         "satterthwaite", "kenward-roger", "kenward-roger-linear", "between-within", "residual"
     ] = "kenward-roger"  # fmt: skip
     reml: bool = True
+
+
+class MmrmSection(_VisitSection):
+    """Mixed model for repeated measures. ``covariance`` is a ladder: each structure is tried until one converges."""
+
+    ESTIMATES = "mmrm"
+
+    method: Literal["mmrm"]
+
+
+class CldaSection(_VisitSection):
+    """The constrained longitudinal model: baseline is a response, with one mean for all arms.
+
+    ``formula`` has the response and further covariates alone, ``AVAL ~ 1`` or ``AVAL ~ SEX``; arm and visit come by
+    themselves. ``baseline``: the visit that is the baseline, whose records are among those of the analysis.
+    """
+
+    ESTIMATES = "clda"
+
+    method: Literal["clda"]
+    baseline: str
 
 
 class Fit(Protocol):
@@ -100,14 +118,14 @@ class Fit(Protocol):
     def contrasts(self, specs: str, **options: Any) -> Any: ...
 
 
-def _fit_ancova(formula: str, frame: pl.DataFrame, section: AncovaSection) -> Any:
+def _fit_ancova(formula: str, frame: pl.DataFrame, section: AncovaSection, arm: str) -> Any:
     from equipoise.estimate.ancova import ancova as fit_ancova
 
     fit: Any = fit_ancova(formula, frame, vcov=section.vcov or "model")
     return fit
 
 
-def _fit_mmrm(formula: str, frame: pl.DataFrame, section: MmrmSection) -> Any:
+def _fit_mmrm(formula: str, frame: pl.DataFrame, section: MmrmSection, arm: str) -> Any:
     from equipoise.estimate.mmrm import mmrm as fit_mmrm
 
     first, *rest = section.covariance
@@ -116,7 +134,20 @@ def _fit_mmrm(formula: str, frame: pl.DataFrame, section: MmrmSection) -> Any:
     return fit
 
 
-FITTERS: dict[str, Callable[[str, pl.DataFrame, Any], Fit]] = {"ancova": _fit_ancova, "mmrm": _fit_mmrm}
+def _fit_clda(formula: str, frame: pl.DataFrame, section: CldaSection, arm: str) -> Any:
+    from equipoise.estimate.clda import clda as fit_clda
+
+    first, *rest = section.covariance
+    whole = f"{formula} + {first}({section.visit} | USUBJID)"
+    fit: Any = fit_clda(
+        whole, frame, arm=arm, baseline=section.baseline, reml=section.reml, df=section.df, fallback=tuple(rest)
+    )
+    return fit
+
+
+FITTERS: dict[str, Callable[[str, pl.DataFrame, Any, str], Fit]] = {
+    "ancova": _fit_ancova, "mmrm": _fit_mmrm, "clda": _fit_clda,
+}  # fmt: skip
 
 
 def variables_of(formula: str, frame: pl.DataFrame) -> list[str]:
@@ -160,17 +191,17 @@ def _rows_of(table: Any) -> list[dict[str, Any]]:
 class _Model:
     """A fitted model of a section, asked for the lines of its block."""
 
-    def __init__(self, kind: str, context: Context, section: AncovaSection | MmrmSection) -> None:
+    def __init__(self, kind: str, context: Context, section: _ModelSection) -> None:
         _checked(section.formula, context)
         self.kind, self.context, self.section = kind, context, section
         self.frame = context.chosen(section.where)
         self.more: list[str] = []
         self.visit: str | None = None
-        if isinstance(section, MmrmSection):
+        if isinstance(section, _VisitSection):
             self.visit = section.visit
             for name in ("USUBJID", section.visit):
                 context.need(self.frame, name)
-            self.more = ["USUBJID", section.visit]
+            self.more = ["USUBJID", section.visit, *([context.treatment] if kind == "clda" else [])]
         self.notes: tuple[str, ...] = ()
         self._fits: dict[str, Fit] = {}
         self._tables: dict[str | None, list[dict[str, Any]]] = {}
@@ -184,7 +215,7 @@ class _Model:
 
     def _visits(self, data: pl.DataFrame) -> list[str]:
         section = self.section
-        assert isinstance(section, MmrmSection)
+        assert isinstance(section, _VisitSection)
         if section.order not in self.frame.columns:
             return sorted(data[section.visit].cast(pl.String).unique().to_list())
         present = set(data[section.visit].cast(pl.String).unique().to_list())
@@ -197,7 +228,7 @@ class _Model:
             data = self.data if formula is None else self._data(text)
             try:
                 with self._listening():
-                    self._fits[text] = FITTERS[self.kind](text, data, self.section)
+                    self._fits[text] = FITTERS[self.kind](text, data, self.section, self.context.treatment)
             except DataError as error:
                 raise EstimationError(error.message, hint=error.hint) from None
         return self._fits[text]
@@ -218,12 +249,14 @@ class _Model:
         if self.visit is None:
             return [None]
         visits = self._visits(self.data)
-        wanted = self.section.visits if isinstance(self.section, MmrmSection) else None
+        wanted = self.section.visits if isinstance(self.section, _VisitSection) else None
         absent = [v for v in wanted or () if v not in visits]
         if absent:
             raise DataError(
                 f"analysis {self.context.analysis.id}: no records at {absent[0]!r}", hint="visits: " + ", ".join(visits)
             )
+        if wanted is None and isinstance(self.section, CldaSection):
+            return [v for v in visits if v != self.section.baseline]
         return list(wanted or visits)
 
     def _by(self) -> dict[str, str]:
@@ -330,7 +363,7 @@ class _Model:
         return Row(line.label, {a: _cell(show, means.get(a)) for a in arms}, None, indent)
 
 
-def _means_figure(model: _Model, section: MmrmSection) -> tuple[Figure, ...]:
+def _means_figure(model: _Model, section: _VisitSection) -> tuple[Figure, ...]:
     """Means over visits, with the patients observed at each; nothing where there is one visit."""
     visits = model._visits(model.data)
     if not section.figure or len(visits) < 2:
@@ -356,7 +389,7 @@ def _means_figure(model: _Model, section: MmrmSection) -> tuple[Figure, ...]:
     return (Figure("ls_means", section.label or "Means over visits", tuple(rows), options),)
 
 
-def _visit_numbers(model: _Model, section: MmrmSection) -> dict[str, float]:
+def _visit_numbers(model: _Model, section: _VisitSection) -> dict[str, float]:
     """Visit -> its number, where visits are called by the week that numbers them (Week 4 is 4)."""
     frame = model.frame
     if section.order not in frame.columns or not frame.schema[section.order].is_numeric():
@@ -371,7 +404,7 @@ def _cell(show: Show, statistics: dict[str, float | None] | None) -> Cell:
     return cell_of(show.show, statistics or {})
 
 
-def _ratio(section: AncovaSection | MmrmSection) -> str:
+def _ratio(section: _ModelSection) -> str:
     return "; exponentiated: geometric means and ratios, standard errors of logarithms" if section.exponentiate else ""
 
 
@@ -394,7 +427,32 @@ def ancova(context: Context, section: AncovaSection) -> Block:
 
 def mmrm(context: Context, section: MmrmSection) -> Block:
     """Mixed model for repeated measures: LS means and contrasts at the visits asked for."""
-    model = _Model("mmrm", context, section)
+    return _over_visits("mmrm", "Mixed model for repeated measures", context, section, section.formula)
+
+
+def clda(context: Context, section: CldaSection) -> Block:
+    """Constrained longitudinal model: means and contrasts at the visits after baseline.
+
+    Raises
+    ------
+    DataError : the formula names the arm or the visit, or there are no records at baseline.
+    """
+    what, right = f"analysis {context.analysis.id}", section.formula.partition("~")[2]
+    for name in (context.treatment, section.visit):
+        if name in _WORD.findall(right):
+            raise DataError(f"{what}: {name} is in the formula {section.formula!r}",
+                            hint="arm and visit come by themselves, AVAL ~ 1, say")  # fmt: skip
+    frame = context.chosen(section.where)
+    context.need(frame, section.visit)
+    present = frame[section.visit].cast(pl.String).drop_nulls().unique(maintain_order=True).to_list()
+    if section.baseline not in present:
+        raise DataError(f"{what}: no records at baseline {section.baseline!r}", hint="visits: " + ", ".join(present))
+    told = f"{section.formula}, visit, and arm by visit after {section.baseline}"
+    return _over_visits("clda", "Constrained longitudinal model", context, section, told)
+
+
+def _over_visits(kind: str, title: str, context: Context, section: MmrmSection | CldaSection, told: str) -> Block:
+    model = _Model(kind, context, section)
     rows = model.lines()
     fit: Any = model.fit()
     method = "restricted maximum likelihood" if section.reml else "maximum likelihood"
@@ -411,13 +469,13 @@ def mmrm(context: Context, section: MmrmSection) -> Block:
         "bic": fit.bic,
     }
     return Block(
-        section.label or "Mixed model for repeated measures",
-        "mmrm",
+        section.label or title,
+        kind,
         context.analysis.dataset,
         section.formula.split("~")[0].strip(),
         tuple(rows),
         description=(
-            f"{method}, {section.formula}, covariance {fit.structure}, {section.df} degrees of freedom; "
+            f"{method}, {told}, covariance {fit.structure}, {section.df} degrees of freedom; "
             f"{fit.n_subjects} subjects, {fit.n_obs} records; -2 log-likelihood {-2.0 * fit.loglik:.4f}"
             + _ratio(section)
         ),
@@ -430,4 +488,5 @@ def mmrm(context: Context, section: MmrmSection) -> Block:
 METHODS = (
     Entry("ancova", AncovaSection, ancova, "Analysis of covariance", noted=True),
     Entry("mmrm", MmrmSection, mmrm, "Mixed model for repeated measures", noted=True),
+    Entry("clda", CldaSection, clda, "Constrained longitudinal model", noted=True),
 )

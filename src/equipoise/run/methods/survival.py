@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import polars as pl
@@ -24,9 +25,12 @@ EVENT = "EVENT__"
 class SurvivalSection(Section):
     """Kaplan-Meier by arm, log-rank test and Cox model against the control arm; CNSR 0 is an event.
 
-    ``entry``: time of coming under observation, for late entry. ``test``: ``fleming-harrington`` takes the weights
-    ``rho`` and ``gamma``, ``max-combo`` the largest of four. ``firth``: penalised hazard ratios, finite where an arm
-    has no events. ``robust``: the sandwich variance, by ``cluster``. ``proportional_hazards``: a line with its test.
+    ``entry``: time of coming under observation, for late entry. ``start``: the beginning of each interval (start,
+    time] of data with several records a patient, as for covariates that change over time; CNSR is 0 in the one that
+    ends by the event, and ``cluster: USUBJID`` gives the variance between patients. ``test``: ``fleming-harrington``
+    takes the weights ``rho`` and ``gamma``, ``max-combo`` the largest of four. ``firth``: penalised hazard ratios,
+    finite where an arm has no events. ``robust``: the sandwich variance, by ``cluster``. ``proportional_hazards``: a
+    line with its test.
     ``scale`` of the intervals of the curves, ``unit`` of the times in the figure (that of AVALU where not given).
     """
 
@@ -36,6 +40,7 @@ class SurvivalSection(Section):
     time: str = "AVAL"
     censor: str = "CNSR"
     entry: str | None = None
+    start: str | None = None
     strata: tuple[str, ...] = ()
     covariates: tuple[str, ...] = ()
     level: float = Field(default=0.95, gt=0, lt=1)
@@ -61,6 +66,8 @@ class SurvivalSection(Section):
             raise ValueError("test: fleming-harrington needs rho or gamma above 0")
         if self.entry is not None and self.test is not None:
             raise ValueError("with late entry (entry:) there is no log-rank test: say test: null")
+        if self.entry is not None and self.start is not None:
+            raise ValueError("entry: is for one record a patient, start: for several; give one of them")
         return self
 
 
@@ -74,19 +81,22 @@ def survival(context: Context, section: SurvivalSection) -> Block:
 
     data = event_data(context, section.where, section.time, section.censor,
                       (*((section.entry,) if section.entry else ()), *section.strata, *section.covariates,
-                       *((section.cluster,) if section.cluster else ())))  # fmt: skip
+                       *((section.cluster,) if section.cluster else ())), start=section.start)  # fmt: skip
+    whole = data if section.start is None else _followed(context, section, data)
     curves: dict[str, Any] = {}
     if data.height:
-        options: dict[str, Any] = {"time": section.time, "event": EVENT, "entry": section.entry,
+        options: dict[str, Any] = {"time": section.time, "event": EVENT, "entry": section.entry or section.start,
                                    "level": section.level, "scale": section.scale}  # fmt: skip
-        curves = {str(c.group): c for c in kaplan_meier(data, by=context.treatment, **options)}
+        curves = {str(c.group): c for c in kaplan_meier(whole, by=context.treatment, **options)}
         if context.analysis.total:
-            curves[TOTAL] = kaplan_meier(data, **options)[0]
+            curves[TOTAL] = kaplan_meier(whole, **options)[0]
+        if section.start is not None:
+            curves = {k: replace(c, n=context.of(data, k)["USUBJID"].n_unique()) for k, c in curves.items()}
     rows = _curve_rows(context, section, curves)
     notes = [section.note] if section.note else []
     said = ""
     if section.test:
-        p, note, said = _test(context, section, data)
+        p, note, said = _test(context, section, whole)
         first = rows[0]
         rows[0] = Row(first.label, {**first.cells, TEST: p})
         notes += note
@@ -111,29 +121,95 @@ def survival(context: Context, section: SurvivalSection) -> Block:
     )
 
 
-def event_data(
-    context: Context, where: Where, time: str, censor: str, more: Sequence[str] = (), *, numeric: bool = True
-) -> pl.DataFrame:
-    """One complete record a patient: arm in the plan's order, time, censoring, ``more``, and 1 for an event.
+def _followed(context: Context, section: SurvivalSection, data: pl.DataFrame) -> pl.DataFrame:
+    """One record for each time that a patient was followed without a gap.
 
     Raises
     ------
-    DataError : a variable is not there or no number, or a patient has more than one record.
+    DataError : there is to be a log-rank test, and someone is not followed from time 0 on without a gap, or changes
+        stratum.
+    """
+    start, time = str(section.start), section.time
+    ordered = data.sort("USUBJID", start, maintain_order=True)
+    gap = (pl.col(start) > pl.col(time).shift(1).over("USUBJID")).fill_null(False).cast(pl.Int64)
+    parts = ordered.with_columns(gap.cum_sum().over("USUBJID").alias("__part__"))
+    keep = [pl.col(name).first() for name in dict.fromkeys([context.treatment, *section.strata])]
+    whole = parts.group_by("USUBJID", "__part__", maintain_order=True).agg(
+        *keep, pl.col(start).min(), pl.col(time).max(), pl.col(EVENT).max()
+    )
+    if section.test:
+        late = whole.filter((pl.col(start) > 0) | (pl.col("__part__") > 0))
+        if late.height:
+            raise DataError(
+                f"analysis {context.analysis.id}: {late['USUBJID'][0]} is not followed from time 0 on without a gap",
+                hint="there is no log-rank test then: say test: null",
+            )
+        for name in section.strata:
+            moved = data.group_by("USUBJID", maintain_order=True).agg(pl.col(name).n_unique().alias("n"))
+            moved = moved.filter(pl.col("n") > 1)
+            if moved.height:
+                raise DataError(
+                    f"analysis {context.analysis.id}: {name} of {moved['USUBJID'][0]} changes",
+                    hint="there is no log-rank test within such strata: say test: null",
+                )
+    return whole
+
+
+def _intervals(context: Context, data: pl.DataFrame, start: str, time: str) -> None:
+    """Raise :class:`DataError` where intervals of a patient overlap, or an event is not the end of the last."""
+    what = f"analysis {context.analysis.id}"
+    ordered = data.sort("USUBJID", start, maintain_order=True)
+    empty = ordered.filter(pl.col(start) >= pl.col(time))
+    if empty.height:
+        raise DataError(f"{what}: {empty['USUBJID'][0]}: {start} is not before {time}", hint="see its records")
+    before = ordered.select(
+        "USUBJID", start, pl.col(time).shift(1).over("USUBJID").alias("__end__"),
+        pl.col(EVENT).shift(1).over("USUBJID").alias("__event__"),
+    )  # fmt: skip
+    over = before.filter(pl.col(start) < pl.col("__end__"))
+    if over.height:
+        raise DataError(f"{what}: intervals of {over['USUBJID'][0]} overlap", hint=f"see {start} and {time}")
+    after = before.filter(pl.col("__event__") == 1)
+    if after.height:
+        raise DataError(
+            f"{what}: {after['USUBJID'][0]} is followed after an event", hint="one event a patient, in the last record"
+        )
+
+
+def event_data(
+    context: Context, where: Where, time: str, censor: str, more: Sequence[str] = (), *, numeric: bool = True,
+    start: str | None = None,
+) -> pl.DataFrame:  # fmt: skip
+    """One complete record a patient: arm in the plan's order, time, censoring, ``more``, and 1 for an event.
+
+    With ``start`` there may be several, each an interval (start, time], and who the patient is stays with them.
+
+    Raises
+    ------
+    DataError : a variable is not there or no number, a patient has more than one record, or intervals overlap.
     """
     frame = context.chosen(where)
+    if start is not None:
+        context.need(frame, start, numeric=True)
+        more = (*more, "USUBJID", start)
     context.need(frame, time, numeric=True)
     context.need(frame, censor, numeric=numeric)
     for name in (*more, "USUBJID"):
         context.need(frame, name)
     doubled = frame.filter(pl.col("USUBJID").is_duplicated())
-    if doubled.height:
+    if doubled.height and start is None:
         raise DataError(
             f"analysis {context.analysis.id}: {doubled['USUBJID'][0]} has more than one record",
-            hint="see where: in the plan",
+            hint="see where: in the plan; survival takes several with start:",
         )
     names = [context.treatment, time, censor, *more]
     data = in_order(context, frame.select(list(dict.fromkeys(names))).drop_nulls())
-    return data.with_columns((pl.col(censor) == 0).cast(pl.Int64).alias(EVENT)) if numeric else data
+    if not numeric:
+        return data
+    data = data.with_columns((pl.col(censor) == 0).cast(pl.Int64).alias(EVENT))
+    if start is not None:
+        _intervals(context, data, start, time)
+    return data
 
 
 def unit_of(context: Context, given: str | None) -> str:
@@ -169,6 +245,8 @@ def _description(context: Context, section: SurvivalSection) -> str:
     parts = [f"Kaplan-Meier estimates with {section.scale} intervals"]
     if section.entry:
         parts.append(f"at risk from {section.entry} on")
+    if section.start:
+        parts.append(f"several records a patient, at risk in ({section.start}, {section.time}]")
     if section.test:
         parts.append(f"p-value: {_named(section)}{_within(section)}")
     ties = "exact" if section.ties == "exact" else f"{section.ties.capitalize()}'s"
@@ -226,7 +304,8 @@ def _none(value: float) -> float | None:
 def _formula(context: Context, section: SurvivalSection, covariates: bool) -> str:
     terms = [context.treatment, *(section.covariates if covariates else ())]
     strata = [f"strata({name})" for name in section.strata]
-    times = f"{section.entry}, {section.time}" if section.entry else section.time
+    first = (section.entry or section.start) if covariates else None
+    times = f"{first}, {section.time}" if first else section.time
     return f"Surv({times}, {EVENT}) ~ " + " + ".join([*terms, *strata])
 
 

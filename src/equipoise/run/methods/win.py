@@ -7,9 +7,11 @@ from typing import Any, Literal
 import polars as pl
 from pydantic import Field, model_validator
 
-from equipoise.run.analysis_context import Context, compared
+from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.result import Estimate
+from equipoise.run.analysis_context import Context, compared, in_order, others
 from equipoise.run.analysis_results import Block, Figure, Row, share_of
-from equipoise.run.methods.estimates import P, against, forest, reasons
+from equipoise.run.methods.estimates import P, against, cell, counts, forest, reasons
 from equipoise.run.methods.registry import Entry
 from equipoise.run.plan_parts import Section, Strict
 
@@ -47,7 +49,18 @@ class Layer(Strict):
         return tuple(v for v in (self.time, self.censor, self.value, self.binary) if v is not None)
 
 
-class WinSection(Section):
+class _HierarchySection(Section):
+    """One record a subject; ``gather`` of the analysis brings outcomes together."""
+
+    hierarchy: tuple[Layer, ...] = Field(min_length=1)
+    level: float = Field(default=0.95, gt=0, lt=1)
+
+    def does(self) -> dict[str, str]:
+        counted = {event: "ranked" for layer in self.hierarchy for event in layer.counts}
+        return {**counted, **super().does()}
+
+
+class WinSection(_HierarchySection):
     """Every patient on active compared with every control, on the first outcome of ``hierarchy`` that tells them apart.
 
     One record a subject; ``gather`` of the analysis brings outcomes together. ``variance``: ``u-statistic`` or
@@ -57,15 +70,21 @@ class WinSection(Section):
     ESTIMATES = "win"
 
     method: Literal["win"]
-    hierarchy: tuple[Layer, ...] = Field(min_length=1)
     strata: tuple[str, ...] = ()
     weights: Literal["mantel-haenszel", "size", "pairs", "equal", "inverse-variance"] = "mantel-haenszel"
     variance: Literal["u-statistic", "null"] = "u-statistic"
-    level: float = Field(default=0.95, gt=0, lt=1)
 
-    def does(self) -> dict[str, str]:
-        counted = {event: "ranked" for layer in self.hierarchy for event in layer.counts}
-        return {**counted, **super().does()}
+
+class WinRegressionSection(_HierarchySection):
+    """Win ratios of the arm and of ``covariates``, each with the others held: proportional win fractions.
+
+    All pairs of patients are compared, those of one arm as well. Win ratios of covariates are a unit of each.
+    """
+
+    ESTIMATES = "win_regression"
+
+    method: Literal["win_regression"]
+    covariates: tuple[str, ...] = Field(min_length=1)
 
 
 def _layer(layer: Layer) -> Any:
@@ -132,10 +151,73 @@ def win(context: Context, section: WinSection) -> Block:
     )  # fmt: skip
 
 
+def win_regression(context: Context, section: WinRegressionSection) -> Block:
+    """Patients and pairs, the win ratio of each arm against control, and of each covariate.
+
+    Raises
+    ------
+    DataError : a variable is not there, or a subject has more than one record.
+    """
+    from equipoise.estimate.win_regression import win_regression as estimate
+
+    frame = context.chosen(section.where)
+    for name in (*(v for layer in section.hierarchy for v in layer.variables), *section.covariates, "USUBJID"):
+        context.need(frame, name)
+    one_each(context, frame)
+    data = in_order(context, frame)
+    arm, control = context.treatment, context.plan.treatment.reference
+    try:
+        made = estimate(data, [_layer(x) for x in section.hierarchy], [arm, *section.covariates], level=section.level)
+    except DataError as error:
+        raise EstimationError(error.message, hint=error.hint) from None
+    percent = f"{100 * section.level:g}%"
+    of_arm = {one: made[f"{arm}[{one}]"] for one in others(context) if f"{arm}[{one}]" in made.covariates}
+    last = context.arms[-1]
+    pairs = made.decided + made.tied
+    rows = [
+        counts("Patients, all arms", {last: made.n}),
+        Row("Pairs decided", {last: share_of(made.decided, pairs, 1)}),
+        *(Row(f"by {name}", {last: share_of(n, pairs, 1)}, None, 1) for name, n in made.layers.items()),
+        against(context, f"Win ratio ({percent} CI)", of_arm),
+        against(context, "p-value", of_arm, P),
+    ]
+    named = [("Win ratio", e) for e in of_arm.values()]
+    for name, found in zip(made.covariates, made.estimates, strict=True):
+        if not name.startswith(f"{arm}[") and name != arm:
+            rows.append(Row(f"Win ratio of {name} ({percent} CI)", {last: cell(found)}))
+            rows.append(Row(f"p-value ({name})", {last: cell(found, P)}))
+            named.append((f"Win ratio of {name}", found))
+    order = ", then ".join(layer.variables[0] for layer in section.hierarchy)
+    return Block(
+        section.label or "Regression of wins",
+        "win_regression",
+        context.analysis.dataset,
+        None,
+        tuple(rows),
+        description=(
+            f"proportional win fractions (Mao and Wang), all pairs compared on {order}; covariates "
+            f"{', '.join(section.covariates)}; against {control}"
+        ),
+        notes=(*((section.note,) if section.note else ()), *reasons(named)),
+        details={"records": frame.height},
+        figures=_regression_figure(context, section, of_arm),
+    )
+
+
+def _regression_figure(
+    context: Context, section: WinRegressionSection, of_arm: dict[str, Estimate]
+) -> tuple[Figure, ...]:
+    if not section.figure or not of_arm:
+        return ()
+    labels, control = context.plan.treatment.labels, context.plan.treatment.reference
+    rows = [(f"Win ratio, {labels.get(one, one)}", e) for one, e in of_arm.items()]
+    active = "active" if len(of_arm) > 1 else labels.get(next(iter(of_arm)), next(iter(of_arm)))
+    return forest(rows, caption=section.label or "Regression of wins", ratio=True, axis="win ratio",
+                  higher_better=True, names=(labels.get(control, control), active))  # fmt: skip
+
+
 def one_each(context: Context, frame: pl.DataFrame) -> None:
     """Raise :class:`DataError` where a subject has more than one record."""
-    from equipoise.errors import DataError
-
     doubled = frame.filter(pl.col("USUBJID").is_duplicated())
     if doubled.height:
         raise DataError(
@@ -160,4 +242,8 @@ def _figure(context: Context, section: WinSection, made: dict[str, Any]) -> tupl
                   higher_better=True, names=(labels.get(control, control), active))  # fmt: skip
 
 
-METHODS = (Entry("win", WinSection, win, "Win statistics", noted=True, by_line=True),)
+METHODS = (
+    Entry("win", WinSection, win, "Win statistics", noted=True, by_line=True),
+    Entry("win_regression", WinRegressionSection, win_regression, "Proportional win-fractions regression", noted=True,
+          by_line=True),
+)  # fmt: skip
