@@ -98,13 +98,15 @@ class Pen:
         label = label.replace(" %", "\N{NARROW NO-BREAK SPACE}%")
         if not bare_number(label):
             return
+        before = len(self._names)
         if any(c.isalpha() for c in label):
             self._names.setdefault(label)
             self._names.setdefault(lower(label))
             self._names.setdefault(label[:1].upper() + label[1:])
         for token in _TOKEN.findall(label):
             self._names.setdefault(token)
-        self._patterns.clear()
+        if len(self._names) > before:
+            self._patterns.clear()  # compiling them anew is what costs most here
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -114,6 +116,10 @@ class Pen:
     def _split(self, text: str, *, weeks: bool) -> list[tuple[bool, str]]:
         """(is a name, piece) in order, longest names first; ``weeks`` says whether ``week 28`` is a name here."""
         text = text.replace(" %", "\N{NARROW NO-BREAK SPACE}%")
+        if not bare_number(text):
+            return [(False, text)] if text else []  # every name holds a number
+        if text in self._names or (weeks and text in self._weeks):
+            return [(True, text)]  # the longest name there can be; most labels end here, and no pattern is compiled
         if weeks not in self._patterns:
             names = (*self._names, *self._weeks) if weeks else self._names
             ordered = "|".join(re.escape(n) for n in sorted(names, key=len, reverse=True))
