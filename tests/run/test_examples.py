@@ -23,13 +23,19 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture(scope="module")
-def tables(valor: Scenario, tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """The example on the virtual trial that its command writes, with few imputations."""
+def virtual(valor: Scenario, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The virtual trial that the command of the examples writes."""
     folder = tmp_path_factory.mktemp("valor-adam")
     write_folder(from_trial(simulate(valor, 1, seed=10)[0]), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tables(virtual: Path) -> Results:
+    """The example on the virtual trial, with few imputations."""
     text = (EXAMPLES / "valor.yaml").read_text()
     text = text.replace("imputations: 100", "imputations: 5").replace("imputations: 20", "imputations: 3")
-    return analyse_folder(folder, parse_plan(text))
+    return analyse_folder(virtual, parse_plan(text))
 
 
 def test_the_virtual_valor_gives_every_table_and_figure(tables: Results, tmp_path: Path) -> None:
@@ -71,6 +77,30 @@ def test_the_refusals_that_the_readme_promises(old: str, new: str, reason: str) 
     assert old in text
     with pytest.raises(Exception, match=reason):
         parse_plan(text.replace(old, new))
+
+
+def test_independent_interim_look(virtual: Path) -> None:
+    """The look of the example, from the printed difference and its standard error on."""
+    made = analyse_folder(virtual, read_plan(EXAMPLES / "interim.yaml"))
+    assert all(block.rows for table in made.tables for block in table.blocks)
+    model = made.table("1").blocks[0]
+    difference = next(r for r in model.rows if r.label.startswith("Difference")).cells["tofersen"].values
+    look = {r.label: r.cells for r in made.table("4").blocks[0].rows}
+    z, information = stats.norm.isf(difference["p"] / 2), difference["se"] ** -2
+    assert look["Z"]["Look 2"].values["z"] == pytest.approx(z, rel=1e-9)
+    assert look["Information"]["Look 2"].values["information"] == pytest.approx(information, rel=1e-9)
+    spent = 2 * stats.norm.sf(stats.norm.isf(0.0125) / np.sqrt(information / 0.32))  # Lan-DeMets, O'Brien-Fleming
+    assert look["Alpha spent"]["Look 2"].values["spent"] == pytest.approx(spent, rel=1e-9)
+    boundary = look["Boundary, efficacy"]["Look 3"].values["boundary"]
+    needed = (boundary * np.sqrt(0.32) - z * np.sqrt(information)) / np.sqrt(0.32 - information)
+    power = stats.norm.sf(needed - 6.0 * np.sqrt(0.32 - information))
+    label = "Conditional power, % (as planned, 6)"
+    assert look[label]["Look 2"].values["power"] == pytest.approx(100 * power, rel=1e-9)
+    assert look["Decision"]["Look 2"].text == "go on"
+    assert "boundaries" in {f.kind for b in made.table("4").blocks for f in b.figures}
+    assert all(f.plot is not None for f in drawn(made))
+    claims = {r.label: r.cells for r in made.table("5").blocks[0].rows}
+    assert claims["function"]["adjusted"].values["adjusted"] == pytest.approx(difference["p"] / 0.8, rel=1e-9)
 
 
 def test_every_plan_is_in_the_readme_with_its_command() -> None:

@@ -317,6 +317,16 @@ def test_several_arms_have_to_be_told_apart() -> None:
         block(study, "{method: group_sequential, of: times, planned: [1, 90]}", arms=arms)
 
 
+def test_a_visit_that_is_shown_alone_may_be_named(study: Study) -> None:
+    text = dump_plan(plan("{method: group_sequential, of: score, visit: Week 16, planned: [1, 9]}"))
+    alone = text.replace("    - Week 8\n", "")
+    assert alone != text
+    one, other = (analyse(study, parse_plan(t)).table("look").blocks[0] for t in (text, alone))
+    assert one.details == other.details
+    with pytest.raises(DataError, match="there is no visit 'Week 8'"):
+        analyse(study, parse_plan(alone.replace("visit: Week 16", "visit: Week 8")))
+
+
 def test_a_test_that_is_not_estimable_says_so(study: Study) -> None:
     nobody = study["ADTTE"].frame.with_columns(CNSR=pl.lit(1.0), EVNTDESC=pl.lit("censored"))
     silent = Study({**study.datasets, "ADTTE": from_frame(nobody, "ADTTE")})

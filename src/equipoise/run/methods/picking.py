@@ -99,8 +99,9 @@ def pick(context: Context, named: Picked) -> Found:
             raise DataError(f"{what}: no line {named.line!r} with a p-value", hint=f"there are {known or 'none'}")
     if not lines:
         raise DataError(f"{what}: {block.method} has no p-value of a comparison here", hint="see line: and section:")
-    visits = [found[0] for found in lines]
-    visit = _one(what, "visit", visits, named.visit) if any(visits) or named.visit else ""
+    visits, only = [found[0] for found in lines], _only_visit(context, named)
+    asked = None if not any(visits) and named.visit == only else named.visit
+    visit = _one(what, "visit", visits, asked) if any(visits) or asked else ""
     lines = [found for found in lines if found[0] == visit]
     lines = [found for found in lines if found[1] == lines[0][1]]
     active, columns = others(context), {found[2]: found[3] for found in lines}
@@ -113,6 +114,13 @@ def pick(context: Context, named: Picked) -> Found:
     else:
         raise DataError(f"{what}: its test compares more than two arms", hint="choose another line:, of one arm")
     return _read(context, table, block, named, arm, cell)
+
+
+def _only_visit(context: Context, named: Picked) -> str | None:
+    """The visit of a section that shows one alone, which then has no heading."""
+    section = next(a for a in context.plan.analyses if a.id == named.of).sections[named.section - 1]
+    visits: list[str] = list(getattr(section, "visits", None) or ())
+    return visits[0] if len(visits) == 1 else None
 
 
 def place(named: Picked) -> str:
