@@ -9,7 +9,7 @@ import pytest
 
 from equipoise.appraise import Document, Replica, appraise
 from equipoise.appraise.certainty import rating
-from equipoise.appraise.document import Figure, Fold, Link, Listing, Stat, Stats, Table, plain, walk
+from equipoise.appraise.document import Facts, Figure, Fold, Link, Listing, Stat, Stats, Table, plain, walk
 from equipoise.appraise.sections import certainty
 from equipoise.records import Record, load_record
 
@@ -130,3 +130,14 @@ def test_conditions_of_surrogacy_follow_a_disputed_verdict(valor: Record) -> Non
 def test_captions_of_a_page_are_unlike(page: Document) -> None:
     captions = [plain(n.caption) for n in walk(page) if isinstance(n, Table)]
     assert len(captions) == len(set(captions))
+
+
+def test_long_criteria_of_a_registry_are_told_among_all_criteria(valor: Record) -> None:
+    data = valor.model_dump(mode="json", exclude_defaults=True)
+    first = next(c for c in data["eligibility"] if c["kind"] == "inclusion" and not c.get("set"))
+    data["eligibility"].append({**first, "text": "walks " * 60})
+    design = appraise(Record.model_validate(data)).section("design")
+    facts = {plain(term): said for term, said in next(n for n in walk(design) if isinstance(n, Facts)).items}
+    assert "walks walks" not in plain(facts["Population"])
+    assert plain(facts["Population"]).endswith(". All criteria")
+    assert any(isinstance(run, Link) and run.target == "#eligibility" for run in facts["Population"])

@@ -50,7 +50,8 @@ _STUDY: dict[str, Any] = {
             "interventions": [{"type": "DRUG", "name": "D", "armGroupLabels": ["Drug 10 mg"]}],
         },
         "eligibilityModule": {
-            "eligibilityCriteria": "Inclusion Criteria:\n\n* Ill\n* Willing,\n  and able\n\n"
+            "eligibilityCriteria": "Inclusion Criteria:\n\n* Ill\n* Willing,\n  and able\n"
+            "* Score \\>= 4 \\[points\\]\n\n"
             "Exclusion Criteria:\n\n1. Well",
             "sex": "ALL",
             "minimumAge": "18 Years",

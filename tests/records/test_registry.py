@@ -58,9 +58,10 @@ def test_the_small_entry() -> None:
     assert r.design.phase.text == "phase 2, phase 3"
     assert r.design.masking.text == "double-blind (participant, investigator)"
     assert (r.design.n_actual.value, r.design.n_sites.value, r.design.n_countries.value) == (60, 2, 2)
-    assert [(c.kind, c.text) for c in r.eligibility][-3:] == [
+    assert [(c.kind, c.text) for c in r.eligibility][-4:] == [
         ("inclusion", "Ill"),
         ("inclusion", "Willing, and able"),
+        ("inclusion", "Score >= 4 [points]"),
         ("exclusion", "1. Well"),
     ]
     primary = r.result(r.primary_result or "")

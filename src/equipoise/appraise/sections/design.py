@@ -9,6 +9,9 @@ from equipoise.appraise.show import date_text
 from equipoise.appraise.tables import baseline_table
 from equipoise.records.schema import Criterion, DateFact
 
+_LONG = 240
+"""A criterion of more letters than this, as a registry posts it, is told among all criteria alone."""
+
 
 def build(ctx: Context) -> Section:
     """How it was built, population, intervention, comparator and outcome; folded away the rest and the baseline."""
@@ -128,8 +131,12 @@ def _duration(ctx: Context) -> Inlines:
 
 def _population(ctx: Context) -> Inlines:
     inclusion = [c for c in ctx.record.eligibility if c.kind == "inclusion" and c.set is None and c.usable]
-    quoted = [q for c in inclusion if (q := ctx.pen.quote(c.text, c))]
-    return upper(joined(quoted, "; ")) if quoted else upper(ctx.pen.label(ctx.record.condition))
+    short = [c for c in inclusion if len(c.text) <= _LONG]
+    quoted = [q for c in short if (q := ctx.pen.quote(c.text.rstrip("."), c))]
+    out = upper(joined(quoted, "; ")) if quoted else upper(ctx.pen.label(ctx.record.condition))
+    if len(short) == len(inclusion):
+        return out
+    return (*out, Text(". "), ctx.pen.to("eligibility", "All criteria"))
 
 
 def _intervention(ctx: Context) -> Inlines:

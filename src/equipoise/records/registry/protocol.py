@@ -9,6 +9,8 @@ from equipoise.records.registry.groups import Groups
 from equipoise.records.registry.reader import Ledger, Node
 from equipoise.records.registry.words import norm, slug, week_of
 
+_ESCAPED = re.compile(r"\\([-!#()*+.<>\[\]_`{|}~])")
+"""The registry's criteria are Markdown: ``\\>=`` stands for ``>=``."""
 _MASKING = {
     "NONE": "open label",
     "SINGLE": "single-blind",
@@ -186,7 +188,7 @@ def eligibility(entry: Node) -> list[dict[str, Any]]:
         heading = re.match(r"^\W*(key |main )?(inclusion|exclusion)\b[^.]{0,40}:?\W*$", bare, re.I)
         if heading or not bare or re.match(r"^([*•·-]|\d+[.)]|[a-z][.)])\s", bare):
             if current:
-                add(kind, current)
+                add(kind, _ESCAPED.sub(r"\1", current))
             current = "" if heading or not bare else re.sub(r"^([*•·-])\s+", "", bare)
             if heading:
                 kind = heading.group(2).lower()

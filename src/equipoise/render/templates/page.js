@@ -36,6 +36,16 @@
     }, { rootMargin: "-15% 0px -80% 0px" });
     all("main > section").forEach(function (s) { seen.observe(s); });
   }
+  // the head of a table that needs no room to the side stays in sight
+  function fit() {
+    all(".scroll").forEach(function (s) {
+      s.classList.remove("fits");
+      if (wide.matches && s.clientWidth && s.scrollWidth <= s.clientWidth) { s.classList.add("fits"); }
+    });
+  }
+  fit();
+  window.addEventListener("resize", fit);
+  document.addEventListener("toggle", fit, true);
   var opened = [];
   window.addEventListener("beforeprint", function () {
     opened = all("details.qa:not([open]), details.fold:not([open]):not(#replica-rows)");
