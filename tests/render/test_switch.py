@@ -43,7 +43,8 @@ function note(name) {
     readers: list(document, "[data-reader]:not([hidden])").map(function (s) { return s.getAttribute("data-reader"); }),
     pressed: list(bar, "[data-role][aria-pressed=true]").map(function (b) { return b.getAttribute("data-role"); }),
     count: bar.querySelector(".count").textContent, hash: location.hash, bar: !bar.hidden,
-    focus: document.activeElement && document.activeElement.parentNode.id
+    focus: document.activeElement && document.activeElement.parentNode.id,
+    button: document.activeElement && document.activeElement.getAttribute("data-role")
   };
 }
 note("start");
@@ -56,6 +57,7 @@ setTimeout(function () {
   press("Self-test, one at a time"); note("test");
   press("Next"); note("next");
   press("Self-test, one at a time"); press("Everyone"); pick("stage", ""); pick("specialty", ""); note("end");
+  document.querySelector("nav.readers a[data-role=patient]").click(); note("head");
   location.hash = "#role=phd&level=advanced&stage=<img>";
   setTimeout(function () {
     note("hash");
@@ -110,6 +112,10 @@ def test_the_switch_shows_what_the_command_writes(tmp_path: Path) -> None:
     assert told["next"]["focus"] == f"q-{told['next']['ids'][0]}"
     assert told["end"]["ids"] == told["start"]["ids"]
     assert told["end"]["hash"] == "#questions"
+    # the links in the head choose the reader, and the keyboard goes on from there
+    assert told["head"]["ids"] == ids(role="patient")
+    assert told["head"]["pressed"] == ["patient"]
+    assert told["head"]["button"] == "patient"
     # a choice in the address; what is not offered is ignored
     assert told["hash"]["ids"] == ids(role="phd", level="advanced")
 
