@@ -8,7 +8,7 @@ from equipoise.appraise import risk, show
 from equipoise.appraise.certainty.judgements import Judgements
 from equipoise.appraise.document import Computed, Inlines, Text
 from equipoise.appraise.findings import Findings, excludes_null
-from equipoise.appraise.pen import Pen, joined, lower, short
+from equipoise.appraise.pen import Pen, lower, short
 from equipoise.appraise.readers import Reader
 from equipoise.appraise.replica import Replica
 from equipoise.records.schema import Arm, Contrast, Fact, Item, Method, Outcome, PValue, Record, Result, Value
@@ -265,10 +265,6 @@ class Context:
     def sequence(self) -> bool:
         """Whether the record names an order in which outcomes were to be tested."""
         return sum(o.test_order is not None for o in self.record.outcomes) > 1
-
-    def list_of(self, parts: list[Inlines]) -> Inlines:
-        """``a, b and c``."""
-        return joined(parts)
 
     def arm_text(self, arm: Arm) -> Inlines:
         """What an arm received."""

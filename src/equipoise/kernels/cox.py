@@ -393,6 +393,23 @@ def by_stratum_and_time(time, include, stratum, entry=None):
     return include.sum(axis=1), order, code, late
 
 
+def standing(rows, happened, active=None):
+    """(trial,) whether a regression of event times can be tried: patients, both arms, events, events in both arms.
+
+    rows : (trial,) patients; happened : (trial, subject) events among them; active : (trial, subject) 1 for patients of
+    the active arm, 0 for all others, or None where there is no arm.
+    """
+    n_events = happened.sum(axis=1)
+    conditions, reasons = [rows == 0, n_events == 0], [_NO_DATA, _NO_EVENTS]
+    if active is not None:
+        n_active, in_active = active.sum(axis=1), (active * happened).sum(axis=1)
+        conditions.insert(1, (n_active == 0.0) | (n_active == rows))
+        reasons.insert(1, _EMPTY_ARM)
+        conditions.append((in_active == 0.0) | (in_active == n_events))
+        reasons.append(_ONE_ARM)
+    return np.select(conditions, reasons, _OK)
+
+
 def fit(
     time, event, x, *, entry=None, include=None, stratum=None, weight=None, ties="efron", arm=0, start=None,
     max_iterations=50,
@@ -421,17 +438,7 @@ def fit(
     entered = none if entry is None else np.ascontiguousarray(entry, dtype=np.float64)
     weights = none if weight is None else np.ascontiguousarray(weight, dtype=np.float64)
     rows, order, code, late = by_stratum_and_time(time, include, stratum, None if entry is None else entered)
-    happened = event & include
-    n_events = happened.sum(axis=1)
-    conditions, reasons = [rows == 0, n_events == 0], [_NO_DATA, _NO_EVENTS]
-    if arm >= 0:
-        active = np.where(include, x[:, :, arm], 0.0)
-        n_active, in_active = active.sum(axis=1), (active * happened).sum(axis=1)
-        conditions.insert(1, (n_active == 0.0) | (n_active == rows))
-        reasons.insert(1, _EMPTY_ARM)
-        conditions.append((in_active == 0.0) | (in_active == n_events))
-        reasons.append(_ONE_ARM)
-    status = np.select(conditions, reasons, _OK)
+    status = standing(rows, event & include, np.where(include, x[:, :, arm], 0.0) if arm >= 0 else None)
     begin = np.zeros((n_trials, p)) if start is None else np.ascontiguousarray(start, dtype=np.float64)
     made = Fits(
         np.full((n_trials, p), np.nan),

@@ -12,13 +12,14 @@ import math
 import numpy as np
 from numba import njit
 
+from equipoise.kernels.cox import standing
 from equipoise.kernels.linalg import cholesky, solve_cholesky
 from equipoise.kernels.survival import _sorted
 
 _OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 _INNER = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
-_OK, _NOT_CONVERGED, _BOUNDARY, _NO_EVENTS, _ONE_ARM, _EMPTY_ARM, _SINGULAR, _NO_DATA = range(8)  # types.Status
+_OK, _NOT_CONVERGED, _BOUNDARY, _SINGULAR = 0, 1, 2, 6  # equipoise.types.Status
 
 ROBUST = {"fine-gray": 2, "robust": 1, "model": 0}
 
@@ -341,16 +342,7 @@ def fine_gray(time, cause, x, *, include=None, censoring_group=None, arm=0, vari
     rows, time, _, cause, group, x = _sorted(time, include, None, cause, group, x)
     member = np.arange(x.shape[1]) < rows[:, None]
     hit = (cause == 1) & member
-    n_hits = hit.sum(axis=1)
-    conditions, reasons = [rows == 0, n_hits == 0], [_NO_DATA, _NO_EVENTS]
-    if arm >= 0:
-        active = np.where(member, x[:, :, arm], 0.0)
-        n_active, in_active = active.sum(axis=1), (active * hit).sum(axis=1)
-        conditions.insert(1, (n_active == 0.0) | (n_active == rows))
-        reasons.insert(1, _EMPTY_ARM)
-        conditions.append((in_active == 0.0) | (in_active == n_hits))
-        reasons.append(_ONE_ARM)
-    status = np.select(conditions, reasons, _OK).astype(np.int64)
+    status = standing(rows, hit, np.where(member, x[:, :, arm], 0.0) if arm >= 0 else None).astype(np.int64)
     count = np.maximum(rows, 1)[:, None, None]
     x = np.where(member[:, :, None], x, 0.0)
     centre = x.sum(axis=1, keepdims=True) / count

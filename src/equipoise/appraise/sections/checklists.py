@@ -22,6 +22,7 @@ State = Literal["held", "in part", "gap", "needs the paper"]
 Found = tuple[State, Inlines]
 GAP: Found = ("gap", ())
 PAPER: Found = ("needs the paper", ())
+_TOLD_APART = "planned and unplanned ones told apart under Results"
 _DELIVERY = ("exposure", "time_on_study", "deviations")
 
 
@@ -215,18 +216,15 @@ def _missing(ctx: Context) -> Found:
     return ("held", said) if said else GAP
 
 
-def _additional(ctx: Context) -> Found:
-    return _by_role(ctx, ("sensitivity", "subgroup"), "planned and unplanned ones told apart under Results")
+def _other_analyses(said: str) -> Callable[[Context], Found]:
+    """Sensitivity analyses and subgroups, and where the page shows them."""
 
+    def find(ctx: Context) -> Found:
+        if any(r.role in ("sensitivity", "subgroup") for r in ctx.record.results):
+            return "held", ctx.pen.words(said)
+        return GAP
 
-def _ancillary(ctx: Context) -> Found:
-    return _by_role(ctx, ("sensitivity", "subgroup"), "in the tables under Results")
-
-
-def _by_role(ctx: Context, roles: tuple[str, ...], said: str) -> Found:
-    if any(r.role in roles for r in ctx.record.results):
-        return "held", ctx.pen.words(said)
-    return GAP
+    return find
 
 
 def _flow(ctx: Context) -> Found:
@@ -341,7 +339,7 @@ CONSORT: dict[str, tuple[Item, ...]] = {
         Item("21a", "methods for primary and secondary outcomes and harms", _methods),
         Item("21b", "who is in each analysis, and in which group", _sets),
         Item("21c", "how missing data were handled", _missing),
-        Item("21d", "additional analyses, planned ones told from later ones", _additional),
+        Item("21d", "additional analyses, planned ones told from later ones", _other_analyses(_TOLD_APART)),
     ),
     "Results": (
         Item("22a", "numbers assigned, treated and analysed", _flow),
@@ -353,7 +351,7 @@ CONSORT: dict[str, tuple[Item, ...]] = {
         Item("25", "baseline characteristics by group", _baseline),
         Item("26", "each outcome: numbers, result by group, effect and precision", _results),
         Item("27", "harms by group", _harms),
-        Item("28", "other analyses", _ancillary),
+        Item("28", "other analyses", _other_analyses("in the tables under Results")),
     ),
     "Discussion": (
         Item("29", "interpretation that fits the results and other evidence", _paper),
