@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from equipoise.appraise import risk, show
 from equipoise.appraise.certainty.judgements import Judgements
-from equipoise.appraise.document import Computed, Inlines, Text
+from equipoise.appraise.document import Cited, Computed, Inlines, Text
 from equipoise.appraise.findings import Findings, excludes_null
 from equipoise.appraise.pen import Pen, lower, short
 from equipoise.appraise.readers import Reader
@@ -99,10 +99,10 @@ class Context:
         return self.pen.words("the end of the trial" if week is None else f"week {float(week):g}")
 
     def fact(self, fact: Fact | None) -> Inlines:
-        """A short fact with its numbers linked; nothing for one that only says that it was not found."""
+        """A short fact with its source; nothing for one that only says that it was not found."""
         if fact is None or not fact.usable or fact.text.lower().startswith(("not stated", "not found", "not named")):
             return ()
-        return self.pen.quote(fact.text, fact) or ()
+        return self.pen.told(fact.text, fact) or ()
 
     # -- numbers ----------------------------------------------------------------------------------------------------
 
@@ -110,6 +110,10 @@ class Context:
         """A value as published, linked."""
         text = show.number(value.value, digits) if value.value is not None else show.spread(value)
         return (self.pen.cite(text + unit, value),)
+
+    def word(self, value: Value) -> Inlines:
+        """A number that is a word of its sentence, such as the weeks of a trial: traced, and no link."""
+        return tuple(replace(run, quiet=True) for run in self.number(value) if isinstance(run, Cited))
 
     def item(self, id: str) -> Item | None:
         """An item of the record, if it has one that may be shown."""

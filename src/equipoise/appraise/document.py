@@ -21,7 +21,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 _WORDS = (
@@ -82,10 +82,15 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Cited:
-    """A published number (or short fact) as shown, with the ids of its citations, main source first."""
+    """A published number (or short fact) as shown, with the ids of its citations, main source first.
+
+    ``quiet``: traced like any other, but set without a link, because it is a word that is a number (the weeks of a
+    trial, a phase, a level) or because the same link stands beside it.
+    """
 
     text: str
     refs: tuple[str, ...]
+    quiet: bool = False
 
     def __post_init__(self) -> None:
         if not self.text.strip() or not self.refs:
@@ -94,10 +99,11 @@ class Cited:
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """A number worked out here, as shown, with the id of the computation that gives it."""
+    """A number worked out here, as shown, with the id of the computation that gives it; ``quiet`` as of a citation."""
 
     text: str
     computation: str
+    quiet: bool = False
 
     def __post_init__(self) -> None:
         if not self.text.strip() or not self.computation:
@@ -473,6 +479,44 @@ def walk(node: Any) -> Iterator[Any]:
         yield node
         for f in fields(node):
             yield from walk(getattr(node, f.name))
+
+
+_LINKED_IN = (Paragraph, Row, Stat, Question)
+"""What a reader takes in at once: within each, one link leads to one place."""
+
+
+def linked_once(document: Document) -> Document:
+    """The document with every link that repeats another close by made quiet.
+
+    A place of a source is linked once in a paragraph, an item of a list or a row; a computation once in a table or
+    figure, whose caption or first row carries the link. Every figure keeps its citation or computation.
+    """
+
+    def thin(node: Any, near: set[str], far: set[str]) -> Any:
+        if isinstance(node, tuple):
+            return tuple(thin(child, near, far) for child in node)
+        if not is_dataclass(node) or isinstance(node, type):
+            return node
+        if isinstance(node, Cited | Computed):
+            target = node.refs[0] if isinstance(node, Cited) else node.computation
+            seen = near if isinstance(node, Cited) else far
+            if node.quiet or target in seen:
+                return replace(node, quiet=True)
+            seen.add(target)
+            return node
+        if isinstance(node, Table | Figure):
+            far = set()
+        elif isinstance(node, _LINKED_IN):
+            near, far = set(), far if isinstance(node, Row) else set()
+        if isinstance(node, Listing):
+            return replace(node, items=tuple(thin(item, set(), set()) for item in node.items))
+        if isinstance(node, Facts):
+            return replace(node, items=tuple(thin(item, set(), set()) for item in node.items))
+        changed = {f.name: thin(getattr(node, f.name), near, far) for f in fields(node)}
+        same = all(changed[f.name] is getattr(node, f.name) for f in fields(node))
+        return node if same else replace(node, **changed)
+
+    return thin(document, set(), set())  # type: ignore[no-any-return]
 
 
 def plain(content: Inlines) -> str:

@@ -255,11 +255,18 @@ class Pen:
         return [(main, frozenset()), *found]
 
     def quote(self, text: str, *rests_on: Sourced | str) -> Inlines | None:
-        """A text of the record with every number in it linked to what the text rests on (leaves or references).
+        """A text of the record with every number in it tied to what the text rests on (leaves or references).
 
-        A number that one of the leaves holds is linked to that leaf, any other to all of them. None if any of them is
-        recalled: such a text is not shown as fact.
+        A number that one of the leaves holds is linked to that leaf, any other is tied to all of them without a link;
+        where no number is held, the first one carries the link. None if any of what it rests on is recalled: such a
+        text is not shown as fact.
         """
+        runs = self._quoted(text, *rests_on)
+        if runs is None:
+            return None
+        return _one_link(runs)
+
+    def _quoted(self, text: str, *rests_on: Sourced | str) -> Inlines | None:
         support: list[tuple[tuple[str, ...], frozenset[float]]] = []
         for each in rests_on:
             found = self._support(each, text)
@@ -268,10 +275,10 @@ class Pen:
             support.extend(found)
         everything = tuple(dict.fromkeys(ref for refs, _ in support for ref in refs))
 
-        def choose(figure: str) -> tuple[str, ...]:
+        def choose(figure: str) -> tuple[tuple[str, ...], bool]:
             held = _parse(figure)
-            exact = tuple(dict.fromkeys(r for refs, numbers in support if held in numbers for r in refs))
-            return exact or everything
+            exact = tuple(dict.fromkeys(r for refs, numbers in support if _among(held, figure, numbers) for r in refs))
+            return exact or everything, not exact
 
         out: list[Inline] = []
         for named, piece in self._split(text, weeks=False):
@@ -291,14 +298,14 @@ class Pen:
         return self.told(statement.text, *statement.refs)
 
     def told(self, text: str, *rests_on: Sourced | str, stop: str = "") -> Inlines | None:
-        """As :meth:`quote`, then ``stop``; a text that holds no number is followed by the keys of its sources."""
-        runs = self.quote(text, *rests_on)
+        """As :meth:`quote`, then ``stop``; a text without a number of a leaf is followed by the keys of its sources."""
+        runs = self._quoted(text, *rests_on)
         if runs is None:
             return None
         if text.rstrip().endswith("."):
             stop = stop.lstrip(".")
         end: Inlines = (Text(stop),) if stop else ()
-        if any(isinstance(run, Cited) for run in runs):
+        if any(isinstance(run, Cited) and not run.quiet for run in runs):
             return (*runs, *end)
         refs: dict[str, None] = {}
         for each in rests_on:
@@ -343,12 +350,12 @@ class Pen:
             if named:
                 out.append(Name(piece))
                 continue
-            for run in _figures(piece, lambda _: ("",)):
+            for run in _figures(piece, lambda _: (("",), False)):
                 if isinstance(run, Cited):
                     # only now: a sentence without figures needs no command
-                    run = Computed(run.text, self._computation(command, what, method))
+                    run = Computed(run.text, self._computation(command, what, method), run.quiet)
                 out.append(run)
-        return tuple(out)
+        return _one_link(tuple(out))
 
     def _computation(self, command: str, what: str, method: str) -> str:
         known = self._computations.get(command)
@@ -432,28 +439,54 @@ def joined(parts: Iterable[Inlines], separator: str | None = None) -> Inlines:
     return tuple(out)
 
 
-def _figures(piece: str, choose: Callable[[str], tuple[str, ...]]) -> Iterable[Inline]:
-    """Text with each figure, number words included, turned into a cited run; ``choose`` gives a figure's citations."""
+def _figures(piece: str, choose: Callable[[str], tuple[tuple[str, ...], bool]]) -> Iterable[Inline]:
+    """Text with each figure, number words included, turned into a cited run.
+
+    ``choose`` gives a figure's citations, and whether they are set without a link.
+    """
     while piece:
         matches = [m for m in (_FIGURE.search(piece), NUMBER_WORD.search(piece)) if m is not None]
         if not matches:
             # digits outside 0 to 9 (superscripts and the like) that the patterns do not know
-            yield Cited(piece.strip(), choose(piece)) if bare_number(piece) else Text(piece)
+            yield Cited(piece.strip(), *choose(piece)) if bare_number(piece) else Text(piece)
             return
         start, end = min((m.span() for m in matches), key=lambda span: span[0])
         while piece[end - 1] in ".,:;'\"" and end - 1 > start:
             end -= 1
         if start:
             yield Text(piece[:start])
-        shown = piece[start:end]
-        yield Cited(shown.replace("-", "\N{MINUS SIGN}", 1) if re.match(r"-\d", shown) else shown, choose(shown))
+        shown, refs = piece[start:end], choose(piece[start:end])
+        if _OF_TIME.match(piece[end:]) and not _MEASURED.search(shown):
+            refs = (refs[0], True)  # the weeks of a trial are words, however many leaves hold the number
+        yield Cited(shown.replace("-", "\N{MINUS SIGN}", 1) if re.match(r"-\d", shown) else shown, *refs)
         piece = piece[end:]
+
+
+def _one_link(runs: Inlines) -> Inlines:
+    """The runs, with their first figure linked where none of them is."""
+    figures = [i for i, run in enumerate(runs) if isinstance(run, Cited | Computed)]
+    if not figures or any(not runs[i].quiet for i in figures):  # type: ignore[union-attr]
+        return runs
+    run = runs[figures[0]]
+    assert isinstance(run, Cited | Computed)
+    return (*runs[: figures[0]], replace(run, quiet=False), *runs[figures[0] + 1 :])
+
+
+_OF_TIME = re.compile(r"(?: to \d+)?(?:\s|-)(?:weeks?|months?|years|days|hours|visits?|sites|countries|centres)\b")
+_MEASURED = re.compile(r"[.,<>=~\N{MINUS SIGN}%]|^\d{3,}|^-")
+"""A number of weeks or months with decimals, a sign or three digits is a measurement and not a length of the trial."""
 
 
 def _parse(figure: str) -> float | None:
     """The number a figure states, sign left aside; None for words and codes."""
     match = re.fullmatch(r"[-+<>~]?(\d[\d,]*(?:\.\d+)?)\s?%?", figure)
     return float(match.group(1).replace(",", "")) if match else None
+
+
+def _among(held: float | None, figure: str, numbers: frozenset[float]) -> bool:
+    """Whether a figure is one of the numbers, or one of them rounded to its decimals (not to a whole number)."""
+    places = len(figure.rstrip("%").strip().partition(".")[2])
+    return held in numbers or (places > 0 and held is not None and any(round(x, places) == held for x in numbers))
 
 
 def _numbers(leaf: Sourced) -> frozenset[float]:

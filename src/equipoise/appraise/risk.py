@@ -124,6 +124,31 @@ def power_at(difference: float, se: float, alpha: float = 0.05) -> float:
     return normal.cdf(shift - z) + normal.cdf(-shift - z)
 
 
+def power_of_means(difference: float, sd: float, n_1: float, n_2: float, alpha: float = 0.05) -> float:
+    """Power of a two-sided normal test of two means that differ by ``difference``, ``sd`` the spread of one person.
+
+    >>> round(power_of_means(3.09, 3.166, 40, 20), 2)
+    0.95
+    """
+    return power_at(difference, sd * math.sqrt(1.0 / n_1 + 1.0 / n_2), alpha)
+
+
+def over_weeks(rate: float, weeks: float) -> float:
+    """A rate per month of 30.4375 days as the change over some weeks."""
+    return rate * (weeks * 7.0 / 30.4375)
+
+
+def people_needed(difference: float, se: float, people: float, power: float = 0.8, alpha: float = 0.05) -> float:
+    """People that a trial of the same kind needs to find ``difference``, if ``people`` of them gave the error ``se``.
+
+    The standard error shrinks with the root of the number of people, all else equal.
+
+    >>> round(people_needed(1.1, 2.22, 60), -2)
+    1900.0
+    """
+    return people * (detectable_difference(se, power, alpha) / difference) ** 2
+
+
 def se_from_interval(low: float, high: float, level: float = 0.95) -> float:
     """The standard error a symmetric normal interval implies."""
     return (high - low) / (2.0 * NormalDist().inv_cdf(0.5 + level / 2.0))

@@ -35,6 +35,7 @@ from equipoise.appraise.document import (
     Strong,
     Table,
     Text,
+    linked_once,
     plain,
     walk,
 )  # fmt: skip
@@ -58,7 +59,7 @@ def to_html(document: Document) -> str:
     environment = _environment().overlay()
     environment.filters = {**environment.filters, **_filters(document)}
     html = environment.get_template("page.html.j2").render(
-        doc=document,
+        doc=linked_once(document),
         policy=policy,
         css=_markup(_asset("page.css")),
         script=_markup(script),
@@ -97,6 +98,9 @@ def _filters(document: Document) -> dict[str, Any]:
     def run(r: Inline) -> str:
         if isinstance(r, Text | Name):
             return escape(r.text)
+        if isinstance(r, Cited | Computed) and r.quiet:
+            to = r.refs[0] if isinstance(r, Cited) else r.computation
+            return Markup('<span data-to="{}" title="{}">{}</span>').format(to, whence(r), r.text)
         if isinstance(r, Cited):
             return Markup('<a class="n" href="#{}" title="{}">{}</a>').format(r.refs[0], whence(r), r.text)
         if isinstance(r, Computed):

@@ -29,6 +29,7 @@ from equipoise.appraise.document import (
     Strong,
     Table,
     Text,
+    linked_once,
     walk,
 )
 from equipoise.appraise.readers import READERS
@@ -42,6 +43,7 @@ def to_markdown(document: Document, *, answers_last: bool = False) -> str:
 
     ``answers_last`` writes the questions alone, numbered, and their answers after them, to test oneself with.
     """
+    document = linked_once(document)
     out = [f"# {_runs(document.title)}", _runs(document.subtitle)]
     if answers_last:
         out.extend(_quiz(document))
@@ -157,7 +159,7 @@ def _source(source: Source, citations: list[Citation]) -> str:
 def _runs(content: Inlines) -> str:
     out = []
     for run in content:
-        if isinstance(run, Text | Name):
+        if isinstance(run, Text | Name) or (isinstance(run, Cited | Computed) and run.quiet):
             out.append(_escape(run.text))
         elif isinstance(run, Cited):
             out.append(f"[{_escape(run.text)}][{run.refs[0]}]")

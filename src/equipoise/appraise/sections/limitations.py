@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from equipoise.appraise import risk
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import Inlines, Listing, Paragraph, Section
+from equipoise.appraise.document import Computed, Inlines, Listing, Paragraph, Section
 from equipoise.appraise.pen import joined, upper
 from equipoise.appraise.phrases import detectable_sentence, paragraphs
-from equipoise.appraise.show import number
+from equipoise.appraise.show import THIN, number, percent
+from equipoise.records.schema import Value
 
 
 def build(ctx: Context) -> Section:
@@ -16,7 +18,10 @@ def build(ctx: Context) -> Section:
     numbers = [
         paragraphs((pen.strong(heading),), body)
         for heading, body in (
-            ("Size.", paragraphs(detectable_sentence(ctx), _assumptions(ctx))),
+            (
+                "Size.",
+                paragraphs(detectable_sentence(ctx), _assumptions(ctx), planned_spread(ctx), _regulators_sum(ctx)),
+            ),
             ("After the primary test.", _exploratory(ctx)),
             ("Time.", _delays(ctx)),
             ("Losses.", _losses(ctx)),
@@ -57,29 +62,112 @@ def _assumptions(ctx: Context) -> Inlines:
     if pair is not None:
         changes = [(pen.cite(number(abs(v.value or 0.0)), v),) for v in (pair[1], pair[0])]
         out = (*out, *pen.say("; the losses seen were {c} and {a}", c=changes[0], a=changes[1]))
+    out = (*out, *pen.words("."))
+    return paragraphs(out, _share_seen(ctx, expected))
+
+
+def _share_seen(ctx: Context, expected: Value) -> Inlines:
+    """The loss that was seen in the control arm as a share of the one that was planned for."""
+    f, pen = ctx.findings, ctx.pen
+    pair = None if f.primary is None else ctx.arms_pair(f.primary)
+    if pair is None or not expected.value or not pair[1].value:
+        return ()
+    share = pen.compute(
+        risk.as_share_of,
+        abs(float(pair[1].value)),
+        abs(float(expected.value)),
+        show=lambda x: percent(x, 0),
+        what=f"the loss seen in the {f.control.label.lower()} arm as a share of the loss planned for",
+        method="one over the other",
+    )
+    return pen.say("The {c} arm lost {s} of what had been planned for.", c=ctx.control, s=share)
+
+
+def planned_spread(ctx: Context) -> Inlines:
+    """The standard deviation of the plan in the unit that its power agrees with, beside the one that was seen."""
+    f, pen = ctx.findings, ctx.pen
     sd, seen = ctx.item_value("sample_size", "sd"), ctx.item_value("implied_sd", f.control.id)
-    if sd is not None and seen is not None:
-        out = (
-            *out,
-            *pen.say(
-                "; the standard deviation was set at {s}, and the standard errors imply about {v}",
-                s=ctx.number(sd),
-                v=ctx.number(seen),
-            ),
+    slopes = [ctx.item_value("sample_size", f"slope_{arm.id}") for arm in (f.control, f.active)]
+    losses = [ctx.item_value("sample_size", f"decline_{arm.id}") for arm in (f.control, f.active)]
+    n, power, weeks = ctx.item_value("sample_size", "n"), ctx.item_value("sample_size", "power"), f.week
+    shares = [ctx.record.design.allocation.get(arm.id) for arm in (f.control, f.active)]
+    values = (sd, seen, n, *slopes, *losses)
+    if any(v is None or not v.value for v in values) or weeks is None or not all(shares):
+        return ()
+    sizes = [float(n.value or 0) * float(s or 0) / sum(float(x or 0) for x in shares) for s in shares]  # type: ignore[union-attr]
+    monthly = (sd.unit or "").endswith("/month")  # type: ignore[union-attr]
+    if not monthly:
+        return ()
+
+    def planned(a: Value | None, c: Value | None, unit: str) -> Computed:
+        difference = abs(float(a.value or 0) - float(c.value or 0))  # type: ignore[union-attr]
+        return pen.compute(
+            risk.power_of_means,
+            round(difference, 4),
+            float(sd.value or 0),  # type: ignore[union-attr]
+            round(sizes[1], 4),
+            round(sizes[0], 4),
+            show=lambda x: percent(x, 0),
+            what=f"the power of the plan if its standard deviation is read in {unit}",
+            method="two-sided normal test of two means at the conventional level",
         )
+
+    over = pen.compute(
+        risk.over_weeks,
+        float(sd.value or 0),  # type: ignore[union-attr]
+        float(weeks),
+        show=lambda x: number(x, 0),
+        what="the planned standard deviation over the weeks of the trial",
+        method="points a month times the months of the trial",
+    )
+    out = pen.say(
+        "The plan's standard deviation, {sd}, is given as points a month in one place and without a unit in others. As "
+        "points over the {w} weeks it would give a power of {p}, as points a month {q}",
+        sd=ctx.number(sd),  # type: ignore[arg-type]
+        w=ctx.word(ctx.record.design.duration_weeks) if ctx.record.design.duration_weeks else ctx.week(weeks),
+        p=planned(losses[0], losses[1], "points over the trial"),
+        q=planned(slopes[0], slopes[1], "points a month"),
+    )
+    if power is not None:
+        out = (*out, *pen.say("; {s} is what the plan states", s=ctx.number(power, unit=f"{THIN}%")))
+    return (
+        *out,
+        *pen.say(
+            ". So it stands for about {o} points over the trial, and the {v} that the standard error of the {c} arm "
+            "implies is no more than had been planned for.",
+            o=over,
+            v=ctx.number(seen),  # type: ignore[arg-type]
+            c=ctx.control,
+        ),
+    )
+
+
+def _regulators_sum(ctx: Context) -> Inlines:
+    """A regulator's own number of people, held against what the published standard error asks for."""
+    f, pen = ctx.findings, ctx.pen
     n = ctx.item_value("sample_size_fda", "n")
     difference = ctx.item_value("sample_size_fda", "difference")
-    if n is not None and difference is not None:
-        out = (
-            *out,
-            *pen.say(
-                ". By the regulator's own sum it would have taken about {n} people to show the {d} points that it "
-                "read off the result",
-                n=ctx.number(n, 0),
-                d=ctx.number(difference),
-            ),
-        )
-    return (*out, *pen.words("."))
+    analysed = next((s.n for s in ctx.record.sets if s.id == f.set), {})
+    people = [v.value for v in (analysed.get(f.active.id), analysed.get(f.control.id)) if v is not None and v.usable]
+    c = f.contrast
+    if n is None or difference is None or not difference.value or c is None or c.se is None or len(people) < 2:
+        return ()
+    needed = pen.compute(
+        risk.people_needed,
+        float(difference.value),
+        float(c.se),
+        float(sum(people)),  # type: ignore[arg-type]
+        show=lambda x: number(x, 0),
+        what="people that a trial with the published standard error needs for the difference the regulator names",
+        method="the standard error shrinks with the root of the number of people; two-sided test, usual power",
+    )
+    return pen.say(
+        "The regulator's review names about {n} people for {d} points. That does not follow from the published "
+        "analysis: by its standard error {m} would do. How the review reckoned was not found.",
+        n=ctx.number(n, 0),
+        d=ctx.number(difference),
+        m=needed,
+    )
 
 
 def _exploratory(ctx: Context) -> Inlines:
@@ -107,7 +195,7 @@ def _delays(ctx: Context) -> Inlines:
     if not parts:
         return ()
     if d.duration_weeks is not None and d.duration_weeks.usable:
-        parts.append(pen.say("The randomised comparison lasted {n} weeks.", n=ctx.number(d.duration_weeks)))
+        parts.append(pen.say("The randomised comparison lasted {n} weeks.", n=ctx.word(d.duration_weeks)))
     return paragraphs(*parts)
 
 

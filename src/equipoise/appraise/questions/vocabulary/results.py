@@ -11,6 +11,7 @@ from equipoise.appraise.phrases import paragraphs
 from equipoise.appraise.questions.vocabulary.phrase import items, sentence
 from equipoise.appraise.sections import coherence
 from equipoise.appraise.sections.limitations import _assumptions, _delays, _exploratory, _extension
+from equipoise.appraise.sections.limitations import planned_spread as spread_of_the_plan
 from equipoise.appraise.sections.replica import main_answers, reading
 from equipoise.appraise.tables import result_label
 from equipoise.records.schema import Contrast, Result, Value
@@ -95,6 +96,12 @@ def exploratory(ctx: Context) -> Inlines:
 def assumptions(ctx: Context) -> Inlines:
     """The assumptions behind the sample size, beside what was seen."""
     return _assumptions(ctx)
+
+
+@sentence()
+def planned_spread(ctx: Context) -> Inlines:
+    """The standard deviation of the plan in the unit its power agrees with, beside the one that was seen."""
+    return spread_of_the_plan(ctx)
 
 
 @sentence()
