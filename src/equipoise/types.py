@@ -37,6 +37,9 @@ class Status(IntEnum):
     EMPTY_ARM = 5
     SINGULAR = 6
     NO_DATA = 7
+    NO_VARIANCE = 8
+    ALIASED = 9
+    NOT_IDENTIFIED = 10
 
 
 REASONS: dict[Status, str] = {
@@ -48,4 +51,7 @@ REASONS: dict[Status, str] = {
     Status.EMPTY_ARM: "not estimable: an arm has no patients",
     Status.SINGULAR: "not estimable: the design matrix is singular",
     Status.NO_DATA: "not estimable: no observed values",
+    Status.NO_VARIANCE: "not estimable: no residual variance is left (the model fits the outcome exactly)",
+    Status.ALIASED: "not estimable: it cannot be told apart from other terms of the model (aliased)",
+    Status.NOT_IDENTIFIED: "not estimable: the data hold nothing on a parameter of the model",
 }

@@ -301,7 +301,8 @@ class CoxFit:
         if not self.firth or status is not Status.OK:
             return made
         low, high, p = self._profile(i, level)
-        return replace(made, low=math.exp(low), high=math.exp(high) if high < 709.0 else math.inf, p=p)
+        return replace(made, low=math.exp(low), high=math.exp(high) if high < 709.0 else math.inf, p=p,
+                       statistic=math.copysign(-float(special.ndtri(0.5 * p)), beta))  # fmt: skip
 
     def _profile(self, i: int, level: float) -> tuple[float, float, float]:
         """Limits of coefficient ``i`` and its p-value, where twice the penalised log likelihood, maximised over the

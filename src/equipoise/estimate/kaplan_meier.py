@@ -102,6 +102,7 @@ class KaplanMeier:
             status=Status.OK if there else Status.NO_EVENTS if not self.events else Status.NO_DATA,
             detail=detail,
             references=(SOURCES[self.estimator], BROOKMEYER),
+            form="description",
         )
 
     def mean(self, to: float | None = None) -> tuple[float, float]:

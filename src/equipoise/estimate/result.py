@@ -33,13 +33,34 @@ def times_at(at: Any, what: str) -> list[float]:
     return [float(t) for t in given]
 
 
+#: What an estimate may bring. ``test``: all numbers. ``inverted``: an interval made by inverting a test, which may be
+#: open at an end and then has no standard error. ``description``: no test and no standard error need exist.
+FORMS = ("test", "inverted", "description")
+
+
 @dataclass(frozen=True)
 class Estimate:
     """An estimate with its uncertainty, in the words of ICH E9(R1) where an estimand was named.
 
-    ``estimate``, ``se``, ``low`` and ``high`` are NaN where ``status`` says that it is not estimable; ``reason``
-    says why in a sentence. ``df`` is infinite for normal-theory inference. For a ratio, ``estimate``, ``low`` and
-    ``high`` are ratios and ``se`` is the standard error of the natural logarithm.
+    The contract, which the constructor keeps whoever makes the estimate:
+
+    - ``status`` OK: ``estimate``, ``se``, ``df``, ``statistic``, ``p``, ``low`` and ``high`` are numbers, the standard
+      error above 0, p from 0 to 1, low <= high. ``df`` is infinite for normal-theory inference. An
+      estimate that breaks this is not OK: its status becomes ``NO_VARIANCE`` or ``SINGULAR`` and ``reason`` says which
+      number was at fault.
+    - any other status: no test. ``se``, ``df``, ``statistic``, ``p``, ``low`` and ``high`` are NaN, and so is
+      ``estimate`` unless it is known without them; ``reason`` says why in a sentence.
+
+    ``form`` (:data:`FORMS`) names the exceptions: a quantile of time has no test, and an interval that comes from
+    inverting a test may be open at an end. For a ratio (``ratio``), ``estimate``, ``low`` and ``high`` are ratios,
+    ``se`` is the standard error of the natural logarithm and ``statistic`` is the logarithm over it.
+
+    Examples
+    --------
+    >>> import math
+    >>> made = Estimate.from_t("b - a", "a test", 2.0, 0.0, 10.0, 20)
+    >>> made.status.name, math.isnan(made.p), made.reason
+    ('NO_VARIANCE', True, 'not estimable: the standard error is 0')
     """
 
     name: str
@@ -57,6 +78,48 @@ class Estimate:
     status: Status = Status.OK
     detail: str | None = None
     references: tuple[str, ...] = ()
+    ratio: bool = False
+    form: str = "test"
+    statistic: float = math.nan
+
+    def __post_init__(self) -> None:
+        if self.form not in FORMS:
+            raise EstimationError(f"form = {self.form!r}", hint="choose one of " + ", ".join(FORMS))
+        if self.status is Status.OK and math.isnan(self.statistic) and self.se > 0.0:
+            centre = self.estimate
+            if self.ratio:
+                centre = math.log(centre) if 0.0 < centre < math.inf else math.nan
+            object.__setattr__(self, "statistic", centre / self.se)
+        found = self._fault() if self.status is Status.OK else None
+        if found is not None:
+            object.__setattr__(self, "status", found[0])
+            object.__setattr__(self, "detail", f"not estimable: {found[1]}")
+        if self.status is not Status.OK:
+            for field in ("se", "df", "low", "high", "p", "statistic"):
+                object.__setattr__(self, field, math.nan)
+            if not math.isfinite(self.estimate):
+                object.__setattr__(self, "estimate", math.nan)
+
+    def _fault(self) -> tuple[Status, str] | None:
+        """What keeps the numbers from being those of an estimate, if anything does."""
+        if not math.isfinite(self.estimate):
+            return Status.SINGULAR, "there is no finite estimate"
+        if self.form == "test":
+            if math.isnan(self.se) or math.isinf(self.se):
+                return Status.SINGULAR, "there is no finite standard error"
+            if not self.se > 0.0:
+                return Status.NO_VARIANCE, f"the standard error is {self.se:.3g}"
+            if not self.df > 0.0:
+                return Status.SINGULAR, "there are no degrees of freedom"
+            if not (math.isfinite(self.low) and math.isfinite(self.high)):
+                return Status.SINGULAR, "the confidence interval has no ends"
+            if not math.isfinite(self.statistic):
+                return Status.SINGULAR, "there is no finite test statistic"
+        if self.form != "description" and not 0.0 <= self.p <= 1.0:
+            return Status.SINGULAR, "there is no p-value"
+        if self.low > self.high:
+            return Status.SINGULAR, "the limits of the interval are the wrong way round"
+        return None
 
     @classmethod
     def from_t(
@@ -83,16 +146,15 @@ class Estimate:
         Raises :class:`EstimationError` for a ``level`` that is no coverage.
         """
         check_level(level)
-        low = high = p = math.nan
+        low = high = p = statistic = math.nan
         if status is not Status.OK:
             estimate = se = df = math.nan
         else:
             half = float(special.stdtrit(df, 0.5 + 0.5 * level)) * se
             low, high = estimate - half, estimate + half
             if se > 0.0:
-                p = 2.0 * float(special.stdtr(df, -abs(estimate) / se))
-            elif estimate != 0.0:
-                p = 0.0
+                statistic = estimate / se
+                p = 2.0 * float(special.stdtr(df, -abs(statistic)))
         if ratio:
             estimate, low, high = (math.exp(v) if not v > 709.0 else math.inf for v in (estimate, low, high))
         return cls(
@@ -111,6 +173,8 @@ class Estimate:
             status=status,
             detail=detail,
             references=references,
+            ratio=ratio,
+            statistic=statistic,
         )
 
     @property
@@ -129,6 +193,7 @@ class Estimate:
             "estimate": self.estimate,
             "se": self.se,
             "df": self.df,
+            "statistic": self.statistic,
             "low": self.low,
             "high": self.high,
             "p": self.p,
@@ -140,11 +205,13 @@ class Estimate:
 
     def to_sentence(self) -> str:
         """The estimate as a person would say it."""
-        if not self.estimable or math.isnan(self.estimate):
+        if not self.estimable:
             return f"{self.name}: {self.reason} ({self.estimator}, n = {self.n})."
-        p = "P < 0.0001" if self.p < 1e-4 else f"P = {self.p:.4f}"
-        return (
-            f"{self.name}: {self.scale} {self.estimate:.3g} "
-            f"({100 * self.level:g} % CI {self.low:.3g} to {self.high:.3g}), {p} "
-            f"({self.estimator}, n = {self.n})."
-        )
+        p = "" if math.isnan(self.p) else ", P < 0.0001" if self.p < 1e-4 else f", P = {self.p:.4f}"
+        if math.isfinite(self.low) and math.isfinite(self.high):
+            interval = f"{100 * self.level:g} % CI {self.low:.3g} to {self.high:.3g}"
+        else:
+            low = f"from {self.low:.3g}" if math.isfinite(self.low) else "no lower limit"
+            high = f"to {self.high:.3g}" if math.isfinite(self.high) else "no upper limit"
+            interval = f"{100 * self.level:g} % CI: {low}, {high}"
+        return f"{self.name}: {self.scale} {self.estimate:.3g} ({interval}){p} ({self.estimator}, n = {self.n})."

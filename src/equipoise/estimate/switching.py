@@ -483,6 +483,9 @@ def _estimates(
             status=status,
             detail=detail,
             references=(ROBINS, WHITE),
+            ratio=scale != "psi",
+            form="inverted",
+            statistic=z if ok else math.nan,
         )
 
     psi = inverted("psi", value, low, high)

@@ -165,7 +165,7 @@ def pool_bootstrap(
         low, high = math.exp(low), math.exp(high)
     return Estimate(
         made.name, made.estimator, made.estimate, made.se, made.df, low, high, p, n, level, made.scale, estimand,
-        references=made.references,
+        references=made.references, ratio=ratio, statistic=made.statistic,
     )  # fmt: skip
 
 

@@ -89,5 +89,5 @@ def trimmed_mean(
     p = (1 + int((np.abs(permuted) >= abs(made) - 1e-12).sum())) / (len(permuted) + 1)
     return Estimate(
         found.name, found.estimator, found.estimate, found.se, found.df, found.low, found.high, p, found.n, level,
-        found.scale, estimand, references=found.references,
+        found.scale, estimand, references=found.references, statistic=found.statistic,
     )  # fmt: skip
