@@ -25,7 +25,7 @@ import numpy as np
 
 from equipoise.estimate.delayed_start import delayed_start_batch, delayed_start_slopes_batch
 from equipoise.estimate.delayed_start.questions import Criteria
-from equipoise.kernels import repeated
+from equipoise.estimate.missing.kernels import mi_ancova as repeated
 from equipoise.simulate import Scenario, Simulator, load_scenario
 
 PERIOD_END, WEEK, BLOCK = 28.0, 52.0, 50

@@ -25,16 +25,17 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from equipoise.estimate.imputation import ApproxBayes, ConditionalMean, mi_analysis, reference_mi_batch
-from equipoise.estimate.joint_rank_cafs import cafs_batch
-from equipoise.estimate.kaplan_meier import kaplan_meier
-from equipoise.estimate.rmst import rmst
+from equipoise.estimate.missing import ApproxBayes, ConditionalMean, mi_analysis, reference_mi_batch
+from equipoise.estimate.missing.kernels import imputation as imputation_kernel
+from equipoise.estimate.missing.kernels import mi_ancova as repeated
+from equipoise.estimate.ranks.joint_rank_cafs import cafs_batch
+from equipoise.estimate.ranks.kernels import rank as rank_kernel
+from equipoise.estimate.ranks.kernels import win as win_kernel
 from equipoise.estimate.survival import cox, log_rank
-from equipoise.kernels import cox as cox_kernel
-from equipoise.kernels import imputation as imputation_kernel
-from equipoise.kernels import rank as rank_kernel
-from equipoise.kernels import repeated, survival
-from equipoise.kernels import win as win_kernel
+from equipoise.estimate.survival.kaplan_meier import kaplan_meier
+from equipoise.estimate.survival.kernels import cox as cox_kernel
+from equipoise.estimate.survival.kernels import log_rank as survival
+from equipoise.estimate.survival.rmst import rmst
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 
-from equipoise.estimate.imputation import (
+from equipoise.estimate.missing import (
     ApproxBayes,
     Bayes,
     Bmlmi,

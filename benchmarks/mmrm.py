@@ -27,17 +27,17 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 
-from equipoise.estimate.mmrm import fit_batch, mmrm
-from equipoise.estimate.mmrm.design import build
-from equipoise.estimate.mmrm.engine import Rows, prepare, run
-from equipoise.estimate.mmrm.formula import parse
+from equipoise.estimate.linear.mmrm import fit_batch, mmrm
+from equipoise.estimate.linear.mmrm.design import build
+from equipoise.estimate.linear.mmrm.engine import Rows, prepare, run
+from equipoise.estimate.linear.mmrm.formula import parse
 
 FORMULA = "y ~ base * visit + arm * visit + us(visit | id)"
 FIRST_CALL = """
 import time
 start = time.perf_counter()
 import polars as pl
-from equipoise.estimate.mmrm import mmrm
+from equipoise.estimate.linear.mmrm import mmrm
 rows = [(f"S{i}", f"V{v}", "ab"[i % 2], (i * 7 + v * 5) % 11 + v, (i * 3) % 10) for i in range(40) for v in (1, 2, 3)]
 data = pl.DataFrame(rows, schema=["id", "visit", "arm", "y", "base"], orient="row")
 fit = mmrm("y ~ base * visit + arm * visit + us(visit | id)", data)

@@ -19,11 +19,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from equipoise.calibrate import targets
-from equipoise.protocol import Repeated
+from equipoise.plan.block_analyses import repeated_analysis, time_to_event_analysis
+from equipoise.plan.measures import read
+from equipoise.plan.scenario_plan import Repeated
 from equipoise.records import load_record
 from equipoise.run import run_study
-from equipoise.run.analyses import repeated_analysis, time_to_event_analysis
-from equipoise.run.measures import read
 from equipoise.run.study import BLOCK, threads_available
 from equipoise.simulate import Simulator, load_scenario
 

@@ -17,7 +17,7 @@ PAGES = {
     "ranks-and-wins": "estimate/rank_win_cases",
     "imputation": "estimate/imputation_cases",
     "delayed-start": "estimate/delayed_start_cases",
-    "group-sequential": "protocol/sequential_cases",
+    "group-sequential": "decision/sequential_cases",
 }
 
 

@@ -12,8 +12,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from synthetic_replica import synthetic_replica
 
-from equipoise.appraise import Document, Replica, appraise
+from equipoise.appraise import appraise
+from equipoise.document.document import Document
 from equipoise.records import Record, load_record
+from equipoise.replica.replica import Replica
 
 
 def minimal_data() -> dict[str, Any]:

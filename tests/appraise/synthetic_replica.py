@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import random
 
-from equipoise.appraise import Answer, Band, Replica, ReplicaRow
 from equipoise.records.schema import Record
+from equipoise.replica.replica import Answer, Band, Replica, ReplicaRow
 
 COMMAND = "equipoise replicate {id} --replicates 2000 --seed 1 --mechanism lagged"
 

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from equipoise.appraise import READERS, Document, Replica, appraise
+from equipoise.appraise import appraise
 from equipoise.appraise.certainty import load_judgements
-from equipoise.appraise.document import (
+from equipoise.document.document import (
     Cited,
     Code,
     Computed,
     Curves,
+    Document,
     Dots,
     Figure,
     Forest,
@@ -30,8 +31,10 @@ from equipoise.appraise.document import (
     plain,
     walk,
 )
+from equipoise.document.readers import READERS
 from equipoise.errors import RecordError
 from equipoise.records import Record
+from equipoise.replica.replica import Replica
 
 SECTIONS = [
     "bottom-line", "findings", "design", "results", "safety", "replica", "limitations", "significance", "certainty",

@@ -23,8 +23,8 @@ from equipoise.appraise.certainty.rating import (
     recommendation,
     risk_under_hazard_ratio,
 )
-from equipoise.appraise.document import Computed, Table, plain, walk
 from equipoise.appraise.sections.checklists import CONSORT
+from equipoise.document.document import Computed, Table, plain, walk
 from equipoise.errors import DataError, RecordError
 from equipoise.records import list_records, load_record
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from equipoise.appraise.document import (
+from equipoise.document.document import (
     Citation,
     Cited,
     Code,
@@ -115,7 +115,7 @@ def test_ids_are_unique_and_fit_for_anchors() -> None:
 
 
 def test_a_table_row_fits_its_columns() -> None:
-    from equipoise.appraise.document import Row
+    from equipoise.document.document import Row
 
     with pytest.raises(DocumentError, match="a row of 2 cells under 1"):
         Table("t", (), ((Text("a"),),), (Row(((Text("x"),), (Text("y"),))),))

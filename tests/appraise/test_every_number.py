@@ -21,8 +21,8 @@ from pydantic import BaseModel
 import equipoise.records
 from equipoise.appraise import appraise
 from equipoise.appraise.certainty import load_judgements
-from equipoise.appraise.document import Cited, Computed, Document, Name, Text, bare_number, walk
 from equipoise.appraise.landscape import landscape
+from equipoise.document.document import Cited, Computed, Document, Name, Text, bare_number, walk
 from equipoise.records import Record, list_records, load_record
 from equipoise.records.schema import DateFact, Fact, Sourced, Value
 from equipoise.records.schema import walk as leaves

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from equipoise.appraise import Document, appraise
-from equipoise.appraise.document import Figure, Forest, plain, walk
+from equipoise.appraise import appraise
 from equipoise.appraise.findings import read
+from equipoise.document.document import Document, Figure, Forest, plain, walk
 from equipoise.records import Record, coherence_notes, list_records, load_record
 from equipoise.render import render
 
@@ -96,8 +96,8 @@ def test_every_shipped_record_has_a_page(id: str) -> None:
 
 
 def test_all_shipped_records_are_tried() -> None:
-    folder = Path(__file__).parents[2] / "src" / "equipoise" / "records"
-    assert set(SHIPPED) == {p.stem for p in folder.glob("*.yaml")}
+    folder = Path(__file__).parents[2] / "src" / "equipoise" / "library"
+    assert set(SHIPPED) == {p.parent.name for p in folder.glob("*/record.yaml")}
 
 
 @pytest.mark.skipif(not ENTRIES, reason="the shared registry entries are not here (EQUIPOISE_SHARED)")

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from equipoise.appraise import Document, appraise, risk
-from equipoise.appraise.document import (
+from equipoise.appraise import appraise, risk
+from equipoise.document.document import (
     Bar,
     Cited,
     Code,
     Computed,
+    Document,
     Emphasis,
     Inlines,
     Link,

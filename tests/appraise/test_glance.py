@@ -7,11 +7,12 @@ from functools import cache
 
 import pytest
 
-from equipoise.appraise import Document, Replica, appraise
+from equipoise.appraise import appraise
 from equipoise.appraise.certainty import rating
-from equipoise.appraise.document import Facts, Figure, Fold, Link, Listing, Stat, Stats, Table, plain, walk
 from equipoise.appraise.sections import certainty
+from equipoise.document.document import Document, Facts, Figure, Fold, Link, Listing, Stat, Stats, Table, plain, walk
 from equipoise.records import Record, load_record
+from equipoise.replica.replica import Replica
 
 SEEDS = ("valor", "riluzole1994", "edaravone2017", "centaur")
 

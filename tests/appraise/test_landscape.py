@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from equipoise.appraise.document import Bar, Cited, Computed, Document, Filter, Row, Table, from_dict, plain, walk
 from equipoise.appraise.landscape import landscape
 from equipoise.appraise.landscape.effects import Effect, Missing, effects, monthly, monthly_from_se, months
+from equipoise.document.document import Bar, Cited, Computed, Document, Filter, Row, Table, from_dict, plain, walk
 from equipoise.errors import RecordError
 from equipoise.records import list_records, load_record
 from equipoise.render import render

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from equipoise.appraise.document import Cited, Name, Text, UncitedNumberError, plain
-from equipoise.appraise.pen import Pen, joined, lower, short, upper
+from equipoise.appraise.pen import Pen
+from equipoise.document.document import Cited, Name, Text, UncitedNumberError, plain
+from equipoise.document.text import joined, lower, short, upper
 from equipoise.records import Record
 from equipoise.records.schema import Value
 

@@ -8,20 +8,11 @@ from typing import Any
 
 import pytest
 
-from equipoise.appraise import Answer, Document, MechanismRow, Replica, appraise, risk, show
-from equipoise.appraise.document import (
-    Cited,
-    Code,
-    Computed,
-    Facts,
-    Fold,
-    Name,
-    Table,
-    Text,
-    walk,
-)
+from equipoise.appraise import appraise, risk, show
+from equipoise.document.document import Cited, Code, Computed, Document, Facts, Fold, Name, Table, Text, walk
 from equipoise.records import Record, load_record
 from equipoise.records.schema import PValue, Value
+from equipoise.replica.replica import Answer, MechanismRow, Replica
 
 
 def words(node: Any) -> str:

@@ -13,13 +13,19 @@ from typing import Any
 
 import pytest
 
-from equipoise.appraise import READERS, SPECIALTIES, STAGES, Document, Reader, Replica, appraise, question_set
+from equipoise.appraise import appraise, question_set
 from equipoise.appraise.build import draft
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import (
+from equipoise.appraise.questions import applicable, bank
+from equipoise.appraise.questions.asking import Teller, rank
+from equipoise.appraise.questions.bank import BankError, read_entry
+from equipoise.appraise.questions.conditions import CONDITIONS
+from equipoise.appraise.questions.vocabulary import VOCABULARY
+from equipoise.document.document import (
     Cited,
     Code,
     Computed,
+    Document,
     Name,
     Question,
     Section,
@@ -28,14 +34,10 @@ from equipoise.appraise.document import (
     plain,
     walk,
 )
-from equipoise.appraise.questions import applicable, bank
-from equipoise.appraise.questions.asking import Teller, rank
-from equipoise.appraise.questions.bank import BankError, read_entry
-from equipoise.appraise.questions.conditions import CONDITIONS
-from equipoise.appraise.questions.vocabulary import VOCABULARY
-from equipoise.appraise.readers import LEVELS
+from equipoise.document.readers import LEVELS, READERS, SPECIALTIES, STAGES, Reader
 from equipoise.errors import RecordError
 from equipoise.records import Record, list_records, load_record
+from equipoise.replica.replica import Replica
 
 SHIPPED = tuple(info.name for info in list_records())
 SHARED = Path(os.environ.get("EQUIPOISE_SHARED", Path(__file__).parents[3] / "shared")) / "data" / "ctgov"

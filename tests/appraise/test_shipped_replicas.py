@@ -12,16 +12,20 @@ from functools import cache
 import numpy as np
 import pytest
 
-from equipoise.appraise import Replica, appraise, rebuild
-from equipoise.appraise.elsewhere import elsewhere_targets
+from equipoise.appraise import appraise
 from equipoise.appraise.findings import read
 from equipoise.calibrate.plan import load_plan
 from equipoise.errors import ScenarioError
-from equipoise.protocol import AnalysisPlan, Measure, TimeToEvent, deciding
+from equipoise.plan.block_analyses import analyse
+from equipoise.plan.deciding import deciding
+from equipoise.plan.measure import Measure
+from equipoise.plan.measures import read as read_measures
+from equipoise.plan.scenario_plan import AnalysisPlan, TimeToEvent
 from equipoise.records import load_record
 from equipoise.render import render
-from equipoise.run.analyses import analyse
-from equipoise.run.measures import read as read_measures
+from equipoise.replica import rebuild
+from equipoise.replica.external import elsewhere_targets
+from equipoise.replica.replica import Replica
 from equipoise.simulate import Simulator, load_scenario, shipped_scenarios
 
 

@@ -12,12 +12,12 @@ from equipoise.calibrate import fit, targets
 from equipoise.calibrate.cohort import Predictor, cohort
 from equipoise.calibrate.fitting import _Fitter, _misfits, _set
 from equipoise.calibrate.plan import FitPlan, fit_plans, load_plan
-from equipoise.disease import Mechanism
 from equipoise.errors import ScenarioError
-from equipoise.protocol import Measure
+from equipoise.plan.measure import Measure
 from equipoise.records import load_record
 from equipoise.run import run_study
 from equipoise.simulate import Simulator, load_scenario, shipped_scenarios
+from equipoise.simulate.als import Mechanism
 
 OTHERS = [name for name in fit_plans() if name != "valor"]
 

@@ -11,10 +11,10 @@ from equipoise.calibrate import Target, targets
 from equipoise.calibrate.cohort import Predictor, cohort
 from equipoise.calibrate.fitting import _Fitter, _set, fit_exposure
 from equipoise.calibrate.plan import Free
-from equipoise.disease import Mechanism
 from equipoise.records import Record, load_record
 from equipoise.run import run_study
 from equipoise.simulate import Scenario, Simulator
+from equipoise.simulate.als import Mechanism
 
 
 @pytest.fixture(scope="module")

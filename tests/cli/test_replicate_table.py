@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from equipoise.appraise import Replica
 from equipoise.cli import replicate as door
 from equipoise.records import load_record
+from equipoise.replica.replica import Replica
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "appraise"))
 

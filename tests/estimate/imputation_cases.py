@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 import parity
-from equipoise.estimate.imputation import (
+from equipoise.estimate.missing import (
     Ancova,
     ApproxBayes,
     Bayes,

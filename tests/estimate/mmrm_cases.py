@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from equipoise.estimate.mmrm import MmrmFit, mmrm
+from equipoise.estimate.linear.mmrm import MmrmFit, mmrm
 from parity import SHARED, Comparison, block
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 import parity
-from equipoise.estimate.joint_rank import Cafs, cafs
+from equipoise.estimate.ranks.joint_rank import Cafs, cafs
+from equipoise.estimate.ranks.kernels import win_regression as kernel
+from equipoise.estimate.ranks.win import Layer, Recurrent, Time, Value, WinStatistics, win_statistics
+from equipoise.estimate.ranks.win_regression import WinRegression, win_regression
 from equipoise.estimate.result import Estimate
-from equipoise.estimate.win import Layer, Recurrent, Time, Value, WinStatistics, win_statistics
-from equipoise.estimate.win_regression import WinRegression, win_regression
-from equipoise.kernels import win_regression as kernel
 from equipoise.types import Status
 from parity import Comparison, Section, block
 

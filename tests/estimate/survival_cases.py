@@ -12,13 +12,13 @@ import pandas as pd
 import polars as pl
 
 import parity
-from equipoise.estimate import cox_path
-from equipoise.estimate.cox import cox
-from equipoise.estimate.cox_fit import CoxFit
-from equipoise.estimate.kaplan_meier import SCALES, kaplan_meier
-from equipoise.estimate.landmark import landmark
-from equipoise.estimate.log_rank import log_rank
-from equipoise.estimate.rmst import RestrictedMeans, rmst
+from equipoise.estimate.survival import cox_path
+from equipoise.estimate.survival.cox import cox
+from equipoise.estimate.survival.cox_fit import CoxFit
+from equipoise.estimate.survival.kaplan_meier import SCALES, kaplan_meier
+from equipoise.estimate.survival.landmark import landmark
+from equipoise.estimate.survival.log_rank import log_rank
+from equipoise.estimate.survival.rmst import RestrictedMeans, rmst
 from parity import Comparison, Section, block
 
 COX = (

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.ancova import AncovaFit, ancova
+from equipoise.estimate.linear.ancova import AncovaFit, ancova
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 SHARED = Path(os.environ.get("EQUIPOISE_SHARED", Path(__file__).parents[3] / "shared"))

@@ -10,7 +10,7 @@ import pytest
 from test_ancova import SHARED, load_case, needs_shared, week28
 
 from equipoise.errors import EstimationError
-from equipoise.estimate.ancova import AncovaFit, ancova
+from equipoise.estimate.linear.ancova import AncovaFit, ancova
 
 
 def rss(fit: AncovaFit) -> float:

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.clda import clda
-from equipoise.estimate.mmrm import fit_batch, mmrm
+from equipoise.estimate.linear.clda import clda
+from equipoise.estimate.linear.mmrm import fit_batch, mmrm
 
 
 def simulated(n: int = 80, seed: int = 1, dropout: float = 0.0) -> pd.DataFrame:

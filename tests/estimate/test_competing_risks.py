@@ -14,17 +14,17 @@ import pytest
 from scipy import optimize, stats
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.competing_risks import (
+from equipoise.estimate.survival import cox, log_rank
+from equipoise.estimate.survival.competing_risks import (
     cause_specific,
     cumulative_incidence,
     fine_gray,
     gray_test,
     incidence_difference,
 )
-from equipoise.estimate.kaplan_meier import kaplan_meier
-from equipoise.estimate.survival import cox, log_rank
-from equipoise.kernels import competing_risks as kernel
-from equipoise.kernels import fine_gray as regression
+from equipoise.estimate.survival.kaplan_meier import kaplan_meier
+from equipoise.estimate.survival.kernels import competing_risks as kernel
+from equipoise.estimate.survival.kernels import fine_gray as regression
 from equipoise.types import Status
 
 FIXTURE = json.loads((Path(__file__).parents[1] / "fixtures" / "competing_risks.json").read_text())

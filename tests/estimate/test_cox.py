@@ -14,10 +14,10 @@ from scipy import optimize, special
 
 import parity
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate import cox_path
-from equipoise.estimate.cox import cox
-from equipoise.estimate.log_rank import log_rank
-from equipoise.kernels import cox as kernel
+from equipoise.estimate.survival import cox_path
+from equipoise.estimate.survival.cox import cox
+from equipoise.estimate.survival.kernels import cox as kernel
+from equipoise.estimate.survival.log_rank import log_rank
 from equipoise.types import Status
 
 

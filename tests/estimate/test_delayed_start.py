@@ -13,7 +13,6 @@ from scipy import stats
 
 import parity
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.clda import clda
 from equipoise.estimate.delayed_start import (
     Question,
     delayed_start,
@@ -22,10 +21,11 @@ from equipoise.estimate.delayed_start import (
     delayed_start_slopes_batch,
 )
 from equipoise.estimate.delayed_start.questions import Criteria
-from equipoise.estimate.imputation import ApproxBayes, imputation_draws
-from equipoise.estimate.imputation.analyses import Ancova
-from equipoise.estimate.mmrm import mmrm
-from equipoise.estimate.slope import slope
+from equipoise.estimate.linear.clda import clda
+from equipoise.estimate.linear.mmrm import mmrm
+from equipoise.estimate.linear.slope import slope
+from equipoise.estimate.missing import ApproxBayes, imputation_draws
+from equipoise.estimate.missing.analyses import Ancova
 from equipoise.simulate import Simulator
 from equipoise.types import Status
 

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.competing_risks import cumulative_incidence
-from equipoise.estimate.deterioration import DeteriorationRule, deterioration, deterioration_times
-from equipoise.estimate.kaplan_meier import kaplan_meier
 from equipoise.estimate.survival import cox
-from equipoise.kernels import deterioration as kernel
+from equipoise.estimate.survival.competing_risks import cumulative_incidence
+from equipoise.estimate.survival.deterioration import DeteriorationRule, deterioration, deterioration_times
+from equipoise.estimate.survival.kaplan_meier import kaplan_meier
+from equipoise.estimate.survival.kernels import deterioration as kernel
 
 
 def patient(changes: dict[float, float | None], died: float | None, rule: dict[str, Any]) -> tuple[Any, Any, str]:

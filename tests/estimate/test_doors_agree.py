@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 from scipy import special, stats
 
-from equipoise.estimate.competing_risks import fine_gray, gray_test, incidence_difference
 from equipoise.estimate.delayed_start import delayed_start, delayed_start_batch
-from equipoise.estimate.imputation import (
+from equipoise.estimate.linear.mmrm import mmrm
+from equipoise.estimate.missing import (
     Ancova,
     Bayes,
     ConditionalMean,
@@ -21,23 +21,23 @@ from equipoise.estimate.imputation import (
     mi_analysis,
     mi_ancova,
 )
-from equipoise.estimate.joint_rank import cafs, joint_rank
-from equipoise.estimate.kaplan_meier import kaplan_meier
-from equipoise.estimate.landmark import landmark
-from equipoise.estimate.mmrm import mmrm
+from equipoise.estimate.ranks.joint_rank import cafs, joint_rank
+from equipoise.estimate.ranks.kernels import win as win_kernel
+from equipoise.estimate.ranks.win import Binary, Time, Value, win_statistics
+from equipoise.estimate.ranks.win_regression import win_regression
 from equipoise.estimate.result import Estimate
-from equipoise.estimate.rmst import rmst
 from equipoise.estimate.survival import cox, log_rank, max_combo
-from equipoise.estimate.switching import psi_of_trials, rpsftm
-from equipoise.estimate.win import Binary, Time, Value, win_statistics
-from equipoise.estimate.win_regression import win_regression
-from equipoise.kernels import competing_risks as causes_kernel
-from equipoise.kernels import cox as cox_kernel
-from equipoise.kernels import fine_gray as fine_gray_kernel
-from equipoise.kernels import max_combo as max_combo_kernel
-from equipoise.kernels import rmst as rmst_kernel
-from equipoise.kernels import survival as survival_kernel
-from equipoise.kernels import win as win_kernel
+from equipoise.estimate.survival.competing_risks import fine_gray, gray_test, incidence_difference
+from equipoise.estimate.survival.kaplan_meier import kaplan_meier
+from equipoise.estimate.survival.kernels import competing_risks as causes_kernel
+from equipoise.estimate.survival.kernels import cox as cox_kernel
+from equipoise.estimate.survival.kernels import fine_gray as fine_gray_kernel
+from equipoise.estimate.survival.kernels import log_rank as survival_kernel
+from equipoise.estimate.survival.kernels import max_combo as max_combo_kernel
+from equipoise.estimate.survival.kernels import rmst as rmst_kernel
+from equipoise.estimate.survival.landmark import landmark
+from equipoise.estimate.survival.rmst import rmst
+from equipoise.estimate.survival.switching import psi_of_trials, rpsftm
 
 LONG: dict[str, Any] = {"value": "CHG", "subject": "ID", "visit": "WEEK", "treatment": "ARM", "control": "p"}
 

@@ -21,33 +21,26 @@ import pyarrow as pa
 import pytest
 
 from equipoise.errors import DataError, EquipoiseError, EstimationError
-from equipoise.estimate.competing_risks import (
+from equipoise.estimate.delayed_start import compare, delayed_start, delayed_start_slopes
+from equipoise.estimate.linear.mmrm.fit import MmrmWarning
+from equipoise.estimate.missing import Bayes, ConditionalMean, mi_analysis, mi_ancova, multiple_imputation, trimmed_mean
+from equipoise.estimate.ranks.joint_rank import cafs, joint_rank
+from equipoise.estimate.ranks.win import Binary, Time, Value, win_statistics
+from equipoise.estimate.ranks.win_regression import win_regression
+from equipoise.estimate.result import Estimate
+from equipoise.estimate.survival import cox, log_rank, max_combo
+from equipoise.estimate.survival.competing_risks import (
     cause_specific,
     cumulative_incidence,
     fine_gray,
     gray_test,
     incidence_difference,
 )
-from equipoise.estimate.delayed_start import compare, delayed_start, delayed_start_slopes
-from equipoise.estimate.deterioration import DeteriorationRule, deterioration
-from equipoise.estimate.imputation import (
-    Bayes,
-    ConditionalMean,
-    mi_analysis,
-    mi_ancova,
-    multiple_imputation,
-    trimmed_mean,
-)
-from equipoise.estimate.joint_rank import cafs, joint_rank
-from equipoise.estimate.kaplan_meier import kaplan_meier
-from equipoise.estimate.landmark import landmark
-from equipoise.estimate.mmrm.door import MmrmWarning
-from equipoise.estimate.result import Estimate
-from equipoise.estimate.rmst import rmst
-from equipoise.estimate.survival import cox, log_rank, max_combo
-from equipoise.estimate.switching import psi_of_trials, rpsftm
-from equipoise.estimate.win import Binary, Time, Value, win_statistics
-from equipoise.estimate.win_regression import win_regression
+from equipoise.estimate.survival.deterioration import DeteriorationRule, deterioration
+from equipoise.estimate.survival.kaplan_meier import kaplan_meier
+from equipoise.estimate.survival.landmark import landmark
+from equipoise.estimate.survival.rmst import rmst
+from equipoise.estimate.survival.switching import psi_of_trials, rpsftm
 from equipoise.types import Status
 
 N = 24

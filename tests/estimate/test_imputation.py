@@ -12,9 +12,9 @@ from scipy import stats
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate import delayed_start
-from equipoise.estimate.ancova import ancova
-from equipoise.estimate.imputation import mi_ancova, multiple_imputation, pool
-from equipoise.kernels import repeated
+from equipoise.estimate.linear.ancova import ancova
+from equipoise.estimate.missing import mi_ancova, multiple_imputation, pool
+from equipoise.estimate.missing.kernels import mi_ancova as repeated
 from equipoise.types import Status
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"

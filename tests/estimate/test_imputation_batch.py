@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from equipoise.errors import EstimationError
-from equipoise.estimate.imputation import (
+from equipoise.estimate.missing import (
     Bayes,
     Bmlmi,
     ConditionalMean,
@@ -16,10 +16,10 @@ from equipoise.estimate.imputation import (
     mi_analysis,
     reference_mi_batch,
 )
-from equipoise.kernels import repeated
-from equipoise.kernels.imputation import complete
-from equipoise.kernels.imputation_reference import reference_imputation
-from equipoise.kernels.imputation_strategy import CIR, JR, MAR
+from equipoise.estimate.missing.kernels import mi_ancova as repeated
+from equipoise.estimate.missing.kernels.imputation import complete
+from equipoise.estimate.missing.kernels.imputation_reference import reference_imputation
+from equipoise.estimate.missing.kernels.imputation_strategy import CIR, JR, MAR
 from equipoise.types import Status
 
 

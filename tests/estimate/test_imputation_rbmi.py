@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import parity
-from equipoise.estimate.imputation.delta import lag_scale
+from equipoise.estimate.missing.delta import lag_scale
 
 
 @pytest.mark.parametrize("strategy", imputation_cases.STRATEGIES)

@@ -12,8 +12,9 @@ import pytest
 from scipy import stats
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.ancova import ancova
-from equipoise.estimate.imputation import (
+from equipoise.estimate.linear.ancova import ancova
+from equipoise.estimate.linear.mmrm import mmrm
+from equipoise.estimate.missing import (
     Ancova,
     ApproxBayes,
     Bayes,
@@ -34,11 +35,10 @@ from equipoise.estimate.imputation import (
     tipping_point,
     trimmed_mean,
 )
-from equipoise.estimate.imputation import samples as samples_module
-from equipoise.estimate.mmrm import mmrm
-from equipoise.estimate.win import Time, Value, win_statistics
-from equipoise.kernels.imputation_posterior import inverse_wishart
-from equipoise.kernels.random import STREAM_WORDS, restart_stream
+from equipoise.estimate.missing import samples as samples_module
+from equipoise.estimate.missing.kernels.imputation_posterior import inverse_wishart
+from equipoise.estimate.ranks.win import Time, Value, win_statistics
+from equipoise.numerics.random import STREAM_WORDS, restart_stream
 from equipoise.types import Status
 
 WEEKS = (4, 8, 12, 16)

@@ -11,9 +11,9 @@ from scipy import stats
 
 import parity
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.joint_rank import METHODS, cafs, cafs_batch, joint_rank
-from equipoise.kernels import rank as kernel
-from equipoise.kernels import rank_tests
+from equipoise.estimate.ranks.joint_rank import METHODS, cafs, cafs_batch, joint_rank
+from equipoise.estimate.ranks.kernels import rank as kernel
+from equipoise.estimate.ranks.kernels import rank_tests
 from equipoise.types import Status
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import parity
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.kaplan_meier import SCALES, kaplan_meier
+from equipoise.estimate.survival.kaplan_meier import SCALES, kaplan_meier
 
 
 @pytest.mark.parametrize("scale", SCALES)

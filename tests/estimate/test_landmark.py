@@ -11,9 +11,9 @@ import survival_cases
 
 import parity
 from equipoise.errors import EstimationError
-from equipoise.estimate.kaplan_meier import kaplan_meier
-from equipoise.estimate.landmark import landmark
-from equipoise.kernels import rmst as kernel
+from equipoise.estimate.survival.kaplan_meier import kaplan_meier
+from equipoise.estimate.survival.kernels import rmst as kernel
+from equipoise.estimate.survival.landmark import landmark
 from equipoise.types import Status
 
 

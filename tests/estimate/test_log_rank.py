@@ -12,10 +12,10 @@ from scipy import special, stats
 
 import parity
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.log_rank import COMBINATION, log_rank, max_combo
-from equipoise.kernels import max_combo as batch
-from equipoise.kernels import survival as kernel
-from equipoise.kernels.normal import tail_of_largest
+from equipoise.estimate.survival.kernels import log_rank as kernel
+from equipoise.estimate.survival.kernels import max_combo as batch
+from equipoise.estimate.survival.log_rank import COMBINATION, log_rank, max_combo
+from equipoise.numerics.normal import tail_of_largest
 from equipoise.types import Status
 
 

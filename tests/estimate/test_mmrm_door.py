@@ -13,8 +13,8 @@ import pytest
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate import Estimate
-from equipoise.estimate.mmrm import mmrm
-from equipoise.estimate.mmrm.door import MmrmWarning
+from equipoise.estimate.linear.mmrm import mmrm
+from equipoise.estimate.linear.mmrm.fit import MmrmWarning
 from equipoise.types import Status
 
 FORMULA = "CHG ~ BASE * AVISIT + STRATUM + TRT01P * AVISIT + us(AVISIT | USUBJID)"

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from equipoise.estimate.mmrm.formula import STRUCTURES
+from equipoise.estimate.linear.mmrm.formula import STRUCTURES
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-@pytest.mark.parametrize("name", ["mmrm.door", "slope", "clda"])
+@pytest.mark.parametrize("name", ["mmrm.fit", "slope", "clda"])
 def test_property_docstring_examples_run(name: str) -> None:
-    module = import_module(f"equipoise.estimate.{name}")
+    module = import_module(f"equipoise.estimate.linear.{name}")
     result = doctest.testmod(module)
     assert result.attempted > 0
     assert result.failed == 0

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equipoise.errors import EstimationError
-from equipoise.estimate.mmrm.formula import CovarianceTerm, _formulaic, parse, quick_parse, split_covariance
+from equipoise.estimate.linear.mmrm.formula import CovarianceTerm, _formulaic, parse, quick_parse, split_covariance
 
 names = st.sampled_from(["A", "B", "BASE", "AVISIT", "x_1", "C(B)"])
 pieces = st.one_of(

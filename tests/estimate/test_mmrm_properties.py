@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from equipoise.errors import EquipoiseError
-from equipoise.estimate.mmrm import fit_batch, mmrm
-from equipoise.estimate.mmrm.door import MmrmWarning
+from equipoise.estimate.linear.mmrm import fit_batch, mmrm
+from equipoise.estimate.linear.mmrm.fit import MmrmWarning
 from equipoise.types import Status
 
 SLOW = settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow])
@@ -80,8 +80,8 @@ def test_independent_dense_likelihood(structure: str, reml: bool, group: bool) -
 def test_independent_satterthwaite_by_differences(structure: str) -> None:
     """Df from numerical second derivatives of the dense likelihood in the elements of an unstructured covariance, or
     in the parameters of the structure."""
-    from equipoise.estimate.mmrm.covariance import CODES
-    from equipoise.kernels.mmrm_covariance import covariance
+    from equipoise.estimate.linear.kernels.mmrm_covariance import covariance
+    from equipoise.estimate.linear.mmrm.covariance import CODES
 
     d = simulated(7, n=60, m=3)
     fit = mmrm(f"Y ~ ARM * VISIT + {term(structure)}", d, df="satterthwaite")
@@ -198,7 +198,7 @@ def test_independent_spatial_by_pattern_and_by_subject(df: str, monkeypatch: pyt
     d = simulated(4, n=50)
     formula = "Y ~ BASE + ARM * VISIT + sp_exp(WEEK | ID)"
     pattern = mmrm(formula, d, df=df)
-    monkeypatch.setattr("equipoise.estimate.mmrm.door.MAX_COMMON_TIMES", 1)
+    monkeypatch.setattr("equipoise.estimate.linear.mmrm.fit.MAX_COMMON_TIMES", 1)
     subject = mmrm(formula, d, df=df)
     assert subject.fitted.own_times is not None
     assert pattern.loglik == pytest.approx(subject.loglik, rel=1e-11)

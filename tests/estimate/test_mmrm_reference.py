@@ -6,7 +6,7 @@ import mmrm_cases
 import pytest
 
 import parity
-from equipoise.estimate.mmrm import mmrm
+from equipoise.estimate.linear.mmrm import mmrm
 
 
 def _all() -> list[object]:

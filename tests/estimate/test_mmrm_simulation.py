@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from equipoise.estimate.mmrm import fit_batch
-from equipoise.estimate.slope import slope_batch
+from equipoise.estimate.linear.mmrm import fit_batch
+from equipoise.estimate.linear.slope import slope_batch
 
 pytestmark = pytest.mark.slow
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 import parity
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.rmst import rmst
-from equipoise.kernels import rmst as kernel
+from equipoise.estimate.survival.kernels import rmst as kernel
+from equipoise.estimate.survival.rmst import rmst
 from equipoise.types import Status
 
 

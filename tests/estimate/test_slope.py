@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.mmrm.door import MmrmWarning
-from equipoise.estimate.slope import slope, slope_batch
+from equipoise.estimate.linear.mmrm.fit import MmrmWarning
+from equipoise.estimate.linear.slope import slope, slope_batch
 
 
 def _lme() -> dict[str, dict]:

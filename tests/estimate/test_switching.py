@@ -12,8 +12,8 @@ import pytest
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.survival import cox, log_rank
-from equipoise.estimate.switching import psi_of_trials, rpsftm, search
-from equipoise.kernels import switching as kernel
+from equipoise.estimate.survival.kernels import switching as kernel
+from equipoise.estimate.survival.switching import psi_of_trials, rpsftm, search
 from equipoise.types import Status
 
 

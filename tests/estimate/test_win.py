@@ -14,8 +14,8 @@ from scipy import stats
 
 import parity
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.win import Binary, Recurrent, Time, Value, win_statistics
-from equipoise.kernels import win as kernel
+from equipoise.estimate.ranks.kernels import win as kernel
+from equipoise.estimate.ranks.win import Binary, Recurrent, Time, Value, win_statistics
 from equipoise.types import Status
 
 

@@ -10,9 +10,9 @@ import rank_win_cases
 
 import parity
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.win import Recurrent, Time, Value, win_statistics
-from equipoise.estimate.win_regression import win_regression
-from equipoise.kernels import win_regression as kernel
+from equipoise.estimate.ranks.kernels import win_regression as kernel
+from equipoise.estimate.ranks.win import Recurrent, Time, Value, win_statistics
+from equipoise.estimate.ranks.win_regression import win_regression
 from equipoise.types import Status
 
 

@@ -14,11 +14,12 @@ import pytest
 from markdown_it import MarkdownIt
 from reading import Page
 
-from equipoise.appraise import LEVELS, READERS, SPECIALTIES, STAGES, Document, Reader, appraise, question_set
-from equipoise.appraise.document import Cited, Computed, Question, plain, walk
+from equipoise.appraise import appraise, question_set
+from equipoise.document.document import Cited, Computed, Document, Question, plain, walk
+from equipoise.document.readers import LEVELS, READERS, SPECIALTIES, STAGES, Reader
 from equipoise.records import Record
 from equipoise.render import to_anki, to_data, to_html, to_markdown
-from equipoise.render.html import about, facets, place
+from equipoise.render.page.html import about, facets, place
 
 EVIL = "<script>alert('x')</script><img src=x onerror=alert(1)>\"' \t| # *"
 

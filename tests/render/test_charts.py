@@ -6,18 +6,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from equipoise.appraise.document import (
-    CurvePanel,
-    Curves,
-    Dot,
-    DotPanel,
-    Dots,
-    Forest,
-    ForestPanel,
-    Interval,
-    Series,
-)
-from equipoise.render.charts import _log_domain, svgs, themed
+from equipoise.document.document import CurvePanel, Curves, Dot, DotPanel, Dots, Forest, ForestPanel, Interval, Series
+from equipoise.render.page.charts import _log_domain, svgs, themed
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -89,7 +79,7 @@ def test_dots_are_clipped_to_the_reach_of_the_axis() -> None:
 
 
 def test_every_panel_fits_a_phone(full_page: object) -> None:
-    from equipoise.appraise.document import Figure, walk
+    from equipoise.document.document import Figure, walk
 
     for figure in (n for n in walk(full_page) if isinstance(n, Figure)):
         for _, svg in svgs(figure.chart, figure.id, "t", "d"):

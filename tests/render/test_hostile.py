@@ -10,9 +10,11 @@ import pytest
 from markdown_it import MarkdownIt
 from reading import Page
 
-from equipoise.appraise import Document, Replica, appraise
+from equipoise.appraise import appraise
+from equipoise.document.document import Document
 from equipoise.records import Record
 from equipoise.render import to_html, to_json, to_markdown
+from equipoise.replica.replica import Replica
 
 EVIL = (
     "<script>alert('x')</script><img src=x onerror=alert(1)>\"' onmouseover=alert(2) x=\"</svg></style>]]>"

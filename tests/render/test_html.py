@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 from reading import Page
 
-from equipoise.appraise import READERS, Document, appraise
-from equipoise.appraise.document import Table, Text
+from equipoise.appraise import appraise
+from equipoise.document.document import Document, Table, Text
+from equipoise.document.readers import READERS
 from equipoise.records import Record
 from equipoise.render import to_html
-from equipoise.render.html import safe_url, stacks
+from equipoise.render.page.html import safe_url, stacks
 
 
 @pytest.fixture(scope="module")
@@ -249,7 +250,7 @@ def test_importing_the_room_loads_no_renderer() -> None:
 
 
 def test_templates_escape_by_default() -> None:
-    from equipoise.render.html import _environment
+    from equipoise.render.page.html import _environment
 
     assert _environment().autoescape is True
     folder = Path(__file__).parents[2] / "src" / "equipoise" / "render" / "templates"

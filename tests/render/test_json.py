@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from equipoise.appraise import Document, DocumentError, appraise
+from equipoise.appraise import appraise
+from equipoise.document.document import Document, DocumentError
 from equipoise.errors import OutputError
 from equipoise.records import Record
 from equipoise.render import from_json, render, to_html, to_json, to_markdown

@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
-from equipoise.appraise import Document, appraise
+from equipoise.appraise import appraise
 from equipoise.appraise.landscape import landscape
+from equipoise.document.document import Document
 from equipoise.records import list_records, load_record
 from equipoise.render import render
 

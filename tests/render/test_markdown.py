@@ -8,8 +8,8 @@ import pytest
 from markdown_it import MarkdownIt
 from reading import Page
 
-from equipoise.appraise import Document, appraise
-from equipoise.appraise.document import Cited, Computed, Section, Table, linked_once, plain, walk
+from equipoise.appraise import appraise
+from equipoise.document.document import Cited, Computed, Document, Section, Table, linked_once, plain, walk
 from equipoise.records import Record
 from equipoise.render import to_markdown
 

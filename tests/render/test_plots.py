@@ -15,8 +15,8 @@ import polars as pl
 import pytest
 
 from equipoise.errors import DataError, OutputError
-from equipoise.estimate.kaplan_meier import kaplan_meier as km
 from equipoise.estimate.result import Estimate
+from equipoise.estimate.survival.kaplan_meier import kaplan_meier as km
 from equipoise.render import theme
 from equipoise.render.plots import (
     Plot,
@@ -275,7 +275,7 @@ def test_means_of_a_frame_and_of_a_fit() -> None:
         [{"USUBJID": f"P{i}", "TRT01P": ("a", "b")[i % 2], "BASE": 40.0 + i % 5, "AVISITN": float(w),
           "CHG": -0.1 * w + rng.normal()} for i in range(n) for w in (4, 8, 12) if rng.random() > 0.1 or w == 4]
     )  # fmt: skip
-    from equipoise.estimate.imputation import mi_ancova
+    from equipoise.estimate.missing import mi_ancova
 
     fit = mi_ancova(long, n_imputations=3, burn_in=2)
     drawn = ls_means(fit, null=0, start=0)

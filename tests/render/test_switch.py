@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
-from equipoise.appraise import Reader, question_set
-from equipoise.appraise.document import Question, walk
+from equipoise.appraise import question_set
+from equipoise.document.document import Question, walk
+from equipoise.document.readers import Reader
 from equipoise.records import load_record
 from equipoise.render import to_html
 

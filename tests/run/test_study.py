@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from equipoise.errors import OutputError, ScenarioError
-from equipoise.protocol import Measure
+from equipoise.plan.block_analyses import analyse
+from equipoise.plan.measure import Measure
+from equipoise.plan.measures import read
 from equipoise.run import run_study
-from equipoise.run.analyses import analyse
-from equipoise.run.measures import read
 from equipoise.simulate import Scenario, Simulator
 
 MEASURES = (

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from equipoise.disease import Mechanism
-from equipoise.protocol import Measure
+from equipoise.plan.measure import Measure
 from equipoise.run import run_study
 from equipoise.simulate import Scenario, Simulator
+from equipoise.simulate.als import Mechanism
 
 REPLICATES = 10_000
 LEVEL = 0.05

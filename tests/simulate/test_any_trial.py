@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from equipoise.disease import Mechanism
 from equipoise.errors import DataError, ScenarioError
-from equipoise.kernels import course
 from equipoise.simulate import Hypothesis, Scenario, load_scenario, shipped_scenarios, simulate, typical_course
+from equipoise.simulate.als import Mechanism, course
 from equipoise.simulate.scenario import parse_scenario
 from equipoise.trial import Trials
 from equipoise.trial.adam import from_trial, write_folder

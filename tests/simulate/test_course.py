@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
-from equipoise.disease import ON_FUNCTION, Mechanism
-from equipoise.kernels.course import N_LAG, N_TRANSIT
 from equipoise.simulate import Scenario, simulate, typical_course
+from equipoise.simulate.als import ON_FUNCTION, Mechanism
+from equipoise.simulate.als.course import N_LAG, N_TRANSIT
 from equipoise.types import WEEKS_PER_MONTH
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from equipoise.appraise.build import appraise
-from equipoise.appraise.document import Document, DocumentError, UncitedNumberError
 from equipoise.appraise.questions import question_set
-from equipoise.appraise.readers import LEVELS, READERS, SPECIALTIES, STAGES, Reader
-from equipoise.appraise.replica import Answer, Band, MechanismRow, Replica, ReplicaRow
+from equipoise.document.document import Document, DocumentError, UncitedNumberError
+from equipoise.document.readers import LEVELS, READERS, SPECIALTIES, STAGES, Reader
+from equipoise.replica.replica import Answer, Band, MechanismRow, Replica, ReplicaRow
 
 __all__ = [
     "LEVELS",
@@ -33,7 +33,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # the simulation is heavy to import and a page without a replica does not need it
     if name == "replicate":
-        from equipoise.appraise.rebuild import replicate
+        from equipoise.replica.rebuild import replicate
 
         globals()["replicate"] = replicate
         return replicate

@@ -5,11 +5,8 @@ from __future__ import annotations
 import equipoise
 from equipoise.appraise.certainty import Judgements, load_judgements
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import Document, Section
 from equipoise.appraise.findings import read
-from equipoise.appraise.pen import Pen, upper
-from equipoise.appraise.readers import Reader
-from equipoise.appraise.replica import Replica
+from equipoise.appraise.pen import Pen
 from equipoise.appraise.sections import (
     bottom_line,
     certainty,
@@ -26,8 +23,12 @@ from equipoise.appraise.sections import (
     safety,
     significance,
 )
+from equipoise.document.document import Document, Section
+from equipoise.document.readers import Reader
+from equipoise.document.text import upper
 from equipoise.errors import RecordError
 from equipoise.records.schema import Record
+from equipoise.replica.replica import Replica
 
 _SECTIONS = (
     bottom_line, key_findings, design, results, safety, replica, limitations, significance, certainty, questions,
@@ -48,7 +49,7 @@ def appraise(
 ) -> Document:
     """The appraisal of a published trial as an immutable document.
 
-    ``replica`` adds what the rebuilt trial says; ``role`` (one of :data:`~equipoise.appraise.readers.READERS`) keeps
+    ``replica`` adds what the rebuilt trial says; ``role`` (one of :data:`~equipoise.document.readers.READERS`) keeps
     that reader's questions and takeaways alone, ``stage`` and ``level`` those of one stage and level, ``specialty``
     puts its own questions first; ``judgements`` replaces those that come with the package. Raises
     :class:`RecordError` for an unknown reader, for a replica of another trial, or for a record without arms.

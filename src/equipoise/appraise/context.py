@@ -6,12 +6,13 @@ from dataclasses import dataclass, field, replace
 
 from equipoise.appraise import risk, show
 from equipoise.appraise.certainty.judgements import Judgements
-from equipoise.appraise.document import Cited, Computed, Inlines, Text
 from equipoise.appraise.findings import Findings, excludes_null
-from equipoise.appraise.pen import Pen, lower, short
-from equipoise.appraise.readers import Reader
-from equipoise.appraise.replica import Replica
+from equipoise.appraise.pen import Pen
+from equipoise.document.document import Cited, Computed, Inlines, Text
+from equipoise.document.readers import Reader
+from equipoise.document.text import lower, short
 from equipoise.records.schema import Arm, Contrast, Fact, Item, Method, Outcome, PValue, Record, Result, Value
+from equipoise.replica.replica import Replica
 
 
 def set_id(id: str) -> str:

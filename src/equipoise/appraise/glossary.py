@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import Inlines
+from equipoise.document.document import Inlines
 
 
 def glossary(ctx: Context) -> tuple[tuple[Inlines, Inlines], ...]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-from equipoise.appraise.document import (
+from equipoise.document.document import (
     NUMBER_WORD,
     Citation,
     Cited,
@@ -33,10 +33,11 @@ from equipoise.appraise.document import (
     UncitedNumberError,
     bare_number,
 )
-from equipoise.appraise.replica import Replica, ReplicaRow
+from equipoise.document.text import lower, short
 from equipoise.records.schema import Citation as RecordCitation
 from equipoise.records.schema import Entry, Record, Sourced, Statement, Value, split_also
 from equipoise.records.schema import Source as RecordSource
+from equipoise.replica.replica import Replica, ReplicaRow
 
 GLOSSARY = (
     "ICH E9(R1)",
@@ -401,42 +402,6 @@ class Pen:
     def computations(self) -> tuple[Computation, ...]:
         """The computations, in the order in which they were first used."""
         return tuple(self._computations.values())
-
-
-_TITLE = re.compile(r"(?<=\s)[A-Z][a-z]+")
-_PROPER = {"Cox", "Kaplan", "Rubin", "Wilcoxon", "Fisher", "Newcombe"}
-
-
-def lower(label: str) -> str:
-    """A label as it stands inside a sentence: its first letter small, unless it begins with an acronym or a name."""
-    head = label.split(" ", 1)[0].split("-", 1)[0]
-    keep = len(head) == 1 or head[1:] != head[1:].lower() or head in _PROPER
-    # a registry's titles, and labels with parts ("Part C: change"), stay as they are
-    keep = keep or ": " in label or len(_TITLE.findall(label)) > 1
-    return label if keep else label[:1].lower() + label[1:]
-
-
-def upper(runs: Inlines) -> Inlines:
-    """Runs with their first letter large, where they begin with words."""
-    if runs and isinstance(runs[0], Text) and runs[0].text:
-        return (Text(runs[0].text[:1].upper() + runs[0].text[1:]), *runs[1:])
-    return runs
-
-
-def short(label: str) -> str:
-    """A label without what stands in brackets."""
-    return re.sub(r"\s*\([^)]*\)", "", label).strip() or label
-
-
-def joined(parts: Iterable[Inlines], separator: str | None = None) -> Inlines:
-    """``a, b and c`` of runs; with a separator, that between all of them."""
-    items = list(parts)
-    out: list[Inline] = []
-    for i, item in enumerate(items):
-        if i:
-            out.append(Text(separator if separator is not None else " and " if i == len(items) - 1 else ", "))
-        out.extend(item)
-    return tuple(out)
 
 
 def _figures(piece: str, choose: Callable[[str], tuple[tuple[str, ...], bool]]) -> Iterable[Inline]:

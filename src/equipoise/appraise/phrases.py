@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from equipoise.appraise import risk, show
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import Inlines, Text
 from equipoise.appraise.findings import excludes_null
-from equipoise.appraise.pen import joined
+from equipoise.document.document import Inlines, Text
+from equipoise.document.text import joined
 from equipoise.records.schema import AdverseEvent, Result
 
 SPACE: Inlines = (Text(" "),)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from equipoise.appraise import show
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import Inlines, Row, Table, Text
-from equipoise.appraise.pen import joined, lower, short, upper
+from equipoise.document.document import Inlines, Row, Table, Text
+from equipoise.document.text import joined, lower, short, upper
 from equipoise.records.schema import BaselineRow, PValue, Result, Value
 
 DASH: Inlines = (Text("–"),)

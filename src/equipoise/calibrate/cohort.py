@@ -13,10 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from scipy.stats import rankdata
 
-from equipoise.disease import Mechanism
 from equipoise.errors import ScenarioError
-from equipoise.kernels import kaplan_meier
-from equipoise.protocol import CarriedForward, Measure, Repeated, Slopes
+from equipoise.estimate.survival.kernels import kaplan_meier
+from equipoise.plan.measure import Measure
+from equipoise.plan.scenario_plan import CarriedForward, Repeated, Slopes
+from equipoise.simulate.als import Mechanism
 from equipoise.simulate.engine import Simulator
 from equipoise.simulate.scenario import Scenario
 from equipoise.trial import Trials

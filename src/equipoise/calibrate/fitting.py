@@ -23,10 +23,10 @@ from equipoise import __version__
 from equipoise.calibrate.cohort import Predictor, cohort
 from equipoise.calibrate.plan import FitPlan, Free, Published, load_plan
 from equipoise.calibrate.targets import SIMULATED_EVENTS, Target, targets
-from equipoise.disease import Effect, Mechanism
 from equipoise.errors import ScenarioError
-from equipoise.protocol import Intake
 from equipoise.records.schema import Record
+from equipoise.simulate.als import Effect, Mechanism
+from equipoise.simulate.protocol import Intake
 from equipoise.simulate.scenario import Hypothesis, Scenario
 from equipoise.types import FloatArray
 

@@ -7,16 +7,16 @@ record's id, so that another trial is fitted by writing a plan, not a program.
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from equipoise.disease import Mechanism
 from equipoise.errors import ScenarioError
-from equipoise.protocol import Kind
+from equipoise.library import shipped, shipped_file
+from equipoise.plan.measure import Kind
+from equipoise.simulate.als import Mechanism
 from equipoise.simulate.scenario import describe_problems
 
 
@@ -167,8 +167,7 @@ class FitPlan(_Frozen):
 
 def fit_plans() -> list[str]:
     """The records that have a fit plan."""
-    folder = resources.files("equipoise.calibrate") / "plans"
-    return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
+    return shipped("fit")
 
 
 def load_plan(record: str) -> FitPlan:
@@ -179,10 +178,10 @@ def load_plan(record: str) -> FitPlan:
     ScenarioError
         If there is none, or it is malformed.
     """
-    shipped = resources.files("equipoise.calibrate") / "plans" / f"{record}.yaml"
+    built_in = shipped_file(record, "fit")
     try:
-        if record.isidentifier() and shipped.is_file():
-            text = shipped.read_text(encoding="utf-8")
+        if built_in is not None:
+            text = built_in.read_text(encoding="utf-8")
         elif Path(record).suffix in (".yaml", ".yml"):
             text = Path(record).read_text(encoding="utf-8")
         else:

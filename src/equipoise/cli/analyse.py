@@ -48,7 +48,7 @@ def analyse(
 
 
 def _start(folder: Path, out: Path | None, force: bool, encoding: str | None) -> None:
-    from equipoise.run.analysis_start import start_text
+    from equipoise.plan.starter import start_text
     from equipoise.trial.adam import check, read_folder
 
     study = read_folder(folder, encoding=encoding)
@@ -67,9 +67,9 @@ def _start(folder: Path, out: Path | None, force: bool, encoding: str | None) ->
 
 
 def _run(plan_path: Path, folder: Path, out: Path | None, encoding: str | None) -> None:
-    from equipoise.render.analysis_tables import to_text, write_results
-    from equipoise.run.analyse import analyse as run_plan
-    from equipoise.run.analysis_plan import read_plan
+    from equipoise.plan.analysis_plan import read_plan
+    from equipoise.plan.carry_out import analyse as run_plan
+    from equipoise.render.tables.tables import to_text, write_results
     from equipoise.trial.adam import read_folder
 
     plan = read_plan(plan_path)

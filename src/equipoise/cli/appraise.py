@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from equipoise.appraise import Replica
+    from equipoise.replica.replica import Replica
 
 
 class Format(StrEnum):
@@ -51,10 +51,10 @@ def appraise(
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress bar."),
 ) -> None:
     """Write the page: every number cited or computed."""
-    from equipoise.appraise import Reader
     from equipoise.appraise import appraise as build
     from equipoise.appraise.certainty import load_judgements
     from equipoise.cli.common import check_writable, progress_bar, replicate_command, say, write_text
+    from equipoise.document.readers import Reader
     from equipoise.errors import ScenarioError
     from equipoise.records import load_record
     from equipoise.render import render
@@ -75,8 +75,8 @@ def appraise(
     if replica is not None:
         rebuilt = saved_replica(replica)
     elif not no_replica:
-        from equipoise.appraise import replicate
         from equipoise.calibrate.plan import load_plan
+        from equipoise.replica.rebuild import replicate
         from equipoise.simulate import load_scenario, shipped_scenarios
 
         if scenario_file is not None or published.id in shipped_scenarios():
@@ -102,8 +102,8 @@ def saved_replica(path: Path) -> Replica:
     """A replica as ``replicate --json`` wrote it; :class:`DataError` for any other file."""
     import json
 
-    from equipoise.appraise import Replica
     from equipoise.errors import DataError
+    from equipoise.replica.replica import Replica
 
     try:
         return Replica.from_dict(json.loads(path.read_text(encoding="utf-8")))

@@ -40,9 +40,10 @@ def questions(
     records_dir: Path | None = typer.Option(None, "--records", help="A folder with records of your own."),
 ) -> None:
     """Write the questions that apply to a trial, with answers from its record, every number with its source."""
-    from equipoise.appraise import Reader, question_set
+    from equipoise.appraise import question_set
     from equipoise.cli.appraise import saved_replica
     from equipoise.cli.common import check_writable, say, write_text
+    from equipoise.document.readers import Reader
     from equipoise.errors import OutputError, RecordError
     from equipoise.records import load_record
     from equipoise.render import to_anki, to_data, to_markdown

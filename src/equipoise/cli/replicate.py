@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from equipoise.appraise import Replica, ReplicaRow
+    from equipoise.replica.replica import Replica, ReplicaRow
 
 
 def replicate(
@@ -36,11 +36,11 @@ def replicate(
     """Rebuild a trial and hold it against what was published."""
     import json
 
-    from equipoise.appraise import replicate as run_replica
     from equipoise.calibrate.plan import load_plan
     from equipoise.cli.common import check_writable, progress_bar, replicate_command, say, write_text
     from equipoise.errors import ScenarioError
     from equipoise.records import load_record
+    from equipoise.replica.rebuild import replicate as run_replica
     from equipoise.simulate import load_scenario
 
     if replicates < 1:

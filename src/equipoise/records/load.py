@@ -7,13 +7,13 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path as FilePath
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from equipoise.errors import RecordError
+from equipoise.library import shipped, shipped_file
 from equipoise.records.check import contradictions
 from equipoise.records.document import (
     MAX_BYTES,
@@ -107,8 +107,9 @@ def resolve_file(name_or_path: str | FilePath, records_dir: str | FilePath | Non
         for own in _folder(records_dir):
             if own.stem == text:
                 return own
-    if text in _built_in():
-        return FilePath(str(resources.files(_PACKAGE) / f"{text}.yaml"))
+    built_in = shipped_file(text, "record")
+    if built_in is not None:
+        return FilePath(str(built_in))
     return path
 
 
@@ -138,11 +139,8 @@ def parse_record(raw: bytes) -> tuple[Record | None, list[RecordProblem]]:
 
 
 def _built_in() -> dict[str, bytes]:
-    return {
-        entry.name.rsplit(".", 1)[0]: entry.read_bytes()
-        for entry in resources.files(_PACKAGE).iterdir()
-        if entry.name.endswith(SUFFIXES)
-    }
+    found = ((name, shipped_file(name, "record")) for name in shipped("record"))
+    return {name: file.read_bytes() for name, file in found if file is not None}
 
 
 def _folder(records_dir: str | FilePath) -> list[FilePath]:

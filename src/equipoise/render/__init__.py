@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from equipoise.appraise.document import Document
+from equipoise.document.document import Document
 from equipoise.errors import OutputError
-from equipoise.render.cards import to_anki, to_data
-from equipoise.render.html import to_html
-from equipoise.render.json import from_json, to_json
-from equipoise.render.markdown import to_markdown
+from equipoise.render.page.cards import to_anki, to_data
+from equipoise.render.page.html import to_html
+from equipoise.render.page.json import from_json, to_json
+from equipoise.render.page.markdown import to_markdown
 
 __all__ = ["FORMATS", "from_json", "render", "to_anki", "to_data", "to_html", "to_json", "to_markdown"]
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from equipoise.run.study import Study as Study
     from equipoise.run.study import run_study as run_study
-
 __all__ = ["Study", "run_study"]
 
 

@@ -24,9 +24,9 @@ import numpy as np
 
 from equipoise import __version__
 from equipoise.errors import OutputError, ScenarioError
-from equipoise.protocol import Measure
-from equipoise.run.analyses import analyse
-from equipoise.run.measures import read
+from equipoise.plan.block_analyses import analyse
+from equipoise.plan.measure import Measure
+from equipoise.plan.measures import read
 from equipoise.simulate.engine import Simulator
 from equipoise.types import FloatArray
 

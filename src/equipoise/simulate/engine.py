@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from equipoise.disease import Admission, Mechanism, disease_arrays, population_arrays
 from equipoise.errors import ScenarioError
-from equipoise.kernels import course
-from equipoise.kernels.random import ADVERSE_EVENT
+from equipoise.numerics.random import ADVERSE_EVENT
+from equipoise.simulate.als import Admission, Mechanism, course, disease_arrays, population_arrays
 from equipoise.simulate.scenario import Scenario
 from equipoise.trial import Trials
 from equipoise.types import FloatArray

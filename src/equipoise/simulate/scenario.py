@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from importlib import resources
 from pathlib import Path
 from typing import Any, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from equipoise.disease import ON_FUNCTION, Admission, Disease, Effect, Group, Mechanism
 from equipoise.errors import ScenarioError
-from equipoise.protocol import AnalysisPlan, Intake, Protocol, TimeToEvent
-from equipoise.simulate.elsewhere import Elsewhere
+from equipoise.library import shipped, shipped_file
+from equipoise.plan.scenario_plan import AnalysisPlan, TimeToEvent
+from equipoise.simulate.als import ON_FUNCTION, Admission, Disease, Effect, Group, Mechanism
+from equipoise.simulate.external import Elsewhere
+from equipoise.simulate.protocol import Intake, Protocol
 
 CHANNELS = {"ALSFRS": "function", "SVC": "breathing", "HHD": "strength", "NFL": "neurofilament", "SOD1": "SOD1"}
 """What the simulation can measure, and the part of a group that each needs."""
@@ -243,9 +244,9 @@ def load_scenario(name: str) -> Scenario:
     ScenarioError
         If there is none, or it is malformed or impossible.
     """
-    shipped = resources.files("equipoise.simulate") / "scenarios" / f"{name}.yaml"
-    if name.isidentifier() and shipped.is_file():
-        return parse_scenario(shipped.read_text(encoding="utf-8"), f"scenario {name}")
+    built_in = shipped_file(name, "scenario")
+    if built_in is not None:
+        return parse_scenario(built_in.read_text(encoding="utf-8"), f"scenario {name}")
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
         try:
@@ -259,8 +260,7 @@ def load_scenario(name: str) -> Scenario:
 
 def shipped_scenarios() -> list[str]:
     """Names of the scenarios that come with the package."""
-    folder = resources.files("equipoise.simulate") / "scenarios"
-    return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
+    return shipped("scenario")
 
 
 def scenario_text(scenario: Scenario, header: str = "") -> str:

@@ -8,7 +8,6 @@ What can be computed (imprecision, the level that is left, the strength of the r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -17,6 +16,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from equipoise.appraise.certainty.rating import Bias, Concern, overall_bias
 from equipoise.errors import RecordError
+from equipoise.library import shipped, shipped_file
 from equipoise.records.blocks import Source
 from equipoise.records.leaves import Id, Model, Text, Value
 from equipoise.records.schema import Record
@@ -336,13 +336,10 @@ def load_judgements(record: Record, path: str | Path | None = None) -> Judgement
 
 def shipped_text(id: str) -> str | None:
     """The file that comes with the package, as text; None if there is none."""
-    if not id.isidentifier():
-        return None
-    file = resources.files("equipoise.appraise.certainty") / "judgements" / f"{id}.yaml"
-    return file.read_text(encoding="utf-8") if file.is_file() else None
+    file = shipped_file(id, "judgements")
+    return file.read_text(encoding="utf-8") if file is not None else None
 
 
 def shipped_judgements() -> tuple[str, ...]:
     """Ids of the records whose judgements come with the package."""
-    folder = resources.files("equipoise.appraise.certainty") / "judgements"
-    return tuple(sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml")))
+    return tuple(shipped("judgements"))

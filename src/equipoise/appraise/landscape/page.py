@@ -10,7 +10,10 @@ from typing import Literal
 
 import equipoise
 from equipoise.appraise import show
-from equipoise.appraise.document import (
+from equipoise.appraise.findings import Findings, read
+from equipoise.appraise.landscape.effects import Effect, Missing, effects, monthly, monthly_from_se
+from equipoise.appraise.pen import Pen
+from equipoise.document.document import (
     Bar,
     Block,
     Code,
@@ -26,9 +29,7 @@ from equipoise.appraise.document import (
     Table,
     Text,
 )
-from equipoise.appraise.findings import Findings, read
-from equipoise.appraise.landscape.effects import Effect, Missing, effects, monthly, monthly_from_se
-from equipoise.appraise.pen import Pen, upper
+from equipoise.document.text import upper
 from equipoise.errors import RecordError
 from equipoise.records.schema import Record
 

@@ -8,7 +8,11 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import (
+from equipoise.appraise.phrases import paragraphs
+from equipoise.appraise.questions.bank import AnyOf, Condition, Entry, Items, Made, Not, Part, bank
+from equipoise.appraise.questions.conditions import CONDITIONS
+from equipoise.appraise.questions.vocabulary import VOCABULARY
+from equipoise.document.document import (
     Block,
     Document,
     Inline,
@@ -21,13 +25,9 @@ from equipoise.appraise.document import (
     Text,
     walk,
 )
-from equipoise.appraise.phrases import paragraphs
-from equipoise.appraise.questions.bank import AnyOf, Condition, Entry, Items, Made, Not, Part, bank
-from equipoise.appraise.questions.conditions import CONDITIONS
-from equipoise.appraise.questions.vocabulary import VOCABULARY
-from equipoise.appraise.readers import LEVELS, STAGES, Reader
-from equipoise.appraise.replica import Replica
+from equipoise.document.readers import LEVELS, STAGES, Reader
 from equipoise.records.schema import Record
+from equipoise.replica.replica import Replica
 
 _STAGE = {stage: i for i, stage in enumerate(STAGES)}
 _LEVEL = {level: i for i, level in enumerate(LEVELS)}

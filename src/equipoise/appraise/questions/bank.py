@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from equipoise.appraise.document import bare_number
-from equipoise.appraise.readers import LEVELS, READERS, SPECIALTIES, STAGES
+from equipoise.document.document import bare_number
+from equipoise.document.readers import LEVELS, READERS, SPECIALTIES, STAGES
 
 Condition: TypeAlias = "str | tuple[Condition, ...] | Not | AnyOf"
 _KEYS = {"id", "roles", "specialties", "stage", "level", "when", "ask", "answer"}

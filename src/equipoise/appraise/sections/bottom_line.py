@@ -5,8 +5,6 @@ from __future__ import annotations
 from equipoise.appraise import show
 from equipoise.appraise.certainty import rating
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import Block, Inlines, Link, Note, Paragraph, Section, Stat, Stats, Text
-from equipoise.appraise.pen import joined, short, upper
 from equipoise.appraise.phrases import (
     disputed_sentence,
     interval_sentence,
@@ -15,9 +13,11 @@ from equipoise.appraise.phrases import (
     replica_sentence,
     split_sentence,
 )
-from equipoise.appraise.readers import READERS
 from equipoise.appraise.sections import certainty
 from equipoise.appraise.sections.replica import main_answers, reading
+from equipoise.document.document import Block, Inlines, Link, Note, Paragraph, Section, Stat, Stats, Text
+from equipoise.document.readers import READERS
+from equipoise.document.text import joined, short, upper
 from equipoise.records.schema import PValue, Result
 
 _MEANS: dict[rating.Level, str] = {

@@ -9,7 +9,11 @@ from equipoise.appraise import show
 from equipoise.appraise.certainty import rating, testing
 from equipoise.appraise.certainty.judgements import CRITERIA, DOMAINS, Decision, Graded, Judged, Judgements, Threshold
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import (
+from equipoise.appraise.findings import excludes_null
+from equipoise.appraise.phrases import paragraphs
+from equipoise.appraise.sections import checklists
+from equipoise.appraise.tables import DASH, result_label
+from equipoise.document.document import (
     Block,
     Computed,
     Fold,
@@ -22,11 +26,7 @@ from equipoise.appraise.document import (
     Table,
     UncitedNumberError,
 )
-from equipoise.appraise.findings import excludes_null
-from equipoise.appraise.pen import joined, upper
-from equipoise.appraise.phrases import paragraphs
-from equipoise.appraise.sections import checklists
-from equipoise.appraise.tables import DASH, result_label
+from equipoise.document.text import joined, upper
 from equipoise.errors import RecordError
 from equipoise.records.schema import Contrast, Value
 

@@ -13,9 +13,9 @@ from typing import Literal
 
 from equipoise.appraise import show
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import Fold, Inlines, Paragraph, Row, Section, Table
 from equipoise.appraise.findings import marker
-from equipoise.appraise.pen import joined
+from equipoise.document.document import Fold, Inlines, Paragraph, Row, Section, Table
+from equipoise.document.text import joined
 from equipoise.records.schema import Outcome, Result, Sourced
 
 State = Literal["held", "in part", "gap", "needs the paper"]
@@ -403,7 +403,7 @@ def _method(ctx: Context, id: str | None) -> str | None:
 
 def _apart(ctx: Context) -> list[Inlines]:
     """What tells the question of the test from that of the estimate, where they handle death differently."""
-    from equipoise.protocol.estimand import METHODS, PROCEDURES, carried_out  # loads numpy: only when asked
+    from equipoise.plan.estimand import METHODS, PROCEDURES, carried_out  # loads numpy: only when asked
 
     f = ctx.findings
     if not f.split or f.test is None or f.primary is None:

@@ -7,17 +7,11 @@ from dataclasses import dataclass
 
 from equipoise.appraise import show
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import Block, Fold, Inlines, Listing, Note, Paragraph, Row, Section, Table, Text
 from equipoise.appraise.findings import excludes_null, significant
-from equipoise.appraise.pen import joined, upper
-from equipoise.appraise.phrases import (
-    nominal_sentence,
-    paragraphs,
-    split_sentence,
-    survival_pair,
-    survival_sentence,
-)
+from equipoise.appraise.phrases import nominal_sentence, paragraphs, split_sentence, survival_pair, survival_sentence
 from equipoise.appraise.tables import DASH, cell, result_label
+from equipoise.document.document import Block, Fold, Inlines, Listing, Note, Paragraph, Row, Section, Table, Text
+from equipoise.document.text import joined, upper
 from equipoise.records.coherence import Note as CoherenceNote
 from equipoise.records.coherence import coherence_notes, implied_p
 from equipoise.records.schema import Conflict, Fact, PValue, Result, Value

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import Block, Facts, Fold, Inlines, Listing, Paragraph, Section, Text
-from equipoise.appraise.pen import joined, lower, upper
 from equipoise.appraise.show import date_text
 from equipoise.appraise.tables import baseline_table
+from equipoise.document.document import Block, Facts, Fold, Inlines, Listing, Paragraph, Section, Text
+from equipoise.document.text import joined, lower, upper
 from equipoise.records.schema import Criterion, DateFact
 
 _LONG = 240

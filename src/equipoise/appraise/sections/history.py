@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import Block, Link, Listing, Paragraph, Section, Text
-from equipoise.appraise.pen import upper
 from equipoise.appraise.phrases import paragraphs
+from equipoise.document.document import Block, Link, Listing, Paragraph, Section, Text
+from equipoise.document.text import upper
 
 
 def build(ctx: Context) -> Section | None:

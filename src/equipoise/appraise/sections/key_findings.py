@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import Facts, Fold, Inlines, Listing, Paragraph, Section, Text
 from equipoise.appraise.findings import excludes_null
 from equipoise.appraise.glossary import glossary
-from equipoise.appraise.pen import joined
 from equipoise.appraise.phrases import (
     biomarker_sentence,
     later_sentence,
@@ -17,6 +15,8 @@ from equipoise.appraise.phrases import (
     split_sentence,
     survival_sentence,
 )
+from equipoise.document.document import Facts, Fold, Inlines, Listing, Paragraph, Section, Text
+from equipoise.document.text import joined
 from equipoise.records.schema import AdverseEvent, Result, Statement
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from equipoise.appraise import risk
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import Computed, Inlines, Listing, Paragraph, Section
-from equipoise.appraise.pen import joined, upper
 from equipoise.appraise.phrases import detectable_sentence, paragraphs
 from equipoise.appraise.show import THIN, number, percent
+from equipoise.document.document import Computed, Inlines, Listing, Paragraph, Section
+from equipoise.document.text import joined, upper
 from equipoise.records.schema import Value
 
 

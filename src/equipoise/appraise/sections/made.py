@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 import equipoise
 from equipoise.appraise import show
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import Block, Facts, Inlines, Paragraph, Section
+from equipoise.document.document import Block, Facts, Inlines, Paragraph, Section
 
 _PACKAGES = ("numpy", "scipy", "numba", "pydantic", "jinja2", "vl-convert-python")
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import Block, Listing, Note, Paragraph, Section
 from equipoise.appraise.questions.asking import by_reader
-from equipoise.appraise.readers import READERS
 from equipoise.appraise.sections import scholarly
+from equipoise.document.document import Block, Listing, Note, Paragraph, Section
+from equipoise.document.readers import READERS
 
 
 def build(ctx: Context) -> Section | None:

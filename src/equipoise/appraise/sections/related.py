@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import Inlines, Paragraph, Row, Section, Table, Text
-from equipoise.appraise.pen import joined, upper
+from equipoise.document.document import Inlines, Paragraph, Row, Section, Table, Text
+from equipoise.document.text import joined, upper
 
 _DIRECTION = {"benefit": "benefit", "no_benefit": "no benefit", "mixed": "mixed", "unknown": "not stated"}
 

@@ -7,7 +7,9 @@ from typing import Literal
 
 from equipoise.appraise import show
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import (
+from equipoise.appraise.findings import usable
+from equipoise.appraise.tables import cell, events_table, result_label, results_table
+from equipoise.document.document import (
     Block,
     CurvePanel,
     Curves,
@@ -24,11 +26,9 @@ from equipoise.appraise.document import (
     Table,
     Text,
 )
-from equipoise.appraise.findings import usable
-from equipoise.appraise.pen import joined, lower, short, upper
-from equipoise.appraise.replica import Band
-from equipoise.appraise.tables import cell, events_table, result_label, results_table
+from equipoise.document.text import joined, lower, short, upper
 from equipoise.records.schema import Curve, Result, Value
+from equipoise.replica.replica import Band
 
 
 def build(ctx: Context) -> Section:

@@ -6,10 +6,10 @@ import re
 
 from equipoise.appraise import risk, show
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import Block, Facts, Fold, Inlines, Listing, Paragraph, Row, Section, Table, Text
-from equipoise.appraise.pen import joined, lower, upper
 from equipoise.appraise.phrases import neuro_sentence, paragraphs
 from equipoise.appraise.tables import DASH, cell
+from equipoise.document.document import Block, Facts, Fold, Inlines, Listing, Paragraph, Row, Section, Table, Text
+from equipoise.document.text import joined, lower, upper
 from equipoise.records.schema import AdverseEvent, Value
 
 _GROUPS = {

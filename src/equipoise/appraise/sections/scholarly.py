@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import cast
 
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import Block, Inlines, Link, Paragraph, Row, Table, Text
 from equipoise.appraise.findings import significant, usable
-from equipoise.appraise.pen import joined, upper
 from equipoise.appraise.phrases import paragraphs
+from equipoise.document.document import Block, Inlines, Link, Paragraph, Row, Table, Text
+from equipoise.document.text import joined, upper
 from equipoise.records.schema import Contrast
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import Block, Inlines, Listing, Note, Paragraph, Section, Text
 from equipoise.appraise.phrases import interval_sentence, neuro_sentence, paragraphs
 from equipoise.appraise.show import date_text
+from equipoise.document.document import Block, Inlines, Listing, Note, Paragraph, Section, Text
 
 
 def build(ctx: Context) -> Section:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from equipoise.calibrate.plan import FitPlan
 from equipoise.calibrate.targets.target import Target, arm_n, fit_sets, share, simulated_set, where
-from equipoise.protocol import Measure
+from equipoise.plan.measure import Measure
 from equipoise.records.schema import BaselineRow, Record, Value
 from equipoise.simulate.scenario import Scenario
 

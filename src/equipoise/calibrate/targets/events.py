@@ -16,7 +16,8 @@ from equipoise.calibrate.targets.target import (
     simulated_set,
     where,
 )
-from equipoise.protocol import Measure, TimeToEvent
+from equipoise.plan.measure import Measure
+from equipoise.plan.scenario_plan import TimeToEvent
 from equipoise.records.schema import Record, Result, Value
 from equipoise.simulate.scenario import Scenario
 

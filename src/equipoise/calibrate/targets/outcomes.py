@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from equipoise.calibrate.plan import FitPlan
 from equipoise.calibrate.targets.target import Target, arm_n, fit_sets, point_se, simulated_set, where
-from equipoise.protocol import Kind, Measure, OutcomeAnalysis, TimeToEvent
+from equipoise.plan.measure import Kind, Measure
+from equipoise.plan.scenario_plan import OutcomeAnalysis, TimeToEvent
 from equipoise.records.schema import Record, Result, Value
 from equipoise.simulate.scenario import Scenario
 

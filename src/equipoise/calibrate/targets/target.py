@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from equipoise.calibrate.plan import FitPlan
 from equipoise.errors import RecordError
-from equipoise.protocol import Measure
+from equipoise.plan.measure import Measure
 from equipoise.records.schema import CurvePoint, Record, Value
 from equipoise.simulate.scenario import Scenario
 

@@ -13,11 +13,7 @@ is the slope form of ADAGIO. :func:`compare` is the ANCOVA on imputed data of VA
 
 from __future__ import annotations
 
-from equipoise.estimate.delayed_start.batch import (
-    DelayedStartBatch,
-    delayed_start_batch,
-    delayed_start_slopes_batch,
-)
+from equipoise.estimate.delayed_start.batch import DelayedStartBatch, delayed_start_batch, delayed_start_slopes_batch
 from equipoise.estimate.delayed_start.imputed import DelayedStart, compare
 from equipoise.estimate.delayed_start.one_model import DelayedStartTest, delayed_start
 from equipoise.estimate.delayed_start.questions import Question

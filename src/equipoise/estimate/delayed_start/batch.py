@@ -8,16 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from equipoise.estimate.delayed_start.questions import (
-    DELTA2,
-    SLOPE1,
-    SLOPE2,
-    Criteria,
-    decide,
-    one_sided,
-    weights,
-)
-from equipoise.estimate.mmrm.batch import BatchFit, fit_batch
+from equipoise.estimate.delayed_start.questions import DELTA2, SLOPE1, SLOPE2, Criteria, decide, one_sided, weights
+from equipoise.estimate.linear.mmrm.batch import BatchFit, fit_batch
 from equipoise.types import BoolArray, FloatArray, IntArray, Status, TrialSubjectVisit
 
 
@@ -94,7 +86,7 @@ def delayed_start_batch(
         subject) the analysis set.
     period_end, week, fraction, slope_weeks, first_slope_weeks : as in
         :func:`equipoise.estimate.delayed_start.delayed_start`.
-    structure, df : as in :func:`equipoise.estimate.mmrm.fit_batch`.
+    structure, df : as in :func:`equipoise.estimate.linear.mmrm.fit_batch`.
 
     Returns
     -------

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from equipoise.errors import EstimationError
-from equipoise.estimate.imputation import BURN_IN, MiAncova, mi_ancova
+from equipoise.estimate.missing import BURN_IN, MiAncova, mi_ancova
 from equipoise.estimate.result import Estimate
 
 LEBER = "Leber 1997, Alzheimer Dis Assoc Disord 11(suppl 5):S10"
@@ -61,11 +61,11 @@ def compare(
     models : name -> covariates, for instance ``{"planned": ["BASE", "ONSETMO", "RILEDAFL"], "NfL-adjusted": ["BASE",
         "NFLBL", "RILEDAFL"]}``.
     impute_with : name -> predictors of imputation besides the arm; default the covariates of the model.
-    The rest as in :func:`equipoise.estimate.imputation.mi_ancova`.
+    The rest as in :func:`equipoise.estimate.missing.mi_ancova`.
 
     Raises
     ------
-    DataError, EstimationError : no model, or as :func:`equipoise.estimate.imputation.mi_ancova`.
+    DataError, EstimationError : no model, or as :func:`equipoise.estimate.missing.mi_ancova`.
 
     Notes
     -----

@@ -12,7 +12,6 @@ import numpy as np
 import polars as pl
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.clda import clda
 from equipoise.estimate.delayed_start.questions import (
     CHANGE,
     DELTA1,
@@ -26,12 +25,13 @@ from equipoise.estimate.delayed_start.questions import (
     in_order,
     weights,
 )
-from equipoise.estimate.imputation import Bayes, imputation_draws
-from equipoise.estimate.imputation.analyses import DIFFERENCE, Block, Quantity, Results, least_squares
-from equipoise.estimate.imputation.events import strategy_named
-from equipoise.estimate.imputation.methods import Method
-from equipoise.estimate.mmrm import mmrm
-from equipoise.estimate.mmrm.result import REFERENCES, MmrmFit
+from equipoise.estimate.linear.clda import clda
+from equipoise.estimate.linear.mmrm import mmrm
+from equipoise.estimate.linear.mmrm.result import REFERENCES, MmrmFit
+from equipoise.estimate.missing import Bayes, imputation_draws
+from equipoise.estimate.missing.analyses import DIFFERENCE, Block, Quantity, Results, least_squares
+from equipoise.estimate.missing.events import strategy_named
+from equipoise.estimate.missing.methods import Method
 from equipoise.estimate.panel import Panel, numbers, read_panel, require
 from equipoise.estimate.result import Estimate, check_level
 from equipoise.types import FloatArray, Status
@@ -186,15 +186,15 @@ def delayed_start(
     strategy : what is assumed of patients not seen in period 2. ``MAR``: what happened to them is as for the others of
         their arm with their history, by the mixed model. ``JR``, ``CR``, ``CIR`` or ``LMCF``: their visits of period
         2 are imputed with the delayed start as the reference
-        (:func:`equipoise.estimate.imputation.imputation_draws`), and ANCOVA pooled over imputations. Other missing
+        (:func:`equipoise.estimate.missing.imputation_draws`), and ANCOVA pooled over imputations. Other missing
         visits are always missing at random.
-    method : of imputation, default :class:`equipoise.estimate.imputation.Bayes` where one is needed; with
+    method : of imputation, default :class:`equipoise.estimate.missing.Bayes` where one is needed; with
     ``strategy='MAR'``
         it asks for imputation in place of the mixed model.
     constrained : take the baseline as a response with one mean for both arms (the constrained longitudinal model), so
     that
         those seen at baseline alone count too; ``baseline`` is its column, known for everyone, and not a covariate.
-    structure, fallback, df : of the mixed model, as in :func:`equipoise.estimate.mmrm.mmrm`.
+    structure, fallback, df : of the mixed model, as in :func:`equipoise.estimate.linear.mmrm.mmrm`.
 
     Returns
     -------

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from equipoise.records.registry.door import import_study, read_study, record_yaml
 from equipoise.records.registry.fetch import REGISTRY, fetch_study, is_number
+from equipoise.records.registry.importer import import_study, read_study, record_yaml
 from equipoise.records.registry.report import Assumed, Import, Unmapped
 
 __all__ = [

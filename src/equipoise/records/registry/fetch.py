@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from equipoise.errors import RecordError
-from equipoise.records.registry.door import MAX_BYTES, import_study, parse_json
+from equipoise.records.registry.importer import MAX_BYTES, import_study, parse_json
 from equipoise.records.registry.report import Import
 
 REGISTRY = "https://clinicaltrials.gov/api/v2"

@@ -6,18 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from equipoise.errors import DataError
-from equipoise.render.plots.plot import (
-    PLAIN,
-    Canvas,
-    Plot,
-    log_ticks,
-    muted,
-    q,
-    text_width,
-    ticks,
-    time_ticks,
-    written,
-)
+from equipoise.render.plots.plot import PLAIN, Canvas, Plot, log_ticks, muted, q, text_width, ticks, time_ticks, written
 from equipoise.render.plots.read import Row, column, maybe, need, number, rows_of, unique
 from equipoise.render.theme import DASHES, GRID, MUTED, SERIES, SHAPES
 
@@ -51,8 +40,8 @@ def ls_means(
 
     Parameters
     ----------
-    means : a fitted :func:`equipoise.estimate.mmrm.mmrm` (say ``arm`` and ``visit``), the result of
-        :func:`equipoise.estimate.imputation.mi_ancova`, or a frame with a row an arm and visit: ``arm``, ``visit``,
+    means : a fitted :func:`equipoise.estimate.linear.mmrm.mmrm` (say ``arm`` and ``visit``), the result of
+        :func:`equipoise.estimate.missing.mi_ancova`, or a frame with a row an arm and visit: ``arm``, ``visit``,
         ``estimate``, ``low`` (or ``lower``), ``high`` (or ``upper``) and, where there is one, ``n``.
     arm, visit : columns, default ``arm`` and ``visit``. Visits that are numbers stand at their time, in ``unit``;
         others stand side by side in order of appearance, or in ``order``.

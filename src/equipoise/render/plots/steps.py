@@ -76,7 +76,7 @@ def kaplan_meier(
 
     Parameters
     ----------
-    curves : what :func:`equipoise.estimate.kaplan_meier.kaplan_meier` gives (one curve or several); or a frame with a
+    curves : what :func:`kaplan_meier` gives (one curve or several); or a frame with a
         row at every time of a curve: ``time``, ``survival`` (0 to 1), and as far as there are ``low``, ``high``,
         ``at_risk``, ``censored`` (how many, at that time) and ``group``.
     unit : of the times; ticks suit weeks, months and days. labels : level -> how it is called.
@@ -88,7 +88,7 @@ def kaplan_meier(
     Examples
     --------
     >>> import polars as pl
-    >>> from equipoise.estimate.kaplan_meier import kaplan_meier as estimate
+    >>> from equipoise.estimate.survival.kaplan_meier import kaplan_meier as estimate
     >>> frame = pl.DataFrame({"T": [3, 5, 7, 8, 9], "E": [1, 1, 0, 1, 1]})
     >>> print(kaplan_meier(estimate(frame, time="T", event="E")).description)
     5 patients, 4 events; event-free 80 % at week 4, 30 % at week 8; median 8 weeks.
@@ -129,7 +129,7 @@ def cumulative_incidence(
 
     Parameters
     ----------
-    curves : what :func:`equipoise.estimate.competing_risks.cumulative_incidence` gives, Kaplan-Meier curves (their
+    curves : what :func:`cumulative_incidence` gives, Kaplan-Meier curves (their
         complement is drawn), or a frame as for :func:`kaplan_meier` with a column ``incidence``.
     causes : which causes are drawn; default all.
     top_percent : where the vertical axis ends; default above the highest limit.
@@ -186,7 +186,7 @@ def _of_curve(curve: Any, labels: Mapping[Any, str] | None, *, incidence: bool =
 
 
 def _of_causes(curve: Any, causes: Sequence[Any] | None, labels: Mapping[Any, str] | None) -> list[_Steps]:
-    """A curve a cause of :class:`equipoise.estimate.competing_risks.CumulativeIncidence`."""
+    """A curve a cause of :class:`equipoise.estimate.survival.competing_risks.CumulativeIncidence`."""
     out = []
     for k, cause in enumerate(curve.causes):
         if causes is not None and cause not in causes:

@@ -17,14 +17,7 @@ from typing import IO, Any
 import polars as pl
 
 from equipoise.errors import DataError, OutputError
-from equipoise.trial.adam.dataset import (
-    CDISC_TYPES,
-    DEFAULT_LIMITS,
-    Dataset,
-    Limits,
-    Variable,
-    describe,
-)
+from equipoise.trial.adam.dataset import CDISC_TYPES, DEFAULT_LIMITS, Dataset, Limits, Variable, describe
 
 VERSION = "1.1.0"
 _CHUNK = 1 << 16

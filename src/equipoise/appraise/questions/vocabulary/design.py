@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from equipoise.appraise import risk, show
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import Inlines, Link, Text
-from equipoise.appraise.pen import joined, lower, upper
 from equipoise.appraise.phrases import paragraphs
 from equipoise.appraise.questions.conditions import event_counts, masking_unknown, time_to_event
 from equipoise.appraise.questions.vocabulary.phrase import items, name, sentence
 from equipoise.appraise.sections import design as card
 from equipoise.appraise.sections.limitations import _balance, _conduct, _losses
 from equipoise.appraise.tables import DASH, cell
+from equipoise.document.document import Inlines, Link, Text
+from equipoise.document.text import joined, lower, upper
 from equipoise.records.schema import EventRow, Value
 
 # -- names ---------------------------------------------------------------------------------------------------------

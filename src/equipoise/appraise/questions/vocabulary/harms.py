@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from equipoise.appraise import phrases, risk, show
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import Inlines
-from equipoise.appraise.pen import joined, lower, upper
 from equipoise.appraise.questions.conditions import has_harms
 from equipoise.appraise.questions.vocabulary.phrase import items, sentence
 from equipoise.appraise.sections.safety import _none_seen
 from equipoise.appraise.tables import cell
+from equipoise.document.document import Inlines
+from equipoise.document.text import joined, lower, upper
 from equipoise.records.schema import AdverseEvent, EventRow, Value
 
 NONE = "The record holds no adverse events by arm: it cannot say what the treatment costs."

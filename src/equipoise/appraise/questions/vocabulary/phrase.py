@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import Block, Inlines
+from equipoise.document.document import Block, Inlines
 
 F = TypeVar("F", bound=Callable[[Context], Any])
 

@@ -6,12 +6,12 @@ import re
 
 from equipoise.appraise import risk, show
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import Computed, Inlines, Text
 from equipoise.appraise.findings import excludes_null, significant
-from equipoise.appraise.pen import joined, lower, upper
 from equipoise.appraise.questions.vocabulary.design import outcome, week
 from equipoise.appraise.questions.vocabulary.harms import ranked, share_sentence, shares
 from equipoise.appraise.questions.vocabulary.phrase import items, sentence
+from equipoise.document.document import Computed, Inlines, Text
+from equipoise.document.text import joined, lower, upper
 from equipoise.records.schema import AdverseEvent, Value
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from equipoise.appraise import show
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import Inlines, Link, Text
 from equipoise.appraise.findings import usable
-from equipoise.appraise.pen import joined, upper
 from equipoise.appraise.questions import conditions
 from equipoise.appraise.questions.vocabulary.design import people
 from equipoise.appraise.questions.vocabulary.harms import death_counts, serious_told
@@ -15,6 +13,8 @@ from equipoise.appraise.sections import coherence
 from equipoise.appraise.sections.limitations import _gaps
 from equipoise.appraise.sections.scholarly import _awaited
 from equipoise.appraise.sections.significance import _decision
+from equipoise.document.document import Inlines, Link, Text
+from equipoise.document.text import joined, upper
 from equipoise.records.coherence import coherence_notes
 from equipoise.records.schema import Sourced, Value
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from equipoise.appraise import phrases, risk, show
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import Computed, Inlines, Text
 from equipoise.appraise.findings import excludes_null, usable
-from equipoise.appraise.pen import joined, upper
 from equipoise.appraise.phrases import paragraphs
 from equipoise.appraise.questions.vocabulary.phrase import items, sentence
 from equipoise.appraise.sections import coherence
@@ -14,6 +12,8 @@ from equipoise.appraise.sections.limitations import _assumptions, _delays, _expl
 from equipoise.appraise.sections.limitations import planned_spread as spread_of_the_plan
 from equipoise.appraise.sections.replica import main_answers, reading
 from equipoise.appraise.tables import result_label
+from equipoise.document.document import Computed, Inlines, Text
+from equipoise.document.text import joined, upper
 from equipoise.records.schema import Contrast, Result, Value
 
 _BOUND = {"difference": "a difference of ", "ratio": "a ratio of ", "hazard_ratio": "a hazard ratio of "}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from equipoise.appraise import phrases
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import Block, Facts, Inlines, Text
 from equipoise.appraise.findings import excludes_null
-from equipoise.appraise.pen import joined, upper
 from equipoise.appraise.phrases import paragraphs
 from equipoise.appraise.questions.vocabulary.design import analysed, balance, burden, group, outcome
 from equipoise.appraise.questions.vocabulary.harms import death_counts, serious
 from equipoise.appraise.questions.vocabulary.phrase import block, items, sentence
+from equipoise.document.document import Block, Facts, Inlines, Text
+from equipoise.document.text import joined, upper
 
 
 @block

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import Block, Fold, Inlines, Listing, Paragraph, Section
 from equipoise.appraise.phrases import replica_sentence
-from equipoise.appraise.replica import Replica
 from equipoise.appraise.sections.replica.answers import answers_table, chance, main_answers, reading
 from equipoise.appraise.sections.replica.comparison import comparison_table, dots_figure, tally
 from equipoise.appraise.sections.replica.mechanisms import mechanisms
 from equipoise.appraise.sections.replica.survival import survival_figure
 from equipoise.appraise.sections.replica.words import about_events, mechanism_words, nothing, use_of
+from equipoise.document.document import Block, Fold, Inlines, Listing, Paragraph, Section
+from equipoise.library import shipped_file
+from equipoise.replica.replica import Replica
 
 __all__ = ["build", "dots_figure", "main_answers", "reading", "use_of"]
 
@@ -54,8 +53,7 @@ def build(ctx: Context) -> Section:
 
 
 def _without(ctx: Context) -> Inlines:
-    scenario = files("equipoise") / "simulate" / "scenarios" / f"{ctx.record.id}.yaml"
-    if not scenario.is_file():
+    if shipped_file(ctx.record.id, "scenario") is None:
         return ctx.pen.words(
             "This page was written without a replica: no scenario of this trial comes with the package, so that it has "
             "not been rebuilt."

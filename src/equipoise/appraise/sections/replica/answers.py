@@ -6,11 +6,11 @@ import re
 
 from equipoise.appraise import risk, show
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import Inlines, Row, Table
-from equipoise.appraise.pen import upper
 from equipoise.appraise.phrases import paragraphs, replica_sentence
-from equipoise.appraise.replica import Answer, Replica
 from equipoise.appraise.sections.replica.words import nothing
+from equipoise.document.document import Inlines, Row, Table
+from equipoise.document.text import upper
+from equipoise.replica.replica import Answer, Replica
 
 _ALPHA = 0.05
 

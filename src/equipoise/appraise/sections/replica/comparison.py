@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 from equipoise.appraise import risk, show
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import Dot, DotPanel, Dots, Figure, Inlines, Row, Table, Text
-from equipoise.appraise.pen import lower, short, upper
 from equipoise.appraise.phrases import paragraphs
-from equipoise.appraise.replica import MechanismRow, Replica, ReplicaRow
 from equipoise.appraise.sections.replica.words import LOG, difference, known, period, title_of, use_of
+from equipoise.document.document import Dot, DotPanel, Dots, Figure, Inlines, Row, Table, Text
+from equipoise.document.text import lower, short, upper
 from equipoise.records.schema import Sourced
+from equipoise.replica.replica import MechanismRow, Replica, ReplicaRow
 
 
 def tally(ctx: Context, replica: Replica) -> Inlines:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from equipoise.appraise import show
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import Block, Inlines, Paragraph, Row, Table, Text
-from equipoise.appraise.pen import joined, short, upper
 from equipoise.appraise.phrases import paragraphs
-from equipoise.appraise.replica import MechanismRow, Replica
 from equipoise.appraise.sections.replica.comparison import form, published
 from equipoise.appraise.sections.replica.words import about_events, held, known, mechanism_words, period
 from equipoise.appraise.tables import result_label
+from equipoise.document.document import Block, Inlines, Paragraph, Row, Table, Text
+from equipoise.document.text import joined, short, upper
+from equipoise.replica.replica import MechanismRow, Replica
 
 
 def mechanisms(ctx: Context, replica: Replica) -> list[Block]:

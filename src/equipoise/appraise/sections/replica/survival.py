@@ -6,10 +6,10 @@ import math
 
 from equipoise.appraise import show
 from equipoise.appraise.context import Context
-from equipoise.appraise.document import CurvePanel, Curves, Figure, Inlines, Row, Series, Table, Text
-from equipoise.appraise.pen import lower, short, upper
-from equipoise.appraise.replica import Replica, ReplicaRow
+from equipoise.document.document import CurvePanel, Curves, Figure, Inlines, Row, Series, Table, Text
+from equipoise.document.text import lower, short, upper
 from equipoise.records.schema import Sourced
+from equipoise.replica.replica import Replica, ReplicaRow
 
 _PREFIX = "survival:"
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from equipoise.appraise.context import Context
-from equipoise.appraise.pen import short
-from equipoise.appraise.replica import MechanismRow, Replica, ReplicaRow
+from equipoise.document.text import short
 from equipoise.records.schema import Result
+from equipoise.replica.replica import MechanismRow, Replica, ReplicaRow
 
 MECHANISMS = {
     "none": "no effect on function",

@@ -1,0 +1,1 @@
+"""A page as immutable data: blocks, charts, citations, readers. Knows no trial."""

@@ -1,0 +1,466 @@
+"""Analysis of covariance: least squares on one row a patient, with least-squares means and contrasts.
+
+    y = X beta + e,  e ~ N(0, sigma^2 / w)
+
+Equations, and what R and SAS call things, in ``docs/methods/ancova.md``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+from scipy import linalg, special
+
+from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.linear.mmrm.design import Design, Term, build, sum_coded
+from equipoise.estimate.linear.mmrm.formula import ModelFormula, parse
+from equipoise.estimate.linear.mmrm.lsmeans import Grid, grid
+from equipoise.estimate.result import Estimate, check_level
+from equipoise.types import FloatArray, IntArray
+
+VCOV = ("model", "HC0", "HC1", "HC2", "HC3")
+REFERENCES = {
+    "ancova": "Fisher 1932, Statistical Methods for Research Workers, 4th ed., section 49.1",
+    "means": "Searle, Speed & Milliken 1980, Am Stat 34:216",
+    "HC0": "White 1980, Econometrica 48:817",
+    "HC1": "MacKinnon & White 1985, J Econometrics 29:305",
+    "HC2": "MacKinnon & White 1985, J Econometrics 29:305",
+    "HC3": "MacKinnon & White 1985, J Econometrics 29:305",
+}
+
+
+@dataclass(eq=False)
+class AncovaFit:
+    """A fitted analysis of covariance.
+
+    names, kept : every column of the design, and the indices of those not aliased with earlier ones.
+    beta, vcov : coefficients and their covariance, NaN where aliased. sigma : residual standard deviation.
+    df : residual degrees of freedom. n : patients analysed. loglik : at the maximum-likelihood variance.
+    """
+
+    formula: str
+    model: ModelFormula
+    design: Design
+    response: FloatArray
+    weights: FloatArray | None
+    vcov_method: str
+    names: tuple[str, ...]
+    kept: IntArray
+    beta: FloatArray
+    vcov: FloatArray
+    sigma: float
+    df: int
+    loglik: float
+    hat: FloatArray = field(repr=False)
+    residuals: FloatArray = field(repr=False)
+
+    @property
+    def n(self) -> int:
+        return len(self.response)
+
+    @property
+    def aliased(self) -> tuple[str, ...]:
+        """Columns that are linear combinations of earlier ones: no coefficient."""
+        lost = set(range(len(self.names))) - set(self.kept.tolist())
+        return tuple(self.names[i] for i in sorted(lost))
+
+    @property
+    def r2(self) -> float:
+        """Share of the (weighted) variance about the mean that is explained."""
+        w = np.ones(self.n) if self.weights is None else self.weights
+        mean = np.average(self.response, weights=w)
+        return 1.0 - float((w * self.residuals**2).sum() / (w * (self.response - mean) ** 2).sum())
+
+    @cached_property
+    def _null_space(self) -> FloatArray:
+        x = self.design.matrix()
+        lost = np.setdiff1d(np.arange(x.shape[1]), self.kept)
+        out = np.zeros((x.shape[1], len(lost)))
+        out[self.kept] = np.linalg.lstsq(x[:, self.kept], x[:, lost], rcond=None)[0]
+        out[lost, np.arange(len(lost))] = -1.0
+        return out
+
+    def linear(self, rows: FloatArray, level: float = 0.95) -> dict[str, list[float]]:
+        """Estimate, se, df, t, p and interval of linear functions (row, column) of all columns of the design.
+
+        NaN where a function is not estimable.
+        """
+        check_level(level)
+        rows = np.atleast_2d(np.asarray(rows, dtype=np.float64))
+        estimable = np.ones(len(rows), dtype=np.bool_)
+        if self.aliased:
+            estimable = np.abs(rows @ self._null_space).max(axis=1) < 1e-8 * (1.0 + np.abs(rows).max(axis=1))
+        used = rows[:, self.kept]
+        estimate = used @ self.beta[self.kept]
+        se = np.sqrt(np.einsum("ra,ab,rb->r", used, self.vcov[np.ix_(self.kept, self.kept)], used))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = estimate / se
+        half = special.stdtrit(self.df, 0.5 + 0.5 * level) * se
+        table = {
+            "estimate": estimate,
+            "se": se,
+            "df": np.full(len(rows), float(self.df)),
+            "t": t,
+            "p": 2.0 * special.stdtr(self.df, -np.abs(t)),
+            "lower": estimate - half,
+            "upper": estimate + half,
+        }
+        return {k: np.where(estimable, v, np.nan).tolist() for k, v in table.items()}
+
+    def _native(self, table: Mapping[str, Sequence[Any]]) -> Any:
+        return nw.from_dict(dict(table), backend=nw.get_native_namespace(self.design.frame)).to_native()
+
+    @property
+    def coefficients(self) -> Any:
+        """Term, estimate, se, df, t, p and 95 % interval of every coefficient, as a frame of the kind that came in."""
+        table = self.linear(np.eye(len(self.names)))
+        lost = [n in set(self.aliased) for n in self.names]
+        table = {k: [math.nan if a else x for a, x in zip(lost, v, strict=True)] for k, v in table.items()}
+        return self._native({"term": list(self.names), **table})
+
+    @cached_property
+    def _observed_design(self) -> Design:
+        frame = self.design.frame.with_columns(nw.lit(0.0).alias("__response__"))
+        design, _ = build(ModelFormula(self.model.text, "__response__", self.model.terms, None), frame, {})
+        if design.names != self.names:
+            raise DataError(
+                "records without a response have levels of a factor that analysed records lack",
+                hint="drop those records, or use weights='proportional'",
+            )
+        return design
+
+    def _grid(self, specs: str | Sequence[str], weights: str, at: Mapping[str, Any] | None) -> tuple[Grid, list[str]]:
+        names = [s.strip() for s in specs.split(":")] if isinstance(specs, str) else list(specs)
+        if weights == "counterfactual":
+            raise EstimationError("counterfactual means are not offered by ancova", hint="use mmrm, or 'proportional'")
+        observed = self._observed_design if weights == "observed" else None
+        made = grid(self.design, names, weights, at or {}, np.ones(self.n), np.nan_to_num(self.beta), observed)
+        return made, names
+
+    def lsmeans(
+        self,
+        specs: str | Sequence[str],
+        *,
+        weights: str = "equal",
+        at: Mapping[str, Any] | None = None,
+        level: float = 0.95,
+    ) -> Any:
+        """Least-squares means for every combination of the levels of ``specs``.
+
+        ``weights``: other factors count ``equal`` (SAS LSMEANS), ``proportional`` to the analysed records (emmeans) or
+        as in all ``observed`` records with complete covariates (SAS OM). Numeric covariates are at their mean, or at
+        the value given in ``at``. Returns a frame: the levels, estimate, se, df, t, p, lower, upper.
+        """
+        made, _ = self._grid(specs, weights, at)
+        return self._native({**made.labels, **self.linear(made.rows, level)})
+
+    def _pairs(
+        self, specs: str | Sequence[str], weights: str, at: Mapping[str, Any] | None, against: Any
+    ) -> tuple[list[str], FloatArray]:
+        made, names = self._grid(specs, weights, at)
+        text = [" ".join(str(made.labels[f][i]) for f in names) for i in range(len(made.rows))]
+        if against is not None and str(against) not in text:
+            raise EstimationError(
+                f"{against!r} is not a level of {', '.join(names)}", hint="levels are " + ", ".join(text)
+            )
+        pairs = [
+            (a, b)
+            for a in range(len(text))
+            for b in range(len(text))
+            if ((b < a) if against is None else (text[b] == str(against) and a != b))
+        ]
+        rows = np.array([made.rows[a] - made.rows[b] for a, b in pairs]).reshape(len(pairs), -1)
+        return [f"{text[a]} - {text[b]}" for a, b in pairs], rows
+
+    def contrasts(
+        self,
+        specs: str | Sequence[str] | Mapping[str, Mapping[str, float]],
+        *,
+        against: Any = None,
+        weights: str = "equal",
+        at: Mapping[str, Any] | None = None,
+        level: float = 0.95,
+    ) -> Any:
+        """Differences of least-squares means: every level minus every earlier one, or all others minus ``against``.
+
+        ``specs`` may instead be your own contrasts of coefficients, ``{"name": {"term": weight, ...}, ...}``. Returns
+        a frame: contrast, estimate, se, df, t, p, lower, upper.
+        """
+        if isinstance(specs, Mapping):
+            rows = np.zeros((len(specs), len(self.names)))
+            for i, weights_of in enumerate(specs.values()):
+                for term, value in weights_of.items():
+                    if term not in self.names:
+                        raise EstimationError(f"no coefficient {term!r}", hint="coefficients: " + ", ".join(self.names))
+                    rows[i, self.names.index(term)] = value
+            labels = list(specs)
+        else:
+            labels, rows = self._pairs(specs, weights, at, against)
+        return self._native({"contrast": labels, **self.linear(rows, level)})
+
+    def test(self, terms: str | Sequence[str] | FloatArray) -> Any:
+        """F test that the coefficients of ``terms`` are all zero, with the covariance of the fit.
+
+        ``terms``: names of terms or of coefficients, or a matrix of contrasts (row, p). Returns a frame of one row:
+        terms, num_df, den_df, f, p. Aliased coefficients are left out.
+        """
+        if isinstance(terms, np.ndarray):
+            rows, label = np.atleast_2d(np.asarray(terms, dtype=np.float64)), "contrasts"
+        else:
+            wanted = [terms] if isinstance(terms, str) else list(terms)
+            rows, label = np.concatenate([self._rows_of(name) for name in wanted]), ", ".join(wanted)
+        return self._f_table([label], [self._wald(rows)])
+
+    def anova(self, type: int = 3) -> Any:
+        """F test of every term, by Type I (in order), II (marginal) or III sums of squares, as SAS and R name them.
+
+        I: each term after those before it (R ``anova``). II: each term after all that do not contain it (R
+        ``car::Anova``). III: with sum-to-zero contrasts, each term after all others (SAS ``Type III``); the only one
+        that takes a robust covariance. Returns a frame: terms, num_df, den_df, f, p, and sum_sq for I and II.
+
+        Raises
+        ------
+        EstimationError : another type; Type III of an aliased or non-hierarchical model; I or II with a robust
+            covariance, where sums of squares mean nothing.
+        """
+        if type not in (1, 2, 3):
+            raise EstimationError(f"type = {type!r}", hint="choose 1, 2 or 3")
+        tested = [t for t in self.design.terms if t.factors]
+        names = [t.name for t in tested]
+        if type == 3:
+            if self.aliased:
+                raise EstimationError("Type III tests need a design of full rank", hint="see fit.aliased")
+            x, other = self.design.matrix(), sum_coded(self.design)
+            change: FloatArray = np.asarray(np.linalg.lstsq(other, x, rcond=None)[0], dtype=np.float64)
+            if np.abs(other @ change - x).max() > 1e-8 * (1.0 + np.abs(x).max()):
+                raise EstimationError(
+                    "the model is not hierarchical, so Type III tests are not defined",
+                    hint="add the lower-order terms, or test coefficients with fit.test()",
+                )
+            return self._f_table(names, [self._wald(change[t.columns]) for t in tested])
+        if self.vcov_method != "model":
+            raise EstimationError(
+                f"sums of squares do not go with {self.vcov_method}", hint="use type=3, or vcov='model'"
+            )
+        results, squares = [], []
+        for k, term in enumerate(tested):
+            own = {f.spec.expression for f in term.factors}
+            if type == 1:
+                others = tested[:k]
+            else:
+                others = [t for t in tested if t is not term and not own < {f.spec.expression for f in t.factors}]
+            without, rank_without = self._rss(others)
+            having, rank_having = self._rss([*others, term])
+            df = rank_having - rank_without
+            squares.append(without - having)
+            f = (without - having) / df / self.sigma**2 if df else math.nan
+            results.append((float(df), float(self.df), f, float(special.fdtrc(df, self.df, f)) if df else math.nan))
+        return self._f_table(names, results, sum_sq=squares)
+
+    def _rows_of(self, name: str) -> FloatArray:
+        eye = np.eye(len(self.names))
+        for term in self.design.terms:
+            if term.name == name and term.factors:
+                return eye[term.columns]
+        if name in self.names:
+            return eye[[self.names.index(name)]]
+        raise EstimationError(
+            f"no term or coefficient {name!r}", hint="terms: " + ", ".join(t.name for t in self.design.terms)
+        )
+
+    def _wald(self, rows: FloatArray) -> tuple[float, float, float, float]:
+        """Numerator and denominator df, F and p of joint contrasts; aliased ones are left out."""
+        if self.aliased:
+            rows = rows[np.abs(rows @ self._null_space).max(axis=1) < 1e-8]
+        rows = rows[:, self.kept]
+        rank = int(np.linalg.matrix_rank(rows)) if len(rows) else 0
+        if rank == 0:
+            raise EstimationError("nothing to test: the coefficients asked for are aliased", hint="see fit.aliased")
+        estimate = rows @ self.beta[self.kept]
+        spread = rows @ self.vcov[np.ix_(self.kept, self.kept)] @ rows.T
+        f = float(estimate @ np.linalg.pinv(spread, hermitian=True) @ estimate) / rank
+        return float(rank), float(self.df), f, float(special.fdtrc(rank, self.df, f))
+
+    def _rss(self, terms: Sequence[Term]) -> tuple[float, int]:
+        """Weighted residual sum of squares and rank of the model with the intercept (if any) and ``terms``."""
+        whole = self.design.matrix()
+        intercept = [whole[:, t.columns] for t in self.design.terms if not t.factors]
+        blocks = [*intercept, *(whole[:, t.columns] for t in terms)]
+        root = np.ones(self.n) if self.weights is None else np.sqrt(self.weights)
+        if not blocks:
+            return float(((self.response * root) ** 2).sum()), 0
+        x = np.concatenate(blocks, axis=1) * root[:, None]
+        kept = _independent(x)
+        q, _ = np.linalg.qr(x[:, kept])
+        y = self.response * root
+        return float((y @ y) - ((q.T @ y) ** 2).sum()), len(kept)
+
+    def _f_table(self, names: list[str], results: list[tuple[float, float, float, float]], **more: list[float]) -> Any:
+        columns = zip(("num_df", "den_df", "f", "p"), zip(*results, strict=True), strict=True)
+        return self._native({"terms": names, **more, **{k: list(v) for k, v in columns}})
+
+    def estimates(
+        self,
+        specs: str,
+        *,
+        against: Any = None,
+        weights: str = "equal",
+        level: float = 0.95,
+        ratio: bool = False,
+        estimand: str | None = None,
+    ) -> tuple[Estimate, ...]:
+        """The contrasts of :meth:`contrasts` as :class:`equipoise.estimate.Estimate` objects.
+
+        ``ratio``: the response was a logarithm; give ratios of geometric means.
+        """
+        labels, rows = self._pairs(specs, weights, None, against)
+        table = self.linear(rows, level)
+        references = [REFERENCES["ancova"], REFERENCES["means"]]
+        if self.vcov_method != "model":
+            references.append(REFERENCES[self.vcov_method])
+        return tuple(
+            Estimate.from_t(
+                label.replace(" - ", " / ") if ratio else label,
+                "ANCOVA" if self.vcov_method == "model" else f"ANCOVA, {self.vcov_method} covariance",
+                table["estimate"][i],
+                table["se"][i],
+                float(self.df),
+                self.n,
+                level=level,
+                ratio=ratio,
+                estimand=estimand,
+                references=tuple(references),
+            )
+            for i, label in enumerate(labels)
+        )
+
+
+def _independent(x: FloatArray) -> IntArray:
+    """Columns not linear combinations of earlier ones (R's rule: in order, tolerance 1e-7 of the column's norm)."""
+    kept: list[int] = []
+    basis = np.zeros((x.shape[0], 0))
+    for j in range(x.shape[1]):
+        v = x[:, j]
+        rest = v - basis @ (basis.T @ v)
+        rest -= basis @ (basis.T @ rest)
+        norm = np.linalg.norm(rest)
+        if norm > 1e-7 * np.linalg.norm(v):
+            kept.append(j)
+            basis = np.column_stack([basis, rest / norm])
+    return np.array(kept, dtype=np.int64)
+
+
+def ancova(formula: str, data: Any, *, weights: str | None = None, vcov: str = "model") -> AncovaFit:
+    """Fit an analysis of covariance by least squares.
+
+    Parameters
+    ----------
+    formula : ``CHG ~ BASE + RILFL + TRT01P``, as in R. Text columns and categories are factors (treatment contrasts,
+        first level the reference), ``C(x)`` makes a factor of a number, and ``log(x)`` and the like are evaluated.
+    data : one row a patient; pandas, polars or pyarrow. Rows that lack the response or a covariate take no part.
+    weights : name of a column of positive weights; the variance of a row is divided by its weight.
+    vcov : ``model``, or a covariance robust to unequal variances: ``HC0`` (White 1980), ``HC1``, ``HC2`` or ``HC3``
+        (MacKinnon & White 1985). Intervals use Student's t on the residual degrees of freedom throughout.
+
+    Returns
+    -------
+    AncovaFit
+
+    Raises
+    ------
+    EstimationError : the formula or the options cannot be used, or nothing is left to estimate the variance from.
+    DataError : a column is absent or of the wrong type.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> change, base = [-6.0, -4.0, -5.0, -1.0, -3.0, -2.0], [30, 35, 40, 33, 36, 41]
+    >>> data = pl.DataFrame({"CHG": change, "BASE": base, "ARM": list("aaabbb")})
+    >>> fit = ancova("CHG ~ BASE + ARM", data)
+    >>> print(fit.estimates("ARM")[0].to_sentence())
+    b - a: difference 2.96 (95 % CI -0.0968 to 6.02), P = 0.0541 (ANCOVA, n = 6).
+    """
+    if vcov not in VCOV:
+        raise EstimationError(f"unknown vcov {vcov!r}", hint="choose one of " + ", ".join(VCOV))
+    model = parse(formula, needs_covariance=False)
+    if model.covariance is not None:
+        raise EstimationError("ancova takes no covariance term", hint="use mmrm for repeated measures")
+    try:
+        frame = nw.from_native(data, eager_only=True)
+    except TypeError as error:
+        raise DataError(f"{type(data).__name__} is not a data frame", hint="bring pandas, polars or pyarrow") from error
+    w = None
+    if weights is not None:
+        if weights not in frame.columns:
+            raise DataError(
+                f"no column {weights!r} for the weights", hint="columns are " + ", ".join(frame.columns[:40])
+            )
+        present = ~frame.get_column(weights).is_null()
+        frame = frame.filter(present)
+    design, y = build(model, frame, {})
+    if weights is not None:
+        w = np.asarray(frame.get_column(weights).to_numpy(), dtype=np.float64)[design.keep]
+        if not (np.isfinite(w).all() and (w > 0.0).all()):
+            raise DataError("weights must be positive and finite", hint="drop rows of weight 0 or without a weight")
+    x = design.matrix()
+    root = np.ones(len(y)) if w is None else np.sqrt(w)
+    kept = _independent(x * root[:, None])
+    df = len(y) - len(kept)
+    if len(kept) == 0 or df < 1:
+        raise EstimationError(
+            f"{len(y)} patients cannot estimate {len(kept)} coefficients and a variance", hint="simplify the formula"
+        )
+    q, r = np.linalg.qr(x[:, kept] * root[:, None])
+    beta = linalg.solve_triangular(r, q.T @ (y * root))
+    residuals = y - x[:, kept] @ beta
+    rss = float((w * residuals**2).sum()) if w is not None else float((residuals**2).sum())
+    inverse = linalg.solve_triangular(r, np.eye(len(kept)))
+    hat = (q * q).sum(axis=1)
+    if vcov == "model":
+        covariance = rss / df * (inverse @ inverse.T)
+    else:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            scale = {
+                "HC0": np.ones(len(y)),
+                "HC1": np.full(len(y), len(y) / df),
+                "HC2": 1.0 / (1.0 - hat),
+                "HC3": 1.0 / (1.0 - hat) ** 2,
+            }[vcov]
+        if not np.isfinite(scale).all():
+            raise EstimationError(
+                f"{vcov} does not exist: a patient determines a coefficient alone (leverage 1)",
+                hint="use vcov='model' or 'HC1'",
+            )
+        half = inverse @ (q * (residuals * root * np.sqrt(scale))[:, None]).T
+        covariance = half @ half.T
+    full_beta = np.full(x.shape[1], np.nan)
+    full_beta[kept] = beta
+    full = np.full((x.shape[1], x.shape[1]), np.nan)
+    full[np.ix_(kept, kept)] = covariance
+    n = len(y)
+    loglik = 0.5 * (
+        (0.0 if w is None else float(np.log(w).sum())) - n * (math.log(2 * math.pi) + 1 + math.log(rss / n))
+    )
+    return AncovaFit(
+        formula,
+        model,
+        design,
+        y,
+        w,
+        vcov,
+        design.names,
+        kept,
+        full_beta,
+        full,
+        math.sqrt(rss / df),
+        df,
+        loglik,
+        hat,
+        residuals,
+    )

@@ -1,0 +1,263 @@
+"""``mmrm``: a formula and a data frame in, a fitted model out."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+
+from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.linear.mmrm.covariance import ORDERED
+from equipoise.estimate.linear.mmrm.design import Column, build, read_column
+from equipoise.estimate.linear.mmrm.engine import Fitted, Rows, check_rows, groups_of_subjects, prepare, run, run_times
+from equipoise.estimate.linear.mmrm.formula import STRUCTURES, ModelFormula, parse
+from equipoise.estimate.linear.mmrm.result import MmrmFit
+from equipoise.estimate.linear.mmrm.sandwich import KINDS
+from equipoise.types import REASONS, FloatArray, Status
+
+#: With more different times than this, ``sp_exp`` is fitted subject by subject instead of by pattern.
+MAX_COMMON_TIMES = 24
+
+DF_METHODS = ("satterthwaite", "kenward-roger", "kenward-roger-linear", "between-within", "residual")
+
+
+class MmrmWarning(UserWarning):
+    """A fit that did not go as asked: another structure was used, columns were aliased, no optimum was reached."""
+
+
+def check_methods(df: str, vcov: str | None, reml: bool) -> str:
+    """The covariance method meant by ``df`` and ``vcov``; raises for what does not go together."""
+    if df not in DF_METHODS:
+        raise EstimationError(f"unknown df method {df!r}", hint="choose one of " + ", ".join(DF_METHODS))
+    kenward_roger = df.startswith("kenward-roger")
+    if kenward_roger and not reml:
+        raise EstimationError("Kenward-Roger needs REML", hint="use df='satterthwaite' with reml=False")
+    if vcov is None:
+        return df if kenward_roger else "model"
+    if vcov == "model":
+        if kenward_roger:
+            raise EstimationError(f"df={df!r} brings its own covariance", hint="leave vcov out, or df='satterthwaite'")
+        return vcov
+    if vcov not in KINDS:
+        raise EstimationError(f"unknown vcov {vcov!r}", hint="choose one of model, " + ", ".join(KINDS))
+    if kenward_roger:
+        raise EstimationError(f"df={df!r} does not go with an {vcov} covariance",
+                              hint="use df='satterthwaite', 'between-within' or 'residual'")  # fmt: skip
+    return vcov
+
+
+def _weights(weights: Any, frame: nw.DataFrame[Any], keep: Any) -> FloatArray | None:
+    if weights is None:
+        return None
+    if isinstance(weights, str):
+        if weights not in frame.columns:
+            raise DataError(
+                f"no column {weights!r} for the weights", hint="columns are " + ", ".join(frame.columns[:40])
+            )
+        weights = frame.get_column(weights).to_numpy()
+    values: FloatArray = np.asarray(weights, dtype=np.float64)
+    if values.shape != keep.shape:
+        raise DataError(f"{values.size} weights for {keep.size} rows", hint="give one weight a row, or a column name")
+    values = values[keep]
+    if not (np.isfinite(values).all() and (values > 0.0).all()):
+        raise DataError("weights must be positive and finite", hint="drop rows of weight 0 or without a weight")
+    return values
+
+
+def _natural(text: str) -> list[Any]:
+    return [
+        (0, float(s)) if re.fullmatch(r"\d+(\.\d+)?", s) else (1, s) for s in re.split(r"(\d+(?:\.\d+)?)", text) if s
+    ]
+
+
+def _order_warning(visit: Column, structure: str) -> str | None:
+    levels = visit.levels or ()
+    if structure in ORDERED and all(isinstance(v, str) for v in levels):
+        natural = sorted(levels, key=_natural)
+        if list(levels) != natural and sorted(levels) == list(levels):
+            return (f"{structure} depends on the order of visits, and they are ordered as text: {', '.join(levels)}. "
+                    "Give the visit column as an ordered category if that is not meant")  # fmt: skip
+    return None
+
+
+def describe(fitted: Fitted) -> str:
+    """What became of an attempt, in words."""
+    if fitted.status is Status.OK:
+        return "converged"
+    if fitted.steps == 0:
+        return "the covariance matrix is singular at the start"
+    if not np.isfinite(fitted.smallest_pivot) or fitted.smallest_pivot < 1e-4:
+        return f"the covariance matrix tends to a singular one ({fitted.steps} steps): too few subjects for it"
+    return f"{REASONS[Status.NOT_CONVERGED]} in {fitted.steps} steps (largest gradient {fitted.gradient_norm:.2g})"
+
+
+def mmrm(
+    formula: str,
+    data: Any,
+    *,
+    reml: bool = True,
+    df: str = "kenward-roger",
+    vcov: str | None = None,
+    weights: Any = None,
+    fallback: Sequence[str] = (),
+) -> MmrmFit:
+    """Fit a mixed model for repeated measures.
+
+    The responses of subject i at the visits it was seen at are normal, with mean ``X_i beta`` and the rows and
+    columns of one covariance matrix for those visits (divided by the weights' square roots on both sides, if
+    given). Rows without response or covariates take no part: the analysis is valid when data are missing at random.
+
+    Parameters
+    ----------
+    formula : as in R's mmrm: ``CHG ~ BASE * AVISIT + TRT01P * AVISIT + us(AVISIT | USUBJID)``. The covariance term is
+        ``us``, ``cs``, ``csh``, ``ar1``, ``ar1h``, ``toep``, ``toeph``, ``ad``, ``adh`` or ``sp_exp``, of
+        ``(visit | subject)`` or, one matrix a group, ``(visit | group / subject)``. The visit of ``sp_exp``
+        is a number.
+    data : one row a subject and visit; pandas, polars or pyarrow. Tables come back in the same kind.
+    reml : restricted maximum likelihood, else maximum likelihood.
+    df : ``kenward-roger``, ``kenward-roger-linear`` (without the second-derivative term, so that it does
+        not depend on the parametrisation; SAS gives this one for ``TYPE=UN``), ``satterthwaite``,
+        ``between-within`` or ``residual``.
+    vcov : None for the one of ``df``, else ``model``, ``empirical`` (CR0), ``empirical-bias-reduced`` (CR2) or
+        ``empirical-jackknife`` (CR3).
+    weights : column name, or one positive number a row: the variance of a row is divided by it.
+    fallback : structures to try in this order if the one in the formula does not converge, for example
+        ``("adh", "toeph", "csh")``. What was used is ``fit.structure``.
+
+    Returns
+    -------
+    MmrmFit. Where no structure converged ``fit.converged`` is False, standard errors are NaN, and a
+    :class:`MmrmWarning` says what was tried.
+
+    Raises
+    ------
+    EstimationError : the formula or the options cannot be used.
+    DataError : a column is absent or of the wrong type, or a visit occurs twice within a subject.
+
+    References
+    ----------
+    Mallinckrodt et al. 2008, Drug Inf J 42:303; Kenward & Roger 1997, Biometrics 53:983.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from equipoise.estimate.linear.mmrm import mmrm
+    >>> rows = [(f"S{i}", v, "ab"[i % 2], (i * 7 + v * 5) % 11 + v) for i in range(40) for v in (1, 2, 3)]
+    >>> data = pl.DataFrame(rows, schema=["ID", "VISIT", "ARM", "Y"], orient="row")
+    >>> fit = mmrm("Y ~ ARM * C(VISIT) + us(VISIT | ID)", data)
+    >>> fit.contrasts("ARM", by="VISIT").columns
+    ['contrast', 'VISIT', 'estimate', 'se', 'df', 't', 'p', 'lower', 'upper']
+    """
+    model = parse(formula)
+    return fit_model(formula, model, data, reml=reml, df=df, vcov=vcov, weights=weights, fallback=fallback)
+
+
+def fit_model(
+    formula: str,
+    model: ModelFormula,
+    data: Any,
+    *,
+    reml: bool,
+    df: str,
+    vcov: str | None,
+    weights: Any,
+    fallback: Sequence[str],
+    reduced: frozenset[frozenset[str]] = frozenset(),
+    first: dict[str, Any] | None = None,
+) -> MmrmFit:
+    """Fit a parsed formula; ``reduced`` and ``first`` as in :func:`equipoise.estimate.linear.mmrm.design.build`."""
+    vcov_method = check_methods(df, vcov, reml)
+    term = model.covariance
+    assert term is not None
+    for name in fallback:
+        if name not in STRUCTURES or name == "sp_exp":
+            raise EstimationError(f"cannot fall back to {name!r}",
+                                  hint="choose from " + ", ".join(s for s in STRUCTURES if s != "sp_exp"))  # fmt: skip
+    try:
+        frame = nw.from_native(data, eager_only=True)
+    except TypeError as error:
+        raise DataError(f"{type(data).__name__} is not a data frame", hint="bring pandas, polars or pyarrow") from error
+    extra = {term.visit: True, term.subject: True}
+    if term.group is not None:
+        extra[term.group] = True
+    design, y = build(model, frame, extra, reduced, first)
+    visit, subject = design.columns[f"|{term.visit}"], design.columns[f"|{term.subject}"]
+    visits, subjects = visit.levels or (), subject.levels or ()
+    n_subjects, m = len(subjects), len(visits)
+    absent = [str(v) for v in read_column(frame, term.visit, categorical=True).levels or () if v not in set(visits)]
+    groups: tuple[Any, ...] | None = None
+    subject_group = np.zeros(n_subjects, np.int64)
+    if term.group is not None:
+        group = design.columns[f"|{term.group}"]
+        groups = group.levels
+        subject_group = groups_of_subjects(subject.codes, group.codes, n_subjects, (term.subject, term.group))
+    messages: list[str] = []
+    if absent:
+        messages.append(f"no record of {term.visit} {', '.join(absent)} can be analysed; left out")
+    rows = Rows(subject.codes, visit.codes, subject_group, n_subjects, m, len(groups) if groups else 1,
+                _weights(weights, frame, design.keep))  # fmt: skip
+    check_rows(rows, subjects, visits, (term.subject, term.visit))
+    coords = np.arange(m, dtype=np.float64)
+    if term.structure == "sp_exp":
+        if not all(isinstance(v, int | float) for v in visits):
+            raise DataError(f"sp_exp needs a number for the visit; {term.visit!r} is text",
+                            hint="use a column such as AVISITN or ADY")  # fmt: skip
+        coords = np.array([float(v) for v in visits])
+    elif m == 1 and term.structure != "us":
+        raise DataError(f"there is one visit only ({visits[0]}), so {term.structure} cannot be estimated",
+                        hint="use us(), or ancova()")  # fmt: skip
+    own_times = term.structure == "sp_exp" and m > MAX_COMMON_TIMES
+    if own_times and (fallback or groups is not None):
+        raise EstimationError(f"sp_exp at {m} different times takes neither a fallback nor groups",
+                              hint="use planned times, such as AVISITN")  # fmt: skip
+    prepared = None if own_times else prepare(design, y, rows)
+    attempts: list[tuple[str, str]] = []
+    best: Fitted | None = None
+    kept = np.arange(0)
+    for structure in dict.fromkeys([term.structure, *fallback]):
+        if prepared is None:
+            fitted, kept = run_times(design, y, rows, coords, structure, reml, False)
+        else:
+            kept = prepared.kept
+            if len(kept) == 0 or len(y) <= len(kept):
+                raise DataError(f"{len(y)} observations cannot estimate {len(kept)} coefficients",
+                                hint="simplify the fixed part")  # fmt: skip
+            fitted = run(prepared, structure, reml, coords, rows.n_groups)
+        if fitted.status is Status.OK and _degenerate(fitted):
+            fitted.status = Status.NOT_CONVERGED
+        attempts.append((structure, describe(fitted)))
+        if best is None or fitted.status is Status.OK:
+            best = fitted
+        if fitted.status is Status.OK:
+            break
+    assert best is not None
+    order = _order_warning(visit, best.structure)
+    if order:
+        messages.append(order)
+    fit = MmrmFit(formula, model, replace(term, structure=best.structure), reml, df, vcov_method, design, rows, best,
+                  kept, y, visits, groups, subjects, tuple(attempts), ())  # fmt: skip
+    if fit.aliased:
+        messages.append("the design is rank deficient; left out as aliased: " + ", ".join(fit.aliased))
+    if not fit.converged:
+        tried = "; ".join(f"{s}: {w}" for s, w in attempts)
+        messages.append(f"no covariance structure converged ({tried}). Standard errors are not given. "
+                        "Try a simpler structure, or look for visits with few subjects")  # fmt: skip
+    elif len(attempts) > 1:
+        messages.append(f"{attempts[0][0]} was not used ({attempts[0][1]}); fitted {best.structure} instead")
+    if fit.converged and vcov_method.startswith("kenward-roger") and not (np.diag(fit._vcov) > 0.0).all():
+        messages.append("Kenward-Roger's adjusted variance is not positive in a trial this small, and not given; "
+                        "use df='kenward-roger-linear' or 'satterthwaite'")  # fmt: skip
+    fit.messages = tuple(messages)
+    for message in messages:
+        warnings.warn(message, MmrmWarning, stacklevel=3)
+    return fit
+
+
+def _degenerate(fitted: Fitted) -> bool:
+    """Whether the optimum is a covariance matrix that is singular to working precision."""
+    return not fitted.smallest_pivot > 1e-10

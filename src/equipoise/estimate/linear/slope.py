@@ -1,0 +1,198 @@
+"""Random intercept and slope by REML: the rate of change of each arm, and their difference.
+
+    y_ij = x_ij' beta + b_0i + b_1i t_ij + e_ij,   (b_0i, b_1i) ~ N(0, D),   e_ij ~ N(0, s2)
+
+(Laird & Ware 1982, Biometrics 38:963). Times are each subject's own. Inference on the fixed effects: Kenward-Roger with
+the expected information, as R's pbkrtest; Satterthwaite with the observed information, as R's lmerTest.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+import numpy.typing as npt
+
+from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.linear.mmrm.batch import BatchFit, fit_batch
+from equipoise.estimate.linear.mmrm.design import build
+from equipoise.estimate.linear.mmrm.engine import Fitted, Rows, run_times
+from equipoise.estimate.linear.mmrm.fit import MmrmWarning, check_methods, describe
+from equipoise.estimate.linear.mmrm.formula import CovarianceTerm, parse
+from equipoise.estimate.linear.mmrm.result import MmrmFit
+from equipoise.types import FloatArray, Status, TrialSubjectVisit
+
+_RANDOM = re.compile(r"\+?\s*\(\s*(?:1\s*\+\s*)?(1|`[^`]+`|\w+)\s*\|\s*(`[^`]+`|\w+)\s*\)")
+_HINT = "write the random part as in AVAL ~ TRT01P * MONTH + (MONTH | USUBJID), or (1 | USUBJID)"
+
+
+@dataclass(eq=False)
+class SlopeFit(MmrmFit):
+    """A fitted random-slope model; everything of :class:`MmrmFit`, and the random effects."""
+
+    @property
+    def random_covariance(self) -> FloatArray:
+        """(2, 2) covariance D of random intercept and slope, or (1, 1) of the intercept."""
+        theta = self.fitted.theta
+        if self.structure == "intercept":
+            return np.array([[theta[0] ** 2]])
+        low = np.array([[theta[0], 0.0], [theta[1], theta[2]]])
+        return np.asarray(low @ low.T)
+
+    @property
+    def residual_variance(self) -> float:
+        """s2, the variance of a measurement about its subject's line."""
+        return float(np.exp(2.0 * self.fitted.theta[-1]))
+
+    @property
+    def random_effects(self) -> Any:
+        """Predicted deviation of every subject's intercept and slope (best linear unbiased), as a frame."""
+        own = self.fitted.own_times
+        assert own is not None
+        d, s2 = self.random_covariance, self.residual_variance
+        x = self.design.matrix()[:, self.kept]
+        residual = self.response - x @ self.fitted.beta
+        order = np.lexsort((self.rows.visit, self.rows.subject))
+        out = np.empty((self.n_subjects, len(d)))
+        for i in range(self.n_subjects):
+            rows = slice(own.first[i], own.first[i + 1])
+            z = np.column_stack([np.ones(rows.stop - rows.start), own.times[rows]])[:, : len(d)]
+            v = z @ d @ z.T + s2 * np.eye(len(z))
+            out[i] = d @ z.T @ np.linalg.solve(v, residual[order][rows])
+        table = {self.term.subject: list(self.subjects), "intercept": out[:, 0].tolist()}
+        if len(d) == 2:
+            table[self.term.visit] = out[:, 1].tolist()
+        return self._native(table)
+
+
+def slope(
+    formula: str,
+    data: Any,
+    *,
+    reml: bool = True,
+    df: str = "kenward-roger",
+    vcov: str | None = None,
+    fallback: Sequence[str] = ("intercept",),
+) -> SlopeFit:
+    """Fit a model with a random intercept and slope (or intercept alone) for every subject.
+
+    Parameters
+    ----------
+    formula : ``AVAL ~ TRT01P * MONTH + (MONTH | USUBJID)``; the difference of slopes is the coefficient of
+        ``TRT01P:MONTH``, in points a unit of MONTH. ``(1 | USUBJID)`` has a random intercept only. The time is a
+        number.
+    data : one row a measurement; pandas, polars or pyarrow.
+    reml, df, vcov : as in :func:`equipoise.estimate.linear.mmrm.mmrm`.
+    fallback : ``("intercept",)`` refits with a random intercept alone where the variance of the slopes is estimated as
+        zero or the fit does not converge; ``()`` does not.
+
+    Raises
+    ------
+    EstimationError, DataError : as :func:`equipoise.estimate.linear.mmrm.mmrm`.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from equipoise.estimate.linear.slope import slope
+    >>> rows = [(f"S{i}", t, "ab"[i % 2], 40.0 - t * (1 + i % 5) - (i * 7 % 11) + (i * t * 5 % 7) / 3)
+    ...         for i in range(30) for t in range(5)]
+    >>> fit = slope("Y ~ ARM * T + (T | ID)", pl.DataFrame(rows, schema=["ID", "T", "ARM", "Y"], orient="row"))
+    >>> fit.converged, fit.structure
+    (True, 'slope')
+    """
+    vcov_method = check_methods(df, vcov, reml)
+    found = list(_RANDOM.finditer(formula))
+    if len(found) != 1:
+        raise EstimationError(f"the formula has {len(found)} random parts", hint=_HINT)
+    time, subject = (found[0].group(i).strip("`") for i in (1, 2))
+    model = parse(formula[: found[0].start()] + formula[found[0].end() :], needs_covariance=False)
+    if model.covariance is not None:
+        raise EstimationError("a random-slope model has no covariance term", hint="use mmrm() for one")
+    unknown = [f for f in fallback if f != "intercept"]
+    if unknown:
+        raise EstimationError(f"cannot fall back to {unknown[0]!r}", hint="fallback is ('intercept',) or ()")
+    try:
+        frame = nw.from_native(data, eager_only=True)
+    except TypeError as error:
+        raise DataError(f"{type(data).__name__} is not a data frame", hint="bring pandas, polars or pyarrow") from error
+    extra = {subject: True} if time == "1" else {time: False, subject: True}
+    design, y = build(model, frame, extra)
+    who = design.columns[f"|{subject}"]
+    subjects = who.levels or ()
+    if time == "1":
+        coords, visit = np.zeros(1), np.zeros(len(y), np.int64)
+    else:
+        column = design.columns[f"|{time}"]
+        if column.levels is not None:
+            raise DataError(f"the time {time!r} is text", hint="use a number, such as ADY or months since baseline")
+        coords, visit = np.unique(column.numbers, return_inverse=True)
+    rows = Rows(
+        who.codes, visit.astype(np.int64), np.zeros(len(subjects), np.int64), len(subjects), len(coords), 1, None
+    )
+    structures = ["intercept"] if time == "1" else list(dict.fromkeys(["slope", *fallback]))
+    attempts: list[tuple[str, str]] = []
+    best: Fitted | None = None
+    kept = np.arange(0)
+    for structure in structures:
+        fitted, kept = run_times(design, y, rows, coords, structure, reml, df.startswith("kenward-roger"))
+        what = describe(fitted)
+        if fitted.status is Status.BOUNDARY:
+            what = (
+                f"the variance of the random {'slopes' if structure == 'slope' else 'intercepts'} is estimated as zero"
+            )
+        attempts.append((structure, what))
+        if best is None or fitted.status is Status.OK:
+            best = fitted
+        if fitted.status is Status.OK:
+            break
+    assert best is not None
+    term = CovarianceTerm(best.structure, time, subject)
+    visits = tuple(float(c) for c in coords)
+    fit = SlopeFit(formula, replace(model, covariance=term), term, reml, df, vcov_method, design, rows, best, kept, y,
+                   visits, None, subjects, tuple(attempts), ())  # fmt: skip
+    messages = []
+    if fit.aliased:
+        messages.append("the design is rank deficient; left out as aliased: " + ", ".join(fit.aliased))
+    if not fit.converged:
+        messages.append("not fitted: " + "; ".join(f"{s}: {w}" for s, w in attempts))
+    elif len(attempts) > 1:
+        messages.append(f"{attempts[0][1]}; fitted a random intercept alone")
+    fit.messages = tuple(messages)
+    for message in messages:
+        warnings.warn(message, MmrmWarning, stacklevel=2)
+    return fit
+
+
+def slope_batch(
+    y: TrialSubjectVisit,
+    covariates: FloatArray,
+    times: npt.ArrayLike,
+    contrasts: FloatArray,
+    *,
+    df: str = "satterthwaite",
+    reml: bool = True,
+    tolerance: float = 1e-14,
+    max_steps: int = 100,
+) -> BatchFit:
+    """Random-slope fits of a batch of trials with common planned times; never raises for a trial.
+
+    Parameters
+    ----------
+    y : (trial, subject, visit), NaN where missing.
+    covariates : (trial, subject, q) with a column of ones; each has an intercept and a slope.
+    times : (visit,) in the unit slopes are wanted in.
+    contrasts : (contrast, 2, q): weights of the coefficients of intercepts (first) and slopes.
+
+    Returns
+    -------
+    BatchFit with ``beta`` (trial, 2, q). A trial whose random-slope variance is zero has status ``BOUNDARY``.
+    """
+    t = np.asarray(times, dtype=np.float64)
+    profiles = np.column_stack([np.ones_like(t), t])
+    return fit_batch(y, covariates, contrasts, structure="slope", reml=reml, df=df, times=t, profiles=profiles,
+                     tolerance=tolerance, max_steps=max_steps)  # fmt: skip

@@ -1,0 +1,391 @@
+"""The result of a Cox regression: hazard ratios, tests, residuals, curves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+from scipy import optimize, special
+
+from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.linear.mmrm.design import Design, Factor, products, read_column
+from equipoise.estimate.panel import read_frame
+from equipoise.estimate.result import Estimate, check_level
+from equipoise.estimate.survival import cox_path
+from equipoise.estimate.survival.cox_path import CoxData, Path
+from equipoise.estimate.survival.kernels import cox_firth
+from equipoise.types import REASONS, FloatArray, IntArray, Status
+
+COX = "Cox 1972, J R Stat Soc B 34:187"
+TIES = {
+    "efron": "Efron 1977, J Am Stat Assoc 72:557",
+    "breslow": "Breslow 1974, Biometrics 30:89",
+    "exact": "Gail, Lubin & Rubinstein 1981, Biometrika 68:703",
+}
+_TIES = {"efron": "Efron's ties", "breslow": "Breslow's ties", "exact": "exact ties"}
+LIN_WEI = "Lin & Wei 1989, J Am Stat Assoc 84:1074"
+FIRTH = ("Firth 1993, Biometrika 80:27", "Heinze & Schemper 2001, Biometrics 57:114")
+GRAMBSCH = "Grambsch & Therneau 1994, Biometrika 81:515"
+
+Test = tuple[float, int, float]
+
+
+@dataclass(frozen=True)
+class Proportionality:
+    """Tests of proportional hazards: chi-square, df and p-value by term, and of all terms together.
+
+    transform : of time, against which the coefficients might move.
+    """
+
+    transform: str
+    terms: tuple[str, ...]
+    tests: tuple[Test, ...]
+    overall: Test
+    references: tuple[str, ...] = (GRAMBSCH,)
+
+    def to_table(self) -> dict[str, list[Any]]:
+        """Columns ``term``, ``chi_square``, ``df`` and ``p``; the last row is ``all``."""
+        rows = [*zip(self.terms, self.tests, strict=True), ("all", self.overall)]
+        return {
+            "term": [name for name, _ in rows],
+            "chi_square": [t[0] for _, t in rows],
+            "df": [t[1] for _, t in rows],
+            "p": [t[2] for _, t in rows],
+        }
+
+    def to_sentence(self) -> str:
+        """The result as a person would say it."""
+        chi_square, df, p = self.overall
+        if math.isnan(p):
+            return "Proportional hazards: not testable, the event times say nothing about how the effects move."
+        return f"Proportional hazards: chi-square {chi_square:.3g} on {df} df, P = {p:.4f} (time: {self.transform})."
+
+
+@dataclass(frozen=True, eq=False)
+class CoxFit:
+    """A Cox regression.
+
+    names : terms; beta, vcov : log hazard ratios and covariance, NaN where ``status`` is not OK; vcov is the robust one
+    where ``robust``, naive always the inverse information. loglik : at zero and at the estimate (with Firth's penalty
+    where ``firth``). score : score test at zero, without penalty. n, events : rows and events; events_by : level ->
+    (events, n) of the treatment, where there is one. left_out : rows without a value of some column. term_columns :
+    term -> its columns. data : the rows used.
+    """
+
+    formula: str
+    names: tuple[str, ...]
+    beta: FloatArray
+    vcov: FloatArray
+    naive: FloatArray
+    loglik: tuple[float, float]
+    score: float
+    iterations: int
+    ties: str
+    strata: tuple[str, ...]
+    n: int
+    events: int
+    events_by: Mapping[str, tuple[int, int]]
+    status: Status
+    frame: nw.DataFrame[Any]
+    data: CoxData
+    term_columns: Mapping[str, list[int]]
+    robust: bool = False
+    firth: bool = False
+    cluster: tuple[str, ...] = ()
+    left_out: int = 0
+    detail: str | None = None
+    design: Design | None = field(default=None, repr=False)
+
+    @property
+    def reason(self) -> str:
+        """What became of the fit, in words, with the events behind it."""
+        if self.status is Status.OK:
+            return REASONS[self.status]
+        counts = ", ".join(f"{e}/{m} {label}" for label, (e, m) in self.events_by.items())
+        return f"{self.detail or REASONS[self.status]} (events {counts or f'{self.events}/{self.n}'})"
+
+    @property
+    def df(self) -> int:
+        """Coefficients that are not aliased with others."""
+        return int((np.diag(self.naive) > 0.0).sum()) if self.status is Status.OK else 0
+
+    @property
+    def likelihood_ratio(self) -> Test:
+        """Likelihood-ratio chi-square against no effects, its df and p-value; penalised likelihoods with ``firth``."""
+        chi_square = 2.0 * (self.loglik[1] - self.loglik[0])
+        return chi_square, self.df, float(special.chdtrc(self.df, chi_square)) if self.df else math.nan
+
+    @property
+    def wald(self) -> Test:
+        """Wald's chi-square of all effects, its df and p-value; with the robust covariance where there is one."""
+        if self.status is not Status.OK:
+            return math.nan, 0, math.nan
+        return cox_path.quadratic(self.beta, self.vcov)
+
+    @property
+    def score_test(self) -> Test:
+        """Score test of all effects: without ties and with an arm alone it is the log-rank test."""
+        return self.score, self.df, float(special.chdtrc(self.df, self.score)) if self.df else math.nan
+
+    @cached_property
+    def robust_score_test(self) -> Test:
+        """Score test with the variance of the score between rows, or between clusters."""
+        self._need("the robust score test")
+        return cox_path.robust_score(cox_path.path(self.data, np.zeros(len(self.names)), self.ties))
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion, from the partial likelihood."""
+        return 2.0 * self.df - 2.0 * self.loglik[1]
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion, from the partial likelihood and the number of events."""
+        return self.df * math.log(self.events) - 2.0 * self.loglik[1] if self.events else math.nan
+
+    @cached_property
+    def concordance(self) -> tuple[float, float]:
+        """Harrell's concordance within strata and its standard error (clusters, where given, taken together)."""
+        self._need("concordance", exact=True)
+        return cox_path.concordance(self.data, self.data.x @ self.beta)
+
+    @cached_property
+    def path(self) -> Path:
+        """The event times of the model: hazards, means of covariates, information."""
+        self._need("residuals and hazards")
+        return cox_path.path(self.data, self.beta, self.ties)
+
+    def _need(self, what: str, exact: bool = False) -> None:
+        if self.status is not Status.OK:
+            raise EstimationError(f"no {what}: {self.reason}", hint="see .status before asking for it")
+        if self.ties == "exact" and not exact:
+            raise EstimationError(f"no {what} with exact ties", hint="fit with Efron's ties")
+
+    def residuals(self, kind: str = "martingale") -> FloatArray:
+        """Residuals of the rows ``data.row``: ``martingale``, ``deviance`` (row,), ``score``, ``dfbeta`` (row, p); or
+        ``schoenfeld``, ``scaled schoenfeld`` (event, p) of the rows with events, by stratum and time.
+
+        A dfbeta is the approximate change of the coefficients when the row is left out. Scaled Schoenfeld residuals
+        are events times covariance times residuals, plus the coefficients (Grambsch & Therneau 1994). Residuals of a
+        penalised fit are those of the partial likelihood at the penalised estimate.
+        """
+        if kind == "martingale":
+            return cox_path.martingale(self.path)
+        if kind == "deviance":
+            return cox_path.deviance(self.path)
+        if kind == "score":
+            return cox_path.score(self.path)
+        if kind == "dfbeta":
+            return np.asarray(cox_path.score(self.path) @ self.naive, dtype=np.float64)
+        if kind in ("schoenfeld", "scaled schoenfeld"):
+            _, out = cox_path.schoenfeld(self.path)
+            if kind == "schoenfeld":
+                return out
+            return np.asarray(self.beta + self.events * (out @ self.naive), dtype=np.float64)
+        raise EstimationError(f"unknown residuals {kind!r}", hint="choose " + ", ".join(cox_path.RESIDUALS))
+
+    def proportionality(self, transform: str = "km") -> Proportionality:
+        """Test of proportional hazards of every term and of all (``cox.zph`` of R's survival from version 3).
+
+        transform : of time: ``km`` (one less the Kaplan-Meier estimate of everyone), ``identity``, ``log``, ``rank``.
+        """
+        terms = tuple(self.term_columns)
+        *tests, overall = cox_path.proportionality(self.path, transform, [self.term_columns[t] for t in terms])
+        return Proportionality(transform, terms, tuple(tests), overall)
+
+    def baseline(self) -> Any:
+        """Cumulative hazard at covariates zero: a frame of ``stratum``, ``time``, ``hazard`` at every distinct time."""
+        made = self.path
+        table: dict[str, list[Any]] = {"stratum": [], "time": [], "hazard": []}
+        shift = _exp(-float(made.centre @ self.beta), "the hazard at covariates zero")
+        for s, label in enumerate(self.data.stratum_labels):
+            here = made.stratum == s
+            times = np.unique(self.data.time[self.data.stratum == s])
+            total = np.concatenate([[0.0], np.cumsum(made.hazard[here])])
+            table["stratum"] += [label] * len(times)
+            table["time"] += times.tolist()
+            table["hazard"] += (shift * total[np.searchsorted(made.time[here], times, side="right")]).tolist()
+        return self._native(table)
+
+    def survival(self, new: Any, *, level: float = 0.95) -> Any:
+        """Predicted survival of patients with the covariates of ``new``, a frame with the columns of the formula.
+
+        Returns a frame of ``patient`` (row of ``new``, from 0), ``stratum``, ``time`` (every distinct time of the
+        stratum), ``survival``, ``se`` (of its logarithm), ``low`` and ``high`` (symmetric on the log scale). The error
+        of the hazard and of the coefficients both count (Tsiatis 1981; Link 1984).
+        """
+        check_level(level)
+        made, x = self.path, self._covariates(new)
+        z = float(special.ndtri(0.5 + 0.5 * level))
+        names = ("patient", "stratum", "time", "survival", "se", "low", "high")
+        table: dict[str, list[Any]] = {name: [] for name in names}
+        for i, row in enumerate(x - made.centre):
+            risk = _exp(float(row @ self.beta), f"the hazard of row {i + 1} of the new data")
+            for s, label in enumerate(self.data.stratum_labels):
+                here = made.stratum == s
+                times = np.unique(self.data.time[self.data.stratum == s])
+                at = np.searchsorted(made.time[here], times, side="right")
+                total = np.concatenate([[0.0], np.cumsum(made.hazard[here])])[at]
+                error = np.concatenate([[0.0], np.cumsum(made.spread[here])])[at]
+                drift = np.vstack([np.zeros(len(row)), np.cumsum(made.drift[here], axis=0)])[at]
+                away = row * total[:, None] - drift
+                se = risk * np.sqrt(error + np.einsum("ta,ab,tb->t", away, self.vcov, away))
+                hazard = risk * total
+                columns = (np.exp(-hazard), se, np.exp(-hazard - z * se), np.minimum(np.exp(-hazard + z * se), 1.0))
+                table["patient"] += [i] * len(times)
+                table["stratum"] += [label] * len(times)
+                table["time"] += times.tolist()
+                for name, column in zip(names[3:], columns, strict=True):
+                    table[name] += column.tolist()
+        return self._native(table)
+
+    def _covariates(self, new: Any) -> FloatArray:
+        """(row, p) the design of ``new``."""
+        assert self.design is not None
+        frame = read_frame(new)
+        blocks: dict[str, Factor] = {}
+        for name, factor in self.design.factors.items():
+            blocks[name] = _renewed(factor, frame)
+        columns = []
+        for term in self.design.terms:
+            made = replace(term, factors=tuple(blocks[f.spec.expression] for f in term.factors))
+            if term.name != "(Intercept)":
+                columns.append(products(made.blocks(), len(frame)))
+        return np.hstack(columns)
+
+    def _native(self, table: dict[str, list[Any]]) -> Any:
+        return nw.from_dict(table, backend=nw.get_native_namespace(self.frame)).to_native()
+
+    @property
+    def _words(self) -> tuple[str, tuple[str, ...]]:
+        by = f", strata {', '.join(self.strata)}" if self.strata else ""
+        by += f", clusters {', '.join(self.cluster)}" if self.cluster else ", robust variance" if self.robust else ""
+        kind = "Cox regression with Firth's penalty" if self.firth else "Cox regression"
+        references = (COX, TIES[self.ties], *(FIRTH if self.firth else ()), *((LIN_WEI,) if self.robust else ()))
+        return f"{kind}, {_TIES[self.ties]}{by}", references
+
+    def estimates(self, *, level: float = 0.95, estimand: str | None = None) -> tuple[Estimate, ...]:
+        """Hazard ratio of every term: Wald interval and p-value; with ``firth``, those of the profile of the penalised
+        likelihood.
+        """
+        return tuple(self._estimate(i, level, estimand) for i in range(len(self.names)))
+
+    def _estimate(self, i: int, level: float, estimand: str | None) -> Estimate:
+        status, detail = self.status, None if self.status is Status.OK else self.reason
+        se = math.sqrt(float(self.vcov[i, i])) if status is Status.OK else math.nan
+        if status is Status.OK and se == 0.0:
+            status = Status.SINGULAR
+            detail = "not estimable: constant among patients at risk, or a linear combination of earlier terms"
+        estimator, references = self._words
+        beta = float(self.beta[i])
+        made = Estimate.from_t(
+            self.names[i],
+            estimator,
+            beta,
+            se,
+            math.inf,
+            self.n,
+            level=level,
+            ratio=True,
+            scale="hazard ratio",
+            estimand=estimand,
+            status=status,
+            detail=detail,
+            references=references,
+        )
+        if not self.firth or status is not Status.OK:
+            return made
+        low, high, p = self._profile(i, level)
+        return replace(made, low=math.exp(low), high=math.exp(high) if high < 709.0 else math.inf, p=p,
+                       statistic=math.copysign(-float(special.ndtri(0.5 * p)), beta))  # fmt: skip
+
+    def _profile(self, i: int, level: float) -> tuple[float, float, float]:
+        """Limits of coefficient ``i`` and its p-value, where twice the penalised log likelihood, maximised over the
+        others, has dropped by the chi-square quantile.
+        """
+        data, drop = self.data, float(special.chdtri(1, 1.0 - level))
+        start = self.beta[None].copy()
+        known: dict[float, float] = {}
+
+        def deviance(b: float) -> float:
+            if b not in known:
+                start[0, i] = b
+                _, _, loglik, _, status = cox_firth.firth(
+                    data.time[None], data.event[None], data.x[None],
+                    entry=None if data.entry is None else data.entry[None], stratum=data.stratum[None],
+                    ties=self.ties, start=start, held=i,
+                )  # fmt: skip
+                known[b] = 2.0 * (self.loglik[1] - float(loglik[0, 1])) if status[0] == Status.OK else math.nan
+            return known[b]
+
+        beta, se = float(self.beta[i]), math.sqrt(float(self.naive[i, i]))
+        limits = []
+        for sign in (-1.0, 1.0):
+            reach, inner = math.sqrt(drop) * se, 0.0
+            for _ in range(60):
+                value = deviance(beta + sign * reach)
+                if math.isnan(value) or value > drop:
+                    break
+                inner, reach = reach, 1.5 * reach
+            if not value > drop:
+                limits.append(sign * math.inf)
+                continue
+            found = optimize.brentq(lambda r, s=sign: deviance(beta + s * r) - drop, inner, reach, xtol=1e-10 * se)
+            limits.append(beta + sign * float(found))
+        return limits[0], limits[1], float(special.chdtrc(1, max(deviance(0.0), 0.0)))
+
+    def hazard_ratio(self, term: str, *, level: float = 0.95, estimand: str | None = None) -> Estimate:
+        """Hazard ratio of one term, by its name or by the name of its column if that has a single term."""
+        hits = [i for i, n in enumerate(self.names) if n == term or n.split("[")[0] == term]
+        if len(hits) != 1:
+            raise EstimationError(f"{len(hits)} terms are called {term!r}", hint="terms are " + ", ".join(self.names))
+        return self._estimate(hits[0], level, estimand)
+
+    def to_frame(self, *, level: float = 0.95) -> Any:
+        """One row a term, as a frame of the kind that came in: log hazard ratio, then ``Estimate.to_table``."""
+        rows = [
+            {"term": made.name, "log_hazard_ratio": float(b), **made.to_table()}
+            for b, made in zip(self.beta, self.estimates(level=level), strict=True)
+        ]
+        return self._native({key: [row[key] for row in rows] for key in rows[0]})
+
+
+def _exp(value: float, what: str) -> float:
+    """The exponential; raises :class:`EstimationError` where it is no number that a computer holds."""
+    if not value < 700.0:
+        raise EstimationError(
+            f"{what} is too far from the data (its logarithm is {value:g} above theirs)",
+            hint="count covariates from a value that patients have, and fill in missing ones",
+        )
+    return math.exp(value)
+
+
+def _renewed(factor: Factor, frame: nw.DataFrame[Any]) -> Factor:
+    """``factor`` with the values that its columns have in ``frame``."""
+    for name in factor.variables:
+        if name not in frame.columns:
+            raise DataError(f"no column {name!r} in the new data", hint="columns are " + ", ".join(frame.columns[:40]))
+    if factor.column is not None:
+        levels = factor.column.levels or ()
+        column = read_column(frame, factor.variables[0], categorical=True)
+        there = [None if c < 0 else (column.levels or ())[c] for c in column.codes]
+        unknown = next((v for v in there if v not in levels), levels[0])
+        if unknown not in levels:
+            raise DataError(
+                f"{factor.variables[0]!r} is {unknown!r} in the new data",
+                hint="levels are " + ", ".join(map(str, levels)),
+            )
+        codes: IntArray = np.array([levels.index(v) for v in there], np.int64)
+        return replace(factor, column=replace(factor.column, values=codes))
+    if factor.model is None:
+        return replace(factor, numeric=read_column(frame, factor.variables[0]).numbers[:, None])
+    import polars as pl
+
+    values = pl.DataFrame({name: frame.get_column(name).to_list() for name in factor.variables})
+    made = np.asarray(factor.model.get_model_matrix(values), np.float64).reshape(len(frame), -1)
+    return replace(factor, numeric=made)

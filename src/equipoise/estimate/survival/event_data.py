@@ -1,0 +1,187 @@
+"""One trial's times to an event, two arms, strata and covariates: from a data frame to arrays.
+
+Shared by the doors that compare two arms (restricted means, landmarks, cumulative incidence, treatment switching).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+
+from equipoise.errors import EstimationError
+from equipoise.estimate.linear.mmrm.design import build
+from equipoise.estimate.linear.mmrm.formula import parse
+from equipoise.estimate.panel import flags_of, numbers, read_frame, require, tied_times, times_of, two_arms
+from equipoise.estimate.survival.surv_formula import combined
+from equipoise.types import BoolArray, FloatArray, IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class EventData:
+    """The patients who have a time, an indicator, an arm, their strata and their covariates.
+
+    time, event, arm : (subject,) time, whether the event happened, 0 control or 1 active. arms : labels, control
+    first. stratum : (subject,) codes into ``strata``. x : (subject, covariate). rows : (subject,) their rows in the
+    frame that came in; left_out : how many rows take no part. backend : the data-frame library that came in.
+    """
+
+    time: FloatArray
+    event: BoolArray
+    arm: IntArray
+    arms: tuple[Any, Any]
+    stratum: IntArray
+    strata: tuple[str, ...]
+    x: FloatArray
+    names: tuple[str, ...]
+    rows: IntArray
+    left_out: int
+    backend: Any
+
+    @property
+    def sizes(self) -> IntArray:
+        """(2,) patients an arm."""
+        return np.bincount(self.arm, minlength=2)
+
+    @property
+    def events(self) -> IntArray:
+        """(2,) events an arm."""
+        return np.bincount(self.arm[self.event], minlength=2)
+
+    def counts(self) -> str:
+        """Events of patients, arm by arm, in words."""
+        return ", ".join(f"{e}/{n} {a}" for e, n, a in zip(self.events, self.sizes, self.arms, strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class TwoLevels:
+    """A factor of two levels: its column among the covariates, (row,) codes (-1 where missing) and the levels."""
+
+    column: int
+    code: IntArray
+    levels: tuple[Any, ...]
+
+
+def read_times(frame: nw.DataFrame[Any], name: str) -> FloatArray:
+    """Column ``name`` as times, missing ones NaN, those that differ by rounding alone tied.
+
+    Raises :class:`DataError` for a negative one.
+    """
+    return tied_times(times_of(frame, name))[0]
+
+
+def read_indicator(frame: nw.DataFrame[Any], event: str | None, censor: str | None) -> FloatArray:
+    """1 for an event, 0 for censoring, NaN for unknown: ``event`` is 1 for an event, ``censor`` 0 (as in ADaM)."""
+    if (event is None) == (censor is None):
+        raise EstimationError(
+            "give either event or censor",
+            hint="censor names a column with 0 for an event, as in ADaM, event one with 1",
+        )
+    name = event or censor or ""
+    require(frame, [name])
+    flag = flags_of(frame, name)
+    return flag if event else 1.0 - flag
+
+
+def read_arms(frame: nw.DataFrame[Any], name: str, control: Any) -> tuple[IntArray, tuple[Any, Any]]:
+    """(row,) 0 for control, 1 for active, -1 where missing, and the two labels, control first."""
+    values, levels = two_arms(frame, name, control)
+    index = {levels[0]: 0, levels[1]: 1}
+    return np.array([index.get(v, -1) for v in values], np.int64), levels
+
+
+def read_terms(
+    frame: nw.DataFrame[Any], right: str
+) -> tuple[FloatArray, tuple[str, ...], list[TwoLevels], tuple[str, ...]]:
+    """(row, column) covariates of the right-hand side of a formula, NaN where a row lacks one; their names; the factors
+    of two levels among them; and those of one level, which have a column of zeros. Text columns and categories are
+    factors, the first level the reference.
+    """
+    row = nw.new_series("__row__", list(range(len(frame))), nw.Float64, backend=nw.get_native_namespace(frame))
+    design, index = build(parse(f"__row__ ~ {right}", needs_covariance=False), frame.with_columns(row), {})
+    rows = index.astype(np.int64)
+    made = design.matrix()
+    columns: list[FloatArray] = []
+    names: list[str] = []
+    pairs: list[TwoLevels] = []
+    single: list[str] = []
+    for term in design.terms:
+        if term.name == "(Intercept)":
+            continue
+        factor = term.factors[0].column if len(term.factors) == 1 else None
+        levels = () if factor is None else tuple(factor.levels or ())
+        columns += [made[:, i] for i in range(term.columns.start, term.columns.stop)]
+        names += term.names
+        if len(levels) == 1:
+            columns.append(np.zeros(len(rows)))
+            names.append(term.name)
+            single.append(f"{term.name} {levels[0]}")
+        if factor is not None and len(levels) == 2:
+            code = np.full(len(frame), -1, np.int64)
+            code[rows] = factor.values
+            pairs.append(TwoLevels(len(names) - 1, code, levels))
+    x = np.full((len(frame), len(columns)), np.nan)
+    if columns:
+        x[rows] = np.column_stack(columns)
+    return x, tuple(names), pairs, tuple(single)
+
+
+def read_covariates(frame: nw.DataFrame[Any], names: Sequence[str]) -> tuple[FloatArray, tuple[str, ...]]:
+    """The same for columns named one by one."""
+    require(frame, names)
+    if not names:
+        return np.zeros((len(frame), 0)), ()
+    x, called, *_ = read_terms(frame, " + ".join(n if n.isidentifier() else f"`{n}`" for n in names))
+    return x, called
+
+
+def read_events(
+    data: Any,
+    *,
+    time: str,
+    event: str | None,
+    censor: str | None,
+    arm: str,
+    control: Any = None,
+    strata: str | Sequence[str] = (),
+    covariates: str | Sequence[str] = (),
+    numeric: Sequence[str] = (),
+) -> tuple[EventData, dict[str, FloatArray]]:
+    """Read one row a patient; rows that lack a value of any named column take no part.
+
+    Also returned: the columns ``numeric`` of these patients.
+
+    Raises
+    ------
+    DataError, EstimationError : a column is absent or holds what it should not, or there are not two arms.
+    """
+    frame = read_frame(data)
+    require(frame, [time])
+    times, flag = read_times(frame, time), read_indicator(frame, event, censor)
+    group, arms = read_arms(frame, arm, control)
+    names_of_strata = (strata,) if isinstance(strata, str) else tuple(strata)
+    require(frame, names_of_strata)
+    stratum, called = combined(frame, names_of_strata)
+    x, names = read_covariates(frame, (covariates,) if isinstance(covariates, str) else tuple(covariates))
+    known = ~np.isnan(times) & ~np.isnan(flag) & (group >= 0) & (stratum >= 0) & ~np.isnan(x).any(axis=1)
+    require(frame, numeric)
+    others = {name: numbers(frame, name) for name in numeric}
+    for values in others.values():
+        known &= ~np.isnan(values)
+    read = EventData(
+        times[known],
+        flag[known] == 1.0,
+        group[known],
+        arms,
+        stratum[known],
+        called,
+        np.ascontiguousarray(x[known]),
+        names,
+        np.flatnonzero(known),
+        int((~known).sum()),
+        nw.get_native_namespace(frame),
+    )
+    return read, {name: values[known] for name, values in others.items()}

@@ -1,0 +1,338 @@
+"""Log-rank tests of one trial: weighted, stratified, of two or more groups, and the best of several weights.
+
+``Surv(AVAL, 1 - CNSR) ~ TRT01P + strata(RILFL)``. Equations and sources in ``docs/methods/survival.md``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.panel import labels
+from equipoise.estimate.result import Estimate
+from equipoise.estimate.survival.kernels import log_rank as kernel
+from equipoise.estimate.survival.kernels import max_combo as max_combo_kernel
+from equipoise.estimate.survival.surv_formula import HINT, SurvData, read_surv
+from equipoise.numerics import normal
+from equipoise.types import REASONS, BoolArray, FloatArray, IntArray, Status
+
+MANTEL = "Mantel 1966, Cancer Chemother Rep 50:163"
+PETO = "Peto & Peto 1972, J R Stat Soc A 135:185"
+HARRINGTON = "Harrington & Fleming 1982, Biometrika 69:553"
+FLEMING = "Fleming & Harrington 1991, Counting Processes and Survival Analysis, section 7.2"
+TARONE = "Tarone 1981, Biometrics 37:79"
+LEE = "Lee 1996, Biometrics 52:721"
+COMBINATION = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))
+ALTERNATIVES = ("two-sided", "benefit", "harm")
+
+
+@dataclass(frozen=True, eq=False)
+class LogRank:
+    """A log-rank test.
+
+    groups : levels; n, observed, expected : (group,) patients, (weighted) events and events expected if the hazards
+    were equal; variance : (group, group) of observed minus expected. chi_square on df. observed_by, expected_by :
+    (group, stratum) the same in every stratum of ``stratum_labels``. left_out : rows without a value of some column.
+    status says whether the test exists.
+    """
+
+    groups: tuple[Any, ...]
+    n: IntArray
+    observed: FloatArray
+    expected: FloatArray
+    variance: FloatArray
+    chi_square: float
+    df: int
+    p: float
+    rho: float
+    gamma: float
+    strata: tuple[str, ...]
+    stratum_labels: tuple[str, ...]
+    observed_by: FloatArray
+    expected_by: FloatArray
+    left_out: int
+    status: Status
+
+    @property
+    def reason(self) -> str:
+        """What became of the test, in words, with the events behind it."""
+        if self.status is Status.OK:
+            return REASONS[self.status]
+        counts = f"events {_counts(self.groups, self.observed, self.n)}" if self.groups else "nobody"
+        return f"{_why(self.status)} ({counts})"
+
+    @property
+    def z(self) -> float:
+        """For two groups: the signed root of chi-square, negative where the second has fewer events than expected."""
+        if self.status is not Status.OK or len(self.groups) != 2:
+            return math.nan
+        return float(self.observed[1] - self.expected[1]) / math.sqrt(float(self.variance[1, 1]))
+
+    def estimate(self, *, level: float = 0.95, estimand: str | None = None) -> Estimate:
+        """For two groups: events observed minus expected in the second, with the p-value of the test."""
+        if len(self.groups) > 2:
+            raise EstimationError(f"{len(self.groups)} groups have no single difference", hint="use chi_square and p")
+        there = len(self.groups) == 2
+        return Estimate.from_t(
+            f"{self.groups[1]} against {self.groups[0]}" if there else "log-rank test",
+            f"{_kind(self.rho, self.gamma)}{_by(self.strata)}",
+            float(self.observed[1] - self.expected[1]) if there else math.nan,
+            math.sqrt(max(float(self.variance[1, 1]), 0.0)) if there else math.nan,
+            math.inf,
+            int(self.n.sum()),
+            level=level,
+            scale="events observed minus expected",
+            estimand=estimand,
+            status=self.status,
+            detail=None if self.status is Status.OK else self.reason,
+            references=_references(self.rho, self.gamma),
+        )
+
+
+def _references(rho: float, gamma: float) -> tuple[str, ...]:
+    if gamma:
+        return (FLEMING,)
+    return (PETO, HARRINGTON) if rho else (MANTEL, PETO)
+
+
+def _kind(rho: float, gamma: float) -> str:
+    return f"log-rank test, Fleming-Harrington weights ({rho:g}, {gamma:g})" if rho or gamma else "log-rank test"
+
+
+def _by(strata: tuple[str, ...]) -> str:
+    return f" stratified by {', '.join(strata)}" if strata else ""
+
+
+def _why(status: Status) -> str:
+    if status is Status.SINGULAR:
+        return "not estimable: no event while both groups were at risk"
+    return REASONS[status]
+
+
+def _counts(groups: tuple[Any, ...], events: FloatArray, n: IntArray) -> str:
+    return ", ".join(f"{e:g}/{m} {g}" for e, m, g in zip(events, n, groups, strict=True))
+
+
+def _groups(formula: str, data: Any) -> tuple[SurvData, list[Any], IntArray, BoolArray]:
+    """The rows, the levels of the one grouping column, each row's code, and which rows have one."""
+    read = read_surv(formula, data)
+    if read.entry is not None:
+        raise EstimationError(
+            "the log-rank test is for patients seen from the start",
+            hint="with late entry use cox(...).score_test, which is the log-rank test where times are not tied",
+        )
+    if read.cluster:
+        raise EstimationError("the log-rank test takes no clusters", hint="use cox(...).robust_score_test")
+    name = read.right.strip("`")
+    if name not in read.everything.columns:
+        raise EstimationError(f"the log-rank test compares the levels of one column, not {read.right!r}", hint=HINT)
+    values, levels = labels(read.frame, name)
+    index = {level: i for i, level in enumerate(levels)}
+    keep = np.array([v is not None for v in values], np.bool_)
+    return read, levels, np.array([index.get(v, 0) for v in values], np.int64), keep
+
+
+def log_rank(formula: str, data: Any, *, rho: float = 0.0, gamma: float = 0.0) -> LogRank:
+    """Log-rank test of the groups on the right-hand side, within strata.
+
+    Parameters
+    ----------
+    formula : ``Surv(AVAL, 1 - CNSR) ~ TRT01P + strata(RILFL)``; one grouping column.
+    data : one row a patient; pandas, polars or pyarrow. Rows that lack a column take no part.
+    rho, gamma : weights ``S(t-)^rho (1 - S(t-))^gamma`` with the pooled Kaplan-Meier estimate of the stratum: 0, 0 for
+        the log-rank test, 1, 0 for that of Peto and Peto (early differences), 0, 1 for late differences.
+
+    Raises
+    ------
+    EstimationError, DataError : the formula or a column cannot be used.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> frame = pl.DataFrame({"T": [3, 5, 7, 2, 8, 9], "E": [1, 1, 0, 1, 0, 1], "ARM": list("aaabbb")})
+    >>> test = log_rank("Surv(T, E) ~ ARM", frame)
+    >>> round(test.chi_square, 4), test.df
+    (0.2162, 1)
+    """
+    if not (0.0 <= rho < math.inf and 0.0 <= gamma < math.inf):
+        raise EstimationError(f"weights rho = {rho!r}, gamma = {gamma!r}", hint="give numbers of zero or more")
+    read, levels, code, keep = _groups(formula, data)
+    k, strata = max(len(levels), 2), range(max(len(read.stratum_labels), 1))
+    members = [np.flatnonzero(keep & (read.stratum == s)) for s in strata]
+    place = np.zeros((len(members), max(1, *(len(m) for m in members))), np.int64)
+    within = np.zeros(place.shape, np.bool_)
+    for s, rows in enumerate(members):
+        place[s, : len(rows)], within[s, : len(rows)] = rows, True
+    observed, expected, variance = np.zeros((1, k)), np.zeros((1, k)), np.zeros((1, k, k))
+    if keep.any():
+        observed, expected, variance, _ = kernel.log_rank(
+            read.time[place], read.event[place], code[place], include=within, rho=rho, gamma=gamma, n_groups=k
+        )
+    o, e, v = observed.sum(axis=0), expected.sum(axis=0), variance.sum(axis=0)
+    counts = np.bincount(code[keep], minlength=k)
+    informative = np.flatnonzero(np.diag(v) > 0.0)
+    df = max(len(informative) - 1, 0)
+    status = Status.OK
+    if not keep.any():
+        status = Status.NO_DATA
+    elif len(levels) < 2:
+        status = Status.EMPTY_ARM
+    elif not read.event[keep].any():
+        status = Status.NO_EVENTS
+    elif df == 0:
+        status = Status.SINGULAR
+    chi_square, p = math.nan, math.nan
+    if status is Status.OK:
+        use = informative[1:]
+        chi_square = float((o - e)[use] @ np.linalg.solve(v[np.ix_(use, use)], (o - e)[use]))
+        p = float(special.chdtrc(df, chi_square))
+    m = len(levels)
+    return LogRank(
+        tuple(levels),
+        counts[:m],
+        o[:m],
+        e[:m],
+        v[:m, :m],
+        chi_square,
+        df,
+        p,
+        rho,
+        gamma,
+        read.strata,
+        read.stratum_labels,
+        observed[:, :m].T,
+        expected[:, :m].T,
+        read.left_out + int((~keep).sum()),
+        status,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class MaxCombo:
+    """The largest of several weighted log-rank tests of two groups.
+
+    weights : (rho, gamma) of each test; z : (test,) its statistic, negative where the second group has fewer events
+    than expected; correlation : (test, test) of them; p_each : (test,) their own p-values. statistic : the largest one
+    in the direction of ``alternative``, best its weights, p its p-value with an integration error of about p_error.
+    """
+
+    groups: tuple[Any, ...]
+    n: IntArray
+    events: IntArray
+    weights: tuple[tuple[float, float], ...]
+    z: FloatArray
+    correlation: FloatArray
+    p_each: FloatArray
+    statistic: float
+    best: tuple[float, float] | None
+    p: float
+    p_error: float
+    alternative: str
+    strata: tuple[str, ...]
+    left_out: int
+    status: Status
+    references: tuple[str, ...] = (TARONE, LEE, FLEMING)
+
+    @property
+    def reason(self) -> str:
+        """What became of the test, in words, with the events behind it."""
+        if self.status is Status.OK:
+            return REASONS[self.status]
+        counts = f"events {_counts(self.groups, self.events.astype(np.float64), self.n)}" if self.groups else "nobody"
+        if self.status is Status.SINGULAR:
+            where = "while both groups were at risk there was no event, or none after the first event time"
+            return f"not estimable: a weighted statistic has no variance, {where} ({counts})"
+        return f"{_why(self.status)} ({counts})"
+
+    def to_sentence(self) -> str:
+        """The result as a person would say it."""
+        kind = f"Max-combo test{_by(self.strata)}"
+        if self.status is not Status.OK:
+            return f"{kind}: {self.reason}."
+        rho, gamma = self.best or (0.0, 0.0)
+        p = "P < 0.0001" if self.p < 1e-4 else f"P = {self.p:.4f}"
+        return f"{kind} ({self.alternative}): {self.statistic:.3f}, from weights ({rho:g}, {gamma:g}), {p}."
+
+
+def max_combo(
+    formula: str,
+    data: Any,
+    *,
+    weights: Sequence[tuple[float, float]] = COMBINATION,
+    alternative: str = "two-sided",
+    tolerance: float = 1e-5,
+) -> MaxCombo:
+    """The largest of several weighted log-rank tests of two groups, with the p-value of that largest.
+
+    Parameters
+    ----------
+    formula, data : as for :func:`log_rank`, two groups.
+    weights : (rho, gamma) of each test; default the log-rank test and Fleming and Harrington's (0, 1), (1, 0), (1, 1).
+    alternative : ``two-sided``; ``benefit``, fewer events in the second group; or ``harm``, more.
+    tolerance : relative error of the p-value; points of integration are added until it is met or there are 524,288.
+
+    The statistics are jointly normal with the correlations of their hypergeometric variances; the p-value is exact for
+    that law and so adjusted for choosing the best.
+
+    Raises
+    ------
+    EstimationError, DataError : the formula, a column or the weights cannot be used; or there are not two groups.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> frame = pl.DataFrame({"T": [3, 5, 7, 2, 8, 9], "E": [1, 1, 0, 1, 0, 1], "ARM": list("aaabbb")})
+    >>> test = max_combo("Surv(T, E) ~ ARM", frame)
+    >>> [round(float(z), 3) for z in test.z], round(test.p, 3)
+    ([-0.465, -1.257, -0.229, -1.279], 0.324)
+    """
+    if alternative not in ALTERNATIVES:
+        raise EstimationError(f"unknown alternative {alternative!r}", hint="choose one of " + ", ".join(ALTERNATIVES))
+    wrong = EstimationError(f"weights {weights!r}", hint=f"give 1 to {normal.LARGEST} pairs of zero or more")
+    try:
+        chosen = tuple((float(r), float(g)) for r, g in weights)
+    except (TypeError, ValueError) as found:
+        raise wrong from found
+    if not 0 < len(chosen) <= normal.LARGEST or not all(0.0 <= w < math.inf for pair in chosen for w in pair):
+        raise wrong
+    read, levels, code, keep = _groups(formula, data)
+    if len(levels) > 2:
+        raise DataError(
+            f"{read.right!r} has {len(levels)} levels ({', '.join(map(str, levels))})", hint="compare two groups"
+        )
+    z, correlation, largest, _, made = max_combo_kernel.max_combo(
+        read.time[None], read.event[None], code[None], chosen, include=keep[None], stratum=read.stratum[None],
+        alternative=alternative, tolerance=1.0,
+    )  # fmt: skip
+    status = Status(int(made[0]))
+    z, correlation, statistic = z[0], correlation[0], float(largest[0])
+    side = {"two-sided": np.abs(z), "benefit": -z, "harm": z}[alternative]
+    p, error, best, both = math.nan, math.nan, None, alternative == "two-sided"
+    if status is Status.OK:
+        best = chosen[int(np.argmax(side))]
+        p, error = normal.tail_of_largest(statistic, np.ascontiguousarray(correlation), both, tolerance)
+    each = np.asarray(special.ndtr(-side) * (2.0 if both else 1.0), dtype=np.float64)
+    m = len(levels)
+    return MaxCombo(
+        tuple(levels),
+        np.bincount(code[keep], minlength=m)[:m],
+        np.bincount(code[keep & read.event], minlength=m)[:m],
+        chosen,
+        z,
+        correlation,
+        each,
+        statistic,
+        best,
+        float(p),
+        float(error),
+        alternative,
+        read.strata,
+        read.left_out + int((~keep).sum()),
+        status,
+    )

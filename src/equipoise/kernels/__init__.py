@@ -1,1 +1,0 @@
-"""The compiled numerics: arrays in, arrays out; no data frames, no classes."""

@@ -1,0 +1,35 @@
+"""What comes with the package, data only: one folder a trial.
+
+``record.yaml`` what was published, ``scenario.yaml`` the trial rebuilt, ``fit.yaml`` how its scenario is fitted,
+``judgements.yaml`` risk of bias, certainty and the way from evidence to decision. A trial is added by adding a folder.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from importlib.resources.abc import Traversable
+from typing import Literal
+
+Part = Literal["record", "scenario", "fit", "judgements"]
+
+
+def shipped(part: Part) -> list[str]:
+    """Names of the trials that have this part, in order.
+
+    >>> "valor" in shipped("scenario")
+    True
+    """
+    folders = resources.files(__name__).iterdir()
+    return sorted(f.name for f in folders if f.is_dir() and (f / f"{part}.yaml").is_file())
+
+
+def shipped_file(trial: str, part: Part) -> Traversable | None:
+    """The file of a trial's part; None where it does not come with the package.
+
+    >>> shipped_file("valor", "record").name
+    'record.yaml'
+    >>> shipped_file("../valor", "record") is None
+    True
+    """
+    file = resources.files(__name__) / trial / f"{part}.yaml"
+    return file if trial.isidentifier() and file.is_file() else None

@@ -1,0 +1,213 @@
+"""Reading measures off a block of trials and their analyses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.stats import rankdata
+
+from equipoise.errors import ScenarioError
+from equipoise.estimate.missing.kernels import mi_ancova as repeated
+from equipoise.estimate.survival.kernels import kaplan_meier
+from equipoise.plan.block_analyses import Results, TimeToEventResult
+from equipoise.plan.longitudinal import OutcomeResult
+from equipoise.plan.measure import Measure
+from equipoise.trial import Trials
+from equipoise.types import DAYS_PER_WEEK, WEEKS_PER_MONTH, BoolArray, FloatArray
+
+WEEKS_PER_UNIT = {"days": 1.0 / DAYS_PER_WEEK, "weeks": 1.0, "months": WEEKS_PER_MONTH}
+
+
+def read(trials: Trials, results: Results, measures: Sequence[Measure]) -> FloatArray:
+    """(trial, measure) values; NaN where a trial has none. Ratios are on the natural log scale."""
+    curves = _survival(trials, measures)
+    return np.stack([curves[m] if m in curves else _one(trials, results, m) for m in measures], axis=1)
+
+
+def _survival(trials: Trials, measures: Sequence[Measure]) -> dict[Measure, FloatArray]:
+    """Kaplan-Meier shares, the curve of each event, set and arm made once for all its weeks."""
+    grouped: dict[tuple[str, str | None, str | None], list[Measure]] = {}
+    for m in measures:
+        if m.kind == "survival":
+            grouped.setdefault((str(m.variable), m.set, m.arm), []).append(m)
+    out: dict[Measure, FloatArray] = {}
+    for (event, _, _), ms in grouped.items():
+        time, happened = trials.times_to(event)
+        table = kaplan_meier.survival_at(time, happened, _who(trials, ms[0]), [float(m.week or 0) for m in ms])
+        out.update({m: np.asarray(table[:, k]) for k, m in enumerate(ms)})
+    return out
+
+
+def _one(trials: Trials, results: Results, m: Measure) -> FloatArray:
+    if m.analysis is not None:
+        if m.analysis not in results:
+            raise ScenarioError(f"measure {m.id}: the plan has no analysis {m.analysis!r}")
+        result = results[m.analysis]
+        return _of_outcome(trials, result, m) if isinstance(result, OutcomeResult) else _of_times(result, m)
+    who = _who(trials, m)
+    match m.kind:
+        case "baseline":
+            return _baseline(trials, who, m)
+        case "event_share":
+            happened = _happened(trials, str(m.variable), float(m.week or 0))
+            if m.statistic == "difference":
+                control, active = (_share(happened, who & (trials.arm == a)) for a in (0, 1))
+                return active - control
+            return _share(happened, who)
+        case "median_survival":
+            time, event = trials.times_to(str(m.variable))
+            return np.asarray(kaplan_meier.quantile(time, event, who) / WEEKS_PER_UNIT[m.statistic or "weeks"])
+        case "observed_change" | "observed_level":
+            return _observed(trials, m)
+        case "adverse_event_share":
+            return _share(trials.adverse_events[str(m.variable)], who)
+        case "observed_share":
+            v = trials.visit_index(float(m.week or 0))
+            return _share(~np.isnan(trials.outcomes[str(m.variable)][:, :, v]), who)
+        case "no_loss_share":
+            # of everyone, as it was published: who was not observed counts as a loss
+            return _share(_change(trials, float(m.week or 0)) >= 0, who)
+        case "correlation":
+            return _correlation(trials, who, m)
+        case "slope":
+            return _masked_mean(_slopes(trials, float(m.week or 0)), who)
+    raise ScenarioError(f"measure {m.id}: {m.kind!r} needs an analysis")
+
+
+def _of_outcome(trials: Trials, result: OutcomeResult, m: Measure) -> FloatArray:
+    if m.kind in ("p_joint_rank", "rank_difference"):
+        table = result.ranks
+    elif "slope" in m.kind:
+        table = result.slopes
+    else:
+        table = result.visits[:, result.at(float(m.week if m.week is not None else result.weeks[-1]))]
+    if m.kind.startswith("p_"):
+        p = repeated.p_value(
+            table[:, repeated.DIFFERENCE], table[:, repeated.DIFFERENCE_SE], table[:, repeated.DIFFERENCE_DF]
+        )
+        return np.asarray(p, dtype=np.float64)
+    active = m.arm == trials.arms[1]
+    value, se = (repeated.ACTIVE, repeated.ACTIVE_SE) if active else (repeated.CONTROL, repeated.CONTROL_SE)
+    column = {
+        "arm_mean": value,
+        "arm_se": se,
+        "arm_slope": value,
+        "arm_slope_se": se,
+        "contrast": repeated.DIFFERENCE,
+        "contrast_se": repeated.DIFFERENCE_SE,
+        "slope_difference": repeated.DIFFERENCE,
+        "slope_difference_se": repeated.DIFFERENCE_SE,
+        "rank_difference": repeated.DIFFERENCE,
+    }[m.kind]
+    return np.asarray(table[:, column], dtype=np.float64)
+
+
+def _of_times(result: TimeToEventResult, m: Measure) -> FloatArray:
+    return {
+        "contrast": result.ln_hazard_ratio,
+        "contrast_se": result.se,
+        "p_cox": result.p_cox,
+        "p_log_rank": result.p_log_rank,
+        "p_wilcoxon": result.p_wilcoxon,
+        "events_spared": result.spared,
+        "events_spared_wilcoxon": result.spared_wilcoxon,
+    }[m.kind]
+
+
+def _who(trials: Trials, m: Measure) -> BoolArray:
+    who = trials.members(m.set or "ITT")
+    return who if m.arm is None else who & (trials.arm == trials.arms.index(m.arm))
+
+
+def _masked_mean(values: FloatArray, who: BoolArray) -> FloatArray:
+    use = who & ~np.isnan(values)
+    count = use.sum(axis=1)
+    total = np.where(use, values, 0.0).sum(axis=1)
+    return np.asarray(np.where(count > 0, total / np.maximum(count, 1), np.nan))
+
+
+def _masked_sd(values: FloatArray, who: BoolArray) -> FloatArray:
+    use = who & ~np.isnan(values)
+    count = use.sum(axis=1)
+    squares = np.where(use, (values - _masked_mean(values, who)[:, None]) ** 2, 0.0).sum(axis=1)
+    return np.asarray(np.where(count > 1, np.sqrt(squares / np.maximum(count - 1, 1)), np.nan))
+
+
+def _observed(trials: Trials, m: Measure) -> FloatArray:
+    """What was seen at a week, no model: mean or SD in an arm, or active less control of the means."""
+    values = trials.outcomes[str(m.variable)]
+    seen = values[:, :, trials.visit_index(float(m.week or 0))]
+    if m.kind == "observed_change":
+        seen = seen - values[:, :, 0]
+    if m.arm is None:
+        members = trials.members(m.set or "ITT")
+        control, active = (_masked_mean(seen, members & (trials.arm == a)) for a in (0, 1))
+        return active - control
+    who = _who(trials, m)
+    return _masked_sd(seen, who) if m.statistic == "sd" else _masked_mean(seen, who)
+
+
+def _share(happened: BoolArray, who: BoolArray) -> FloatArray:
+    return _masked_mean(happened.astype(np.float64), who)
+
+
+def _baseline(trials: Trials, who: BoolArray, m: Measure) -> FloatArray:
+    values = trials.published_baseline(str(m.variable))
+    if m.statistic == "geometric_mean":
+        return _masked_mean(np.log(values), who)
+    if m.statistic == "log_sd":
+        values = np.log(values)
+    if m.statistic == "mean":
+        return _masked_mean(values, who)
+    if m.statistic in ("sd", "log_sd"):
+        return _masked_sd(values, who)
+    if m.statistic == "median":
+        return np.asarray(np.nanmedian(np.where(who, values, np.nan), axis=1))
+    raise ScenarioError(f"measure {m.id}: unknown statistic {m.statistic!r}")
+
+
+def _happened(trials: Trials, event: str, week: float) -> BoolArray:
+    if event == "left":
+        return np.asarray(trials.last_week < week)
+    if event == "entered":
+        return trials.entered_extension
+    time, happened = trials.times_to(event)
+    return np.asarray(happened & (time <= week))
+
+
+def _change(trials: Trials, week: float) -> FloatArray:
+    score = trials.outcomes["ALSFRS"]
+    return np.asarray(score[:, :, trials.visit_index(week)] - score[:, :, 0])
+
+
+def _correlation(trials: Trials, who: BoolArray, m: Measure) -> FloatArray:
+    x = trials.published_baseline(str(m.variable))
+    y = _change(trials, float(m.week or 0))
+    out = np.full(len(trials), np.nan)
+    for i in range(len(trials)):
+        use = who[i] & ~np.isnan(y[i])
+        a, b = x[i, use], y[i, use]
+        if use.sum() < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
+            continue
+        if m.statistic == "spearman":
+            a, b = rankdata(a), rankdata(b)
+        out[i] = np.corrcoef(a, b)[0, 1]
+    return out
+
+
+def _slopes(trials: Trials, week: float) -> FloatArray:
+    """(trial, subject) least-squares slope of ALSFRS-R on time up to ``week``, points per month."""
+    last = trials.visit_index(week)
+    t = trials.weeks[: last + 1] / WEEKS_PER_MONTH
+    y = trials.outcomes["ALSFRS"][:, :, : last + 1]
+    seen = ~np.isnan(y)
+    n = seen.sum(axis=2)
+    t_mean = (seen * t).sum(axis=2) / n
+    y0 = np.where(seen, y, 0.0)
+    y_mean = y0.sum(axis=2) / n
+    d = np.where(seen, t - t_mean[:, :, None], 0.0)
+    sxx = (d * d).sum(axis=2)
+    sxy = (d * (y0 - y_mean[:, :, None])).sum(axis=2)
+    slope: FloatArray = np.where(sxx > 0, sxy / np.where(sxx > 0, sxx, 1.0), np.nan)
+    return slope

@@ -1,0 +1,47 @@
+"""The methods of a plan, one module each: the section that a plan writes, what carries it out, and how it is called."""
+
+from __future__ import annotations
+
+from equipoise.plan.methods import (
+    competing,
+    delayed_start,
+    descriptive,
+    deterioration,
+    disposition,
+    imputation,
+    models,
+    monitoring,
+    multiplicity,
+    ranks,
+    restricted,
+    slope,
+    subgroups,
+    survival,
+    switching,
+    win,
+)
+from equipoise.plan.methods.registry import Entry
+
+_MODULES = (
+    descriptive,
+    disposition,
+    models,
+    slope,
+    imputation,
+    delayed_start,
+    ranks,
+    win,
+    survival,
+    restricted,
+    competing,
+    deterioration,
+    switching,
+    subgroups,
+    monitoring,
+    multiplicity,
+)
+
+REGISTRY: dict[str, Entry] = {entry.name: entry for module in _MODULES for entry in module.METHODS}
+"""Every method by its name in a plan."""
+
+__all__ = ["REGISTRY", "Entry"]

@@ -1,0 +1,145 @@
+"""Early against delayed start in a plan: the three questions, in one model, in slopes or on imputed data."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from equipoise.plan.methods.estimates import DIFFERENCE, against, finite, forest, reasons
+from equipoise.plan.methods.registry import Entry
+from equipoise.plan.parts import Section
+from equipoise.plan.prepared import Context, compared, without_records
+from equipoise.plan.results import Block, Figure, Row, cell_of
+
+_LABELS = {
+    "delta1": "Difference at the end of period 1",
+    "delta2": "Difference at the end of period 2",
+    "change": "Change of the difference",
+    "preserved": "Difference kept beyond the fraction",
+    "slope1": "Difference of slopes, period 1",
+    "slope2": "Difference of slopes, period 2",
+}
+
+
+class DelayedStartSection(Section):
+    """The three questions of a delayed start; the arms are as randomised, the control starts late.
+
+    ``form``: ``one model`` of both periods (Liu-Seifert), or ``slopes`` (ADAGIO; needs a ``margin``). ``third``:
+    ``preserved`` (more than ``fraction`` of the first difference is kept), ``difference`` or ``slope`` (not inferior by
+    ``margin``). ``strategy``: what is assumed of those not seen in period 2: MAR, JR, CR, CIR or LMCF.
+    ``windows``: first and last week of the slopes of each period. Higher values are better.
+    """
+
+    ESTIMATES = "delayed_start"
+
+    method: Literal["delayed_start"]
+    period_end: float = Field(gt=0)
+    week: float = Field(gt=0)
+    form: Literal["one model", "slopes"] = "one model"
+    value: str = "CHG"
+    visit: str = "AVISITN"
+    covariates: tuple[str, ...] = ("BASE",)
+    third: Literal["preserved", "difference", "slope"] = "preserved"
+    fraction: float = Field(default=0.5, gt=0, le=1)
+    margin: float | None = Field(default=None, ge=0)
+    windows: tuple[tuple[float, float], tuple[float, float]] | None = None
+    alpha: float = Field(default=0.025, gt=0, lt=0.5)
+    alpha_third: float = Field(default=0.05, gt=0, lt=0.5)
+    strategy: Literal["MAR", "JR", "CR", "CIR", "LMCF"] = "MAR"
+    constrained: bool = False
+    structure: str = "us"
+    fallback: tuple[str, ...] = ()
+    df: Literal["kenward-roger", "kenward-roger-linear", "satterthwaite"] = "kenward-roger"
+    seed: int = Field(default=0, ge=0)
+    level: float = Field(default=0.95, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DelayedStartSection:
+        if self.week <= self.period_end:
+            raise ValueError("week lies after period_end")
+        if self.form == "slopes" and self.margin is None:
+            raise ValueError("form: slopes needs the margin of its third question")
+        if self.windows is not None and self.form != "slopes":
+            raise ValueError("windows are for form: slopes")
+        if self.form == "slopes" and (self.strategy != "MAR" or self.constrained):
+            raise ValueError("form: slopes takes strategy MAR, and no constrained baseline")
+        return self
+
+
+def delayed_start(context: Context, section: DelayedStartSection) -> Block:
+    """Patients followed, the estimates, and each question with its one-sided p-value and answer."""
+    from equipoise.estimate.delayed_start import delayed_start as one_model
+    from equipoise.estimate.delayed_start import delayed_start_slopes as slopes
+
+    frame = context.chosen(section.where)
+    for name in (section.value, section.visit):
+        context.need(frame, name, numeric=True)
+    for name in (*section.covariates, "USUBJID"):
+        context.need(frame, name)
+    common: dict[str, Any] = {
+        "period_end": section.period_end, "week": section.week, "value": section.value, "visit": section.visit,
+        "treatment": context.treatment, "control": context.plan.treatment.reference,
+        "covariates": section.covariates, "alpha": section.alpha, "alpha_third": section.alpha_third,
+        "structure": section.structure, "fallback": section.fallback, "df": section.df, "level": section.level,
+    }  # fmt: skip
+    if section.form == "slopes":
+        one, two = section.windows or (None, None)
+        own: dict[str, Any] = {"margin": section.margin, "first_window": one, "second_window": two}
+    else:
+        own = {"third": section.third, "fraction": section.fraction, "margin": section.margin,
+               "strategy": section.strategy, "constrained": section.constrained, "seed": section.seed}  # fmt: skip
+    fit = slopes if section.form == "slopes" else one_model
+    made = compared(context, frame, lambda data: fit(data, **common, **own))
+    first = next(iter(made.values()))
+    control = context.plan.treatment.reference
+    rows: list[Row] = []
+    for stage, (late, _) in first.followed.items():
+        cells = {control: cell_of("{n}", {"n": float(late)})}
+        cells |= {arm: cell_of("{n}", {"n": float(m.followed[stage][1])}) for arm, m in made.items()}
+        rows.append(Row(f"Patients {stage}", cells))
+    for name, estimate in first.estimates.items():
+        label = f"{_LABELS[name]} ({100 * estimate.level:g}% CI)"
+        form = DIFFERENCE if "slope" not in name else "{estimate:4} ({low:4}; {high:4})"
+        rows.append(against(context, label, {arm: m.estimates[name] for arm, m in made.items()}, form))
+    for k, question in enumerate(first.questions):
+        cells = {}
+        for arm, m in made.items():
+            q = m.questions[k]
+            answer = "yes" if q.met else "not shown" if q.estimate.estimable else "cannot be said"
+            told = answer if q.tested else f"{answer}, descriptive"
+            cells[arm] = cell_of("{p:p4} " + told, {"p": finite(q.p), "sided": 1.0})
+        rows.append(Row(f"{question.key}. {question.asks} One-sided p", cells, f"against {control}"))
+    named = [(_LABELS[n], e) for m in made.values() for n, e in m.estimates.items()]
+    labels = context.plan.treatment.labels
+    active = next(iter(made))
+    figures: tuple[Figure, ...] = ()
+    if section.figure:
+        figures = forest(
+            [(f"{_LABELS[n]} ({100 * e.level:g} % CI)", e) for n, e in first.estimates.items() if "slope" not in n],
+            caption=section.label or "Early against delayed start", ratio=False,
+            axis=f"{section.value}, early minus delayed start", higher_better=True,
+            names=(labels.get(control, control), labels.get(active, active)), interval="estimate (interval)",
+        )  # fmt: skip
+    form = (
+        f"form of ADAGIO, margin {section.margin:g} a week" if section.form == "slopes" else "one model of both periods"
+    )
+    return Block(
+        section.label or "Early against delayed start",
+        "delayed_start",
+        context.analysis.dataset,
+        section.value,
+        tuple(rows),
+        description=(
+            f"{form}; those not seen in period 2: {first.strategy}; covariates "
+            f"{', '.join(section.covariates) or 'none'} by visit; questions in order, one-sided levels "
+            f"{section.alpha:g}, {section.alpha:g} and {section.alpha_third:g}; against {control}"
+        ),
+        notes=(*((section.note,) if section.note else ()), *reasons(named), *without_records(context, frame)),
+        figures=figures,
+    )
+
+
+METHODS = (
+    Entry("delayed_start", DelayedStartSection, delayed_start, "Early against delayed start", noted=True, by_line=True),
+)

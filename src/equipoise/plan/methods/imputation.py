@@ -1,0 +1,426 @@
+"""Multiple imputation in a plan: at random, by strategies at intercurrent events, and how far a result holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import polars as pl
+from pydantic import Field, field_validator, model_validator
+
+from equipoise.errors import DataError
+from equipoise.estimate.result import Estimate
+from equipoise.plan.estimand import kind_of
+from equipoise.plan.methods.estimates import P, against, by_arm, counts, finite, reasons, values_of
+from equipoise.plan.methods.registry import Entry
+from equipoise.plan.parts import Section, Strict, Where, check_where, condition
+from equipoise.plan.prepared import Context, compared, without_records
+from equipoise.plan.results import Block, Figure, Row, cell_of
+
+_DOES = {
+    "MAR": "kept", "HYPOTHETICAL": "imputed", "JR": "reference", "CR": "reference", "CIR": "reference",
+    "LMCF": "last mean", "COMPOSITE": "fixed",
+}  # fmt: skip
+"""Strategy of imputation -> the procedure of :data:`equipoise.plan.estimand.PROCEDURES` that it is."""
+
+
+class _MiSection(Section):
+    value: str = "CHG"
+    visit: str = "AVISITN"
+    covariates: tuple[str, ...] = ("BASE",)
+    weeks: tuple[float, ...] | None = None
+    log: bool = False
+    baseline: str = "BASE"
+    seed: int = Field(default=0, ge=0)
+    level: float = Field(default=0.95, gt=0, lt=1)
+
+
+class MiAncovaSection(_MiSection):
+    """ANCOVA at every visit after multiple imputation at random: chained by visit, pooled by Rubin's rules.
+
+    ``impute_with``: predictors of imputation besides the arm, default the covariates. ``log``: ratios to baseline.
+    ``weeks`` are shown, default the last.
+    """
+
+    ESTIMATES = "mi_ancova"
+
+    method: Literal["mi_ancova"]
+    impute_with: tuple[str, ...] | None = None
+    imputations: int = Field(default=20, ge=2, le=10_000)
+    burn_in: int = Field(default=100, ge=1)
+
+
+class Ice(Strict):
+    """An intercurrent event: who had it (``where``, on subjects), when (``time``), and how later visits are imputed.
+
+    ``strategy``: MAR (what was measured after it is kept), HYPOTHETICAL (it is dropped and imputed at random), JR or
+    J2R (jump to reference), CR (copy reference), CIR (copy increments in reference), LMCF (last mean carried forward)
+    or COMPOSITE (a value put in). The first visit after ``time`` is the first affected; with ``inclusive`` a visit at
+    that very time is.
+    """
+
+    event: str
+    time: str
+    where: Where = Field(default_factory=dict)
+    strategy: Literal["MAR", "HYPOTHETICAL", "JR", "J2R", "CR", "CIR", "LMCF", "COMPOSITE"]
+    inclusive: bool = False
+
+    _where = field_validator("where")(check_where)
+
+
+class CompositeValue(Strict):
+    """What stands after an event with COMPOSITE: a ``value``, a ``score`` (baseline is taken off) or the ``worst``."""
+
+    value: float | None = None
+    score: float | None = None
+    worst: bool = False
+
+
+class Tipping(Strict):
+    """Shifts of imputed values, arm by arm: ``active`` from 0 on, and ``control`` for a grid.
+
+    ``applies``: to all ``missing`` values or those ``after event``. ``shape``: ``constant``, or ``cumulative``.
+    """
+
+    active: tuple[float, ...] = Field(min_length=1)
+    control: tuple[float, ...] = (0.0,)
+    applies: Literal["missing", "after event"] = "missing"
+    shape: Literal["constant", "cumulative"] = "constant"
+    alpha: float = Field(default=0.05, gt=0, lt=1)
+    higher_better: bool = True
+
+
+class MiSection(_MiSection):
+    """Imputation by a strategy at each intercurrent event, from one repeated-measures model, then an analysis.
+
+    ``imputation``: ``bayes`` (Rubin's rules), ``approximate bayes``, ``conditional mean`` (deterministic, with
+    jackknife) or ``bootstrap`` (von Hippel & Bartlett). ``reference``: the arm that JR, CR and CIR copy, default
+    control. ``analysis``: ``ancova`` or ``mmrm``, with the covariates ``analyse_with``, default ``covariates``.
+    Of several events of a patient the first in time counts, at one time the first in the list.
+    """
+
+    method: Literal["mi"]
+    events: tuple[Ice, ...] = ()
+    imputation: Literal["bayes", "approximate bayes", "conditional mean", "bootstrap"] = "bayes"
+    imputations: int = Field(default=100, ge=2, le=10_000)
+    reference: str | None = None
+    analysis: Literal["ancova", "mmrm"] = "ancova"
+    analyse_with: tuple[str, ...] | None = None
+    same_covariance: bool = True
+    structure: str = "us"
+    composite: CompositeValue | None = None
+    up_to: float | None = Field(default=None, gt=0)
+    tipping: Tipping | None = None
+
+    ESTIMATES = "mi"
+
+    @model_validator(mode="after")
+    def _complete(self) -> MiSection:
+        if any(e.strategy == "COMPOSITE" for e in self.events) != (self.composite is not None):
+            raise ValueError("strategy COMPOSITE and composite: {score: 0} go together")
+        names = [e.event for e in self.events]
+        if len(set(names)) < len(names):
+            raise ValueError("events: an event is listed twice")
+        return self
+
+    def does(self) -> dict[str, str]:
+        own = {}
+        for item in self.events:
+            done = _DOES["JR" if item.strategy == "J2R" else item.strategy]
+            own[item.event] = "imputed" if done == "kept" and kind_of(item.event) != "other" else done
+        return {**own, **super().does()}
+
+
+# --- at random ------------------------------------------------------------------------------------------------------
+
+
+def mi_ancova(context: Context, section: MiAncovaSection) -> Block:
+    """LS means and differences at the weeks asked for, pooled over imputations."""
+    from equipoise.estimate.missing import mi_ancova as estimate
+
+    frame = _records(context, section, (*(section.impute_with or ()), *((section.baseline,) if section.log else ())))
+    made = compared(
+        context,
+        frame,
+        lambda data: estimate(
+            data, value=section.value, visit=section.visit, treatment=context.treatment,
+            control=context.plan.treatment.reference, covariates=section.covariates, impute_with=section.impute_with,
+            log=section.log, baseline=section.baseline, n_imputations=section.imputations, burn_in=section.burn_in,
+            seed=section.seed,
+        ),
+    )  # fmt: skip
+    first = next(iter(made.values()))
+    visits = [float(w) for w in first.panel.weeks]
+    shown = _weeks(context, section, visits)
+    level = section.level
+    rows, named = _lines(
+        context, section, shown,
+        lambda arm, week: made[arm].difference(week, level=level),
+        lambda one, week: _of_arm(context, made, one).mean(one, week, level=level),
+    )  # fmt: skip
+    points = [(one, w, _of_arm(context, made, one).mean(one, w, level=level)) for one in context.arms for w in visits]
+    seen = {(one, w): _seen(_of_arm(context, made, one).panel, one, k) for one in context.arms
+            for k, w in enumerate(visits)}  # fmt: skip
+    helpers = section.covariates if section.impute_with is None else section.impute_with
+    return Block(
+        section.label or "ANCOVA after multiple imputation",
+        "mi_ancova",
+        context.analysis.dataset,
+        section.value,
+        tuple(rows),
+        description=(
+            f"{section.imputations} imputations at random given arm, {', '.join(helpers) or 'nothing else'} and all "
+            f"visits, seed {section.seed}; ANCOVA with {', '.join(section.covariates) or 'no covariates'}; "
+            "Rubin's rules" + ("; ratios of geometric means to baseline" if section.log else "")
+        ),
+        notes=(*((section.note,) if section.note else ()), *reasons(named), *without_records(context, frame)),
+        details={"imputations": section.imputations, "seed": section.seed},
+        figures=_over_visits(context, section, points, seen, section.log),
+    )
+
+
+# --- by strategies --------------------------------------------------------------------------------------------------
+
+
+def mi(context: Context, section: MiSection) -> Block:
+    """What was observed and imputed, LS means and differences, and the tipping point where it is asked for."""
+    from equipoise.estimate.missing import Ancova, Composite, Mmrm, imputation_draws
+
+    helpers = section.covariates if section.analyse_with is None else section.analyse_with
+    frame = _records(context, section, (*helpers, *((section.baseline,) if section.log else ())))
+    control = context.plan.treatment.reference
+    wanted: Any = Ancova(covariates=helpers) if section.analysis == "ancova" else Mmrm(covariates=helpers)
+    composite = None
+    if section.composite is not None:
+        given = section.composite
+        composite = Composite(value=given.value, score=given.score, worst=given.worst, baseline=section.baseline)
+
+    def fit(data: pl.DataFrame) -> Any:
+        return imputation_draws(
+            data, _ice(context, section, data), method=_method(section), value=section.value, visit=section.visit,
+            treatment=context.treatment, control=control, reference=section.reference, covariates=section.covariates,
+            keep=[h for h in helpers if h not in section.covariates], composite=composite,
+            same_covariance=section.same_covariance, structure=section.structure, log=section.log,
+            baseline=section.baseline, up_to=section.up_to, seed=section.seed,
+        ).impute()  # fmt: skip
+
+    completed = compared(context, frame, fit)
+    made = {arm: c.analyse(wanted, level=section.level) for arm, c in completed.items()}
+    first = next(iter(completed.values()))
+    visits = [float(w) for w in first.panel.weeks]
+    shown = _weeks(context, section, visits)
+    rows = _behind(context, completed, shown[-1])
+    lines, named = _lines(context, section, shown, lambda arm, week: made[arm].difference(week),
+                          lambda one, week: _of_arm(context, made, one).mean(one, week))  # fmt: skip
+    rows += lines
+    figures: tuple[Figure, ...] = ()
+    if section.figure:
+        points = [(one, w, _of_arm(context, made, one).mean(one, w)) for one in context.arms for w in visits]
+        seen = {(one, w): _seen(_of_arm(context, completed, one).panel, one, k) for one in context.arms
+                for k, w in enumerate(visits)}  # fmt: skip
+        figures = _over_visits(context, section, points, seen, section.log)
+    notes = [*((section.note,) if section.note else ()), *reasons(named), *without_records(context, frame)]
+    if section.tipping is not None:
+        more, said, maps = _tipping(context, section, section.tipping, completed, wanted, shown[-1])
+        rows, notes, figures = rows + more, notes + said, (*figures, *maps)
+    return Block(
+        section.label or "Analysis after imputation",
+        "mi",
+        context.analysis.dataset,
+        section.value,
+        tuple(rows),
+        description=_description(context, section, next(iter(made.values())).label, helpers),
+        notes=tuple(notes),
+        details={"imputation": section.imputation, "imputations": section.imputations, "seed": section.seed},
+        figures=figures,
+    )
+
+
+def _method(section: MiSection) -> Any:
+    from equipoise.estimate.missing import ApproxBayes, Bayes, Bmlmi, ConditionalMean
+
+    return {
+        "bayes": lambda: Bayes(n_imputations=section.imputations),
+        "approximate bayes": lambda: ApproxBayes(n_imputations=section.imputations),
+        "conditional mean": ConditionalMean,
+        "bootstrap": lambda: Bmlmi(n_samples=section.imputations),
+    }[section.imputation]()
+
+
+def _ice(context: Context, section: MiSection, data: pl.DataFrame) -> pl.DataFrame | None:
+    """The first event of each subject of ``data`` that has one: subject, first week affected, strategy."""
+    people = context.population.join(data.select("USUBJID").unique(), on="USUBJID", how="semi")
+    parts = []
+    for order, item in enumerate(section.events):
+        what = f"analysis {context.analysis.id}, event {item.event}"
+        if item.time not in people.columns or not people.schema[item.time].is_numeric():
+            raise DataError(
+                f"{what}: subjects have no number {item.time}", hint="see gather: and the variables of ADSL"
+            )
+        had = people.filter(condition(item.where, people, what) & pl.col(item.time).is_not_null())
+        after = 0.0 if item.inclusive else 1e-6
+        parts.append(
+            had.select(
+                "USUBJID", (pl.col(item.time) + after).alias(section.visit),
+                pl.lit(item.strategy).alias("STRATEGY"), pl.lit(order).alias("__order__"),
+            )
+        )  # fmt: skip
+    if not parts:
+        return None
+    events = pl.concat(parts).sort(section.visit, "__order__").unique("USUBJID", keep="first", maintain_order=True)
+    return events.drop("__order__") if events.height else None
+
+
+def _behind(context: Context, completed: Mapping[str, Any], week: float) -> list[Row]:
+    """What stands behind the result at a week, by arm: observed, imputed by each strategy, values put in."""
+    control = context.plan.treatment.reference
+    found: dict[str, dict[str, Any]] = {}
+    for arm, c in completed.items():
+        for row in c.counts().iter_rows(named=True):
+            if row["week"] == week and (row["arm"] == arm or control not in found):
+                found[str(row["arm"])] = row
+    words = {
+        "observed": "Observed", "imputed_mar": "Imputed at random", "imputed_hypothetical": "Imputed, event ignored",
+        "imputed_jr": "Imputed, jump to reference", "imputed_cr": "Imputed, copy reference",
+        "imputed_cir": "Imputed, copy increments in reference", "imputed_lmcf": "Imputed, last mean carried forward",
+        "put_in": "Value put in", "dropped": "Measured and dropped",
+    }  # fmt: skip
+    rows = []
+    for key, label in words.items():
+        numbers = {arm: int(r.get(key, 0)) for arm, r in found.items()}
+        if key == "observed" or any(numbers.values()):
+            rows.append(counts(f"{label}, week {week:g}", numbers))
+    return rows
+
+
+def _tipping(
+    context: Context, section: MiSection, asked: Tipping, completed: Mapping[str, Any], wanted: Any, week: float
+) -> tuple[list[Row], list[str], tuple[Figure, ...]]:
+    from equipoise.estimate.missing import tipping_point
+
+    labels, control = context.plan.treatment.labels, context.plan.treatment.reference
+    cells, said, figures = {}, [], []
+    for arm, c in completed.items():
+        made = tipping_point(
+            c, wanted, deltas=asked.active, control_deltas=asked.control, week=week, shape=asked.shape,
+            applies=asked.applies, alpha=asked.alpha, level=section.level,
+        )  # fmt: skip
+        tip = made.boundary[0]
+        cells[arm] = cell_of("{delta:2}", {"delta": finite(tip.delta)})
+        said.append(f"Tipping point, {labels.get(arm, arm)}: {made.to_sentence()}")
+        grid = [
+            {"delta_active": r["delta_active"], "delta_control": r["delta_control"], "p": finite(r["p"]),
+             "estimate": finite(r["estimate"])}
+            for r in made.grid.iter_rows(named=True)
+        ]  # fmt: skip
+        options = {"alpha": asked.alpha, "higher_better": asked.higher_better,
+                   "arms": (labels.get(control, control), labels.get(arm, arm))}  # fmt: skip
+        figures.append(Figure("tipping_point", f"Tipping point at week {week:g}", tuple(grid), options))
+    row = Row(f"Shift at which p crosses {asked.alpha:g}", cells, f"against {control}")
+    return [row], said, tuple(figures) if section.figure else ()
+
+
+def _description(context: Context, section: MiSection, label: str, helpers: Sequence[str]) -> str:
+    parts = [
+        f"{label}; imputation model: arm by visit and {', '.join(section.covariates) or 'no covariates'} by visit, "
+        f"covariance {section.structure}{'' if section.same_covariance else ' for each arm'}, seed {section.seed}"
+    ]
+    if section.events:
+        parts.append("; ".join(f"after {e.event}: {e.strategy}" for e in section.events))
+    if any(e.strategy in ("JR", "J2R", "CR", "CIR") for e in section.events):
+        parts.append(f"reference {section.reference or context.plan.treatment.reference}")
+    if section.composite is not None:
+        given = section.composite.model_dump(exclude_defaults=True)
+        parts.append("value put in: " + ", ".join("the worst" if k == "worst" else f"{k} {v:g}"
+                                                  for k, v in given.items()))  # fmt: skip
+    parts.append(f"analysed with {', '.join(helpers) or 'no covariates'}")
+    return "; ".join(parts)
+
+
+# --- what both share ------------------------------------------------------------------------------------------------
+
+
+def _records(context: Context, section: _MiSection, more: Sequence[str]) -> pl.DataFrame:
+    frame = context.chosen(section.where)
+    for name in (section.value, section.visit):
+        context.need(frame, name, numeric=True)
+    for name in (*section.covariates, *more, "USUBJID"):
+        context.need(frame, name)
+    return frame
+
+
+def _weeks(context: Context, section: _MiSection, visits: Sequence[float]) -> list[float]:
+    wanted = section.weeks or (visits[-1],)
+    absent = [w for w in wanted if not any(abs(w - v) < 1e-6 for v in visits)]
+    if absent:
+        raise DataError(
+            f"analysis {context.analysis.id}: no visit at week {absent[0]:g}",
+            hint="visits are at weeks " + ", ".join(f"{v:g}" for v in visits),
+        )
+    return list(wanted)
+
+
+def _of_arm(context: Context, made: Mapping[str, Any], one: str) -> Any:
+    """The comparison in which an arm is; control is in all, and taken from the first."""
+    return made[one] if one in made else next(iter(made.values()))
+
+
+def _seen(panel: Any, arm: str, k: int) -> int:
+    y = panel.y[panel.arm == float(list(panel.arms).index(arm)), k]
+    return int((y == y).sum())
+
+
+def _lines(
+    context: Context, section: _MiSection, shown: Sequence[float], difference: Any, mean: Any
+) -> tuple[list[Row], list[tuple[str, Estimate]]]:
+    percent = f"{100 * section.level:g}%"
+    control = context.plan.treatment.reference
+    active = [a for a in context.arms if a != control]
+    rows: list[Row] = []
+    named: list[tuple[str, Estimate]] = []
+    what = ("Geometric mean ratio", "Ratio") if section.log else ("LS mean", "Difference of LS means")
+    for week in shown:
+        means = {one: mean(one, week) for one in context.arms}
+        found = {arm: difference(arm, week) for arm in active}
+        if len(shown) > 1:
+            rows.append(Row(f"Week {week:g}", {}))
+        indent = 1 if len(shown) > 1 else 0
+        spread = f"({percent} CI)" if section.log else "(SE)"
+        form = "{estimate:2} ({low:2}; {high:2})" if section.log else "{estimate:2} ({se:2})"
+        at = "" if len(shown) > 1 else f", week {week:g}"
+        made = [
+            by_arm(f"{what[0]} {spread}{at}", means, form),
+            against(context, f"{what[1]} {spread}", found, form),
+            *([] if section.log else [against(context, f"{percent} CI", found, "{low:2}; {high:2}")]),
+            against(context, "p-value", found, P),
+        ]
+        rows += [Row(r.label, r.cells, r.contrast, indent) for r in made]
+        named += [(f"{arm} at week {week:g}", e) for arm, e in found.items()]
+    return rows, named
+
+
+def _over_visits(
+    context: Context, section: _MiSection, points: Sequence[tuple[str, float, Estimate]],
+    seen: Mapping[tuple[str, float], int], log: bool,
+) -> tuple[Figure, ...]:  # fmt: skip
+    if not section.figure or len({w for _, w, _ in points}) < 2:
+        return ()
+    labels = context.plan.treatment.labels
+    rows = []
+    for arm, week, estimate in points:
+        numbers = values_of(estimate)
+        rows.append({"arm": labels.get(arm, arm), "visit": week, "n": seen[arm, week],
+                     **{k: numbers[k] for k in ("estimate", "low", "high")}})  # fmt: skip
+    what = "geometric mean ratio to baseline" if log else f"{section.value}, LS mean"
+    change = log or section.value in ("CHG", "PCHG")
+    options = {"y_title": f"{what} ({100 * section.level:g} % CI)", "log": log,
+               "null": (1.0 if log else 0.0) if change else None, "start": (1.0 if log else 0.0) if change else None,
+               "note": "n: observed"}  # fmt: skip
+    return (Figure("ls_means", section.label or "Means over visits", tuple(rows), options),)
+
+
+METHODS = (
+    Entry("mi_ancova", MiAncovaSection, mi_ancova, "Analysis of covariance after multiple imputation", noted=True),
+    Entry("mi", MiSection, mi, "Analysis after imputation by strategies at intercurrent events", noted=True,
+          by_line=True),
+)  # fmt: skip

@@ -1,0 +1,172 @@
+"""Death and function in one rank: the joint rank test after imputation, and CAFS without."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import polars as pl
+from pydantic import Field
+
+from equipoise.errors import DataError
+from equipoise.plan.methods.estimates import P, against, by_arm, counts, reasons
+from equipoise.plan.methods.registry import Entry
+from equipoise.plan.parts import Section
+from equipoise.plan.prepared import Context, compared, without_records
+from equipoise.plan.results import Block, Row
+
+
+class _RankSection(Section):
+    """``time`` and ``censor`` (0 for a death) are variables of the subjects, brought by ``gather`` as a rule."""
+
+    value: str = "CHG"
+    visit: str = "AVISITN"
+    time: str
+    censor: str
+    covariates: tuple[str, ...] = ("BASE",)
+    strata: tuple[str, ...] = ()
+    level: float = Field(default=0.95, gt=0, lt=1)
+
+
+class JointRankSection(_RankSection):
+    """The joint rank test at ``week``: missing visits imputed, deaths ranked below survivors, earlier ones lower.
+
+    ``test``: ``ancova`` on the scores, ``wilcoxon``, ``van-elteren``, ``quade`` or ``rank-ancova``.
+    """
+
+    ESTIMATES = "joint_rank"
+
+    method: Literal["joint_rank"]
+    week: float = Field(gt=0)
+    by: Literal["ancova", "wilcoxon", "van-elteren", "quade", "rank-ancova"] = "ancova"
+    impute_with: tuple[str, ...] | None = None
+    rank_covariates: bool = False
+    imputations: int = Field(default=20, ge=2, le=10_000)
+    burn_in: int = Field(default=100, ge=1)
+    seed: int = Field(default=0, ge=0)
+
+
+class CafsSection(_RankSection):
+    """The combined assessment of function and survival up to ``week``: survival, then the last common visit."""
+
+    ESTIMATES = "cafs"
+
+    method: Literal["cafs"]
+    week: float = Field(gt=0)
+
+
+def _frames(context: Context, section: _RankSection, more: tuple[str, ...]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The long records and the subjects' times."""
+    frame = context.chosen(section.where)
+    for name in (section.value, section.visit):
+        context.need(frame, name, numeric=True)
+    for name in (*section.covariates, *section.strata, *more, "USUBJID"):
+        context.need(frame, name)
+    for name in (section.time, section.censor):
+        if name not in context.population.columns:
+            raise DataError(
+                f"analysis {context.analysis.id}: subjects have no {name}",
+                hint="bring it by gather:, {DTHWK: {dataset: ADTTE, parameter: DEATH}, DTHCN: {..., variable: CNSR}}",
+            )
+    return frame, context.population.select("USUBJID", section.time, section.censor)
+
+
+def joint_rank(context: Context, section: JointRankSection) -> Block:
+    """Deaths, mean scores by arm, and their difference against control."""
+    from equipoise.estimate.ranks.joint_rank import joint_rank as estimate
+
+    frame, survival = _frames(context, section, section.impute_with or ())
+    control = context.plan.treatment.reference
+    made = compared(
+        context,
+        frame,
+        lambda data: estimate(
+            data, survival, week=section.week, value=section.value, visit=section.visit, treatment=context.treatment,
+            control=control, time=section.time, censor=section.censor, covariates=section.covariates,
+            strata=section.strata, method=section.by, impute_with=section.impute_with,
+            rank_covariates=section.rank_covariates, n_imputations=section.imputations, burn_in=section.burn_in,
+            seed=section.seed, level=section.level,
+        ),
+    )  # fmt: skip
+    first = next(iter(made.values()))
+    deaths = {control: first.deaths[0], **{arm: m.deaths[1] for arm, m in made.items()}}
+    means = {control: first.means[0], **{arm: m.means[1] for arm, m in made.items()}}
+    found = {arm: m.difference for arm, m in made.items()}
+    percent = f"{100 * section.level:g}%"
+    rows: list[Row] = [counts(f"Deaths to week {section.week:g}", deaths)]
+    if any(e.estimable for e in means.values()):
+        rows.append(by_arm("Mean joint rank score (SE)", means, "{estimate:1} ({se:1})"))
+    rows += [against(context, f"Difference ({percent} CI)", found, "{estimate:1} ({low:1}; {high:1})"),
+             against(context, "p-value", found, P)]  # fmt: skip
+    return Block(
+        section.label or "Joint rank test",
+        "joint_rank",
+        context.analysis.dataset,
+        section.value,
+        tuple(rows),
+        description=(
+            f"{first.difference.estimator}; {section.value} at week {section.week:g}, deaths ranked below survivors; "
+            f"covariates {', '.join(section.covariates) or 'none'}"
+            + (f", strata {', '.join(section.strata)}" if section.strata else "")
+            + f"; seed {section.seed}; against {control}"
+        ),
+        notes=(
+            *((section.note,) if section.note else ()),
+            *reasons(("Joint rank test", e) for e in found.values()),
+            *without_records(context, frame),
+        ),
+        details={"imputations": section.imputations, "seed": section.seed},
+    )
+
+
+def cafs(context: Context, section: CafsSection) -> Block:
+    """Deaths, pairs won, lost and tied, and the tests of the ranks against control."""
+    from equipoise.estimate.ranks.joint_rank_cafs import cafs as estimate
+
+    frame, survival = _frames(context, section, ())
+    control = context.plan.treatment.reference
+    made = compared(
+        context,
+        frame,
+        lambda data: estimate(
+            data, survival, horizon=section.week, value=section.value, visit=section.visit,
+            treatment=context.treatment, control=control, time=section.time, censor=section.censor,
+            covariates=section.covariates, strata=section.strata, level=section.level,
+        ),
+    )  # fmt: skip
+    first = next(iter(made.values()))
+    deaths = {control: first.deaths[0], **{arm: m.deaths[1] for arm, m in made.items()}}
+    percent = f"{100 * section.level:g}%"
+    tests = [("ANCOVA on ranks", "ancova"), ("Wilcoxon", "wilcoxon"), ("Finkelstein-Schoenfeld",
+                                                                     "finkelstein_schoenfeld")]  # fmt: skip
+    if section.strata:
+        tests += [("van Elteren", "van_elteren"), ("stratified rank ANCOVA", "rank_ancova")]
+    rows = [counts(f"Deaths to week {section.week:g}", deaths)]
+    for label, pick in (("Pairs won", "wins"), ("Pairs lost", "losses"), ("Pairs tied", "ties")):
+        rows.append(counts(label, {arm: getattr(m, pick) for arm, m in made.items()}))
+    rows.append(against(context, f"Difference in mean rank ({percent} CI)", {a: m.ancova for a, m in made.items()},
+                        "{estimate:1} ({low:1}; {high:1})"))  # fmt: skip
+    named: list[tuple[str, Any]] = []
+    for label, name in tests:
+        found = {arm: getattr(m, name) for arm, m in made.items()}
+        rows.append(against(context, f"p-value ({label})", found, P))
+        named += [(label, e) for e in found.values()]
+    return Block(
+        section.label or "Combined assessment of function and survival",
+        "cafs",
+        context.analysis.dataset,
+        section.value,
+        tuple(rows),
+        description=(
+            f"pairs compared on survival to week {section.week:g}, then {section.value} at the last visit of both; "
+            f"covariates {', '.join(section.covariates) or 'none'}"
+            + (f", strata {', '.join(section.strata)}" if section.strata else "")
+            + f"; against {control}"
+        ),
+        notes=(*((section.note,) if section.note else ()), *reasons(named), *without_records(context, frame)),
+    )
+
+
+METHODS = (
+    Entry("joint_rank", JointRankSection, joint_rank, "Joint rank test", noted=True, by_line=True),
+    Entry("cafs", CafsSection, cafs, "Combined assessment of function and survival", noted=True, by_line=True),
+)

@@ -1,0 +1,178 @@
+"""Rates of change in a plan: a random intercept and slope for every subject, slopes compared between arms."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Literal
+
+import polars as pl
+from pydantic import Field
+
+from equipoise.errors import DataError, EstimationError
+from equipoise.plan.methods.estimates import DIFFERENCE, P, finite
+from equipoise.plan.methods.registry import Entry
+from equipoise.plan.parts import Section
+from equipoise.plan.prepared import Context, in_order
+from equipoise.plan.results import Block, Row, cell_of
+
+TIME = "TIME__"
+"""The time in the unit of the slopes."""
+
+
+class SlopeSection(Section):
+    """Slopes of ``value`` on ``time`` by arm and their differences, with a random intercept and slope.
+
+    ``per``: units of ``time`` in a unit of the slope (4.348 for months of a time in weeks), which is called ``unit``.
+    ``shared_baseline``: arms have one mean at time 0, as randomisation makes them; ``random: intercept`` has no random
+    slope. Where the variance of the slopes is estimated as zero, a random intercept alone is fitted and said.
+    ``covariates_by_time``: covariates that may change the slope too. ``at``: times at which means are compared.
+    """
+
+    ESTIMATES = "slope"
+
+    method: Literal["slope"]
+    value: str = "AVAL"
+    time: str = "AVISITN"
+    per: float = Field(default=1.0, gt=0)
+    unit: str | None = None
+    covariates: tuple[str, ...] = ()
+    covariates_by_time: tuple[str, ...] = ()
+    shared_baseline: bool = False
+    random: Literal["slope", "intercept"] = "slope"
+    at: tuple[float, ...] = ()
+    df: Literal["satterthwaite", "kenward-roger", "kenward-roger-linear"] = "kenward-roger"
+    reml: bool = True
+    level: float = Field(default=0.95, gt=0, lt=1)
+    decimals: int = Field(default=3, ge=0, le=8)
+
+
+def _fitted(context: Context, section: SlopeSection) -> tuple[Any, pl.DataFrame, str, tuple[str, ...]]:
+    """The model, its records, its formula, and what the estimator said."""
+    from equipoise.estimate.linear.slope import slope as fit_slope
+
+    frame = context.chosen(section.where)
+    for name in (section.value, section.time):
+        context.need(frame, name, numeric=True)
+    names = [*section.covariates, *section.covariates_by_time]
+    for name in (*names, "USUBJID"):
+        context.need(frame, name)
+    if section.time in names or context.treatment in names:
+        raise DataError(f"analysis {context.analysis.id}: time and arm are no covariates", hint="leave them out")
+    data = frame.select(list(dict.fromkeys(["USUBJID", context.treatment, section.value, section.time, *names])))
+    data = in_order(context, data.drop_nulls().with_columns((pl.col(section.time) / section.per).alias(TIME)))
+    if not data.height or data[context.treatment].n_unique() < 2:
+        raise EstimationError("fewer than two arms have complete records")
+    arm = context.treatment
+    terms = [f"{arm}:{TIME}" if section.shared_baseline else arm, TIME, *dict.fromkeys(names)]
+    terms += ([] if section.shared_baseline else [f"{arm}:{TIME}"]) + [
+        f"{c}:{TIME}" for c in section.covariates_by_time
+    ]
+    fixed = f"{section.value} ~ " + " + ".join(terms)
+    by = TIME if section.random == "slope" else "1"
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        try:
+            fit = fit_slope(f"{fixed} + ({by} | USUBJID)", data, df=section.df, reml=section.reml)
+        except DataError as error:
+            raise EstimationError(error.message, hint=error.hint) from None
+    heard = tuple(dict.fromkeys(str(w.message) for w in said if issubclass(w.category, UserWarning)))
+    if not fit.converged:
+        raise EstimationError("; ".join(heard) or "the model did not converge")
+    return fit, data, fixed, heard
+
+
+def _coefficient(fit: Any, arm: str, one: str) -> str:
+    """The coefficient of the difference of slopes, in whichever order its parts stand."""
+    wanted = {f"{arm}[T.{one}]", TIME}
+    name: str = next(n for n in fit.names if set(n.split(":")) == wanted)
+    return name
+
+
+def slope(context: Context, section: SlopeSection) -> Block:
+    """Slopes by arm at mean covariates, their differences against control, and differences of means ``at`` times.
+
+    Raises
+    ------
+    DataError : a variable is not there, or is no number.
+    """
+    fit, data, fixed, heard = _fitted(context, section)
+    arm, control = context.treatment, context.plan.treatment.reference
+    present = [a for a in context.arms if (data[arm] == a).any()]
+    active = [a for a in present if a != control]
+    if control not in present:
+        raise EstimationError("the control arm has no complete records")
+    of_arm = {a: _coefficient(fit, arm, a) for a in active}
+    mean = _mean_slope(fit, section, data)
+    asked: dict[str, dict[str, float]] = {f"slope {control}": mean}
+    for a, name in of_arm.items():
+        asked |= {f"slope {a}": {**mean, name: 1.0}, f"difference {a}": {name: 1.0}}
+        for t in section.at:
+            first = {} if section.shared_baseline else {f"{arm}[T.{a}]": 1.0}
+            asked[f"at {t:g} {a}"] = {**first, name: t / section.per}
+    table = fit.contrasts(asked, level=section.level)
+    found = {
+        str(r["contrast"]): {
+            **{k: finite(r[v]) for k, v in (("estimate", "estimate"), ("se", "se"), ("df", "df"), ("t", "t"),
+                                            ("p", "p"), ("low", "lower"), ("high", "upper"))}, "null": 0.0,
+        }
+        for r in table.iter_rows(named=True)
+    }  # fmt: skip
+    percent, d = f"{100 * section.level:g}%", section.decimals
+    interval = f"{{estimate:{d}}} ({{low:{d}}}; {{high:{d}}})"
+    unit = f" a {section.unit}" if section.unit else ""
+    measured = data.group_by(arm).agg(pl.col("USUBJID").n_unique().alias("n"))
+    people = {str(r[0]): int(r[1]) for r in measured.iter_rows()}
+
+    def against(label: str, key: str, show: str) -> Row:
+        cells = {a: cell_of(show, found[f"{key} {a}"]) for a in active}
+        return Row(label, cells, f"against {control}")
+
+    rows = [
+        Row("Subjects", {a: cell_of("{n}", {"n": float(people[a])}) for a in present}),
+        Row(f"Slope{unit} (SE)", {a: cell_of(f"{{estimate:{d}}} ({{se:{d}}})", found[f"slope {a}"]) for a in present}),
+        against(f"Difference of slopes{unit} ({percent} CI)", "difference", interval),
+        against("p-value", "difference", P),
+    ]
+    for t in section.at:
+        rows.append(against(f"Difference at {t:g} ({percent} CI)", f"at {t:g}", DIFFERENCE))
+        rows.append(against(f"p-value at {t:g}", f"at {t:g}", P))
+    kind = "a random intercept" if fit.structure == "intercept" else "random intercept and slope"
+    method = "restricted maximum likelihood" if section.reml else "maximum likelihood"
+    return Block(
+        section.label or "Slopes",
+        "slope",
+        context.analysis.dataset,
+        section.value,
+        tuple(rows),
+        description=(
+            f"{method}, {fixed.replace(TIME, section.time)}, {kind} for every subject, {section.df} "
+            f"degrees of freedom; {fit.n_subjects} subjects, {fit.n_obs} records; "
+            f"-2 log-likelihood {-2.0 * fit.loglik:.4f}"
+            + (f"; slopes a {section.unit}" if section.unit else "")
+            + (f" ({section.per:g} units of {section.time})" if section.per != 1.0 else "")
+        ),
+        notes=(*((section.note,) if section.note else ()), *(h.replace(TIME, section.time) for h in heard)),
+        details={
+            "records": fit.n_obs, "subjects": fit.n_subjects, "structure": fit.structure,
+            "attempts": [list(a) for a in fit.attempts], "minus_2_log_likelihood": -2.0 * fit.loglik,
+            "residual_variance": fit.residual_variance,
+        },
+    )  # fmt: skip
+
+
+def _mean_slope(fit: Any, section: SlopeSection, data: pl.DataFrame) -> dict[str, float]:
+    """The control arm's slope at the mean of the covariates that change it: records count once each."""
+    out = {TIME: 1.0}
+    for name in fit.names:
+        parts = name.split(":")
+        if len(parts) != 2 or TIME not in parts:
+            continue
+        other = parts[0] if parts[1] == TIME else parts[1]
+        variable, _, level = other.partition("[T.")
+        if variable in section.covariates_by_time:
+            column = data[variable]
+            out[name] = float((column.cast(pl.String) == level[:-1]).mean() if level else column.mean())
+    return out
+
+
+METHODS = (Entry("slope", SlopeSection, slope, "Random-slope model", noted=True, by_line=True),)

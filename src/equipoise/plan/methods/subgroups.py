@@ -1,0 +1,226 @@
+"""One comparison in subgroups, as a table and a forest plot."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import polars as pl
+from pydantic import Field, model_validator
+
+from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.result import Estimate
+from equipoise.plan.methods.estimates import cell, finite, reasons, short, values_of
+from equipoise.plan.methods.registry import Entry
+from equipoise.plan.methods.survival import EVENT, event_data
+from equipoise.plan.parts import Section
+from equipoise.plan.prepared import Context
+from equipoise.plan.results import Block, Cell, Figure, Row, cell_of
+from equipoise.types import Status
+
+
+class SubgroupsSection(Section):
+    """A comparison with control in everyone and in each level of the variables ``by`` (their labels in ``labels``).
+
+    ``of``: ``difference`` of means by ANCOVA of ``variable`` (CHG) with ``covariates``, or ``hazard ratio`` by Cox
+    regression of ``time`` and ``censor``. A line below each variable has the p-value of its interaction with the arm.
+    """
+
+    method: Literal["subgroups"]
+    of: Literal["difference", "hazard ratio"]
+    by: tuple[str, ...] = Field(min_length=1)
+    labels: dict[str, str] = Field(default_factory=dict)
+    variable: str = "CHG"
+    time: str = "AVAL"
+    censor: str = "CNSR"
+    covariates: tuple[str, ...] = ()
+    ties: Literal["efron", "breslow"] = "efron"
+    level: float = Field(default=0.95, gt=0, lt=1)
+    higher_better: bool | None = None
+    axis: str | None = None
+
+    def estimates(self) -> str | None:
+        return "ancova" if self.of == "difference" else "survival"
+
+    @model_validator(mode="after")
+    def _once(self) -> SubgroupsSection:
+        if len(set(self.by)) < len(self.by):
+            raise ValueError("by: a variable is listed twice")
+        return self
+
+
+def subgroups(context: Context, section: SubgroupsSection) -> Block:
+    """The estimate in everyone and in each subgroup, with the p-value of each interaction."""
+    data = _data(context, section)
+    control = context.plan.treatment.reference
+    estimate = _difference if section.of == "difference" else _ratio
+    rows: list[Row] = []
+    notes: list[str] = [section.note] if section.note else []
+    drawn: dict[str, list[dict[str, Any]]] = {a: [] for a in context.arms if a != control}
+
+    def line(label: str, part: pl.DataFrame, indent: int, kind: str = "") -> None:
+        cells: dict[str, Cell] = {}
+        for arm in drawn:
+            made = estimate(context, section, part.filter(pl.col(context.treatment).is_in([control, arm])), arm)
+            n = part.filter(pl.col(context.treatment).is_in([control, arm])).height
+            cells[arm] = cell(made)
+            notes.extend(reasons([(label, made)]))
+            numbers = {k: v for k, v in values_of(made).items() if k in ("estimate", "low", "high")}
+            drawn[arm].append({"label": label, "kind": kind, "n": str(n), "weight": None if kind else float(n),
+                               "reason": "" if made.estimable else short(made.reason), **numbers})  # fmt: skip
+        rows.append(Row(label, cells, f"against {control}", indent))
+
+    line("All", data, 0, "summary")
+    for name in section.by:
+        called = section.labels.get(name, name)
+        rows.append(Row(called, {}))
+        for arm in drawn:
+            drawn[arm].append({"label": called, "kind": "heading"})
+        for level in data[name].drop_nulls().unique().sort().to_list():
+            line(_level(level), data.filter(pl.col(name) == level), 1)
+        cells = {arm: cell_of("{p:p4}", {"p": _interaction(context, section, data, name, arm)}) for arm in drawn}
+        rows.append(Row("p-value (interaction)", cells, f"against {control}", 1))
+    ratio = section.of == "hazard ratio"
+    model = (
+        f"Cox model with {section.ties.capitalize()}'s ties"
+        if ratio
+        else f"analysis of covariance of {section.variable}"
+    )
+    figures = _figures(context, section, drawn, ratio) if section.figure else ()
+    return Block(
+        section.label or "Subgroups",
+        "subgroups",
+        context.analysis.dataset,
+        section.time if ratio else section.variable,
+        tuple(rows),
+        description=(
+            f"{section.of} against {control} ({100 * section.level:g}% CI) by {model}"
+            + (f", covariates {', '.join(section.covariates)}" if section.covariates else "")
+        ),
+        notes=tuple(dict.fromkeys(notes)),
+        figures=figures,
+    )
+
+
+def _level(level: Any) -> str:
+    return f"{level:g}" if isinstance(level, float) else str(level)
+
+
+def _data(context: Context, section: SubgroupsSection) -> pl.DataFrame:
+    more = (*section.by, *section.covariates)
+    if section.of == "hazard ratio":
+        return event_data(context, section.where, section.time, section.censor, more)
+    frame = context.chosen(section.where)
+    context.need(frame, section.variable, numeric=True)
+    for name in (*more, "USUBJID"):
+        context.need(frame, name)
+    doubled = frame.filter(pl.col("USUBJID").is_duplicated())
+    if doubled.height:
+        raise DataError(
+            f"analysis {context.analysis.id}: {doubled['USUBJID'][0]} has more than one record",
+            hint="choose one visit by where:",
+        )
+    names = dict.fromkeys([context.treatment, section.variable, *more])
+    return frame.select(list(names)).drop_nulls()
+
+
+def _arms(context: Context, part: pl.DataFrame, arm: str) -> pl.DataFrame:
+    control = context.plan.treatment.reference
+    present = [a for a in (control, arm) if bool((part[context.treatment].cast(pl.String) == a).any())]
+    return part.with_columns(pl.col(context.treatment).cast(pl.String).cast(pl.Enum(present or [control])))
+
+
+def _none(section: SubgroupsSection, n: int, why: str) -> Estimate:
+    nan = float("nan")
+    return Estimate(section.of, section.of, nan, nan, nan, nan, nan, nan, n, section.level, status=Status.EMPTY_ARM,
+                    detail=f"not estimable: {why}")  # fmt: skip
+
+
+def _difference(context: Context, section: SubgroupsSection, part: pl.DataFrame, arm: str) -> Estimate:
+    from equipoise.estimate.linear.ancova import ancova
+
+    data = _arms(context, part, arm)
+    if data[context.treatment].n_unique() < 2:
+        return _none(section, data.height, "an arm has no patients")
+    own = [c for c in section.covariates if data[c].n_unique() > 1]
+    formula = f"{section.variable} ~ " + " + ".join([context.treatment, *own])
+    try:
+        fit = ancova(formula, data)
+        found = fit.contrasts(context.treatment, against=context.plan.treatment.reference, level=section.level)
+    except (DataError, EstimationError) as error:
+        return _none(section, data.height, error.message)
+    row = (found if isinstance(found, pl.DataFrame) else pl.DataFrame(found)).row(0, named=True)
+    if finite(row["se"]) is None:
+        return _none(section, data.height, "no degrees of freedom are left")
+    return Estimate.from_t(arm, "ANCOVA", row["estimate"], row["se"], row["df"], data.height, level=section.level)
+
+
+def _ratio(context: Context, section: SubgroupsSection, part: pl.DataFrame, arm: str) -> Estimate:
+    from equipoise.estimate.survival import cox
+
+    data = _arms(context, part, arm)
+    if data[context.treatment].n_unique() < 2:
+        return _none(section, data.height, "an arm has no patients")
+    own = [c for c in section.covariates if data[c].n_unique() > 1]
+    formula = f"Surv({section.time}, {EVENT}) ~ " + " + ".join([context.treatment, *own])
+    try:
+        return cox(formula, data, ties=section.ties).hazard_ratio(context.treatment, level=section.level)
+    except (DataError, EstimationError) as error:
+        return _none(section, data.height, error.message)
+
+
+def _interaction(context: Context, section: SubgroupsSection, data: pl.DataFrame, name: str, arm: str) -> float | None:
+    """p-value of arm by subgroup: F test of ANCOVA, likelihood ratio of Cox."""
+    control = context.plan.treatment.reference
+    part = _arms(context, data.filter(pl.col(context.treatment).is_in([control, arm])), arm)
+    part = part.with_columns(pl.col(name).map_elements(_level, return_dtype=pl.String))
+    if part[name].n_unique() < 2 or part[context.treatment].n_unique() < 2:
+        return None
+    others = [c for c in section.covariates if c != name and part[c].n_unique() > 1]
+    more = "".join(f" + {c}" for c in others)
+    try:
+        if section.of == "difference":
+            from equipoise.estimate.linear.ancova import ancova
+
+            fit = ancova(f"{section.variable} ~ {context.treatment} * {name}{more}", part)
+            found = fit.test(f"{context.treatment}:{name}")
+            frame = found if isinstance(found, pl.DataFrame) else pl.DataFrame(found)
+            return finite(frame.row(0, named=True)["p"])
+        from scipy import special
+
+        from equipoise.estimate.survival import cox
+
+        left = f"Surv({section.time}, {EVENT}) ~ {context.treatment}"
+        full = cox(f"{left} * {name}{more}", part, ties=section.ties)
+        small = cox(f"{left} + {name}{more}", part, ties=section.ties)
+        df = len(full.names) - len(small.names)
+        if df < 1 or full.status is not Status.OK or small.status is not Status.OK:
+            return None
+        return finite(float(special.chdtrc(df, 2.0 * (full.loglik[1] - small.loglik[1]))))
+    except (DataError, EstimationError):
+        return None
+
+
+def _figures(
+    context: Context, section: SubgroupsSection, drawn: dict[str, list[dict[str, Any]]], ratio: bool
+) -> tuple[Figure, ...]:
+    labels = context.plan.treatment.labels
+    control = labels.get(context.plan.treatment.reference, context.plan.treatment.reference)
+    out = []
+    for arm, rows in drawn.items():
+        if not any(r.get("estimate") is not None for r in rows):
+            continue
+        active = labels.get(arm, arm)
+        high = section.higher_better if section.higher_better is not None else (None if not ratio else False)
+        ends = (None, None) if high is None else (control, active) if high else (active, control)
+        options = {
+            "interval": f"estimate ({100 * section.level:g} % CI)", "log": ratio, "columns": {"n": "n"},
+            "heading": "Subgroup",
+            "axis": section.axis or (f"hazard ratio, {active} against {control}" if ratio
+                                     else f"{section.variable}, {active} \N{MINUS SIGN} {control}"),
+            "better_low": ends[0] and f"favours {ends[0]}", "better_high": ends[1] and f"favours {ends[1]}",
+        }  # fmt: skip
+        out.append(Figure("forest", section.label or "Subgroups", tuple(rows), options))
+    return tuple(out)
+
+
+METHODS = (Entry("subgroups", SubgroupsSection, subgroups, "Comparison in subgroups", noted=True, by_line=True),)

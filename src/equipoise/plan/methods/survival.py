@@ -1,0 +1,384 @@
+"""The time-to-event method of a plan: Kaplan-Meier by arm, log-rank test, Cox model against the control arm."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import polars as pl
+from pydantic import Field, model_validator
+
+from equipoise.errors import DataError, EstimationError
+from equipoise.plan.methods.estimates import values_of
+from equipoise.plan.methods.registry import Entry
+from equipoise.plan.parts import Section, Where
+from equipoise.plan.prepared import TEST, TOTAL, Context, in_order
+from equipoise.plan.results import Block, Cell, Figure, Row, cell_of, share_of
+from equipoise.types import Status
+
+EVENT = "EVENT__"
+"""The column that is 1 for an event."""
+
+
+class SurvivalSection(Section):
+    """Kaplan-Meier by arm, log-rank test and Cox model against the control arm; CNSR 0 is an event.
+
+    ``entry``: time of coming under observation, for late entry. ``start``: the beginning of each interval (start,
+    time] of data with several records a patient, as for covariates that change over time; CNSR is 0 in the one that
+    ends by the event, and ``cluster: USUBJID`` gives the variance between patients. ``test``: ``fleming-harrington``
+    takes the weights ``rho`` and ``gamma``, ``max-combo`` the largest of four. ``firth``: penalised hazard ratios,
+    finite where an arm has no events. ``robust``: the sandwich variance, by ``cluster``. ``proportional_hazards``: a
+    line with its test.
+    ``scale`` of the intervals of the curves, ``unit`` of the times in the figure (that of AVALU where not given).
+    """
+
+    ESTIMATES = "survival"
+
+    method: Literal["survival"]
+    time: str = "AVAL"
+    censor: str = "CNSR"
+    entry: str | None = None
+    start: str | None = None
+    strata: tuple[str, ...] = ()
+    covariates: tuple[str, ...] = ()
+    level: float = Field(default=0.95, gt=0, lt=1)
+    at: tuple[float, ...] = ()
+    ties: Literal["efron", "breslow", "exact"] = "efron"
+    test: Literal["log-rank", "fleming-harrington", "max-combo"] | None = "log-rank"
+    rho: float = Field(default=0.0, ge=0)
+    gamma: float = Field(default=0.0, ge=0)
+    robust: bool = False
+    cluster: str | None = None
+    firth: bool = False
+    proportional_hazards: bool = False
+    scale: Literal["log-log", "plain", "log", "logit", "arcsin"] = "log-log"
+    decimals: int = Field(default=1, ge=0, le=6)
+    unit: str | None = None
+    axis_from: float = Field(default=0.0, ge=0, lt=100)
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> SurvivalSection:
+        if (self.rho or self.gamma) and self.test != "fleming-harrington":
+            raise ValueError("rho and gamma are weights of test: fleming-harrington")
+        if self.test == "fleming-harrington" and not (self.rho or self.gamma):
+            raise ValueError("test: fleming-harrington needs rho or gamma above 0")
+        if self.entry is not None and self.test is not None:
+            raise ValueError("with late entry (entry:) there is no log-rank test: say test: null")
+        if self.entry is not None and self.start is not None:
+            raise ValueError("entry: is for one record a patient, start: for several; give one of them")
+        return self
+
+
+def survival(context: Context, section: SurvivalSection) -> Block:
+    """Patients, events, median and survival at the times asked for, hazard ratios and the log-rank test.
+
+    The interval of the median is on the log-log scale (as in SAS PROC LIFETEST) unless ``scale`` says otherwise, that
+    of the hazard ratio Wald's (with ``firth`` of the profile likelihood).
+    """
+    from equipoise.estimate.survival.kaplan_meier import kaplan_meier
+
+    data = event_data(context, section.where, section.time, section.censor,
+                      (*((section.entry,) if section.entry else ()), *section.strata, *section.covariates,
+                       *((section.cluster,) if section.cluster else ())), start=section.start)  # fmt: skip
+    whole = data if section.start is None else _followed(context, section, data)
+    curves: dict[str, Any] = {}
+    if data.height:
+        options: dict[str, Any] = {"time": section.time, "event": EVENT, "entry": section.entry or section.start,
+                                   "level": section.level, "scale": section.scale}  # fmt: skip
+        curves = {str(c.group): c for c in kaplan_meier(whole, by=context.treatment, **options)}
+        if context.analysis.total:
+            curves[TOTAL] = kaplan_meier(whole, **options)[0]
+        if section.start is not None:
+            curves = {k: replace(c, n=context.of(data, k)["USUBJID"].n_unique()) for k, c in curves.items()}
+    rows = _curve_rows(context, section, curves)
+    notes = [section.note] if section.note else []
+    said = ""
+    if section.test:
+        p, note, said = _test(context, section, whole)
+        first = rows[0]
+        rows[0] = Row(first.label, {**first.cells, TEST: p})
+        notes += note
+    ratios, more = _cox(context, section, data)
+    figures: tuple[Figure, ...] = ()
+    if section.figure and curves:
+        figures = (_figure(context, section, {k: c for k, c in curves.items() if k != TOTAL}, said),)
+    return Block(
+        section.label or "Time to event",
+        "survival",
+        context.analysis.dataset,
+        section.time,
+        (*rows, *ratios),
+        description=_description(context, section),
+        notes=(*notes, *more),
+        details={
+            "records": data.height,
+            "events": int(data[EVENT].sum()) if data.height else 0,
+            "events_by": {a: int(curves[a].events) if a in curves else 0 for a in context.arms},
+        },
+        figures=figures,
+    )
+
+
+def _followed(context: Context, section: SurvivalSection, data: pl.DataFrame) -> pl.DataFrame:
+    """One record for each time that a patient was followed without a gap.
+
+    Raises
+    ------
+    DataError : there is to be a log-rank test, and someone is not followed from time 0 on without a gap, or changes
+        stratum.
+    """
+    start, time = str(section.start), section.time
+    ordered = data.sort("USUBJID", start, maintain_order=True)
+    gap = (pl.col(start) > pl.col(time).shift(1).over("USUBJID")).fill_null(False).cast(pl.Int64)
+    parts = ordered.with_columns(gap.cum_sum().over("USUBJID").alias("__part__"))
+    keep = [pl.col(name).first() for name in dict.fromkeys([context.treatment, *section.strata])]
+    whole = parts.group_by("USUBJID", "__part__", maintain_order=True).agg(
+        *keep, pl.col(start).min(), pl.col(time).max(), pl.col(EVENT).max()
+    )
+    if section.test:
+        late = whole.filter((pl.col(start) > 0) | (pl.col("__part__") > 0))
+        if late.height:
+            raise DataError(
+                f"analysis {context.analysis.id}: {late['USUBJID'][0]} is not followed from time 0 on without a gap",
+                hint="there is no log-rank test then: say test: null",
+            )
+        for name in section.strata:
+            moved = data.group_by("USUBJID", maintain_order=True).agg(pl.col(name).n_unique().alias("n"))
+            moved = moved.filter(pl.col("n") > 1)
+            if moved.height:
+                raise DataError(
+                    f"analysis {context.analysis.id}: {name} of {moved['USUBJID'][0]} changes",
+                    hint="there is no log-rank test within such strata: say test: null",
+                )
+    return whole
+
+
+def _intervals(context: Context, data: pl.DataFrame, start: str, time: str) -> None:
+    """Raise :class:`DataError` where intervals of a patient overlap, or an event is not the end of the last."""
+    what = f"analysis {context.analysis.id}"
+    ordered = data.sort("USUBJID", start, maintain_order=True)
+    empty = ordered.filter(pl.col(start) >= pl.col(time))
+    if empty.height:
+        raise DataError(f"{what}: {empty['USUBJID'][0]}: {start} is not before {time}", hint="see its records")
+    before = ordered.select(
+        "USUBJID", start, pl.col(time).shift(1).over("USUBJID").alias("__end__"),
+        pl.col(EVENT).shift(1).over("USUBJID").alias("__event__"),
+    )  # fmt: skip
+    over = before.filter(pl.col(start) < pl.col("__end__"))
+    if over.height:
+        raise DataError(f"{what}: intervals of {over['USUBJID'][0]} overlap", hint=f"see {start} and {time}")
+    after = before.filter(pl.col("__event__") == 1)
+    if after.height:
+        raise DataError(
+            f"{what}: {after['USUBJID'][0]} is followed after an event", hint="one event a patient, in the last record"
+        )
+
+
+def event_data(
+    context: Context, where: Where, time: str, censor: str, more: Sequence[str] = (), *, numeric: bool = True,
+    start: str | None = None,
+) -> pl.DataFrame:  # fmt: skip
+    """One complete record a patient: arm in the plan's order, time, censoring, ``more``, and 1 for an event.
+
+    With ``start`` there may be several, each an interval (start, time], and who the patient is stays with them.
+
+    Raises
+    ------
+    DataError : a variable is not there or no number, a patient has more than one record, or intervals overlap.
+    """
+    frame = context.chosen(where)
+    if start is not None:
+        context.need(frame, start, numeric=True)
+        more = (*more, "USUBJID", start)
+    context.need(frame, time, numeric=True)
+    context.need(frame, censor, numeric=numeric)
+    for name in (*more, "USUBJID"):
+        context.need(frame, name)
+    doubled = frame.filter(pl.col("USUBJID").is_duplicated())
+    if doubled.height and start is None:
+        raise DataError(
+            f"analysis {context.analysis.id}: {doubled['USUBJID'][0]} has more than one record",
+            hint="see where: in the plan; survival takes several with start:",
+        )
+    names = [context.treatment, time, censor, *more]
+    data = in_order(context, frame.select(list(dict.fromkeys(names))).drop_nulls())
+    if not numeric:
+        return data
+    data = data.with_columns((pl.col(censor) == 0).cast(pl.Int64).alias(EVENT))
+    if start is not None:
+        _intervals(context, data, start, time)
+    return data
+
+
+def unit_of(context: Context, given: str | None) -> str:
+    """The unit of the times: as given, or as AVALU says, or just times."""
+    if given is not None or "AVALU" not in context.records.columns:
+        return given or "time"
+    found = context.records["AVALU"].drop_nulls().unique().to_list()
+    return str(found[0]).lower() if len(found) == 1 else "time"
+
+
+def _figure(context: Context, section: SurvivalSection, curves: dict[str, Any], note: str) -> Figure:
+    labels = context.plan.treatment.labels
+    rows, legend = [], {}
+    for group, c in curves.items():
+        name = labels.get(group, group)
+        median, low, high = (_written(v) for v in c.quantile(0.5))
+        reached = f"median {median} ({low or 'NE'}; {high or 'NE'})" if median else "median not reached"
+        legend[name] = f"{c.events} of {c.n} had the event, {reached}"
+        rows += [
+            {"group": name, "time": float(t), "survival": float(s), "low": _none(float(lo)), "high": _none(float(hi)),
+             "at_risk": int(n), "censored": int(gone)}
+            for t, s, lo, hi, n, gone in zip(c.time, c.survival, c.low, c.high, c.at_risk, c.censored_at, strict=True)
+        ]  # fmt: skip
+    options = {"unit": unit_of(context, section.unit), "legend": legend, "from_percent": section.axis_from}
+    return Figure("kaplan_meier", section.label or "Time to event", tuple(rows), {**options, "note": note or None})
+
+
+def _written(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.4g}"
+
+
+def _description(context: Context, section: SurvivalSection) -> str:
+    parts = [f"Kaplan-Meier estimates with {section.scale} intervals"]
+    if section.entry:
+        parts.append(f"at risk from {section.entry} on")
+    if section.start:
+        parts.append(f"several records a patient, at risk in ({section.start}, {section.time}]")
+    if section.test:
+        parts.append(f"p-value: {_named(section)}{_within(section)}")
+    ties = "exact" if section.ties == "exact" else f"{section.ties.capitalize()}'s"
+    robust = f", robust variance{f' by {section.cluster}' if section.cluster else ''}"
+    parts.append(
+        f"hazard ratios against {context.plan.treatment.reference}: Cox model with {ties} ties"
+        + (f", covariates {', '.join(section.covariates)}" if section.covariates else "")
+        + _within(section)
+        + (", Firth's penalty and profile-likelihood intervals" if section.firth else "")
+        + (robust if section.robust or section.cluster else "")
+    )
+    return "; ".join(parts)
+
+
+def _named(section: SurvivalSection) -> str:
+    if section.test == "fleming-harrington":
+        return f"log-rank test with Fleming-Harrington weights ({section.rho:g}, {section.gamma:g})"
+    return "max-combo test" if section.test == "max-combo" else "log-rank test"
+
+
+def _within(section: SurvivalSection) -> str:
+    return f" stratified by {', '.join(section.strata)}" if section.strata else ""
+
+
+def _curve_rows(context: Context, section: SurvivalSection, curves: dict[str, Any]) -> list[Row]:
+    digits, percent = section.decimals, f"{100 * section.level:g}%"
+    lines: dict[str, dict[str, Cell]] = {
+        name: {} for name in ("n", "Events, n (%)", "Censored, n (%)", f"Median ({percent} CI)")
+    }
+    lines |= {f"Event-free at {t:g}, % ({percent} CI)": {} for t in section.at}
+    labels = list(lines)
+    for column in context.counted():
+        curve = curves.get(column)
+        n, events = (curve.n, curve.events) if curve is not None else (0, 0)
+        lines[labels[0]][column] = Cell(str(n), {"n": float(n)}, {"n": str(n)})
+        lines[labels[1]][column] = share_of(events, n)
+        lines[labels[2]][column] = share_of(n - events, n)
+        if curve is None:
+            continue
+        median, low, high = curve.quantile(0.5)
+        found = {"median": _none(median), "low": _none(low), "high": _none(high)}
+        lines[labels[3]][column] = cell_of(f"{{median:{digits}}} ({{low:{digits}}}; {{high:{digits}}})", found)
+        for label, time in zip(labels[4:], section.at, strict=True):
+            s, se, low, high, risk = curve.at(time)
+            values = {"estimate": s, "se": se, "low": low, "high": high}
+            shown = {k: _none(100.0 * v) for k, v in values.items()} | {"n": float(risk)}
+            lines[label][column] = cell_of("{estimate:1} ({low:1}; {high:1})", shown)
+    return [Row(label, cells) for label, cells in lines.items()]
+
+
+def _none(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _formula(context: Context, section: SurvivalSection, covariates: bool) -> str:
+    terms = [context.treatment, *(section.covariates if covariates else ())]
+    strata = [f"strata({name})" for name in section.strata]
+    first = (section.entry or section.start) if covariates else None
+    times = f"{first}, {section.time}" if first else section.time
+    return f"Surv({times}, {EVENT}) ~ " + " + ".join([*terms, *strata])
+
+
+def _test(context: Context, section: SurvivalSection, data: pl.DataFrame) -> tuple[Cell, list[str], str]:
+    """The p-value, what is to be said of it, and how the figure says it."""
+    from equipoise.estimate.survival import log_rank, max_combo
+
+    name = _named(section)[0].upper() + _named(section)[1:]
+    if data.height == 0 or data[context.treatment].n_unique() < 2:
+        return cell_of("{p:p4}", {}), [f"{name}: not estimable: fewer than two arms have records."], ""
+    formula = _formula(context, section, False)
+    if section.test == "max-combo":
+        if data[context.treatment].n_unique() > 2:
+            raise DataError(
+                f"analysis {context.analysis.id}: max-combo compares two arms", hint="list two arms, or use log-rank"
+            )
+        combo = max_combo(formula, data)
+        found = {"p": _none(combo.p), "statistic": _none(combo.statistic), "df": None}
+        reason = combo.reason
+    else:
+        test = log_rank(formula, data, rho=section.rho, gamma=section.gamma)
+        found = {"p": _none(test.p), "statistic": _none(test.chi_square), "df": float(test.df), "z": _none(test.z)}
+        reason = _reason(test.status)
+    cell = cell_of("{p:p4}", found)
+    if found["p"] is None:
+        return cell, [f"{name}: {reason}."], ""
+    return cell, [], f"{name}{_within(section)}: p {'' if cell.text.startswith('<') else '= '}{cell.text}"
+
+
+def _reason(status: Any) -> str:
+    from equipoise.types import REASONS
+
+    return REASONS[status]
+
+
+def _cox(context: Context, section: SurvivalSection, data: pl.DataFrame) -> tuple[list[Row], list[str]]:
+    from equipoise.estimate.survival import cox
+
+    control, arm = context.plan.treatment.reference, context.treatment
+    if data.height == 0 or data[arm].n_unique() < 2:
+        return [], []
+    fit = cox(
+        _formula(context, section, True), data, ties=section.ties, firth=section.firth, cluster=section.cluster,
+        robust=True if section.robust else None,
+    )  # fmt: skip
+    estimates = {e.name: e for e in fit.estimates(level=section.level)}
+    ratio: dict[str, Cell] = {}
+    tested: dict[str, Cell] = {}
+    notes: list[str] = []
+    for one in context.arms:
+        found = estimates.get(f"{arm}[T.{one}]")
+        if found is None:
+            continue
+        values = values_of(found)
+        ratio[one] = cell_of("{estimate:2} ({low:2}; {high:2})", values)
+        tested[one] = cell_of("{p:p4}", values)
+        if not found.estimable and found.reason not in notes:
+            notes.append(found.reason)
+    against = f"against {control}"
+    rows = [
+        Row(f"Hazard ratio ({100 * section.level:g}% CI)", ratio, against),
+        Row("p-value (Cox)", tested, against),
+    ]
+    said = [f"Hazard ratio: {n}." for n in notes]
+    if section.proportional_hazards and fit.status is Status.OK:
+        try:
+            chi_square, df, p = fit.proportionality().overall
+        except EstimationError as error:
+            return rows, [*said, f"Proportional hazards: {error.message}."]
+        shown = {"p": _none(p), "statistic": _none(chi_square), "df": float(df)}
+        column = TEST if section.test else context.arms[-1]
+        rows.append(Row("Proportional hazards, p-value", {column: cell_of("{p:p4}", shown)}))
+    return rows, said
+
+
+METHODS = (Entry("survival", SurvivalSection, survival, "Time-to-event analysis", noted=True, by_line=True),)

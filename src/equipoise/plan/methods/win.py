@@ -1,0 +1,249 @@
+"""Win statistics of a plan: win ratio, win odds, net benefit and the test of Finkelstein and Schoenfeld."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import polars as pl
+from pydantic import Field, model_validator
+
+from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.result import Estimate
+from equipoise.plan.methods.estimates import P, against, cell, counts, forest, reasons
+from equipoise.plan.methods.registry import Entry
+from equipoise.plan.parts import Section, Strict
+from equipoise.plan.prepared import Context, compared, in_order, others
+from equipoise.plan.results import Block, Figure, Row, share_of
+
+
+class Layer(Strict):
+    """An outcome of the hierarchy: one of ``time`` (with ``censor``, 0 for an event), ``value``, ``binary``.
+
+    ``lower_better``: the lower value wins, or the one without a binary outcome; ``early_better``: the earlier event.
+    ``counts``: the events that a time is to (``[death]``), which are then part of the variable.
+    """
+
+    time: str | None = None
+    censor: str | None = None
+    value: str | None = None
+    binary: str | None = None
+    margin: float = Field(default=0.0, ge=0)
+    lower_better: bool = False
+    early_better: bool = False
+    counts: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one(self) -> Layer:
+        if sum(v is not None for v in (self.time, self.value, self.binary)) != 1:
+            raise ValueError("a layer is one of time, value, binary")
+        if (self.time is None) != (self.censor is None):
+            raise ValueError("time and censor go together")
+        if self.counts and self.time is None:
+            raise ValueError(
+                "counts: names the events that a time is to, {time: DTHWK, censor: DTHCN, counts: [death]}"
+            )
+        return self
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        return tuple(v for v in (self.time, self.censor, self.value, self.binary) if v is not None)
+
+
+class _HierarchySection(Section):
+    """One record a subject; ``gather`` of the analysis brings outcomes together."""
+
+    hierarchy: tuple[Layer, ...] = Field(min_length=1)
+    level: float = Field(default=0.95, gt=0, lt=1)
+
+    def does(self) -> dict[str, str]:
+        counted = {event: "ranked" for layer in self.hierarchy for event in layer.counts}
+        return {**counted, **super().does()}
+
+
+class WinSection(_HierarchySection):
+    """Every patient on active compared with every control, on the first outcome of ``hierarchy`` that tells them apart.
+
+    One record a subject; ``gather`` of the analysis brings outcomes together. ``variance``: ``u-statistic`` or
+    ``null``; ``weights`` of strata: ``mantel-haenszel``, ``size``, ``pairs`` or ``equal``.
+    """
+
+    ESTIMATES = "win"
+
+    method: Literal["win"]
+    strata: tuple[str, ...] = ()
+    weights: Literal["mantel-haenszel", "size", "pairs", "equal", "inverse-variance"] = "mantel-haenszel"
+    variance: Literal["u-statistic", "null"] = "u-statistic"
+
+
+class WinRegressionSection(_HierarchySection):
+    """Win ratios of the arm and of ``covariates``, each with the others held: proportional win fractions.
+
+    All pairs of patients are compared, those of one arm as well. Win ratios of covariates are a unit of each.
+    """
+
+    ESTIMATES = "win_regression"
+
+    method: Literal["win_regression"]
+    covariates: tuple[str, ...] = Field(min_length=1)
+
+
+def _layer(layer: Layer) -> Any:
+    from equipoise.estimate.ranks.win import Binary, Time, Value
+
+    if layer.time is not None:
+        return Time(layer.time, censor=layer.censor, margin=layer.margin, early_better=layer.early_better)
+    if layer.value is not None:
+        return Value(layer.value, margin=layer.margin, lower_better=layer.lower_better)
+    return Binary(str(layer.binary), yes_better=not layer.lower_better)
+
+
+def win(context: Context, section: WinSection) -> Block:
+    """Pairs won, lost and tied by outcome, and the win statistics with their intervals, against control."""
+    from equipoise.estimate.ranks.win import win_statistics
+
+    frame = context.chosen(section.where)
+    for name in (*(v for layer in section.hierarchy for v in layer.variables), *section.strata, "USUBJID"):
+        context.need(frame, name)
+    one_each(context, frame)
+    control = context.plan.treatment.reference
+    made = compared(
+        context,
+        frame,
+        lambda data: win_statistics(
+            data, [_layer(x) for x in section.hierarchy], treatment=context.treatment, control=control,
+            strata=section.strata, weights=section.weights, variance=section.variance, level=section.level,
+        ),
+    )  # fmt: skip
+    percent = f"{100 * section.level:g}%"
+    rows: list[Row] = []
+    for label, pick in (("Pairs won", "wins"), ("Pairs lost", "losses"), ("Pairs tied", "ties")):
+        cells = {arm: share_of(getattr(m, pick), m.wins + m.losses + m.ties, 1) for arm, m in made.items()}
+        rows.append(Row(label, cells, f"against {control}"))
+        if pick == "ties":
+            continue
+        for k, layer in enumerate(next(iter(made.values())).layers):
+            cells = {arm: share_of(getattr(m.layers[k], pick), m.wins + m.losses + m.ties, 1)
+                     for arm, m in made.items()}  # fmt: skip
+            rows.append(Row(f"by {layer.name}", cells, f"against {control}", 1))
+    shown = (("Win ratio", "win_ratio"), ("Win odds", "win_odds"), ("Net benefit", "net_benefit"))
+    for label, name in shown:
+        rows.append(against(context, f"{label} ({percent} CI)", {a: getattr(m, name) for a, m in made.items()}))
+        rows.append(against(context, f"p-value ({label.lower()})", {a: getattr(m, name) for a, m in made.items()}, P))
+    rows.append(against(context, "p-value (Finkelstein-Schoenfeld)",
+                        {a: m.finkelstein_schoenfeld for a, m in made.items()}, P))  # fmt: skip
+    named = [(label, getattr(m, name)) for label, name in shown for m in made.values()]
+    left_out = [s for m in made.values() for s in m.left_out]
+    by = f", stratified by {', '.join(section.strata)} ({section.weights} weights)" if section.strata else ""
+    order = ", then ".join(layer.variables[0] for layer in section.hierarchy)
+    return Block(
+        section.label or "Win statistics",
+        "win",
+        context.analysis.dataset,
+        None,
+        tuple(rows),
+        description=f"every pair compared on {order}; {section.variance} variance{by}; against {control}",
+        notes=(
+            *((section.note,) if section.note else ()), *reasons(named),
+            *((f"Strata with one arm, left out: {', '.join(left_out)}.",) if left_out else ()),
+        ),
+        details={"records": frame.height},
+        figures=_figure(context, section, made),
+    )  # fmt: skip
+
+
+def win_regression(context: Context, section: WinRegressionSection) -> Block:
+    """Patients and pairs, the win ratio of each arm against control, and of each covariate.
+
+    Raises
+    ------
+    DataError : a variable is not there, or a subject has more than one record.
+    """
+    from equipoise.estimate.ranks.win_regression import win_regression as estimate
+
+    frame = context.chosen(section.where)
+    for name in (*(v for layer in section.hierarchy for v in layer.variables), *section.covariates, "USUBJID"):
+        context.need(frame, name)
+    one_each(context, frame)
+    data = in_order(context, frame)
+    arm, control = context.treatment, context.plan.treatment.reference
+    try:
+        made = estimate(data, [_layer(x) for x in section.hierarchy], [arm, *section.covariates], level=section.level)
+    except DataError as error:
+        raise EstimationError(error.message, hint=error.hint) from None
+    percent = f"{100 * section.level:g}%"
+    of_arm = {one: made[f"{arm}[{one}]"] for one in others(context) if f"{arm}[{one}]" in made.covariates}
+    last = context.arms[-1]
+    pairs = made.decided + made.tied
+    rows = [
+        counts("Patients, all arms", {last: made.n}),
+        Row("Pairs decided", {last: share_of(made.decided, pairs, 1)}),
+        *(Row(f"by {name}", {last: share_of(n, pairs, 1)}, None, 1) for name, n in made.layers.items()),
+        against(context, f"Win ratio ({percent} CI)", of_arm),
+        against(context, "p-value", of_arm, P),
+    ]
+    named = [("Win ratio", e) for e in of_arm.values()]
+    for name, found in zip(made.covariates, made.estimates, strict=True):
+        if not name.startswith(f"{arm}[") and name != arm:
+            rows.append(Row(f"Win ratio of {name} ({percent} CI)", {last: cell(found)}))
+            rows.append(Row(f"p-value ({name})", {last: cell(found, P)}))
+            named.append((f"Win ratio of {name}", found))
+    order = ", then ".join(layer.variables[0] for layer in section.hierarchy)
+    return Block(
+        section.label or "Regression of wins",
+        "win_regression",
+        context.analysis.dataset,
+        None,
+        tuple(rows),
+        description=(
+            f"proportional win fractions (Mao and Wang), all pairs compared on {order}; covariates "
+            f"{', '.join(section.covariates)}; against {control}"
+        ),
+        notes=(*((section.note,) if section.note else ()), *reasons(named)),
+        details={"records": frame.height},
+        figures=_regression_figure(context, section, of_arm),
+    )
+
+
+def _regression_figure(
+    context: Context, section: WinRegressionSection, of_arm: dict[str, Estimate]
+) -> tuple[Figure, ...]:
+    if not section.figure or not of_arm:
+        return ()
+    labels, control = context.plan.treatment.labels, context.plan.treatment.reference
+    rows = [(f"Win ratio, {labels.get(one, one)}", e) for one, e in of_arm.items()]
+    active = "active" if len(of_arm) > 1 else labels.get(next(iter(of_arm)), next(iter(of_arm)))
+    return forest(rows, caption=section.label or "Regression of wins", ratio=True, axis="win ratio",
+                  higher_better=True, names=(labels.get(control, control), active))  # fmt: skip
+
+
+def one_each(context: Context, frame: pl.DataFrame) -> None:
+    """Raise :class:`DataError` where a subject has more than one record."""
+    doubled = frame.filter(pl.col("USUBJID").is_duplicated())
+    if doubled.height:
+        raise DataError(
+            f"analysis {context.analysis.id}: {doubled['USUBJID'][0]} has more than one record",
+            hint="see where: in the plan; dataset: ADSL with gather: has one record a subject",
+        )
+
+
+def _figure(context: Context, section: WinSection, made: dict[str, Any]) -> tuple[Figure, ...]:
+    if not section.figure:
+        return ()
+    labels = context.plan.treatment.labels
+    control = context.plan.treatment.reference
+    several = len(made) > 1
+    rows = [
+        (f"{name}, {labels.get(arm, arm)}" if several else name, getattr(m, pick))
+        for name, pick in (("Win ratio", "win_ratio"), ("Win odds", "win_odds"))
+        for arm, m in made.items()
+    ]
+    active = "active" if several else labels.get(next(iter(made)), next(iter(made)))
+    return forest(rows, caption=section.label or "Win statistics", ratio=True, axis="win ratio and win odds",
+                  higher_better=True, names=(labels.get(control, control), active))  # fmt: skip
+
+
+METHODS = (
+    Entry("win", WinSection, win, "Win statistics", noted=True, by_line=True),
+    Entry("win_regression", WinRegressionSection, win_regression, "Proportional win-fractions regression", noted=True,
+          by_line=True),
+)  # fmt: skip

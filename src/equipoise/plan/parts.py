@@ -1,0 +1,221 @@
+"""The parts that plans are made of: lines of cells, the treatment, populations, conditions, and what a section is."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from equipoise.errors import DataError
+from equipoise.plan.estimand import PROCEDURES, Estimand
+from equipoise.plan.results import Column
+
+if TYPE_CHECKING:
+    from equipoise.plan.methods.other_tests import Picked
+Scalar: TypeAlias = bool | int | float | str | dt.date | None
+Where: TypeAlias = dict[str, Any]
+_COMPARISONS = ("eq", "ne", "not", "gt", "ge", "lt", "le", "in")
+_SHOW = re.compile(r"\{([a-z_0-9]+)(?::([^}]*))?\}")
+
+
+class Strict(BaseModel):
+    """A frozen model that takes no unknown field."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def check_where(where: Where) -> Where:
+    """Raise ``ValueError`` for a comparison that is not known."""
+    for variable, condition in where.items():
+        if isinstance(condition, dict):
+            unknown = sorted(set(condition) - set(_COMPARISONS))
+            if unknown or not condition:
+                raise ValueError(f"{variable}: unknown comparison {unknown}; known are {', '.join(_COMPARISONS)}")
+    return where
+
+
+class Show(Strict):
+    """One line of a block: its label and how its cells are written.
+
+    ``show`` holds names of statistics in braces, each with its decimals: ``{mean:1} ({sd:2})``. ``p4`` writes a
+    p-value with four decimals, smaller ones as ``<0.0001``.
+    """
+
+    label: str
+    show: str
+
+    @field_validator("show")
+    @classmethod
+    def readable(cls, text: str) -> str:
+        """The text, if it names statistics with formats that are known."""
+        if not _SHOW.search(text):
+            raise ValueError("show names no statistic in braces, such as {mean:1}")
+        for _, form in _SHOW.findall(text):
+            if form and not re.fullmatch(r"p?\d", form):
+                raise ValueError(f"{form!r} is no format; give decimals (1) or a p-value's (p4)")
+        return text
+
+
+class Treatment(Strict):
+    """The treatment variable in ADSL and its arms, control first unless ``control`` says otherwise."""
+
+    variable: str = "TRT01P"
+    arms: tuple[str, ...] = Field(min_length=1)
+    control: str | None = None
+    labels: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _known(self) -> Treatment:
+        if len(set(self.arms)) < len(self.arms):
+            raise ValueError("an arm is listed twice")
+        if self.control is not None and self.control not in self.arms:
+            raise ValueError(f"control {self.control!r} is not one of the arms")
+        return self
+
+    @property
+    def reference(self) -> str:
+        return self.control or self.arms[0]
+
+
+class Population(Strict):
+    """An analysis population: a label and conditions on ADSL (a population flag, as a rule)."""
+
+    label: str
+    where: Where = {}
+
+    _where = field_validator("where")(check_where)
+
+
+class Gather(Strict):
+    """A value for every subject from another data set: one record (``parameter``, ``where``), one variable."""
+
+    dataset: str
+    parameter: str | None = None
+    variable: str = "AVAL"
+    where: Where = {}
+
+    _where = field_validator("where")(check_where)
+
+
+class Section(Strict):
+    """What every section has: a label, conditions of its own, a note, and whether its figure is drawn.
+
+    A subclass names its ``method``. ``estimand`` states the section's own, where it differs from the analysis'.
+    ``handles`` says what is done at an intercurrent event where the method leaves a choice: event -> one of
+    :data:`equipoise.plan.estimand.PROCEDURES`, such as ``{stopping treatment: dropped}``.
+    """
+
+    label: str = ""
+    where: Where = {}
+    note: str | None = None
+    figure: bool = True
+    estimand: Estimand | str | None = None
+    handles: dict[str, str] = {}
+
+    ESTIMATES: ClassVar[str | None] = None
+    """The method in :data:`equipoise.plan.estimand.METHODS`; None where no treatment effect is estimated."""
+
+    _where = field_validator("where")(check_where)
+
+    @field_validator("handles")
+    @classmethod
+    def _procedures(cls, handles: dict[str, str]) -> dict[str, str]:
+        unknown = [name for name in handles.values() if name not in PROCEDURES]
+        if unknown:
+            raise ValueError(f"handles: {unknown[0]!r} is no procedure; there are {', '.join(PROCEDURES)}")
+        return handles
+
+    @property
+    def kind(self) -> str:
+        """Its method."""
+        return str(getattr(self, "method", ""))
+
+    def estimates(self) -> str | None:
+        """The method that its estimand is held against; see ``ESTIMATES``."""
+        return self.ESTIMATES
+
+    def does(self) -> dict[str, str]:
+        """Event -> what the section does at it (a name of :data:`equipoise.plan.estimand.PROCEDURES`)."""
+        return dict(self.handles)
+
+    def tests_arms(self) -> bool:
+        """Whether it has a p-value over all arms, which needs a column."""
+        return bool(getattr(self, "test", None))
+
+    def tests_each(self) -> bool:
+        """Whether it has p-values of each arm against control, each in a column."""
+        return False
+
+    def refers(self) -> tuple[Picked, ...]:
+        """The tests of other analyses that it takes up."""
+        return ()
+
+    def columns(self) -> tuple[Column, ...] | None:
+        """Its own columns, where it has others than the arms."""
+        return None
+
+
+RATIO_MEANS = (Show(label="Geometric mean (95% CI)", show="{estimate:2} ({low:2}; {high:2})"),)
+RATIO_CONTRAST = (
+    Show(label="p-value", show="{p:p4}"),
+    Show(label="Ratio (95% CI)", show="{estimate:2} ({low:2}; {high:2})"),
+)
+CONTRAST = (
+    Show(label="p-value", show="{p:p4}"),
+    Show(label="Difference of LS means (SE)", show="{estimate:2} ({se:2})"),
+    Show(label="95% CI", show="{low:2}; {high:2}"),
+)
+MEANS = (Show(label="LS mean (SE)", show="{estimate:2} ({se:2})"),)
+
+
+def condition(where: Where, frame: pl.DataFrame, what: str) -> pl.Expr:
+    """The conditions as one polars expression over ``frame``.
+
+    Raises
+    ------
+    DataError : a variable that is not there, or a comparison of text with a number.
+    """
+    out = pl.lit(True)
+    for variable, wanted in where.items():
+        if variable not in frame.columns:
+            raise DataError(
+                f"{what}: there is no variable {variable}", hint="there are " + ", ".join(frame.columns[:60])
+            )
+        tests = wanted if isinstance(wanted, dict) else {"in": wanted} if isinstance(wanted, list) else {"eq": wanted}
+        for comparison, value in tests.items():
+            out = out & _compare(variable, comparison, value, frame.schema[variable], what)
+    return out
+
+
+def _compare(variable: str, comparison: str, value: Any, dtype: pl.DataType, what: str) -> pl.Expr:
+    column = pl.col(variable)
+    if comparison in ("in",) or isinstance(value, list):
+        values = value if isinstance(value, list) else [value]
+        typed = [_typed(v, dtype, variable, what) for v in values if v is not None]
+        inside = column.is_in(typed).fill_null(False)
+        inside = inside | column.is_null() if None in values else inside
+        return ~inside if comparison in ("ne", "not") else inside
+    if value is None:
+        return column.is_not_null() if comparison in ("ne", "not") else column.is_null()
+    given = pl.lit(_typed(value, dtype, variable, what))
+    if comparison == "eq":
+        return (column == given).fill_null(False)
+    if comparison in ("ne", "not"):
+        return (column != given).fill_null(True)
+    ordered = {"gt": column > given, "ge": column >= given, "lt": column < given, "le": column <= given}
+    return ordered[comparison].fill_null(False)
+
+
+def _typed(value: Scalar, dtype: pl.DataType, variable: str, what: str) -> Scalar:
+    if dtype == pl.String and not isinstance(value, bool):
+        return str(value)
+    if dtype.is_numeric() and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if dtype == pl.Date and isinstance(value, dt.date):
+        return value
+    if dtype == pl.Boolean and isinstance(value, bool):
+        return value
+    raise DataError(f"{what}: {variable} is {dtype}, compared with {value!r}", hint="quote text, leave numbers bare")

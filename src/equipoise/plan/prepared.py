@@ -1,0 +1,220 @@
+"""What every method of a plan works on: one analysis made ready, its population, records and columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+import polars as pl
+
+from equipoise.errors import DataError, EstimationError
+from equipoise.plan.parts import Where, condition
+from equipoise.plan.results import Column, Table
+from equipoise.trial.adam import Study
+
+if TYPE_CHECKING:
+    from equipoise.plan.analysis_plan import Analysis, Plan
+TOTAL, TEST, AGAINST = "Total", "All arms", "p: "
+
+
+@dataclass(frozen=True)
+class Context:
+    """One analysis made ready: its population, its records (with the population's variables joined on) and columns.
+
+    ``records`` holds the records of the population that the analysis' parameter and conditions choose; ``treatment``
+    is the arm variable in it. ``done`` holds the tables of the analyses that its sections refer to, by id.
+    """
+
+    plan: Plan
+    analysis: Analysis
+    study: Study
+    population: pl.DataFrame
+    records: pl.DataFrame
+    columns: tuple[Column, ...]
+    notes: tuple[str, ...]
+    done: Mapping[str, Table] = field(default_factory=dict)
+
+    @property
+    def treatment(self) -> str:
+        return self.plan.treatment.variable
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        return self.plan.treatment.arms
+
+    def chosen(self, where: Where) -> pl.DataFrame:
+        """The records that a section's own conditions leave."""
+        return self.records.filter(condition(where, self.records, f"analysis {self.analysis.id}"))
+
+    def of(self, frame: pl.DataFrame, column: str) -> pl.DataFrame:
+        """The part of a frame that belongs to a column (an arm, or all)."""
+        return frame if column == TOTAL else frame.filter(pl.col(self.treatment) == column)
+
+    def counted(self) -> list[str]:
+        """The columns in which subjects are counted."""
+        return [c.name for c in self.columns if c.n is not None]
+
+    def need(self, frame: pl.DataFrame, variable: str, *, numeric: bool = False) -> None:
+        """Raise :class:`DataError` where a variable is missing from the records, or is not a number."""
+        what = f"analysis {self.analysis.id}"
+        if variable not in frame.columns:
+            raise DataError(
+                f"{what}: there is no variable {variable} in {self.analysis.dataset}",
+                hint="there are " + ", ".join(frame.columns[:60]),
+            )
+        if numeric and not frame.schema[variable].is_numeric():
+            raise DataError(f"{what}: {variable} is {frame.schema[variable]}", hint="this method is for numbers")
+
+
+def prepare(study: Study, plan: Plan, analysis: Analysis, done: Mapping[str, Table] | None = None) -> Context:
+    """Population, records and columns of one analysis; ``done``: the tables made before it, by id.
+
+    Raises
+    ------
+    DataError : a data set, variable or parameter that is not there, or a population without subjects.
+    """
+    what = f"analysis {analysis.id}"
+    adsl = study["ADSL"].frame
+    variable, arms = plan.treatment.variable, plan.treatment.arms
+    if variable not in adsl.columns:
+        raise DataError(f"there is no treatment variable {variable} in ADSL", hint="see treatment: in the plan")
+    absent = [arm for arm in arms if not bool((adsl[variable] == arm).any())]
+    if absent:
+        known = ", ".join(repr(v) for v in adsl[variable].drop_nulls().unique(maintain_order=True).to_list())
+        raise DataError(f"no subject is in arm {absent[0]!r}", hint=f"{variable} in ADSL is one of {known}")
+    inside = condition(plan.populations[analysis.population].where, adsl, f"population {analysis.population}")
+    population = adsl.filter(inside)
+    others = population.filter(~pl.col(variable).is_in(list(arms)).fill_null(False)).height
+    population = population.filter(pl.col(variable).is_in(list(arms)).fill_null(False))
+    notes = (f"{others} subjects in no arm of the plan are left out",) if others else ()
+    if not population.height:
+        raise DataError(f"{what}: population {analysis.population} has no subjects", hint="see its conditions")
+    population = _gathered(study, analysis, population, what)
+    records = _records(study, analysis, population, what)
+    columns = [
+        Column(arm, plan.treatment.labels.get(arm, arm), int((population[variable] == arm).sum())) for arm in arms
+    ]
+    if analysis.total:
+        columns.append(Column(TOTAL, TOTAL, population.height))
+    if any(s.tests_arms() for s in analysis.sections):
+        columns.append(Column(TEST, "p-value", None))
+    if any(s.tests_each() for s in analysis.sections):
+        active = [arm for arm in arms if arm != plan.treatment.reference]
+        columns += [Column(f"{AGAINST}{a}", f"p-value {a}" if len(active) > 1 else "p-value", None) for a in active]
+    shown = analysis.sections[0].columns() or tuple(columns)
+    return Context(plan, analysis, study, population, records, shown, notes, done or {})
+
+
+def _gathered(study: Study, analysis: Analysis, population: pl.DataFrame, what: str) -> pl.DataFrame:
+    """The population with the values that ``gather`` brings from other data sets; missing where a subject has none."""
+    for name, source in analysis.gather.items():
+        where = f"{what}: gather {name}"
+        if name in population.columns:
+            raise DataError(f"{where}: ADSL has a variable of that name", hint="choose another name")
+        frame = study[source.dataset].frame
+        given = {**({"PARAMCD": source.parameter} if source.parameter else {}), **source.where}
+        frame = frame.filter(condition(given, frame, where))
+        if source.variable not in frame.columns:
+            raise DataError(
+                f"{where}: there is no variable {source.variable} in {source.dataset}",
+                hint="there are " + ", ".join(frame.columns[:60]),
+            )
+        frame = frame.select("USUBJID", pl.col(source.variable).alias(name)).drop_nulls()
+        doubled = frame.filter(pl.col("USUBJID").is_duplicated())
+        if doubled.height:
+            raise DataError(
+                f"{where}: {doubled['USUBJID'][0]} has more than one record in {source.dataset}",
+                hint="choose one by parameter: and where:",
+            )
+        if not frame.height:
+            raise DataError(f"{where}: no record of {source.dataset} is chosen", hint="see parameter: and where:")
+        population = population.join(frame, on="USUBJID", how="left", maintain_order="left")
+    return population
+
+
+def _records(study: Study, analysis: Analysis, population: pl.DataFrame, what: str) -> pl.DataFrame:
+    if analysis.dataset.upper() == "ADSL":
+        return _derived(population.filter(condition(analysis.where, population, what)), analysis, what)
+    frame = study[analysis.dataset].frame
+    if analysis.parameter is not None:
+        if "PARAMCD" not in frame.columns:
+            raise DataError(f"{what}: {analysis.dataset} has no PARAMCD", hint="leave parameter: out of the plan")
+        chosen = frame.filter(pl.col("PARAMCD") == analysis.parameter)
+        if not chosen.height:
+            known = ", ".join(frame["PARAMCD"].drop_nulls().unique(maintain_order=True).to_list()[:40])
+            raise DataError(f"{what}: no PARAMCD {analysis.parameter} in {analysis.dataset}", hint=f"there are {known}")
+        frame = chosen
+    elif "PARAMCD" in frame.columns and frame["PARAMCD"].n_unique() > 1:
+        known = ", ".join(frame["PARAMCD"].drop_nulls().unique(maintain_order=True).to_list()[:40])
+        raise DataError(f"{what}: which parameter of {analysis.dataset}?", hint=f"give parameter: one of {known}")
+    more = [c for c in population.columns if c == "USUBJID" or c not in frame.columns]
+    joined = frame.join(population.select(more), on="USUBJID", how="inner", maintain_order="left")
+    return _derived(joined.filter(condition(analysis.where, joined, what)), analysis, what)
+
+
+_FUNCTIONS: dict[str, Callable[[pl.Expr], pl.Expr]] = {
+    "log": lambda x: x.log(),
+    "log2": lambda x: x.log(2.0),
+    "log10": lambda x: x.log10(),
+    "sqrt": lambda x: x.sqrt(),
+}
+
+
+def _derived(frame: pl.DataFrame, analysis: Analysis, what: str) -> pl.DataFrame:
+    """The records with the variables of ``derive``; a value without a logarithm is named."""
+    for name, made in analysis.derive.items():
+        ((function, variable),) = made.items()
+        if variable not in frame.columns or not frame.schema[variable].is_numeric():
+            raise DataError(f"{what}: derive {name}: {variable} is no number in {analysis.dataset}", hint="see derive:")
+        low = frame.filter(pl.col(variable) < 0 if function == "sqrt" else pl.col(variable) <= 0)
+        if low.height:
+            row = low.row(0, named=True)
+            raise DataError(
+                f"{what}: derive {name}: {variable} of {row.get('USUBJID')} is {row[variable]:g}",
+                hint=f"{function} needs positive numbers",
+            )
+        frame = frame.with_columns(_FUNCTIONS[function](pl.col(variable)).alias(name))
+    return frame
+
+
+def without_records(context: Context, frame: pl.DataFrame) -> tuple[str, ...]:
+    """A note where subjects of the population have no record, for methods that are to count everyone randomised."""
+    n = context.population.join(frame.select("USUBJID").unique(), on="USUBJID", how="anti").height
+    if not n:
+        return ()
+    who = "1 subject has" if n == 1 else f"{n} subjects have"
+    return (f"{who} no record here and cannot be counted; records of baseline (AVISITN 0) would bring them in.",)
+
+
+def others(context: Context) -> list[str]:
+    """The arms besides control."""
+    return [a for a in context.arms if a != context.plan.treatment.reference]
+
+
+T = TypeVar("T")
+
+
+def compared(context: Context, frame: pl.DataFrame, fit: Callable[[pl.DataFrame], T]) -> dict[str, T]:
+    """What ``fit`` makes of each other arm and control, by arm; arms are in order, control first.
+
+    Raises :class:`EstimationError` for data that the method cannot use, so that the section says so in its place.
+    """
+    control, arm, out = context.plan.treatment.reference, context.treatment, {}
+    for one in others(context):
+        data = frame.filter(pl.col(arm).is_in([control, one])).with_columns(pl.col(arm).cast(pl.Enum([control, one])))
+        try:
+            out[one] = fit(data)
+        except DataError as error:
+            raise EstimationError(error.message, hint=error.hint) from None
+    return out
+
+
+def in_order(context: Context, data: pl.DataFrame) -> pl.DataFrame:
+    """The arm variable, where it is there, as a category: control first, then in the plan's order."""
+    arm, control = context.treatment, context.plan.treatment.reference
+    if arm not in data.columns:
+        return data
+    present = set(data[arm].unique().to_list())
+    order = [control, *[a for a in context.arms if a != control]]
+    return data.with_columns(pl.col(arm).cast(pl.Enum([a for a in order if a in present])))

@@ -1,0 +1,1 @@
+"""Results of plans as tables, figures and the Analysis Results Standard."""

@@ -1,0 +1,1 @@
+"""A published trial rebuilt: rows, answers, bands, external trials. Numbers only."""

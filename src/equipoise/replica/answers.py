@@ -1,0 +1,285 @@
+"""The questions that the replica answers, and the answers in words."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from equipoise.calibrate.targets import Target
+from equipoise.plan.scenario_plan import OutcomeAnalysis, Repeated, TimeToEvent
+from equipoise.records.schema import Record
+from equipoise.replica.replica import Answer, MechanismRow
+from equipoise.simulate.als import ON_FUNCTION, Mechanism
+from equipoise.simulate.scenario import Scenario
+from equipoise.types import FloatArray
+
+IN_WORDS = {
+    Mechanism.NONE: "no effect on function",
+    Mechanism.SYMPTOMATIC: "a lift that leaves the rate of loss as it was",
+    Mechanism.SLOWING: "slower loss",
+    Mechanism.LAGGED: "slower loss after a delay",
+    Mechanism.SURVIVAL: "a lower hazard of the event, by the same factor throughout",
+    Mechanism.WANING: "a lower hazard of the event, by a factor that fades",
+}
+"""What each mechanism is, as the end of a sentence that begins with the drug."""
+
+TEST_NAMES = {
+    "ancova": "analysis of covariance",
+    "joint_rank": "joint rank test",
+    "mmrm": "mixed model for repeated measures",
+    "slope": "difference of the slopes",
+    "log_rank": "log-rank test",
+    "wilcoxon": "Wilcoxon test",
+    "cox": "Cox regression",
+}
+"""The tests of a plan, inside a sentence."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Of which trial, under which mechanism, over how many replicates, repeated by which command."""
+
+    record: Record
+    scenario: Scenario
+    mechanism: Mechanism
+    replicates: int
+    command: str
+
+    @property
+    def works(self) -> str:
+        """The condition that the drug does what was fitted."""
+        return f"if the drug works as fitted ({IN_WORDS[self.mechanism]})"
+
+    @property
+    def nothing(self) -> str:
+        """What the drug does if it does nothing: a drug that moves a biomarker may still do nothing for function."""
+        return "does nothing for function" if acts_on_function(self.scenario) else "does nothing"
+
+    def answer(self, id: str, question: str, hits: FloatArray, sentence: str) -> Answer:
+        """The share of ``hits`` as an answer; ``{times}`` in the sentence becomes it in words."""
+        share, error = proportion(hits)
+        told = sentence.replace("{times}", times(share, self.replicates))
+        return Answer(id, question, share, error, self.replicates, told, self.command)
+
+
+def acts_on_function(scenario: Scenario) -> bool:
+    """Whether any mechanism of the scenario is about function."""
+    return any(m in ON_FUNCTION for m in scenario.mechanisms)
+
+
+def met(p: FloatArray, favour: FloatArray, alpha: float) -> FloatArray:
+    """Significant, and in favour of the drug; a trial whose test is not estimable did not meet its endpoint."""
+    with np.errstate(invalid="ignore"):
+        return ((p < alpha) & (favour > 0)).astype(np.float64)
+
+
+def proportion(hits: FloatArray) -> tuple[float, float]:
+    """A share and its Monte Carlo error, not below that of half a hit."""
+    share = float(hits.mean())
+    return share, math.sqrt(max(share * (1 - share), 0.25 / len(hits)) / len(hits))
+
+
+def times(share: float, replicates: int) -> str:
+    """A probability as a person would say it, no finer than the number of replicates allows."""
+    if replicates < 1000:
+        return f"in {round(share * replicates)} of {replicates} trials"
+    if share < 0.005:
+        return "almost never (fewer than 1 in 200)"
+    if share > 0.995:
+        return "almost always"
+    return f"in {100 * share:.0f} of 100 trials" if share >= 0.095 else f"in {100 * share:.1f} of 100 trials"
+
+
+def primary_answers(
+    ask: Asked,
+    *,
+    as_it_happened: FloatArray | None,
+    works: FloatArray | None,
+    nothing: FloatArray | None,
+    weeks: float | None,
+    longer_works: FloatArray | None,
+    longer_nothing: FloatArray | None,
+) -> list[Answer]:
+    """How often the primary endpoint is met: as it happened, in a fresh trial, and in a longer one."""
+    n = ask.scenario.protocol.n
+    analysis = ask.scenario.plan.analysis(ask.scenario.plan.primary.partition(".")[0])
+    in_time = isinstance(analysis, TimeToEvent)
+    length = f"followed for up to {analysis.week:g} weeks" if in_time else f"{ask.scenario.protocol.period_end:g} weeks"
+    out = []
+    if as_it_happened is not None:
+        out.append(
+            ask.answer(
+                "primary_as_it_happened",
+                f"How often would this trial, with the arms as unlike at baseline as they were, have met its primary "
+                f"endpoint {ask.works}?",
+                as_it_happened,
+                f"With the imbalance of baseline neurofilament that this trial happened to have, it would have met its "
+                f"primary endpoint {{times}} {ask.works}.",
+            )
+        )
+    if works is not None:
+        out.append(
+            ask.answer(
+                "primary_if_it_works",
+                f"How often would a trial like this meet its primary endpoint {ask.works}?",
+                works,
+                f"A fresh trial of the same design ({n} patients, {length}) would meet its primary endpoint "
+                f"{{times}} {ask.works}.",
+            )
+        )
+    if nothing is not None:
+        out.append(
+            ask.answer(
+                "primary_if_nothing",
+                f"How often would it meet its primary endpoint if the drug {ask.nothing}?",
+                nothing,
+                f"If the drug {ask.nothing}, the same trial would meet its primary endpoint in the drug's "
+                "favour {times}.",
+            )
+        )
+    if weeks is not None and longer_works is not None:
+        out.append(
+            ask.answer(
+                f"primary_{weeks:g}_weeks",
+                f"And if its randomised period ran {weeks:g} weeks, {ask.works}?",
+                longer_works,
+                f"A fresh trial of such patients, randomised for {weeks:g} weeks and with the primary analysis at the "
+                f"end, would meet its endpoint {{times}} {ask.works}.",
+            )
+        )
+    if weeks is not None and longer_nothing is not None:
+        out.append(
+            ask.answer(
+                f"primary_{weeks:g}_weeks_if_nothing",
+                f"And over {weeks:g} weeks if the drug {ask.nothing}?",
+                longer_nothing,
+                f"Over {weeks:g} weeks, a drug that {ask.nothing} would meet it in its favour {{times}}.",
+            )
+        )
+    return out
+
+
+def null_answer(ask: Asked, row: MechanismRow, target: Target) -> Answer:
+    """How often a drug that does nothing would show at least what was published."""
+    m = target.measure
+    analysis = None if m.analysis is None else ask.scenario.plan.analysis(m.analysis)
+    if isinstance(analysis, Repeated) and target.scale == "difference":
+        adjusted = ", adjusted for baseline neurofilament," if "_nfl" in row.id else ""
+        what, as_large = f"difference at week {m.week:g}{adjusted}", "at least as large as"
+        question = f"a {what} at least as large as the published one"
+    else:
+        known = next((r for r in ask.record.results if r.id == row.result), None)
+        week = m.week if m.week is not None or known is None else known.week
+        where = "" if week is None else f" at week {week:g}"
+        who = "" if target.measure.set in (None, "ITT") else f" in {target.measure.set}"
+        label = _lower(target.quantity)
+        head, _, told = label.rpartition(", ")
+        if told.startswith("difference between the arms"):
+            label = f"difference in {head}"
+        elif told == "hazard ratio":
+            label = f"hazard ratio of {head}"
+        what, as_large = f"{label}{who}{where}", "at least as far in the drug's favour as"
+        question = f"a {what} at least as far in its favour as the published one"
+    return Answer(
+        id=f"null:{row.id}",
+        question=f"How often would a drug that {ask.nothing} show {question}?",
+        probability=row.at_least,
+        mc_error=row.at_least_mc_error,
+        replicates=row.replicates,
+        sentence=f"If the drug {ask.nothing}, the {what} is {as_large} published "
+        f"{times(row.at_least, row.replicates)}.",
+        command=ask.command,
+    )
+
+
+def test_answers(ask: Asked, by_test: dict[str, FloatArray]) -> list[Answer]:
+    """Which test would have called the primary end point significant, and how often two of them disagree."""
+    out: list[Answer] = []
+    if not by_test:
+        return out
+    plan = ask.scenario.plan
+    grouped: dict[str, dict[str, FloatArray]] = {}
+    for name, hits in by_test.items():
+        key, _, test = name.partition(".")
+        grouped.setdefault(key, {})[test] = hits
+    for key, tests in grouped.items():
+        analysis = plan.analysis(key)
+        assert isinstance(analysis, TimeToEvent)
+        until = f"up to week {analysis.week:g}"
+        for test, hits in tests.items():
+            label = f"the {TEST_NAMES[test]} {until}{_within(analysis)}"
+            out.append(
+                ask.answer(
+                    f"test:{key}.{test}",
+                    f"How often would {label} be significant in the drug's favour, {ask.works}?",
+                    hits,
+                    f"{label[:1].upper()}{label[1:]} would be significant in the drug's favour {{times}} {ask.works}.",
+                )
+            )
+    primary, _, _ = plan.primary.partition(".")
+    both = grouped.get(primary, {})
+    first = plan.analysis(primary)
+    assert isinstance(first, TimeToEvent)
+    until = f"up to week {first.week:g}"
+    for one, other in (("wilcoxon", "log_rank"), ("log_rank", "wilcoxon")):
+        if one in both and other in both:
+            out.append(
+                ask.answer(
+                    f"tests_differ:{primary}.{one}",
+                    f"How often would the {TEST_NAMES[one]} {until} be significant and the {TEST_NAMES[other]} not, "
+                    f"{ask.works}?",
+                    both[one] * (1.0 - both[other]),
+                    f"{until[:1].upper()}{until[1:]} the {TEST_NAMES[one]} would be significant and the "
+                    f"{TEST_NAMES[other]} not {{times}} {ask.works}.",
+                )
+            )
+    for key, tests in grouped.items():
+        earlier = plan.analysis(key)
+        assert isinstance(earlier, TimeToEvent)
+        if earlier.week < first.week and earlier.strata == first.strata and "log_rank" in tests and "log_rank" in both:
+            out.append(
+                ask.answer(
+                    f"tests_differ:{key}.then",
+                    f"How often would the log-rank test be significant up to week {earlier.week:g} and no longer "
+                    f"{until}, {ask.works}?",
+                    tests["log_rank"] * (1.0 - both["log_rank"]),
+                    f"The log-rank test would be significant up to week {earlier.week:g} and no longer {until} "
+                    f"{{times}} {ask.works}.",
+                )
+            )
+    return out
+
+
+def _within(analysis: TimeToEvent) -> str:
+    names = {"BULBFL": "site of onset", "RILEDAFL": "riluzole or edaravone", "RILFL": "riluzole", "EDAFL": "edaravone"}
+    return ", stratified by " + " and ".join(names.get(s, s) for s in analysis.strata) if analysis.strata else ""
+
+
+def formal_answers(ask: Asked, formal: dict[str, FloatArray]) -> list[Answer]:
+    """The test order carried out: after a failed step everything is nominal."""
+    out = []
+    for name, hits in formal.items():
+        key, _, test = name.partition(".")
+        label = _label(ask.scenario.plan.analysis(key), test)
+        out.append(
+            ask.answer(
+                f"formal:{name}",
+                f"How often would {label} and all tests before it in the order be significant?",
+                hits,
+                f"In the planned order of tests, {label} would be formally significant "
+                "{times}; otherwise its P value is nominal.",
+            )
+        )
+    return out
+
+
+def _label(analysis: OutcomeAnalysis | TimeToEvent, test: str) -> str:
+    return f"{analysis.subject} in {analysis.set} ({test.replace('_', ' ')})"
+
+
+def _lower(text: str) -> str:
+    """A label inside a sentence: its first letter small, unless the word is an abbreviation."""
+    first = text.split(" ", 1)[0]
+    return text if any(c.isupper() for c in first[1:]) else text[:1].lower() + text[1:]

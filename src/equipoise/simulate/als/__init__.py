@@ -1,0 +1,31 @@
+"""Dose to exposure to target to injury to biomarker to function to event; the population of virtual patients."""
+
+from __future__ import annotations
+
+from equipoise.simulate.als.model import (
+    DISEASE_PARTS,
+    GROUP_PARTS,
+    ON_FUNCTION,
+    ON_HAZARD,
+    Admission,
+    Disease,
+    Effect,
+    Group,
+    Mechanism,
+    disease_arrays,
+    population_arrays,
+)
+
+__all__ = [
+    "DISEASE_PARTS",
+    "GROUP_PARTS",
+    "ON_FUNCTION",
+    "ON_HAZARD",
+    "Admission",
+    "Disease",
+    "Effect",
+    "Group",
+    "Mechanism",
+    "disease_arrays",
+    "population_arrays",
+]

@@ -1,0 +1,41 @@
+"""Another trial of the same drug, foretold from this one: a check that no number of either fit has seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from equipoise.plan.scenario_plan import Analysis, AnalysisPlan, Test
+from equipoise.simulate.protocol import Protocol
+
+
+class Elsewhere(BaseModel):
+    """A second trial, with the patients, the disease and the drug of the scenario and a protocol of its own.
+
+    ``protocol`` holds what differs from the scenario's. ``item`` is where the record of this scenario keeps the second
+    trial's numbers (an item or a related trial), ``free_of_event`` (arm -> key), ``contrast`` and ``p`` (test -> key)
+    which of them are compared. ``lent`` says in words what had to be taken over from this trial.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    label: str
+    lent: str
+    protocol: dict[str, Any]
+    analysis: Analysis
+    test: Test
+    item: str
+    free_of_event: dict[str, str] = Field(default_factory=dict)
+    contrast: str | None = None
+    p: dict[Test, str] = Field(default_factory=dict)
+
+    def protocol_from(self, own: Protocol) -> Protocol:
+        """The second trial's protocol."""
+        return Protocol.model_validate({**own.model_dump(), **self.protocol})
+
+    @property
+    def plan(self) -> AnalysisPlan:
+        """The one analysis that is foretold."""
+        return AnalysisPlan(analyses=(self.analysis,), order=(f"{self.analysis.id}.{self.test}",))
