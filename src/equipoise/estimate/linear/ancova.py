@@ -21,8 +21,13 @@ from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.linear.mmrm.design import Design, Term, build, sum_coded
 from equipoise.estimate.linear.mmrm.formula import ModelFormula, parse
 from equipoise.estimate.linear.mmrm.lsmeans import Grid, grid
+from equipoise.estimate.panel import kept_rows, read_frame, values_of
 from equipoise.estimate.result import Estimate, check_level
-from equipoise.types import FloatArray, IntArray
+from equipoise.numerics.linalg import is_rounding
+from equipoise.types import REASONS, BoolArray, FloatArray, IntArray, Status
+
+#: A leverage within this of 1 is 1: the patient determines a coefficient alone.
+LEVERAGE = 1e-10
 
 VCOV = ("model", "HC0", "HC1", "HC2", "HC3")
 REFERENCES = {
@@ -42,6 +47,8 @@ class AncovaFit:
     names, kept : every column of the design, and the indices of those not aliased with earlier ones.
     beta, vcov : coefficients and their covariance, NaN where aliased. sigma : residual standard deviation.
     df : residual degrees of freedom. n : patients analysed. loglik : at the maximum-likelihood variance.
+    status : ``NO_VARIANCE`` where the model fits the outcome exactly, so that no variance is left to judge anything by;
+        ``reason`` says so, and there are no standard errors. left_out : reason -> rows that take no part.
     """
 
     formula: str
@@ -59,6 +66,10 @@ class AncovaFit:
     loglik: float
     hat: FloatArray = field(repr=False)
     residuals: FloatArray = field(repr=False)
+    unscaled: FloatArray = field(repr=False)
+    size: float = field(repr=False)
+    status: Status = Status.OK
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
@@ -75,6 +86,8 @@ class AncovaFit:
         """Share of the (weighted) variance about the mean that is explained."""
         w = np.ones(self.n) if self.weights is None else self.weights
         mean = np.average(self.response, weights=w)
+        if is_rounding(float((w * (self.response - mean) ** 2).sum()), self.n, self.size):
+            return math.nan
         return 1.0 - float((w * self.residuals**2).sum() / (w * (self.response - mean) ** 2).sum())
 
     @cached_property
@@ -93,25 +106,39 @@ class AncovaFit:
         """
         check_level(level)
         rows = np.atleast_2d(np.asarray(rows, dtype=np.float64))
-        estimable = np.ones(len(rows), dtype=np.bool_)
-        if self.aliased:
-            estimable = np.abs(rows @ self._null_space).max(axis=1) < 1e-8 * (1.0 + np.abs(rows).max(axis=1))
+        estimable = self._estimable(rows)
         used = rows[:, self.kept]
         estimate = used @ self.beta[self.kept]
-        se = np.sqrt(np.einsum("ra,ab,rb->r", used, self.vcov[np.ix_(self.kept, self.kept)], used))
+        variance = np.einsum("ra,ab,rb->r", used, self.vcov[np.ix_(self.kept, self.kept)], used)
+        # a robust variance to which nobody with a residual adds
+        unit = np.einsum("ra,ab,rb->r", used, self.unscaled, used)
+        se = np.sqrt(np.where(is_rounding(variance, unit, self.size), np.nan, variance))
         with np.errstate(divide="ignore", invalid="ignore"):
             t = estimate / se
         half = special.stdtrit(self.df, 0.5 + 0.5 * level) * se
         table = {
             "estimate": estimate,
             "se": se,
-            "df": np.full(len(rows), float(self.df)),
+            "df": np.where(np.isnan(se), np.nan, float(self.df)),
             "t": t,
             "p": 2.0 * special.stdtr(self.df, -np.abs(t)),
             "lower": estimate - half,
             "upper": estimate + half,
         }
         return {k: np.where(estimable, v, np.nan).tolist() for k, v in table.items()}
+
+    def _estimable(self, rows: FloatArray) -> BoolArray:
+        if not self.aliased:
+            return np.ones(len(rows), dtype=np.bool_)
+        limit = 1e-8 * (1.0 + np.abs(rows).max(axis=1, initial=0.0))
+        return np.asarray(np.abs(rows @ self._null_space).max(axis=1) < limit)
+
+    @property
+    def reason(self) -> str:
+        """What became of the fit, in words."""
+        if self.status is Status.OK:
+            return REASONS[self.status]
+        return f"not estimable: {_no_variance(self.response, self.weights, self.size)}"
 
     def _native(self, table: Mapping[str, Sequence[Any]]) -> Any:
         return nw.from_dict(dict(table), backend=nw.get_native_namespace(self.design.frame)).to_native()
@@ -175,7 +202,7 @@ class AncovaFit:
             for b in range(len(text))
             if ((b < a) if against is None else (text[b] == str(against) and a != b))
         ]
-        rows = np.array([made.rows[a] - made.rows[b] for a, b in pairs]).reshape(len(pairs), -1)
+        rows = np.array([made.rows[a] - made.rows[b] for a, b in pairs]).reshape(len(pairs), len(self.names))
         return [f"{text[a]} - {text[b]}" for a, b in pairs], rows
 
     def contrasts(
@@ -259,8 +286,8 @@ class AncovaFit:
             having, rank_having = self._rss([*others, term])
             df = rank_having - rank_without
             squares.append(without - having)
-            f = (without - having) / df / self.sigma**2 if df else math.nan
-            results.append((float(df), float(self.df), f, float(special.fdtrc(df, self.df, f)) if df else math.nan))
+            f = (without - having) / df / self.sigma**2 if df and self.status is Status.OK else math.nan
+            results.append((float(df), float(self.df), f, float(special.fdtrc(df, self.df, f)) if f == f else math.nan))
         return self._f_table(names, results, sum_sq=squares)
 
     def _rows_of(self, name: str) -> FloatArray:
@@ -284,6 +311,8 @@ class AncovaFit:
             raise EstimationError("nothing to test: the coefficients asked for are aliased", hint="see fit.aliased")
         estimate = rows @ self.beta[self.kept]
         spread = rows @ self.vcov[np.ix_(self.kept, self.kept)] @ rows.T
+        if self.status is not Status.OK:
+            return float(rank), math.nan, math.nan, math.nan
         f = float(estimate @ np.linalg.pinv(spread, hermitian=True) @ estimate) / rank
         return float(rank), float(self.df), f, float(special.fdtrc(rank, self.df, f))
 
@@ -324,6 +353,18 @@ class AncovaFit:
         references = [REFERENCES["ancova"], REFERENCES["means"]]
         if self.vcov_method != "model":
             references.append(REFERENCES[self.vcov_method])
+        states: list[tuple[Status, str | None]] = []
+        for there, se in zip(self._estimable(rows), table["se"], strict=True):
+            if not there:
+                lost = f"it needs {', '.join(self.aliased)}, which earlier terms determine (aliased)"
+                states.append((Status.ALIASED, f"not estimable: {lost}"))
+            elif self.status is not Status.OK:
+                states.append((self.status, self.reason))
+            elif not se > 0.0:
+                why = f"no patient with a residual adds to the {self.vcov_method} variance"
+                states.append((Status.NO_VARIANCE, f"not estimable: {why}"))
+            else:
+                states.append((Status.OK, None))
         return tuple(
             Estimate.from_t(
                 label.replace(" - ", " / ") if ratio else label,
@@ -335,10 +376,20 @@ class AncovaFit:
                 level=level,
                 ratio=ratio,
                 estimand=estimand,
+                status=states[i][0],
+                detail=states[i][1],
                 references=tuple(references),
             )
             for i, label in enumerate(labels)
         )
+
+
+def _no_variance(y: FloatArray, weights: FloatArray | None, size: float) -> str:
+    """Why no residual variance is left, in words."""
+    w = np.ones(len(y)) if weights is None else weights
+    if is_rounding(float((w * (y - np.average(y, weights=w)) ** 2).sum()), len(y), size):
+        return "the outcome does not vary, which leaves no residual variance"
+    return "the model fits the outcome exactly, which leaves no residual variance"
 
 
 def _independent(x: FloatArray) -> IntArray:
@@ -370,7 +421,7 @@ def ancova(formula: str, data: Any, *, weights: str | None = None, vcov: str = "
 
     Returns
     -------
-    AncovaFit
+    AncovaFit. Where no residual variance is left, ``status`` and ``reason`` say so and there are no standard errors.
 
     Raises
     ------
@@ -391,18 +442,17 @@ def ancova(formula: str, data: Any, *, weights: str | None = None, vcov: str = "
     model = parse(formula, needs_covariance=False)
     if model.covariance is not None:
         raise EstimationError("ancova takes no covariance term", hint="use mmrm for repeated measures")
-    try:
-        frame = nw.from_native(data, eager_only=True)
-    except TypeError as error:
-        raise DataError(f"{type(data).__name__} is not a data frame", hint="bring pandas, polars or pyarrow") from error
+    frame = read_frame(data)
+    left_out: dict[str, int] = {}
     w = None
     if weights is not None:
         if weights not in frame.columns:
             raise DataError(
                 f"no column {weights!r} for the weights", hint="columns are " + ", ".join(frame.columns[:40])
             )
-        present = ~frame.get_column(weights).is_null()
-        frame = frame.filter(present)
+        present = [v is not None for v in values_of(frame.get_column(weights))]
+        left_out |= {f"without {weights}": present.count(False)} if not all(present) else {}
+        frame = kept_rows(frame, np.array(present, dtype=np.bool_))
     design, y = build(model, frame, {})
     if weights is not None:
         w = np.asarray(frame.get_column(weights).to_numpy(), dtype=np.float64)[design.keep]
@@ -422,9 +472,22 @@ def ancova(formula: str, data: Any, *, weights: str | None = None, vcov: str = "
     rss = float((w * residuals**2).sum()) if w is not None else float((residuals**2).sum())
     inverse = linalg.solve_triangular(r, np.eye(len(kept)))
     hat = (q * q).sum(axis=1)
-    if vcov == "model":
+    # the numbers that were subtracted to get the residuals
+    parts = [y * root, *(x[:, kept] * beta * root[:, None]).T]
+    size = float(sum(math.sqrt(float(part @ part) / len(y)) for part in parts))
+    exact = bool(is_rounding(rss, len(y), size))
+    if exact:
+        covariance = np.full((len(kept), len(kept)), np.nan)
+    elif vcov == "model":
         covariance = rss / df * (inverse @ inverse.T)
     else:
+        alone = np.flatnonzero(hat > 1.0 - LEVERAGE)
+        if alone.size and vcov in ("HC2", "HC3"):
+            raise EstimationError(
+                f"{vcov} does not exist: the patient of row {np.flatnonzero(design.keep)[alone[0]] + 1} determines a "
+                "coefficient alone (leverage 1)",
+                hint="use vcov='model' or 'HC1', or join the level that has one patient to another",
+            )
         with np.errstate(divide="ignore", invalid="ignore"):
             scale = {
                 "HC0": np.ones(len(y)),
@@ -432,20 +495,19 @@ def ancova(formula: str, data: Any, *, weights: str | None = None, vcov: str = "
                 "HC2": 1.0 / (1.0 - hat),
                 "HC3": 1.0 / (1.0 - hat) ** 2,
             }[vcov]
-        if not np.isfinite(scale).all():
-            raise EstimationError(
-                f"{vcov} does not exist: a patient determines a coefficient alone (leverage 1)",
-                hint="use vcov='model' or 'HC1'",
-            )
-        half = inverse @ (q * (residuals * root * np.sqrt(scale))[:, None]).T
+        left = np.where(hat > 1.0 - LEVERAGE, 0.0, residuals)  # exactly 0 for one who determines a coefficient alone
+        half = inverse @ (q * (left * root * np.sqrt(scale))[:, None]).T
         covariance = half @ half.T
     full_beta = np.full(x.shape[1], np.nan)
     full_beta[kept] = beta
     full = np.full((x.shape[1], x.shape[1]), np.nan)
     full[np.ix_(kept, kept)] = covariance
     n = len(y)
-    loglik = 0.5 * (
-        (0.0 if w is None else float(np.log(w).sum())) - n * (math.log(2 * math.pi) + 1 + math.log(rss / n))
+    loglik = (
+        math.nan
+        if exact
+        else 0.5
+        * ((0.0 if w is None else float(np.log(w).sum())) - n * (math.log(2 * math.pi) + 1 + math.log(rss / n)))
     )
     return AncovaFit(
         formula,
@@ -458,9 +520,13 @@ def ancova(formula: str, data: Any, *, weights: str | None = None, vcov: str = "
         kept,
         full_beta,
         full,
-        math.sqrt(rss / df),
+        math.nan if exact else math.sqrt(rss / df),
         df,
         loglik,
         hat,
         residuals,
+        inverse @ inverse.T,
+        size,
+        Status.NO_VARIANCE if exact else Status.OK,
+        {**left_out, **design.left_out},
     )

@@ -183,8 +183,8 @@ class MiAncova:
             why = "imputations ran away, as where visits determine each other exactly"
         elif status is Status.SINGULAR:
             why = "the covariates determine the arm"
-        elif status is Status.OK and not self.visits[v, repeated.DIFFERENCE + 1] > 0.0:
-            status, why = Status.SINGULAR, "the outcome does not vary, which gives no standard error"
+        elif status is Status.NO_VARIANCE:
+            why = "the outcome does not vary, or arm and covariates determine it: no residual variance is left"
         return status, None if why is None else f"not estimable: {why}"
 
     def difference(self, week: float, *, level: float = 0.95, estimand: str | None = None) -> Estimate:

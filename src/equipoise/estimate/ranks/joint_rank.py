@@ -156,7 +156,7 @@ def joint_rank(
         )
         results = ranks[0, 0].reshape(3, 3)[[2, 0, 1]]
         states = [Status(int(status[0, 0]))] * 3
-        if states[0] is Status.OK and not results[0, 1] > 0.0:
+        if states[0] is Status.NO_VARIANCE and _all_alike(panel.y[:, at], dead):
             states = [Status.NO_EVENTS] * 3
     else:
         imputed = imputing.multiple_imputation(panel.y[None], include, predictors_of(panel, helpers), **options)
@@ -195,6 +195,12 @@ def joint_rank(
         (int(dead[panel.arm == 0.0].sum()), int(dead[panel.arm == 1.0].sum())),
         one_armed(code, called, panel.arm) if strata else (),
     )
+
+
+def _all_alike(y: FloatArray, dead: BoolArray) -> bool:
+    """Whether everybody is known to be tied: nobody died and all values seen are one."""
+    seen = y[~np.isnan(y)]
+    return not dead.any() and bool((seen == seen[0]).all())
 
 
 def _pooled(

@@ -42,6 +42,7 @@ DETAIL = {
     Status.NO_EVENTS: "not estimable: all patients are tied",
     Status.EMPTY_ARM: "not estimable: no stratum has patients of both arms",
     Status.SINGULAR: "not estimable: the covariates determine the arm, or leave no degrees of freedom",
+    Status.NO_VARIANCE: "not estimable: arm and covariates determine the scores, which leaves no variance",
 }
 
 

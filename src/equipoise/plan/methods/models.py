@@ -29,6 +29,7 @@ from equipoise.plan.methods.registry import Entry
 from equipoise.plan.parts import CONTRAST, MEANS, RATIO_CONTRAST, RATIO_MEANS, Section, Show, Strict
 from equipoise.plan.prepared import Context, in_order
 from equipoise.plan.results import Block, Cell, Figure, Row, cell_of
+from equipoise.types import Status
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NAMES = {"lower": "low", "upper": "high", "f": "f"}
@@ -122,6 +123,8 @@ def _fit_ancova(formula: str, frame: pl.DataFrame, section: AncovaSection, arm: 
     from equipoise.estimate.linear.ancova import ancova as fit_ancova
 
     fit: Any = fit_ancova(formula, frame, vcov=section.vcov or "model")
+    if not fit.status == Status.OK:
+        raise EstimationError(fit.reason)
     return fit
 
 

@@ -167,6 +167,7 @@ class Design:
     frame: nw.DataFrame[Any] = field(repr=False)
     reduced: frozenset[frozenset[str]] = frozenset()
     first: dict[str, Any] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
 
     def matrix(self) -> FloatArray:
         """The whole design (row, p)."""
@@ -304,7 +305,11 @@ def build(
         if column.levels is not None:
             raise DataError(f"the response {name!r} is not a number", hint="convert it before the analysis")
     keep = np.ones(len(frame), dtype=np.bool_)
-    for column in itertools.chain(columns.values(), forced.values(), responses.values()):
+    left_out: dict[str, int] = {}
+    for column in itertools.chain(responses.values(), columns.values(), forced.values()):
+        lost = int((keep & column.missing).sum())
+        if lost:
+            left_out[f"without {column.name}"] = left_out.get(f"without {column.name}", 0) + lost
         keep &= ~column.missing
     if not keep.any():
         raise DataError("no row has all of the columns the model uses",
@@ -357,4 +362,5 @@ def build(
             raise DataError(f"the response {model.response!r} is not finite in every row", hint="check its values")
     for name, column in forced.items():
         columns[f"|{name}"] = column.take(keep)
-    return Design(tuple(terms), tuple(all_names), factors, columns, n, keep, frame, reduced, dict(first or {})), y
+    return Design(tuple(terms), tuple(all_names), factors, columns, n, keep, frame, reduced, dict(first or {}),
+                  left_out), y  # fmt: skip

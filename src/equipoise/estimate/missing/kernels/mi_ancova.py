@@ -27,6 +27,7 @@ from scipy import special
 
 from equipoise.estimate.missing.kernels import imputation as imp
 from equipoise.estimate.ranks.kernels.rank import merge, score_sorted, sort_order
+from equipoise.numerics.linalg import is_cancelled, is_rounding
 
 _OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 # helpers called only from kernels: no Python entry, kept in their caller's cache; a third less to compile
@@ -38,7 +39,7 @@ DIFFERENCE, DIFFERENCE_SE, DIFFERENCE_DF = 6, 7, 8
 N_STATS = 9
 """Positions in the last axis of the ANCOVA results; for the joint rank test, the same for mean scores."""
 
-_OK, _NOT_CONVERGED, _EMPTY_ARM, _SINGULAR, _NO_DATA = 0, 1, 5, 6, 7  # equipoise.types.Status
+_OK, _NOT_CONVERGED, _EMPTY_ARM, _SINGULAR, _NO_DATA, _NO_VARIANCE = 0, 1, 5, 6, 7, 8  # equipoise.types.Status
 
 
 def generalised_inverse(a):
@@ -80,7 +81,7 @@ def _accumulate(t, d, v, out, k, p, inverse, xty, yty, df, mean, m2, within):
             arm = s
     if k == 0:
         within[t, d, out] = 0.0
-    if rss > 0.0:
+    if not is_cancelled(rss, yty[v]):
         within[t, d, out] += rss / df
     for j in range(3):
         value = intercept * (j < 2) + arm * (j > 0)
@@ -321,8 +322,14 @@ def ancova_imputed(imputed, designs, *, n_columns=None, death_week=None, rank_we
         mean[t, :, visit[t, :m], :2] += centre[t, q : q + m, None, None]
     out = np.stack([mean, se, pooled_df], axis=-1).reshape(n_trials, n_designs, n_visits + 1, N_STATS)
     lost = np.isnan(within) | _unseen(counts, visit, seen, x[..., 1], death <= rank_week, rank_visit)
-    out[lost] = np.nan
-    status = np.where((code[:, :, None] == _OK) & lost, _NO_DATA, code[:, :, None]).astype(np.int8)
+    size = np.zeros((n_trials, 1, n_visits + 1))
+    for t in range(n_trials):
+        m = counts[t, imp.VISITS]
+        size[t, 0, visit[t, :m]] = np.abs(centre[t, q : q + m])
+    exact = is_rounding(within * df[:, :, None] / draws[..., 0], np.maximum(rows, 1)[:, None, None], size)
+    out[lost | exact] = np.nan
+    code = np.broadcast_to(code[:, :, None], lost.shape)
+    status = np.select([(code == _OK) & lost, (code == _OK) & exact], [_NO_DATA, _NO_VARIANCE], code).astype(np.int8)
     return out[:, :, :-1], out[:, :, -1], status[:, :, :-1], status[:, :, -1], counts[:, imp.DROPPED]
 
 

@@ -2,8 +2,9 @@
 
 ``group`` (trial, subject) holds the stratum code from 0, or -1 for a patient outside the analysis; ``active`` (trial,
 subject) the arm. Every test returns ``difference``, ``se``, ``df`` (trial,) and ``status``, codes of
-:class:`equipoise.types.Status`: ``NO_DATA`` (nobody), ``EMPTY_ARM`` (no stratum has both arms), ``NO_EVENTS`` (no
-variance: everybody tied). The equations are in ``docs/methods/joint-rank.md``.
+:class:`equipoise.types.Status`: ``NO_DATA`` (nobody), ``EMPTY_ARM`` (no stratum has both arms), ``NO_EVENTS``
+(everybody tied), ``NO_VARIANCE`` (arm and covariates determine the scores). The equations are in
+``docs/methods/joint-rank.md``.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import numpy as np
 
 from equipoise.estimate.missing.kernels.mi_ancova import generalised_inverse
 from equipoise.estimate.ranks.kernels import rank as kernel
+from equipoise.numerics.linalg import is_cancelled, is_rounding
 
-_OK, _NO_EVENTS, _EMPTY_ARM, _SINGULAR, _NO_DATA = 0, 3, 5, 6, 7  # equipoise.types.Status
+_OK, _NO_EVENTS, _EMPTY_ARM, _SINGULAR, _NO_DATA, _NO_VARIANCE = 0, 3, 5, 6, 7, 8  # equipoise.types.Status
 
 
 def groups(shape, stratum=None, include=None):
@@ -83,7 +85,10 @@ def _regression(y, x, inside):
     x = np.where(inside[:, :, None], x, 0.0)
     inverse, rank = generalised_inverse(np.einsum("tia,tib->tab", x, x))
     beta = np.einsum("tab,tib,ti->ta", inverse, x, np.where(inside, y, 0.0))
-    return np.where(inside, y - np.einsum("tia,ta->ti", x, beta), 0.0), rank
+    residual = np.where(inside, y - np.einsum("tia,ta->ti", x, beta), 0.0)
+    size = np.sqrt(np.square(np.where(inside, y, 0.0)).sum(axis=1))  # what the covariates determine leaves rounding
+    residual[is_rounding(np.square(residual).sum(axis=1), 1.0, size)] = 0.0
+    return residual, rank
 
 
 def _rank_columns(x, group, n_groups):
@@ -111,10 +116,10 @@ def ancova(values, active, group, covariates):
     count = arm.sum(axis=1)
     mean = np.where(inside, values, 0.0).sum(axis=1) / np.maximum(n, 1)
     spread = np.where(inside, (values - mean[:, None]) ** 2, 0.0).sum(axis=1)
-    flat = spread <= 1e-20 * np.where(inside, np.square(values), 0.0).sum(axis=1)
+    flat = is_rounding(spread, 1.0, np.sqrt(np.where(inside, np.square(values), 0.0).sum(axis=1)))
     status = np.select(
-        [n == 0, (count == 0.0) | (count == n), inverse[:, -1, -1] <= 0.0, df <= 0.0, flat | (rss <= 1e-12 * spread)],
-        [_NO_DATA, _EMPTY_ARM, _SINGULAR, _SINGULAR, _NO_EVENTS],
+        [n == 0, (count == 0.0) | (count == n), inverse[:, -1, -1] <= 0.0, df <= 0.0, flat, is_cancelled(rss, spread)],
+        [_NO_DATA, _EMPTY_ARM, _SINGULAR, _SINGULAR, _NO_EVENTS, _NO_VARIANCE],
         _OK,
     ).astype(np.int8)
     lost = status != _OK
@@ -148,7 +153,5 @@ def stratified_rank_ancova(values, active, group, n_groups, covariates):
     residual = np.zeros(group.shape)
     for g in range(n_groups):
         residual += _regression(y, x, group == g)[0]
-    # what is left of values that the covariates determine is rounding
-    residual[np.abs(residual) < 1e-12] = 0.0
     total = sums(residual, active, group, n_groups)
     return permutation(total, group, total[:, 3])
