@@ -29,7 +29,7 @@ from equipoise.trial.adam import (
     write_parquet,
     write_xpt,
 )
-from equipoise.trial.adam.dataset import from_temporal
+from equipoise.trial.adam.dataset import from_temporal, to_temporal
 from equipoise.trial.adam.xpt import float_to_ibm, ibm_to_float
 
 PILOT_XPT = ["adam/adsl", "adam/adadas", "adam/adae", "adam/adcibc", "adam/adnpix_total", "adam/adtte"]
@@ -374,3 +374,153 @@ def test_independent_long_formats_of_version_9_sections(tmp_path: Path) -> None:
     assert dataset.variables[0].format == "YYMMDD10."
     assert dataset.frame["WHEN"].to_list() == [dt.date(1960, 1, 1), dt.date(1961, 1, 1)]
     assert dataset.frame["TXT"].to_list() == ["a", "b"]
+
+
+# --- what other readers read, with the same values
+
+
+def version_8(rows: list[tuple[str, float, str, float]], *, claimed: dict[str, int] | None = None) -> bytes:
+    """A version 8 file of four variables whose ``npos`` has numbers first, while rows stand in variable order."""
+
+    def record(raw: bytes) -> bytes:
+        return raw.ljust(80)
+
+    def head(kind: bytes, tail: bytes) -> bytes:
+        return record(b"HEADER RECORD*******" + kind.ljust(8) + b"HEADER RECORD!!!!!!!" + tail)
+
+    names = [("USUBJID", 2), ("AGE", 1), ("TRT01P", 2), ("AVAL", 1)]
+    places = claimed or {"AGE": 0, "AVAL": 8, "USUBJID": 16, "TRT01P": 24}
+    stamp = b"28NOV26:12:00:00"
+    out = head(b"LIBV8", b"0" * 30) + record(b"SAS     SAS     SASLIB  9.4     X64_10PR" + b" " * 24 + stamp)
+    out += record(stamp) + head(b"MEMBV8", b"000000000000000001600000000140") + head(b"DSCPTV8", b"0" * 30)
+    out += record(b"SAS     " + b"ADSL".ljust(32) + b"SASDATA 9.4     X64_10PR" + stamp)
+    out += record(stamp + b" " * 16 + b"Subjects") + head(b"NAMSTV8", b"0000%06d" % len(names) + b"0" * 20)
+    described = b""
+    for number, (name, kind) in enumerate(names, 1):
+        raw = struct.pack(">hhhh", kind, 0, 8, number) + name.encode().ljust(8) + b" " * 48
+        raw += struct.pack(">hhh", 0, 0, 0) + b"\0\0" + b" " * 8 + struct.pack(">hh", 0, 0)
+        described += (raw + struct.pack(">i", places[name]) + name.encode().ljust(32)).ljust(140, b"\0")
+    out += described + b" " * (-len(described) % 80) + head(b"OBSV8", b"%15d" % len(rows))
+    body = b""
+    for row in rows:
+        for (_, kind), value in zip(names, row, strict=True):
+            body += float_to_ibm(np.array([value]))[0].tobytes() if kind == 1 else str(value).encode().ljust(8)
+    return out + body + b" " * (-len(body) % 80)
+
+
+def test_independent_version_8_rows_stand_in_the_order_of_the_variables(tmp_path: Path) -> None:
+    """``npos`` may keep the place in the SAS data set; other readers go by the order of the variables."""
+    pyreadstat = pytest.importorskip("pyreadstat")
+    rows = [("S-001", 61.0, "Placebo", 1.5), ("S-002", 47.0, "Drug", -2.0), ("S-003", 55.0, "Placebo", 0.25)]
+    (tmp_path / "adsl.xpt").write_bytes(version_8(rows))
+    (ours,) = read_xpt(tmp_path / "adsl.xpt")
+    assert ours.frame.rows() == rows
+    assert any("USUBJID is said to stand at byte 16" in note for note in ours.notes)
+    theirs, _ = pyreadstat.read_xport(str(tmp_path / "adsl.xpt"), output_format="polars")
+    assert theirs.rows() == rows
+    in_order = {"USUBJID": 0, "AGE": 8, "TRT01P": 16, "AVAL": 24}
+    (tmp_path / "plain.xpt").write_bytes(version_8(rows, claimed=in_order))
+    assert read_xpt(tmp_path / "plain.xpt")[0].notes == ()
+
+
+def test_version_5_whose_variables_stand_elsewhere_is_refused(tmp_path: Path) -> None:
+    two = from_frame(pl.DataFrame({"A": ["x" * 8] * 11, "B": [1.0] * 11}), "ADX")
+    write_xpt(two, tmp_path / "x.xpt")
+    raw = bytearray((tmp_path / "x.xpt").read_bytes())
+    first = raw.index(b"NAMESTR ") - 20 + 80
+    raw[first + 84 : first + 88] = struct.pack(">i", 8)
+    raw[first + 140 + 84 : first + 140 + 88] = struct.pack(">i", 0)
+    (tmp_path / "x.xpt").write_bytes(raw)
+    with pytest.raises(DataError, match="variable A is said to stand at byte 8 of a row, at byte 0 by the order"):
+        read_xpt(tmp_path / "x.xpt")
+    raw[first + 84 : first + 88] = struct.pack(">i", 0)
+    (tmp_path / "x.xpt").write_bytes(raw)
+    (read,) = read_xpt(tmp_path / "x.xpt")
+    assert read.frame.equals(two.frame)
+    assert any("does not say where variables stand" in note for note in read.notes)
+
+
+def test_independent_long_labels_as_older_writers_counted_them(tmp_path: Path) -> None:
+    """haven up to 2.5.5 wrote the count right-aligned, and a second number behind it (tidyverse/haven issue 784)."""
+    pyreadstat = pytest.importorskip("pyreadstat")
+    pandas = pytest.importorskip("pandas")
+    label = "Change from baseline in the total score of the scale, observed cases"
+    pyreadstat.write_xport(
+        pandas.DataFrame({"USUBJID": ["S1", "S2"], "AVAL": [1.5, 2.5]}), str(tmp_path / "x.xpt"),
+        file_format_version=8, table_name="ADQS", column_labels=["Subject", label],
+    )  # fmt: skip
+    raw = (tmp_path / "x.xpt").read_bytes()
+    at = raw.index(b"LABELV8") - 20
+    (tmp_path / "x.xpt").write_bytes(raw[: at + 48] + b"%15d%15d  " % (1, 0) + raw[at + 80 :])
+    (ours,) = read_xpt(tmp_path / "x.xpt")
+    assert ours.frame.rows() == [("S1", 1.5), ("S2", 2.5)]
+    assert [v.label for v in ours.variables] == ["Subject", label]
+
+
+@pytest.mark.parametrize("format", ["xpt", "json", "dsjc", "parquet"])
+def test_property_the_first_and_last_dates_there_are(tmp_path: Path, format: str) -> None:
+    """31DEC9999 stands for no end; a column that holds it is one of dates."""
+    frame = pl.DataFrame(
+        {
+            "USUBJID": ["a", "b", "c"],
+            "ADT": [dt.date(9999, 12, 31), dt.date(2020, 2, 29), dt.date(1582, 1, 1)],
+            "ADTM": [dt.datetime(9999, 12, 31, 23, 59, 59), dt.datetime(2020, 2, 29, 1, 2, 3), None],
+        }
+    )
+    write_folder([from_frame(frame, "ADX")], tmp_path, format=format)
+    assert read_folder(tmp_path)["ADX"].frame.equals(frame)
+    assert from_temporal(pl.Series([dt.date(9999, 12, 31)])).to_list() == [2_936_547.0]  # SAS: '31DEC9999'd
+
+
+def test_reference_31dec9999_as_sas_and_as_others_count_it() -> None:
+    """SAS has no 29 February in 4000 and 8000: '31DEC9999'd is 2936547; a proleptic Gregorian calendar says 2936549."""
+    for last in (2_936_547.0, 2_936_549.0):
+        assert to_temporal(pl.Series([last, 0.0]), "date").to_list() == [dt.date(9999, 12, 31), dt.date(1960, 1, 1)]
+        seconds = pl.Series([last * 86_400 + 86_399, None, 60.0])
+        assert to_temporal(seconds, "datetime").to_list() == [
+            dt.datetime(9999, 12, 31, 23, 59, 59), None, dt.datetime(1960, 1, 1, 0, 1),
+        ]  # fmt: skip
+    beyond = pl.Series([2_936_550.0])
+    assert to_temporal(beyond, "date").equals(beyond)
+
+
+def test_offsets_from_utc_are_kept_as_instants_and_said(tmp_path: Path) -> None:
+    def written(values: list[str], type_: str = "datetime") -> Path:
+        whole = {
+            "datasetJSONVersion": "1.1.0", "datasetJSONCreationDateTime": "2026-01-01T00:00:00",
+            "itemGroupOID": "IG.ADAE", "records": len(values), "name": "ADAE", "label": "AE",
+            "columns": [{"itemOID": "I", "name": "ASTDTM", "dataType": type_, "targetDataType": "integer"}],
+            "rows": [[v] for v in values],
+        }  # fmt: skip
+        (tmp_path / "adae.json").write_text(json.dumps(whole))
+        return tmp_path / "adae.json"
+
+    values = ["2020-05-01T10:00:00Z", "2020-05-01T10:00:00+02:00", "2020-05-01T10:00:00"]
+    made = read_dataset_json(written(values))
+    assert made.frame["ASTDTM"].to_list() == [dt.datetime(2020, 5, 1, h) for h in (10, 8, 10)]
+    assert made.notes == ("ASTDTM: 2 of 3 date-times have an offset from UTC and are kept as UTC",)
+    assert read_dataset_json(written(values[2:])).notes == ()
+    with pytest.raises(DataError, match=r"row 1, ASTDTM: '0001-01-01T00:00:00\+02:00' is not datetime"):
+        read_dataset_json(written(["0001-01-01T00:00:00+02:00"]))
+    with pytest.raises(DataError, match=r"row 2, ASTDTM: '10:00:00\+02:00' is a time of day with an offset"):
+        read_dataset_json(written(["10:00:00", "10:00:00+02:00"], "time"))
+
+    zoned = (
+        pl.Series("WHEN", [dt.datetime(2020, 5, 1, 8)]).dt.replace_time_zone("UTC").dt.convert_time_zone("Asia/Tokyo")
+    )
+    pl.DataFrame([zoned]).write_parquet(tmp_path / "adx.parquet")
+    parquet = read_parquet(tmp_path / "adx.parquet")
+    assert parquet.frame["WHEN"].to_list() == [dt.datetime(2020, 5, 1, 8)]
+    assert parquet.notes == ("WHEN: date-times of the zone Asia/Tokyo are kept as UTC",)
+
+
+def test_compressed_kinds_are_decoded_where_the_program_was_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The decoder runs the program and libraries of its parent, wherever found, and nothing of the working folder."""
+    pl.DataFrame({"A": ["x"]}).write_parquet(tmp_path / "adx.parquet")
+    (tmp_path / "polars.py").write_text("raise SystemExit('the library of the working folder')")
+    (tmp_path / "equipoise.py").write_text("raise SystemExit('the program of the working folder')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert read_parquet(tmp_path / "adx.parquet").frame.rows() == [("x",)]

@@ -198,7 +198,10 @@ def normalise(frame: pl.DataFrame) -> pl.DataFrame:
         elif dtype.is_numeric():
             out.append(series.cast(pl.Float64).fill_nan(None))
         elif dtype == pl.Datetime:
-            out.append(series.dt.replace_time_zone(None).cast(pl.Datetime("us")))
+            # an instant is kept as the instant it is, in UTC; without a zone the clock time stays
+            zone = getattr(dtype, "time_zone", None)
+            utc = series if zone is None else series.dt.convert_time_zone("UTC")
+            out.append(utc.dt.replace_time_zone(None).cast(pl.Datetime("us")))
         else:
             raise DataError(
                 f"variable {column} holds {dtype}", hint="ADaM variables are text, numbers, dates, times or booleans"
@@ -257,9 +260,10 @@ def to_temporal(series: pl.Series, kind: str) -> pl.Series:
     if not len(values):
         dtype = {"date": pl.Date(), "datetime": pl.Datetime("us"), "time": pl.Time()}[kind]
         return pl.Series(series.name, [None] * len(series), dtype=dtype)
+    first, last = (float((day - SAS_EPOCH).days) for day in (dt.date.min, dt.date.max))
     scale, low, high = {
-        "date": (1, -713_000.0, 2_936_000.0),
-        "datetime": (10**6, -6e10, 2.5e11),
+        "date": (1, first, last),
+        "datetime": (10**6, first * 86_400, last * 86_400 + 86_399.999999),
         "time": (10**6, 0.0, 86_399.999999),
     }[kind]
     scaled = values * scale
@@ -267,26 +271,53 @@ def to_temporal(series: pl.Series, kind: str) -> pl.Series:
         return series
     days = (SAS_EPOCH - dt.date(1970, 1, 1)).days
     if kind == "date":
-        out = (series + days).cast(pl.Int32).cast(pl.Date)
+        out = (_turn_calendar(series, 1) + days).cast(pl.Int32).cast(pl.Date)
     elif kind == "datetime":
-        out = ((series * 1e6).round(0).cast(pl.Int64) + days * 86_400 * 10**6).cast(pl.Datetime("us"))
+        counted = _turn_calendar(series, 86_400)
+        out = ((counted * 1e6).round(0).cast(pl.Int64) + days * 86_400 * 10**6).cast(pl.Datetime("us"))
+        if not (out.cast(pl.Int64) / 1e6 - days * 86_400).equals(counted.cast(pl.Float64)):
+            return series
     else:
         out = ((series * 1e6).round(0).cast(pl.Int64) * 1000).cast(pl.Time)
-    back = from_temporal(out)
-    return out if back.equals(series) else series
+        if not from_temporal(out).equals(series):
+            return series
+    return out
+
+
+_LEAP = tuple((dt.date(year, 2, 29) - SAS_EPOCH).days for year in (4000, 8000))
+_LAST_OF_SAS = (dt.date.max - SAS_EPOCH).days - len(_LEAP)
+
+
+def _turn_calendar(series: pl.Series, unit: int) -> pl.Series:
+    """SAS counts as counts of the Gregorian calendar, which alone has a 29 February in the years 4000 and 8000.
+
+    31DEC9999 is day 2,936,547 to SAS and day 2,936,549 to everyone else. A column with a day beyond the first was
+    written by a program that counts as everyone else does, and is left as it is.
+    """
+    largest = series.max()
+    if not isinstance(largest, float) or largest < _LEAP[0] * unit or largest >= (_LAST_OF_SAS + 1) * unit:
+        return series
+    later = (series >= _LEAP[0] * unit).cast(pl.Float64) + (series >= (_LEAP[1] - 1) * unit).cast(pl.Float64)
+    return series + later * unit
 
 
 def from_temporal(series: pl.Series) -> pl.Series:
     """Dates, date-times and times as SAS counts (float64); other columns unchanged."""
     days = (SAS_EPOCH - dt.date(1970, 1, 1)).days
     if series.dtype == pl.Date:
-        return series.cast(pl.Int32).cast(pl.Float64) - days
+        counted = series.cast(pl.Int32).cast(pl.Float64) - days
+        return counted - _later(counted, 1)
     if series.dtype == pl.Datetime:
         micro = series.cast(pl.Datetime("us")).cast(pl.Int64) - days * 86_400 * 10**6
-        return micro.cast(pl.Float64) / 1e6
+        counted = micro.cast(pl.Float64) / 1e6
+        return counted - _later(counted, 86_400)
     if series.dtype == pl.Time:
         return (series.cast(pl.Int64) // 1000).cast(pl.Float64) / 1e6
     return series
+
+
+def _later(counted: pl.Series, unit: int) -> pl.Series:
+    return sum((counted >= (day + 1) * unit).cast(pl.Float64) * unit for day in _LEAP)  # type: ignore[return-value]
 
 
 STANDARD_LABELS: dict[str, str] = {

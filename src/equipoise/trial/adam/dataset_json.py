@@ -221,6 +221,7 @@ class _Table:
         self._batch: list[list[Any]] = []
         self._batch_bytes = 0
         self._frames: list[pl.DataFrame] = []
+        self._offsets: dict[str, int] = {}
 
     def add(self, row: Any, size: int = 0) -> None:
         if not isinstance(row, list) or len(row) != len(self.variables):
@@ -252,15 +253,32 @@ class _Table:
     def _column(self, variable: Variable, values: list[Any], first: int) -> pl.Series:
         out: list[Any] = []
         convert, dtype = _CONVERTERS[_kind(variable)]
+        turned = 0
         for offset, value in enumerate(values):
             if value is None or value == "":
                 out.append(None)
                 continue
             try:
-                out.append(convert(value))
+                made = convert(value)
+                if getattr(made, "tzinfo", None) is not None:
+                    made = self._in_utc(made, variable, first + offset, value)
+                    turned += 1
+                out.append(made)
             except (TypeError, ValueError, OverflowError):
                 raise self._wrong(variable, first + offset, value) from None
+        if turned:
+            self._offsets[variable.name] = self._offsets.get(variable.name, 0) + turned
         return pl.Series(variable.name, out, dtype=dtype)
+
+    def _in_utc(self, made: Any, variable: Variable, row: int, value: Any) -> dt.datetime:
+        """A date-time with an offset as the same instant in UTC; a time of day has no date to turn it by."""
+        if isinstance(made, dt.time):
+            raise DataError(
+                f"{self.source}, row {row}, {variable.name}: {str(value)[:40]!r} is a time of day with an offset",
+                hint="give the time without an offset, or a date-time",
+            )
+        turned: dt.datetime = made.astimezone(dt.UTC).replace(tzinfo=None)
+        return turned
 
     def finish(self) -> Dataset:
         if self._batch or not self._frames:
@@ -277,6 +295,10 @@ class _Table:
             variables=self.variables,
             label=str(self.header.get("label", "")),
             attributes={k: self.header[k] for k in _HEADER_KEYS if k in self.header},
+            notes=tuple(
+                f"{name}: {n} of {self.rows} date-times have an offset from UTC and are kept as UTC"
+                for name, n in self._offsets.items()
+            ),
             source=self.source,
         )
 
@@ -312,7 +334,7 @@ def _as_date(value: Any) -> dt.date:
 
 
 def _as_datetime(value: Any) -> dt.datetime:
-    return dt.datetime.fromisoformat(_as_text(value)).replace(tzinfo=None)
+    return dt.datetime.fromisoformat(_as_text(value))
 
 
 def _as_time(value: Any) -> dt.time:

@@ -33,6 +33,12 @@ from equipoise.trial.adam.dataset import (
     to_temporal,
 )
 
+# The process finds this program and its libraries where its parent did (a user's site, a zip, PYTHONPATH), and neither
+# in the working folder nor through the environment.
+_CHILD = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
+    "from equipoise.trial.adam.decode import main; raise SystemExit(main())"
+)
 _SAS_MAGIC = bytes.fromhex("000000000000000000000000c2ea8160b31411cfbd92080009c7318c181f1011")
 _PARQUET_KEY = "equipoise.adam"
 
@@ -55,7 +61,7 @@ def _guarded(path: Path, kind: str, limits: Limits, encoding: str | None = None)
         }  # fmt: skip
         try:
             done = subprocess.run(
-                [sys.executable, "-I", "-m", "equipoise.trial.adam.decode", json.dumps(job)],
+                [sys.executable, "-I", "-c", _CHILD, json.dumps(job), json.dumps([p for p in sys.path if p])],
                 capture_output=True,
                 timeout=limits.process_seconds,
                 check=False,
@@ -153,6 +159,7 @@ def read_parquet(path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> Datase
     if int.from_bytes(tail[:4], "little") + 12 > end:
         raise DataError(f"{path.name}: its footer is larger than the file", hint="the file is damaged")
     frame, said = _guarded(path, "Parquet", limits)
+    notes = _time_notes(frame)
     try:
         frame = normalise(frame.rename({c: c.upper() for c in frame.columns}))
     except (pl.exceptions.PolarsError, DataError) as error:
@@ -160,15 +167,29 @@ def read_parquet(path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> Datase
         raise DataError(f"{path.name}: {message}", hint="ADaM tables are flat, with each name once") from None
     kept = _kept(said.get("metadata", {}).get(_PARQUET_KEY), frame)
     if kept is None:
-        return Dataset(path.stem.upper(), frame, infer_variables(frame), source=path.name)
+        return Dataset(path.stem.upper(), frame, infer_variables(frame), notes=notes, source=path.name)
     return Dataset(
         name=str(kept["name"]),
         frame=frame,
         variables=tuple(Variable(**v) for v in kept["variables"]),
         label=str(kept["label"]),
         attributes=dict(kept["attributes"]),
+        notes=notes,
         source=path.name,
     )
+
+
+def _time_notes(frame: pl.DataFrame) -> tuple[str, ...]:
+    """What becomes of date-times with a zone, or finer than microseconds."""
+    out = []
+    for column in frame.columns:
+        dtype = frame[column].dtype
+        if isinstance(dtype, pl.Datetime):
+            if dtype.time_zone is not None:
+                out.append(f"{column}: date-times of the zone {dtype.time_zone} are kept as UTC")
+            if dtype.time_unit == "ns" and bool((frame[column].dt.timestamp("ns") % 1000 != 0).any()):
+                out.append(f"{column}: date-times are cut to microseconds")
+    return tuple(out)
 
 
 def _kept(text: str | None, frame: pl.DataFrame) -> dict[str, Any] | None:

@@ -136,6 +136,7 @@ def _member(
     if end > len(data):
         raise DataError(f"{source}: claims {count} variables but ends before their descriptions", hint="truncated file")
     raw = [_namestr(data[position + i * namestr_size :][:namestr_size], version, source, i) for i in range(count)]
+    told = _lay_out(raw, version, source)
     position = end + (-end) % _RECORD
     rows_claimed: int | None = None
     if version == 8:
@@ -152,7 +153,34 @@ def _member(
     position += _RECORD
     stop = _next_member(data, position)
     block = memoryview(data)[position:stop]
-    return _table(block, raw, name, label_bytes, source, encoding, limits, rows_claimed), stop
+    return _table(block, raw, name, label_bytes, source, encoding, limits, rows_claimed).with_notes(*told), stop
+
+
+def _lay_out(raw: list[dict[str, Any]], version: int, source: str) -> list[str]:
+    """Put the values of a row where they stand: in the order of the variables. What is worth saying comes back.
+
+    In version 5 the field ``npos`` says where a value stands, and every writer puts values in the order of the
+    variables; where the two disagree the file means one of two things, and it is refused. In version 8 ``npos`` may
+    keep the place in the SAS data set (numbers first), while the row holds the values in the order of the variables.
+    """
+    claimed = [entry["offset"] for entry in raw]
+    at = 0
+    for entry in raw:
+        entry["offset"] = at
+        at += entry["length"]
+    places = [entry["offset"] for entry in raw]
+    if claimed == places:
+        return []
+    first = next(i for i, (a, b) in enumerate(zip(claimed, places, strict=True)) if a != b)
+    what = f"{source}: variable {raw[first]['name']} is said to stand at byte {claimed[first]} of a row"
+    if version == 8:
+        return [f"{what}; read at byte {places[first]}, in the order of the variables, as version 8 keeps rows"]
+    if not any(claimed):
+        return [f"{source}: does not say where variables stand in a row; read in the order of the variables"]
+    raise DataError(
+        f"{what}, at byte {places[first]} by the order of the variables",
+        hint="readers would differ on its values; write the file again, or give Dataset-JSON",
+    )
 
 
 def _next_member(data: bytes, position: int) -> int:
@@ -196,7 +224,8 @@ def _long_labels(data: bytes, position: int, raw: list[dict[str, Any]], source: 
     kind, tail = _header(data, position, source)
     if kind not in ("LABELV8", "LABELV9"):
         return position
-    count = _number(tail.strip(b" \0") or b"0", "the number of long labels", source)
+    # some writers put a second number behind the count (haven up to 2.5.5)
+    count = _number(next(iter(tail.strip(b" \0").split()), b"0"), "the number of long labels", source)
     fields = 3 if kind == "LABELV8" else 5
     at = position + _RECORD
     for _ in range(count):
@@ -234,8 +263,6 @@ def _table(
     if doubled:
         raise DataError(f"{source}: variable {min(doubled)} is described twice", hint="the file is damaged")
     width = sum(entry["length"] for entry in raw)
-    if any(entry["offset"] + entry["length"] > width for entry in raw):
-        raise DataError(f"{source}: a variable lies outside its row of {width} bytes", hint="the file is damaged")
     if width == 0:
         rows = 0
     elif rows_claimed is not None:
