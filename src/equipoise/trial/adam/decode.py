@@ -1,6 +1,6 @@
 """The separate process in which SAS7BDAT and Parquet files are decoded (see :mod:`equipoise.trial.adam.tabular`).
 
-Called as ``python -m equipoise.trial.adam.decode JOB``, the job as JSON; leaves ``frame.arrow``, ``answer.json``.
+Called with the job, as JSON, as its first argument; leaves ``frame.arrow``, ``answer.json``.
 """
 
 from __future__ import annotations
