@@ -6,8 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from equipoise.simulate import Scenario, load_scenario
+
+# No test rests on speed. With CI=true the same cases are drawn every time; elsewhere new ones, so that faults
+# are found, and a failure prints what repeats it.
+settings.register_profile("equipoise", deadline=None, print_blob=True, derandomize=os.environ.get("CI") == "true")
+settings.load_profile("equipoise")
 
 FIXTURES = Path(__file__).parent / "fixtures"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -25,7 +24,5 @@ def test_property_importing_is_light() -> None:
     """Help must be instant: the package and the command line import no numerics."""
     heavy = ("numpy", "scipy", "numba", "polars", "pandas", "pydantic", "formulaic")
     code = f"import sys, equipoise, equipoise.cli.main; print([m for m in {heavy} if m in sys.modules])"
-    start = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-    assert time.perf_counter() - start < 10

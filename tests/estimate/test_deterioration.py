@@ -143,7 +143,7 @@ RULES = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(st.tuples(st.sampled_from([math.nan, 0.0, -4.0]), st.integers(1, 5)), max_size=7),
     st.one_of(st.none(), st.integers(1, 40)),

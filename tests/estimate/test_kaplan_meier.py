@@ -89,7 +89,7 @@ def test_no_events_and_all_events() -> None:
     assert every.quantile()[0] == 1.5
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(0, 8), st.booleans(), st.sampled_from("ab")), min_size=1, max_size=40), st.randoms()
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from equipoise.errors import EstimationError
@@ -18,7 +18,6 @@ pieces = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(pieces, min_size=1, max_size=5))
 def test_independent_quick_reader_agrees_with_formulaic(parts: list[str]) -> None:
     text = "y ~ " + " + ".join(parts)

@@ -15,7 +15,7 @@ from equipoise.estimate.linear.mmrm import fit_batch, mmrm
 from equipoise.estimate.linear.mmrm.fit import MmrmWarning
 from equipoise.types import Status
 
-SLOW = settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow])
+SLOW = settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 STRUCTURES = ["us", "cs", "csh", "ar1", "ar1h", "toep", "toeph", "ad", "adh", "sp_exp"]
 seeds = st.integers(0, 10_000)
 
@@ -257,7 +257,7 @@ def test_property_batch_reports_what_cannot_be_fitted() -> None:
     assert fit.estimate[3, 0] == pytest.approx(np.mean(y[3, 5:]), rel=1e-9)
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(
     seeds,
     st.sampled_from(STRUCTURES),

@@ -89,7 +89,7 @@ def test_independent_regression_without_covariates_is_the_weighted_mean() -> Non
     assert fits["difference"][1][0, 1, 1] == pytest.approx(variance[0].sum(), rel=0.02)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(st.integers(1, 8), st.booleans(), st.sampled_from("ab")), min_size=4, max_size=40), st.randoms()
 )

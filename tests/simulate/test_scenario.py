@@ -83,7 +83,7 @@ def test_property_mechanism_must_exist(valor: Scenario) -> None:
         valor.under("homeopathy")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     junk=st.recursive(
         st.none() | st.integers() | st.text(max_size=5), lambda c: st.dictionaries(st.text(max_size=4), c, max_size=3)

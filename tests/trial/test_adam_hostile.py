@@ -37,7 +37,7 @@ from equipoise.trial.adam import (
 )
 from equipoise.trial.adam.xpt import parse_xpt
 
-FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SMALL = from_frame(
     pl.DataFrame({"USUBJID": [f"S-{i:03d}" for i in range(12)], "AVAL": [float(i) / 3 for i in range(12)]}), "ADX"
 )
@@ -268,7 +268,7 @@ def test_records_claimed_are_counted(tmp_path: Path) -> None:
 # --- Parquet, SAS7BDAT, CSV, Define-XML
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_property_parquet_with_bytes_changed(tmp_path: Path, data: st.DataObject) -> None:
     SMALL.frame.write_parquet(tmp_path / "x.parquet")
@@ -317,7 +317,7 @@ def test_sas7bdat_claims_are_checked(tmp_path: Path) -> None:
         read_sas7bdat(path)
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_property_sas7bdat_with_bytes_changed(tmp_path: Path, data: st.DataObject) -> None:
     path = tmp_path / "x.sas7bdat"
@@ -340,7 +340,7 @@ def test_sas7bdat_cut_short(tmp_path: Path) -> None:
             read_sas7bdat(path)
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32 - 1))
 def test_property_sas7bdat_of_noise(tmp_path: Path, seed: int) -> None:
     page = random.Random(seed).randbytes(4096)
