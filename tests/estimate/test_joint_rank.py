@@ -115,12 +115,15 @@ def test_property_bad_input_is_named() -> None:
         joint_rank(visits, survival, week=7, covariates=[])
     with pytest.raises(DataError, match="patients have no survival time \\(such as E, F"):
         joint_rank(visits, survival.head(4), week=12, covariates=[])
-    with pytest.raises(EstimationError, match="either censor or event"):
+    with pytest.raises(EstimationError, match="either event or censor"):
         joint_rank(visits, survival, week=12, event="CNSR")
     with pytest.raises(DataError, match="'DTH'"):
         cafs(visits, survival, horizon=12, censor=None, event="DTH")
-    with pytest.raises(DataError, match="missing or not 0 or 1"):
-        cafs(visits, survival.with_columns(pl.lit(2).alias("CNSR")), horizon=12)
+    for wrong in (-1.0, 0.5):
+        with pytest.raises(DataError, match="'CNSR' is no indicator for patient"):
+            cafs(visits, survival.with_columns(pl.lit(wrong).alias("CNSR")), horizon=12)
+    with pytest.raises(DataError, match="'CNSR' is no indicator for patient"):
+        cafs(visits, survival.with_columns(pl.lit(2).alias("CNSR")), horizon=12, censor=None, event="CNSR")
     with pytest.raises(EstimationError, match="1 imputations"):
         joint_rank(visits, survival, week=12, n_imputations=1)
     with pytest.raises(EstimationError, match="unknown method 'x'"):

@@ -10,8 +10,8 @@ import narwhals.stable.v2 as nw
 import numpy as np
 from narwhals.exceptions import DuplicateError
 
-from equipoise.errors import DataError
-from equipoise.types import BoolArray, FloatArray
+from equipoise.errors import DataError, EstimationError
+from equipoise.types import BoolArray, FloatArray, IntArray
 
 LARGEST = 1e100
 """Numbers beyond it are refused: sums of their squares and cross products would overflow."""
@@ -97,6 +97,61 @@ def check_size(values: FloatArray, name: str) -> None:
         )
 
 
+def _gone(value: Any) -> bool:
+    """Whether ``value`` means missing: None, NaN, NaT or NA."""
+    if value is None:
+        return True
+    try:
+        return bool(value != value)
+    except TypeError:  # pandas' NA has no truth value
+        return True
+
+
+def codes_of(frame: nw.DataFrame[Any], name: str) -> tuple[IntArray, list[Any]]:
+    """(row,) codes of a column taken as categories, -1 where missing, and its levels, as :func:`labels` gives them.
+
+    Raises :class:`DataError` as :func:`labels` does.
+    """
+    series = frame.get_column(name)
+    values = series.to_list()
+    try:
+        found = set(values)
+    except TypeError as error:
+        raise DataError(
+            f"column {name!r} holds {series.dtype}, which are no categories", hint="use numbers, text or categories"
+        ) from error
+    gone = [v for v in found if _gone(v)]
+    levels = _ordered_levels(series, found.difference(gone), name)
+    code: dict[Any, int] = dict.fromkeys(gone, -1)
+    code.update((level, i) for i, level in enumerate(levels))
+    return np.fromiter(map(code.__getitem__, values), np.int64, len(values)), levels
+
+
+def present(frame: nw.DataFrame[Any], name: str) -> BoolArray:
+    """(row,) where column ``name`` has a value."""
+    series = frame.get_column(name)
+    if series.dtype.is_numeric():
+        values = series.to_numpy()
+        if values.dtype.kind in "iufb":
+            return np.asarray(values == values, np.bool_)
+    return codes_of(frame, name)[0] >= 0
+
+
+def _ordered_levels(series: nw.Series[Any], found: set[Any], name: str) -> list[Any]:
+    """The levels ``found`` in the order of an enum or a category where there is one, sorted otherwise."""
+    order: list[Any] = []
+    dtype = series.dtype
+    if isinstance(dtype, nw.Enum):
+        order = list(dtype.categories)
+    elif dtype in (nw.Categorical, nw.Enum):
+        native = series.to_native()
+        if hasattr(native, "cat") and hasattr(native.cat, "categories"):
+            order = list(native.cat.categories)
+    if not found <= set(order):
+        order = ordered(found, name)
+    return [level for level in order if level in found]
+
+
 def labels(frame: nw.DataFrame[Any], name: str) -> tuple[list[Any], list[Any]]:
     """Values of a column taken as categories, and its levels in order: the order of an enum or an ordered or plain
     pandas category where there is one, sorted otherwise. Missing values are None.
@@ -111,15 +166,7 @@ def labels(frame: nw.DataFrame[Any], name: str) -> tuple[list[Any], list[Any]]:
         raise DataError(
             f"column {name!r} holds {series.dtype}, which are no categories", hint="use numbers, text or categories"
         ) from error
-    native = series.to_native()
-    order: list[Any] = []
-    if isinstance(series.dtype, nw.Enum):
-        order = list(series.dtype.categories)
-    elif series.dtype in (nw.Categorical, nw.Enum) and hasattr(native, "cat") and hasattr(native.cat, "categories"):
-        order = list(native.cat.categories)
-    if not found <= set(order):
-        order = ordered(found, name)
-    return values, [level for level in order if level in found]
+    return values, _ordered_levels(series, found, name)
 
 
 def refuse(bad: BoolArray, text: str, hint: str) -> None:
@@ -149,6 +196,59 @@ def flags_of(frame: nw.DataFrame[Any], name: str, where: BoolArray | None = None
     return values
 
 
+_EVENT_HINTS = (
+    "code yes or an event as 1 (or True), no or censoring as 0",
+    "as in ADaM, 0 is an event and 1, 2 ... are reasons of censoring",
+)
+
+
+def read_flags(values: FloatArray, censor: bool) -> tuple[FloatArray, BoolArray, str]:
+    """The one reading of an indicator (row,): 1 for an event, 0 for censoring, NaN where missing; which rows cannot be
+    read; and how to mend them.
+
+    An event indicator is 1 or 0. A censoring flag (``censor``) is that of ADaM: 0 for an event and any whole number
+    above it, a reason of censoring, for no event.
+    """
+    missing = np.isnan(values)
+    if censor:
+        flag = (values == 0.0).astype(np.float64)
+        bad = ~missing & ((values < 0.0) | (values != np.floor(values)))
+    else:
+        flag = (values == 1.0).astype(np.float64)
+        bad = ~missing & (values != 0.0) & (values != 1.0)
+    flag[missing] = np.nan
+    return flag, bad, _EVENT_HINTS[censor]
+
+
+def one_indicator(event: str | None, censor: str | None, what: str = "") -> str:
+    """The column that says who had the event; raises :class:`EstimationError` unless one of the two is named."""
+    if (event is None) == (censor is None):
+        raise EstimationError(
+            what + "give either event or censor",
+            hint="censor names a column with 0 for an event, as in ADaM, event one with 1",
+        )
+    return event or censor or ""
+
+
+def events_of(
+    frame: nw.DataFrame[Any], event: str | None, censor: str | None, where: BoolArray | None = None
+) -> FloatArray:
+    """1 for an event, 0 for censoring, NaN for unknown, from column ``event`` or column ``censor``, of which one is
+    named (see :func:`read_flags`).
+
+    Raises
+    ------
+    DataError : no such column, or (in the rows ``where``) it holds something else. EstimationError : both or neither
+    are named.
+    """
+    name = one_indicator(event, censor)
+    require(frame, [name])
+    flag, bad, hint = read_flags(numbers(frame, name), censor is not None)
+    what = f"{name!r} is not a censoring flag" if censor else f"{name!r} holds values other than 0 and 1"
+    refuse(bad if where is None else bad & where, what, hint)
+    return flag
+
+
 def tied_times(*times: FloatArray) -> tuple[FloatArray, ...]:
     """``times`` with those made equal that differ by rounding alone: by less than 1.5e-8, absolutely or relative to
     the mean time, as R's ``aeqSurv`` does.
@@ -172,8 +272,13 @@ def two_arms(frame: nw.DataFrame[Any], name: str, control: Any = None) -> tuple[
     """
     require(frame, [name])
     values, levels = labels(frame, name)
+    return values, two_levels(levels, name, len(values), control)
+
+
+def two_levels(levels: list[Any], name: str, rows: int, control: Any = None) -> tuple[Any, Any]:
+    """The two ``levels`` of column ``name``, control (default the first) first; raises as :func:`two_arms` does."""
     if not levels:
-        raise DataError(f"{name!r} has no values in {len(values)} rows", hint="this analysis compares two arms")
+        raise DataError(f"{name!r} has no values in {rows} rows", hint="this analysis compares two arms")
     if control is not None:
         if control not in levels:
             raise DataError(f"{control!r} is not a level of {name!r}", hint="levels are " + ", ".join(map(str, levels)))
@@ -183,7 +288,7 @@ def two_arms(frame: nw.DataFrame[Any], name: str, control: Any = None) -> tuple[
             f"{name!r} has {len(levels)} level{'s' if len(levels) > 1 else ''} ({', '.join(map(str, levels))})",
             hint="this analysis compares two arms: filter the rows",
         )
-    return values, (levels[0], levels[1])
+    return levels[0], levels[1]
 
 
 def coded(frame: nw.DataFrame[Any], names: Sequence[str]) -> tuple[FloatArray, tuple[str, ...], BoolArray]:

@@ -11,7 +11,7 @@ import numpy as np
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.linear.ancova import REFERENCES as ANCOVA_REFERENCES
 from equipoise.estimate.missing.kernels import mi_ancova as repeated
-from equipoise.estimate.panel import Panel, labels, numbers, one_row_a_patient, read_frame, require
+from equipoise.estimate.panel import Panel, labels, numbers, one_indicator, one_row_a_patient, read_flags, read_frame, require
 from equipoise.estimate.ranks.kernels import rank_tests
 from equipoise.estimate.result import Estimate
 from equipoise.types import BoolArray, CodeArray, FloatArray, IntArray, Status
@@ -50,19 +50,16 @@ def survival_of(
     panel: Panel, data: Any, subject: str, time: str, censor: str | None, event: str | None
 ) -> tuple[FloatArray, BoolArray]:
     """(subject,) times and death indicators of the panel's patients."""
-    if (censor is None) == (event is None):
-        raise EstimationError(
-            "give either censor or event", hint="censor names a column with 0 for a death, event one with 1 for a death"
-        )
-    indicator = censor or event or ""
+    indicator = one_indicator(event, censor)
     frame = read_frame(data)
     require(frame, [subject, time, indicator])
     rows, subjects, _ = one_row_a_patient(frame, subject, [time, indicator])
-    times, flags = numbers(rows, time), numbers(rows, indicator)
+    times, (flags, unread, mend) = numbers(rows, time), read_flags(numbers(rows, indicator), censor is not None)
     everyone = "every patient needs a time, of death or of last follow-up, and an indicator"
     for bad, what, hint in (
         (np.isnan(times), f"{time!r} is missing", everyone),
-        (~np.isin(flags, (0.0, 1.0)), f"{indicator!r} is missing or not 0 or 1", everyone),
+        (np.isnan(flags), f"{indicator!r} is missing", everyone),
+        (unread, f"{indicator!r} is no indicator", mend),
         (times < 0.0, f"{time!r} is negative", "times count from randomisation or first dose"),
     ):
         if bad.any():
@@ -75,7 +72,7 @@ def survival_of(
             hint="every patient of the analysis needs a row in the survival data",
         )
     order = [index[s] for s in panel.subjects]
-    died = flags[order] == (0.0 if censor is not None else 1.0)
+    died = flags[order] == 1.0
     return times[order], died
 
 

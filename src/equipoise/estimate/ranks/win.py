@@ -15,7 +15,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.panel import flags_of, labels, numbers, read_frame, require, times_of, two_arms
+from equipoise.estimate.panel import events_of, flags_of, labels, numbers, one_indicator, read_frame, require, times_of, two_arms
 from equipoise.estimate.ranks.kernels import win as kernel
 from equipoise.estimate.result import Estimate, check_level
 from equipoise.types import REASONS, BoolArray, FloatArray, IntArray, Status
@@ -81,11 +81,7 @@ class Time:
 
     def __post_init__(self) -> None:
         _margin(self.margin, self.column)
-        if (self.event is None) == (self.censor is None):
-            raise EstimationError(
-                f"{self.column!r}: give either event or censor",
-                hint="censor names a column with 0 for an event, as in ADaM, event one with 1",
-            )
+        one_indicator(self.event, self.censor, f"{self.column!r}: ")
 
 
 @dataclass(frozen=True)
@@ -146,12 +142,11 @@ def read_layers(frame: nw.DataFrame[Any], hierarchy: Sequence[Layer]) -> Layers:
             codes.append((kernel.VALUE, 0.0, 1 if layer.yes_better else -1))
             names.append(layer.column)
         elif isinstance(layer, Time):
-            indicator = layer.event or layer.censor or ""
-            require(frame, [layer.column, indicator])
+            require(frame, [layer.column])
             time = times_of(frame, layer.column)
-            flag = flags_of(frame, indicator, ~np.isnan(time))
+            flag = events_of(frame, layer.event, layer.censor, ~np.isnan(time))
             time = np.where(np.isnan(flag), np.nan, time)
-            event = np.asarray(flag == (1.0 if layer.event else 0.0), dtype=np.bool_)
+            event = np.asarray(flag == 1.0, dtype=np.bool_)
             if layer.censored_after:
                 time = np.where(event, time, np.nextafter(time, np.inf))
             values.append(time)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -17,7 +17,9 @@ import numpy as np
 from scipy import special
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.panel import labels, read_frame, require
+from equipoise.estimate.left_out import NOBODY, LeftOut, Sieve, Told
+from equipoise.estimate.survival.log_rank import between
+from equipoise.estimate.panel import codes_of, read_frame, require
 from equipoise.estimate.result import Estimate, check_level, times_at
 from equipoise.estimate.survival import CoxFit, cox
 from equipoise.estimate.survival.event_data import read_arms, read_terms, read_times
@@ -48,7 +50,12 @@ class _Causes:
     time: FloatArray
     code: IntArray
     labels: tuple[Any, ...]
-    known: BoolArray
+    sieve: Sieve
+
+    @property
+    def known(self) -> BoolArray:
+        """(row,) which take part, as far as has been asked."""
+        return self.sieve.keep
 
     def of(self, cause: Any) -> IntArray:
         """Codes with ``cause`` first: 0 censored, 1 that cause, 2 any other.
@@ -64,7 +71,7 @@ class _Causes:
 def _read(frame: nw.DataFrame[Any], time: str, cause: str, censored: Any) -> _Causes:
     require(frame, [time, cause])
     times = read_times(frame, time)
-    values, levels = labels(frame, cause)
+    own, levels = codes_of(frame, cause)
     found = tuple(level for level in levels if level != censored)
     if isinstance(censored, str) != any(isinstance(level, str) for level in levels) and levels:
         raise DataError(
@@ -72,13 +79,15 @@ def _read(frame: nw.DataFrame[Any], time: str, cause: str, censored: Any) -> _Ca
             hint="say censored=... which value of the cause means that follow-up ended without an event",
         )
     index = {level: i + 1 for i, level in enumerate(found)} | {censored: 0}
-    code = np.array([index.get(v, 0) for v in values], np.int64)
-    known = ~np.isnan(times) & np.array([v is not None for v in values], np.bool_)
-    return _Causes(times, code, found, known)
+    code = np.array([*(index[level] for level in levels), 0], np.int64)[own]
+    sieve = Sieve(len(frame))
+    sieve.need(~np.isnan(times), f"without {time}")
+    sieve.need(own >= 0, f"without {cause}")
+    return _Causes(times, code, found, sieve)
 
 
 @dataclass(frozen=True, eq=False)
-class CumulativeIncidence:
+class CumulativeIncidence(Told):
     """The curves of one group, one a cause.
 
     group : its level (None where everyone is one group). n : patients. causes : labels; events : (cause,). time,
@@ -100,6 +109,13 @@ class CumulativeIncidence:
     high: FloatArray
     level: float
     scale: str
+    left_out: LeftOut = NOBODY
+
+    def _told(self) -> Iterator[str]:
+        who = "everyone" if self.group is None else str(self.group)
+        for k, cause in enumerate(self.causes):
+            last = f"{100.0 * self.incidence[-1, k]:.3g} % by {self.time[-1]:g}"
+            yield f"Cumulative incidence of {cause}, {who}: {self.events[k]} of {self.n}, {last}."
 
     def at(self, time: float, cause: Any) -> tuple[float, float, float, float, int]:
         """Incidence of ``cause`` by ``time``, its standard error and limits, and how many are at risk just before.
@@ -163,8 +179,9 @@ def cumulative_incidence(
         groups: list[tuple[Any, BoolArray]] = [(None, read.known)]
     else:
         require(frame, [by])
-        values, levels = labels(frame, by)
-        groups = [(g, read.known & np.array([v == g for v in values], np.bool_)) for g in levels]
+        group, levels = codes_of(frame, by)
+        read.sieve.need(group >= 0, f"without {by}")
+        groups = [(g, read.known & (group == i)) for i, g in enumerate(levels)]
     z = float(special.ndtri(0.5 + 0.5 * level))
     made = []
     for label, mine in groups:
@@ -198,6 +215,7 @@ def cumulative_incidence(
                 high=high,
                 level=level,
                 scale=scale,
+                left_out=read.sieve.left_out,
             )
         )
     return tuple(made)
@@ -221,7 +239,7 @@ def incidence_difference(
     variance: str = "greenwood",
     level: float = 0.95,
     estimand: str | None = None,
-) -> tuple[Estimate, ...]:
+) -> IncidenceDifferences:
     """Difference in cumulative incidence of cause ``of``, active minus control, at each time of ``at``.
 
     at : one or more times above 0. Other arguments as in :func:`cumulative_incidence`. Where follow-up of an arm does
@@ -237,7 +255,8 @@ def incidence_difference(
     frame = read_frame(data)
     read = _read(frame, time, cause, censored)
     group, arms = read_arms(frame, arm, control)
-    mine = read.known & (group >= 0)
+    read.sieve.need(group >= 0, f"without {arm}")
+    mine = read.known
     f, v, _, horizon = kernel.incidence(
         read.time[mine][None], read.of(of)[mine][None], group=group[mine][None], at=times, n_causes=2, n_groups=2,
         variance=variance,
@@ -275,11 +294,24 @@ def incidence_difference(
                 references=(AALEN_JOHANSEN, SOURCES[variance]),
             )
         )
-    return tuple(out)
+    made = IncidenceDifferences(out)
+    made.left_out = read.sieve.left_out
+    return made
+
+
+class IncidenceDifferences(tuple[Estimate, ...], Told):
+    """The differences, one a time, with the rows ``left_out``."""
+
+    left_out: LeftOut = NOBODY
+
+    @property
+    def estimates(self) -> tuple[Estimate, ...]:
+        """The difference at each time."""
+        return tuple(self)
 
 
 @dataclass(frozen=True, eq=False)
-class GrayTest:
+class GrayTest(Told):
     """Gray's test of one cause.
 
     groups : levels; n, events : (group,) patients and events of the cause. score : (group,) observed minus expected
@@ -298,6 +330,16 @@ class GrayTest:
     rho: float
     strata: tuple[str, ...]
     status: Status
+    left_out: LeftOut = NOBODY
+
+    def _told(self) -> Iterator[str]:
+        if self.status is not Status.OK:
+            yield f"Gray's test of {self.of}: {self.reason}."
+            return
+        p = "P < 0.0001" if self.p < 1e-4 else f"P = {self.p:.4f}"
+        yield f"Gray's test of {self.of}: chi-square {self.chi_square:.4g} on {self.df} df, {p}."
+        counts = ", ".join(f"{e}/{n} {g}" for e, n, g in zip(self.events, self.n, self.groups, strict=True))
+        yield f"Events {counts}."
 
     @property
     def reason(self) -> str:
@@ -367,28 +409,31 @@ def gray_test(
     read = _read(frame, time, cause, censored)
     names = (strata,) if isinstance(strata, str) else tuple(strata)
     require(frame, [by, *names])
-    values, levels = labels(frame, by)
+    own, levels = codes_of(frame, by)
     if len(levels) < 2:
         raise DataError(f"{by!r} has fewer than two levels", hint="there is nothing to compare")
-    index = {level: i for i, level in enumerate(levels)}
     stratum, _ = combined(frame, names)
-    mine = read.known & (stratum >= 0) & np.array([v is not None for v in values], np.bool_)
-    group = np.array([index.get(v, 0) for v in values], np.int64)[mine]
+    read.sieve.need(stratum >= 0, f"without {' or '.join(names)}")
+    read.sieve.need(own >= 0, f"without {by}")
+    mine = read.known
+    group = own[mine]
     code = read.of(of)[mine]
     score, variance, status = kernel.gray(
         read.time[mine][None], code[None], group[None], stratum=stratum[mine][None], rho=rho, n_groups=len(levels)
     )
     made = Status(int(status[0]))
     u, v = score[0], variance[0]
-    use = np.flatnonzero(np.diag(v) > 1e-12)[1:] if np.isfinite(v).all() else np.zeros(0, np.int64)
-    chi_square, p = math.nan, math.nan
+    finite = np.isfinite(v).all()
+    seen = np.diag(v) > 1e-12
+    chi_square, df, p = between(u, np.where(np.outer(seen, seen), v, 0.0)) if finite else (math.nan, 0, math.nan)
     if made in (Status.OK, Status.SINGULAR, Status.EMPTY_ARM) and (code == 1).any():
-        made = Status.OK if len(use) else (made if made is not Status.OK else Status.SINGULAR)
-    if made is Status.OK:
-        chi_square = float(u[use] @ np.linalg.solve(v[np.ix_(use, use)], u[use]))
-        p = float(special.chdtrc(len(use), chi_square))
+        made = Status.OK if df else (made if made is not Status.OK else Status.SINGULAR)
+    if made is not Status.OK:
+        chi_square, df, p = math.nan, 0, math.nan
     n, events = (np.bincount(g, minlength=len(levels)) for g in (group, group[code == 1]))
-    return GrayTest(of, tuple(levels), n, events, u, v, chi_square, len(use), p, float(rho), names, made)
+    return GrayTest(
+        of, tuple(levels), n, events, u, v, chi_square, df, p, float(rho), names, made, read.sieve.left_out
+    )  # fmt: skip
 
 
 def _split(formula: str) -> tuple[str, str, str]:
@@ -422,11 +467,13 @@ def cause_specific(formula: str, data: Any, *, of: Any, censored: Any = 0, ties:
     read = _read(frame, time, cause, censored)
     flag = [float(c) if k else None for c, k in zip(read.of(of) == 1, read.known, strict=True)]
     own = nw.new_series("EVENT_OF_CAUSE", flag, nw.Float64, backend=nw.get_native_namespace(frame))
-    return cox(f"Surv(`{time}`, EVENT_OF_CAUSE) ~ {right}", frame.with_columns(own).to_native(), ties=ties)
+    fit = cox(f"Surv(`{time}`, EVENT_OF_CAUSE) ~ {right}", frame.with_columns(own).to_native(), ties=ties)
+    why = {w.replace("EVENT_OF_CAUSE", cause): n for w, n in fit.left_out.reasons.items()}
+    return replace(fit, formula=formula, left_out=LeftOut(why))
 
 
 @dataclass(frozen=True, eq=False)
-class FineGrayFit:
+class FineGrayFit(Told):
     """A Fine-Gray regression.
 
     names : terms; beta, vcov : log subdistribution hazard ratios and covariance, NaN where ``status`` is not OK.
@@ -451,6 +498,7 @@ class FineGrayFit:
     jumps: tuple[FloatArray, FloatArray]
     backend: Any
     detail: str | None = None
+    left_out: LeftOut = NOBODY
 
     @property
     def reason(self) -> str:
@@ -570,7 +618,9 @@ def fine_gray(
     by = (censoring_by,) if isinstance(censoring_by, str) else tuple(censoring_by)
     require(frame, by)
     stratum, _ = combined(frame, by)
-    mine = read.known & (stratum >= 0) & ~np.isnan(x).any(axis=1)
+    read.sieve.need(stratum >= 0, f"without {' or '.join(by)}")
+    read.sieve.need(~np.asarray(np.isnan(x).any(axis=1), np.bool_), "without a term of the formula")
+    mine = read.known
     code = read.of(of)[mine]
     _, strata = np.unique(stratum[mine], return_inverse=True)
     arm, events_by = -1, {}
@@ -596,4 +646,5 @@ def fine_gray(
         formula, of, names, beta[0], vcov[0], (float(loglik[0, 0]), float(loglik[0, 1])), float(score[0]), variance,
         int(mine.sum()), int((code == 1).sum()), int((code == 2).sum()), events_by, state,
         (times[0][jump], steps[0][jump]), nw.get_native_namespace(frame), detail,
+        read.sieve.left_out,
     )  # fmt: skip

@@ -17,7 +17,8 @@ import numpy as np
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.linear.mmrm.design import Design, build
 from equipoise.estimate.linear.mmrm.formula import FactorSpec, parse
-from equipoise.estimate.panel import kept_rows, labels, numbers, ordered, require, values_of
+from equipoise.estimate.left_out import Sieve
+from equipoise.estimate.panel import codes_of, kept_rows, numbers, ordered, present, require, values_of
 from equipoise.estimate.survival import cox_path
 from equipoise.estimate.survival.cox_fit import TIES, CoxFit
 from equipoise.estimate.survival.cox_path import CoxData
@@ -85,7 +86,8 @@ def cox(
     if robust is None:
         robust = bool(together) or (weight is not None and bool((weight != np.round(weight)).any()))
     design, keep, specs = _design(read)
-    left_out = read.left_out + len(read.time) - len(keep)
+    lacking = f"without {' or '.join(dict.fromkeys(s.name or s.expression for term in specs for s in term))}"
+    left_out = read.left_out.and_then({lacking: len(read.time) - len(keep)})
     names, columns, terms, absent = _columns(design, specs, read)
     x = design.matrix()[:, columns] if design is not None and not absent else np.zeros((len(keep), len(names)))
     rows = CoxData(
@@ -184,16 +186,18 @@ def _rows(
     require(read.frame, [name for name in (weights, *together) if name])
     weight: FloatArray | None = None
     codes: IntArray | None = None
-    keep = np.ones(len(read.time), np.bool_)
+    sieve = Sieve(len(read.time))
     if weights:
         weight = numbers(read.frame, weights)
         if (weight < 0.0).any():
             row = int(read.row[np.flatnonzero(weight < 0.0)[0]])
             raise DataError(f"row {row + 1}: {weights!r} is negative", hint="case weights are zero or more")
-        keep &= weight > 0.0
+        sieve.need(~np.isnan(weight), f"without {weights}")
+        sieve.need(weight > 0.0, f"with a weight of 0 in {weights}")
     if together:
         codes = combined(read.frame, together)[0]
-        keep &= codes >= 0
+        sieve.need(codes >= 0, f"without {' or '.join(together)}")
+    keep = sieve.keep
     if keep.all():
         return read, weight, codes
     kept = SurvData(
@@ -206,7 +210,7 @@ def _rows(
         read.cluster,
         read.right,
         read.row[keep],
-        read.left_out + int((~keep).sum()),
+        read.left_out.and_then(sieve.left_out.reasons),
         kept_rows(read.frame, keep),
         read.everything,
     )
@@ -222,8 +226,7 @@ def _design(read: SurvData) -> tuple[Design | None, IntArray, list[tuple[FactorS
     frame = read.frame
     known = np.ones(len(frame), np.bool_)
     for name in plain:
-        values, _ = labels(frame, name)
-        known &= np.array([v is not None for v in values], np.bool_)
+        known &= present(frame, name)
     if not known.any():
         return None, np.zeros(0, np.int64), specs
     row = nw.new_series("__row__", list(range(len(frame))), nw.Float64, backend=nw.get_native_namespace(frame))
@@ -251,7 +254,7 @@ def _columns(
                 series = read.everything.get_column(spec.name)
                 every = _declared(series)
                 made = [f"{spec.expression}[T.{level}]" for level in every[1:]] or made
-                only = labels(read.frame, spec.name)[1]
+                only = codes_of(read.frame, spec.name)[1]
                 if term is not None and not absent:
                     absent = f"not estimable: an arm has no patients (everyone has {spec.name} {only[0]})"
         elif term is not None:

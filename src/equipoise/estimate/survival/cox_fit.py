@@ -13,6 +13,7 @@ import numpy as np
 from scipy import optimize, special
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.left_out import NOBODY, LeftOut, Told
 from equipoise.estimate.linear.mmrm.design import Design, Factor, products, read_column
 from equipoise.estimate.panel import read_frame
 from equipoise.estimate.result import Estimate, check_level
@@ -67,13 +68,13 @@ class Proportionality:
 
 
 @dataclass(frozen=True, eq=False)
-class CoxFit:
+class CoxFit(Told):
     """A Cox regression.
 
     names : terms; beta, vcov : log hazard ratios and covariance, NaN where ``status`` is not OK; vcov is the robust one
     where ``robust``, naive always the inverse information. loglik : at zero and at the estimate (with Firth's penalty
     where ``firth``). score : score test at zero, without penalty. n, events : rows and events; events_by : level ->
-    (events, n) of the treatment, where there is one. left_out : rows without a value of some column. term_columns :
+    (events, n) of the treatment, where there is one. left_out : rows that take no part. term_columns :
     term -> its columns. data : the rows used.
     """
 
@@ -97,7 +98,7 @@ class CoxFit:
     robust: bool = False
     firth: bool = False
     cluster: tuple[str, ...] = ()
-    left_out: int = 0
+    left_out: LeftOut = NOBODY
     detail: str | None = None
     design: Design | None = field(default=None, repr=False)
 

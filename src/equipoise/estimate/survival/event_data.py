@@ -12,10 +12,10 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import numpy as np
 
-from equipoise.errors import EstimationError
+from equipoise.estimate.left_out import LeftOut, Sieve
 from equipoise.estimate.linear.mmrm.design import build
 from equipoise.estimate.linear.mmrm.formula import parse
-from equipoise.estimate.panel import flags_of, numbers, read_frame, require, tied_times, times_of, two_arms
+from equipoise.estimate.panel import codes_of, events_of, numbers, read_frame, require, tied_times, times_of, two_levels
 from equipoise.estimate.survival.surv_formula import combined
 from equipoise.types import BoolArray, FloatArray, IntArray
 
@@ -26,7 +26,7 @@ class EventData:
 
     time, event, arm : (subject,) time, whether the event happened, 0 control or 1 active. arms : labels, control
     first. stratum : (subject,) codes into ``strata``. x : (subject, covariate). rows : (subject,) their rows in the
-    frame that came in; left_out : how many rows take no part. backend : the data-frame library that came in.
+    frame that came in; left_out : how many rows take no part, and why. backend : the data-frame library that came in.
     """
 
     time: FloatArray
@@ -38,7 +38,7 @@ class EventData:
     x: FloatArray
     names: tuple[str, ...]
     rows: IntArray
-    left_out: int
+    left_out: LeftOut
     backend: Any
 
     @property
@@ -73,24 +73,13 @@ def read_times(frame: nw.DataFrame[Any], name: str) -> FloatArray:
     return tied_times(times_of(frame, name))[0]
 
 
-def read_indicator(frame: nw.DataFrame[Any], event: str | None, censor: str | None) -> FloatArray:
-    """1 for an event, 0 for censoring, NaN for unknown: ``event`` is 1 for an event, ``censor`` 0 (as in ADaM)."""
-    if (event is None) == (censor is None):
-        raise EstimationError(
-            "give either event or censor",
-            hint="censor names a column with 0 for an event, as in ADaM, event one with 1",
-        )
-    name = event or censor or ""
-    require(frame, [name])
-    flag = flags_of(frame, name)
-    return flag if event else 1.0 - flag
-
-
 def read_arms(frame: nw.DataFrame[Any], name: str, control: Any) -> tuple[IntArray, tuple[Any, Any]]:
     """(row,) 0 for control, 1 for active, -1 where missing, and the two labels, control first."""
-    values, levels = two_arms(frame, name, control)
-    index = {levels[0]: 0, levels[1]: 1}
-    return np.array([index.get(v, -1) for v in values], np.int64), levels
+    require(frame, [name])
+    code, found = codes_of(frame, name)
+    levels = two_levels(found, name, len(code), control)
+    index = np.array([*(int(level == levels[1]) for level in found), -1], np.int64)
+    return index[code], levels
 
 
 def read_terms(
@@ -160,17 +149,24 @@ def read_events(
     """
     frame = read_frame(data)
     require(frame, [time])
-    times, flag = read_times(frame, time), read_indicator(frame, event, censor)
+    times, flag = read_times(frame, time), events_of(frame, event, censor)
     group, arms = read_arms(frame, arm, control)
     names_of_strata = (strata,) if isinstance(strata, str) else tuple(strata)
     require(frame, names_of_strata)
     stratum, called = combined(frame, names_of_strata)
-    x, names = read_covariates(frame, (covariates,) if isinstance(covariates, str) else tuple(covariates))
-    known = ~np.isnan(times) & ~np.isnan(flag) & (group >= 0) & (stratum >= 0) & ~np.isnan(x).any(axis=1)
+    named = (covariates,) if isinstance(covariates, str) else tuple(covariates)
+    x, names = read_covariates(frame, named)
+    sieve = Sieve(len(frame))
+    sieve.need(~np.isnan(times), f"without {time}")
+    sieve.need(~np.isnan(flag), f"without {event or censor}")
+    sieve.need(group >= 0, f"without {arm}")
+    sieve.need(stratum >= 0, f"without {' or '.join(names_of_strata)}")
+    sieve.need(~np.asarray(np.isnan(x).any(axis=1), np.bool_), f"without {' or '.join(named)}")
     require(frame, numeric)
     others = {name: numbers(frame, name) for name in numeric}
-    for values in others.values():
-        known &= ~np.isnan(values)
+    for name, values in others.items():
+        sieve.need(~np.isnan(values), f"without {name}")
+    known = sieve.keep
     read = EventData(
         times[known],
         flag[known] == 1.0,
@@ -181,7 +177,7 @@ def read_events(
         np.ascontiguousarray(x[known]),
         names,
         np.flatnonzero(known),
-        int((~known).sum()),
+        sieve.left_out,
         nw.get_native_namespace(frame),
     )
     return read, {name: values[known] for name, values in others.items()}

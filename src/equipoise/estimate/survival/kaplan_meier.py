@@ -17,6 +17,7 @@ limit, is at or below 1 - p; where S equals 1 - p over an interval, its middle (
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,8 @@ import numpy as np
 from scipy import special
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.panel import flags_of, labels, read_frame, refuse, require, tied_times, times_of
+from equipoise.estimate.left_out import NOBODY, LeftOut, Sieve, Told, sentence
+from equipoise.estimate.panel import codes_of, events_of, read_frame, refuse, require, tied_times, times_of
 from equipoise.estimate.result import Estimate, check_level
 from equipoise.types import BoolArray, FloatArray, IntArray, Status
 
@@ -40,7 +42,7 @@ _TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class KaplanMeier:
+class KaplanMeier(Told):
     """The curve of one group.
 
     group : its level (None where everyone is one group). n, events : patients and events.
@@ -48,6 +50,7 @@ class KaplanMeier:
     se_log : (time,) standard error of log S; low, high : (time,) pointwise limits at ``level`` on ``scale``.
     hazard, se_hazard : (time,) cumulative hazard of ``estimator`` (Nelson and Aalen's beside Kaplan and Meier's S).
     entries : (n,) sorted times of entry, empty where everyone is seen from the start.
+    left_out : rows of the frame, of any group, that take no part in any curve.
     """
 
     group: Any
@@ -67,6 +70,7 @@ class KaplanMeier:
     se_hazard: FloatArray
     estimator: str
     entries: FloatArray
+    left_out: LeftOut = NOBODY
 
     def quantile(self, p: float = 0.5) -> tuple[float, float, float]:
         """Time by which a share ``p`` has had the event, with its limits; NaN where the curve does not get there."""
@@ -104,6 +108,11 @@ class KaplanMeier:
             references=(SOURCES[self.estimator], BROOKMEYER),
             form="description",
         )
+
+    def _told(self) -> Iterator[str]:
+        who = "everyone" if self.group is None else str(self.group)
+        yield f"{self.estimator.title()} curve of {who}: {self.events} of {self.n} had the event."
+        yield sentence(self.time_by())
 
     def mean(self, to: float | None = None) -> tuple[float, float]:
         """Area under the curve up to ``to`` (default the last time) and its standard error by Greenwood's formula.
@@ -158,7 +167,8 @@ def kaplan_meier(
     data: Any,
     *,
     time: str,
-    event: str,
+    event: str | None = None,
+    censor: str | None = None,
     by: str | None = None,
     entry: str | None = None,
     level: float = 0.95,
@@ -171,8 +181,9 @@ def kaplan_meier(
     ----------
     data : one row a patient; pandas, polars or pyarrow. Rows that lack time, event, group or entry take no part. A
         level without patients has no curve.
-    time : column of times, none negative. event : column that is 1 (or True) for an event and 0 for censoring; for an
-        ADaM censoring flag make one from ``CNSR == 0``. entry : column of times of coming under observation.
+    time : column of times, none negative. event or censor : column that is 1 (or True) for an event and 0 for
+        censoring, or ADaM's CNSR, 0 for an event and above it for censoring. entry : column of times of coming under
+        observation.
     scale : ``plain``, ``log``, ``log-log``, ``logit`` or ``arcsin``, on which intervals are symmetric.
     estimator : ``kaplan-meier``, or the exponential of the cumulative hazard of ``nelson-aalen`` or
         ``fleming-harrington``.
@@ -196,32 +207,38 @@ def kaplan_meier(
     if estimator not in ESTIMATORS:
         raise EstimationError(f"unknown estimator {estimator!r}", hint="choose one of " + ", ".join(ESTIMATORS))
     frame = read_frame(data)
-    require(frame, [time, event, *(name for name in (by, entry) if name)])
-    times, flags = times_of(frame, time), flags_of(frame, event)
+    require(frame, [time, *(name for name in (by, entry) if name)])
+    times, flags = times_of(frame, time), events_of(frame, event, censor)
     entries = times_of(frame, entry) if entry else None
     if entries is not None:
         refuse(
             entries >= times, f"{entry!r} is not before {time!r}", "a patient is at risk after entry, up to the time"
         )
-    known = ~np.isnan(times) & ~np.isnan(flags)
+    sieve = Sieve(len(frame))
+    sieve.need(~np.isnan(times), f"without {time}")
+    sieve.need(~np.isnan(flags), f"without {event or censor}")
     if entries is None:
         (times,) = tied_times(times)
     else:
-        known &= ~np.isnan(entries)
+        sieve.need(~np.isnan(entries), f"without {entry}")
         entries, times = tied_times(entries, times)
-    if by is None:
-        groups: list[tuple[Any, BoolArray]] = [(None, known)]
-    else:
-        values, levels = labels(frame, by)
-        known &= np.array([v is not None for v in values], np.bool_)
-        groups = [(g, known & np.array([v == g for v in values], np.bool_)) for g in levels]
-    if not known.any():
-        raise DataError("no row has " + ", ".join(n for n in (time, event, by, entry) if n), hint="check the columns")
+    groups: list[tuple[Any, BoolArray]] = [(None, sieve.keep)]
+    if by is not None:
+        code, levels = codes_of(frame, by)
+        sieve.need(code >= 0, f"without {by}")
+        groups = [(g, sieve.keep & (code == i)) for i, g in enumerate(levels)]
+    if not sieve.keep.any():
+        raise DataError(
+            "no row has " + ", ".join(n for n in (time, event, censor, by, entry) if n), hint="check the columns"
+        )
     return tuple(
-        _curve(g, times[m], flags[m] == 1.0, level, scale, None if entries is None else entries[m], estimator)
+        _curve(
+            g, times[m], flags[m] == 1.0, level, scale, None if entries is None else entries[m], estimator,
+            sieve.left_out,
+        )
         for g, m in groups
         if m.any()
-    )
+    )  # fmt: skip
 
 
 def _curve(
@@ -232,6 +249,7 @@ def _curve(
     scale: str,
     entries: FloatArray | None = None,
     estimator: str = "kaplan-meier",
+    left_out: LeftOut = NOBODY,
 ) -> KaplanMeier:
     distinct, place = np.unique(times, return_inverse=True)
     d = np.bincount(place, weights=events, minlength=len(distinct)).astype(np.int64)
@@ -256,7 +274,7 @@ def _curve(
     low, high = _limits(survival, se, float(special.ndtri(0.5 + 0.5 * level)), scale)
     return KaplanMeier(
         group, len(times), int(d.sum()), distinct, n, d, c, survival, se, low, high, level, scale, hazard, se_hazard,
-        estimator, entered,
+        estimator, entered, left_out,
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,8 @@ import numpy as np
 from scipy import special
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.panel import labels
+from equipoise.estimate.left_out import LeftOut, Told, sentence
+from equipoise.estimate.panel import codes_of
 from equipoise.estimate.result import Estimate
 from equipoise.estimate.survival.kernels import log_rank as kernel
 from equipoise.estimate.survival.kernels import max_combo as max_combo_kernel
@@ -33,12 +34,12 @@ ALTERNATIVES = ("two-sided", "benefit", "harm")
 
 
 @dataclass(frozen=True, eq=False)
-class LogRank:
+class LogRank(Told):
     """A log-rank test.
 
     groups : levels; n, observed, expected : (group,) patients, (weighted) events and events expected if the hazards
     were equal; variance : (group, group) of observed minus expected. chi_square on df. observed_by, expected_by :
-    (group, stratum) the same in every stratum of ``stratum_labels``. left_out : rows without a value of some column.
+    (group, stratum) the same in every stratum of ``stratum_labels``. left_out : rows that take no part.
     status says whether the test exists.
     """
 
@@ -56,7 +57,7 @@ class LogRank:
     stratum_labels: tuple[str, ...]
     observed_by: FloatArray
     expected_by: FloatArray
-    left_out: int
+    left_out: LeftOut
     status: Status
 
     @property
@@ -66,6 +67,17 @@ class LogRank:
             return REASONS[self.status]
         counts = f"events {_counts(self.groups, self.observed, self.n)}" if self.groups else "nobody"
         return f"{_why(self.status)} ({counts})"
+
+    def _told(self) -> Iterator[str]:
+        if len(self.groups) == 2:
+            yield sentence(self.estimate())
+        if self.status is Status.OK:
+            p = "P < 0.0001" if self.p < 1e-4 else f"P = {self.p:.4f}"
+            kind = f"{_kind(self.rho, self.gamma)}{_by(self.strata)}"
+            yield f"{kind[0].upper()}{kind[1:]}: chi-square {self.chi_square:.4g} on {self.df} df, {p}."
+        elif len(self.groups) != 2:
+            yield f"{_kind(self.rho, self.gamma)}: {self.reason}."
+        yield f"Events {_counts(self.groups, self.observed, self.n)}."
 
     @property
     def z(self) -> float:
@@ -119,8 +131,8 @@ def _counts(groups: tuple[Any, ...], events: FloatArray, n: IntArray) -> str:
     return ", ".join(f"{e:g}/{m} {g}" for e, m, g in zip(events, n, groups, strict=True))
 
 
-def _groups(formula: str, data: Any) -> tuple[SurvData, list[Any], IntArray, BoolArray]:
-    """The rows, the levels of the one grouping column, each row's code, and which rows have one."""
+def _groups(formula: str, data: Any) -> tuple[SurvData, list[Any], IntArray, BoolArray, LeftOut]:
+    """The rows, the levels of the one grouping column, each row's code, which rows have one, and who is left out."""
     read = read_surv(formula, data)
     if read.entry is not None:
         raise EstimationError(
@@ -132,10 +144,31 @@ def _groups(formula: str, data: Any) -> tuple[SurvData, list[Any], IntArray, Boo
     name = read.right.strip("`")
     if name not in read.everything.columns:
         raise EstimationError(f"the log-rank test compares the levels of one column, not {read.right!r}", hint=HINT)
-    values, levels = labels(read.frame, name)
-    index = {level: i for i, level in enumerate(levels)}
-    keep = np.array([v is not None for v in values], np.bool_)
-    return read, levels, np.array([index.get(v, 0) for v in values], np.int64), keep
+    code, levels = codes_of(read.frame, name)
+    keep = code >= 0
+    left_out = read.left_out.and_then({f"without {name}": int((~keep).sum())})
+    return read, levels, np.maximum(code, 0), keep, left_out
+
+
+def between(score: FloatArray, variance: FloatArray) -> tuple[float, int, float]:
+    """Chi-square, df and p-value of ``score`` (group,), which sums to 0 over the groups that are compared.
+
+    The groups fall into components, within which they meet while someone of theirs has an event; ``variance`` is 0
+    between components and has one redundant row in each. The df is what is left: the rank of the variance, decided by
+    who meets whom rather than by rounding. The first group of each component is left out of the quadratic form.
+    """
+    size = np.sqrt(np.outer(np.diag(variance), np.diag(variance)))
+    meet = (np.abs(variance) > 1e-12 * size) & (size > 0.0)
+    component = np.arange(len(score))
+    for i, j in np.argwhere(np.triu(meet, 1)):
+        component[component == component[j]] = component[i]
+    chi_square, df = 0.0, 0
+    for part in np.unique(component):
+        use = np.flatnonzero(component == part)[1:]
+        if len(use):
+            chi_square += float(score[use] @ np.linalg.solve(variance[np.ix_(use, use)], score[use]))
+            df += len(use)
+    return (chi_square, df, float(special.chdtrc(df, chi_square))) if df else (math.nan, 0, math.nan)
 
 
 def log_rank(formula: str, data: Any, *, rho: float = 0.0, gamma: float = 0.0) -> LogRank:
@@ -162,7 +195,7 @@ def log_rank(formula: str, data: Any, *, rho: float = 0.0, gamma: float = 0.0) -
     """
     if not (0.0 <= rho < math.inf and 0.0 <= gamma < math.inf):
         raise EstimationError(f"weights rho = {rho!r}, gamma = {gamma!r}", hint="give numbers of zero or more")
-    read, levels, code, keep = _groups(formula, data)
+    read, levels, code, keep, left_out = _groups(formula, data)
     k, strata = max(len(levels), 2), range(max(len(read.stratum_labels), 1))
     members = [np.flatnonzero(keep & (read.stratum == s)) for s in strata]
     place = np.zeros((len(members), max(1, *(len(m) for m in members))), np.int64)
@@ -176,8 +209,7 @@ def log_rank(formula: str, data: Any, *, rho: float = 0.0, gamma: float = 0.0) -
         )
     o, e, v = observed.sum(axis=0), expected.sum(axis=0), variance.sum(axis=0)
     counts = np.bincount(code[keep], minlength=k)
-    informative = np.flatnonzero(np.diag(v) > 0.0)
-    df = max(len(informative) - 1, 0)
+    chi_square, df, p = between(o - e, v)
     status = Status.OK
     if not keep.any():
         status = Status.NO_DATA
@@ -187,11 +219,8 @@ def log_rank(formula: str, data: Any, *, rho: float = 0.0, gamma: float = 0.0) -
         status = Status.NO_EVENTS
     elif df == 0:
         status = Status.SINGULAR
-    chi_square, p = math.nan, math.nan
-    if status is Status.OK:
-        use = informative[1:]
-        chi_square = float((o - e)[use] @ np.linalg.solve(v[np.ix_(use, use)], (o - e)[use]))
-        p = float(special.chdtrc(df, chi_square))
+    if status is not Status.OK:
+        chi_square, df, p = math.nan, 0, math.nan
     m = len(levels)
     return LogRank(
         tuple(levels),
@@ -208,13 +237,13 @@ def log_rank(formula: str, data: Any, *, rho: float = 0.0, gamma: float = 0.0) -
         read.stratum_labels,
         observed[:, :m].T,
         expected[:, :m].T,
-        read.left_out + int((~keep).sum()),
+        left_out,
         status,
     )
 
 
 @dataclass(frozen=True, eq=False)
-class MaxCombo:
+class MaxCombo(Told):
     """The largest of several weighted log-rank tests of two groups.
 
     weights : (rho, gamma) of each test; z : (test,) its statistic, negative where the second group has fewer events
@@ -235,7 +264,7 @@ class MaxCombo:
     p_error: float
     alternative: str
     strata: tuple[str, ...]
-    left_out: int
+    left_out: LeftOut
     status: Status
     references: tuple[str, ...] = (TARONE, LEE, FLEMING)
 
@@ -249,6 +278,9 @@ class MaxCombo:
             where = "while both groups were at risk there was no event, or none after the first event time"
             return f"not estimable: a weighted statistic has no variance, {where} ({counts})"
         return f"{_why(self.status)} ({counts})"
+
+    def _told(self) -> Iterator[str]:
+        yield self.to_sentence()
 
     def to_sentence(self) -> str:
         """The result as a person would say it."""
@@ -301,7 +333,7 @@ def max_combo(
         raise wrong from found
     if not 0 < len(chosen) <= normal.LARGEST or not all(0.0 <= w < math.inf for pair in chosen for w in pair):
         raise wrong
-    read, levels, code, keep = _groups(formula, data)
+    read, levels, code, keep, left_out = _groups(formula, data)
     if len(levels) > 2:
         raise DataError(
             f"{read.right!r} has {len(levels)} levels ({', '.join(map(str, levels))})", hint="compare two groups"
@@ -333,6 +365,6 @@ def max_combo(
         float(error),
         alternative,
         read.strata,
-        read.left_out + int((~keep).sum()),
+        left_out,
         status,
     )

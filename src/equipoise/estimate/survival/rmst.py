@@ -16,6 +16,7 @@ from scipy import special
 
 from equipoise.errors import EstimationError
 from equipoise.estimate.result import Estimate, check_level, is_time
+from equipoise.estimate.left_out import LeftOut, Told
 from equipoise.estimate.survival.event_data import EventData, read_events
 from equipoise.estimate.survival.kernels import rmst as kernel
 from equipoise.types import REASONS, FloatArray, Status
@@ -55,7 +56,7 @@ class MeanModel:
 
 
 @dataclass(frozen=True, eq=False)
-class RestrictedMeans:
+class RestrictedMeans(Told):
     """Restricted means of a trial, active against control.
 
     tau : end of the horizon, in the unit of the times. arms : control and active, by Kaplan-Meier. difference, ratio :
@@ -69,7 +70,7 @@ class RestrictedMeans:
     ratio: Estimate
     lost_ratio: Estimate
     models: Mapping[str, MeanModel]
-    left_out: int
+    left_out: LeftOut
     backend: Any
 
     @property

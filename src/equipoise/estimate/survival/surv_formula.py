@@ -11,7 +11,8 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from equipoise.errors import EstimationError
-from equipoise.estimate.panel import flags_of, kept_rows, labels, read_frame, refuse, require, tied_times, times_of
+from equipoise.estimate.left_out import LeftOut, Sieve
+from equipoise.estimate.panel import codes_of, events_of, kept_rows, read_frame, refuse, require, tied_times, times_of
 from equipoise.types import BoolArray, FloatArray, IntArray
 
 HINT = (
@@ -29,7 +30,7 @@ class SurvData:
 
     time, event, stratum : (row,); entry : (row,) or None where everyone is under observation from the start.
     stratum : codes into ``stratum_labels``. cluster : the columns of ``cluster(...)``. row : (row,) where they stand in
-    the frame that came in; left_out : how many rows take no part. frame : these rows.
+    the frame that came in; left_out : how many rows take no part, and why. frame : these rows.
     """
 
     entry: FloatArray | None
@@ -41,7 +42,7 @@ class SurvData:
     cluster: tuple[str, ...]
     right: str
     row: IntArray
-    left_out: int
+    left_out: LeftOut
     frame: nw.DataFrame[Any]
     everything: nw.DataFrame[Any]
 
@@ -59,11 +60,12 @@ def combined(frame: nw.DataFrame[Any], names: Sequence[str]) -> tuple[IntArray, 
     """
     code, known, called = np.zeros(len(frame), np.int64), np.ones(len(frame), np.bool_), [""]
     for name in names:
-        values, levels = labels(frame, name)
-        index = {level: i for i, level in enumerate(levels)}
-        known &= np.array([v is not None for v in values], np.bool_)
-        code = code * max(len(levels), 1) + np.array([index.get(v, 0) for v in values], np.int64)
+        own, levels = codes_of(frame, name)
+        known &= own >= 0
+        code = code * max(len(levels), 1) + np.maximum(own, 0)
         called = [f"{c}, {name}={level}" if c else f"{name}={level}" for c in called for level in levels]
+    if not names:
+        return code, ("",) if len(frame) else ()
     used, again = np.unique(code[known], return_inverse=True)
     code[known] = again
     return np.where(known, code, -1), tuple(called[u] for u in used)
@@ -95,21 +97,25 @@ def read_surv(formula: str, data: Any) -> SurvData:
     (time_name, _), (event_name, flipped) = named[-2], named[-1]
     entry_name = named[0][0] if len(named) == 3 else None
     require(frame, [*(name for name, _ in named), *special["strata"], *special["cluster"]])
-    time, flag = times_of(frame, time_name), flags_of(frame, event_name)
-    known = ~np.isnan(time) & ~np.isnan(flag)
+    time = times_of(frame, time_name)
+    flag = events_of(frame, None if flipped else event_name, event_name if flipped else None)
+    sieve = Sieve(len(frame))
+    sieve.need(~np.isnan(time), f"without {time_name}")
+    sieve.need(~np.isnan(flag), f"without {event_name}")
     entry = times_of(frame, entry_name) if entry_name else None
     if entry is not None:
         refuse(entry >= time, f"{entry_name!r} is not before {time_name!r}", "a row is at risk in (start, stop]")
-        known &= ~np.isnan(entry)
+        sieve.need(~np.isnan(entry), f"without {entry_name}")
     code, called = combined(frame, special["strata"])
-    known &= code >= 0
+    sieve.need(code >= 0, f"without {' or '.join(special['strata'])}")
+    known = sieve.keep
     if known.any():
         if entry is None:
             (time,) = tied_times(time)
         else:
             entry, time = tied_times(entry, time)
             refuse(entry >= time, f"{entry_name!r} and {time_name!r} differ by rounding alone", "mend or leave it out")
-    event = (flag == 0.0) if flipped else (flag == 1.0)
+    event = flag == 1.0
     return SurvData(
         None if entry is None else entry[known],
         time[known],
@@ -120,7 +126,7 @@ def read_surv(formula: str, data: Any) -> SurvData:
         special["cluster"],
         right,
         np.flatnonzero(known),
-        int((~known).sum()),
-        kept_rows(frame, known),
+        sieve.left_out,
+        frame if known.all() else kept_rows(frame, known),
         frame,
     )

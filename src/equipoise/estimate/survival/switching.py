@@ -19,6 +19,7 @@ from scipy import special
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.result import Estimate, check_level, is_time
+from equipoise.estimate.left_out import LeftOut, Told
 from equipoise.estimate.survival.event_data import EventData, read_events
 from equipoise.estimate.survival.kernels import cox as cox_kernel
 from equipoise.estimate.survival.kernels import switching as kernel
@@ -220,7 +221,7 @@ def psi_of_trials(
 
 
 @dataclass(frozen=True, eq=False)
-class SwitchingFit:
+class SwitchingFit(Told):
     """A rank-preserving structural failure time model.
 
     psi : log of the factor by which time on treatment counts as untreated time (below 0: treatment stretches life);
@@ -240,7 +241,7 @@ class SwitchingFit:
     time_ratio: Estimate
     hazard_ratio: Estimate
     search: Search
-    left_out: int
+    left_out: LeftOut
     _parts: tuple[Any, ...]
     backend: Any
 

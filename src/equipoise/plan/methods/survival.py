@@ -11,6 +11,7 @@ import polars as pl
 from pydantic import Field, model_validator
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.panel import events_of, read_frame
 from equipoise.plan.methods.estimates import values_of
 from equipoise.plan.methods.registry import Entry
 from equipoise.plan.parts import Section, Where
@@ -206,7 +207,8 @@ def event_data(
     data = in_order(context, frame.select(list(dict.fromkeys(names))).drop_nulls())
     if not numeric:
         return data
-    data = data.with_columns((pl.col(censor) == 0).cast(pl.Int64).alias(EVENT))
+    flag = events_of(read_frame(data), None, censor)
+    data = data.with_columns(pl.Series(EVENT, flag == 1.0).cast(pl.Int64))
     if start is not None:
         _intervals(context, data, start, time)
     return data
