@@ -15,10 +15,10 @@ from equipoise import cafs, cox, joint_rank, kaplan_meier, landmark, log_rank, r
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.left_out import LeftOut
 from equipoise.estimate.panel import codes_of, events_of, labels, read_frame
+from equipoise.estimate.ranks.win import Time
+from equipoise.estimate.ranks.win_regression import win_regression
 from equipoise.estimate.survival import max_combo
-from equipoise.estimate.switching import rpsftm
-from equipoise.estimate.win import Time
-from equipoise.estimate.win_regression import win_regression
+from equipoise.estimate.survival.switching import rpsftm
 
 N = 60
 

@@ -11,7 +11,16 @@ import numpy as np
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.linear.ancova import REFERENCES as ANCOVA_REFERENCES
 from equipoise.estimate.missing.kernels import mi_ancova as repeated
-from equipoise.estimate.panel import Panel, labels, numbers, one_indicator, one_row_a_patient, read_flags, read_frame, require
+from equipoise.estimate.panel import (
+    Panel,
+    labels,
+    numbers,
+    one_indicator,
+    one_row_a_patient,
+    read_flags,
+    read_frame,
+    require,
+)
 from equipoise.estimate.ranks.kernels import rank_tests
 from equipoise.estimate.result import Estimate
 from equipoise.types import BoolArray, CodeArray, FloatArray, IntArray, Status

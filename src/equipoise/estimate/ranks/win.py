@@ -15,7 +15,17 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.panel import events_of, flags_of, labels, numbers, one_indicator, read_frame, require, times_of, two_arms
+from equipoise.estimate.panel import (
+    events_of,
+    flags_of,
+    labels,
+    numbers,
+    one_indicator,
+    read_frame,
+    require,
+    times_of,
+    two_arms,
+)
 from equipoise.estimate.ranks.kernels import win as kernel
 from equipoise.estimate.result import Estimate, check_level
 from equipoise.types import REASONS, BoolArray, FloatArray, IntArray, Status

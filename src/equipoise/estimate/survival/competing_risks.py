@@ -18,7 +18,6 @@ from scipy import special
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.left_out import NOBODY, LeftOut, Sieve, Told
-from equipoise.estimate.survival.log_rank import between
 from equipoise.estimate.panel import codes_of, read_frame, require
 from equipoise.estimate.result import Estimate, check_level, times_at
 from equipoise.estimate.survival import CoxFit, cox
@@ -26,6 +25,7 @@ from equipoise.estimate.survival.event_data import read_arms, read_terms, read_t
 from equipoise.estimate.survival.kaplan_meier import SCALES, _limits
 from equipoise.estimate.survival.kernels import competing_risks as kernel
 from equipoise.estimate.survival.kernels import fine_gray as regression
+from equipoise.estimate.survival.log_rank import between
 from equipoise.estimate.survival.surv_formula import combined
 from equipoise.types import REASONS, BoolArray, FloatArray, IntArray, Status
 

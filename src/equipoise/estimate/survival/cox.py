@@ -15,9 +15,9 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.left_out import Sieve
 from equipoise.estimate.linear.mmrm.design import Design, build
 from equipoise.estimate.linear.mmrm.formula import FactorSpec, parse
-from equipoise.estimate.left_out import Sieve
 from equipoise.estimate.panel import codes_of, kept_rows, numbers, ordered, present, require, values_of
 from equipoise.estimate.survival import cox_path
 from equipoise.estimate.survival.cox_fit import TIES, CoxFit

@@ -15,8 +15,8 @@ import numpy as np
 from scipy import special
 
 from equipoise.errors import EstimationError
-from equipoise.estimate.result import Estimate, check_level, is_time
 from equipoise.estimate.left_out import LeftOut, Told
+from equipoise.estimate.result import Estimate, check_level, is_time
 from equipoise.estimate.survival.event_data import EventData, read_events
 from equipoise.estimate.survival.kernels import rmst as kernel
 from equipoise.types import REASONS, FloatArray, Status

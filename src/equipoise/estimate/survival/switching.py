@@ -18,8 +18,8 @@ import numpy as np
 from scipy import special
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.result import Estimate, check_level, is_time
 from equipoise.estimate.left_out import LeftOut, Told
+from equipoise.estimate.result import Estimate, check_level, is_time
 from equipoise.estimate.survival.event_data import EventData, read_events
 from equipoise.estimate.survival.kernels import cox as cox_kernel
 from equipoise.estimate.survival.kernels import switching as kernel
