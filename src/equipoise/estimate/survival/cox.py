@@ -86,8 +86,10 @@ def cox(
     if robust is None:
         robust = bool(together) or (weight is not None and bool((weight != np.round(weight)).any()))
     design, keep, specs = _design(read)
-    lacking = f"without {' or '.join(dict.fromkeys(s.name or s.expression for term in specs for s in term))}"
-    left_out = read.left_out.and_then({lacking: len(read.time) - len(keep)})
+    lost: dict[str, int] = dict(design.left_out) if design is not None else {}
+    if design is None and len(read.time):
+        lost = {f"without {' or '.join(dict.fromkeys(s.expression for term in specs for s in term))}": len(read.time)}
+    left_out = read.left_out.and_then(lost)
     names, columns, terms, absent = _columns(design, specs, read)
     x = design.matrix()[:, columns] if design is not None and not absent else np.zeros((len(keep), len(names)))
     rows = CoxData(
