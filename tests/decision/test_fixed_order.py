@@ -55,3 +55,12 @@ def test_simulation_family_wise_error_is_at_most_alpha() -> None:
     rejected = closed_sequence_rejections(p)
     assert abs(rejected[:, 2:].any(axis=1).mean() - 0.05) < 4 * 0.0007
     assert (np.diff(rejected.astype(int), axis=1) <= 0).all()
+
+
+def test_property_a_test_that_could_not_be_done_ends_the_sequence() -> None:
+    steps = closed_sequence([("a", 0.01), ("b", None), ("c", 0.001)])
+    assert [str(s.verdict) for s in steps] == ["significant", "not significant", "nominal"]
+    assert steps[1].to_sentence() == "b: no p-value, not significant."
+    for wrong in ("0.01", True, 2.0, [0.1]):
+        with pytest.raises(EstimationError, match="a: p-value"):
+            closed_sequence([("a", wrong)])  # type: ignore[list-item]

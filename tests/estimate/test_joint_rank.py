@@ -297,13 +297,16 @@ def test_property_what_cannot_be_estimated_says_why() -> None:
         assert np.isnan(estimate.p)
     site = visits.with_columns(SITE=pl.col("USUBJID").is_in(["A", "C", "E"]).cast(int))
     apart = cafs(site, survival, horizon=12, covariates=[], strata=["SITE"])
-    assert apart.left_out == ("SITE 0", "SITE 1")
+    assert apart.strata_left_out == ("SITE 0", "SITE 1")
+    assert (apart.left_out, apart.van_elteren.n, apart.wilcoxon.n) == (6, 0, 6)
     assert apart.van_elteren.status is Status.EMPTY_ARM
     assert "no stratum has patients of both arms" in apart.rank_ancova.reason
     assert apart.wilcoxon.estimable
     half = visits.with_columns(SITE=pl.when(pl.col("USUBJID").is_in(["A", "C"])).then(1).otherwise(2))
     some = cafs(half, survival, horizon=12, covariates=[], strata=["SITE"])
-    assert some.left_out == ("SITE 1",)
+    assert some.strata_left_out == ("SITE 1",)
+    assert (some.left_out, some.van_elteren.n) == (2, 4)
+    assert "2 in a stratum of one arm (SITE 1)" in some.summary()
     assert some.van_elteren.estimable
     known = visits.with_columns(CHG=pl.lit(-1.0), ARM=(pl.col("TRT01P") == "T").cast(float))
     same = joint_rank(known, survival.with_columns(CNSR=pl.lit(1)), week=12, covariates=[], method="wilcoxon")

@@ -82,7 +82,8 @@ def test_property_not_estimable_is_said_in_words() -> None:
     assert "no events by 6 in arm a, where log(-log S) is infinite" in at(one, 6, scale="log-log").reason
     apart = landmark(one, time="T", event="E", arm="ARM", control="p", at=6, strata="C")
     assert apart.estimates[0].status is Status.EMPTY_ARM
-    assert apart.left_out == ("C=x", "C=y")
+    assert apart.strata_left_out == ("C=x", "C=y")
+    assert apart.left_out == len(one)
     assert math.isnan(apart.estimates[0].estimate)
     with pytest.raises(EstimationError, match="landmarks at"):
         at(data, -1.0)

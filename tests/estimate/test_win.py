@@ -281,7 +281,8 @@ def test_property_what_cannot_be_estimated_says_why() -> None:
     apart = run([2.0, 1, 3, 0], list("aapp"), control="p", strata=["S"])
     assert apart.win_odds.status is Status.EMPTY_ARM
     assert "no stratum has patients of both arms" in apart.win_odds.reason
-    assert apart.left_out == ("S x", "S y")
+    assert apart.strata_left_out == ("S x", "S y")
+    assert (apart.left_out, apart.win_odds.n) == (4, 0)
     assert apart.to_sentence().startswith("No pairs to compare")
     nothing = run([None] * 4, list("apap"), control="p")
     assert nothing.net_benefit.status is Status.NO_DATA

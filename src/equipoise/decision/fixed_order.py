@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from numbers import Real
 
 import numpy as np
 
@@ -48,10 +49,13 @@ class Step:
         return f"{self.name}: {p}, {self.verdict.value}."
 
 
-def closed_sequence(tests: Iterable[Estimate | tuple[str, float]], alpha: float = 0.05) -> tuple[Step, ...]:
+def closed_sequence(tests: Iterable[Estimate | tuple[str, float | None]], alpha: float = 0.05) -> tuple[Step, ...]:
     """Test in the given order at two-sided level ``alpha``; everything after the first failure is nominal.
 
-    ``tests``: estimates, or pairs of a name and a p-value.
+    ``tests``: estimates, or pairs of a name and a p-value; None or NaN, a test that could not be done, ends the
+    sequence as a failure does.
+
+    Raises :class:`EstimationError` for a p-value that is no number between 0 and 1.
 
     Examples
     --------
@@ -60,10 +64,15 @@ def closed_sequence(tests: Iterable[Estimate | tuple[str, float]], alpha: float 
     """
     if not 0.0 < alpha < 1.0:
         raise EstimationError(f"alpha = {alpha!r}", hint="give a level between 0 and 1, such as 0.05")
-    steps = []
+    steps: list[Step] = []
     standing = True
     for test in tests:
         name, p = (test.name, test.p) if isinstance(test, Estimate) else test
+        if p is None:
+            p = math.nan
+        if isinstance(p, bool) or not isinstance(p, Real):
+            raise EstimationError(f"{name}: p-value {p!r}", hint="give a number between 0 and 1, or None for no test")
+        p = float(p)
         if p < 0.0 or p > 1.0:
             raise EstimationError(f"{name}: p-value {p!r}", hint="p-values lie between 0 and 1")
         if not standing:

@@ -80,6 +80,11 @@ class Sieve:
         return LeftOut(self._lost)
 
 
+def of_one_arm(strata: Mapping[str, int]) -> dict[str, int]:
+    """The reason why patients of a stratum with one arm take no part: stratum -> patients, in words."""
+    return {f"in a stratum of one arm ({name})": count for name, count in strata.items()}
+
+
 class Told:
     """A result that prints itself: its estimates in sentences, then who was left out."""
 

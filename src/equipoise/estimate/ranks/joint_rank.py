@@ -20,6 +20,7 @@ import numpy as np
 from scipy import stats
 
 from equipoise.errors import EstimationError
+from equipoise.estimate.left_out import NOBODY, LeftOut, Told, of_one_arm
 from equipoise.estimate.missing import BURN_IN, REFERENCES, check_options, predictors_of
 from equipoise.estimate.missing.kernels import imputation as imputing
 from equipoise.estimate.missing.kernels import mi_ancova as repeated
@@ -31,6 +32,7 @@ from equipoise.estimate.ranks.joint_rank_tests import (
     FINKELSTEIN,
     METHODS,
     SOURCES,
+    WITHIN,
     RankTest,
     one_armed,
     run_tests,
@@ -57,20 +59,27 @@ __all__ = [
 
 
 @dataclass(frozen=True, eq=False)
-class JointRank:
+class JointRank(Told):
     """The joint rank test on multiply imputed data.
 
     difference : active minus control, on the scale of the method. means : mean score of each arm, control first
-    (adjusted for ANCOVA, raw otherwise). deaths : (control, active) deaths up to ``week``. left_out : strata with one
-    arm. A score is how many patients one did better than, minus how many did better; with n patients it lies between
-    -(n - 1) and n - 1.
+    (adjusted for ANCOVA, raw otherwise). deaths : (control, active) deaths up to ``week``. strata_left_out : strata
+    with one arm. left_out : their patients, where the method compares within strata; the ``n`` of the difference is
+    that of the others. A score is how many patients one did better than, minus how many did better; with n patients it
+    lies between -(n - 1) and n - 1.
     """
 
     week: float
     difference: Estimate
     means: tuple[Estimate, Estimate]
     deaths: tuple[int, int]
-    left_out: tuple[str, ...] = ()
+    strata_left_out: tuple[str, ...] = ()
+    left_out: LeftOut = NOBODY
+
+    @property
+    def estimates(self) -> tuple[Estimate, ...]:
+        """The difference, then the means of the arms."""
+        return (self.difference, *self.means)
 
 
 def joint_rank(
@@ -140,6 +149,8 @@ def joint_rank(
     alive = [panel.arm[~dead] == a for a in (0, 1)]
     untold = any(mine.any() and np.isnan(panel.y[~dead, at][mine]).all() for mine in alive)
     include = np.ones((1, panel.n), np.bool_)
+    alone = one_armed(code, called, panel.arm) if strata else {}
+    left_out = LeftOut(of_one_arm(alone) if method in WITHIN else {})
     names = (f"{second} - {first} at week {week:g}", f"{first} at week {week:g}", f"{second} at week {week:g}")
     options: dict[str, Any] = {"n_imputations": n_imputations, "burn_in": burn_in, "seed": seed}
     references: tuple[str, ...] = (BERRY, FINKELSTEIN, *REFERENCES)
@@ -179,7 +190,7 @@ def joint_rank(
             float(results[i, 0]),
             float(results[i, 1]),
             float(results[i, 2]),
-            panel.n,
+            panel.n - left_out if i == 0 else panel.n,
             level=level,
             scale=scales[i],
             status=states[i],
@@ -193,7 +204,8 @@ def joint_rank(
         estimates[0],
         (estimates[1], estimates[2]),
         (int(dead[panel.arm == 0.0].sum()), int(dead[panel.arm == 1.0].sum())),
-        one_armed(code, called, panel.arm) if strata else (),
+        tuple(alone),
+        left_out,
     )
 
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from equipoise.estimate.left_out import LeftOut, Told, of_one_arm
 from equipoise.estimate.linear.ancova import AncovaFit, ancova
 from equipoise.estimate.panel import Panel, read_panel
 from equipoise.estimate.ranks.joint_rank_tests import (
     FINKELSTEIN,
+    WITHIN,
     RankTest,
     one_armed,
     run_tests,
@@ -44,7 +46,7 @@ class RankSum:
 
 
 @dataclass(frozen=True, eq=False)
-class Cafs:
+class Cafs(Told):
     """The combined assessment of function and survival, without imputation.
 
     scores : (subject,) sums of comparisons; ranks : their midranks; pairs : (active, control) comparisons +1, 0, -1.
@@ -52,7 +54,7 @@ class Cafs:
     rank_ancova : within ``strata``. finkelstein_schoenfeld : in mean score, with the permutation variance. win_ratio,
     win_odds, net_benefit : of the pairs of one patient from each arm, U-statistic variance. fit : the ANCOVA.
     rank_sums : the sums behind ``wilcoxon``, ``stratified_wilcoxon`` and ``van_elteren``. deaths : control, active.
-    left_out : strata with one arm, which take no part in the stratified tests.
+    strata_left_out : strata with one arm, which take no part in the stratified tests. left_out : their patients.
     """
 
     panel: Panel
@@ -73,7 +75,8 @@ class Cafs:
     rank_sums: Mapping[str, RankSum]
     deaths: tuple[int, int]
     strata: tuple[str, ...]
-    left_out: tuple[str, ...]
+    strata_left_out: tuple[str, ...]
+    left_out: LeftOut
 
     @property
     def wins(self) -> int:
@@ -183,7 +186,9 @@ def cafs(
         **run_tests(["wilcoxon", "van-elteren", "rank-ancova"], score[None], by_arm, code[None], alone, columns[None]),
     }
     plain = run_tests(["wilcoxon"], score[None], by_arm, whole, 1, columns[None])["wilcoxon"]
-    made = {m: test.estimate(name, m, n, "CAFS", level) for m, test in tests.items()}
+    apart = one_armed(code, strata_called, panel.arm) if strata else {}
+    left_out = LeftOut(of_one_arm(apart))
+    made = {m: test.estimate(name, m, n - left_out if m in WITHIN else n, "CAFS", level) for m, test in tests.items()}
     table = {"RANK": ranks.tolist(), "ACTIVE": panel.arm.tolist()}
     table |= {f"X{j}": design[0, :, j].tolist() for j in range(design.shape[2])}
     fit = ancova(" + ".join(["RANK ~ ACTIVE", *(f"X{j}" for j in range(design.shape[2]))]), panel.native(table))
@@ -222,7 +227,8 @@ def cafs(
         },
         (int(dead[~active].sum()), int(dead[active].sum())),
         strata_called,
-        one_armed(code, strata_called, panel.arm) if strata else (),
+        tuple(apart),
+        left_out,
     )
 
 

@@ -40,6 +40,9 @@ METHODS = {
 }
 """The tests of scores: what each is called, and what its estimate is."""
 
+WITHIN = ("wilcoxon", "van-elteren", "rank-ancova")
+"""The tests within strata, in which a stratum of one arm takes no part."""
+
 SOURCES = {
     "ancova": ANCOVA_REFERENCES["ancova"],
     "wilcoxon": BERRY,
@@ -101,9 +104,9 @@ def strata_of(panel: Panel, names: Sequence[str]) -> tuple[IntArray, tuple[str, 
     return np.searchsorted(found, code).astype(np.int64), tuple(called[int(c)] for c in found)
 
 
-def one_armed(code: IntArray, called: tuple[str, ...], arm: FloatArray) -> tuple[str, ...]:
-    """The strata with patients of one arm alone."""
-    return tuple(name for g, name in enumerate(called) if np.unique(arm[code == g]).size < 2)
+def one_armed(code: IntArray, called: tuple[str, ...], arm: FloatArray) -> dict[str, int]:
+    """The strata with patients of one arm alone, and how many these are."""
+    return {name: int((code == g).sum()) for g, name in enumerate(called) if np.unique(arm[code == g]).size < 2}
 
 
 @dataclass(frozen=True, eq=False)

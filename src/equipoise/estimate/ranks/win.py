@@ -7,7 +7,7 @@ first and on the next only where they tie. Equations and sources in ``docs/metho
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.left_out import LeftOut, Sieve, Told, of_one_arm
 from equipoise.estimate.panel import (
     events_of,
     flags_of,
@@ -223,13 +224,15 @@ class StratumCount:
 
 
 @dataclass(frozen=True, eq=False)
-class WinStatistics:
+class WinStatistics(Told):
     """Win statistics of one trial, active against control.
 
     arms : control, active. wins, losses, ties : pairs, all strata together. win_ratio : share won over share lost.
     win_odds : the same with half of the ties given to each side. net_benefit : share won minus share lost.
     finkelstein_schoenfeld : the test on wins minus losses against all patients of the stratum, permutation variance.
-    layers : pairs decided by each outcome. strata : those compared; left_out : strata with one arm, which take no part.
+    layers : pairs decided by each outcome. strata : those compared; strata_left_out : those with one arm, which
+    take no part. left_out : rows that take no part, those of such strata among them, by reason; the ``n`` of the
+    estimates is that of the others.
     """
 
     arms: tuple[Any, Any]
@@ -242,7 +245,8 @@ class WinStatistics:
     finkelstein_schoenfeld: Estimate
     layers: tuple[LayerCount, ...]
     strata: tuple[StratumCount, ...]
-    left_out: tuple[str, ...]
+    strata_left_out: tuple[str, ...]
+    left_out: LeftOut
     backend: Any
 
     @property
@@ -255,6 +259,10 @@ class WinStatistics:
         rows = [e.to_table() for e in self.estimates]
         table = {key: [row[key] for row in rows] for key in rows[0]}
         return nw.from_dict(table, backend=self.backend).to_native()
+
+    def _told(self) -> Iterator[str]:
+        yield self.to_sentence()
+        yield from super()._told()
 
     def to_sentence(self) -> str:
         """The pairs in words, outcome by outcome."""
@@ -342,7 +350,11 @@ def win_statistics(
     arm, levels = two_arms(frame, treatment, control)
     code, called, stratified = _strata(frame, strata)
     active = np.array([a == levels[1] for a in arm], np.bool_)
-    include = read.known & stratified & np.array([a is not None for a in arm], np.bool_)
+    sieve = Sieve(len(frame))
+    sieve.need(read.known, "without any outcome")
+    sieve.need(np.array([a is not None for a in arm], np.bool_), f"without {treatment}")
+    sieve.need(stratified, f"without {' or '.join(strata)}")
+    include = sieve.keep
     rows, counts, moments, layers, test = kernel.count(
         read.value[None], active[None], kinds=read.kinds, event=read.event[None], margins=read.margins,
         signs=read.signs, include=include[None], stratum=code[None], recurrent=read.recurrent[None],
@@ -357,7 +369,9 @@ def win_statistics(
     ties = sum(s.control * s.active for s in used) - wins - losses
     by = f", stratified by {', '.join(strata)} ({weights} weights)" if strata else ""
     state = Status(int(status[0]))
-    n = int(include.sum())
+    lonely = {s.name or "the trial": s.control + s.active for s in made if not (s.control and s.active)}
+    left_out = sieve.left_out.and_then(of_one_arm(lonely))
+    n = len(frame) - left_out
     own = _estimates(
         shares, covariance, null if variance == "null" else None, state,
         name=f"{levels[1]} against {levels[0]}", estimator="pairwise comparison" + by, n=n, level=level,
@@ -396,6 +410,7 @@ def win_statistics(
         tuple(LayerCount(name, int(w), int(x)) for name, (w, x) in zip(read.names, layers[0], strict=True)),
         used,
         tuple(s.name for s in made if not (s.control and s.active)),
+        left_out,
         nw.get_native_namespace(frame),
     )
 

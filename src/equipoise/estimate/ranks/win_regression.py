@@ -17,6 +17,7 @@ import numpy as np
 from scipy import special
 
 from equipoise.errors import EstimationError
+from equipoise.estimate.left_out import LeftOut, Sieve, Told
 from equipoise.estimate.panel import coded, read_frame
 from equipoise.estimate.ranks.kernels import win_regression as kernel
 from equipoise.estimate.ranks.win import Layer, read_layers
@@ -34,14 +35,14 @@ _DETAIL = {
 
 
 @dataclass(frozen=True, eq=False)
-class WinRegression:
+class WinRegression(Told):
     """A fitted proportional win-fractions model.
 
     covariates : (p,) names, a category as an indicator for each level but the first. estimates : (p,) win ratio a
     unit of
     each. beta : (p,) their logarithms; vcov : (p, p) covariance of them. n : patients. decided, tied : pairs of all
     patients.
-    layers : pairs that each outcome decided, by name.
+    layers : pairs that each outcome decided, by name. left_out : rows that take no part, by reason.
     """
 
     covariates: tuple[str, ...]
@@ -54,6 +55,7 @@ class WinRegression:
     layers: dict[str, int]
     status: Status
     backend: Any
+    left_out: LeftOut
 
     def __getitem__(self, name: str) -> Estimate:
         if name not in self.covariates:
@@ -129,6 +131,9 @@ def win_regression(
     frame = read_frame(data)
     read = read_layers(frame, hierarchy)
     z, names, _ = coded(frame, covariates)
+    sieve = Sieve(len(frame))
+    sieve.need(read.known, "without any outcome")
+    sieve.need(~np.asarray(np.isnan(z).any(axis=1), np.bool_), f"without {' or '.join(covariates)}")
     beta, vcov, layers, n, code = kernel.win_regression(
         read.value[None], z[None], kinds=read.kinds, event=read.event[None], margins=read.margins, signs=read.signs,
         include=read.known[None], recurrent=read.recurrent[None],
@@ -166,4 +171,5 @@ def win_regression(
         {name: int(count) for name, count in zip(read.names, layers[0], strict=True)},
         status,
         nw.get_native_namespace(frame),
+        sieve.left_out,
     )

@@ -18,6 +18,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from equipoise.errors import EstimationError
+from equipoise.estimate.left_out import LeftOut, Told, of_one_arm
 from equipoise.estimate.result import Estimate, check_level, times_at
 from equipoise.estimate.survival.event_data import EventData, read_events
 from equipoise.estimate.survival.kaplan_meier import KaplanMeier, _curve
@@ -52,11 +53,13 @@ class Landmark:
 
 
 @dataclass(frozen=True, eq=False)
-class Landmarks:
-    """The comparisons at all times asked for. left_out : strata with patients of one arm only, which take no part."""
+class Landmarks(Told):
+    """The comparisons at all times asked for. strata_left_out : strata with patients of one arm only, which
+    take no part. left_out : rows that take no part, those of such strata among them, by reason."""
 
     points: tuple[Landmark, ...]
-    left_out: tuple[str, ...]
+    strata_left_out: tuple[str, ...]
+    left_out: LeftOut
     backend: Any
 
     @property
@@ -180,14 +183,19 @@ def landmark(
                 ),
             )
         )
-    return Landmarks(tuple(points), left_out, read.backend)
+    return Landmarks(
+        tuple(points),
+        tuple(left_out.values()),
+        read.left_out.and_then(of_one_arm({name: int((read.stratum == h).sum()) for h, name in left_out.items()})),
+        read.backend,
+    )
 
 
-def _used(read: EventData) -> tuple[Any, tuple[str, ...]]:
-    """Codes of the strata with both arms, and labels of those without."""
+def _used(read: EventData) -> tuple[Any, dict[int, str]]:
+    """Codes of the strata with both arms, and codes and labels of those without."""
     present = np.unique(read.stratum)
     both = [h for h in present if len(np.unique(read.arm[read.stratum == h])) == 2]
-    return np.array(both, np.int64), tuple(read.strata[int(h)] for h in present if h not in both)
+    return np.array(both, np.int64), {int(h): read.strata[int(h)] or "the trial" for h in present if h not in both}
 
 
 def _arm(label: Any, curve: KaplanMeier | None, when: float) -> ArmSurvival:

@@ -132,7 +132,7 @@ def win(context: Context, section: WinSection) -> Block:
     rows.append(against(context, "p-value (Finkelstein-Schoenfeld)",
                         {a: m.finkelstein_schoenfeld for a, m in made.items()}, P))  # fmt: skip
     named = [(label, getattr(m, name)) for label, name in shown for m in made.values()]
-    left_out = [s for m in made.values() for s in m.left_out]
+    left_out = [s for m in made.values() for s in m.strata_left_out]
     by = f", stratified by {', '.join(section.strata)} ({section.weights} weights)" if section.strata else ""
     order = ", then ".join(layer.variables[0] for layer in section.hierarchy)
     return Block(
