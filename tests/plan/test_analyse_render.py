@@ -272,7 +272,7 @@ def test_an_analysis_that_cannot_be_done_does_not_hide_the_others() -> None:
 def test_plans_that_do_not_fit_the_data(old: str, new: str, message: str) -> None:
     assert old in PLAN
     with pytest.raises(DataError) as error:
-        analyse(small(), parse_plan(PLAN.replace(old, new)))
+        analyse(small(), parse_plan(PLAN.replace(old, new)), strict=True)
     assert message in str(error.value)
 
 

@@ -187,7 +187,7 @@ analyses:
     low = study["ADEFF"].frame.with_columns(AVAL=pl.lit(-1.0), BASE=pl.lit(-1.0), CHG=pl.lit(0.0))
     negative = Study({**study.datasets, "ADEFF": from_frame(low, "ADEFF")})
     with pytest.raises(DataError, match=r"derive LAVAL: AVAL of .* is -1"):
-        analyse(negative, parse_plan(text))
+        analyse(negative, parse_plan(text), strict=True)
     with pytest.raises(ScenarioError, match="one function of one variable is meant"):
         parse_plan(text.replace("{log: AVAL}", "{log: AVAL, sqrt: AVAL}"))
 

@@ -85,7 +85,7 @@ analyses:
 
 
 def block(study: Study, section: str, **options: Any) -> Block:
-    made: Block = analyse(study, plan(section, **options)).tables[0].blocks[0]
+    made: Block = analyse(study, plan(section, **options), strict=True).tables[0].blocks[0]
     return made
 
 
@@ -359,7 +359,9 @@ def test_what_cannot_be_estimated_says_why_in_its_place(study: Study) -> None:
     """A section that fails is a block with a reason; the other sections stand."""
     made = plan("{method: mi, covariates: [HEIGHT], imputations: 3}")
     with pytest.raises(DataError, match="there is no variable HEIGHT"):
-        analyse(study, made)
+        analyse(study, made, strict=True)
+    told = analyse(study, made)
+    assert [(id, n, b.failure) for id, n, b in told.failed] == [("A1", 1, "mistake")]
     text = dump_plan(plan("{method: delayed_start, period_end: 9, week: 16}"))
     found = analyse(study, parse_plan(text)).tables[0].blocks[0]
     assert found.rows == ()
@@ -409,7 +411,7 @@ def test_gather_takes_one_record_a_subject(study: Study) -> None:
     ):
         assert old in text
         with pytest.raises(DataError, match=message):
-            analyse(study, parse_plan(text.replace(old, new, 1)))
+            analyse(study, parse_plan(text.replace(old, new, 1)), strict=True)
 
 
 # -- estimands -----------------------------------------------------------------------------------------------------
@@ -477,7 +479,7 @@ def test_an_estimand_is_held_against_the_data(study: Study, events_of: str, para
     made = plan("{method: survival, figure: false}", dataset="ADTTE", parameter=parameter,
                 estimand=asked(events_of, "hazard ratio"))  # fmt: skip
     with pytest.raises(ScenarioError, match=said):
-        analyse(both, made)
+        analyse(both, made, strict=True)
     agreed = plan("{method: survival, figure: false}", dataset="ADTTE", parameter="DTHPV",
                   estimand=asked("{death: composite, ventilation: composite}", "hazard ratio"))  # fmt: skip
     assert analyse(both, agreed).tables[0].blocks[0].rows

@@ -66,7 +66,7 @@ analyses:
 
 
 def block(study: Study, section: str, **options: Any) -> Block:
-    made: Block = analyse(study, plan(section, **options)).table("look").blocks[0]
+    made: Block = analyse(study, plan(section, **options), strict=True).table("look").blocks[0]
     return made
 
 
@@ -310,7 +310,7 @@ def test_several_arms_have_to_be_told_apart() -> None:
     arms = "[Placebo, Low, High]"
     made = plan(section, arms=arms)
     with pytest.raises(DataError, match="which arm"):
-        analyse(study, made)
+        analyse(study, made, strict=True)
     found = block(study, section.replace("planned", "arm: High, planned"), arms=arms)
     assert "High against Placebo" in found.description
     with pytest.raises(DataError, match="compares more than two arms"):
@@ -324,7 +324,7 @@ def test_a_visit_that_is_shown_alone_may_be_named(study: Study) -> None:
     one, other = (analyse(study, parse_plan(t)).table("look").blocks[0] for t in (text, alone))
     assert one.details == other.details
     with pytest.raises(DataError, match="there is no visit 'Week 8'"):
-        analyse(study, parse_plan(alone.replace("visit: Week 16", "visit: Week 8")))
+        analyse(study, parse_plan(alone.replace("visit: Week 16", "visit: Week 8")), strict=True)
 
 
 def test_a_test_that_is_not_estimable_says_so(study: Study) -> None:

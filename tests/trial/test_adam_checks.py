@@ -143,8 +143,7 @@ def test_each_mistake_is_named(case: str) -> None:
 
 def test_errors_elsewhere_do_not_stand_in_the_way() -> None:
     wrong = study(ADAE=put(ADAE, 2, USUBJID="Z"))
-    problems = require(wrong, ["ADQS", "ADTTE"])
-    assert [(p.severity, p.dataset, p.row) for p in problems] == [("warning", "ADAE", 2)]
+    assert require(wrong, ["ADQS", "ADTTE"]) == []  # what is not read is not looked at
     with pytest.raises(DataError, match="ADAE row 2, USUBJID: Z is not in ADSL"):
         require(wrong, ["adae"])
     with pytest.raises(DataError, match="ADSL row 3, TRT01P: subject C has no arm"):

@@ -5,12 +5,19 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from equipoise.errors import OutputError, ScenarioError
+
+if TYPE_CHECKING:
+    from equipoise.plan.results import Block
+
+_FEW, _LISTED = 3, 20
 
 
 def analyse(
@@ -24,6 +31,9 @@ def analyse(
         Path | None, typer.Option(help="Look at FOLDER and write plan.yaml there (or in --out).", metavar="FOLDER")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="With --init: write over a plan that is there.")] = False,
+    warnings: Annotated[
+        bool, typer.Option("--warnings", help="List every warning about the data, instead of how many there are.")
+    ] = False,
     encoding: Annotated[
         str | None, typer.Option(help="Encoding of text in XPT, SAS7BDAT and CSV files, if not UTF-8 or cp1252.")
     ] = None,
@@ -33,6 +43,9 @@ def analyse(
     equipoise analyse PLAN.yaml --data FOLDER [--out DIR]
 
     equipoise analyse --init FOLDER
+
+    A section that cannot be made says why in its place. Exit code: 0, all were made or these data cannot tell; 2, a
+    section or the plan does not fit the data; 1, a section met a fault of the program.
     """
     if init is not None:
         if plan is not None or data is not None:
@@ -44,14 +57,14 @@ def analyse(
             "what is to be analysed?",
             hint="equipoise analyse PLAN.yaml --data FOLDER, or equipoise analyse --init FOLDER",
         )
-    _run(plan, data, out, encoding)
+    _run(plan, data, out, encoding, warnings)
 
 
 def _start(folder: Path, out: Path | None, force: bool, encoding: str | None) -> None:
     from equipoise.plan.starter import start_text
     from equipoise.trial.adam import check, read_folder
 
-    study = read_folder(folder, encoding=encoding)
+    study = read_folder(folder, encoding=encoding, needed=("ADSL",))
     target = (out or folder) / "plan.yaml"
     if target.exists() and not force:
         raise OutputError(f"{target} is there already", hint="give --force to write over it, or --out another folder")
@@ -61,31 +74,52 @@ def _start(folder: Path, out: Path | None, force: bool, encoding: str | None) ->
         target.write_text(text, encoding="utf-8")
     except OSError as error:
         raise OutputError(f"cannot write {target}: {error.strerror}", hint="give --out a folder of yours") from None
-    _say([str(p) for p in check(study) if p.severity == "error"], "error")
+    for text in [str(p) for p in check(study) if p.severity == "error"][:_LISTED]:
+        typer.echo(f"error: {text}", err=True)
+    _say_warnings(
+        [{"dataset": p.dataset, "text": str(p)} for p in study.problems if p.severity == "warning"], listed=True
+    )
     command = shlex.join(["equipoise", "analyse", str(target), "--data", str(folder)])
     typer.echo(f"wrote {target}: read it, then run: {command}")
 
 
-def _run(plan_path: Path, folder: Path, out: Path | None, encoding: str | None) -> None:
+def _run(plan_path: Path, folder: Path, out: Path | None, encoding: str | None, listed: bool) -> None:
     from equipoise.plan.analysis_plan import read_plan
     from equipoise.plan.carry_out import analyse as run_plan
     from equipoise.render.tables.tables import to_text, write_results
     from equipoise.trial.adam import read_folder
 
     plan = read_plan(plan_path)
-    study = read_folder(folder, encoding=encoding)
+    study = read_folder(folder, encoding=encoding, needed=plan.needs())
     given = ["equipoise", "analyse", str(plan_path), "--data", str(folder)]
     results = run_plan(study, plan, command=shlex.join(given))
-    _say([str(p["text"]) for p in results.problems if p["severity"] == "warning"], "warning")
+    _say_warnings([p for p in results.problems if p["severity"] == "warning"], listed=listed)
     width = min(max(os.get_terminal_size().columns, 80), 140) if sys.stdout.isatty() else 110
     typer.echo(to_text(results, width))
     if out is not None:
         for path in write_results(results, out):
             typer.echo(f"wrote {path}", err=True)
+    for id, number, block in results.failed:
+        typer.echo(f"error: analysis {id}, section {number} ({block.method}): {said_of(block)}", err=True)
+        if "hint" in block.details:
+            typer.echo(f"  hint: {block.details['hint']}", err=True)
+    if results.failed:
+        raise typer.Exit(1 if any(block.failure == "fault" for _, _, block in results.failed) else 2)
 
 
-def _say(problems: list[str], severity: str) -> None:
-    for text in problems[:20]:
-        typer.echo(f"{severity}: {text}", err=True)
-    if len(problems) > 20:
-        typer.echo(f"{severity}: and {len(problems) - 20} more", err=True)
+def said_of(block: Block) -> str:
+    """Why a section has no lines."""
+    return block.notes[-1].removeprefix("Not estimable: ")
+
+
+def _say_warnings(problems: Sequence[Mapping[str, Any]], *, listed: bool) -> None:
+    """Warnings about the data: a few as they are, many as one line that says how many and how to see them."""
+    texts = [str(p["text"]) for p in problems]
+    if len(texts) <= _FEW or listed:
+        for text in texts:
+            typer.echo(f"warning: {text}", err=True)
+        return
+    counted = Counter(str(p["dataset"]) for p in problems)
+    where = ", ".join(f"{n} in {name}" for name, n in counted.items())
+    typer.echo(f"warning: {len(texts)} warnings about the data ({where}): see them with --warnings, or with --out DIR "
+               "at the end of tables.html", err=True)  # fmt: skip

@@ -179,6 +179,21 @@ class Plan(Strict):
             round_trip = " of ".join(reversed(error.args[1]))
             raise ValueError(f"analyses refer to each other in a circle: {round_trip}") from None
 
+    def reads(self) -> dict[str, frozenset[str] | None]:
+        """Data set -> the parameters that the plan reads, None for all; data sets not here are not read."""
+        found: dict[str, frozenset[str] | None] = {}
+        named = [(a.dataset, a.parameter) for a in self.analyses]
+        named += [(g.dataset, g.parameter) for a in self.analyses for g in a.gather.values()]
+        for dataset, parameter in named:
+            name = dataset.upper()
+            before = found.get(name, frozenset())
+            found[name] = None if parameter is None or before is None else before | {parameter}
+        return found
+
+    def needs(self) -> frozenset[str]:
+        """The data sets that the plan reads, with ADSL."""
+        return frozenset({"ADSL", *self.reads()})
+
     def in_turn(self) -> tuple[Analysis, ...]:
         """The analyses in an order in which each comes after those that it refers to."""
         known = {a.id: a for a in self.analyses}

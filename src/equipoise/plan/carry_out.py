@@ -4,38 +4,44 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import traceback
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
-from equipoise.errors import EstimationError
+from equipoise.errors import EquipoiseError, EstimationError
 from equipoise.plan.analysis_plan import Analysis, Plan
 from equipoise.plan.estimand import Estimand
 from equipoise.plan.estimand_check import check_data
 from equipoise.plan.methods import REGISTRY
 from equipoise.plan.parts import Section
-from equipoise.plan.prepared import Context, prepare
-from equipoise.plan.results import Block, Results, Table
+from equipoise.plan.prepared import Context, arms_of, prepare
+from equipoise.plan.results import Block, Column, Results, Table
 from equipoise.trial.adam import Study, read_folder, require
 
 
-def analyse(study: Study, plan: Plan, *, command: str = "") -> Results:
+def analyse(study: Study, plan: Plan, *, command: str = "", strict: bool = False) -> Results:
     """Carry out every analysis of ``plan`` on ``study``.
 
-    A section that cannot be estimated is a block that says why, so that one analysis never hides the others.
+    A section that cannot be made says why in its place, so that one never hides the others: ``failure`` of its block
+    tells why (:data:`equipoise.run.analysis_results.FAILURES`), ``Results.failed`` lists those that are mistakes of
+    the plan, the data or the program rather than something that these data cannot tell. ``strict``: the first mistake
+    is raised instead.
 
     Raises
     ------
-    DataError : the data sets that the plan reads have errors (they are named), or a table's population or records
-        are not there.
-    ScenarioError : the data do not carry out what an estimand says.
+    DataError : data sets that the plan reads have errors (they are named), or the arms of the plan are not in ADSL;
+        with ``strict`` also what a section finds wrong.
+    ScenarioError : with ``strict``, the data do not carry out what an estimand says.
     """
     study = _with_intervals(study, plan)
-    problems = require(study, [analysis.dataset for analysis in plan.analyses])
+    problems = require(study, plan.reads())
+    arms_of(study, plan)
     done: dict[str, Table] = {}
     for analysis in plan.in_turn():
-        done[analysis.id] = _table(study, plan, analysis, done)
+        done[analysis.id] = _table(study, plan, analysis, done, strict)
     tables = tuple(done[analysis.id] for analysis in plan.analyses)
     return Results(
         study=plan.study,
@@ -49,9 +55,9 @@ def analyse(study: Study, plan: Plan, *, command: str = "") -> Results:
     )
 
 
-def analyse_folder(folder: str | Path, plan: Plan, *, command: str = "") -> Results:
+def analyse_folder(folder: str | Path, plan: Plan, *, command: str = "", strict: bool = False) -> Results:
     """:func:`analyse` on the study in a folder of ADaM files."""
-    return analyse(read_folder(folder), plan, command=command)
+    return analyse(read_folder(folder, needed=plan.needs()), plan, command=command, strict=strict)
 
 
 def _with_intervals(study: Study, plan: Plan) -> Study:
@@ -67,33 +73,60 @@ def _with_intervals(study: Study, plan: Plan) -> Study:
     return replace(study, datasets=datasets)
 
 
-def _table(study: Study, plan: Plan, analysis: Analysis, done: Mapping[str, Table]) -> Table:
-    context = prepare(study, plan, analysis, done)
-    blocks = tuple(_block(context, section) for section in analysis.sections)
+def _table(study: Study, plan: Plan, analysis: Analysis, done: Mapping[str, Table], strict: bool) -> Table:
+    try:
+        context = prepare(study, plan, analysis, done)
+    except Exception as error:
+        if strict:
+            raise
+        columns = tuple(Column(arm, plan.treatment.labels.get(arm, arm), None) for arm in plan.treatment.arms)
+        blocks = tuple(_failed(analysis, section, error) for section in analysis.sections)
+        notes: tuple[str, ...] = ()
+    else:
+        columns, notes = context.columns, context.notes
+        blocks = tuple(_block(context, section, strict) for section in analysis.sections)
     asked = _said(analysis.estimand)
     return Table(
         id=analysis.id,
         title=analysis.title,
         population=analysis.population,
         population_label=plan.populations[analysis.population].label,
-        columns=context.columns,
+        columns=columns,
         blocks=blocks,
-        footnotes=(*((f"Estimand: {asked}",) if asked else ()), *analysis.footnotes, *context.notes),
+        footnotes=(*((f"Estimand: {asked}",) if asked else ()), *analysis.footnotes, *notes),
         purpose=analysis.purpose,
         reason=analysis.reason,
     )
 
 
-def _block(context: Context, section: Section) -> Block:
+def _block(context: Context, section: Section, strict: bool) -> Block:
     label = section.label or section.kind
-    check_data(context, section)
     try:
+        check_data(context, section)
         block = REGISTRY[section.kind].run(context, section)
-    except EstimationError as error:
-        said = f"Not estimable: {error.message}."
-        block = Block(label, section.kind, context.analysis.dataset, None, (), notes=(said,))
+    except Exception as error:
+        if strict and not isinstance(error, EstimationError):
+            raise
+        block = _failed(context.analysis, section, error)
     asked = _said(section.estimand)
     return replace(block, notes=(f"Estimand of {label}: {asked}", *block.notes)) if asked else block
+
+
+def _failed(analysis: Analysis, section: Section, error: Exception) -> Block:
+    """The block of a section that could not be made: what stands in its place, and what kind of failure it is."""
+    details: dict[str, Any] = {}
+    if isinstance(error, EquipoiseError):
+        kind = "not estimable" if isinstance(error, EstimationError) else "mistake"
+        said = error.message.removeprefix(f"analysis {analysis.id}: ")
+        details = {"hint": error.hint} if error.hint else {}
+    else:  # never the end of the other tables, and never silent
+        kind, where = "fault", traceback.extract_tb(error.__traceback__)
+        place = f" at {Path(where[-1].filename).name}:{where[-1].lineno}" if where else ""
+        first = " ".join(str(error).split())[:200]
+        said = f"a fault of the program ({type(error).__name__}: {first}{place}); please report it with the plan"
+    said = f"Not estimable: {said.rstrip('.')}."
+    return Block(section.label or section.kind, section.kind, analysis.dataset, None, (), notes=(said,),
+                 details=details, failure=kind)  # fmt: skip
 
 
 def _said(estimand: Estimand | str | None) -> str:

@@ -67,6 +67,28 @@ class Context:
             raise DataError(f"{what}: {variable} is {frame.schema[variable]}", hint="this method is for numbers")
 
 
+def arms_of(study: Study, plan: Plan) -> pl.DataFrame:
+    """ADSL, in which the arms of the plan are.
+
+    Raises
+    ------
+    DataError : there is no ADSL, no treatment variable in it, or nobody in an arm.
+    """
+    adsl = study["ADSL"].frame
+    variable = plan.treatment.variable
+    if variable not in adsl.columns:
+        raise DataError(f"there is no treatment variable {variable} in ADSL", hint="see treatment: in the plan")
+    if adsl[variable].dtype != pl.String:
+        raise DataError(
+            f"the treatment variable {variable} is {adsl[variable].dtype}", hint="name the one with the names of arms"
+        )
+    absent = [arm for arm in plan.treatment.arms if not bool((adsl[variable] == arm).any())]
+    if absent:
+        known = ", ".join(repr(v) for v in adsl[variable].drop_nulls().unique(maintain_order=True).to_list())
+        raise DataError(f"no subject is in arm {absent[0]!r}", hint=f"{variable} in ADSL is one of {known}")
+    return adsl
+
+
 def prepare(study: Study, plan: Plan, analysis: Analysis, done: Mapping[str, Table] | None = None) -> Context:
     """Population, records and columns of one analysis; ``done``: the tables made before it, by id.
 
@@ -75,14 +97,8 @@ def prepare(study: Study, plan: Plan, analysis: Analysis, done: Mapping[str, Tab
     DataError : a data set, variable or parameter that is not there, or a population without subjects.
     """
     what = f"analysis {analysis.id}"
-    adsl = study["ADSL"].frame
+    adsl = arms_of(study, plan)
     variable, arms = plan.treatment.variable, plan.treatment.arms
-    if variable not in adsl.columns:
-        raise DataError(f"there is no treatment variable {variable} in ADSL", hint="see treatment: in the plan")
-    absent = [arm for arm in arms if not bool((adsl[variable] == arm).any())]
-    if absent:
-        known = ", ".join(repr(v) for v in adsl[variable].drop_nulls().unique(maintain_order=True).to_list())
-        raise DataError(f"no subject is in arm {absent[0]!r}", hint=f"{variable} in ADSL is one of {known}")
     inside = condition(plan.populations[analysis.population].where, adsl, f"population {analysis.population}")
     population = adsl.filter(inside)
     others = population.filter(~pl.col(variable).is_in(list(arms)).fill_null(False)).height

@@ -106,7 +106,10 @@ class Figure:
 
 @dataclass(frozen=True)
 class Block:
-    """The lines of one section of a plan, what was done for them, and the figures that go with them."""
+    """The lines of one section of a plan, what was done for them, and the figures that go with them.
+
+    ``failure`` : why there are no lines, one of :data:`FAILURES`; None where there are.
+    """
 
     label: str
     method: str
@@ -117,6 +120,11 @@ class Block:
     notes: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
     figures: tuple[Figure, ...] = ()
+    failure: str | None = None
+
+
+FAILURES = ("not estimable", "mistake", "fault")
+"""Why a section has no lines: these data cannot tell; the plan does not fit the data; the program is at fault."""
 
 
 @dataclass(frozen=True)
@@ -173,6 +181,16 @@ class Results:
             if table.id == id:
                 return table
         raise KeyError(id)
+
+    @property
+    def failed(self) -> tuple[tuple[str, int, Block], ...]:
+        """Sections that are mistakes or faults: the id of the table, the number of the section, its block."""
+        return tuple(
+            (table.id, number, block)
+            for table in self.tables
+            for number, block in enumerate(table.blocks, start=1)
+            if block.failure in ("mistake", "fault")
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The whole as plain data for JSON: numbers in full, None for those that are not estimable."""

@@ -71,7 +71,7 @@ def start_plan(study: Study) -> Plan:
 
 def start_text(study: Study) -> str:
     """:func:`start_plan` as YAML, with a word on what to look at first."""
-    problems = "".join(f"#   {p}\n" for p in study.problems[:20])
+    problems = "".join(f"#   {' '.join(str(p).split())}\n" for p in study.problems[:20])
     return (
         "# A plan to start from, made by `equipoise analyse --init` from what is in the data. It is no\n"
         "# statistical analysis plan: populations, records (where:), models, contrasts and arms are guesses to check.\n"
@@ -212,15 +212,21 @@ def _measurements(dataset: Dataset, population: str, arm: str) -> list[dict[str,
 
 
 def _events(dataset: Dataset, population: str) -> list[dict[str, Any]]:
-    parameters = dataset.frame["PARAMCD"].drop_nulls().unique(maintain_order=True).to_list()[:MAX_PARAMETERS]
-    return [
-        {
-            "id": f"{dataset.name}.{parameter}", "title": f"{parameter}: time to event", "population": population,
-            "dataset": dataset.name, "parameter": parameter,
-            "sections": [{"method": "survival", "label": "Time to event"}],
-        }
-        for parameter in parameters
-    ]  # fmt: skip
+    """A time to event for each parameter with CNSR; for one without (a count beside the times) a summary."""
+    frame = dataset.frame
+    parameters = frame["PARAMCD"].drop_nulls().unique(maintain_order=True).to_list()[:MAX_PARAMETERS]
+    out: list[dict[str, Any]] = []
+    for parameter in parameters:
+        part = frame.filter(pl.col("PARAMCD") == parameter)
+        common = {"id": f"{dataset.name}.{parameter}", "population": population, "dataset": dataset.name,
+                  "parameter": parameter}  # fmt: skip
+        if part["CNSR"].null_count() < part.height:
+            section: dict[str, Any] = {"method": "survival", "label": "Time to event"}
+            out.append({**common, "title": f"{parameter}: time to event", "sections": [section]})
+        elif "AVAL" in part.columns and part.schema["AVAL"].is_numeric() and part["AVAL"].null_count() < part.height:
+            section = {"method": "summary", "label": parameter, "variable": "AVAL", **_lines(part["AVAL"])}
+            out.append({**common, "title": parameter, "sections": [section]})
+    return out
 
 
 def _adverse(dataset: Dataset, population: str) -> list[dict[str, Any]]:

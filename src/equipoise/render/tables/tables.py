@@ -12,19 +12,28 @@ from typing import Any
 
 from equipoise.errors import OutputError
 from equipoise.plan.methods import REGISTRY
-from equipoise.plan.results import Results, Row, Table
+from equipoise.plan.results import Block, Results, Row, Table
 from equipoise.render.tables.ars import to_ars
 from equipoise.render.tables.figures import Drawn, drawn
 from equipoise.render.theme import css_variables
 
 _NARROW = 26
+_HELD = {ord(sign): chr(0xE000 + i) for i, sign in enumerate("&<>\"'")}
+_ESCAPED = {private: html.escape(chr(sign)) for sign, private in ((k, ord(v)) for k, v in _HELD.items())}
+# Releases of great_tables differ in whether cells are escaped: signs that need it pass as private characters and are
+# escaped once, afterwards.
 
 
 def _lines(table: Table) -> Iterator[tuple[str, Row]]:
     """Each line with the heading of its block, consecutive blocks of one heading taken together."""
     for block in table.blocks:
-        for row in block.rows:
+        for row in block.rows or _why_not(block):
             yield block.label, row
+
+
+def _why_not(block: Block) -> tuple[Row, ...]:
+    """The line of a section without lines: not estimable, and why."""
+    return tuple(Row(note, {}, indent=1) for note in block.notes[-1:]) if block.failure else ()
 
 
 def to_text(results: Results, width: int = 110) -> str:
@@ -55,7 +64,8 @@ def _text_table(table: Table, width: int) -> str:
         if block and block != shown:
             out += textwrap.wrap(block, first) if not any(cells) or len(block) > first else [block]
         shown = block
-        wrapped = textwrap.wrap(label, first, subsequent_indent="    ", drop_whitespace=False) or [""]
+        room = first if any(cells) else total  # a line without cells may run on under the columns
+        wrapped = textwrap.wrap(label, room, subsequent_indent="    ", drop_whitespace=False) or [""]
         out += wrapped[:-1]
         out.append(f"{wrapped[-1]:<{first}}" + "".join(f"  {c:>{s}}" for c, s in zip(cells, sizes, strict=True)))
     out.append("─" * total)
@@ -72,6 +82,9 @@ def _heading(label: str, n: int | None) -> list[str]:
 def _notes(table: Table) -> list[str]:
     notes = list(table.footnotes)
     for block in table.blocks:
+        if block.failure:
+            notes += block.notes[:-1]
+            continue
         if REGISTRY[block.method].noted:
             notes.append(f"{block.label}: {block.description}." if block.description else "")
         notes += block.notes
@@ -111,7 +124,7 @@ def to_html(results: Results, figures: tuple[Drawn, ...] | None = None) -> str:
     figures = drawn(results) if figures is None else figures
     body = []
     for table in results.tables:
-        body.append(f'<div class="scroll">{_gt(table).as_raw_html(inline_css=False)}</div>')
+        body.append(f'<div class="scroll">{_gt(table).as_raw_html(inline_css=False).translate(_ESCAPED)}</div>')
         body += [_figure(f) for f in figures if f.table == table.id]
     problems = [str(p["text"]) for p in results.problems if p.get("severity") != "note"]
     listed = "".join(f"<li>{html.escape(p)}</li>" for p in problems)
@@ -161,8 +174,8 @@ def _gt(table: Table) -> Any:
         rows["label"].append("\u2003" * row.indent + row.label)
         for name, column in zip(names, table.columns, strict=True):
             rows[name].append(row.cells[column.name].text if column.name in row.cells else "")
-    escaped = {k: [html.escape(v) for v in values] for k, values in rows.items()}
-    made = gt.GT(pl.DataFrame(escaped), rowname_col="label", groupname_col="block", id=f"t{table.id.replace('.', '-')}")
+    held = {k: [v.translate(_HELD) for v in values] for k, values in rows.items()}
+    made = gt.GT(pl.DataFrame(held), rowname_col="label", groupname_col="block", id=f"t{table.id.replace('.', '-')}")
     labels: Any = {
         name: gt.html(html.escape(c.label) + (f"<br>(N={c.n})" if c.n is not None else ""))
         for name, c in zip(names, table.columns, strict=True)

@@ -7,8 +7,8 @@ say what a variable may hold. Nothing is mended here: what is wrong is said, and
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 
 import polars as pl
 
@@ -39,20 +39,23 @@ def check(study: Study) -> list[Problem]:
     )
 
 
-def require(study: Study, datasets: Collection[str] | None = None) -> list[Problem]:
+def require(
+    study: Study, datasets: Collection[str] | Mapping[str, Collection[str] | None] | None = None
+) -> list[Problem]:
     """The problems of a study that do not stand in the way of an analysis.
 
-    ``datasets`` : names of the data sets that the analysis reads (with ADSL); errors elsewhere are then warnings.
+    One policy for all plans: what an analysis reads is checked and has to be right; what it does not read is not looked
+    at, and what was said on reading it is a note. ``datasets`` : names of the data sets that are read (with ADSL), or a
+    mapping of them to the parameters (PARAMCD) that are, None for all of a data set.
 
     Raises
     ------
-    DataError : the study, or the data sets that are read, have errors; the first ten are named.
+    DataError : the study, or what is read of it, has errors; the first ten are named.
     """
-    read = None if datasets is None else {"ADSL", *(name.upper() for name in datasets)}
-    problems = [
-        replace(p, severity="warning") if p.severity == "error" and read is not None and p.dataset not in read else p
-        for p in check(study)
-    ]
+    problems = check(study if datasets is None else _read_part(study, datasets))
+    if datasets is not None:
+        read = {"ADSL", *(name.upper() for name in datasets)}
+        problems = [replace(p, severity="note") if p.dataset not in read else p for p in problems]
     errors = [p for p in problems if p.severity == "error"]
     if errors:
         more = f"\n  and {len(errors) - 10} more" if len(errors) > 10 else ""
@@ -63,12 +66,42 @@ def require(study: Study, datasets: Collection[str] | None = None) -> list[Probl
     return problems
 
 
+@dataclass(frozen=True)
+class _Part(Dataset):
+    """The rows of a data set that are read; ``numbers``: where each stands in the whole, from 1."""
+
+    numbers: tuple[int, ...] = ()
+
+
+def _read_part(study: Study, datasets: Collection[str] | Mapping[str, Collection[str] | None]) -> Study:
+    read: dict[str, Collection[str] | None] = {"ADSL": None}
+    for name in datasets:
+        read[name.upper()] = datasets[name] if isinstance(datasets, Mapping) else None
+    parts: dict[str, Dataset] = {}
+    for name, dataset in study.datasets.items():
+        if name not in read:
+            continue
+        parameters, frame = read[name], dataset.frame
+        if parameters is not None and "PARAMCD" in frame.columns and frame["PARAMCD"].dtype == pl.String:
+            kept = frame["PARAMCD"].is_in(list(parameters)) | frame["PARAMCD"].is_null()
+            given = {f.name: getattr(dataset, f.name) for f in fields(dataset)}
+            numbers = (kept.arg_true() + 1).to_list()
+            parts[name] = _Part(**{**given, "frame": frame.filter(kept)}, numbers=tuple(numbers))
+        else:
+            parts[name] = dataset
+    return replace(study, datasets=parts)
+
+
 def _rule(function: Callable[[Study, Dataset], Iterator[Problem]]) -> Callable[[Study, Dataset], Iterator[Problem]]:
     _DATASET_CHECKS.append(function)
     return function
 
 
 def _rows(dataset: Dataset) -> pl.DataFrame:
+    """The rows with their numbers, from 1."""
+    if isinstance(dataset, _Part):
+        numbers = pl.Series(_ROW, dataset.numbers, dtype=pl.UInt32)
+        return dataset.frame.select(numbers, *dataset.frame.columns)
     return dataset.frame.with_row_index(_ROW, offset=1)
 
 
@@ -156,7 +189,10 @@ def _keys(study: Study, dataset: Dataset) -> Iterator[Problem]:
         return
     if not _has(dataset, *keys):
         return
-    doubled = _rows(dataset).filter(pl.struct(keys).is_duplicated())
+    rows = _rows(dataset)
+    if kind == "events":
+        rows = rows.filter(_a_time(dataset))
+    doubled = rows.filter(pl.struct(keys).is_duplicated())
     first = doubled.group_by(keys, maintain_order=True).agg(pl.col(_ROW).first().alias("first"))
     again = doubled.join(first, on=keys, how="left", nulls_equal=True, maintain_order="left").filter(
         pl.col(_ROW) != pl.col("first")
@@ -262,12 +298,24 @@ def _flags(study: Study, dataset: Dataset) -> Iterator[Problem]:
             yield from _each(dataset, bad, "warning", "flags", name, _saying(f"{{{name}!r}}, where Y or N is meant"))
 
 
+def _a_time(dataset: Dataset) -> pl.Expr:
+    """Whether the parameter of a row is a time to an event: it has CNSR somewhere (counts beside times have none)."""
+    if not _has(dataset, "CNSR", "PARAMCD"):
+        return pl.lit(True)
+    return pl.col("CNSR").is_not_null().any().over("PARAMCD")
+
+
 @_rule
 def _censoring(study: Study, dataset: Dataset) -> Iterator[Problem]:
     if study.kinds[dataset.name] != "events" or not _numeric(dataset, "CNSR"):
         return
     rows = _rows(dataset)
     cnsr = pl.col("CNSR")
+    times = rows.filter(_a_time(dataset))
+    for other in sorted(set(rows["PARAMCD"].drop_nulls().to_list()) - set(times["PARAMCD"].to_list())):
+        text = f"{other} has no CNSR throughout: it is read as no time to an event"
+        yield Problem("note", "censoring", dataset.name, text, variable="CNSR")
+    rows = times
     bad = rows.filter(cnsr.is_null())
     yield from _each(dataset, bad, "error", "censoring", "CNSR", lambda r: "missing: event or censored?")
     bad = rows.filter(cnsr.is_not_null() & ((cnsr < 0) | (cnsr != cnsr.round(0))))

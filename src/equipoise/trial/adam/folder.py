@@ -6,7 +6,7 @@ SAS7BDAT, Parquet, Dataset-JSON and CSV, and what was passed over is said.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -68,8 +68,10 @@ class Study:
         try:
             return self.datasets[name.upper()]
         except KeyError:
+            said = [p.message for p in self.problems if (p.rule, p.dataset) == ("reading", name.upper())]
+            why = f" ({said[0]})" if said else ""
             raise DataError(
-                f"no data set {name} in {self.folder or 'the study'}",
+                f"no data set {name} in {self.folder or 'the study'}{why}",
                 hint="there are " + (", ".join(self.datasets) or "none"),
             ) from None
 
@@ -136,22 +138,40 @@ def read_file(
     raise DataError(f"{path.name}: unknown kind of file", hint="known are " + ", ".join(FORMATS))
 
 
-def read_folder(folder: str | Path, *, encoding: str | None = None, limits: Limits = DEFAULT_LIMITS) -> Study:
+def read_folder(
+    folder: str | Path,
+    *,
+    encoding: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    needed: Collection[str] | None = None,
+) -> Study:
     """Read every ADaM data set of a folder (not of the folders within it), and ``define.xml`` where there is one.
+
+    ``needed`` : the data sets that have to be there; another file that cannot be read is then a warning among the
+    problems of the study. None: every file is needed.
 
     Raises
     ------
-    DataError : no such folder, nothing to read in it, or a file that cannot be read.
+    DataError : no such folder, nothing to read in it, or a file that is needed and cannot be read.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"no folder {folder}", hint="give a folder of ADaM files")
     problems: list[Problem] = []
     define = None
-    entries = sorted(p for p in folder.iterdir() if p.is_file())
+    try:
+        entries = sorted(p for p in folder.iterdir() if p.is_file())
+    except OSError as error:
+        raise DataError(f"cannot read {folder}: {error.strerror}", hint="is the folder yours to read?") from None
+    wanted = None if needed is None else {name.upper() for name in needed}
     for path in entries:
         if path.name.lower() == "define.xml":
-            define = read_define(path)
+            try:
+                define = read_define(path)
+            except DataError as error:
+                if wanted is None:
+                    raise
+                problems.append(Problem("warning", "reading", "define.xml", f"not used: {error.message}"))
     files = [p for p in entries if p.suffix.lower() in FORMATS]
     files.sort(key=lambda p: (FORMATS.index(p.suffix.lower()), p.name.lower()))
     datasets: dict[str, Dataset] = {}
@@ -166,6 +186,11 @@ def read_folder(folder: str | Path, *, encoding: str | None = None, limits: Limi
             found = read_file(path, encoding=encoding, limits=limits, types=types)
         except NotDatasetJson:
             problems.append(Problem("note", "reading", path.name, "passed over: JSON, but not Dataset-JSON"))
+            continue
+        except DataError as error:
+            if wanted is None or path.stem.upper() in wanted:
+                raise
+            problems.append(Problem("warning", "reading", path.stem.upper(), f"cannot be read: {error.message}"))
             continue
         for dataset in found:
             if dataset.name in datasets:
