@@ -26,7 +26,7 @@ def analyse(study: Study, plan: Plan, *, command: str = "", strict: bool = False
     """Carry out every analysis of ``plan`` on ``study``.
 
     A section that cannot be made says why in its place, so that one never hides the others: ``failure`` of its block
-    tells why (:data:`equipoise.run.analysis_results.FAILURES`), ``Results.failed`` lists those that are mistakes of
+    tells why (:data:`equipoise.plan.results.FAILURES`), ``Results.failed`` lists those that are mistakes of
     the plan, the data or the program rather than something that these data cannot tell. ``strict``: the first mistake
     is raised instead.
 
