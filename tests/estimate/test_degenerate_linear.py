@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from equipoise import ancova, joint_rank, mi_ancova
+from equipoise import ancova, joint_rank, mi_ancova, mmrm
 from equipoise.errors import DataError, EstimationError
 from equipoise.numerics.linalg import is_cancelled, is_rounding
 from equipoise.types import Status
@@ -133,3 +133,14 @@ def test_independent_imputed_ancova_of_a_constant_or_exact_outcome_has_no_test()
             found = mi_ancova(PEOPLE.assign(CHG=change), covariates=["BASE"], n_imputations=2).difference(8)
         assert found.status is Status.NO_VARIANCE, found
         assert math.isnan(found.p)
+
+
+def test_independent_mmrm_of_one_visit_is_an_ancova_by_default() -> None:
+    g = np.random.default_rng(20)
+    data = PEOPLE.head(30).assign(CHG=0.4 * PEOPLE.BASE[:30] + g.normal(0, 5, 30), AVISIT="Week 8")
+    exact = ancova("CHG ~ BASE + TRT01P", data).contrasts("TRT01P")
+    found = mmrm("CHG ~ BASE + TRT01P + us(AVISIT | USUBJID)", data).contrasts("TRT01P")
+    for column in ("estimate", "se", "df", "p"):
+        np.testing.assert_allclose(found[column], exact[column], rtol=1e-9)
+    r = mmrm("CHG ~ BASE + TRT01P + us(AVISIT | USUBJID)", data, df="kenward-roger").contrasts("TRT01P")
+    np.testing.assert_allclose(r["se"], exact["se"] * math.sqrt(1 - 1 / 27), rtol=1e-9)

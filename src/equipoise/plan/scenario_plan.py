@@ -100,7 +100,7 @@ class MixedModel(_OfOutcome):
     kind: Literal["mmrm"] = "mmrm"
     constrained: bool = False
     structure: Literal["us", "cs", "csh", "ar1", "ar1h", "toep", "toeph", "ad", "adh"] = "us"
-    df: Literal["satterthwaite", "kenward-roger", "kenward-roger-linear"] = "kenward-roger"
+    df: Literal["satterthwaite", "kenward-roger", "kenward-roger-linear"] = "kenward-roger-linear"
 
     @property
     def tests(self) -> tuple[Test, ...]:
@@ -121,7 +121,7 @@ class Slopes(_OfOutcome):
 
     kind: Literal["slopes"] = "slopes"
     shared_baseline: bool = True
-    df: Literal["satterthwaite", "kenward-roger"] = "kenward-roger"
+    df: Literal["satterthwaite", "kenward-roger", "kenward-roger-linear"] = "kenward-roger-linear"
 
     @property
     def tests(self) -> tuple[Test, ...]:

@@ -162,7 +162,7 @@ def delayed_start(
     baseline: str = "BASE",
     structure: str = "us",
     fallback: Sequence[str] = (),
-    df: str = "kenward-roger",
+    df: str = "kenward-roger-linear",
     seed: int = 0,
     level: float = 0.95,
     estimand: str | None = None,

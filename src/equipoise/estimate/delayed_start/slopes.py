@@ -41,7 +41,7 @@ def delayed_start_slopes(
     alpha_third: float = 0.05,
     structure: str = "us",
     fallback: Sequence[str] = (),
-    df: str = "kenward-roger",
+    df: str = "kenward-roger-linear",
     level: float = 0.95,
     estimand: str | None = None,
 ) -> DelayedStartTest:

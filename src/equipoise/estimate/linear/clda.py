@@ -25,7 +25,7 @@ def clda(
     arm: str,
     baseline: Any,
     reml: bool = True,
-    df: str = "kenward-roger",
+    df: str = "kenward-roger-linear",
     vcov: str | None = None,
     fallback: Sequence[str] = (),
 ) -> MmrmFit:

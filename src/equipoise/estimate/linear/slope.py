@@ -75,7 +75,7 @@ def slope(
     data: Any,
     *,
     reml: bool = True,
-    df: str = "kenward-roger",
+    df: str = "kenward-roger-linear",
     vcov: str | None = None,
     fallback: Sequence[str] = ("intercept",),
 ) -> SlopeFit:

@@ -50,7 +50,7 @@ class DelayedStartSection(Section):
     constrained: bool = False
     structure: str = "us"
     fallback: tuple[str, ...] = ()
-    df: Literal["kenward-roger", "kenward-roger-linear", "satterthwaite"] = "kenward-roger"
+    df: Literal["kenward-roger", "kenward-roger-linear", "satterthwaite"] = "kenward-roger-linear"
     seed: int = Field(default=0, ge=0)
     level: float = Field(default=0.95, gt=0, lt=1)
 

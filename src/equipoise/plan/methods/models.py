@@ -83,7 +83,7 @@ class _VisitSection(_ModelSection):
     covariance: tuple[str, ...] = ("us",)
     df: Literal[
         "satterthwaite", "kenward-roger", "kenward-roger-linear", "between-within", "residual"
-    ] = "kenward-roger"  # fmt: skip
+    ] = "kenward-roger-linear"  # fmt: skip
     reml: bool = True
 
 

@@ -40,7 +40,7 @@ class SlopeSection(Section):
     shared_baseline: bool = False
     random: Literal["slope", "intercept"] = "slope"
     at: tuple[float, ...] = ()
-    df: Literal["satterthwaite", "kenward-roger", "kenward-roger-linear"] = "kenward-roger"
+    df: Literal["satterthwaite", "kenward-roger", "kenward-roger-linear"] = "kenward-roger-linear"
     reml: bool = True
     level: float = Field(default=0.95, gt=0, lt=1)
     decimals: int = Field(default=3, ge=0, le=8)

@@ -101,7 +101,7 @@ def mmrm(
     data: Any,
     *,
     reml: bool = True,
-    df: str = "kenward-roger",
+    df: str = "kenward-roger-linear",
     vcov: str | None = None,
     weights: Any = None,
     fallback: Sequence[str] = (),
@@ -120,9 +120,9 @@ def mmrm(
         is a number.
     data : one row a subject and visit; pandas, polars or pyarrow. Tables come back in the same kind.
     reml : restricted maximum likelihood, else maximum likelihood.
-    df : ``kenward-roger``, ``kenward-roger-linear`` (without the second-derivative term, so that it does
-        not depend on the parametrisation; SAS gives this one for ``TYPE=UN``), ``satterthwaite``,
-        ``between-within`` or ``residual``.
+    df : ``kenward-roger-linear`` (without the second-derivative term, so that it does not depend on the
+        parametrisation; SAS gives this one for ``TYPE=UN``), ``kenward-roger`` (with it, the default of R's mmrm; its
+        standard errors are too small in small trials), ``satterthwaite``, ``between-within`` or ``residual``.
     vcov : None for the one of ``df``, else ``model``, ``empirical`` (CR0), ``empirical-bias-reduced`` (CR2) or
         ``empirical-jackknife`` (CR3).
     weights : column name, or one positive number a row: the variance of a row is divided by it.
