@@ -136,3 +136,9 @@ def test_mistakes_are_named() -> None:
         kaplan_meier(frame, time="T", event="E", scale="cubic")
     with pytest.raises(EstimationError, match="level"):
         kaplan_meier(frame, time="T", event="E", level=95)
+
+
+def test_property_entry_and_time_that_differ_by_rounding_are_refused() -> None:
+    frame = pl.DataFrame({"S": [1e-12, 0.0], "T": [2e-12, 1.0], "E": [1, 1]})
+    with pytest.raises(DataError, match="differ by rounding alone"):
+        kaplan_meier(frame, time="T", event="E", entry="S")

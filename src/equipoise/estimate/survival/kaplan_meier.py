@@ -222,6 +222,9 @@ def kaplan_meier(
     else:
         sieve.need(~np.isnan(entries), f"without {entry}")
         entries, times = tied_times(entries, times)
+        refuse(
+            sieve.keep & (entries >= times), f"{entry!r} and {time!r} differ by rounding alone", "mend or leave it out"
+        )
     groups: list[tuple[Any, BoolArray]] = [(None, sieve.keep)]
     if by is not None:
         code, levels = codes_of(frame, by)
@@ -288,7 +291,8 @@ def _limits(s: FloatArray, se: FloatArray, z: float, scale: str) -> tuple[FloatA
         low, high = x * np.exp(-z * e), np.minimum(x * np.exp(z * e), 1.0)
     elif scale == "log-log":
         half = z * e / np.log(x)
-        low, high = np.exp(-np.exp(np.log(-np.log(x)) - half)), np.exp(-np.exp(np.log(-np.log(x)) + half))
+        with np.errstate(over="ignore"):  # exp(-inf) is 0
+            low, high = np.exp(-np.exp(np.log(-np.log(x)) - half)), np.exp(-np.exp(np.log(-np.log(x)) + half))
     elif scale == "logit":
         half = z * e / (1.0 - x)
         centre = np.log(x / (1.0 - x))
