@@ -166,7 +166,9 @@ def null_answer(ask: Asked, row: MechanismRow, target: Target) -> Answer:
     m = target.measure
     analysis = None if m.analysis is None else ask.scenario.plan.analysis(m.analysis)
     if isinstance(analysis, Repeated) and target.scale == "difference":
-        adjusted = ", adjusted for baseline neurofilament," if "_nfl" in row.id else ""
+        own = next((r.method for r in ask.record.results if r.id == row.result), None)
+        by_nfl = own is not None and ask.record.method(own).adjusts_nfl
+        adjusted = ", adjusted for baseline neurofilament," if by_nfl else ""
         what, as_large = f"difference at week {m.week:g}{adjusted}", "at least as large as"
         question = f"a {what} at least as large as the published one"
     else:

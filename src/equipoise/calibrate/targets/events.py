@@ -69,7 +69,7 @@ def time_targets(record: Record, scenario: Scenario, plan: FitPlan, result: Resu
     group = simulated_set(plan, result.set)
     if result.role == "main" or result.week is not None:
         yield from _arms(record, scenario, result, rule, group)
-    analysis = _analysis(scenario, result, rule.event, group)
+    analysis = _analysis(record, scenario, result, rule.event, group)
     if analysis is None:
         return
     label = record.outcome(result.outcome).label
@@ -110,7 +110,7 @@ def time_targets(record: Record, scenario: Scenario, plan: FitPlan, result: Resu
         )
 
 
-def _analysis(scenario: Scenario, result: Result, event: str, group: str) -> TimeToEvent | None:
+def _analysis(record: Record, scenario: Scenario, result: Result, event: str, group: str) -> TimeToEvent | None:
     """The plan's time-to-event analysis of a result; one without a week is that of the whole follow-up."""
     follow_up = scenario.protocol.follow_up
     week = result.week if result.week is not None else follow_up.last if follow_up else None
@@ -118,7 +118,7 @@ def _analysis(scenario: Scenario, result: Result, event: str, group: str) -> Tim
         if (
             isinstance(analysis, TimeToEvent)
             and (analysis.event, analysis.set, analysis.week) == (event, group, week)
-            and any("NFL" in x for x in analysis.covariates) == result.method.endswith("_nfl")
+            and any("NFL" in x for x in analysis.covariates) == record.method(result.method).adjusts_nfl
         ):
             return analysis
     return None

@@ -115,7 +115,7 @@ def outcome_targets(record: Record, scenario: Scenario, plan: FitPlan, result: R
         return
     kind = plan.methods.get(result.method)
     late = result.comparison == "early_delayed"
-    adjusted = result.method.endswith("_nfl")
+    adjusted = record.method(result.method).adjusts_nfl
     group = simulated_set(plan, result.set)
     ask = {"adjusted": adjusted, "late": late}
     analysis = None if kind is None else _analysis(scenario, kind, result.outcome, group, result.week, **ask)

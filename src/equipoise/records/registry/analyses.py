@@ -7,10 +7,11 @@ import re
 from typing import Any
 
 from equipoise.records.check import half_unit
+from equipoise.records.keys import names
 from equipoise.records.registry.protocol import words
 from equipoise.records.registry.reader import Node
 from equipoise.records.registry.tables import HERE, Tables
-from equipoise.records.registry.words import contrast_kind, norm, parse_p
+from equipoise.records.registry.words import contrast_kind, parse_p
 
 
 class Analyses(Tables):
@@ -24,13 +25,11 @@ class Analyses(Tables):
             return 0
         pair = [known.get(str(g.value), "") for g in analysis.items("groupIds")]
         found = analysis["paramValue"].value
-        comment = norm(
-            " ".join(
-                str(analysis[k].value or "")
-                for k in ("groupDescription", "estimateComment", "statisticalComment", "pValueComment")
-            )
+        comment = " ".join(
+            str(analysis[k].value or "")
+            for k in ("groupDescription", "estimateComment", "statisticalComment", "pValueComment")
         )
-        named = [c for c, (row, _) in enumerate(cells) if len(norm(row)) > 2 and norm(row) in comment]
+        named = [c for c, (row, _) in enumerate(cells) if len(row) > 2 and names(comment, row)]
         if len(named) == 1:
             return named[0]
         fits = []

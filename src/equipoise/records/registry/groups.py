@@ -12,8 +12,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from equipoise.records.keys import Keys, alike, exact, matched, names
 from equipoise.records.registry.reader import Ledger, Node
-from equipoise.records.registry.words import norm, slug, tokens
+from equipoise.records.registry.words import tokens
 
 _CONTROL = re.compile(
     r"placebo|sham|usual care|standard[- ]of[- ]care|vehicle|\bcontrol\b|no (treatment|intervention)", re.I
@@ -22,34 +23,69 @@ _CONTROL = re.compile(
 
 @dataclass
 class Groups:
-    """Ids of arms and other groups by title, and what is known of each."""
+    """Ids of arms and other groups, and what is known of each.
 
+    Within a table the registry's numbers say who is who: two numbers are never one group, however alike their titles;
+    between tables groups are matched by title.
+    """
+
+    ledger: Ledger
     arms: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By id: the data of the arm."""
     others: dict[str, dict[str, Any]] = field(default_factory=dict)
-    by_title: dict[str, str] = field(default_factory=dict)
     started: dict[str, int] = field(default_factory=dict)
+    keys: Keys = field(default_factory=lambda: Keys("group"))
+
+    def label(self, id: str) -> str:
+        """The title of an arm or group."""
+        return str({**self.others, **self.arms}[id]["label"])
 
     def resolve(self, node: Node) -> dict[str, str]:
         """The ids of a module's groups: the module's own number (``OG000``) to the id in the record."""
-        out = {}
+        declared: dict[str, tuple[str, str | None, Node]] = {}
         for group in node.items("groups") or node.items("eventGroups"):
             number, title = group.text("id"), group.text("title")
             if number is None:
                 continue
-            out[number] = self.id_of(title or number, group.text("description"))
+            if number in declared:
+                group.drop(f"{title!r} has the number {number} of {declared[number][0]!r}; the first is kept")
+                continue
+            declared[number] = (title or number, group.text("description"), group)
+        known = [*self.arms, *self.others]
+        found, near = matched([t for t, _, _ in declared.values()], [self.label(id) for id in known])
+        out: dict[str, str] = {}
+        for i, (number, (title, description, group)) in enumerate(declared.items()):
+            at = found[i]
+            out[number] = known[at] if at is not None else self.new(title, description)
+            for other in {known[k] for j, k in near if j == i}:
+                self.ledger.assume(
+                    group.path,
+                    f"{number} {title!r} and {self.label(other)!r} are alike and not said to be one: "
+                    f"kept apart, as {out[number]} and {other}",
+                )
+        self._told_twice(declared, out)
         return out
 
-    def id_of(self, title: str, description: str | None = None) -> str:
-        """The id of a title; a title not met before becomes a group of its own."""
-        key = norm(title) or title
-        if key not in self.by_title:
-            id = slug(title, (*self.arms, *self.others), start="group")
-            self.by_title[key] = id
-            self.others[id] = {"id": id, "label": title}
-            if description and description != title:
-                self.others[id]["definition"] = description
-        return self.by_title[key]
+    def _told_twice(self, declared: dict[str, tuple[str, str | None, Node]], out: dict[str, str]) -> None:
+        """Say where one table gives one title to two groups: which is which in other tables goes by their order."""
+        first: dict[str, str] = {}
+        for number, (title, _, group) in declared.items():
+            key = exact(title)
+            if key in first:
+                self.ledger.assume(
+                    group.path,
+                    f"{first[key]} and {number} have one title, {title!r}: kept apart, as {out[first[key]]} and "
+                    f"{out[number]}; in other tables they are told apart by their order",
+                )
+            first.setdefault(key, number)
+
+    def new(self, title: str, description: str | None = None) -> str:
+        """A group of its own."""
+        id = self.keys.new(title)
+        self.others[id] = {"id": id, "label": title}
+        if description and description != title:
+            self.others[id]["definition"] = description
+        return id
 
     def is_arm(self, id: str) -> bool:
         """Whether the id is an arm of the comparison."""
@@ -63,7 +99,7 @@ class Groups:
 
 def find_groups(entry: Node, ledger: Ledger) -> Groups:
     """The arms and groups of an entry."""
-    groups = Groups()
+    groups = Groups(ledger)
     results = entry["resultsSection"]
     flow = results["participantFlowModule"]
     planned = entry["protocolSection"]["armsInterventionsModule"].items("armGroups")
@@ -75,12 +111,13 @@ def find_groups(entry: Node, ledger: Ledger) -> Groups:
         candidates = [
             (g.text("title"), g.text("description"), g.path, None)
             for g in base.items("groups")
-            if norm(g.text("title") or "") not in ("total", "")
+            if exact(g.text("title") or "") not in ("total", "")
         ]
     if not candidates:
         candidates = [(a.text("label"), a.text("description"), a.path, None) for a in planned]
     wanted = _compared(results["outcomeMeasuresModule"].items("outcomeMeasures"))
-    chosen = [c for c in candidates if c[0] and norm(c[0]) in wanted]
+    hits, _ = matched(wanted, [c[0] or "" for c in candidates])
+    chosen = [candidates[i] for i in sorted(h for h in hits if h is not None) if candidates[i][0]]
     if not chosen:
         chosen = [c for c in candidates if c[0]]
         if wanted:
@@ -93,10 +130,9 @@ def find_groups(entry: Node, ledger: Ledger) -> Groups:
     types = _types(planned, [c[0] or "" for c in chosen], ledger)
     roles = ["active"] * len(chosen) if single else _roles([c[0] or "" for c in chosen], types, ledger, flow)
     for (title, description, _, started), role in zip(chosen, roles, strict=True):
-        if title is None or norm(title) in groups.by_title:
+        if title is None:
             continue
-        id = slug(title, groups.arms, start="arm")
-        groups.by_title[norm(title)] = id
+        id = groups.keys.new(title, "arm")
         arm: dict[str, Any] = {"id": id, "label": title, "role": role, "drug": title}
         arm["n"] = {"value": started} if started is not None else {"note": "not posted"}
         if description and description != title:
@@ -104,9 +140,10 @@ def find_groups(entry: Node, ledger: Ledger) -> Groups:
         if started is not None:
             groups.started[id] = started
         groups.arms[id] = arm
-    for title, description, _, started in candidates:
-        if title and norm(title) not in groups.by_title:
-            id = groups.id_of(title, description)
+    for candidate in candidates:
+        title, description, _, started = candidate
+        if title and not any(candidate is c for c in chosen):
+            id = groups.new(title, description)
             if started is not None:
                 groups.others[id]["n"] = {"value": started}
     if not groups.arms:
@@ -134,12 +171,12 @@ def _started(flow: Node, number: str | None) -> int | None:
     return max(found) if found else None
 
 
-def _compared(outcomes: list[Node]) -> set[str]:
+def _compared(outcomes: list[Node]) -> list[str]:
     """The titles of the groups of the first primary outcome, one with analyses if there is one."""
     primary = [o for o in outcomes if o["type"].value == "PRIMARY"]
     for outcome in [o for o in primary if o.items("analyses") and len(o.items("groups")) > 1] or primary:
-        return {norm(t) for g in outcome.items("groups") if isinstance(t := g["title"].value, str)}
-    return set()
+        return [t for g in outcome.items("groups") if isinstance(t := g["title"].value, str)]
+    return []
 
 
 def _types(planned: list[Node], titles: list[str], ledger: Ledger) -> list[str | None]:
@@ -147,9 +184,9 @@ def _types(planned: list[Node], titles: list[str], ledger: Ledger) -> list[str |
     labels = [(a.text("label") or "", a.text("type"), a.path) for a in planned]
     out: list[str | None] = []
     for title in titles:
-        same = [x for x in labels if norm(x[0]) == norm(title)]
+        same = [x for x in labels if alike(x[0]) == alike(title)]
         if not same:
-            same = [x for x in labels if norm(title) and (norm(title) in norm(x[0]) or norm(x[0]) in norm(title))]
+            same = [x for x in labels if names(x[0], title) or names(title, x[0])]
         if len(same) != 1:
             scored = sorted(((len(tokens(title) & tokens(x[0])), x) for x in labels), key=lambda s: -s[0])
             if scored and scored[0][0] > 0 and (len(scored) == 1 or scored[0][0] > scored[1][0]):

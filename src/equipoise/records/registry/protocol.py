@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from equipoise.records.keys import Keys, alike
 from equipoise.records.registry.groups import Groups
 from equipoise.records.registry.reader import Ledger, Node
-from equipoise.records.registry.words import norm, slug, week_of
+from equipoise.records.registry.words import week_assessed
 
 _ESCAPED = re.compile(r"\\([-!#()*+.<>\[\]_`{|}~])")
 """The registry's criteria are Markdown: ``\\>=`` stands for ``>=``."""
@@ -201,15 +202,13 @@ def facts(entry: Node, brief: str | None) -> list[dict[str, Any]]:
     """Everything told in words: description, sponsor, interventions, status, caveats."""
     protocol, results = entry["protocolSection"], entry["resultsSection"]
     out: list[dict[str, Any]] = []
-    used: list[str] = []
+    keys = Keys("fact", longest=40)
 
     def add(id: str, section: str, label: str, text: str | None, place: str, **more: Any) -> None:
         if text or more.get("values"):
-            name = slug(id, used, start="fact", longest=40)
-            used.append(name)
             out.append(
                 {
-                    "id": name,
+                    "id": keys.new(id),
                     "section": section,
                     "label": label,
                     **({"text": text} if text else {}),
@@ -316,10 +315,11 @@ def outcome(node: Node, id: str, role: str, ledger: Ledger) -> dict[str, Any]:
     if unit:
         out["unit"] = unit
     frame = node.text("timeFrame")
-    week = week_of(title) or week_of(frame)
+    week, told_by = week_assessed(title, frame)
     if week is not None:
         out["week"] = week
-        ledger.assume((*node.path, "timeFrame"), f"week {week:g} read from the words {(frame or title)[:60]!r}")
+        part = "timeFrame" if told_by == frame else "title"
+        ledger.assume((*node.path, part), f"week {week:g} read from the words {(told_by or '')[:60]!r}")
     defined = [t for t in (node.text("description"), f"time frame: {frame}" if frame else None) if t]
     if defined:
         out["definition"] = "; ".join(defined)
@@ -342,17 +342,25 @@ def role_of(kind: str | None) -> str:
 def planned_outcomes(entry: Node, posted: list[dict[str, Any]], ledger: Ledger) -> list[dict[str, Any]]:
     """Outcomes of the protocol section that the results do not repeat; those repeated word by word are taken."""
     module = entry["protocolSection"]["outcomesModule"]
-    seen = {norm(o["label"]): o for o in posted}
-    out = []
-    for key, role, start in (
+    sections = (
         ("primaryOutcomes", "primary", "PRIMP"),
         ("secondaryOutcomes", "secondary", "SECP"),
         ("otherOutcomes", "exploratory", "OTHP"),
-    ):
+    )
+    plans = [alike(t) for key, _, _ in sections for n in module.items(key) if isinstance(t := n["measure"].value, str)]
+    seen: dict[str, list[dict[str, Any]]] = {}
+    for block in posted:
+        seen.setdefault(alike(block["label"]), []).append(block)
+    out = []
+    for key, role, start in sections:
         for i, node in enumerate(module.items(key)):
-            title = node["measure"].value
-            twin = seen.get(norm(title)) if isinstance(title, str) else None
-            if twin is None:
+            title, frame = node["measure"].value, node["timeFrame"].value
+            key_ = alike(title) if isinstance(title, str) else ""
+            twins = seen.get(key_, []) if key_ else []
+            if plans.count(key_) > 1 and isinstance(frame, str):
+                # several of one title are told apart by when they are assessed
+                twins = [t for t in twins if alike(frame) in alike(t.get("definition", ""))]
+            if not twins:
                 made = outcome(node, f"{start}{i + 1}", role, ledger)
                 made["note"] = "planned; not among the posted results under this title"
                 out.append(made)
@@ -360,6 +368,6 @@ def planned_outcomes(entry: Node, posted: list[dict[str, Any]], ledger: Ledger) 
             node.text("measure")
             for part in ("description", "timeFrame"):
                 said = node[part].value
-                if isinstance(said, str) and norm(said) in norm(twin.get("definition", "")):
+                if isinstance(said, str) and any(alike(said) in alike(t.get("definition", "")) for t in twins):
                     node.text(part)
     return out

@@ -11,7 +11,7 @@ from equipoise.records.registry.protocol import outcome as outcome_block
 from equipoise.records.registry.protocol import role_of, words
 from equipoise.records.registry.reader import Ledger, Node
 from equipoise.records.registry.tables import HERE
-from equipoise.records.registry.words import slug, week_of
+from equipoise.records.registry.words import week_of_row
 
 
 class Results(Analyses):
@@ -30,7 +30,6 @@ class Results(Analyses):
         module = self.root["baselineCharacteristicsModule"]
         known = self.groups.resolve(module)
         overall, overall_notes = self._denominators(module, known)
-        used: list[str] = []
         for i, measure in enumerate(module.items("measures")):
             title = measure.text("title") or f"Measure {i + 1}"
             param, spread = (
@@ -39,8 +38,7 @@ class Results(Analyses):
             )
             unit = measure.text("unitOfMeasure")
             own, own_notes = self._denominators(measure, known)
-            variable = slug(title, used, start="v", longest=32).upper()
-            used.append(variable.lower())
+            variable = self.variables.new(title)
             note = "; ".join(
                 t
                 for t in (
@@ -126,7 +124,7 @@ class Results(Analyses):
             base: dict[str, Any] = {"outcome": id, "set": set_, "measure": measure}
             if row:
                 base["row"] = row
-            week = week_of(row) if row else None
+            week = week_of_row(row, node["timeFrame"].value) if row else None
             if week is None:
                 week = block.get("week")
             if week is not None:
@@ -195,6 +193,9 @@ class Results(Analyses):
                     id = known.get(s.text("groupId") or "")
                     if id is None:
                         s.drop("a group that the module does not declare")
+                        continue
+                    if id in values or id in events:
+                        s.drop(f"a second count for {self.groups.label(id)!r}; the first is kept")
                         continue
                     k, n, times = s.count("numAffected"), s.count("numAtRisk"), s.count("numEvents")
                     if k is not None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from equipoise.records.keys import Keys, exact
 from equipoise.records.registry.groups import Groups
 from equipoise.records.registry.protocol import words
 from equipoise.records.registry.reader import Ledger, Node
-from equipoise.records.registry.words import family_of, norm, slug
+from equipoise.records.registry.words import family_of
 
 HERE = {"source": "CTG", "confidence": "seen"}
 _PEOPLE = re.compile(r"participant|patient|subject|people|person", re.I)
@@ -35,7 +36,9 @@ class Tables:
         self.by_population: dict[str, dict[str, Any]] = {}
         self.outcomes: list[dict[str, Any]] = []
         self.methods: dict[str, dict[str, Any]] = {}
-        self.method_ids: dict[str, str] = {}
+        self.method_keys = Keys("method", longest=40)
+        self.endpoints = Keys("EVENT", longest=40, upper=True)
+        self.variables = Keys("v", longest=32, upper=True)
         self.results: list[dict[str, Any]] = []
         self.baseline: list[dict[str, Any]] = []
         self.events: list[dict[str, Any]] = []
@@ -70,10 +73,13 @@ class Tables:
                 )
 
     def _people(self, members: list[Node], known: dict[str, str], totals: dict[str, int]) -> dict[str, dict[str, Any]]:
-        out = {}
+        out: dict[str, dict[str, Any]] = {}
         for m in members:
             id, n = known.get(m.text("groupId") or ""), m.count("numSubjects")
             if id is None or n is None:
+                continue
+            if id in out:
+                m.drop(f"a second number for {self.groups.label(id)!r}, beside {out[id]['value']}")
                 continue
             value: dict[str, Any] = {"value": n}
             total = totals.get(id)
@@ -87,7 +93,7 @@ class Tables:
 
     def _event(self, id: str, endpoint: str, label: str, values: dict[str, Any], detail: str | None) -> None:
         arms, others = self.groups.split(values)
-        name = re.sub(r"[^A-Z0-9]+", "_", endpoint.upper()).strip("_")[:40] or "EVENT"
+        name = self.endpoints.of(endpoint)
         row: dict[str, Any] = {"id": id, "endpoint": name, "label": label, "values": {"ALL": arms} if arms else {}}
         if others:
             row["groups"] = others
@@ -196,6 +202,9 @@ class Tables:
                     if id is None:
                         m.drop("a group that the table does not declare")
                         continue
+                    if id in values:
+                        m.drop(f"a second value for {self.groups.label(id)!r} in one row; the first is kept")
+                        continue
                     value = self._value(m, param, spread, unit, n.get(id))
                     if id in extra:
                         value["note"] = "; ".join(t for t in (value.get("note"), extra[id]) if t)
@@ -206,7 +215,7 @@ class Tables:
     def _population(self, text: str | None, people: dict[str, int]) -> str:
         if not text:
             return "ALL"
-        key = norm(text)
+        key = exact(text)
         if key not in self.by_population:
             label = text if len(text) <= 60 else text[:57].rstrip() + "..."
             made = {
@@ -228,10 +237,10 @@ class Tables:
     def _method(
         self, name: str, description: str | None = None, gives: tuple[str, ...] | None = None, family: str | None = None
     ) -> str:
-        if name in self.method_ids:
-            return self.method_ids[name]
+        id = self.method_keys.of(name)
+        if id in self.methods:
+            return id
         found, given = family_of(name)
-        id = slug(name, self.methods, start="method", longest=40)
         self.methods[id] = {
             "id": id,
             "label": name,
@@ -241,5 +250,4 @@ class Tables:
             **HERE,
             "place": "analyses",
         }
-        self.method_ids[name] = id
         return id

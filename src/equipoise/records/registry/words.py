@@ -3,34 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+
+from equipoise.records.keys import parts
 
 DAYS_PER_MONTH = 30.4375
-
-
-def norm(title: str) -> str:
-    """A title reduced to its letters and digits: ``Dapa 10mg`` and ``Dapa 10 mg`` are one."""
-    return re.sub(r"[^a-z0-9]+", "", title.lower())
 
 
 def tokens(title: str) -> set[str]:
     """The words of a title that tell arms apart."""
     common = {"arm", "group", "the", "of", "and", "with", "mg", "treated", "subjects", "participants", "patients"}
-    return {w for w in re.findall(r"[a-z0-9]+", title.lower()) if len(w) > 1} - common
-
-
-def slug(title: str, used: Iterable[str], *, start: str = "x", longest: int = 28) -> str:
-    """An id made from a title: letters, digits and underscores, begins with a letter, not among ``used``."""
-    base = re.sub(r"[^A-Za-z0-9]+", "_", title).strip("_").lower()[:longest].strip("_") or start
-    if not base[0].isalpha():
-        base = f"{start}_{base}"
-    taken = set(used)
-    if base not in taken:
-        return base
-    n = 2
-    while f"{base}_{n}" in taken:
-        n += 1
-    return f"{base}_{n}"
+    return {w for w in parts(title) if len(w) > 1 or w.isdigit()} - common
 
 
 _LIST = r"\d+(?:\.\d+)?(?:\s*(?:,|and|to|or|-|–|&)+\s*\d+(?:\.\d+)?)*"
@@ -41,25 +23,93 @@ _WEEKS = {"week": 1.0, "day": 1.0 / 7.0, "month": DAYS_PER_MONTH / 7.0, "year": 
 _NUMERALS = {"one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "twelve": "12"}
 
 
-def week_of(text: str | None) -> float | int | None:
-    """The one time a text names, in weeks; None where it names none or several."""
-    if not text:
-        return None
-    text = re.sub(r"\b(" + "|".join(_NUMERALS) + r")\b", lambda m: _NUMERALS[m.group(1).lower()], text, flags=re.I)
+_AGE = re.compile(
+    rf"\b(?:aged?|ages|older than|younger than|born)\b[^.;,]{{0,24}}?(?:{_LIST})"
+    r"[- ]*(?:years?|yrs?|months?|weeks?|days?)?"
+    rf"|(?:[<>≤≥]=?|\bover|\bunder)\s*(?:{_LIST})[- ]*(?:years?|yrs?)\b"
+    rf"|(?:{_LIST})[- ]*(?:years?|yrs?|months?|weeks?|days?)[- ](?:old\b|of age\b|and (?:older|over|above|younger)\b"
+    rf"|or (?:older|over|above|more|younger)\b)",
+    re.IGNORECASE,
+)
+_WINDOW = re.compile(
+    rf"\b(?:per|every|each|last|past|previous|preceding)\s+(?:{_LIST})[- ]*(?:weeks?|months?|days?|years?)\b"
+    rf"|\b(?:{_LIST})[- ](?:week|month|day|year)\b(?![- ]*(?:visit|follow|assessment|time ?point|treatment))",
+    re.IGNORECASE,
+)
+_SAID = re.compile(
+    rf"\b(weeks?|months?|days?|years?)\s*({_LIST})"
+    rf"|\b(?:at|after|by|to|until|till|through|over|within|during|up to|for)\s+(?:the\s+)?(?:first\s+)?({_LIST})[- ]*"
+    rf"(weeks?|months?|days?|years?)\b"
+    rf"|^\W*({_LIST})[- ]*(weeks?|months?|days?|years?)\W*$"
+    rf"|\b({_LIST})\s*(weeks?|months?|days?|years?)\s+(?:after|post|from|following)\b",
+    re.IGNORECASE,
+)
+
+
+def _numerals(text: str) -> str:
+    return re.sub(r"\b(" + "|".join(_NUMERALS) + r")\b", lambda m: _NUMERALS[m.group(1).lower()], text, flags=re.I)
+
+
+def _weeks(text: str, pattern: re.Pattern[str]) -> list[float]:
+    """The times a text names, in weeks; "Week 28 (Day 197)" names one time twice, a baseline at day 1 is none."""
     found: list[float] = []
-    for match in _TIME.finditer(text):
-        unit, numbers = (match.group(1), match.group(2)) if match.group(1) else (match.group(4), match.group(3))
+    for match in pattern.finditer(text):
+        first, second = [g for g in match.groups() if g is not None]
+        unit, numbers = (first, second) if first[0].isalpha() else (second, first)
         for number in re.findall(r"\d+(?:\.\d+)?", numbers):
             weeks = round(float(number) * _WEEKS[unit.lower().rstrip("s")], 1)
-            # "Week 28 (Day 197)" names one time twice; a baseline at day 1 is none
             twin = next((i for i, w in enumerate(found) if abs(weeks - w) <= 0.5), None)
             if weeks > 0.2 and twin is None:
                 found.append(weeks)
             elif twin is not None and weeks.is_integer():
                 found[twin] = weeks
+    return found
+
+
+def _one(found: list[float]) -> float | int | None:
     if len(found) != 1:
         return None
     return int(found[0]) if float(found[0]).is_integer() else found[0]
+
+
+def week_of(text: str | None) -> float | int | None:
+    """The one time a time frame names, in weeks; None where it names none or several.
+
+    Windows ("7-day diary") and ages count only where nothing else is named.
+    """
+    if not text:
+        return None
+    text = _numerals(text)
+    found = _weeks(_AGE.sub(" ", text), _TIME)
+    if len(found) > 1:
+        found = _weeks(_WINDOW.sub(" ", _AGE.sub(" ", text)), _TIME) or found
+    return _one(found)
+
+
+def week_assessed(title: str | None, frame: str | None) -> tuple[float | int | None, str | None]:
+    """When something was assessed, in weeks, and the words that say so: the time frame before the title.
+
+    The title (of an outcome, or of a row of its table) speaks only where the frame names no time, or several with the
+    title's among them; ages, diary windows and horizons in it are no times.
+
+    >>> week_assessed("Survival at age 65 years or older", "Week 52"), week_assessed("Score at Week 12", "Weeks 4, 12")
+    ((52, 'Week 52'), (12, 'Score at Week 12'))
+    """
+    framed = _weeks(_AGE.sub(" ", _numerals(frame)), _TIME) if frame else []
+    if (week := week_of(frame)) is not None:
+        return week, frame
+    said = _weeks(_WINDOW.sub(" ", _AGE.sub(" ", _numerals(title))), _SAID) if title else []
+    week = _one(said)
+    if week is None or (framed and not any(abs(week - f) <= 0.5 for f in framed)):
+        return None, None
+    return week, title
+
+
+def week_of_row(row: str, frame: str | None) -> float | int | None:
+    """The time that a row of an outcome's table stands for, in weeks; none is later than the frame's last."""
+    week = _one(_weeks(_WINDOW.sub(" ", _AGE.sub(" ", _numerals(row))), _SAID))
+    framed = _weeks(_numerals(frame), _TIME) if frame else []
+    return None if week is None or (framed and week > max(framed) + 0.5) else week
 
 
 _FAMILIES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
