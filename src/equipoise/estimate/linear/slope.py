@@ -14,17 +14,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import narwhals.stable.v2 as nw
 import numpy as np
 import numpy.typing as npt
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.linear.mmrm.batch import BatchFit, fit_batch
 from equipoise.estimate.linear.mmrm.design import build
-from equipoise.estimate.linear.mmrm.engine import Fitted, Rows, run_times
+from equipoise.estimate.linear.mmrm.engine import Fitted, Rows, run_times, unfitted_times
 from equipoise.estimate.linear.mmrm.fit import MmrmWarning, check_methods, describe
 from equipoise.estimate.linear.mmrm.formula import CovarianceTerm, parse
+from equipoise.estimate.linear.mmrm.identified import least_squares
 from equipoise.estimate.linear.mmrm.result import MmrmFit
+from equipoise.estimate.panel import read_frame
 from equipoise.types import FloatArray, Status, TrialSubjectVisit
 
 _RANDOM = re.compile(r"\+?\s*\(\s*(?:1\s*\+\s*)?(1|`[^`]+`|\w+)\s*\|\s*(`[^`]+`|\w+)\s*\)")
@@ -106,20 +107,17 @@ def slope(
     (True, 'slope')
     """
     vcov_method = check_methods(df, vcov, reml)
-    found = list(_RANDOM.finditer(formula))
-    if len(found) != 1:
-        raise EstimationError(f"the formula has {len(found)} random parts", hint=_HINT)
-    time, subject = (found[0].group(i).strip("`") for i in (1, 2))
-    model = parse(formula[: found[0].start()] + formula[found[0].end() :], needs_covariance=False)
+    random = list(_RANDOM.finditer(formula))
+    if len(random) != 1:
+        raise EstimationError(f"the formula has {len(random)} random parts", hint=_HINT)
+    time, subject = (random[0].group(i).strip("`") for i in (1, 2))
+    model = parse(formula[: random[0].start()] + formula[random[0].end() :], needs_covariance=False)
     if model.covariance is not None:
         raise EstimationError("a random-slope model has no covariance term", hint="use mmrm() for one")
     unknown = [f for f in fallback if f != "intercept"]
     if unknown:
         raise EstimationError(f"cannot fall back to {unknown[0]!r}", hint="fallback is ('intercept',) or ()")
-    try:
-        frame = nw.from_native(data, eager_only=True)
-    except TypeError as error:
-        raise DataError(f"{type(data).__name__} is not a data frame", hint="bring pandas, polars or pyarrow") from error
+    frame = read_frame(data)
     extra = {subject: True} if time == "1" else {time: False, subject: True}
     design, y = build(model, frame, extra)
     who = design.columns[f"|{subject}"]
@@ -138,7 +136,16 @@ def slope(
     attempts: list[tuple[str, str]] = []
     best: Fitted | None = None
     kept = np.arange(0)
+    found = least_squares(design.matrix(), y)
+    twice = bool((np.bincount(rows.subject, minlength=rows.n_subjects) > 1).any())
     for structure in structures:
+        if found.exact() or not twice:
+            status = Status.NO_VARIANCE if found.exact() else Status.NOT_IDENTIFIED
+            why = f"{found.why()}, which leaves no residual variance" if found.exact() else "no subject was seen twice"
+            if best is None:
+                best, kept = unfitted_times(design, y, rows, structure, coords, status)
+            attempts.append((structure, why))
+            continue
         fitted, kept = run_times(design, y, rows, coords, structure, reml, df.startswith("kenward-roger"))
         what = describe(fitted)
         if fitted.status is Status.BOUNDARY:
@@ -162,6 +169,7 @@ def slope(
         messages.append("not fitted: " + "; ".join(f"{s}: {w}" for s, w in attempts))
     elif len(attempts) > 1:
         messages.append(f"{attempts[0][1]}; fitted a random intercept alone")
+    fit.left_out |= design.left_out
     fit.messages = tuple(messages)
     for message in messages:
         warnings.warn(message, MmrmWarning, stacklevel=2)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.linear.kernels.mmrm import DECREMENT, GRADIENT, ITERATIONS, LOGLIK, MIN_EIGEN, N_INFO, fit
-from equipoise.estimate.linear.kernels.mmrm_covariance import covariance
+from equipoise.estimate.linear.kernels.mmrm_covariance import covariance, jacobian
 from equipoise.estimate.linear.kernels.mmrm_inference import prepare_kronecker
 from equipoise.estimate.linear.kernels.mmrm_start import start_parameters
 from equipoise.estimate.linear.kernels.mmrm_times import fit_times
@@ -67,6 +67,7 @@ class Fitted:
     coords: FloatArray
     n_groups: int
     own_times: OwnTimes | None = None
+    gradient: FloatArray = field(default_factory=lambda: np.empty(0))
 
     def block(self, visits: IntArray, group: int) -> FloatArray:
         """Covariance of one subject seen at ``visits`` (codes), in their order."""
@@ -283,7 +284,66 @@ def run(
     return Fitted(structure, Status(status), prepared.data, theta, beta + prepared.offset, linv, sigma, inverse, packed,
                   information, float(loglik), float(info[GRADIENT]), float(info[DECREMENT]),
                   int(info[ITERATIONS]) if np.isfinite(info[ITERATIONS]) else 0, float(info[MIN_EIGEN]), coords,
-                  n_groups)  # fmt: skip
+                  n_groups, gradient=gradient)  # fmt: skip
+
+
+def unfitted(prepared: Prepared, structure: str, coords: FloatArray, n_groups: int, status: Status) -> Fitted:
+    """A fit that was not tried, for the reason in ``status``: least squares, and no covariance."""
+    m, p = prepared.n_visits, len(prepared.kept)
+    nt = n_covariance_parameters(structure, m) * n_groups
+    nan = math.nan
+    return Fitted(structure, status, prepared.data, np.full(nt, nan), prepared.offset.copy(), np.full((p, p), nan),
+                  np.full((n_groups, m, m), nan), np.empty((0, m, m)), np.full((p * (p + 1) // 2, nt), nan),
+                  np.full((nt, nt), nan), nan, nan, nan, 0, nan, coords, n_groups)  # fmt: skip
+
+
+def unfitted_times(
+    design: Design, y: FloatArray, rows: Rows, structure: str, coords: FloatArray, status: Status
+) -> tuple[Fitted, IntArray]:
+    """:func:`unfitted` at times of each subject's own; also returns the columns kept."""
+    n = len(y)
+    alone = Rows(np.arange(n), np.zeros(n, np.int64), np.zeros(n, np.int64), n, 1, 1, rows.weights)
+    prepared = prepare(design, y, alone)
+    fitted = unfitted(prepared, structure, coords, 1, status)
+    p = len(prepared.kept)
+    fitted.own_times = OwnTimes(np.empty((0, p)), np.empty(0), np.empty(0), np.zeros(1, np.int64))
+    return fitted, prepared.kept
+
+
+def inform(fitted: Fitted, nulls: list[FloatArray]) -> None:
+    """Give an unstructured fit a unit of information along the directions the data hold none on, so that the others
+    can be judged; what depends on none of them is not touched. Accepts the optimum if it is one along the others.
+
+    nulls : a group, (element, k) of :func:`equipoise.estimate.linear.mmrm.identified.unidentified`.
+    """
+    code, m = CODES["us"], fitted.sigma.shape[1]
+    ne = m * (m + 1) // 2
+    nt = len(fitted.theta) // fitted.n_groups
+    info = fitted.information.copy()
+    for g, null in enumerate(nulls):
+        jac, jn, ji = np.zeros((ne, nt)), np.zeros(ne, np.int64), np.zeros((ne, nt), np.int64)
+        part = slice(g * nt, (g + 1) * nt)
+        jacobian(code, m, fitted.theta[part], fitted.coords, fitted.sigma[g], jac, jn, ji)
+        dense = np.zeros((ne, nt))
+        for e in range(ne):
+            dense[e, ji[e, : jn[e]]] = jac[e, ji[e, : jn[e]]]
+        try:
+            own = np.linalg.solve(dense, null)
+        except np.linalg.LinAlgError:
+            return
+        own, _ = np.linalg.qr(own)
+        # what is there along them is rounding
+        rest = np.eye(nt) - own @ own.T
+        size = max(float(np.trace(info[part, part])) / nt, 1.0)
+        info[part, part] = rest @ info[part, part] @ rest + size * own @ own.T
+    try:
+        np.linalg.cholesky(info)
+        step = np.linalg.solve(info, fitted.gradient)
+    except np.linalg.LinAlgError:
+        return
+    fitted.information = info
+    if float(fitted.gradient @ step) < 1e-12:
+        fitted.status = Status.OK
 
 
 def _start_times(structure: str, residual: FloatArray, times: FloatArray, first: IntArray) -> FloatArray:

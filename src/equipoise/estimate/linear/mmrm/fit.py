@@ -13,11 +13,31 @@ import numpy as np
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.linear.mmrm.covariance import ORDERED
-from equipoise.estimate.linear.mmrm.design import Column, build, read_column
-from equipoise.estimate.linear.mmrm.engine import Fitted, Rows, check_rows, groups_of_subjects, prepare, run, run_times
+from equipoise.estimate.linear.mmrm.design import Column, Design, build, read_column
+from equipoise.estimate.linear.mmrm.engine import (
+    Fitted,
+    Rows,
+    check_rows,
+    groups_of_subjects,
+    inform,
+    prepare,
+    run,
+    run_times,
+    unfitted,
+    unfitted_times,
+)
 from equipoise.estimate.linear.mmrm.formula import STRUCTURES, ModelFormula, parse
+from equipoise.estimate.linear.mmrm.identified import (
+    HETEROGENEOUS,
+    in_words,
+    least_squares,
+    may_fit,
+    silent_visits,
+    unidentified,
+)
 from equipoise.estimate.linear.mmrm.result import MmrmFit
 from equipoise.estimate.linear.mmrm.sandwich import KINDS
+from equipoise.estimate.panel import kept_rows, read_frame
 from equipoise.types import REASONS, FloatArray, Status
 
 #: With more different times than this, ``sp_exp`` is fitted subject by subject instead of by pattern.
@@ -89,10 +109,13 @@ def describe(fitted: Fitted) -> str:
     """What became of an attempt, in words."""
     if fitted.status is Status.OK:
         return "converged"
+    if fitted.status is Status.NOT_IDENTIFIED:
+        return REASONS[fitted.status].removeprefix("not estimable: ")
     if fitted.steps == 0:
         return "the covariance matrix is singular at the start"
     if not np.isfinite(fitted.smallest_pivot) or fitted.smallest_pivot < 1e-4:
-        return f"the covariance matrix tends to a singular one ({fitted.steps} steps): too few subjects for it"
+        return (f"the covariance matrix tends to a singular one ({fitted.steps} steps): visits that "
+                "determine each other, or too few subjects for it")  # fmt: skip
     return f"{REASONS[Status.NOT_CONVERGED]} in {fitted.steps} steps (largest gradient {fitted.gradient_norm:.2g})"
 
 
@@ -178,10 +201,7 @@ def fit_model(
         if name not in STRUCTURES or name == "sp_exp":
             raise EstimationError(f"cannot fall back to {name!r}",
                                   hint="choose from " + ", ".join(s for s in STRUCTURES if s != "sp_exp"))  # fmt: skip
-    try:
-        frame = nw.from_native(data, eager_only=True)
-    except TypeError as error:
-        raise DataError(f"{type(data).__name__} is not a data frame", hint="bring pandas, polars or pyarrow") from error
+    frame = read_frame(data)
     extra = {term.visit: True, term.subject: True}
     if term.group is not None:
         extra[term.group] = True
@@ -216,10 +236,38 @@ def fit_model(
         raise EstimationError(f"sp_exp at {m} different times takes neither a fallback nor groups",
                               hint="use planned times, such as AVISITN")  # fmt: skip
     prepared = None if own_times else prepare(design, y, rows)
+    root = np.ones(len(y)) if rows.weights is None else np.sqrt(rows.weights)
+    x = design.matrix() * root[:, None]
+    found = least_squares(x, y * root)
+    wanted = list(dict.fromkeys([term.structure, *fallback]))
+    silent: dict[int, str] = {}
+    if prepared is not None and term.structure in HETEROGENEOUS and not found.exact():
+        silent = silent_visits(x, found, rows, visits, term.visit)
+        if first and first.get(term.visit) in {visits[v] for v in silent}:
+            silent = {}
+    if silent and len(silent) < m:
+        return _without_visits(
+            silent, rows, formula, model, frame, design, reml=reml, df=df, vcov=vcov,
+            weights=weights, fallback=fallback, reduced=reduced, first=first,
+        )  # fmt: skip
     attempts: list[tuple[str, str]] = []
     best: Fitted | None = None
     kept = np.arange(0)
-    for structure in dict.fromkeys([term.structure, *fallback]):
+    nulls: list[FloatArray] = []
+    if prepared is not None and not found.exact() and len(y) > len(prepared.kept) > 0:
+        nulls = [unidentified(x, rows, reml, g) for g in range(rows.n_groups)]
+    unknown = [g for g, null in enumerate(nulls) if null.shape[1]]
+    nothing_on = "; ".join(dict.fromkeys(in_words(nulls[g], rows, g, visits, term.visit) for g in unknown))
+    for structure in wanted:
+        if found.exact():
+            if prepared is None:
+                fitted, kept = unfitted_times(design, y, rows, structure, coords, Status.NO_VARIANCE)
+            else:
+                kept = prepared.kept
+                fitted = unfitted(prepared, structure, coords, rows.n_groups, Status.NO_VARIANCE)
+            attempts.append((structure, f"{found.why()}, which leaves no residual variance"))
+            best = best or fitted
+            continue
         if prepared is None:
             fitted, kept = run_times(design, y, rows, coords, structure, reml, False)
         else:
@@ -227,7 +275,14 @@ def fit_model(
             if len(kept) == 0 or len(y) <= len(kept):
                 raise DataError(f"{len(y)} observations cannot estimate {len(kept)} coefficients",
                                 hint="simplify the fixed part")  # fmt: skip
+            if unknown and not may_fit(structure, nulls, m, coords):
+                fitted = unfitted(prepared, structure, coords, rows.n_groups, Status.NOT_IDENTIFIED)
+                attempts.append((structure, nothing_on))
+                best = best or fitted
+                continue
             fitted = run(prepared, structure, reml, coords, rows.n_groups)
+            if unknown and structure == "us":
+                inform(fitted, nulls)
         if fitted.status is Status.OK and _degenerate(fitted):
             fitted.status = Status.NOT_CONVERGED
         attempts.append((structure, describe(fitted)))
@@ -243,8 +298,15 @@ def fit_model(
                   kept, y, visits, groups, subjects, tuple(attempts), ())  # fmt: skip
     if fit.aliased:
         messages.append("the design is rank deficient; left out as aliased: " + ", ".join(fit.aliased))
+    if fit.converged and unknown and fit.structure == "us":
+        messages.append(f"{nothing_on}: no number on the covariance there; what does not depend on it is estimated")
+        for g in unknown:
+            fit.unknown[g] = np.abs(nulls[g]).max(axis=1) > 1e-6 * np.abs(nulls[g]).max()
     if not fit.converged:
         tried = "; ".join(f"{s}: {w}" for s, w in attempts)
+    if fit.status is Status.NO_VARIANCE:
+        messages.append(f"{attempts[0][1]}. Standard errors are not given")
+    elif not fit.converged:
         messages.append(f"no covariance structure converged ({tried}). Standard errors are not given. "
                         "Try a simpler structure, or look for visits with few subjects")  # fmt: skip
     elif len(attempts) > 1:
@@ -252,9 +314,35 @@ def fit_model(
     if fit.converged and vcov_method.startswith("kenward-roger") and not (np.diag(fit._vcov) > 0.0).all():
         messages.append("Kenward-Roger's adjusted variance is not positive in a trial this small, and not given; "
                         "use df='kenward-roger-linear' or 'satterthwaite'")  # fmt: skip
+    fit.left_out |= design.left_out
     fit.messages = tuple(messages)
     for message in messages:
         warnings.warn(message, MmrmWarning, stacklevel=3)
+    return fit
+
+
+def _without_visits(
+    silent: dict[int, str],
+    rows: Rows,
+    formula: str,
+    model: ModelFormula,
+    frame: nw.DataFrame[Any],
+    design: Design,
+    **options: Any,
+) -> MmrmFit:
+    """The fit without visits at which no residual variance is left; their coefficients serve no other visit."""
+    gone = np.isin(rows.visit, list(silent))
+    keep = np.ones(len(design.keep), dtype=np.bool_)
+    keep[np.flatnonzero(design.keep)[gone]] = False
+    weights = options["weights"]
+    if weights is not None and not isinstance(weights, str):
+        options["weights"] = np.asarray(weights)[keep]
+    said = "; ".join(silent.values())
+    warnings.warn(f"{said}: nothing can be estimated there, left out", MmrmWarning, stacklevel=4)
+    fit = fit_model(formula, model, kept_rows(frame, keep).to_native(), **options)
+    fit.messages = (f"{said}: nothing can be estimated there, left out", *fit.messages)
+    for v, why in silent.items():
+        fit.left_out[f"because {why}"] = int((rows.visit == v).sum())
     return fit
 
 

@@ -20,7 +20,7 @@ from equipoise.estimate.linear.mmrm.formula import CovarianceTerm, ModelFormula
 from equipoise.estimate.linear.mmrm.lsmeans import Grid, grid
 from equipoise.estimate.linear.mmrm.sandwich import KINDS, Sandwich, sandwich
 from equipoise.estimate.result import Estimate, check_level
-from equipoise.types import FloatArray, IntArray, Status
+from equipoise.types import REASONS, BoolArray, FloatArray, IntArray, Status
 
 REFERENCES = {
     "mmrm": "Mallinckrodt et al. 2008, Drug Inf J 42:303-319",
@@ -49,7 +49,8 @@ class MmrmFit:
         BIC takes the number of subjects, as R's mmrm does.
     converged, gradient_norm, steps : whether the optimum was reached, the largest derivative of the log-likelihood
         there, and the scoring steps it took.
-    n_obs, n_subjects : records and subjects analysed.
+    n_obs, n_subjects : records and subjects analysed. left_out : reason -> rows that take no part.
+    reason : what became of the fit, in words.
     """
 
     formula: str
@@ -68,6 +69,8 @@ class MmrmFit:
     subjects: tuple[Any, ...] = field(repr=False)
     attempts: tuple[tuple[str, str], ...] = ()
     messages: tuple[str, ...] = ()
+    left_out: dict[str, int] = field(default_factory=dict)
+    unknown: dict[int, BoolArray] = field(default_factory=dict, repr=False)
 
     # --- what was fitted ------------------------------------------------------------------------------------------
 
@@ -93,6 +96,15 @@ class MmrmFit:
     @property
     def status(self) -> Status:
         return self.fitted.status
+
+    @property
+    def reason(self) -> str:
+        if self.converged:
+            return REASONS[Status.OK]
+        tried = dict.fromkeys(what for _, what in self.attempts)
+        if len(tried) == 1:
+            return f"not estimable: {next(iter(tried))}"
+        return "not estimable: " + "; ".join(f"{s}: {w}" for s, w in self.attempts)
 
     @property
     def gradient_norm(self) -> float:
@@ -136,8 +148,17 @@ class MmrmFit:
     @property
     def covariance(self) -> FloatArray | dict[Any, FloatArray]:
         if self.groups is None:
-            return self.fitted.block(np.arange(len(self.visits)), 0)
-        return {g: self.fitted.sigma[i].copy() for i, g in enumerate(self.groups)}
+            return self._known(self.fitted.block(np.arange(len(self.visits)), 0), 0)
+        return {g: self._known(self.fitted.sigma[i].copy(), i) for i, g in enumerate(self.groups)}
+
+    def _known(self, sigma: FloatArray, group: int) -> FloatArray:
+        """``sigma`` without the elements that the data hold nothing on."""
+        if group in self.unknown:
+            low = np.tril_indices(len(sigma))
+            for a, b, lost in zip(*low, self.unknown[group], strict=True):
+                if lost:
+                    sigma[a, b] = sigma[b, a] = np.nan
+        return sigma
 
     @cached_property
     def _factor(self) -> FloatArray:
@@ -228,12 +249,26 @@ class MmrmFit:
         out[lost, np.arange(len(lost))] = -1.0
         return out
 
+    def _estimable(self, rows: FloatArray) -> BoolArray:
+        if len(self.kept) == len(self.names):
+            return np.ones(len(rows), dtype=np.bool_)
+        limit = 1e-8 * (1.0 + np.abs(rows).max(axis=1, initial=0.0))
+        return np.asarray(np.abs(rows @ self._null_space).max(axis=1) < limit)
+
+    def _state(self, estimable: bool, se: float) -> tuple[Status, str | None]:
+        """Status and reason of one linear function."""
+        if not estimable:
+            return Status.ALIASED, f"not estimable: it needs {', '.join(self.aliased)} (aliased, or never observed)"
+        if not self.converged:
+            return self.status, self.reason
+        if not se > 0.0:
+            return Status.SINGULAR, f"not estimable: its {self.vcov_method} variance is not positive"
+        return Status.OK, None
+
     def _linear(self, rows: FloatArray, level: float, spread: FloatArray | None = None) -> dict[str, list[float]]:
         """Estimate, se, df, t, p and interval of every row (row, p) in all columns of the design."""
         check_level(level)
-        estimable = np.ones(len(rows), dtype=np.bool_)
-        if len(self.kept) < len(self.names):
-            estimable = np.abs(rows @ self._null_space).max(axis=1) < 1e-8 * (1.0 + np.abs(rows).max(axis=1))
+        estimable = self._estimable(rows)
         used = rows[:, self.kept]
         estimate = used @ self.fitted.beta
         variance = np.einsum("ra,ab,rb->r", used, self._vcov, used)
@@ -363,18 +398,19 @@ class MmrmFit:
         """The contrasts of :meth:`contrasts` as :class:`equipoise.estimate.Estimate` objects."""
         labels, rows, spread = self._pairs(specs, by, weights, None, against)
         table = self._linear(rows, level, spread)
+        estimable = self._estimable(rows)
         second = self._names_of(by)
         estimator = f"MMRM, {self.structure} covariance, {self.df_method}"
         references = (REFERENCES["mmrm"], REFERENCES[self.df_method])
         out = []
         for i in range(len(rows)):
             place = ", ".join(f"{labels[b][i]}" for b in second)
+            status, detail = self._state(bool(estimable[i]), table["se"][i])
             out.append(Estimate(
                 name=labels["contrast"][i] + (f" at {place}" if place else ""), estimator=estimator,
                 estimate=table["estimate"][i], se=table["se"][i], df=table["df"][i], low=table["lower"][i],
                 high=table["upper"][i], p=table["p"][i], n=self.n_subjects, level=level, estimand=estimand,
-                status=self.status, detail=None if self.converged else "; ".join(f"{s}: {w}" for s, w in self.attempts),
-                references=references))  # fmt: skip
+                status=status, detail=detail, references=references, statistic=table["t"][i]))  # fmt: skip
         return tuple(out)
 
     def _rows_of(self, terms: Any) -> FloatArray:
