@@ -418,3 +418,15 @@ def test_simulation_type_i_error_of_the_robust_variance() -> None:
         without.append(cox("Surv(T, E) ~ ARM", data).hazard_ratio("ARM").p < 0.05)
     assert abs(np.mean(with_clusters) - 0.05) < 3 * 0.007 + 0.01
     assert np.mean(without) > 0.08
+
+
+def test_property_names_and_types_of_the_time_do_not_matter() -> None:
+    data = pl.DataFrame({"T": [1, 2, 1, 2, 3, 4, 2, 3], "E": [1, 1, 0, 1, 1, 0, 1, 1], "A": list("abababab")})
+    right = cox("Surv(T, E) ~ A", data)
+    odd = data.rename({"T": "T of.x"})
+    assert cox("Surv(`T of.x`, E) ~ A", odd).beta == pytest.approx(right.beta, rel=1e-12)
+    yes = data.with_columns(T=pl.col("T") > 1)
+    assert cox("Surv(T, E) ~ A", yes).n == 8
+    none = cox("Surv(T, E) ~ A", data.with_columns(A=pl.lit(None, pl.String)))
+    assert (none.n, none.left_out) == (0, 8)
+    assert none.left_out.reasons == {"without A": 8}

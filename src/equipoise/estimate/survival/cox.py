@@ -9,6 +9,7 @@ in ``docs/methods/survival.md``.
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -26,6 +27,9 @@ from equipoise.estimate.survival.kernels import cox as kernel
 from equipoise.estimate.survival.kernels import cox_firth
 from equipoise.estimate.survival.surv_formula import HINT, SurvData, combined, read_surv
 from equipoise.types import BoolArray, FloatArray, IntArray, Status
+
+
+_NAME = re.compile(r"[A-Za-z_]\w*")
 
 
 def cox(
@@ -215,25 +219,43 @@ def _rows(
         read.left_out.and_then(sieve.left_out.reasons),
         kept_rows(read.frame, keep),
         read.everything,
+        read.time_name,
     )
     return kept, None if weight is None else weight[keep], None if codes is None else codes[keep]
 
 
 def _design(read: SurvData) -> tuple[Design | None, IntArray, list[tuple[FactorSpec, ...]]]:
     """The design on the rows that have every covariate (None where there are none), these rows, and the terms."""
+
+    def made(response: str, frame: nw.DataFrame[Any]) -> Design:
+        return build(parse(f"{response} ~ {read.right}", needs_covariance=False), frame, {})[0]
+
     model = parse(f"__row__ ~ {read.right}", needs_covariance=False)
     specs = [term for term in model.terms if term]
     plain = [spec.name for spec in dict.fromkeys(s for term in specs for s in term) if spec.name]
     require(read.everything, plain)
     frame = read.frame
-    known = np.ones(len(frame), np.bool_)
-    for name in plain:
-        known &= present(frame, name)
-    if not known.any():
+    if not len(frame):
+        return None, np.zeros(0, np.int64), specs
+    try:
+        if _NAME.fullmatch(read.time_name):  # a number in every row, which saves adding a column that is
+            design = made(read.time_name, frame)
+            return design, np.flatnonzero(design.keep), specs
+    except DataError:
+        pass  # told below
+    if not _someone(frame, plain):
         return None, np.zeros(0, np.int64), specs
     row = nw.new_series("__row__", list(range(len(frame))), nw.Float64, backend=nw.get_native_namespace(frame))
-    design, index = build(model, frame.with_columns(row), {})
-    return design, index.astype(np.int64), specs
+    design = made("__row__", frame.with_columns(row))
+    return design, np.flatnonzero(design.keep), specs
+
+
+def _someone(frame: nw.DataFrame[Any], names: list[str]) -> bool:
+    """Whether some row has all of the columns ``names``."""
+    known = np.ones(len(frame), np.bool_)
+    for name in names:
+        known &= present(frame, name)
+    return bool(known.any())
 
 
 def _columns(

@@ -45,6 +45,7 @@ class SurvData:
     left_out: LeftOut
     frame: nw.DataFrame[Any]
     everything: nw.DataFrame[Any]
+    time_name: str
 
 
 def _column(text: str, formula: str, flag: bool) -> tuple[str, bool]:
@@ -129,4 +130,5 @@ def read_surv(formula: str, data: Any) -> SurvData:
         sieve.left_out,
         frame if known.all() else kept_rows(frame, known),
         frame,
+        time_name,
     )
