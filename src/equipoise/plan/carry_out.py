@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import traceback
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
@@ -103,7 +104,11 @@ def _block(context: Context, section: Section, strict: bool) -> Block:
     label = section.label or section.kind
     try:
         check_data(context, section)
-        block = REGISTRY[section.kind].run(context, section)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            block = REGISTRY[section.kind].run(context, section)
+        heard = dict.fromkeys(str(w.message) for w in said if w.category is UserWarning)
+        block = replace(block, notes=(*block.notes, *(text for text in heard if text not in block.notes)))
     except Exception as error:
         if strict and not isinstance(error, EstimationError):
             raise

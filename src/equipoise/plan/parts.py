@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -57,6 +58,21 @@ class Show(Strict):
             if form and not re.fullmatch(r"p?\d", form):
                 raise ValueError(f"{form!r} is no format; give decimals (1) or a p-value's (p4)")
         return text
+
+
+class _Line(Protocol):
+    @property
+    def label(self) -> str: ...
+    @property
+    def show(self) -> str: ...
+
+
+def known_statistics(lines: Iterable[_Line], known: Sequence[str]) -> None:
+    """Raise ``ValueError`` for a line that shows a statistic which its method does not have."""
+    for line in lines:
+        unknown = [name for name, _ in _SHOW.findall(line.show) if name not in known]
+        if unknown:
+            raise ValueError(f"{line.label!r}: there is no statistic {unknown[0]!r}; there are {', '.join(known)}")
 
 
 class Treatment(Strict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -145,7 +146,27 @@ def read_events(panel: Panel, ice: Any, subject: str, visit: str, strategy: str)
                 hint="last mean carried forward needs a visit before the event: use JR, CR or MAR there",
             )
         first[i], names[i] = at, chosen.name
+    _some_match(panel, first, [index[who] for who in seen], names, weeks, visit)
     return Events(first, tuple(names))
+
+
+def _some_match(panel: Panel, first: IntArray, had: list[int], names: list[str], weeks: FloatArray, visit: str) -> None:
+    """Events that all come after the last visit change nothing: refused where they seem to explain what is missing."""
+    acting = [i for i in had if names[i] != "MAR"]
+    if not acting or any(first[i] < len(panel.weeks) for i in acting):
+        return
+    last = float(panel.weeks[-1])
+    found = f"all {len(acting)} intercurrent events come after the last visit ({visit} {last:g}): " if len(
+        acting
+    ) > 1 else f"the intercurrent event comes after the last visit ({visit} {last:g}): "  # fmt: skip
+    found += f"they are at {np.nanmin(weeks):g} to {np.nanmax(weeks):g}" if len(acting) > 1 else f"{np.nanmin(weeks):g}"
+    listed = ", ".join(f"{w:g}" for w in panel.weeks)
+    if len(acting) > 1 and all(np.isnan(panel.y[i, -1]) for i in acting):
+        raise DataError(
+            f"{found}, though each of these patients has no value there",
+            hint=f"give their times in the unit of the visits ({listed}): days for weeks?",
+        )
+    warnings.warn(f"{found}; visits are at {listed}. Their strategies change nothing.", stacklevel=4)
 
 
 def changed(events: Events, panel: Panel, strategy: str | Mapping[Any, str]) -> Events:

@@ -10,8 +10,10 @@ import numpy as np
 import polars as pl
 from pydantic import Field, field_validator, model_validator
 
+from equipoise.plan.methods.exact import fisher_freeman_halton
 from equipoise.plan.methods.registry import Entry
-from equipoise.plan.parts import Section, Show, Strict, Where, check_where, condition
+from equipoise.plan.ordering import levels_in_order
+from equipoise.plan.parts import Section, Show, Strict, Where, check_where, condition, known_statistics
 from equipoise.plan.prepared import AGAINST, TEST, Context
 from equipoise.plan.results import Block, Cell, Row, cell_of, share_of
 from equipoise.types import FloatArray
@@ -24,6 +26,9 @@ _SUMMARY = (
 )
 
 
+_DESCRIBED = ("n", "missing", "mean", "sd", "se", "median", "q1", "q3", "min", "max")
+
+
 class SummarySection(Section):
     """Summary statistics of a numeric variable: n, missing, mean, sd, se, median, q1, q3, min, max."""
 
@@ -32,6 +37,12 @@ class SummarySection(Section):
     statistics: tuple[Show, ...] = _SUMMARY
     test: Literal["anova", "kruskal-wallis"] | None = None
     test_show: str = "{p:p4}"
+
+    @model_validator(mode="after")
+    def _statistics(self) -> SummarySection:
+        known_statistics(self.statistics, _DESCRIBED)
+        known_statistics([Show(label="test_show", show=self.test_show)], ("p", "statistic"))
+        return self
 
 
 class Level(Strict):
@@ -48,7 +59,7 @@ class CategoriesSection(Section):
 
     method: Literal["categories"]
     variable: str | None = None
-    levels: tuple[Level, ...] | dict[str, str] | None = None
+    levels: tuple[Level, ...] | dict[int | float | str, str] | None = None
     show_n: bool = False
     denominator: Literal["population", "observed"] = "population"
     decimals: int = Field(default=0, ge=0, le=4)
@@ -59,6 +70,7 @@ class CategoriesSection(Section):
     def _complete(self) -> CategoriesSection:
         if self.variable is None and not isinstance(self.levels, tuple):
             raise ValueError("categories need a variable, or levels with conditions")
+        known_statistics([Show(label="test_show", show=self.test_show)], ("p", "statistic", "df"))
         return self
 
 
@@ -72,6 +84,11 @@ class IncidenceSection(Section):
     decimals: int = Field(default=1, ge=0, le=4)
     test: Literal["fisher"] | None = "fisher"
     test_show: str = "{p:p4}"
+
+    @model_validator(mode="after")
+    def _statistics(self) -> IncidenceSection:
+        known_statistics([Show(label="test_show", show=self.test_show)], ("p",))
+        return self
 
     def tests_arms(self) -> bool:
         return False
@@ -143,9 +160,20 @@ def _levels(section: CategoriesSection, frame: pl.DataFrame) -> list[Level]:
         return list(section.levels)
     variable = str(section.variable)
     if section.levels is not None:
-        return [Level(label=label, where={variable: value}) for value, label in section.levels.items()]
-    found = frame[variable].drop_nulls().unique().sort().to_list()
-    return [Level(label=str(v), where={variable: v}) for v in found]
+        return [Level(label=label, where={variable: _as_held(frame, variable, value)})
+                for value, label in section.levels.items()]  # fmt: skip
+    found = levels_in_order(frame, variable)
+    return [Level(label=f"{v:g}" if isinstance(v, float) else str(v), where={variable: v}) for v in found]
+
+
+def _as_held(frame: pl.DataFrame, variable: str, value: int | float | str) -> int | float | str:
+    """A level that a plan names, as a number where the variable is one (``1``, ``"1"`` and ``1.0`` are one level)."""
+    if frame.schema[variable].is_numeric() and isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
 
 
 def categories(context: Context, section: CategoriesSection) -> Block:
@@ -161,7 +189,7 @@ def categories(context: Context, section: CategoriesSection) -> Block:
     below = {
         c: _subjects(context.of(known, c)) if section.denominator == "observed" else size[c] for c in context.counted()
     }
-    rows = []
+    rows, why = [], None
     if section.show_n:
         shown = {c: _subjects(context.of(known, c)) for c in context.counted()}
         rows.append(Row("n", {c: Cell(str(n), {"n": float(n)}, {"n": str(n)}) for c, n in shown.items()}))
@@ -171,7 +199,8 @@ def categories(context: Context, section: CategoriesSection) -> Block:
         table.append([counts[arm] for arm in context.arms])
         rows.append(Row(level.label, {c: share_of(n, below[c], section.decimals) for c, n in counts.items()}))
     if section.test and rows:
-        tested = cell_of(section.test_show, _compare_counts(np.array(table, dtype=np.float64), section.test))
+        compared, why = _compare_counts(np.array(table, dtype=np.float64), section.test)
+        tested = cell_of(section.test_show, compared)
         rows[0] = Row(rows[0].label, {**rows[0].cells, TEST: tested})
     said = {"chi-square": "Pearson's chi-square test", "fisher": "Fisher's exact test"}
     return Block(
@@ -181,7 +210,7 @@ def categories(context: Context, section: CategoriesSection) -> Block:
         section.variable,
         tuple(rows),
         description=f"number and percentage{'; p-value: ' + said[section.test] if section.test else ''}",
-        notes=(section.note,) if section.note else (),
+        notes=(*((section.note,) if section.note else ()), *((why,) if why else ())),
     )
 
 
@@ -189,18 +218,23 @@ def _subjects(frame: pl.DataFrame) -> int:
     return frame["USUBJID"].n_unique() if frame.height else 0
 
 
-def _compare_counts(table: FloatArray, test: str) -> dict[str, float | None]:
+def _compare_counts(table: FloatArray, test: str) -> tuple[dict[str, float | None], str | None]:
+    """The test of a table of counts, and why there is none."""
     table = table[table.sum(axis=1) > 0][:, table.sum(axis=0) > 0]
     from scipy import stats
 
     if table.shape[0] < 2 or table.shape[1] < 2:
-        return {"p": None}
+        return {"p": None}, "No test: the table has one level, or one arm, with subjects."
     if test == "chi-square":
         found = stats.chi2_contingency(table, correction=False)
-        return {"p": float(found.pvalue), "statistic": float(found.statistic), "df": float(found.dof)}
-    if table.shape != (2, 2):
-        return {"p": None}  # exact tests of larger tables are not offered: see the notes of the block
-    return {"p": float(stats.fisher_exact(table.astype(np.int64)).pvalue)}
+        return {"p": float(found.pvalue), "statistic": float(found.statistic), "df": float(found.dof)}, None
+    if table.shape == (2, 2):
+        return {"p": float(stats.fisher_exact(table.astype(np.int64)).pvalue)}, None
+    p = fisher_freeman_halton(table.astype(np.int64))
+    if p is None:
+        size = f"{table.shape[0]} by {table.shape[1]} with {table.sum():.0f} subjects"
+        return {"p": None}, f"No exact test: the table ({size}) is too large to count; test: chi-square is there."
+    return {"p": p}, None
 
 
 def incidence(context: Context, section: IncidenceSection) -> Block:

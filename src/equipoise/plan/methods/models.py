@@ -22,11 +22,12 @@ from contextlib import contextmanager
 from typing import Any, Literal, Protocol
 
 import polars as pl
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.plan.methods.registry import Entry
-from equipoise.plan.parts import CONTRAST, MEANS, RATIO_CONTRAST, RATIO_MEANS, Section, Show, Strict
+from equipoise.plan.ordering import visits_in_order
+from equipoise.plan.parts import CONTRAST, MEANS, RATIO_CONTRAST, RATIO_MEANS, Section, Show, Strict, known_statistics
 from equipoise.plan.prepared import Context, in_order
 from equipoise.plan.results import Block, Cell, Figure, Row, cell_of
 from equipoise.types import Status
@@ -34,6 +35,10 @@ from equipoise.types import Status
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NAMES = {"lower": "low", "upper": "high", "f": "f"}
 _FUNCTIONS = {"C", "log", "np", "exp", "sqrt", "center", "scale", "poly"}
+
+
+_ESTIMATE = ("estimate", "se", "df", "t", "p", "low", "high", "null")
+_TEST = (*_ESTIMATE, "num_df", "den_df", "f")
 
 
 class ModelRow(Strict):
@@ -52,6 +57,11 @@ class ModelRow(Strict):
 
     _show = field_validator("show")(Show.readable.__func__)  # type: ignore[attr-defined]
 
+    @model_validator(mode="after")
+    def _statistics(self) -> ModelRow:
+        known_statistics([self], _TEST if self.term is not None else _ESTIMATE)
+        return self
+
 
 class _ModelSection(Section):
     """``exponentiate``: means and differences of logarithms are shown as geometric means and their ratios."""
@@ -63,6 +73,11 @@ class _ModelSection(Section):
     lsmeans: tuple[Show, ...] = MEANS
     contrasts: tuple[Show, ...] = CONTRAST
     rows: tuple[ModelRow, ...] | None = None
+
+    @model_validator(mode="after")
+    def _statistics(self) -> _ModelSection:
+        known_statistics([*self.lsmeans, *self.contrasts], _ESTIMATE)
+        return self
 
 
 class AncovaSection(_ModelSection):
@@ -218,12 +233,13 @@ class _Model:
 
     def _visits(self, data: pl.DataFrame) -> list[str]:
         section = self.section
-        assert isinstance(section, _VisitSection)
-        if section.order not in self.frame.columns:
-            return sorted(data[section.visit].cast(pl.String).unique().to_list())
+        if not isinstance(section, _VisitSection):
+            return []
         present = set(data[section.visit].cast(pl.String).unique().to_list())
-        ordered = self.frame.sort(section.order, maintain_order=True)[section.visit].drop_nulls().cast(pl.String)
-        return [v for v in ordered.unique(maintain_order=True).to_list() if v in present]
+        ordered, note = visits_in_order(self.frame, section.visit, section.order)
+        if note is not None and note not in self.notes:
+            self.notes = (*self.notes, note)
+        return [v for v in ordered if v in present]
 
     def fit(self, formula: str | None = None) -> Fit:
         text = formula or self.section.formula

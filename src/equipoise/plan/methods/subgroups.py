@@ -12,6 +12,7 @@ from equipoise.estimate.result import Estimate
 from equipoise.plan.methods.estimates import cell, finite, reasons, short, values_of
 from equipoise.plan.methods.registry import Entry
 from equipoise.plan.methods.survival import EVENT, event_data
+from equipoise.plan.ordering import levels_in_order
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Context
 from equipoise.plan.results import Block, Cell, Figure, Row, cell_of
@@ -75,7 +76,7 @@ def subgroups(context: Context, section: SubgroupsSection) -> Block:
         rows.append(Row(called, {}))
         for arm in drawn:
             drawn[arm].append({"label": called, "kind": "heading"})
-        for level in data[name].drop_nulls().unique().sort().to_list():
+        for level in _levels(context, section, data, name):
             line(_level(level), data.filter(pl.col(name) == level), 1)
         cells = {arm: cell_of("{p:p4}", {"p": _interaction(context, section, data, name, arm)}) for arm in drawn}
         rows.append(Row("p-value (interaction)", cells, f"against {control}", 1))
@@ -99,6 +100,13 @@ def subgroups(context: Context, section: SubgroupsSection) -> Block:
         notes=tuple(dict.fromkeys(notes)),
         figures=figures,
     )
+
+
+def _levels(context: Context, section: SubgroupsSection, data: pl.DataFrame, name: str) -> list[Any]:
+    """The levels that are in the data, in the order that all records of the section give them."""
+    present = set(data[name].drop_nulls().cast(pl.String).to_list())
+    levels = levels_in_order(context.chosen(section.where), name)
+    return [level for level in levels if str(level) in present or _level(level) in present]
 
 
 def _level(level: Any) -> str:

@@ -85,6 +85,13 @@ def grid(design: Design, specs: Sequence[str], weights: str, at: Mapping[str, An
     if weights not in WEIGHTS:
         raise EstimationError(f"unknown weights {weights!r}", hint="choose one of " + ", ".join(WEIGHTS))
     targets = _target_columns(design, specs)
+    known = dict.fromkeys(v for t in design.terms for f in t.factors for v in f.variables)
+    unknown = [name for name in at if name not in known]
+    if unknown:
+        raise EstimationError(f"at: {unknown[0]!r} is no variable of the model", hint="there are " + ", ".join(known))
+    both = [name for name in at if name in targets]
+    if both:
+        raise EstimationError(f"{both[0]!r} is both fixed by at and asked for", hint="leave it out of one of them")
     levels = [column.levels or () for column in targets.values()]
     combos = [tuple(reversed(c)) for c in itertools.product(*reversed(levels))]
     labels = {name: [c[i] for c in combos] for i, name in enumerate(targets)}
