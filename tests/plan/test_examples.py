@@ -79,6 +79,15 @@ def test_the_refusals_that_the_readme_promises(old: str, new: str, reason: str) 
         parse_plan(text.replace(old, new))
 
 
+def test_the_result_that_the_readme_promises(tables: Results) -> None:
+    """Table 2 at week 52: P = 0.052 with deaths scored 0, P = 0.042 with scores imputed past death."""
+    told = (EXAMPLES / "README.md").read_text()
+    for block, p in zip(tables.table("2").blocks[:2], (0.052, 0.042), strict=True):
+        found = [r.cells["tofersen"].values["p"] for r in block.rows if r.label == "p-value"]
+        assert found[-1] == pytest.approx(p, abs=6e-4)
+        assert f"P = {p:.3f}" in told
+
+
 def test_independent_interim_look(virtual: Path) -> None:
     """The look of the example, from the printed difference and its standard error on."""
     made = analyse_folder(virtual, read_plan(EXAMPLES / "interim.yaml"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
@@ -135,6 +136,18 @@ class Section(Strict):
     """The method in :data:`equipoise.plan.estimand.METHODS`; None where no treatment effect is estimated."""
 
     _where = field_validator("where")(check_where)
+
+    @model_validator(mode="after")
+    def _places_once(self) -> Section:
+        for name in ("at", "weeks", "visits"):
+            places = getattr(self, name, None)
+            if not isinstance(places, tuple):
+                continue
+            if len(set(places)) < len(places):
+                raise ValueError(f"{name}: {next(p for p in places if places.count(p) > 1)} is listed twice")
+            if any(isinstance(p, float) and not math.isfinite(p) for p in places):
+                raise ValueError(f"{name}: a finite number is meant")
+        return self
 
     @field_validator("handles")
     @classmethod

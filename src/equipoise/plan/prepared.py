@@ -217,6 +217,8 @@ def compared(context: Context, frame: pl.DataFrame, fit: Callable[[pl.DataFrame]
     Raises :class:`EstimationError` for data that the method cannot use, so that the section says so in its place.
     """
     control, arm, out = context.plan.treatment.reference, context.treatment, {}
+    if not others(context):
+        raise EstimationError("the plan has one arm: there is nothing to compare it with")
     for one in others(context):
         data = frame.filter(pl.col(arm).is_in([control, one])).with_columns(pl.col(arm).cast(pl.Enum([control, one])))
         try:

@@ -95,7 +95,7 @@ class _VisitSection(_ModelSection):
     visit: str = "AVISIT"
     visits: tuple[str, ...] | None = None
     order: str = "AVISITN"
-    covariance: tuple[str, ...] = ("us",)
+    covariance: tuple[str, ...] = Field(default=("us",), min_length=1)
     df: Literal[
         "satterthwaite", "kenward-roger", "kenward-roger-linear", "between-within", "residual"
     ] = "kenward-roger-linear"  # fmt: skip

@@ -65,8 +65,6 @@ class SurvivalSection(Section):
             raise ValueError("rho and gamma are weights of test: fleming-harrington")
         if self.test == "fleming-harrington" and not (self.rho or self.gamma):
             raise ValueError("test: fleming-harrington needs rho or gamma above 0")
-        if len(set(self.at)) < len(self.at):
-            raise ValueError("at: a time is listed twice")
         if self.entry is not None and self.test is not None:
             raise ValueError("with late entry (entry:) there is no log-rank test: say test: null")
         if self.entry is not None and self.start is not None:
