@@ -80,12 +80,16 @@ def test_the_refusals_that_the_readme_promises(old: str, new: str, reason: str) 
 
 
 def test_the_result_that_the_readme_promises(tables: Results) -> None:
-    """Table 2 at week 52: P = 0.052 with deaths scored 0, P = 0.042 with scores imputed past death."""
-    told = (EXAMPLES / "README.md").read_text()
-    for block, p in zip(tables.table("2").blocks[:2], (0.052, 0.042), strict=True):
-        found = [r.cells["tofersen"].values["p"] for r in block.rows if r.label == "p-value"]
-        assert found[-1] == pytest.approx(p, abs=6e-4)
-        assert f"P = {p:.3f}" in told
+    """Table 2 at week 52: P just above 0.05 with deaths scored 0, about 0.04 with scores imputed past death."""
+    told = " ".join((EXAMPLES / "README.md").read_text().split())
+    assert "has P just above 0.05" in told
+    assert "P is about 0.04" in told
+    found = [
+        [r.cells["tofersen"].values["p"] or 0.0 for r in block.rows if r.label == "p-value"][-1]
+        for block in tables.table("2").blocks[:2]
+    ]
+    assert 0.05 < found[0] < 0.055
+    assert 0.035 < found[1] < 0.045
 
 
 def test_independent_interim_look(virtual: Path) -> None:
