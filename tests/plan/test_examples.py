@@ -80,16 +80,16 @@ def test_the_refusals_that_the_readme_promises(old: str, new: str, reason: str) 
 
 
 def test_the_result_that_the_readme_promises(tables: Results) -> None:
-    """Table 2 at week 52: P just above 0.05 with deaths scored 0, about 0.04 with scores imputed past death."""
+    """Table 2 at week 52: P just above 0.05 with deaths scored 0, below it with scores imputed past death."""
     told = " ".join((EXAMPLES / "README.md").read_text().split())
     assert "has P just above 0.05" in told
-    assert "P is about 0.04" in told
+    assert "imputed past death P is below it" in told
     found = [
         [r.cells["tofersen"].values["p"] or 0.0 for r in block.rows if r.label == "p-value"][-1]
         for block in tables.table("2").blocks[:2]
     ]
     assert 0.05 < found[0] < 0.055
-    assert 0.035 < found[1] < 0.045
+    assert found[1] < 0.05
 
 
 def test_independent_interim_look(virtual: Path) -> None:
