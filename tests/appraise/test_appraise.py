@@ -33,7 +33,7 @@ from equipoise.document.document import (
 )
 from equipoise.document.readers import READERS
 from equipoise.errors import RecordError
-from equipoise.records import Record
+from equipoise.records import Record, load_record
 from equipoise.replica.replica import Replica
 
 SECTIONS = [
@@ -137,8 +137,9 @@ def test_every_citation_is_used_and_in_the_record_or_the_judgements(page: Docume
     used = {ref for n in walk(page.sections) if isinstance(n, Cited) for ref in n.refs}
     judged = load_judgements(valor)
     assert judged is not None
+    others = {key for t in valor.related if t.record for key in load_record(t.record).sources}
     for citation in page.citations:
-        assert citation.source in {*valor.sources, *judged.sources, "JUDGEMENTS"}
+        assert citation.source in {*valor.sources, *judged.sources, *others, "JUDGEMENTS"}
         assert citation.confidence in ("seen", "slide", "curve", "derived")
     assert used <= {c.id for c in page.citations}
     assert {c.source for c in page.citations} == {s.key for s in page.sources}

@@ -67,6 +67,11 @@ class Held:
         judged = load_judgements(record)
         found: list[Value | Fact | DateFact] = [leaf for _, leaf in leaves(record)]
         texts = " ".join(strings(record))
+        for other in (record, *(load_record(t.record) for t in record.related if t.record)):
+            # what regulators decided on the drug of a related trial is told by that trial's own record
+            texts += " " + " ".join(strings(other.regulatory))
+            dates = [r.date for r in other.regulatory if r.date]
+            texts += " " + " ".join(str(int(part)) for date in dates for part in date.split("-"))
         for outcome in record.outcomes:
             if outcome.bounds is not None:
                 for key in sources_of(outcome):

@@ -74,8 +74,11 @@ def test_reference_every_number_said_to_be_seen_is_on_the_evidence_sheet(name: s
 READ_SINCE = {
     "MMIT": "https://www.mmitnetwork.com/aishealth/radar-on-specialty-pharmacy/"
     "news-briefs-amylyx-is-withdrawing-als-drug-relyvrio-in-u-s-canada/",
+    "SciUS": "https://www.the-scientist.com/second-ever-als-drug-approved-31542",
+    "ALSTDI": "https://www.als.net/news/fda-approves-radicava-edaravone-as-treatment-for-als/",
+    "EMAw": "https://www.ema.europa.eu/en/medicines/human/withdrawn-applications/radicava",
 }
-"""Sources read after the sheet was made: approval and withdrawal of AMX0035."""
+"""Sources read after the sheet was made: what regulators and companies decided on AMX0035, riluzole and edaravone."""
 
 
 @needs_evidence

@@ -92,6 +92,11 @@ def finish(ctx: Context, sections: tuple[Section, ...]) -> Document:
     subtitle = pen.say("{c}.", c=record.condition[:1].upper() + record.condition[1:])
     if phase := ctx.fact(record.design.phase):
         subtitle = (*subtitle, *pen.words(" "), *upper(phase), *pen.words("."))
+    if record.origin == "written" and record.citations:
+        subtitle = (*subtitle, *pen.words(" "), *pen.label(record.citations[0].text))
+    sponsor = ctx.item("reg_sponsor")
+    if sponsor is not None and sponsor.text and (said := pen.told(sponsor.text, sponsor, stop=".")):
+        subtitle = (*subtitle, *pen.words(" Sponsor: "), *said)
     return Document(
         title=title,
         subtitle=subtitle,

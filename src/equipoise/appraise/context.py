@@ -11,6 +11,9 @@ from equipoise.appraise.pen import Pen
 from equipoise.document.document import Cited, Computed, Inlines, Text
 from equipoise.document.readers import Reader
 from equipoise.document.text import lower, short
+from equipoise.errors import RecordError
+from equipoise.records.blocks import Regulatory, RelatedTrial
+from equipoise.records.load import load_record
 from equipoise.records.schema import Arm, Contrast, Fact, Item, Method, Outcome, PValue, Record, Result, Value
 from equipoise.replica.replica import Replica
 
@@ -240,6 +243,29 @@ class Context:
         """``4 of 72``, linked."""
         return (self.pen.cite(f"{show.number(value.value or 0)} of {show.number(value.total or 0)}", value),)
 
+    # -- other records ----------------------------------------------------------------------------------------------
+
+    def decisions_on(self, t: RelatedTrial) -> tuple[Regulatory, ...]:
+        """What regulators decided on a related trial's drug, as that trial's own record tells it; its sources are
+        made known to the pen."""
+        if t.record is None:
+            return ()
+        try:
+            other = load_record(t.record)
+        except RecordError:
+            return ()  # a folder of records of one's own need not hold it
+        self.pen.adopt("", "", "", other.sources, {})
+        for r in other.regulatory:
+            self.pen.register(r.authority)
+        return tuple(r for r in other.regulatory if r.usable)
+
+    @property
+    def decisions(self) -> tuple[Regulatory, ...]:
+        """What regulators decided on this drug: told in this record, or in the one record of the drug that tells it."""
+        own = tuple(r for r in self.record.regulatory if r.usable)
+        drug = self.findings.active.drug
+        return own or tuple(r for t in self.record.related if t.drug == drug for r in self.decisions_on(t))
+
     # -- judgements -------------------------------------------------------------------------------------------------
 
     def status(self, r: Result) -> str:
@@ -278,6 +304,10 @@ class Context:
         if arm.dose is not None and arm.dose.usable and arm.dose.value is not None:
             unit = f" {arm.dose.unit}" if arm.dose.unit else ""
             out = (*out, Text(", "), pen.cite(f"{show.number(arm.dose.value)}{unit}", arm.dose))
+            if arm.dose.note and (more := pen.quote(arm.dose.note, arm.dose)):
+                # "3 g of one drug with 1 g of another"; anything else stands in brackets
+                of = arm.dose.note.startswith("of ")
+                out = (*out, *((Text(" "), *more) if of else (Text(" ("), *more, Text(")"))))
         if arm.route:
             out = (*out, Text(", "), *pen.label(arm.route))
         return out

@@ -102,6 +102,19 @@ class Findings:
             if r.id != self.primary.id and r.comparison == "randomised" and usable(r.contrast) and self.of_arms(r)
         )
 
+    def co_primary(self) -> tuple[Result, ...]:
+        """Main randomised results of the other primary outcomes, in the order of the record."""
+        own = None if self.outcome is None else self.outcome.id
+        others = [o.id for o in self.record.outcomes if o.role == "primary" and o.id != own]
+        found = [r for id in others for r in self.record.find_results(id, role="main")]
+        return tuple(
+            r
+            for r in found
+            if r.comparison == "randomised"
+            and (self.of_arms(r) or not r.arms)
+            and (usable(r.contrast) or any(p.usable for p in r.p))
+        )
+
     def later(self) -> tuple[Result, ...]:
         """Results of the primary outcome after the primary week, main ones, by week."""
         if self.primary is None or self.week is None:

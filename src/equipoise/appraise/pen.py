@@ -375,8 +375,12 @@ class Pen:
     def adopt(
         self, key: str, title: str, note: str, sources: Mapping[str, RecordSource], values: Mapping[str, Value]
     ) -> None:
-        """Let a file of judgements bring sources and values of its own; ``key`` names the file itself."""
-        self._extra_sources[key] = Source(key, title, None, "judgements", note)
+        """Let a file of judgements bring sources and values of its own; ``key`` names the file itself.
+
+        Without a key the sources alone are made known, those of another record.
+        """
+        if key:
+            self._extra_sources[key] = Source(key, title, None, "judgements", note)
         for name, source in sources.items():
             self._extra_sources.setdefault(name, Source(name, source.title, source.address, source.what, source.note))
             self.register(name)

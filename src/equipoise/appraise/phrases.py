@@ -101,6 +101,25 @@ def primary_sentence(ctx: Context) -> Inlines:
     return (*out, Text(".")) if out else ()
 
 
+def co_primary_sentence(ctx: Context) -> Inlines:
+    """The other primary outcomes with their results; empty where there is one primary outcome."""
+    pen, parts = ctx.pen, []
+    kind = {"difference": "a difference of", "ratio": "a ratio of", "hazard_ratio": "a hazard ratio of"}
+    for r in ctx.findings.co_primary():
+        said = pen.label(ctx.outcome(r.outcome))
+        if r.contrast is not None and r.contrast.usable and r.contrast.value is not None:
+            unit = ctx.unit(ctx.record.outcome(r.outcome), r) if r.contrast.kind == "difference" else ""
+            shown = pen.say(", " + kind[r.contrast.kind] + " {d}", d=ctx.contrast(r.contrast))
+            said = (*said, *shown, *(pen.label(unit) if unit else ()))
+        if (p := ctx.findings.own_p(r)) is not None:
+            said = (*said, *pen.say(", {p}", p=ctx.p(p)))
+        parts.append(said)
+    if not parts:
+        return ()
+    lead = "The other primary outcome: " if len(parts) == 1 else "The other primary outcomes: "
+    return (*pen.words(lead), *joined(parts, "; "), Text("."))
+
+
 def interval_sentence(ctx: Context) -> Inlines:
     """What the interval of the primary contrast leaves room for."""
     f, pen = ctx.findings, ctx.pen
@@ -304,6 +323,8 @@ def survival_sentence(ctx: Context) -> Inlines:
         hr=ctx.contrast(shown.contrast),
         m=() if unnamed else pen.say(" by {m}", m=ctx.analysis(shown.method)),
     )
+    if shown.comparison == "randomised" and unplanned is None:
+        out = (*out, *_extended(ctx, shown))
     if unplanned is not None and planned is not None and planned.contrast is not None:
         out = (*out, *pen.say(" and {hr} by the planned model", hr=ctx.contrast(planned.contrast)))
     if primary is not None and primary.contrast is not None:
@@ -329,6 +350,24 @@ def survival_sentence(ctx: Context) -> Inlines:
             ),
         )
     return (*out, Text("."))
+
+
+def _extended(ctx: Context, shown: Result) -> Inlines:
+    """The hazard ratio of death (or of the same events) over the extension, beside that of the randomised weeks."""
+    f, pen = ctx.findings, ctx.pen
+    when = pen.say(", in the randomised period to {w}", w=ctx.week(shown.week)) if shown.week is not None else ()
+    late = [r for r in f.survival() if r.role == "main" and r.comparison == "early_delayed"]
+    later = min(late, key=lambda r: (r.outcome != "DEATH", r.outcome != shown.outcome), default=None)
+    if later is None or later.contrast is None:
+        return when
+    return (
+        *when,
+        *pen.say(
+            "; over the extension, early against delayed start, that for {o} was {hr}",
+            o=ctx.outcome(later.outcome),
+            hr=ctx.contrast(later.contrast),
+        ),
+    )
 
 
 def neuro_sentence(ctx: Context) -> Inlines:

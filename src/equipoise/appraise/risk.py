@@ -85,6 +85,41 @@ def rule_of_three(total: int, level: float = 0.95) -> float:
     return 1.0 - math.exp(math.log(1.0 - level) / total)
 
 
+def standardised_gain(events_1: int, total_1: int, events_2: int, total_2: int) -> float:
+    """People of group 1 with the event beyond what the risk of group 2 would give among as many."""
+    return events_1 - events_2 * total_1 / total_2
+
+
+def share_of_gain(part: tuple[int, int, int, int], rest: tuple[int, int, int, int]) -> float:
+    """The share of the gain (see :func:`standardised_gain`) that one of two strata gives.
+
+    >>> round(share_of_gain((11, 15, 6, 17), (46, 62, 39, 61)), 2)
+    0.47
+    """
+    here = standardised_gain(*part)
+    return here / (here + standardised_gain(*rest))
+
+
+def interaction(difference_1: float, se_1: float, difference_2: float, se_2: float) -> float:
+    """Two-sided P value of the difference between two independent estimates (Altman and Bland, BMJ 2003;326:219).
+
+    >>> round(interaction(1.2, 2.22, 1.4, 1.28), 2)
+    0.94
+    """
+    z = abs(difference_1 - difference_2) / math.hypot(se_1, se_2)
+    return 2.0 * (1.0 - NormalDist().cdf(z))
+
+
+def interaction_of_risks(part: tuple[int, int, int, int], rest: tuple[int, int, int, int]) -> float:
+    """The same of two differences in risk, each of (events, total) in two groups; unpooled standard errors."""
+
+    def estimate(a: int, n: int, c: int, m: int) -> tuple[float, float]:
+        p, q = a / n, c / m
+        return p - q, math.sqrt(p * (1 - p) / n + q * (1 - q) / m)
+
+    return interaction(*estimate(*part), *estimate(*rest))
+
+
 def false_alarms(alpha: float) -> float:
     """How often a two-sided test at level ``alpha`` rejects, on either side, where there is no effect."""
     return alpha

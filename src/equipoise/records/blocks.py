@@ -450,6 +450,8 @@ class RelatedTrial(Sourced):
     direction: Literal["benefit", "no_benefit", "mixed", "unknown"] = "unknown"
     values: Mapping[str, Value] = Field(default_factory=dict)
     after: tuple[Fact, ...] = ()
+    record: Id | None = None
+    """The record of that trial, if it has one: what regulators decided on its drug is told there, once."""
 
 
 class Statement(Model):

@@ -352,7 +352,7 @@ def serious_neurologic(ctx: Context) -> bool:
 @condition
 def confirmatory_awaited(ctx: Context) -> bool:
     """A decision names a trial that is still to come."""
-    return any(r.usable and r.date is None for r in ctx.record.regulatory)
+    return any(r.usable and r.date is None for r in ctx.decisions)
 
 
 @condition

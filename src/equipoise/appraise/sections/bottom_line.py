@@ -6,6 +6,7 @@ from equipoise.appraise import show
 from equipoise.appraise.certainty import rating
 from equipoise.appraise.context import Context
 from equipoise.appraise.phrases import (
+    co_primary_sentence,
     disputed_sentence,
     interval_sentence,
     paragraphs,
@@ -49,7 +50,7 @@ def build(ctx: Context) -> Section:
     # statements of the record say it better than that nothing could be read from its numbers
     head = () if f.met is None and said and not f.disputed else (pen.strong(opening),)
     blocks.append(Paragraph(paragraphs(head, *(said or (primary,))), lead=True))
-    body = [paragraphs(primary if said else (), interval_sentence(ctx))]
+    body = [paragraphs(primary if said else (), interval_sentence(ctx), co_primary_sentence(ctx))]
     if split := split_sentence(ctx):
         body.append((*split, Text(" "), Link(pen.words("More on this"), "#coherence"), Text(".")))
     blocks.extend(Paragraph(b) for b in body if b)

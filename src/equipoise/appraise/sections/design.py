@@ -71,8 +71,7 @@ def build(ctx: Context) -> Section:
 def criterion(ctx: Context, c: Criterion) -> Inlines | None:
     """A criterion of eligibility; one that holds for a single set says so."""
     said = ctx.pen.quote(c.text, c)
-    if said and c.kind == "exclusion" and ctx.record.origin == "posted":
-        # a registry lists both kinds as they are, under headings of their own
+    if said and c.kind == "exclusion":
         return (*ctx.pen.words("excluded: "), *said)
     if said and c.set is not None and c.kind != "set_rule":
         return (*said, *ctx.pen.say(" ({s})", s=ctx.pen.label(ctx.set_phrase(c.set))))

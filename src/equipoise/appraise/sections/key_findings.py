@@ -7,6 +7,7 @@ from equipoise.appraise.findings import excludes_null
 from equipoise.appraise.glossary import glossary
 from equipoise.appraise.phrases import (
     biomarker_sentence,
+    co_primary_sentence,
     later_sentence,
     neuro_sentence,
     nominal_sentence,
@@ -15,6 +16,7 @@ from equipoise.appraise.phrases import (
     split_sentence,
     survival_sentence,
 )
+from equipoise.appraise.strata import strata_sentence
 from equipoise.document.document import Facts, Fold, Inlines, Listing, Paragraph, Section, Text
 from equipoise.document.text import joined
 from equipoise.records.schema import AdverseEvent, Result, Statement
@@ -41,7 +43,9 @@ def build(ctx: Context) -> Section:
         "primary": paragraphs(
             _sizes(ctx) if primary_sentence(ctx) else (),
             primary_sentence(ctx),
+            co_primary_sentence(ctx),
             () if said.get("primary") else split_sentence(ctx),
+            strata_sentence(ctx),
         ),
         "biomarker": paragraphs(biomarker_sentence(ctx), nominal_sentence(ctx)),
         "clinical": _clinical(ctx),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from equipoise.appraise.context import Context
+from equipoise.appraise.show import date_text
 from equipoise.document.document import Inlines, Paragraph, Row, Section, Table, Text
 from equipoise.document.text import joined, upper
+from equipoise.records.blocks import RelatedTrial
 
 _DIRECTION = {"benefit": "benefit", "no_benefit": "no benefit", "mixed": "mixed", "unknown": "not stated"}
 
@@ -19,7 +21,7 @@ def build(ctx: Context) -> Section | None:
         leaves = (t, *(v for v in t.values.values() if v.usable))
         outcome = pen.quote(t.outcome.text, t.outcome, t) if t.outcome.usable else None
         result = pen.quote(t.result.text, t.result, *leaves) if t.result.usable else None
-        after = [q for fact in t.after if fact.usable and (q := pen.quote(fact.text, fact))]
+        after = [q for fact in t.after if fact.usable and (q := pen.told(fact.text, fact))] + decided(ctx, t)
         name: Inlines = (pen.strong(pen.label(t.name)), *pen.say(", {d}", d=t.drug))
         if t.journal:
             name = (*name, *pen.say(" ({j})", j=t.journal))
@@ -43,7 +45,18 @@ def build(ctx: Context) -> Section | None:
     )
     table = Table("t-related", pen.words("In order of time."), columns, tuple(rows),
                   (False, True, False, False, False, False))  # fmt: skip
-    reversed_ = [t for t in ctx.record.related if t.direction == "benefit" and t.after]
+    reversed_ = [t for t in ctx.record.related if t.direction == "benefit" and (t.after or t.record)]
     lead = pen.words("A first positive trial is where regression to the truth begins, so the last column matters most.")
     blocks = (Paragraph(lead), table) if reversed_ else (table,)
     return Section("related", pen.words("Related trials"), blocks)
+
+
+def decided(ctx: Context, t: RelatedTrial) -> list[Inlines]:
+    """What regulators and companies decided on a related trial's drug, each with its date and source."""
+    pen, out = ctx.pen, []
+    for r in ctx.decisions_on(t):
+        said = pen.told(r.decision, r, *r.values.values())
+        if said:
+            when = pen.say(", {d}", d=pen.cite(date_text(r.date), r)) if r.date is not None else ()
+            out.append((*pen.label(r.authority), *when, Text(": "), *said))
+    return out

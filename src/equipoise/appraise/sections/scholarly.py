@@ -132,7 +132,7 @@ def _graded(ctx: Context) -> list[Block]:
 
 def _awaited(ctx: Context) -> Inlines:
     pen = ctx.pen
-    waiting = [r for r in ctx.record.regulatory if r.usable and r.date is None]
+    waiting = [r for r in ctx.decisions if r.usable and r.date is None]
     parts = []
     for r in waiting:
         said = pen.quote(r.decision, r, *r.values.values())

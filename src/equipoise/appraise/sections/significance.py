@@ -15,7 +15,7 @@ def build(ctx: Context) -> Section:
     size = paragraphs(interval_sentence(ctx))
     if size and not blocks:
         blocks.append(Paragraph(size))
-    decisions = [d for r in ctx.record.regulatory if (d := _decision(ctx, r))]
+    decisions = [d for r in ctx.decisions if (d := _decision(ctx, r))]
     if decisions:
         blocks.append(Paragraph(pen.words("What regulators and their advisers decided:")))
         blocks.append(Listing(tuple(decisions)))

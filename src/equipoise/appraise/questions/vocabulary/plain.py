@@ -311,7 +311,7 @@ def plain_later(ctx: Context) -> Inlines:
 def plain_approval(ctx: Context) -> Inlines:
     """What regulators decided, as told in the record."""
     pen, out = ctx.pen, []
-    for r in ctx.record.regulatory:
+    for r in ctx.decisions:
         decided = r.usable and r.date is not None and _DECIDED.search(r.decision) is not None
         said = pen.quote(r.decision, r, *r.values.values()) if decided else None
         if said:

@@ -11,6 +11,7 @@ from equipoise.appraise.questions.vocabulary.harms import death_counts, serious_
 from equipoise.appraise.questions.vocabulary.phrase import items, name, sentence
 from equipoise.appraise.sections import coherence
 from equipoise.appraise.sections.limitations import _gaps
+from equipoise.appraise.sections.related import decided
 from equipoise.appraise.sections.scholarly import _awaited
 from equipoise.appraise.sections.significance import _decision
 from equipoise.document.document import Inlines, Link, Text
@@ -340,7 +341,7 @@ def around(ctx: Context) -> list[Inlines]:
         said = pen.quote(t.result.text, t.result, t, *(v for v in t.values.values() if v.usable))
         if not said:
             continue
-        after = [q for fact in t.after if fact.usable and (q := pen.quote(fact.text, fact))]
+        after = [q for fact in t.after if fact.usable and (q := pen.told(fact.text, fact))] + decided(ctx, t)
         tail = (*pen.words(" Later: "), *joined(after, "; "), Text(".")) if after else ()
         head = pen.strong(pen.say("{n} ({d}).", n=t.name, d=t.drug))
         out.append((head, Text(" "), *upper(said), Text("."), *tail))
@@ -384,14 +385,14 @@ def _spread(v: Value) -> str:
 @items()
 def decisions(ctx: Context) -> list[Inlines]:
     """What regulators decided."""
-    return [d for r in ctx.record.regulatory if (d := _decision(ctx, r))]
+    return [d for r in ctx.decisions if (d := _decision(ctx, r))]
 
 
 @sentence()
 def pending(ctx: Context) -> Inlines:
     """Trials that a decision names and that are still to come."""
     pen, out = ctx.pen, []
-    for r in ctx.record.regulatory:
+    for r in ctx.decisions:
         if not r.usable or r.date is not None:
             continue
         said = pen.quote(r.decision, r, *r.values.values())

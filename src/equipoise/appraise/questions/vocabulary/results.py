@@ -11,6 +11,7 @@ from equipoise.appraise.sections import coherence
 from equipoise.appraise.sections.limitations import _assumptions, _delays, _exploratory, _extension
 from equipoise.appraise.sections.limitations import planned_spread as spread_of_the_plan
 from equipoise.appraise.sections.replica import main_answers, reading
+from equipoise.appraise.strata import interaction_sentence, strata_sentence
 from equipoise.appraise.tables import result_label
 from equipoise.document.document import Computed, Inlines, Text
 from equipoise.document.text import joined, upper
@@ -439,10 +440,15 @@ def by_set(ctx: Context) -> Inlines:
         *pen.say("In {s} {d}; in ", s=pen.label(ctx.set_phrase(f.primary.set)), d=ctx.contrast(f.contrast)),
         *joined(parts, "; in "),
         *pen.words(
-            ". To say that sets differ one needs a test of interaction, not a small P value in one and a large one in "
-            "the other; none is in the record."
+            ". Whether sets differ is a question for a test of interaction, not for a small P value in one and a large "
+            "one in the other. "
         ),
+        *(_interactions(ctx, own, others) or pen.words("None is in the record.")),
     )
+
+
+def _interactions(ctx: Context, own: Result, others: list[Result]) -> Inlines:
+    return paragraphs(*(interaction_sentence(ctx, own, r) for r in others), strata_sentence(ctx))
 
 
 @sentence()

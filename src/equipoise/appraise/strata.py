@@ -1,0 +1,107 @@
+"""Whether an effect differs between the two parts of a set: the share each gives, and the test of interaction."""
+
+from __future__ import annotations
+
+from equipoise.appraise import risk, show
+from equipoise.appraise.context import Context
+from equipoise.appraise.phrases import paragraphs
+from equipoise.document.document import Computed, Inlines
+from equipoise.records.schema import Result
+
+Counts = tuple[int, int, int, int]
+
+
+def strata_sentence(ctx: Context) -> Inlines:
+    """For each week with counts in two parts of the primary set: what one part gives of the gain, and P."""
+    f, pen = ctx.findings, ctx.pen
+    parts = next((s.parts for s in ctx.record.sets if s.id == f.set and len(s.parts) == 2), ())
+    if not parts or f.primary is None:
+        return ()
+    weeks = dict.fromkeys(r.week for r in ctx.record.find_results(f.primary.outcome, role="main"))
+    said: list[Inlines] = []
+    for week in sorted((w for w in weeks if w is not None), key=float):
+        pair = [_counts(ctx, set, week) for set in parts]
+        if any(c is None for c in pair):
+            continue
+        one, other = (c for c in pair if c is not None)
+        name = ctx.set_name(parts[0])
+        what = f"week {float(week):g}"
+        share = pen.compute(
+            risk.share_of_gain,
+            one,  # type: ignore[arg-type]
+            other,  # type: ignore[arg-type]
+            show=lambda x: show.percent(x, 0),
+            what=f"{name}, {what}: its share of the gain over the control arm",
+            method="people beyond what the control arm's risk would give, in this part over both",
+        )
+        p = _p(ctx, risk.interaction_of_risks, one, other, f"the two parts at {what}: do their effects differ")
+        said.append(
+            pen.say(
+                "At {w} {s} gives {x} of the gain; that the parts differ has P = {p} (test of interaction)",
+                w=ctx.week(float(week)),
+                s=pen.label(name),
+                x=share,
+                p=p,
+            )
+        )
+    return paragraphs(*((*s, *pen.words(".")) for s in said))
+
+
+def interaction_sentence(ctx: Context, one: Result, other: Result) -> Inlines:
+    """The test of interaction between two sets that share nobody, from their published estimates; else empty."""
+    sets = {s.id: s.parts for s in ctx.record.sets}
+    apart = any({one.set, other.set} <= set(parts) for parts in sets.values())
+    errors = [_se(r) for r in (one, other)]
+    if not apart or one.contrast is None or other.contrast is None or None in errors:
+        return ()
+    if one.contrast.kind != "difference" or other.contrast.kind != "difference":
+        return ()
+    p = ctx.pen.compute(
+        risk.interaction,
+        float(one.contrast.value or 0),
+        round(float(errors[0] or 0), 4),
+        float(other.contrast.value or 0),
+        round(float(errors[1] or 0), 4),
+        show=lambda x: show.number(x, 2),
+        what=f"{ctx.set_name(one.set)} against {ctx.set_name(other.set)}: test of interaction",
+        method="difference of two independent estimates over its standard error",
+    )
+    return ctx.pen.say(
+        "That the effect differs between {a} and {b} has P = {p} (test of interaction, from the published estimates).",
+        a=ctx.pen.label(ctx.set_phrase(one.set)),
+        b=ctx.pen.label(ctx.set_phrase(other.set)),
+        p=p,
+    )
+
+
+def _se(r: Result) -> float | None:
+    c = r.contrast
+    if c is None or not c.usable:
+        return None
+    if c.se is not None:
+        return float(c.se)
+    if c.low is None or c.high is None:
+        return None
+    return risk.se_from_interval(float(c.low), float(c.high), c.level)
+
+
+def _p(ctx: Context, function: object, one: Counts, other: Counts, what: str) -> Computed:
+    return ctx.pen.compute(
+        function,  # type: ignore[arg-type]
+        one,  # type: ignore[arg-type]
+        other,  # type: ignore[arg-type]
+        show=lambda x: show.number(x, 2),
+        what=what,
+        method="normal test of the difference of two differences in risk",
+    )
+
+
+def _counts(ctx: Context, set: str, week: float) -> Counts | None:
+    f = ctx.findings
+    assert f.primary is not None
+    for r in ctx.record.find_results(f.primary.outcome, set=set, week=week):
+        pair = ctx.arms_pair(r)
+        if pair is not None and all(v.total and isinstance(v.value, int) for v in pair):
+            a, c = pair
+            return int(a.value or 0), int(a.total or 0), int(c.value or 0), int(c.total or 0)
+    return None
