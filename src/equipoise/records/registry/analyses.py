@@ -9,9 +9,19 @@ from typing import Any
 from equipoise.records.check import half_unit
 from equipoise.records.keys import names
 from equipoise.records.registry.protocol import words
-from equipoise.records.registry.reader import Node
+from equipoise.records.registry.reader import Node, parse_number
 from equipoise.records.registry.tables import HERE, Tables
 from equipoise.records.registry.words import contrast_kind, parse_p
+
+_RANKS = re.compile(r"wilcoxon|mann|van elteren|rank[- ]sum|signed[- ]rank", re.I)
+_SHIFT = re.compile(r"hodges|lehmann|median (of )?(the )?diff|median difference", re.I)
+_NOT_A_MODELS = re.compile(r"hodges|lehmann|median|odds|hazard|risk|win ratio", re.I)
+_ONE_SIDED = re.compile(r"\b(one|1)[- ](sided|tailed)", re.I)
+_MARGIN = re.compile(
+    r"margin\s*(?:\([^)]*\)\s*)?(?:of|was|is|:|=|set at|defined as|equal to)*\s*([-−–]?\s?\d+(?:\.\d+)?)\s*"
+    r"(%|[A-Za-zµ]+(?:/[A-Za-z0-9²]+)?)?",
+    re.I,
+)
 
 
 class Analyses(Tables):
@@ -86,7 +96,13 @@ class Analyses(Tables):
         ]
         kind_of_test = words(node.text("nonInferiorityType"))
         planned_ni = node.flag("testedNonInferiority")
-        p_method = self._method(test or "Test not named in the registry")
+        comments = " ".join(t for t in (label, *told) if t)
+        ranked = bool(test and _RANKS.search(test) and _SHIFT.search(comments))
+        p_method = (
+            self._method(f"{test}, with Hodges-Lehmann estimate", None, ("estimate", "p"), "other")
+            if ranked
+            else self._method(test or "Test not named in the registry")
+        )
         interval = self._interval(node)
         kind = contrast_kind(label)
         if kind is None and estimate is not None and label is None and interval.get("low") is not None:
@@ -104,6 +120,7 @@ class Analyses(Tables):
             notes.insert(0, kind_of_test)
         if planned_ni:
             notes.insert(0, "tested for non-inferiority")
+        self._question(id, base["outcome"], kind_of_test, planned_ni, node["nonInferiorityComment"].text())
         if not chosen and pair:
             notes.append(f"compares {' and '.join(pair)}")
         if kind is not None and estimate is not None:
@@ -147,14 +164,17 @@ class Analyses(Tables):
                 }
                 comments = " ".join(notes).lower()
                 p["status"] = "nominal" if "nominal" in comments else "not_stated"
-                if re.search(r"one[- ]sided (p|test)|1-sided (p|test)|p-?value.{0,30}one[- ]sided", comments):
+                if re.search(
+                    r"(one|1)[- ](sided|tailed) (p|test)|p-?value.{0,30}(one|1)[- ](sided|tailed)", comments
+                ) or _ONE_SIDED.search(node["pValueComment"].text() or ""):
                     p["sides"] = "one"
                 result["p"] = [p]
         own = method
         if "contrast" in result:
+            # the analysis says what its estimate is; the parameter of the arms says only what theirs is
             if "estimate" in self.methods[p_method]["gives"] and (test or not model):
                 own = p_method
-            elif not model:
+            elif not model or (label is not None and _NOT_A_MODELS.search(label)):
                 own = self._method(
                     f"Estimate posted beside: {label or 'contrast'}",
                     "how it was estimated is told in the notes, if at all",
@@ -166,6 +186,26 @@ class Analyses(Tables):
             result["note"] = "; ".join(dict.fromkeys(notes))
         result |= {**HERE, "place": "outcomes"}
         return result
+
+    def _question(self, id: str, outcome: str, kind: str, planned: bool | None, comment: str | None) -> None:
+        """The question an analysis asks, where it is not superiority, with its margin where one number is named."""
+        if not planned and not kind.startswith(("non inferiority", "equivalence")):
+            return
+        said = kind if kind.startswith(("non inferiority", "equivalence")) else "non inferiority"
+        item: dict[str, Any] = {
+            "id": f"question_{id}",
+            "section": "statistics",
+            "label": f"Question of {outcome}: {said.split(' or ')[0].replace('non ', 'non-')}",
+            "text": comment or f"tested for {said}",
+        }
+        found = {(m.group(1), m.group(2)) for m in _MARGIN.finditer(comment or "")}
+        if len(found) == 1:
+            ((raw, unit),) = found
+            number = parse_number(raw.replace(" ", ""))
+            if number is not None:
+                units = {"unit": unit} if unit and unit.lower() not in ("in", "for", "on", "and", "with", "or") else {}
+                item["values"] = {"margin": {"value": number[0], **units}}
+        self.items.append(item | {**HERE, "place": "analyses"})
 
     def _interval(self, node: Node) -> dict[str, Any]:
         """Limits, level, standard error of an analysis; a limit that is no number stays in the note."""
@@ -191,6 +231,11 @@ class Analyses(Tables):
             out["level"] = level[0] / 100
         if sides == "ONE_SIDED":
             notes.append("one-sided interval")
+            share = out.get("level", 0.95)
+            if "low" in out and "high" in out and share > 0.5:
+                # two one-sided limits: together they cover less than each is said to
+                out["level"] = round(2.0 * share - 1.0, 6)
+                notes.append(f"each limit of {100 * share:g} %")
         for key in ("ciLowerLimitComment", "ciUpperLimitComment"):
             if text := node.text(key):
                 notes.append(text)

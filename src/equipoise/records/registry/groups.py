@@ -137,6 +137,8 @@ def find_groups(entry: Node, ledger: Ledger) -> Groups:
         arm["n"] = {"value": started} if started is not None else {"note": "not posted"}
         if description and description != title:
             arm["note"] = description
+        if role == "active" and (dose := dose_of(title) or dose_of(description)):
+            arm["dose"] = dose
         if started is not None:
             groups.started[id] = started
         groups.arms[id] = arm
@@ -157,6 +159,26 @@ def find_groups(entry: Node, ledger: Ledger) -> Groups:
         }
         ledger.assume(flow.path, "the entry names no arm: one of all participants was made")
     return groups
+
+
+_DOSE = re.compile(
+    r"(?<![\w.])(\d{1,3}(?:,\d{3})+|\d+(?:\.\d+)?)\s*-?"
+    r"(mg/kg|mg/m2|mg/m²|mg/day|mg/d|mg|mcg|µg|μg|ug|ng|g|IU|MU|units?|mL|ml)\b(?!/)",
+    re.IGNORECASE,
+)
+
+
+def dose_of(text: str | None) -> dict[str, Any] | None:
+    """The one dose a text names, with its unit; None where it names none or several.
+
+    >>> dose_of("Drug 1.0 mg twice daily"), dose_of("Drug 5 mg, then 10 mg")
+    ({'value': 1.0, 'unit': 'mg'}, None)
+    """
+    found = {(m.group(1).replace(",", ""), m.group(2)) for m in _DOSE.finditer(text or "")}
+    if len(found) != 1:
+        return None
+    ((number, unit),) = found
+    return {"value": float(number) if "." in number else int(number), "unit": unit}
 
 
 def _started(flow: Node, number: str | None) -> int | None:

@@ -12,6 +12,7 @@ from equipoise.records.registry.words import week_assessed
 
 _ESCAPED = re.compile(r"\\([-!#()*+.<>\[\]_`{|}~])")
 """The registry's criteria are Markdown: ``\\>=`` stands for ``>=``."""
+_PLANNED = re.compile(r"sample size|statistical power|\b\d+\s*% power|power of \d|powered to", re.I)
 _MASKING = {
     "NONE": "open label",
     "SINGLE": "single-blind",
@@ -225,6 +226,15 @@ def facts(entry: Node, brief: str | None) -> list[dict[str, Any]]:
         "design",
         "Description",
         protocol["descriptionModule"].text("detailedDescription"),
+        "description",
+    )
+    planned = protocol["descriptionModule"]["detailedDescription"].value
+    about = [s for s in re.split(r"(?<=[.!?])\s+", planned) if _PLANNED.search(s)] if isinstance(planned, str) else []
+    add(
+        "reg_sample_size",
+        "sample_size",
+        "Sample size, as the entry tells it",
+        " ".join(about)[:2000] or None,
         "description",
     )
     sponsor = protocol["sponsorCollaboratorsModule"]
