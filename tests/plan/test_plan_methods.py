@@ -565,3 +565,32 @@ def test_the_reporting_event_names_the_figures(every: Results, tmp_path: Path) -
 def test_every_method_is_told_in_the_documentation() -> None:
     text = (Path(__file__).parents[2] / "docs" / "adam.md").read_text()
     assert [name for name in REGISTRY if f"`{name}`" not in text] == []
+
+
+SURVIVAL_SECTIONS = {
+    "{method: survival, covariates: [AGEGR1]}": "AGEGR1",
+    "{method: rmst, tau: 12, covariates: [AGEGR1]}": "AGEGR1",
+    "{method: landmark, at: [8], strata: [AGEGR1]}": "AGEGR1",
+    "{method: competing_risks, of: ventilation, at: [12]}": "EVNTDESC",
+    "{method: subgroups, of: hazard ratio, by: [SEX], covariates: [AGEGR1]}": "AGEGR1",
+    "{method: rpsft, on: ONWK, recensor: false, strata: [AGEGR1]}": "AGEGR1",
+}
+
+
+@pytest.mark.parametrize("section", SURVIVAL_SECTIONS)
+def test_property_records_left_out_are_told_and_reasons_of_censoring_are_one(study: Study, section: str) -> None:
+    name, who = SURVIVAL_SECTIONS[section], ["S003", "S004", "S005"]
+    frames = {dataset: study[dataset].frame for dataset in ("ADSL", "ADEFF", "ADTTE")}
+    gone = pl.col("USUBJID").is_in(who)
+
+    def made(change: dict[str, pl.DataFrame]) -> Block:
+        whole = Study({k: from_frame(v, k) for k, v in (frames | change).items()})
+        return block(whole, section, dataset="ADTTE", parameter="DTHPV")
+
+    home = "ADSL" if name == "AGEGR1" else "ADTTE"
+    lost = {home: frames[home].with_columns(pl.when(gone).then(None).otherwise(name).alias(name))}
+    coded = {"ADTTE": lost.get("ADTTE", frames["ADTTE"]).with_columns(pl.col("CNSR") * 3)}
+    few, right = made(lost | coded), made({"ADTTE": frames["ADTTE"].filter(~gone)})
+    assert [note for note in few.notes if "left out" in note] == [f"3 records left out: 3 without {name}."]
+    assert not [note for note in right.notes if "left out" in note]
+    assert [row.cells for row in few.rows] == [row.cells for row in right.rows]

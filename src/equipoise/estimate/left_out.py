@@ -47,12 +47,12 @@ class LeftOut(int):
             both[why] = both.get(why, 0) + int(count)
         return LeftOut(both)
 
-    def to_sentence(self) -> str:
-        """How many, and why."""
+    def to_sentence(self, row: str = "row") -> str:
+        """How many, and why; ``row`` is what one is called."""
         if not self:
-            return "No row was left out."
+            return f"No {row} was left out."
         said = ", ".join(f"{count} {why}" for why, count in self.reasons.items())
-        return f"{int(self)} row{'s' if self > 1 else ''} left out: {said}."
+        return f"{int(self)} {row}{'s' if self > 1 else ''} left out: {said}."
 
 
 NOBODY = LeftOut()

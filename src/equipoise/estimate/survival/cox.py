@@ -28,7 +28,6 @@ from equipoise.estimate.survival.kernels import cox_firth
 from equipoise.estimate.survival.surv_formula import HINT, SurvData, combined, read_surv
 from equipoise.types import BoolArray, FloatArray, IntArray, Status
 
-
 _NAME = re.compile(r"[A-Za-z_]\w*")
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from equipoise.errors import DataError
 from equipoise.plan.methods.estimates import cell, finite, reasons
 from equipoise.plan.methods.registry import Entry
-from equipoise.plan.methods.survival import event_data, unit_of
+from equipoise.plan.methods.survival import event_data, left_out, unit_of
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import TEST, Context
 from equipoise.plan.results import Block, Cell, Figure, Row, cell_of, share_of
@@ -92,7 +92,7 @@ def competing_risks(context: Context, section: CompetingRisksSection) -> Block:
             + ("; p-value: Gray's test" if section.test else "")
             + f"; hazard ratios against {context.plan.treatment.reference}: Fine-Gray and cause-specific Cox{with_}"
         ),
-        notes=(*notes, *why),
+        notes=(*notes, *why, *left_out(context, section.where, section.time, section.cause, *section.covariates)),
         figures=figures,
     )
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from equipoise.estimate.result import Estimate
 from equipoise.plan.methods.estimates import P, against, finite, reasons
 from equipoise.plan.methods.registry import Entry
-from equipoise.plan.methods.survival import event_data
+from equipoise.plan.methods.survival import event_data, left_out
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Context, compared
 from equipoise.plan.results import Block, Cell, Row, cell_of
@@ -89,6 +89,7 @@ def rmst(context: Context, section: RmstSection) -> Block:
         notes=(
             *((section.note,) if section.note else ()),
             *reasons((label, e) for label, each in found.items() for e in each.values()),
+            *left_out(context, section.where, section.time, section.censor, *section.covariates),
         ),
         details={"tau": {a: m.tau for a, m in made.items()}},
     )
@@ -136,7 +137,11 @@ def landmark(context: Context, section: LandmarkSection) -> Block:
         section.time,
         tuple(rows),
         description=f"Kaplan-Meier survival, {section.scale} scale{strata}; against {control}",
-        notes=(*((section.note,) if section.note else ()), *reasons(named)),
+        notes=(
+            *((section.note,) if section.note else ()),
+            *reasons(named),
+            *left_out(context, section.where, section.time, section.censor, *section.strata),
+        ),
     )
 
 

@@ -11,7 +11,7 @@ from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.result import Estimate
 from equipoise.plan.methods.estimates import cell, finite, reasons, short, values_of
 from equipoise.plan.methods.registry import Entry
-from equipoise.plan.methods.survival import EVENT, event_data
+from equipoise.plan.methods.survival import EVENT, event_data, left_out
 from equipoise.plan.ordering import levels_in_order
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Context
@@ -97,7 +97,10 @@ def subgroups(context: Context, section: SubgroupsSection) -> Block:
             f"{section.of} against {control} ({100 * section.level:g}% CI) by {model}"
             + (f", covariates {', '.join(section.covariates)}" if section.covariates else "")
         ),
-        notes=tuple(dict.fromkeys(notes)),
+        notes=(
+            *dict.fromkeys(notes),
+            *left_out(context, section.where, *_needed(section), *section.by, *section.covariates),
+        ),
         figures=figures,
     )
 
@@ -111,6 +114,10 @@ def _levels(context: Context, section: SubgroupsSection, data: pl.DataFrame, nam
 
 def _level(level: Any) -> str:
     return f"{level:g}" if isinstance(level, float) else str(level)
+
+
+def _needed(section: SubgroupsSection) -> tuple[str, ...]:
+    return (section.time, section.censor) if section.of == "hazard ratio" else (section.variable,)
 
 
 def _data(context: Context, section: SubgroupsSection) -> pl.DataFrame:

@@ -11,6 +11,7 @@ import polars as pl
 from pydantic import Field, model_validator
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.left_out import Sieve
 from equipoise.estimate.panel import events_of, read_frame
 from equipoise.plan.methods.estimates import values_of
 from equipoise.plan.methods.registry import Entry
@@ -80,9 +81,8 @@ def survival(context: Context, section: SurvivalSection) -> Block:
     """
     from equipoise.estimate.survival.kaplan_meier import kaplan_meier
 
-    data = event_data(context, section.where, section.time, section.censor,
-                      (*((section.entry,) if section.entry else ()), *section.strata, *section.covariates,
-                       *((section.cluster,) if section.cluster else ())), start=section.start)  # fmt: skip
+    needed = [name for name in (section.entry, *section.strata, *section.covariates, section.cluster) if name]
+    data = event_data(context, section.where, section.time, section.censor, needed, start=section.start)
     whole = data if section.start is None else _followed(context, section, data)
     curves: dict[str, Any] = {}
     if data.height:
@@ -95,6 +95,7 @@ def survival(context: Context, section: SurvivalSection) -> Block:
             curves = {k: replace(c, n=context.of(data, k)["USUBJID"].n_unique()) for k, c in curves.items()}
     rows = _curve_rows(context, section, curves)
     notes = [section.note] if section.note else []
+    notes += left_out(context, section.where, section.time, section.censor, *needed)
     said = ""
     if section.test:
         p, note, said = _test(context, section, whole)
@@ -175,6 +176,16 @@ def _intervals(context: Context, data: pl.DataFrame, start: str, time: str) -> N
         raise DataError(
             f"{what}: {after['USUBJID'][0]} is followed after an event", hint="one event a patient, in the last record"
         )
+
+
+def left_out(context: Context, where: Where, *names: str) -> tuple[str, ...]:
+    """The note on the records that lack one of ``names`` and take no part; none where all have all."""
+    frame = context.chosen(where)
+    sieve = Sieve(frame.height)
+    for name in names:
+        if name in frame.columns:
+            sieve.need(frame[name].is_not_null().to_numpy(), f"without {name}")
+    return (sieve.left_out.to_sentence("record"),) if sieve.left_out else ()
 
 
 def event_data(

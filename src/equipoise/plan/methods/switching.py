@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from equipoise.plan.methods.estimates import P, against, counts, forest, reasons
 from equipoise.plan.methods.registry import Entry
-from equipoise.plan.methods.survival import event_data
+from equipoise.plan.methods.survival import event_data, left_out
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Context, compared
 from equipoise.plan.results import Block, Figure, Row
@@ -99,7 +99,13 @@ def rpsft(context: Context, section: RpsftSection) -> Block:
             + (f", covariates {', '.join(section.covariates)}" if section.covariates else "")
             + f"; {'recensored' if section.recensor else 'not recensored'}; against {control}"
         ),
-        notes=(*((section.note,) if section.note else ()), *reasons(named)),
+        notes=(
+            *((section.note,) if section.note else ()),
+            *reasons(named),
+            *left_out(
+                context, section.where, section.time, section.censor, *more, *section.strata, *section.covariates
+            ),
+        ),
         figures=figures,
     )
 
