@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 import equipoise.plan.carry_out as carry_out
 from equipoise.cli.analyse import analyse as command
+from equipoise.errors import EquipoiseError
 from equipoise.plan.analysis_plan import parse_plan
 from equipoise.plan.carry_out import analyse
 from equipoise.plan.methods.registry import Entry
@@ -186,3 +187,11 @@ def test_counts_beside_times_do_not_stop_what_init_wrote(tmp_path: Path) -> None
         a.parameter: a.sections[0].kind for a in start_plan(read_folder(tmp_path)).analyses if a.dataset == "ADTTE"
     }
     assert methods == {"DEATH": "survival", "NFALLS": "summary"}
+
+
+@pytest.mark.parametrize("arguments", [("{long}.yaml", "{data}"), ("{plan}", "{long}"), ("{plan}", "{data}", "foo")])
+def test_names_and_encodings_that_cannot_be_are_refused(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    plan, data = stored(tmp_path)
+    name, folder, *encoding = (a.format(long="a" * 300, plan=plan, data=data) for a in arguments)
+    done = run(name, "--data", folder, *(["--encoding", encoding[0]] if encoding else []))
+    assert isinstance(done.exception, EquipoiseError)

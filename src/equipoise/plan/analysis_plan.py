@@ -209,8 +209,14 @@ def read_plan(path: str | Path) -> Plan:
     ScenarioError : no such file, not YAML, or not a plan; each mistake is named with its place.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ScenarioError(f"no plan {path}", hint="equipoise analyse --init FOLDER writes one to start from")
+    try:
+        there = path.is_file()
+    except (OSError, ValueError):  # a name that no file system takes
+        there = False
+    if not there:
+        raise ScenarioError(
+            f"no plan {str(path)[:200]}", hint="equipoise analyse --init FOLDER writes one to start from"
+        )
     if path.stat().st_size > MAX_PLAN_BYTES:
         raise ScenarioError(f"{path.name}: {path.stat().st_size} bytes", hint="a plan is a page or two of YAML")
     try:

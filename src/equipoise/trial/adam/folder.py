@@ -6,6 +6,7 @@ SAS7BDAT, Parquet, Dataset-JSON and CSV, and what was passed over is said.
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -155,8 +156,17 @@ def read_folder(
     DataError : no such folder, nothing to read in it, or a file that is needed and cannot be read.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise DataError(f"no folder {folder}", hint="give a folder of ADaM files")
+    try:
+        there = folder.is_dir()
+    except (OSError, ValueError):  # a name that no file system takes
+        there = False
+    if not there:
+        raise DataError(f"no folder {str(folder)[:200]}", hint="give a folder of ADaM files")
+    if encoding is not None:
+        try:
+            codecs.lookup(encoding)
+        except (LookupError, ValueError):
+            raise DataError(f"no encoding {encoding!r}", hint="utf-8, cp1252, latin-1, shift_jis, say") from None
     problems: list[Problem] = []
     define = None
     try:
