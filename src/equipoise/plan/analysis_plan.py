@@ -214,9 +214,7 @@ def read_plan(path: str | Path) -> Plan:
     except (OSError, ValueError):  # a name that no file system takes
         there = False
     if not there:
-        raise ScenarioError(
-            f"no plan {str(path)[:200]}", hint="equipoise analyse --init FOLDER writes one"
-        )
+        raise ScenarioError(f"no plan {str(path)[:200]}", hint="equipoise analyse --init FOLDER writes one")
     if path.stat().st_size > MAX_PLAN_BYTES:
         raise ScenarioError(f"{path.name}: {path.stat().st_size} bytes", hint="a plan is a page or two of YAML")
     try:
