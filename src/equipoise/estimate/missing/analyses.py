@@ -162,8 +162,13 @@ class Ancova:
 class Mmrm:
     """A repeated-measures model of all visits, each covariate with a coefficient a visit; differences and means.
 
-    structure : covariance. df : ``satterthwaite`` or ``kenward-roger``. Degrees of freedom differ a little between
-    completed data sets; their mean is what pooling takes.
+    structure : covariance. df : ``satterthwaite``, ``kenward-roger-linear`` or ``kenward-roger``. Degrees of freedom differ
+    a little between completed data sets; their mean is what pooling takes.
+
+    Nothing is missing in a completed data set. An unstructured model with a coefficient a visit is then a multivariate
+    regression: its restricted likelihood has its optimum at least squares of each visit (Anderson 2003, An Introduction
+    to Multivariate Statistical Analysis, 8.2), and standard errors and df at a visit are those of ANCOVA there, exactly.
+    So it is computed, without iteration; other structures are fitted.
     """
 
     covariates: Sequence[str] = ("BASE",)
@@ -182,6 +187,8 @@ class Mmrm:
 
     def run(self, block: Block) -> Results:
         columns, _ = block.panel.columns(self.covariates)
+        if self.structure == "us" and self.df != "kenward-roger" and np.isfinite(block.y[block.member]).all():
+            return Ancova(self.covariates, self.weeks).run(block)
         m = block.y.shape[2]
         n = block.member.sum(axis=1)
         x = block.rows(np.column_stack([np.ones(block.panel.n), block.panel.arm, columns]))

@@ -348,7 +348,7 @@ def inform(fitted: Fitted, nulls: list[FloatArray]) -> None:
 
 def _start_times(structure: str, residual: FloatArray, times: FloatArray, first: IntArray) -> FloatArray:
     """Starting parameters from least-squares residuals: the variance within and between subjects, by moments."""
-    total = float(np.mean(residual**2))
+    total = max(float(np.mean(residual**2)), 1e-300)
     subject = np.repeat(np.arange(len(first) - 1), np.diff(first))
     size = np.diff(first)
     means = np.bincount(subject, residual) / size

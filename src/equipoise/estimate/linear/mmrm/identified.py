@@ -52,6 +52,7 @@ class Residuals:
 
 def least_squares(x: FloatArray, y: FloatArray) -> Residuals:
     """Residuals of ``y`` (row,) on ``x`` (row, p)."""
+    x = x[:, independent_columns(x)]
     beta = np.asarray(np.linalg.lstsq(x, y, rcond=None)[0], np.float64)
     return Residuals(y, y - x @ beta, np.abs(y) + np.abs(x * beta).sum(axis=1))
 
