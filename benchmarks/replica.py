@@ -20,7 +20,7 @@ from pathlib import Path
 
 from equipoise.calibrate import targets
 from equipoise.plan.block_analyses import repeated_analysis, time_to_event_analysis
-from equipoise.plan.measures import read
+from equipoise.plan.read_keys import read
 from equipoise.plan.scenario_plan import Repeated
 from equipoise.records import load_record
 from equipoise.run import run_study
@@ -58,19 +58,19 @@ def main() -> None:
     replicates = parser.parse_args().replicates
 
     scenario = load_scenario("valor")
-    measures = [t.measure for t in targets(load_record("valor"), scenario)]
+    keys = [t.key for t in targets(load_record("valor"), scenario)]
     simulator = Simulator.of(scenario)
     start = time.perf_counter()
-    with run_study(simulator, measures, 2):
+    with run_study(simulator, keys, 2):
         pass
     print(f"first two replicates, compiling or from the cache    {time.perf_counter() - start:8.1f} s")
 
     threads = threads_available()
-    with run_study(simulator, measures, max(2, replicates // 10), threads=threads):
+    with run_study(simulator, keys, max(2, replicates // 10), threads=threads):
         pass
     before = peak_memory()
     start = time.perf_counter()
-    with run_study(simulator, measures, replicates, threads=threads):
+    with run_study(simulator, keys, replicates, threads=threads):
         pass
     seconds = time.perf_counter() - start
     print(f"{replicates} replicates, all analyses, {threads} threads".ljust(53) + f"{seconds:8.1f} s")
@@ -99,7 +99,7 @@ def main() -> None:
         total += each
         print(f"  {analysis.id}".ljust(53) + f"{each:8.2f} ms")
     print("  all analyses".ljust(53) + f"{total:8.2f} ms")
-    print("  reading the measures".ljust(53) + f"{1e3 * best(lambda: read(trials, results, measures)) / BLOCK:8.2f} ms")
+    print("  reading the keys".ljust(53) + f"{1e3 * best(lambda: read(trials, results, keys)) / BLOCK:8.2f} ms")
 
     with tempfile.TemporaryDirectory() as cache:
         print("\nequipoise appraise valor, nothing compiled before".ljust(54) + f"{page(cache):8.1f} s")

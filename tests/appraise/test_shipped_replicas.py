@@ -18,8 +18,8 @@ from equipoise.calibrate.plan import load_plan
 from equipoise.errors import ScenarioError
 from equipoise.plan.block_analyses import analyse
 from equipoise.plan.deciding import deciding
-from equipoise.plan.measure import Measure
-from equipoise.plan.measures import read as read_measures
+from equipoise.plan.key import Key
+from equipoise.plan.read_keys import read as read_measures
 from equipoise.plan.scenario_plan import AnalysisPlan, TimeToEvent
 from equipoise.records import load_record
 from equipoise.render import render
@@ -124,7 +124,7 @@ def test_property_riluzole_tells_which_test_would_have_called_it() -> None:
 def test_independent_differences_of_shares_by_hand() -> None:
     scenario = load_scenario("riluzole1994")
     trials = Simulator.of(scenario).block(1, 0, 2)
-    measure = Measure("event_share", variable="death_or_tracheostomy", statistic="difference", set="BULB", week=52)
+    measure = Key("event_share", variable="death_or_tracheostomy", statistic="difference", set="BULB", week=52)
     made = read_measures(trials, analyse(trials, scenario.plan), [measure])[:, 0]
     for i in range(2):
         bulbar = trials.group[i] == trials.sets.index("BULB")

@@ -13,7 +13,7 @@ from equipoise.calibrate.cohort import Predictor, cohort
 from equipoise.calibrate.fitting import _Fitter, _misfits, _set
 from equipoise.calibrate.plan import FitPlan, fit_plans, load_plan
 from equipoise.errors import ScenarioError
-from equipoise.plan.measure import Measure
+from equipoise.plan.key import Key
 from equipoise.records import load_record
 from equipoise.run import run_study
 from equipoise.simulate import Simulator, load_scenario, shipped_scenarios
@@ -50,8 +50,8 @@ def test_property_nothing_recalled_or_late_is_fitted(name: str) -> None:
         assert t.where.confidence != "recall"
         assert t.where.source
         if t.used:
-            assert t.measure.week is None or t.measure.week <= end
-            assert t.measure.analysis is None or scenario.plan.analysis(t.measure.analysis).week <= end
+            assert t.key.week is None or t.key.week <= end
+            assert t.key.analysis is None or scenario.plan.analysis(t.key.analysis).week <= end
     recalled = {row.id for row in record.baseline if row.confidence == "recall"}
     assert not {t.result for t in found} & recalled
 
@@ -74,7 +74,7 @@ def test_property_centaur_holds_out_the_active_arm_beyond_function() -> None:
 
 def test_property_edaravone_holds_out_the_open_part() -> None:
     found = {t.id: t for t in targets(load_record("edaravone2017"), load_scenario("edaravone2017"))}
-    late = [t for t in found.values() if t.measure.week == 48 or "w48" in (t.measure.analysis or "")]
+    late = [t for t in found.values() if t.key.week == 48 or "w48" in (t.key.analysis or "")]
     assert len(late) >= 8
     assert {t.use for t in late} == {"check"}
     assert found["baseline:ONSETMO:mean:ITT:edaravone"].value == pytest.approx(12 * 1.13)
@@ -104,14 +104,14 @@ def test_simulation_edaravones_second_half_tells_the_mechanisms_apart() -> None:
     late = [
         t
         for t in targets(record, scenario)
-        if t.measure.kind == "observed_change" and t.measure.week == 48 and t.measure.arm and not t.measure.statistic
+        if t.key.quantity == "observed_change" and t.key.week == 48 and t.key.arm and not t.key.statistic
     ]
     assert len(late) == 2
     off = {}
     for mechanism in scenario.mechanisms:
         people = cohort(scenario, mechanism, 60, 11, dropout=True, randomised_only=False)
-        got = Predictor(scenario, people)([t.measure for t in late])
-        off[mechanism] = {str(t.measure.arm): (v - t.value) / float(t.se or 1) for t, v in zip(late, got, strict=True)}
+        got = Predictor(scenario, people)([t.key for t in late])
+        off[mechanism] = {str(t.key.arm): (v - t.value) / float(t.se or 1) for t, v in zip(late, got, strict=True)}
     slowing = off[Mechanism.SLOWING]
     assert abs(slowing["placebo"]) < 1  # the late starters end where they ended in the trial
     assert 1 < abs(slowing["edaravone"]) < 3  # the early starters somewhat lower: a gap, shown
@@ -123,16 +123,16 @@ def test_independent_large_cohort_equals_whole_trials_locf_and_slopes() -> None:
     """The cohort's predictions are the expectations of the analyses carried out trial by trial."""
     wanted = {
         "edaravone2017": [
-            Measure("arm_mean", analysis="alsfrs_w24", arm="placebo", week=24),
-            Measure("contrast", analysis="alsfrs_w24", week=24),
-            Measure("contrast_se", analysis="alsfrs_w24", week=24),
-            Measure("observed_change", variable="ALSFRS", set="ITT", arm="edaravone", week=24),
+            Key("arm_mean", analysis="alsfrs_w24", arm="placebo", week=24),
+            Key("contrast", analysis="alsfrs_w24", week=24),
+            Key("contrast_se", analysis="alsfrs_w24", week=24),
+            Key("observed_change", variable="ALSFRS", set="ITT", arm="edaravone", week=24),
         ],
         "centaur": [
-            Measure("arm_slope", analysis="alsfrs_w24", arm="placebo"),
-            Measure("slope_difference", analysis="alsfrs_w24"),
-            Measure("arm_mean", analysis="alsfrs_w24", arm="amx0035", week=24),
-            Measure("contrast", analysis="alsfrs_w24", week=24),
+            Key("arm_slope", analysis="alsfrs_w24", arm="placebo"),
+            Key("slope_difference", analysis="alsfrs_w24"),
+            Key("arm_mean", analysis="alsfrs_w24", arm="amx0035", week=24),
+            Key("contrast", analysis="alsfrs_w24", week=24),
         ],
     }
     for name, measures in wanted.items():
@@ -155,9 +155,9 @@ def test_independent_slope_prediction_has_the_standard_error_of_whole_trials() -
     scenario = scenario.model_copy(update={"disease": still, "mechanisms": own})
     scenario = scenario.with_plan(scenario.plan.only("alsfrs_w24"))
     measures = [
-        Measure("slope_difference_se", analysis="alsfrs_w24"),
-        Measure("arm_slope_se", analysis="alsfrs_w24", arm="placebo"),
-        Measure("contrast_se", analysis="alsfrs_w24", week=24),
+        Key("slope_difference_se", analysis="alsfrs_w24"),
+        Key("arm_slope_se", analysis="alsfrs_w24", arm="placebo"),
+        Key("contrast_se", analysis="alsfrs_w24", week=24),
     ]
     big = Predictor(scenario, cohort(scenario, Mechanism.SLOWING, 100, 5, dropout=False))(measures)
     with run_study(Simulator.of(scenario, Mechanism.SLOWING), measures, 60, seed=6) as study:

@@ -32,8 +32,8 @@ def test_property_nothing_after_the_randomised_period_is_used(found: tuple[Targe
     used = [t for t in found if t.used]
     assert len(used) > 150
     for t in used:
-        assert t.measure.week is None or t.measure.week <= end
-        assert t.measure.analysis is None or "w52" not in t.measure.analysis
+        assert t.key.week is None or t.key.week <= end
+        assert t.key.analysis is None or "w52" not in t.key.analysis
         assert t.where.confidence != "recall"
         assert t.where.source
     held = {t.id for t in found if not t.used}
@@ -69,9 +69,9 @@ def test_independent_cohort_equals_whole_trials(valor: Scenario, found: tuple[Ta
     """The large-cohort prediction is the expectation of the analysis with imputation: within Monte Carlo error."""
     kinds = ("arm_mean", "contrast")
     wanted = [
-        t.measure
+        t.key
         for t in found
-        if t.measure.kind in kinds and t.measure.analysis in ("alsfrs_s_w28", "nfl_s_w28") and t.measure.week == 28
+        if t.key.quantity in kinds and t.key.analysis in ("alsfrs_s_w28", "nfl_s_w28") and t.key.week == 28
     ]
     assert len(wanted) == 6
     big = Predictor(valor, cohort(valor, Mechanism.LAGGED, 150, 5, dropout=False))(wanted)
@@ -100,8 +100,8 @@ def test_property_a_block_recovers_what_made_its_targets(record: Record, valor: 
     ]
     truth = _set(valor, Mechanism.LAGGED, free, [0.5, 2.6])
     fitter = _Fitter(record, valor, 20, 3, None)
-    clinical = [t for t in fitter.targets if t.block == "clinical" and t.measure.analysis == "svc_f_w28"]
-    made = Predictor(truth, cohort(truth, Mechanism.LAGGED, 20, 3, dropout=False))([t.measure for t in clinical])
+    clinical = [t for t in fitter.targets if t.block == "clinical" and t.key.analysis == "svc_f_w28"]
+    made = Predictor(truth, cohort(truth, Mechanism.LAGGED, 20, 3, dropout=False))([t.key for t in clinical])
     fitter.targets = tuple(
         t.__class__(**{**t.__dict__, "value": float(v)}) for t, v in zip(clinical, made, strict=True)
     )

@@ -18,8 +18,8 @@ from equipoise.estimate.survival import cox, log_rank
 from equipoise.estimate.survival.kaplan_meier import kaplan_meier
 from equipoise.estimate.survival.kernels import kaplan_meier as kernel
 from equipoise.plan.block_analyses import analyse
-from equipoise.plan.measure import Measure
-from equipoise.plan.measures import read
+from equipoise.plan.key import Key
+from equipoise.plan.read_keys import read
 from equipoise.plan.scenario_plan import AnalysisPlan, CarriedForward, MixedModel, Slopes, TimeToEvent
 from equipoise.simulate import Scenario, Simulator
 from equipoise.trial import Trials
@@ -149,11 +149,14 @@ def test_independent_tests_of_times_are_those_of_one_trial(trials: Trials, resul
         t.subjects.select("USUBJID", "PRESLOPE", "RILFL", "EDAFL"), on="USUBJID"
     )
     made = results["dthpv"]
-    for rho, p, spared in ((0.0, made.p_log_rank, made.spared), (1.0, made.p_wilcoxon, made.spared_wilcoxon)):
+    for rho, p, excess in (
+        (0.0, made.p_log_rank, made.observed_minus_expected),
+        (1.0, made.p_wilcoxon, made.observed_minus_expected_wilcoxon),
+    ):
         test = log_rank("Surv(AVAL, 1 - CNSR) ~ TRT01P + strata(RILFL, EDAFL)", data, rho=rho)
         assert test.groups[1] == trials.arms[1]
         np.testing.assert_allclose(p[1], test.p, rtol=1e-10)
-        np.testing.assert_allclose(spared[1], test.expected[1] - test.observed[1], rtol=1e-10)
+        np.testing.assert_allclose(excess[1], test.observed[1] - test.expected[1], rtol=1e-10)
     fit = cox("Surv(AVAL, 1 - CNSR) ~ TRT01P + PRESLOPE", data)
     np.testing.assert_allclose(made.ln_hazard_ratio[1], fit.beta[0], rtol=1e-8)
 
@@ -162,14 +165,14 @@ def test_independent_kaplan_meier_of_a_block_is_that_of_one_trial(trials: Trials
     t = trials[1]
     data = t.events.filter(pl.col("PARAMCD") == "DTHPV").with_columns(EVENT=1 - pl.col("CNSR"))
     for curve in kaplan_meier(data, time="AVAL", event="EVENT", by="TRT01P"):
-        measures = [
-            Measure("survival", variable="death_or_ventilation", set="ITT", arm=curve.group, week=w)
+        keys = [
+            Key("survival", variable="death_or_ventilation", set="ITT", arm=curve.group, week=w)
             for w in (0.5, 30, 52)
         ] + [
-            Measure("median_survival", variable="death_or_ventilation", statistic=u, set="ITT", arm=curve.group)
+            Key("median_survival", variable="death_or_ventilation", statistic=u, set="ITT", arm=curve.group)
             for u in ("weeks", "days")
         ]  # fmt: skip
-        made = read(trials, {}, measures)[1]
+        made = read(trials, {}, keys)[1]
         np.testing.assert_allclose(made[:3], [curve.at(w)[0] for w in (0.5, 30.0, 52.0)], rtol=1e-12)
         median = curve.quantile(0.5)[0]
         expected = np.inf if np.isnan(median) else median
@@ -197,9 +200,9 @@ def test_independent_what_was_seen_is_averaged(trials: Trials) -> None:
     at = trials.visit_index(16)
     change, arm = score[:, at] - score[:, 0], trials.arm[1]
     wanted = [
-        Measure("observed_change", variable="ALSFRS", statistic="sd", set="ITT", arm=trials.arms[1], week=16),
-        Measure("observed_change", variable="ALSFRS", statistic="mean", set="ITT", week=16),
-        Measure("observed_level", variable="ALSFRS", statistic="mean", set="ITT", arm=trials.arms[0], week=16),
+        Key("observed_change", variable="ALSFRS", statistic="sd", set="ITT", arm=trials.arms[1], week=16),
+        Key("observed_change", variable="ALSFRS", statistic="mean", set="ITT", week=16),
+        Key("observed_level", variable="ALSFRS", statistic="mean", set="ITT", arm=trials.arms[0], week=16),
     ]
     made = read(trials, {}, wanted)[1]
     means = [np.nanmean(change[arm == a]) for a in (0, 1)]
@@ -209,13 +212,13 @@ def test_independent_what_was_seen_is_averaged(trials: Trials) -> None:
 
 def test_property_measures_of_the_new_kinds_are_read(trials: Trials, results: Any) -> None:
     wanted = [
-        Measure("arm_slope", analysis="slopes", arm=trials.arms[1]),
-        Measure("slope_difference", analysis="slopes"),
-        Measure("p_slope", analysis="slopes"),
-        Measure("p_mmrm", analysis="mmrm", week=12),
-        Measure("p_ancova", analysis="locf", week=28),
-        Measure("contrast", analysis="locf"),
-        Measure("p_wilcoxon", analysis="dthpv"),
+        Key("arm_slope", analysis="slopes", arm=trials.arms[1]),
+        Key("slope_difference", analysis="slopes"),
+        Key("p_slope", analysis="slopes"),
+        Key("p_mmrm", analysis="mmrm", week=12),
+        Key("p_ancova", analysis="locf", week=28),
+        Key("contrast", analysis="locf"),
+        Key("p_wilcoxon", analysis="dthpv"),
     ]
     made = read(trials, results, wanted)
     assert np.isfinite(made).all()

@@ -9,20 +9,20 @@ import pytest
 
 from equipoise.errors import OutputError, ScenarioError
 from equipoise.plan.block_analyses import analyse
-from equipoise.plan.measure import Measure
-from equipoise.plan.measures import read
+from equipoise.plan.key import Key
+from equipoise.plan.read_keys import read
 from equipoise.run import run_study
 from equipoise.simulate import Scenario, Simulator
 
 MEASURES = (
-    Measure("contrast", analysis="alsfrs_f_w28", week=28),
-    Measure("p_joint_rank", analysis="alsfrs_f_w28"),
-    Measure("contrast", analysis="dthpv_itt_w28"),
-    Measure("p_log_rank", analysis="dthpv_itt_w28"),
-    Measure("baseline", variable="NFL", statistic="geometric_mean", set="F", arm="placebo"),
-    Measure("event_share", variable="left", set="ITT", week=28),
-    Measure("correlation", variable="NFL", statistic="spearman", set="ITT", arm="placebo", week=28),
-    Measure("slope", variable="ALSFRS", set="F", arm="placebo", week=28),
+    Key("contrast", analysis="alsfrs_f_w28", week=28),
+    Key("p_joint_rank", analysis="alsfrs_f_w28"),
+    Key("contrast", analysis="dthpv_itt_w28"),
+    Key("p_log_rank", analysis="dthpv_itt_w28"),
+    Key("baseline", variable="NFL", statistic="geometric_mean", set="F", arm="placebo"),
+    Key("event_share", variable="left", set="ITT", week=28),
+    Key("correlation", variable="NFL", statistic="spearman", set="ITT", arm="placebo", week=28),
+    Key("slope", variable="ALSFRS", set="F", arm="placebo", week=28),
 )
 
 
@@ -111,4 +111,4 @@ def test_independent_measures_by_hand(simulator: Simulator) -> None:
 def test_property_unknown_measure_is_refused(simulator: Simulator) -> None:
     trials = simulator.block(1, 0, 1)
     with pytest.raises(ScenarioError, match="no analysis 'svc_f_w28'"):
-        read(trials, {}, [Measure("contrast", analysis="svc_f_w28")])
+        read(trials, {}, [Key("contrast", analysis="svc_f_w28")])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from equipoise.plan.measure import Measure
+from equipoise.plan.key import Key
 from equipoise.run import run_study
 from equipoise.simulate import Scenario, Simulator
 from equipoise.simulate.als import Mechanism
@@ -30,24 +30,24 @@ def without_losses(scenario: Scenario) -> Scenario:
     return scenario.model_copy(update={"mechanisms": {**scenario.mechanisms, Mechanism.NONE: complete}})
 
 
-def rejections(scenario: Scenario, measures: tuple[Measure, ...]) -> dict[str, float]:
+def rejections(scenario: Scenario, keys: tuple[Key, ...]) -> dict[str, float]:
     """Share of the estimable replicates that reject at 5 %."""
-    ids = {str(m.analysis) for m in measures}
+    ids = {str(m.analysis) for m in keys}
     simulator = Simulator.of(scenario.with_plan(scenario.plan.only(*ids)), "none", imbalance=False)
-    with run_study(simulator, measures, REPLICATES, seed=SEED) as study:
+    with run_study(simulator, keys, REPLICATES, seed=SEED) as study:
         return {m.id: float(np.mean(p[~np.isnan(p)] < LEVEL)) for m, p in study.columns()}
 
 
 MEASURES = (
-    Measure("p_joint_rank", analysis="alsfrs_f_w28"),
-    Measure("p_ancova", analysis="alsfrs_f_w28"),
-    Measure("p_joint_rank", analysis="svc_f_w28"),
-    Measure("p_ancova", analysis="hhd_f_w28"),
-    Measure("p_ancova", analysis="nfl_f_w28"),
-    Measure("p_ancova", analysis="sod1_f_w28"),
-    Measure("p_ancova", analysis="alsfrs_itt_w52"),
-    Measure("p_joint_rank", analysis="alsfrs_itt_w52"),
-    Measure("p_ancova", analysis="alsfrs_itt_w52_nfl"),
+    Key("p_joint_rank", analysis="alsfrs_f_w28"),
+    Key("p_ancova", analysis="alsfrs_f_w28"),
+    Key("p_joint_rank", analysis="svc_f_w28"),
+    Key("p_ancova", analysis="hhd_f_w28"),
+    Key("p_ancova", analysis="nfl_f_w28"),
+    Key("p_ancova", analysis="sod1_f_w28"),
+    Key("p_ancova", analysis="alsfrs_itt_w52"),
+    Key("p_joint_rank", analysis="alsfrs_itt_w52"),
+    Key("p_ancova", analysis="alsfrs_itt_w52_nfl"),
 )
 
 
@@ -74,9 +74,9 @@ def test_simulation_time_to_event_tests_keep_their_level(valor: Scenario) -> Non
     null = scenario.mechanisms[Mechanism.NONE]
     frequent = null.model_copy(update={"disease": {**null.disease, "event_hazard": 0.012, "event_slope": 0.5}})
     common = scenario.model_copy(update={"mechanisms": {**scenario.mechanisms, Mechanism.NONE: frequent}})
-    measures = (
-        Measure("p_log_rank", analysis="dthpv_itt_w52"),
-        Measure("p_cox", analysis="dthpv_itt_w52"),
+    keys = (
+        Key("p_log_rank", analysis="dthpv_itt_w52"),
+        Key("p_cox", analysis="dthpv_itt_w52"),
     )
-    for name, share in rejections(common, measures).items():
+    for name, share in rejections(common, keys).items():
         assert abs(share - LEVEL) < 3.5 * ERROR, f"{name}: rejects {100 * share:.2f} % at 5 %"

@@ -15,7 +15,7 @@ from scipy.stats import rankdata
 
 from equipoise.errors import ScenarioError
 from equipoise.estimate.survival.kernels import kaplan_meier
-from equipoise.plan.measure import Measure
+from equipoise.plan.key import Key
 from equipoise.plan.scenario_plan import CarriedForward, Repeated, Slopes
 from equipoise.simulate.als import Mechanism
 from equipoise.simulate.engine import Simulator
@@ -94,11 +94,11 @@ class Predictor:
         self.trials = trials
         self._fits: dict[str, dict[str, FloatArray]] = {}
 
-    def __call__(self, measures: Sequence[Measure]) -> FloatArray:
+    def __call__(self, measures: Sequence[Key]) -> FloatArray:
         """One value per measure, on the measure's own scale."""
         return np.array([self._one(m) for m in measures])
 
-    def _one(self, m: Measure) -> float:
+    def _one(self, m: Key) -> float:
         if m.analysis is not None:
             analysis = self.scenario.plan.analysis(m.analysis)
             if isinstance(analysis, Slopes):
@@ -109,13 +109,13 @@ class Predictor:
             v = self.trials.visit_index(float(m.week or analysis.week)) - 1
             arm = "active" if m.arm == self.trials.arms[1] else "control"
             key = {"arm_mean": arm, "contrast": "difference", "contrast_se": "difference_se", "arm_se": f"{arm}_se"}
-            return float(fit[key[m.kind]][v])
+            return float(fit[key[m.quantity]][v])
         who = self.trials.members(m.set or "ITT")
         if m.arm is not None:
             who = who & (self.trials.arm == self.trials.arms.index(m.arm))
         return self._descriptive(m, who)
 
-    def _slopes(self, analysis: Slopes, m: Measure) -> float:
+    def _slopes(self, analysis: Slopes, m: Key) -> float:
         """The random-slope model on complete data, in closed form from each person's least-squares line.
 
         With one mean at baseline, a slope is the arm's mean slope less what its mean intercept owes to chance; the
@@ -161,9 +161,9 @@ class Predictor:
             "contrast": difference * elapsed,
             "contrast_se": float(fit["difference_se"][0]) * elapsed,
         }
-        if m.kind not in values_of:
+        if m.quantity not in values_of:
             raise ScenarioError(f"measure {m.id} has no large-cohort prediction")
-        return values_of[m.kind]
+        return values_of[m.quantity]
 
     def _fit(self, analysis: Repeated | CarriedForward) -> dict[str, FloatArray]:
         if analysis.id in self._fits:
@@ -206,10 +206,10 @@ class Predictor:
         values = self.trials.baseline(analysis.variable if name == "BASE" else name)[who]
         return np.log(values) if name == "BASE" and analysis.log else values
 
-    def _descriptive(self, m: Measure, who: BoolArray) -> float:
+    def _descriptive(self, m: Key, who: BoolArray) -> float:
         t, week = self.trials, float(m.week or 0)
         name = str(m.variable)
-        if m.kind == "baseline":
+        if m.quantity == "baseline":
             x = self.trials.published_baseline(name)[who]
             match m.statistic:
                 case "mean":
@@ -222,16 +222,16 @@ class Predictor:
                     return float(np.std(np.log(x), ddof=1))
                 case "geometric_mean":
                     return float(np.mean(np.log(x)))
-        if m.kind in ("observed_change", "observed_level"):
+        if m.quantity in ("observed_change", "observed_level"):
             return self._observed(m)
-        if m.kind in ("survival", "median_survival"):
+        if m.quantity in ("survival", "median_survival"):
             time, happened = t.times_to(name)
             flat = (time.reshape(1, -1), happened.reshape(1, -1), who.reshape(1, -1))
-            if m.kind == "survival":
+            if m.quantity == "survival":
                 return float(kaplan_meier.survival_at(*flat, [week])[0, 0])  # type: ignore[no-untyped-call]
             per = {"days": 1 / 7, "weeks": 1.0, "months": WEEKS_PER_MONTH}[m.statistic or "weeks"]
             return float(kaplan_meier.quantile(*flat)[0] / per)  # type: ignore[no-untyped-call]
-        if m.kind == "event_share":
+        if m.quantity == "event_share":
             if name == "left":
                 return float(np.mean(t.last_week[who] < week))
             if name == "entered":
@@ -240,30 +240,30 @@ class Predictor:
                 return staying * (extension.entry if extension is not None else 0.0)
             time, happened = t.times_to(name)
             return float(np.mean(happened[who] & (time[who] <= week)))
-        if m.kind == "adverse_event_share":
+        if m.quantity == "adverse_event_share":
             return self.scenario.adverse_events[name][str(m.arm)]
         score = t.outcomes["ALSFRS"][who]
         last = t.visit_index(week)
         change = score[:, last] - score[:, 0]
-        if m.kind == "no_loss_share":
+        if m.quantity == "no_loss_share":
             return float(np.mean(change >= 0))
-        if m.kind == "correlation":
+        if m.quantity == "correlation":
             x = self.trials.published_baseline(name)[who]
             if m.statistic == "spearman":
                 x, change = rankdata(x), rankdata(change)
             return float(np.corrcoef(x, change)[0, 1])
-        if m.kind == "slope":
+        if m.quantity == "slope":
             months = t.weeks[: last + 1] / WEEKS_PER_MONTH
             centred = months - months.mean()
             return float(np.mean(score[:, : last + 1] @ centred) / (centred @ centred))
         raise ScenarioError(f"measure {m.id} has no large-cohort prediction")
 
-    def _observed(self, m: Measure) -> float:
+    def _observed(self, m: Key) -> float:
         """Mean or SD of what was seen at a week, or active less control."""
         t = self.trials
         values = t.outcomes[str(m.variable)]
         seen = values[:, :, t.visit_index(float(m.week or 0))]
-        if m.kind == "observed_change":
+        if m.quantity == "observed_change":
             seen = seen - values[:, :, 0]
         members = t.members(m.set or "ITT") & ~np.isnan(seen)
         if m.arm is None:

@@ -135,7 +135,7 @@ class _Fitter:
             own = self.plan.effects.get(mechanism, ()) if block.effect and mechanism is not None else ()
             free = (*block.free, *own)
         wanted = [t for t in self.targets if t.block == name and t.fit_se]
-        measures = [t.measure for t in wanted]
+        measures = [t.key for t in wanted]
         value = np.array([t.value for t in wanted])
         se = np.array([t.fit_se for t in wanted], dtype=np.float64)
         start = np.array([start_of(f, self.record, scenario) for f in free])
@@ -356,7 +356,7 @@ def _misfits(fitter: _Fitter, at: Scenario, mechanism: Mechanism) -> tuple[Misfi
     for target in fitter.targets:
         if target.used:
             predictor = leaving if fitter.plan.blocks[str(target.block)].dropout else whole
-            rows.append(Misfit(target, float(predictor([target.measure])[0])))
+            rows.append(Misfit(target, float(predictor([target.key])[0])))
     return tuple(rows)
 
 

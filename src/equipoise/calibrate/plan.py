@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from equipoise.errors import ScenarioError
 from equipoise.library import shipped, shipped_file
-from equipoise.plan.measure import Kind
+from equipoise.plan.key import Quantity
 from equipoise.simulate.als import Mechanism
 from equipoise.simulate.scenario import describe_problems
 
@@ -92,7 +92,7 @@ class OutcomeRule(_Frozen):
     block: str
     methods: tuple[str, ...] | None = None
     arms: tuple[str, ...] | None = None
-    kinds: tuple[Kind, ...] | None = None
+    kinds: tuple[Quantity, ...] | None = None
 
 
 class EndpointRule(_Frozen):
@@ -103,7 +103,7 @@ class EndpointRule(_Frozen):
     """
 
     event: str
-    kind: Kind = "event_share"
+    kind: Quantity = "event_share"
     block: str | None = None
     arms: tuple[str, ...] | None = None
     complement: bool = False
@@ -118,7 +118,7 @@ class ItemRule(_Frozen):
 
     item: str
     key: str
-    kind: Kind
+    kind: Quantity
     variable: str
     statistic: str | None = None
     set: str = "ITT"
@@ -156,7 +156,7 @@ class FitPlan(_Frozen):
     items: tuple[ItemRule, ...] = ()
     sets: dict[str, str] = Field(default_factory=dict)
     methods: dict[str, Literal["repeated", "carried_forward", "mmrm", "slopes"]] = Field(default_factory=dict)
-    tests: dict[str, Kind] = Field(default_factory=dict)
+    tests: dict[str, Quantity] = Field(default_factory=dict)
     background: Background | None = None
     entrants: str | None = Field(
         default="shares", description="block of the numbers that went on into the extension; None: a check"

@@ -24,7 +24,8 @@ WILCOXON_RHO = 1.0
 class TimeToEventResult:
     """Log-rank, Wilcoxon and Cox of every trial of a block; NaN where not estimable, the status codes say why.
 
-    ``spared`` and ``spared_wilcoxon`` are the (weighted) events expected less those observed on active.
+    ``observed_minus_expected`` (O - E) and its Wilcoxon twin are the (weighted) events observed less those expected
+    on active.
     """
 
     ln_hazard_ratio: FloatArray
@@ -32,8 +33,8 @@ class TimeToEventResult:
     p_cox: FloatArray
     p_log_rank: FloatArray
     p_wilcoxon: FloatArray
-    spared: FloatArray
-    spared_wilcoxon: FloatArray
+    observed_minus_expected: FloatArray
+    observed_minus_expected_wilcoxon: FloatArray
     cox_status: CodeArray
     log_rank_status: CodeArray
 
@@ -92,11 +93,11 @@ def time_to_event_analysis(trials: Trials, analysis: TimeToEvent) -> TimeToEvent
         observed, expected, variance, status = survival.log_rank(
             time, event, trials.arm, include=members, stratum=strata, rho=rho
         )
-        spared = expected[:, 1] - observed[:, 1]
+        excess = observed[:, 1] - expected[:, 1]
         with np.errstate(divide="ignore", invalid="ignore"):
-            p = special.chdtrc(1.0, spared**2 / variance[:, 1, 1])
-        tests.append((np.where(status == Status.OK, p, np.nan), spared, status))
-    (p_log_rank, spared, log_rank_status), (p_wilcoxon, spared_wilcoxon, _) = tests
+            p = special.chdtrc(1.0, excess**2 / variance[:, 1, 1])
+        tests.append((np.where(status == Status.OK, p, np.nan), excess, status))
+    (p_log_rank, excess, log_rank_status), (p_wilcoxon, weighted_excess, _) = tests
     parts = [trials.arm.astype(np.float64)] + [trials.baseline(name) for name in analysis.covariates]
     beta, covariance, _, _, _, cox_status = cox(time, event, np.stack(parts, axis=-1), include=members)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -108,8 +109,8 @@ def time_to_event_analysis(trials: Trials, analysis: TimeToEvent) -> TimeToEvent
         p_cox=p_cox,
         p_log_rank=p_log_rank,
         p_wilcoxon=p_wilcoxon,
-        spared=spared,
-        spared_wilcoxon=spared_wilcoxon,
+        observed_minus_expected=excess,
+        observed_minus_expected_wilcoxon=weighted_excess,
         cox_status=cox_status,
         log_rank_status=log_rank_status,
     )

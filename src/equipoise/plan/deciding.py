@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, cast
 
-from equipoise.plan.measure import Kind, Measure
+from equipoise.plan.key import Key, Quantity
 from equipoise.plan.scenario_plan import AnalysisPlan, OutcomeAnalysis, TimeToEvent
 
 
@@ -14,8 +14,8 @@ class Deciding(NamedTuple):
     For outcomes of which less is better the sign is the other one; that the plan does not know.
     """
 
-    p: Measure
-    estimate: Measure
+    p: Key
+    estimate: Key
     sign: int
 
 
@@ -28,17 +28,17 @@ def deciding(plan: AnalysisPlan, name: str) -> Deciding:
 def of_test(analysis: OutcomeAnalysis | TimeToEvent, test: str) -> Deciding:
     """The numbers of one of the tests of an analysis."""
     key = analysis.id
-    p = cast(Kind, f"p_{test}")
+    p = cast(Quantity, f"p_{test}")
     match test:
         case "joint_rank":
-            return Deciding(Measure(p, analysis=key), Measure("rank_difference", analysis=key), 1)
+            return Deciding(Key(p, analysis=key), Key("rank_difference", analysis=key), 1)
         case "slope":
-            return Deciding(Measure(p, analysis=key), Measure("slope_difference", analysis=key), 1)
+            return Deciding(Key(p, analysis=key), Key("slope_difference", analysis=key), 1)
         case "log_rank":
-            return Deciding(Measure(p, analysis=key), Measure("events_spared", analysis=key), 1)
+            return Deciding(Key(p, analysis=key), Key("observed_minus_expected", analysis=key), -1)
         case "wilcoxon":
-            return Deciding(Measure(p, analysis=key), Measure("events_spared_wilcoxon", analysis=key), 1)
+            return Deciding(Key(p, analysis=key), Key("observed_minus_expected_wilcoxon", analysis=key), -1)
         case "cox":
-            return Deciding(Measure(p, analysis=key), Measure("contrast", analysis=key), -1)
+            return Deciding(Key(p, analysis=key), Key("contrast", analysis=key), -1)
     at = analysis.week
-    return Deciding(Measure(p, analysis=key, week=at), Measure("contrast", analysis=key, week=at), 1)
+    return Deciding(Key(p, analysis=key, week=at), Key("contrast", analysis=key, week=at), 1)

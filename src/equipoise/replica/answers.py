@@ -163,7 +163,7 @@ def primary_answers(
 
 def null_answer(ask: Asked, row: MechanismRow, target: Target) -> Answer:
     """How often a drug that does nothing would show at least what was published."""
-    m = target.measure
+    m = target.key
     analysis = None if m.analysis is None else ask.scenario.plan.analysis(m.analysis)
     if isinstance(analysis, Repeated) and target.scale == "difference":
         own = next((r.method for r in ask.record.results if r.id == row.result), None)
@@ -175,7 +175,7 @@ def null_answer(ask: Asked, row: MechanismRow, target: Target) -> Answer:
         known = next((r for r in ask.record.results if r.id == row.result), None)
         week = m.week if m.week is not None or known is None else known.week
         where = "" if week is None else f" at week {week:g}"
-        who = "" if target.measure.set in (None, "ITT") else f" in {target.measure.set}"
+        who = "" if target.key.set in (None, "ITT") else f" in {target.key.set}"
         label = _lower(target.quantity)
         head, _, told = label.rpartition(", ")
         if told.startswith("difference between the arms"):

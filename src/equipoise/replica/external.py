@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from equipoise.calibrate.targets import Target, Where
 from equipoise.errors import ScenarioError
 from equipoise.plan.deciding import deciding
-from equipoise.plan.measure import Measure
+from equipoise.plan.key import Key
 from equipoise.plan.scenario_plan import TimeToEvent
 from equipoise.records.schema import Record, Value
 from equipoise.replica.answers import TEST_NAMES, Asked, met
@@ -52,18 +52,19 @@ def elsewhere_targets(record: Record, other: Elsewhere) -> tuple[Target, ...]:
             out.append(
                 _target(
                     other, leaf, subject,
-                    Measure("event_share", variable=analysis.event, set=analysis.set, arm=arm, week=analysis.week),
+                    Key("event_share", variable=analysis.event, set=analysis.set, arm=arm, week=analysis.week),
                     "percent", share, se,
                 )
             )  # fmt: skip
         if len(shares) == 2:
             (control, se_control), (active, se_active) = shares
-            measure = Measure("event_share", variable=analysis.event, statistic="difference", set=analysis.set,
-                              week=analysis.week)  # fmt: skip
+            at = Key(
+                "event_share", variable=analysis.event, statistic="difference", set=analysis.set, week=analysis.week
+            )
             se = math.hypot(se_control, se_active)
             leaf = value(next(reversed(other.free_of_event.values())))
             what = f"{subject}, difference between the arms in percentage points"
-            difference = _target(other, leaf, what, measure, "percent", active - control, se, derived=True)
+            difference = _target(other, leaf, what, at, "percent", active - control, se, derived=True)
             out.insert(0, difference)
     if other.contrast is not None:
         leaf = value(other.contrast)
@@ -74,7 +75,7 @@ def elsewhere_targets(record: Record, other: Elsewhere) -> tuple[Target, ...]:
             0,
             _target(
                 other, leaf, f"{subject}, " + ("hazard ratio" if ln else "difference between the arms"),
-                Measure("contrast", analysis=analysis.id, week=week), "hazard_ratio" if ln else "difference",
+                Key("contrast", analysis=analysis.id, week=week), "hazard_ratio" if ln else "difference",
                 math.log(number) if ln else number, leaf.se, ln=ln,
             ),
         )  # fmt: skip
@@ -90,7 +91,7 @@ def _target(
     other: Elsewhere,
     leaf: Value,
     what: str,
-    measure: Measure,
+    key: Key,
     scale: str,
     value: float,
     se: float | None,
@@ -100,10 +101,10 @@ def _target(
 ) -> Target:
     confidence = "derived" if derived else str(leaf.confidence or "")
     return Target(
-        measure=measure,
+        key=key,
         quantity=f"{other.label[:1].upper()}{other.label[1:]}: {what}",
         outcome=other.id,
-        method="count" if scale == "percent" else other.test if scale != "p" else measure.kind.removeprefix("p_"),
+        method="count" if scale == "percent" else other.test if scale != "p" else key.quantity.removeprefix("p_"),
         unit="share" if scale == "percent" else "",
         scale=scale,
         value=value,
@@ -115,14 +116,14 @@ def _target(
     )
 
 
-def elsewhere_measures(record: Record, other: Elsewhere) -> tuple[Measure, ...]:
+def elsewhere_measures(record: Record, other: Elsewhere) -> tuple[Key, ...]:
     """What is read off a replicate of the second trial."""
     decider = deciding(other.plan, other.plan.primary)
-    wanted = (*(t.measure for t in elsewhere_targets(record, other)), decider.p, decider.estimate)
+    wanted = (*(t.key for t in elsewhere_targets(record, other)), decider.p, decider.estimate)
     return tuple(dict.fromkeys(wanted))
 
 
-def elsewhere_answer(ask: Asked, other: Elsewhere, values: Mapping[Measure, FloatArray], *, works: bool) -> Answer:
+def elsewhere_answer(ask: Asked, other: Elsewhere, values: Mapping[Key, FloatArray], *, works: bool) -> Answer:
     """How often the second trial would be significant if the drug did there what was fitted here, or did nothing."""
     d = deciding(other.plan, other.plan.primary)
     hits = met(values[d.p], d.sign * values[d.estimate], other.plan.alpha)

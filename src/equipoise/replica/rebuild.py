@@ -17,7 +17,7 @@ from equipoise.calibrate.targets import Target, targets
 from equipoise.decision.fixed_order import closed_sequence_rejections
 from equipoise.errors import ScenarioError
 from equipoise.plan.deciding import deciding
-from equipoise.plan.measure import Measure
+from equipoise.plan.key import Key
 from equipoise.plan.scenario_plan import AnalysisPlan, Slopes, TimeToEvent
 from equipoise.records.schema import Record
 from equipoise.replica.answers import Asked, formal_answers, met, null_answer, primary_answers, proportion, test_answers
@@ -45,7 +45,7 @@ class _Side:
 
     name: str
     simulator: Simulator
-    measures: tuple[Measure, ...]
+    measures: tuple[Key, ...]
 
 
 def replicate(
@@ -93,7 +93,7 @@ def replicate(
     tests = _tests_compared(analyses)
     deciders = [deciding(analyses, name) for name in dict.fromkeys((*analyses.order, *tests))]
     wanted = [
-        *(t.measure for t in found),
+        *(t.key for t in found),
         *_band_measures(scenario),
         *(m for ms in curves.values() for m in ms),
         *(m for d in deciders for m in (d.p, d.estimate)),
@@ -108,19 +108,19 @@ def replicate(
     def reporter(name: str, before: int) -> Callable[[int, int], None] | None:
         return None if progress is None else lambda done, _: progress(name, before + done, total)
 
-    def study(name: str, simulator: Simulator, wanted: Sequence[Measure], k: int) -> Study:
+    def study(name: str, simulator: Simulator, wanted: Sequence[Key], k: int) -> Study:
         report = reporter(name, k * replicates)
         return run_study(simulator, wanted, replicates, seed=seed, threads=threads, store=store, progress=report)
 
     with study(f"rebuilding {record.id}", Simulator.of(scenario, chosen), measures, 0) as main:
-        rows = tuple(row_of(record, t, main.values(t.measure)) for t in found)
+        rows = tuple(row_of(record, t, main.values(t.key)) for t in found)
         drawn = (*_bands(scenario, main), *(_survival_band(main, of, ms) for of, ms in curves.items()))
         primary_here = _share_met(main.values, analyses)
         own = {m: main.values(m) for m in _check_measures(record, scenario, found)}
         shifts = _shifts(main, found)
         formal = _formal(scenario, main)
         by_test = {name: _test_met(main.values, analyses, name) for name in tests}
-    side_values: dict[str, dict[Measure, FloatArray]] = {}
+    side_values: dict[str, dict[Key, FloatArray]] = {}
     for k, side in enumerate(sides, start=1):
         with study(side.name, side.simulator, side.measures, k) as done:
             side_values[side.name] = {m: done.values(m) for m in side.measures}
@@ -153,7 +153,7 @@ def replicate(
     for other in scenario.elsewhere:
         there = elsewhere_targets(record, other)
         here = side_values[_there(other, chosen)]
-        rows += tuple(row_of(record, t, here[t.measure]) for t in there)
+        rows += tuple(row_of(record, t, here[t.key]) for t in there)
         answers.append(elsewhere_answer(ask, other, here, works=True))
         for m in scenario.mechanisms:
             values = side_values[_there(other, m)]
@@ -193,10 +193,10 @@ def _unlike(scenario: Scenario) -> bool:
 # -- which measures ----------------------------------------------------------------------------------------------
 
 
-def _band_measures(scenario: Scenario) -> list[Measure]:
+def _band_measures(scenario: Scenario) -> list[Key]:
     """Means of every visit of every planned analysis of change, for the simulated bands of the charts."""
     return [
-        Measure("arm_mean", analysis=a.id, arm=arm, week=week)
+        Key("arm_mean", analysis=a.id, arm=arm, week=week)
         for a in scenario.plan.analyses
         if not isinstance(a, (TimeToEvent, Slopes))
         for arm in scenario.protocol.arms
@@ -214,27 +214,27 @@ class _Curve(NamedTuple):
     arm: str
 
 
-def _survival_curves(scenario: Scenario, found: Sequence[Target]) -> dict[_Curve, list[Measure]]:
+def _survival_curves(scenario: Scenario, found: Sequence[Target]) -> dict[_Curve, list[Key]]:
     """Kaplan-Meier shares over time, where life was followed beyond the visits, for every set with a published one."""
     if scenario.protocol.follow_up is None:
         return {}
     weeks = [*np.arange(0.0, scenario.protocol.last_week, SURVIVAL_STEP), scenario.protocol.last_week]
     out = {}
     for t in found:
-        m = t.measure
+        m = t.key
         if (
-            m.kind in ("event_share", "survival", "median_survival")
+            m.quantity in ("event_share", "survival", "median_survival")
             and m.arm is not None
             and m.variable not in ("left", "entered")
         ):
             curve = _Curve(t.outcome, str(m.variable), m.set or "ITT", m.arm)
             out[curve] = [
-                Measure("survival", variable=curve.event, set=curve.set, arm=curve.arm, week=float(w)) for w in weeks
+                Key("survival", variable=curve.event, set=curve.set, arm=curve.arm, week=float(w)) for w in weeks
             ]
     return out
 
 
-def _survival_band(study: Study, of: _Curve, measures: Sequence[Measure]) -> Band:
+def _survival_band(study: Study, of: _Curve, measures: Sequence[Key]) -> Band:
     stats = []
     for m in measures:
         v = study.values(m)
@@ -252,8 +252,8 @@ def _differences(scenario: Scenario, found: Sequence[Target]) -> list[Target]:
     if scenario.outcomes:
         return []
     control, active = scenario.protocol.arms
-    by_place = {(t.measure.variable, t.measure.set, t.measure.week, t.measure.arm): t for t in found
-                if t.measure.kind == "event_share"}  # fmt: skip
+    by_place = {(t.key.variable, t.key.set, t.key.week, t.key.arm): t for t in found
+                if t.key.quantity == "event_share"}  # fmt: skip
     out = []
     for (variable, of, week, arm), t in by_place.items():
         other = by_place.get((variable, of, week, control))
@@ -262,7 +262,7 @@ def _differences(scenario: Scenario, found: Sequence[Target]) -> list[Target]:
         out.append(
             replace(
                 t,
-                measure=Measure("event_share", variable=variable, statistic="difference", set=of, week=week),
+                key=Key("event_share", variable=variable, statistic="difference", set=of, week=week),
                 quantity=f"{t.quantity}, difference between the arms in percentage points",
                 value=t.value - other.value,
                 se=math.hypot(t.se, other.se),
@@ -275,18 +275,18 @@ def _differences(scenario: Scenario, found: Sequence[Target]) -> list[Target]:
     return out
 
 
-def _primary_measures(plan: AnalysisPlan) -> tuple[Measure, Measure]:
+def _primary_measures(plan: AnalysisPlan) -> tuple[Key, Key]:
     """The p-value of the primary test and the estimate whose sign says whom it favours."""
     d = deciding(plan, plan.primary)
     return d.p, d.estimate
 
 
-def _test_met(values: Callable[[Measure], FloatArray], plan: AnalysisPlan, name: str) -> FloatArray:
+def _test_met(values: Callable[[Key], FloatArray], plan: AnalysisPlan, name: str) -> FloatArray:
     d = deciding(plan, name)
     return met(values(d.p), d.sign * values(d.estimate), plan.alpha)
 
 
-def _share_met(values: Callable[[Measure], FloatArray], plan: AnalysisPlan) -> FloatArray:
+def _share_met(values: Callable[[Key], FloatArray], plan: AnalysisPlan) -> FloatArray:
     return _test_met(values, plan, plan.primary)
 
 
@@ -308,34 +308,34 @@ def _held_contrasts(scenario: Scenario, found: Sequence[Target]) -> list[Target]
     """Comparisons of all randomised, at the end of their analysis, that were not fitted."""
     out = []
     for t in found:
-        m = t.measure
+        m = t.key
         if t.used or m.arm is not None:
             continue
         if m.analysis is not None:
             analysis = scenario.plan.analysis(m.analysis)
             at_end = m.week is None or m.week == analysis.week
-            keep = m.kind in ("contrast", "slope_difference") and analysis.set == "ITT" and at_end
-        elif m.kind == "event_share":
+            keep = m.quantity in ("contrast", "slope_difference") and analysis.set == "ITT" and at_end
+        elif m.quantity == "event_share":
             keep = m.statistic == "difference" and m.set == "ITT" and t.use == "check"
         else:
-            keep = m.kind == "observed_change"
+            keep = m.quantity == "observed_change"
         if keep:
             out.append(t)
     return out
 
 
-def _check_measures(record: Record, scenario: Scenario, found: Sequence[Target]) -> list[Measure]:
+def _check_measures(record: Record, scenario: Scenario, found: Sequence[Target]) -> list[Key]:
     """The comparisons held out: of the primary outcome, or else whatever comes after the fitted period."""
     held = _held_contrasts(scenario, found)
     primary = {o.id for o in record.outcomes if o.role == "primary"}
     own = [t for t in held if t.outcome in primary]
     late = [t for t in held if t.use == "check" and _week(scenario, t) > scenario.protocol.period_end]
     chosen = own if any(t in late for t in own) else [*own, *late]
-    return [t.measure for t in chosen]
+    return [t.key for t in chosen]
 
 
 def _week(scenario: Scenario, t: Target) -> float:
-    m = t.measure
+    m = t.key
     if m.week is not None or m.analysis is None:
         return m.week or 0.0
     return scenario.plan.analysis(m.analysis).week
@@ -352,7 +352,7 @@ def _sides(record: Record, scenario: Scenario, chosen: Mechanism, found: Sequenc
     plan = scenario.plan
     primary = plan.analysis(plan.primary.partition(".")[0])
     fresh = scenario.with_plan(plan.only(primary.id))
-    wanted: tuple[Measure, ...] = _primary_measures(plan)
+    wanted: tuple[Key, ...] = _primary_measures(plan)
     for m in (chosen, Mechanism.NONE):
         # where the arms are alike, the main study is a fresh trial
         if m in scenario.mechanisms and (_unlike(scenario) or m is not chosen):
@@ -399,7 +399,7 @@ def _bands(scenario: Scenario, study: Study) -> list[Band]:
             weeks = [w for w in scenario.protocol.visits if 0 < w <= a.week]
             stats = []
             for week in weeks:
-                v = study.values(Measure("arm_mean", analysis=a.id, arm=arm, week=week))
+                v = study.values(Key("arm_mean", analysis=a.id, arm=arm, week=week))
                 v = v[~np.isnan(v)]
                 if len(v):
                     stats.append((week, float(v.mean()), *(float(q) for q in np.quantile(v, [0.025, 0.975]))))
@@ -421,19 +421,19 @@ def _bands(scenario: Scenario, study: Study) -> list[Band]:
 
 def _shifts(study: Study, found: Sequence[Target]) -> tuple[str, ...]:
     """How far adjusting for NfL moved a difference, published and simulated in the same trials: a sharp check."""
-    contrasts = {t.measure.analysis: t for t in found if t.measure.kind == "contrast" and t.scale == "difference"}
+    contrasts = {t.key.analysis: t for t in found if t.key.quantity == "contrast" and t.scale == "difference"}
     out = []
     for name, adjusted in contrasts.items():
         planned = contrasts.get(str(name).removesuffix("_nfl"))
-        if not str(name).endswith("_nfl") or planned is None or planned.measure.week != adjusted.measure.week:
+        if not str(name).endswith("_nfl") or planned is None or planned.key.week != adjusted.key.week:
             continue
-        moved = study.values(adjusted.measure) - study.values(planned.measure)
+        moved = study.values(adjusted.key) - study.values(planned.key)
         moved = moved[~np.isnan(moved)]
         if not len(moved):
             continue
         low, high = np.quantile(moved, [0.025, 0.975])
         out.append(
-            f"{adjusted.quantity}, week {adjusted.measure.week:g}: adjusting for baseline NfL moved it by "
+            f"{adjusted.quantity}, week {adjusted.key.week:g}: adjusting for baseline NfL moved it by "
             f"{adjusted.value - planned.value:+.1f} as published, and by {moved.mean():+.1f} on average in the replica "
             f"(95 % of single trials {low:+.1f} to {high:+.1f})."
         )
@@ -453,7 +453,7 @@ def _formal(scenario: Scenario, study: Study) -> dict[str, FloatArray]:
 
 def _sense(record: Record, t: Target) -> int:
     """The sign of a contrast that favours the active arm."""
-    if t.measure.kind == "event_share" or t.scale == "hazard_ratio":
+    if t.key.quantity == "event_share" or t.scale == "hazard_ratio":
         return -1
     outcome = next((o for o in record.outcomes if o.id == t.outcome), None)
     return -1 if outcome is not None and outcome.direction == "lower_better" else 1
@@ -464,16 +464,16 @@ def _mechanism_rows(
     scenario: Scenario,
     mechanism: Mechanism,
     found: Sequence[Target],
-    values: dict[Measure, FloatArray],
+    values: dict[Key, FloatArray],
     replicates: int,
 ) -> list[MechanismRow]:
     misfit = scenario.fit.get("sum_of_squared_z", {}).get(mechanism.value)
     within = scenario.fit.get("within_one_se", {}).get(mechanism.value)
     rows = []
     for t in found:
-        if t.measure not in values:
+        if t.key not in values:
             continue
-        use = values[t.measure]
+        use = values[t.key]
         use = use[~np.isnan(use)]
         if not len(use):
             continue

@@ -33,8 +33,8 @@ def row_of(record: Record, t: Target, values: FloatArray) -> ReplicaRow:
         quantity=t.quantity,
         outcome=t.outcome,
         analysis_set=_set_of(record, t),
-        arm=t.measure.arm,
-        week=t.measure.week,
+        arm=t.key.arm,
+        week=t.key.week,
         method=t.method,
         unit=t.unit,
         scale=t.scale,
@@ -83,7 +83,7 @@ def _error_of_median(
 
 
 def _set_of(record: Record, t: Target) -> str:
-    if t.measure.set is not None:
-        return t.measure.set
+    if t.key.set is not None:
+        return t.key.set
     sets = {r.id: r.set for r in record.results} | {c.id: c.set for c in record.curves}
     return sets.get(str(t.result), "ITT")

@@ -25,8 +25,8 @@ import numpy as np
 from equipoise import __version__
 from equipoise.errors import OutputError, ScenarioError
 from equipoise.plan.block_analyses import analyse
-from equipoise.plan.measure import Measure
-from equipoise.plan.measures import read
+from equipoise.plan.key import Key
+from equipoise.plan.read_keys import read
 from equipoise.simulate.engine import Simulator
 from equipoise.types import FloatArray
 
@@ -43,7 +43,7 @@ class Study:
     Use as a context manager, or :meth:`close` it, when the values were kept in a temporary folder.
     """
 
-    measures: tuple[Measure, ...]
+    measures: tuple[Key, ...]
     replicates: int
     folder: Path
     temporary: bool
@@ -51,11 +51,11 @@ class Study:
     def _values(self) -> np.memmap[tuple[int, int], np.dtype[np.float64]]:
         return np.lib.format.open_memmap(self.folder / "values.npy", mode="r")
 
-    def values(self, measure: Measure) -> FloatArray:
+    def values(self, measure: Key) -> FloatArray:
         """(replicate,) values of one measure; NaN where a replicate has none."""
         return np.array(self._values()[: self.replicates, self.measures.index(measure)])
 
-    def columns(self) -> Iterator[tuple[Measure, FloatArray]]:
+    def columns(self) -> Iterator[tuple[Key, FloatArray]]:
         """Each measure with its (replicate,) values, one column in memory at a time."""
         values = self._values()
         for k, measure in enumerate(self.measures):
@@ -80,7 +80,7 @@ def threads_available() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def study_key(simulator: Simulator, measures: Sequence[Measure], seed: int) -> str:
+def study_key(simulator: Simulator, measures: Sequence[Key], seed: int) -> str:
     """What decides the numbers of a study, as a short hash."""
     parts = [
         __version__,
@@ -96,7 +96,7 @@ def study_key(simulator: Simulator, measures: Sequence[Measure], seed: int) -> s
 
 def run_study(
     simulator: Simulator,
-    measures: Sequence[Measure],
+    measures: Sequence[Key],
     replicates: int,
     *,
     seed: int = 1,

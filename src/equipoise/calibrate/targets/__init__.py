@@ -37,8 +37,7 @@ def targets(record: Record, scenario: Scenario, plan: FitPlan | None = None) -> 
     found = [
         _judged(t, _use(t, scenario, end))
         for t in _all(record, scenario, plan)
-        if t.where.confidence != "recall"
-        and (t.measure.set is None or t.measure.set in {*scenario.protocol.groups, "ITT"})
+        if t.where.confidence != "recall" and (t.key.set is None or t.key.set in {*scenario.protocol.groups, "ITT"})
     ]
     unique = {t.id: t for t in reversed(found)}
     ordered = [t for t in found if unique[t.id] is t]
@@ -52,10 +51,10 @@ def _judged(t: Target, use: Use) -> Target:
 
 
 def _use(t: Target, scenario: Scenario, end: float) -> Use:
-    week = t.measure.week
-    if week is None and t.measure.analysis is not None:
-        week = scenario.plan.analysis(t.measure.analysis).week
-    late = t.measure.kind == "median_survival" or (week is not None and week > end)
+    week = t.key.week
+    if week is None and t.key.analysis is not None:
+        week = scenario.plan.analysis(t.key.analysis).week
+    late = t.key.quantity == "median_survival" or (week is not None and week > end)
     if late:
         return "check"
     if t.block is not None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from equipoise.calibrate.plan import FitPlan
 from equipoise.calibrate.targets.target import Target, arm_n, fit_sets, share, simulated_set, where
-from equipoise.plan.measure import Measure
+from equipoise.plan.key import Key
 from equipoise.records.schema import BaselineRow, Record, Value
 from equipoise.simulate.scenario import Scenario
 
@@ -36,7 +36,7 @@ def baseline_targets(record: Record, scenario: Scenario, plan: FitPlan) -> Itera
                     in_fit = simulated in fit_sets(scenario) and (rule.fit is None or statistic in rule.fit)
                     name = rule.name or row.variable
                     yield Target(
-                        measure=Measure("baseline", variable=name, statistic=statistic, set=simulated, arm=arm),
+                        key=Key("baseline", variable=name, statistic=statistic, set=simulated, arm=arm),
                         quantity=f"{row.label}, baseline {_LABELS[statistic]}",
                         outcome=name,
                         method="descriptive",
@@ -100,7 +100,7 @@ def share_targets(record: Record, scenario: Scenario, plan: FitPlan) -> Iterator
             simulated = simulated_set(plan, group)
             for arm, value in by_arm.items():
                 if value.value is not None and value.total and arm in scenario.protocol.arms:
-                    measure = Measure("baseline", variable=name, statistic="mean", set=simulated, arm=arm)
+                    measure = Key("baseline", variable=name, statistic="mean", set=simulated, arm=arm)
                     block = "shares" if rule.copy_to else rule.block
                     yield share(measure, row.label, name, value, float(value.value), int(value.total), row.id, block)
     background = next((i for i in record.items if plan.background and i.id == plan.background.item), None)
@@ -109,7 +109,7 @@ def share_targets(record: Record, scenario: Scenario, plan: FitPlan) -> Iterator
         for key, name in plan.background.keys.items():
             value = background.values[key]
             if value.percent is not None:
-                measure = Measure("baseline", variable=name, statistic="mean", set="ITT")
+                measure = Key("baseline", variable=name, statistic="mean", set="ITT")
                 label = f"{key.capitalize()} at baseline"
                 yield share(measure, label, name, value, n * float(value.percent) / 100, n, background.id, "shares")
     if record.extension is not None:
@@ -118,7 +118,7 @@ def share_targets(record: Record, scenario: Scenario, plan: FitPlan) -> Iterator
             for arm, value in by_arm.items():
                 if value.value is not None and value.total and arm in scenario.protocol.arms:
                     week = scenario.protocol.period_end
-                    measure = Measure("event_share", variable="entered", set=simulated, arm=arm, week=week)
+                    measure = Key("event_share", variable="entered", set=simulated, arm=arm, week=week)
                     entrants = plan.entrants if simulated == "ITT" else None
                     count, total = float(value.value), int(value.total)
                     label = "Went on into the extension"

@@ -16,7 +16,7 @@ from equipoise.calibrate.targets.target import (
     simulated_set,
     where,
 )
-from equipoise.plan.measure import Measure
+from equipoise.plan.key import Key
 from equipoise.plan.scenario_plan import TimeToEvent
 from equipoise.records.schema import Record, Result, Value
 from equipoise.simulate.scenario import Scenario
@@ -36,7 +36,7 @@ def event_targets(record: Record, scenario: Scenario, plan: FitPlan) -> Iterator
                 if arm not in scenario.protocol.arms or value.value is None or not value.usable:
                     continue
                 total = value.total or arm_n(record, group, arm)
-                measure = Measure(rule.kind, variable=rule.event, set=simulated, arm=arm, week=row.week)
+                measure = Key(rule.kind, variable=rule.event, set=simulated, arm=arm, week=row.week)
                 block = _block(rule, scenario, simulated, arm)
                 count = float(value.value)
                 yield share(
@@ -77,7 +77,7 @@ def time_targets(record: Record, scenario: Scenario, plan: FitPlan, result: Resu
     if c is not None and c.value is not None and c.kind == "hazard_ratio":
         se = point_se(float(c.value), c.se, c.low, c.high, True)
         yield Target(
-            measure=Measure("contrast", analysis=analysis.id),
+            key=Key("contrast", analysis=analysis.id),
             quantity=f"{label}, hazard ratio",
             outcome=result.outcome,
             method=result.method,
@@ -97,7 +97,7 @@ def time_targets(record: Record, scenario: Scenario, plan: FitPlan, result: Resu
         if test not in ("p_log_rank", "p_wilcoxon", "p_cox") or p.value is None or p.relation != "=":
             continue
         yield Target(
-            measure=Measure(test, analysis=analysis.id),
+            key=Key(test, analysis=analysis.id),
             quantity=f"{label}, P value",
             unit="",
             scale="p",
@@ -135,7 +135,7 @@ def _arms(record: Record, scenario: Scenario, result: Result, rule: EndpointRule
         block = None if late else _block(rule, scenario, group, arm)
         if value.unit in _SPANS:
             yield Target(
-                measure=Measure("median_survival", variable=rule.event, statistic=value.unit, set=group, arm=arm),
+                key=Key("median_survival", variable=rule.event, statistic=value.unit, set=group, arm=arm),
                 quantity=f"{label}, median",
                 outcome=result.outcome,
                 method=result.method,
@@ -151,7 +151,7 @@ def _arms(record: Record, scenario: Scenario, result: Result, rule: EndpointRule
         elif result.week is None or result.week > scenario.protocol.last_week:
             continue
         elif value.total and rule.complement:
-            measure = Measure("survival", variable=rule.event, set=group, arm=arm, week=result.week)
+            measure = Key("survival", variable=rule.event, set=group, arm=arm, week=result.week)
             yield share(
                 measure,
                 label,
@@ -164,12 +164,12 @@ def _arms(record: Record, scenario: Scenario, result: Result, rule: EndpointRule
                 restates=_restates(rule, arm),
             )
         elif value.total and late and result.week in scenario.protocol.visits:
-            measure = Measure("event_share", variable=rule.event, set=group, arm=arm, week=result.week)
+            measure = Key("event_share", variable=rule.event, set=group, arm=arm, week=result.week)
             yield share(measure, label, result.outcome, value, number, int(value.total), result.id, None)
         elif value.unit == "%":
             se = None if value.se is None else float(value.se) / 100
             yield Target(
-                measure=Measure("survival", variable=rule.event, set=group, arm=arm, week=result.week),
+                key=Key("survival", variable=rule.event, set=group, arm=arm, week=result.week),
                 quantity=f"{label}, free of it",
                 outcome=result.outcome,
                 method=result.method,
@@ -198,7 +198,7 @@ def item_targets(record: Record, scenario: Scenario, plan: FitPlan) -> Iterator[
         else:
             arm, week = rule.arm, rule.week
         if value.percent is not None and value.value is None and value.n:
-            measure = Measure(rule.kind, variable=rule.variable, set=rule.set, arm=arm, week=week)
+            measure = Key(rule.kind, variable=rule.variable, set=rule.set, arm=arm, week=week)
             count = value.n * float(value.percent) / 100
             yield share(measure, rule.quantity, rule.variable, value, count, int(value.n), rule.item, rule.block)
             continue
@@ -207,9 +207,7 @@ def item_targets(record: Record, scenario: Scenario, plan: FitPlan) -> Iterator[
         number, se = float(value.value), _item_se(value, rule.kind)
         correlation = rule.kind == "correlation"
         yield Target(
-            measure=Measure(
-                rule.kind, variable=rule.variable, statistic=rule.statistic, set=rule.set, arm=arm, week=week
-            ),
+            key=Key(rule.kind, variable=rule.variable, statistic=rule.statistic, set=rule.set, arm=arm, week=week),
             quantity=f"ALSFRS-R: {rule.quantity}",
             outcome="ALSFRS",
             method="descriptive",
@@ -240,6 +238,6 @@ def adverse_event_targets(record: Record, scenario: Scenario) -> Iterator[Target
         for arm, value in event.arms.items():
             if value.value is None or not value.total or arm not in scenario.protocol.arms:
                 continue
-            measure = Measure("adverse_event_share", variable=event.id, set="ITT", arm=arm)
+            measure = Key("adverse_event_share", variable=event.id, set="ITT", arm=arm)
             count, total = float(value.value), int(value.total)
             yield share(measure, event.term, "AE", value, count, total, event.id, "adverse events")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from equipoise.calibrate.plan import FitPlan
 from equipoise.calibrate.targets.target import Target, arm_n, fit_sets, point_se, simulated_set, where
-from equipoise.plan.measure import Kind, Measure
+from equipoise.plan.key import Key, Quantity
 from equipoise.plan.scenario_plan import OutcomeAnalysis, TimeToEvent
 from equipoise.records.schema import Record, Result, Value
 from equipoise.simulate.scenario import Scenario
@@ -45,7 +45,7 @@ class _Rules:
     group: str
     fitted: bool
 
-    def block(self, kind: Kind, arm: str | None) -> str | None:
+    def block(self, kind: Quantity, arm: str | None) -> str | None:
         if not self.fitted or self.group not in fit_sets(self.scenario):
             return None
         for rule in self.plan.outcomes:
@@ -87,7 +87,7 @@ def curve_targets(record: Record, scenario: Scenario, plan: FitPlan) -> Iterator
                 continue
             se = point_se(point.value, point.se, point.low, point.high, ln)
             yield Target(
-                measure=Measure("arm_mean", analysis=analysis.id, arm=curve.arm, week=point.week),
+                key=Key("arm_mean", analysis=analysis.id, arm=curve.arm, week=point.week),
                 quantity=f"{label}, " + ("ratio to baseline" if ln else "change"),
                 outcome=curve.outcome,
                 method=curve.method,
@@ -139,7 +139,7 @@ def outcome_targets(record: Record, scenario: Scenario, plan: FitPlan, result: R
         if of is None or (test == "p_joint_rank" and not getattr(of, "joint_rank", False)):
             continue
         yield Target(
-            measure=Measure(test, analysis=of.id, week=result.week if test == "p_ancova" else None),
+            key=Key(test, analysis=of.id, week=result.week if test == "p_ancova" else None),
             quantity=f"{record.outcome(result.outcome).label}, P value",
             unit="",
             scale="p",
@@ -154,7 +154,7 @@ def outcome_targets(record: Record, scenario: Scenario, plan: FitPlan, result: R
 
 def _observed(record: Record, scenario: Scenario, plan: FitPlan, result: Result) -> Iterator[Target]:
     """Means and SDs of what was seen, without a model."""
-    kind: Kind = "observed_change" if result.measure == "mean_change" else "observed_level"
+    kind: Quantity = "observed_change" if result.measure == "mean_change" else "observed_level"
     outcome = record.outcome(result.outcome)
     word = "observed change" if kind == "observed_change" else "observed mean"
     group = simulated_set(plan, result.set)
@@ -162,7 +162,7 @@ def _observed(record: Record, scenario: Scenario, plan: FitPlan, result: Result)
 
     def target(value: float, se: float | None, leaf: Value, arm: str | None, sd: bool = False) -> Target:
         return Target(
-            measure=Measure(
+            key=Key(
                 kind,
                 variable=result.outcome,
                 statistic="sd" if sd else None,
@@ -207,7 +207,7 @@ def _estimates(record: Record, rules: _Rules, result: Result, analysis: OutcomeA
     outcome = record.outcome(result.outcome)
     ln = result.measure == "geometric_mean_ratio"
     slope = result.measure == "rate_of_change"
-    arm_kind: Kind = "arm_slope" if slope else "arm_mean"
+    arm_kind: Quantity = "arm_slope" if slope else "arm_mean"
     unit = "" if ln else f"{outcome.unit or ''}/month" if slope else (outcome.unit or "")
     word = "ratio to baseline" if ln else "change a month" if slope else "change"
     if result.measure == "adjusted_mean":
@@ -217,7 +217,7 @@ def _estimates(record: Record, rules: _Rules, result: Result, analysis: OutcomeA
             continue
         se = point_se(float(value.value), value.se, value.low, value.high, ln)
         yield Target(
-            measure=Measure(arm_kind, analysis=analysis.id, arm=arm, week=None if slope else result.week),
+            key=Key(arm_kind, analysis=analysis.id, arm=arm, week=None if slope else result.week),
             quantity=f"{outcome.label}, {word}",
             unit=unit,
             scale="gmr" if ln else "mean",
@@ -236,7 +236,7 @@ def _estimates(record: Record, rules: _Rules, result: Result, analysis: OutcomeA
         )
         if slope and value.se is not None:
             yield Target(
-                measure=Measure("arm_slope_se", analysis=analysis.id, arm=arm),
+                key=Key("arm_slope_se", analysis=analysis.id, arm=arm),
                 quantity=f"{outcome.label}, standard error of the slope",
                 unit=unit,
                 scale="se",
@@ -254,11 +254,11 @@ def _estimates(record: Record, rules: _Rules, result: Result, analysis: OutcomeA
         return
     ln = contrast.kind != "difference"
     se = point_se(float(contrast.value), contrast.se, contrast.low, contrast.high, ln)
-    kind: Kind = "slope_difference" if slope else "contrast"
+    kind: Quantity = "slope_difference" if slope else "contrast"
     what = "ratio of the arms" if ln else "difference between the arms"
     week = None if slope else result.week
     yield Target(
-        measure=Measure(kind, analysis=analysis.id, week=week),
+        key=Key(kind, analysis=analysis.id, week=week),
         quantity=f"{outcome.label}, " + (f"{word}, {what}" if slope else what),
         unit=unit,
         scale="ratio" if ln else "difference",
@@ -280,9 +280,9 @@ def _estimates(record: Record, rules: _Rules, result: Result, analysis: OutcomeA
     # the sampling SD of a standard error on the degrees of freedom that the set leaves
     n = sum(arm_n(record, result.set, arm) for arm in rules.scenario.protocol.arms)
     df = n - 2 - len(analysis.covariates)
-    se_kind: Kind = "slope_difference_se" if slope else "contrast_se"
+    se_kind: Quantity = "slope_difference_se" if slope else "contrast_se"
     yield Target(
-        measure=Measure(se_kind, analysis=analysis.id, week=week),
+        key=Key(se_kind, analysis=analysis.id, week=week),
         quantity=f"{outcome.label}, standard error of the " + ("difference in slopes" if slope else "difference"),
         unit="ln units" if ln else unit,
         scale="se",

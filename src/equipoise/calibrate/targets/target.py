@@ -1,4 +1,4 @@
-"""One published number with its measure and standard error, and the arithmetic behind the latter."""
+"""One published number with its key and standard error, and the arithmetic behind the latter."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from equipoise.calibrate.plan import FitPlan
 from equipoise.errors import RecordError
-from equipoise.plan.measure import Measure
+from equipoise.plan.key import Key
 from equipoise.records.schema import CurvePoint, Record, Value
 from equipoise.simulate.scenario import Scenario
 
@@ -39,7 +39,7 @@ class Target:
     by arithmetic; None where nothing published gives one. ``fit_se`` is what the fit divides by.
     """
 
-    measure: Measure
+    key: Key
     quantity: str
     outcome: str
     method: str
@@ -62,7 +62,7 @@ class Target:
 
     @property
     def id(self) -> str:
-        return self.measure.id
+        return self.key.id
 
     @property
     def used(self) -> bool:
@@ -109,7 +109,7 @@ def point_se(value: float, se: float | None, low: float | None, high: float | No
 
 
 def share(
-    measure: Measure,
+    key: Key,
     quantity: str,
     outcome: str,
     leaf: Value,
@@ -124,7 +124,7 @@ def share(
     rough = (count + 0.5) / (total + 1)
     se = math.sqrt(rough * (1 - rough) / total)
     return Target(
-        measure=measure,
+        key=key,
         quantity=quantity,
         outcome=outcome,
         method="count",

@@ -11,27 +11,27 @@ from equipoise.errors import ScenarioError
 from equipoise.estimate.missing.kernels import mi_ancova as repeated
 from equipoise.estimate.survival.kernels import kaplan_meier
 from equipoise.plan.block_analyses import Results, TimeToEventResult
+from equipoise.plan.key import Key
 from equipoise.plan.longitudinal import OutcomeResult
-from equipoise.plan.measure import Measure
 from equipoise.trial import Trials
 from equipoise.types import DAYS_PER_WEEK, WEEKS_PER_MONTH, BoolArray, FloatArray
 
 WEEKS_PER_UNIT = {"days": 1.0 / DAYS_PER_WEEK, "weeks": 1.0, "months": WEEKS_PER_MONTH}
 
 
-def read(trials: Trials, results: Results, measures: Sequence[Measure]) -> FloatArray:
+def read(trials: Trials, results: Results, measures: Sequence[Key]) -> FloatArray:
     """(trial, measure) values; NaN where a trial has none. Ratios are on the natural log scale."""
     curves = _survival(trials, measures)
     return np.stack([curves[m] if m in curves else _one(trials, results, m) for m in measures], axis=1)
 
 
-def _survival(trials: Trials, measures: Sequence[Measure]) -> dict[Measure, FloatArray]:
+def _survival(trials: Trials, measures: Sequence[Key]) -> dict[Key, FloatArray]:
     """Kaplan-Meier shares, the curve of each event, set and arm made once for all its weeks."""
-    grouped: dict[tuple[str, str | None, str | None], list[Measure]] = {}
+    grouped: dict[tuple[str, str | None, str | None], list[Key]] = {}
     for m in measures:
-        if m.kind == "survival":
+        if m.quantity == "survival":
             grouped.setdefault((str(m.variable), m.set, m.arm), []).append(m)
-    out: dict[Measure, FloatArray] = {}
+    out: dict[Key, FloatArray] = {}
     for (event, _, _), ms in grouped.items():
         time, happened = trials.times_to(event)
         table = kaplan_meier.survival_at(time, happened, _who(trials, ms[0]), [float(m.week or 0) for m in ms])
@@ -39,14 +39,14 @@ def _survival(trials: Trials, measures: Sequence[Measure]) -> dict[Measure, Floa
     return out
 
 
-def _one(trials: Trials, results: Results, m: Measure) -> FloatArray:
+def _one(trials: Trials, results: Results, m: Key) -> FloatArray:
     if m.analysis is not None:
         if m.analysis not in results:
             raise ScenarioError(f"measure {m.id}: the plan has no analysis {m.analysis!r}")
         result = results[m.analysis]
         return _of_outcome(trials, result, m) if isinstance(result, OutcomeResult) else _of_times(result, m)
     who = _who(trials, m)
-    match m.kind:
+    match m.quantity:
         case "baseline":
             return _baseline(trials, who, m)
         case "event_share":
@@ -72,17 +72,17 @@ def _one(trials: Trials, results: Results, m: Measure) -> FloatArray:
             return _correlation(trials, who, m)
         case "slope":
             return _masked_mean(_slopes(trials, float(m.week or 0)), who)
-    raise ScenarioError(f"measure {m.id}: {m.kind!r} needs an analysis")
+    raise ScenarioError(f"measure {m.id}: {m.quantity!r} needs an analysis")
 
 
-def _of_outcome(trials: Trials, result: OutcomeResult, m: Measure) -> FloatArray:
-    if m.kind in ("p_joint_rank", "rank_difference"):
+def _of_outcome(trials: Trials, result: OutcomeResult, m: Key) -> FloatArray:
+    if m.quantity in ("p_joint_rank", "rank_difference"):
         table = result.ranks
-    elif "slope" in m.kind:
+    elif "slope" in m.quantity:
         table = result.slopes
     else:
         table = result.visits[:, result.at(float(m.week if m.week is not None else result.weeks[-1]))]
-    if m.kind.startswith("p_"):
+    if m.quantity.startswith("p_"):
         p = repeated.p_value(
             table[:, repeated.DIFFERENCE], table[:, repeated.DIFFERENCE_SE], table[:, repeated.DIFFERENCE_DF]
         )
@@ -99,23 +99,23 @@ def _of_outcome(trials: Trials, result: OutcomeResult, m: Measure) -> FloatArray
         "slope_difference": repeated.DIFFERENCE,
         "slope_difference_se": repeated.DIFFERENCE_SE,
         "rank_difference": repeated.DIFFERENCE,
-    }[m.kind]
+    }[m.quantity]
     return np.asarray(table[:, column], dtype=np.float64)
 
 
-def _of_times(result: TimeToEventResult, m: Measure) -> FloatArray:
+def _of_times(result: TimeToEventResult, m: Key) -> FloatArray:
     return {
         "contrast": result.ln_hazard_ratio,
         "contrast_se": result.se,
         "p_cox": result.p_cox,
         "p_log_rank": result.p_log_rank,
         "p_wilcoxon": result.p_wilcoxon,
-        "events_spared": result.spared,
-        "events_spared_wilcoxon": result.spared_wilcoxon,
-    }[m.kind]
+        "observed_minus_expected": result.observed_minus_expected,
+        "observed_minus_expected_wilcoxon": result.observed_minus_expected_wilcoxon,
+    }[m.quantity]
 
 
-def _who(trials: Trials, m: Measure) -> BoolArray:
+def _who(trials: Trials, m: Key) -> BoolArray:
     who = trials.members(m.set or "ITT")
     return who if m.arm is None else who & (trials.arm == trials.arms.index(m.arm))
 
@@ -134,11 +134,11 @@ def _masked_sd(values: FloatArray, who: BoolArray) -> FloatArray:
     return np.asarray(np.where(count > 1, np.sqrt(squares / np.maximum(count - 1, 1)), np.nan))
 
 
-def _observed(trials: Trials, m: Measure) -> FloatArray:
+def _observed(trials: Trials, m: Key) -> FloatArray:
     """What was seen at a week, no model: mean or SD in an arm, or active less control of the means."""
     values = trials.outcomes[str(m.variable)]
     seen = values[:, :, trials.visit_index(float(m.week or 0))]
-    if m.kind == "observed_change":
+    if m.quantity == "observed_change":
         seen = seen - values[:, :, 0]
     if m.arm is None:
         members = trials.members(m.set or "ITT")
@@ -152,7 +152,7 @@ def _share(happened: BoolArray, who: BoolArray) -> FloatArray:
     return _masked_mean(happened.astype(np.float64), who)
 
 
-def _baseline(trials: Trials, who: BoolArray, m: Measure) -> FloatArray:
+def _baseline(trials: Trials, who: BoolArray, m: Key) -> FloatArray:
     values = trials.published_baseline(str(m.variable))
     if m.statistic == "geometric_mean":
         return _masked_mean(np.log(values), who)
@@ -181,7 +181,7 @@ def _change(trials: Trials, week: float) -> FloatArray:
     return np.asarray(score[:, :, trials.visit_index(week)] - score[:, :, 0])
 
 
-def _correlation(trials: Trials, who: BoolArray, m: Measure) -> FloatArray:
+def _correlation(trials: Trials, who: BoolArray, m: Key) -> FloatArray:
     x = trials.published_baseline(str(m.variable))
     y = _change(trials, float(m.week or 0))
     out = np.full(len(trials), np.nan)
