@@ -27,10 +27,9 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 
+from equipoise.estimate.formula import build, parse
 from equipoise.estimate.linear.mmrm import fit_batch, mmrm
-from equipoise.estimate.linear.mmrm.design import build
 from equipoise.estimate.linear.mmrm.engine import Rows, prepare, run
-from equipoise.estimate.linear.mmrm.formula import parse
 
 FORMULA = "y ~ base * visit + arm * visit + us(visit | id)"
 FIRST_CALL = """

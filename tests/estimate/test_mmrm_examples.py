@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from equipoise.estimate.linear.mmrm.formula import STRUCTURES
+from equipoise.estimate.formula import STRUCTURES
 
 DOCS = Path(__file__).parents[2] / "docs"
 

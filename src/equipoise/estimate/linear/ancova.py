@@ -18,8 +18,7 @@ import numpy as np
 from scipy import linalg, special
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.linear.mmrm.design import Design, Term, build, sum_coded
-from equipoise.estimate.linear.mmrm.formula import ModelFormula, parse
+from equipoise.estimate.formula import Design, ModelFormula, Term, build, parse, sum_coded
 from equipoise.estimate.linear.mmrm.lsmeans import Grid, grid
 from equipoise.estimate.panel import kept_rows, read_frame, values_of
 from equipoise.estimate.result import Estimate, check_level
@@ -153,8 +152,7 @@ class AncovaFit:
 
     @cached_property
     def _observed_design(self) -> Design:
-        frame = self.design.frame.with_columns(nw.lit(0.0).alias("__response__"))
-        design, _ = build(ModelFormula(self.model.text, "__response__", self.model.terms, None), frame, {})
+        design, _ = build(self.model.without_response(), self.design.frame, {})
         if design.names != self.names:
             raise DataError(
                 "records without a response have levels of a factor that analysed records lack",
@@ -440,8 +438,7 @@ def ancova(formula: str, data: Any, *, weights: str | None = None, vcov: str = "
     if vcov not in VCOV:
         raise EstimationError(f"unknown vcov {vcov!r}", hint="choose one of " + ", ".join(VCOV))
     model = parse(formula, needs_covariance=False)
-    if model.covariance is not None:
-        raise EstimationError("ancova takes no covariance term", hint="use mmrm for repeated measures")
+    model.refuse(covariance="use mmrm for repeated measures", random="use slope for a random part")
     frame = read_frame(data)
     left_out: dict[str, int] = {}
     w = None

@@ -10,11 +10,12 @@ are those of an ANCOVA; patients without baseline, or with baseline alone, still
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from equipoise.errors import EstimationError
+from equipoise.estimate.formula import FactorSpec, parse
 from equipoise.estimate.linear.mmrm.fit import fit_model
-from equipoise.estimate.linear.mmrm.formula import FactorSpec, ModelFormula, parse
 from equipoise.estimate.linear.mmrm.result import MmrmFit
 
 
@@ -60,6 +61,7 @@ def clda(
     ('(Intercept)', 'VISIT[T.1]', 'VISIT[T.2]', 'VISIT[T.1]:ARM[T.b]', 'VISIT[T.2]:ARM[T.b]')
     """
     model = parse(formula)
+    model.refuse(random="give one covariance of the visits")
     term = model.covariance
     if term is None or term.structure == "sp_exp":
         raise EstimationError(
@@ -73,11 +75,10 @@ def clda(
                 f"{':'.join(f.expression for f in one)} is in the formula",
                 hint="leave arm and visit out, they come by themselves",
             )
-    visit = FactorSpec(f"C({term.visit})", term.visit, True) if _is_number(data, term.visit) else FactorSpec(
-        term.visit, term.visit, False)  # fmt: skip
-    by = FactorSpec(arm, arm, False)
+    visit = FactorSpec.of_column(term.visit, categorical=_is_number(data, term.visit))
+    by = FactorSpec.of_column(arm)
     terms = (*model.terms, (visit,), (visit, by))
-    whole = ModelFormula(model.text, model.response, tuple(sorted(terms, key=len)), term)
+    whole = replace(model, terms=tuple(sorted(terms, key=len)))
     return fit_model(formula, whole, data, reml=reml, df=df, vcov=vcov, weights=None, fallback=fallback,
                      reduced=frozenset({frozenset({visit.expression, arm})}), first={term.visit: baseline})  # fmt: skip
 

@@ -8,7 +8,6 @@ the expected information, as R's pbkrtest; Satterthwaite with the observed infor
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,18 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.formula import CovarianceTerm, build, parse
+from equipoise.estimate.formula.terms import RANDOM_HINT
 from equipoise.estimate.linear.mmrm.batch import BatchFit, fit_batch
-from equipoise.estimate.linear.mmrm.design import build
 from equipoise.estimate.linear.mmrm.engine import Fitted, Rows, run_times, unfitted_times
 from equipoise.estimate.linear.mmrm.fit import MmrmWarning, check_methods, describe
-from equipoise.estimate.linear.mmrm.formula import CovarianceTerm, parse
 from equipoise.estimate.linear.mmrm.identified import least_squares
 from equipoise.estimate.linear.mmrm.result import MmrmFit
 from equipoise.estimate.panel import read_frame
 from equipoise.types import FloatArray, Status, TrialSubjectVisit
-
-_RANDOM = re.compile(r"\+?\s*\(\s*(?:1\s*\+\s*)?(1|`[^`]+`|\w+)\s*\|\s*(`[^`]+`|\w+)\s*\)")
-_HINT = "write the random part as in AVAL ~ TRT01P * MONTH + (MONTH | USUBJID), or (1 | USUBJID)"
 
 
 @dataclass(eq=False)
@@ -107,13 +103,11 @@ def slope(
     (True, 'slope')
     """
     vcov_method = check_methods(df, vcov, reml)
-    random = list(_RANDOM.finditer(formula))
-    if len(random) != 1:
-        raise EstimationError(f"the formula has {len(random)} random parts", hint=_HINT)
-    time, subject = (random[0].group(i).strip("`") for i in (1, 2))
-    model = parse(formula[: random[0].start()] + formula[random[0].end() :], needs_covariance=False)
-    if model.covariance is not None:
-        raise EstimationError("a random-slope model has no covariance term", hint="use mmrm() for one")
+    model = parse(formula, needs_covariance=False)
+    model.refuse(covariance="use mmrm() for one")
+    if model.random is None:
+        raise EstimationError("the formula has 0 random parts", hint=RANDOM_HINT)
+    time, subject = model.random.time or "1", model.random.subject
     unknown = [f for f in fallback if f != "intercept"]
     if unknown:
         raise EstimationError(f"cannot fall back to {unknown[0]!r}", hint="fallback is ('intercept',) or ()")

@@ -7,7 +7,6 @@ words. Equations, defaults of R and sources in ``docs/methods/competing-risks.md
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 from scipy import special
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.formula import ModelFormula, quoted
 from equipoise.estimate.left_out import NOBODY, LeftOut, Sieve, Told
 from equipoise.estimate.panel import codes_of, read_frame, require
 from equipoise.estimate.result import Estimate, check_level, times_at
@@ -26,7 +26,7 @@ from equipoise.estimate.survival.kaplan_meier import SCALES, _limits
 from equipoise.estimate.survival.kernels import competing_risks as kernel
 from equipoise.estimate.survival.kernels import fine_gray as regression
 from equipoise.estimate.survival.log_rank import between
-from equipoise.estimate.survival.surv_formula import combined
+from equipoise.estimate.survival.surv_formula import combined, surv_model
 from equipoise.types import REASONS, BoolArray, FloatArray, IntArray, Status
 
 AALEN_JOHANSEN = "Aalen & Johansen 1978, Scand J Stat 5:141"
@@ -35,7 +35,6 @@ GRAY = "Gray 1988, Ann Stat 16:1141"
 FINE_GRAY = "Fine & Gray 1999, J Am Stat Assoc 94:496"
 
 _COLUMN = r"(?:`([^`]+)`|([\w.]+))"
-_SURV = re.compile(rf"^\s*Surv\(\s*{_COLUMN}\s*,\s*{_COLUMN}\s*\)\s*~(.*)$", re.DOTALL)
 _WHY = {
     Status.BOUNDARY: "not estimable: the likelihood rises for ever as a coefficient grows",
     Status.SINGULAR: "not estimable: a term does not vary, or is a linear combination of others",
@@ -436,12 +435,14 @@ def gray_test(
     )  # fmt: skip
 
 
-def _split(formula: str) -> tuple[str, str, str]:
-    match = _SURV.match(formula) if isinstance(formula, str) else None
-    if match is None:
+def _split(formula: Any) -> tuple[str, str, ModelFormula]:
+    """The columns of time and cause, and the model."""
+    model = surv_model(formula)
+    assert model.survival is not None
+    if len(model.survival.columns) != 2 or model.survival.censoring:
         raise EstimationError(f"cannot read the formula {formula!r}", hint=_HINT)
-    quoted, time, also_quoted, cause, right = match.groups()
-    return quoted or time, also_quoted or cause, right.strip()
+    time, cause = model.survival.columns
+    return time, cause, model
 
 
 def cause_specific(formula: str, data: Any, *, of: Any, censored: Any = 0, ties: str = "efron") -> CoxFit:
@@ -462,12 +463,12 @@ def cause_specific(formula: str, data: Any, *, of: Any, censored: Any = 0, ties:
     >>> fit.events
     3
     """
-    time, cause, right = _split(formula)
+    time, cause, model = _split(formula)
     frame = read_frame(data)
     read = _read(frame, time, cause, censored)
     flag = [float(c) if k else None for c, k in zip(read.of(of) == 1, read.known, strict=True)]
     own = nw.new_series("EVENT_OF_CAUSE", flag, nw.Float64, backend=nw.get_native_namespace(frame))
-    fit = cox(f"Surv(`{time}`, EVENT_OF_CAUSE) ~ {right}", frame.with_columns(own).to_native(), ties=ties)
+    fit = cox(f"Surv({quoted(time)}, EVENT_OF_CAUSE) ~ {model.right}", frame.with_columns(own).to_native(), ties=ties)
     why = {w.replace("EVENT_OF_CAUSE", cause): n for w, n in fit.left_out.reasons.items()}
     return replace(fit, formula=formula, left_out=LeftOut(why))
 
@@ -606,15 +607,16 @@ def fine_gray(
     ('subdistribution hazard ratio', 6)
     """
     _check_variance(variance, tuple(regression.ROBUST))
-    time, cause, right = _split(formula)
-    if "strata(" in right or not right or right == "1":
+    time, cause, model = _split(formula)
+    model.refuse(cluster="leave it out: the variance is already robust")
+    if model.strata or not any(model.terms):
         raise EstimationError(
-            "strata() in a Fine-Gray regression" if "strata(" in right else "the formula has no terms",
+            "strata() in a Fine-Gray regression" if model.strata else "the formula has no terms",
             hint="give covariates; strata of the censoring distribution go into censoring_by",
         )
     frame = read_frame(data)
     read = _read(frame, time, cause, censored)
-    x, names, factors, absent = read_terms(frame, right)
+    x, names, factors, absent = read_terms(frame, [term for term in model.terms if term])
     by = (censoring_by,) if isinstance(censoring_by, str) else tuple(censoring_by)
     require(frame, by)
     stratum, _ = combined(frame, by)

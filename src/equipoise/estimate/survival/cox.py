@@ -9,17 +9,16 @@ in ``docs/methods/survival.md``.
 from __future__ import annotations
 
 import math
-import re
+from dataclasses import replace
 from typing import Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.formula import Design, FactorSpec, NoCompleteRow, build, with_intercept
 from equipoise.estimate.left_out import Sieve
-from equipoise.estimate.linear.mmrm.design import Design, build
-from equipoise.estimate.linear.mmrm.formula import FactorSpec, parse
-from equipoise.estimate.panel import codes_of, kept_rows, numbers, ordered, present, require, values_of
+from equipoise.estimate.panel import codes_of, kept_rows, numbers, ordered, require, values_of
 from equipoise.estimate.survival import cox_path
 from equipoise.estimate.survival.cox_fit import TIES, CoxFit
 from equipoise.estimate.survival.cox_path import CoxData
@@ -27,8 +26,6 @@ from equipoise.estimate.survival.kernels import cox as kernel
 from equipoise.estimate.survival.kernels import cox_firth
 from equipoise.estimate.survival.surv_formula import HINT, SurvData, combined, read_surv
 from equipoise.types import BoolArray, FloatArray, IntArray, Status
-
-_NAME = re.compile(r"[A-Za-z_]\w*")
 
 
 def cox(
@@ -77,7 +74,7 @@ def cox(
     if ties not in TIES:
         raise EstimationError(f"unknown ties {ties!r}", hint="choose one of " + ", ".join(TIES))
     read = read_surv(formula, data)
-    if read.right == "1":
+    if not any(read.model.terms):
         raise EstimationError("the formula has no terms", hint=HINT)
     together = (*read.cluster, *((cluster,) if cluster else ()))
     for clash, wrong in ((firth, "Firth's penalty"), (ties == "exact", "exact ties")):
@@ -213,48 +210,24 @@ def _rows(
         read.strata,
         read.stratum_labels,
         read.cluster,
-        read.right,
+        read.model,
         read.row[keep],
         read.left_out.and_then(sieve.left_out.reasons),
         kept_rows(read.frame, keep),
         read.everything,
-        read.time_name,
     )
     return kept, None if weight is None else weight[keep], None if codes is None else codes[keep]
 
 
 def _design(read: SurvData) -> tuple[Design | None, IntArray, list[tuple[FactorSpec, ...]]]:
     """The design on the rows that have every covariate (None where there are none), these rows, and the terms."""
-
-    def made(response: str, frame: nw.DataFrame[Any]) -> Design:
-        return build(parse(f"{response} ~ {read.right}", needs_covariance=False), frame, {})[0]
-
-    model = parse(f"__row__ ~ {read.right}", needs_covariance=False)
-    specs = [term for term in model.terms if term]
-    plain = [spec.name for spec in dict.fromkeys(s for term in specs for s in term) if spec.name]
-    require(read.everything, plain)
-    frame = read.frame
-    if not len(frame):
-        return None, np.zeros(0, np.int64), specs
+    specs = [term for term in read.model.terms if term]
+    model = replace(read.model.without_response(), terms=with_intercept(specs))
     try:
-        if _NAME.fullmatch(read.time_name):  # a number in every row, which saves adding a column that is
-            design = made(read.time_name, frame)
-            return design, np.flatnonzero(design.keep), specs
-    except DataError:
-        pass  # told below
-    if not _someone(frame, plain):
+        design, _ = build(model, read.frame, {})
+    except NoCompleteRow:
         return None, np.zeros(0, np.int64), specs
-    row = nw.new_series("__row__", list(range(len(frame))), nw.Float64, backend=nw.get_native_namespace(frame))
-    design = made("__row__", frame.with_columns(row))
     return design, np.flatnonzero(design.keep), specs
-
-
-def _someone(frame: nw.DataFrame[Any], names: list[str]) -> bool:
-    """Whether some row has all of the columns ``names``."""
-    known = np.ones(len(frame), np.bool_)
-    for name in names:
-        known &= present(frame, name)
-    return bool(known.any())
 
 
 def _columns(

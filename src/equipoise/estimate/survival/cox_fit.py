@@ -13,8 +13,8 @@ import numpy as np
 from scipy import optimize, special
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.formula import Design, Factor, products, read_column
 from equipoise.estimate.left_out import NOBODY, LeftOut, Told
-from equipoise.estimate.linear.mmrm.design import Design, Factor, products, read_column
 from equipoise.estimate.panel import read_frame
 from equipoise.estimate.result import Estimate, check_level
 from equipoise.estimate.survival import cox_path
@@ -383,10 +383,4 @@ def _renewed(factor: Factor, frame: nw.DataFrame[Any]) -> Factor:
             )
         codes: IntArray = np.array([levels.index(v) for v in there], np.int64)
         return replace(factor, column=replace(factor.column, values=codes))
-    if factor.model is None:
-        return replace(factor, numeric=read_column(frame, factor.variables[0]).numbers[:, None])
-    import polars as pl
-
-    values = pl.DataFrame({name: frame.get_column(name).to_list() for name in factor.variables})
-    made = np.asarray(factor.model.get_model_matrix(values), np.float64).reshape(len(frame), -1)
-    return replace(factor, numeric=made)
+    return replace(factor, numeric=factor.of({name: read_column(frame, name).numbers for name in factor.variables}))

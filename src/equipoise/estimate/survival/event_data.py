@@ -12,9 +12,9 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import numpy as np
 
+from equipoise.estimate.formula import FactorSpec, ModelFormula, build, with_intercept
+from equipoise.estimate.formula.terms import TermSpec
 from equipoise.estimate.left_out import LeftOut, Sieve
-from equipoise.estimate.linear.mmrm.design import build
-from equipoise.estimate.linear.mmrm.formula import parse
 from equipoise.estimate.panel import codes_of, events_of, numbers, read_frame, require, tied_times, times_of, two_levels
 from equipoise.estimate.survival.surv_formula import combined
 from equipoise.types import BoolArray, FloatArray, IntArray
@@ -83,15 +83,14 @@ def read_arms(frame: nw.DataFrame[Any], name: str, control: Any) -> tuple[IntArr
 
 
 def read_terms(
-    frame: nw.DataFrame[Any], right: str
+    frame: nw.DataFrame[Any], terms: Sequence[TermSpec]
 ) -> tuple[FloatArray, tuple[str, ...], list[TwoLevels], tuple[str, ...]]:
-    """(row, column) covariates of the right-hand side of a formula, NaN where a row lacks one; their names; the factors
+    """(row, column) covariates of the terms of a formula, NaN where a row lacks one; their names; the factors
     of two levels among them; and those of one level, which have a column of zeros. Text columns and categories are
     factors, the first level the reference.
     """
-    row = nw.new_series("__row__", list(range(len(frame))), nw.Float64, backend=nw.get_native_namespace(frame))
-    design, index = build(parse(f"__row__ ~ {right}", needs_covariance=False), frame.with_columns(row), {})
-    rows = index.astype(np.int64)
+    design, _ = build(ModelFormula("", None, with_intercept(terms)), frame, {})
+    rows = np.flatnonzero(design.keep)
     made = design.matrix()
     columns: list[FloatArray] = []
     names: list[str] = []
@@ -123,7 +122,7 @@ def read_covariates(frame: nw.DataFrame[Any], names: Sequence[str]) -> tuple[Flo
     require(frame, names)
     if not names:
         return np.zeros((len(frame), 0)), ()
-    x, called, *_ = read_terms(frame, " + ".join(n if n.isidentifier() else f"`{n}`" for n in names))
+    x, called, *_ = read_terms(frame, [(FactorSpec.of_column(n),) for n in dict.fromkeys(names)])
     return x, called
 
 

@@ -15,7 +15,7 @@ from scipy import special
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.left_out import LeftOut, Told, sentence
-from equipoise.estimate.panel import codes_of
+from equipoise.estimate.panel import codes_of, require
 from equipoise.estimate.result import Estimate
 from equipoise.estimate.survival.kernels import log_rank as kernel
 from equipoise.estimate.survival.kernels import max_combo as max_combo_kernel
@@ -131,6 +131,18 @@ def _counts(groups: tuple[Any, ...], events: FloatArray, n: IntArray) -> str:
     return ", ".join(f"{e:g}/{m} {g}" for e, m, g in zip(events, n, groups, strict=True))
 
 
+def _group(read: SurvData) -> str:
+    """The one column of the right-hand side."""
+    terms = [term for term in read.model.terms if term]
+    name = terms[0][0].name if len(terms) == 1 and len(terms[0]) == 1 else None
+    if name is None:
+        raise EstimationError(
+            f"the log-rank test compares the levels of one column, not {read.model.right!r}", hint=HINT
+        )
+    require(read.everything, [name])
+    return name
+
+
 def _groups(formula: str, data: Any) -> tuple[SurvData, list[Any], IntArray, BoolArray, LeftOut]:
     """The rows, the levels of the one grouping column, each row's code, which rows have one, and who is left out."""
     read = read_surv(formula, data)
@@ -141,9 +153,7 @@ def _groups(formula: str, data: Any) -> tuple[SurvData, list[Any], IntArray, Boo
         )
     if read.cluster:
         raise EstimationError("the log-rank test takes no clusters", hint="use cox(...).robust_score_test")
-    name = read.right.strip("`")
-    if name not in read.everything.columns:
-        raise EstimationError(f"the log-rank test compares the levels of one column, not {read.right!r}", hint=HINT)
+    name = _group(read)
     code, levels = codes_of(read.frame, name)
     keep = code >= 0
     left_out = read.left_out.and_then({f"without {name}": int((~keep).sum())})
@@ -336,7 +346,7 @@ def max_combo(
     read, levels, code, keep, left_out = _groups(formula, data)
     if len(levels) > 2:
         raise DataError(
-            f"{read.right!r} has {len(levels)} levels ({', '.join(map(str, levels))})", hint="compare two groups"
+            f"{_group(read)!r} has {len(levels)} levels ({', '.join(map(str, levels))})", hint="compare two groups"
         )
     z, correlation, largest, _, made = max_combo_kernel.max_combo(
         read.time[None], read.event[None], code[None], chosen, include=keep[None], stratum=read.stratum[None],

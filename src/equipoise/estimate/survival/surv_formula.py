@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,23 +9,18 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import numpy as np
 
-from equipoise.errors import EstimationError
+from equipoise.estimate.formula import FormulaError, ModelFormula, read
+from equipoise.estimate.formula.terms import SURV_HINT
 from equipoise.estimate.left_out import LeftOut, Sieve
 from equipoise.estimate.panel import codes_of, events_of, kept_rows, read_frame, refuse, require, tied_times, times_of
 from equipoise.types import BoolArray, FloatArray, IntArray
 
-HINT = (
-    "write Surv(time, event) ~ terms + strata(column), Surv(AVAL, 1 - CNSR) for an ADaM censoring flag, "
-    "or Surv(start, stop, event) for late entry"
-)
-_SURV = re.compile(r"^\s*Surv\(((?:[^()`]|`[^`]*`)*)\)\s*~(.*)$", re.DOTALL)
-_COLUMN = re.compile(r"^(1\s*-\s*)?(?:`([^`]+)`|([\w.]+))$")
-_SPECIAL = {name: re.compile(rf"\+?\s*\b{name}\(([^()]*)\)") for name in ("strata", "cluster")}
+HINT = SURV_HINT
 
 
 @dataclass(frozen=True, eq=False)
 class SurvData:
-    """The rows that have a time, an event indicator and their strata, and the right-hand side without its strata.
+    """The rows that have a time, an event indicator and their strata, and the terms of the right-hand side.
 
     time, event, stratum : (row,); entry : (row,) or None where everyone is under observation from the start.
     stratum : codes into ``stratum_labels``. cluster : the columns of ``cluster(...)``. row : (row,) where they stand in
@@ -40,19 +34,11 @@ class SurvData:
     strata: tuple[str, ...]
     stratum_labels: tuple[str, ...]
     cluster: tuple[str, ...]
-    right: str
+    model: ModelFormula
     row: IntArray
     left_out: LeftOut
     frame: nw.DataFrame[Any]
     everything: nw.DataFrame[Any]
-    time_name: str
-
-
-def _column(text: str, formula: str, flag: bool) -> tuple[str, bool]:
-    match = _COLUMN.match(text.strip())
-    if match is None or (match.group(1) and not flag):
-        raise EstimationError(f"cannot read the formula {formula!r}", hint=HINT)
-    return match.group(2) or match.group(3), bool(match.group(1))
 
 
 def combined(frame: nw.DataFrame[Any], names: Sequence[str]) -> tuple[IntArray, tuple[str, ...]]:
@@ -72,6 +58,22 @@ def combined(frame: nw.DataFrame[Any], names: Sequence[str]) -> tuple[IntArray, 
     return np.where(known, code, -1), tuple(called[u] for u in used)
 
 
+def surv_model(formula: Any) -> ModelFormula:
+    """Read a formula with a ``Surv(...)`` on the left; what a model of hazards does not take is refused.
+
+    Raises :class:`EstimationError` with the place and how to mend it.
+    """
+    model = read(formula)
+    if model.survival is None:
+        raise FormulaError("the left-hand side is not Surv(...)", model.text, 0, hint=HINT)
+    model.refuse(
+        covariance="cluster(USUBJID) gives a variance that is robust to rows of one patient",
+        random="frailty is not offered; cluster(USUBJID) gives a variance that is robust to rows of one patient",
+        offset="offsets are not taken by analyses of times to an event; put the column among the terms",
+    )
+    return model
+
+
 def read_surv(formula: str, data: Any) -> SurvData:
     """Read the response and the strata of ``formula`` from a data frame.
 
@@ -82,22 +84,13 @@ def read_surv(formula: str, data: Any) -> SurvData:
     EstimationError : the formula cannot be read. DataError : a column is absent, a time is negative or infinite, an
     entry is not before its time, an indicator is neither 0 nor 1; with the row.
     """
-    match = _SURV.match(formula) if isinstance(formula, str) else None
-    if match is None:
-        raise EstimationError(f"cannot read the formula {formula!r}", hint=HINT)
-    parts, right = match.group(1).split(","), match.group(2)
-    if len(parts) not in (2, 3):
-        raise EstimationError(f"cannot read the formula {formula!r}", hint=HINT)
-    named = [_column(part, formula, part is parts[-1]) for part in parts]
-    special = {}
-    for kind, pattern in _SPECIAL.items():
-        special[kind] = tuple(s.strip().strip("`") for found in pattern.findall(right) for s in found.split(","))
-        right = pattern.sub("", right)
-    right = right.strip().lstrip("+").strip() or "1"
+    model = surv_model(formula)
+    assert model.survival is not None
+    named, flipped = model.survival.columns, model.survival.censoring
     frame = read_frame(data)
-    (time_name, _), (event_name, flipped) = named[-2], named[-1]
-    entry_name = named[0][0] if len(named) == 3 else None
-    require(frame, [*(name for name, _ in named), *special["strata"], *special["cluster"]])
+    time_name, event_name = named[-2], named[-1]
+    entry_name = named[0] if len(named) == 3 else None
+    require(frame, [*named, *model.strata, *model.cluster])
     time = times_of(frame, time_name)
     flag = events_of(frame, None if flipped else event_name, event_name if flipped else None)
     sieve = Sieve(len(frame))
@@ -107,8 +100,8 @@ def read_surv(formula: str, data: Any) -> SurvData:
     if entry is not None:
         refuse(entry >= time, f"{entry_name!r} is not before {time_name!r}", "a row is at risk in (start, stop]")
         sieve.need(~np.isnan(entry), f"without {entry_name}")
-    code, called = combined(frame, special["strata"])
-    sieve.need(code >= 0, f"without {' or '.join(special['strata'])}")
+    code, called = combined(frame, model.strata)
+    sieve.need(code >= 0, f"without {' or '.join(model.strata)}")
     known = sieve.keep
     if known.any():
         if entry is None:
@@ -122,13 +115,12 @@ def read_surv(formula: str, data: Any) -> SurvData:
         time[known],
         event[known],
         code[known],
-        special["strata"],
+        model.strata,
         called,
-        special["cluster"],
-        right,
+        model.cluster,
+        model,
         np.flatnonzero(known),
         sieve.left_out,
         frame if known.all() else kept_rows(frame, known),
         frame,
-        time_name,
     )

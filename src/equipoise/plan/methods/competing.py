@@ -8,6 +8,7 @@ import polars as pl
 from pydantic import Field
 
 from equipoise.errors import DataError
+from equipoise.estimate.formula import quoted
 from equipoise.plan.methods.estimates import cell, finite, reasons
 from equipoise.plan.methods.registry import Entry
 from equipoise.plan.methods.survival import event_data, left_out, unit_of
@@ -105,7 +106,9 @@ def _ratios(
     arm, control = context.treatment, context.plan.treatment.reference
     if data[arm].n_unique() < 2:
         return [], ()
-    formula = f"Surv({section.time}, {section.cause}) ~ " + " + ".join([arm, *section.covariates])
+    formula = f"Surv({quoted(section.time)}, {quoted(section.cause)}) ~ " + " + ".join(
+        map(quoted, [arm, *section.covariates])
+    )
     rows: list[Row] = []
     named = []
     for label, fit in (("Subdistribution hazard ratio", fine_gray), ("Cause-specific hazard ratio", cause_specific)):

@@ -25,6 +25,8 @@ import polars as pl
 from pydantic import Field, field_validator, model_validator
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.formula import parse, quoted
+from equipoise.estimate.formula.functions import nearest
 from equipoise.plan.methods.registry import Entry
 from equipoise.plan.ordering import visits_in_order
 from equipoise.plan.parts import CONTRAST, MEANS, RATIO_CONTRAST, RATIO_MEANS, Section, Show, Strict, known_statistics
@@ -32,9 +34,22 @@ from equipoise.plan.prepared import Context, in_order
 from equipoise.plan.results import Block, Cell, Figure, Row, cell_of
 from equipoise.types import Status
 
-_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NAMES = {"lower": "low", "upper": "high", "f": "f"}
-_FUNCTIONS = {"C", "log", "np", "exp", "sqrt", "center", "scale", "poly"}
+
+
+def readable_formula(text: str) -> str:
+    """A formula of the fixed part of a model, read when the plan is read: nothing of it is ever executed.
+
+    Raises :class:`ValueError` with the place and how to mend it.
+    """
+    try:
+        parse(text, needs_covariance=False).refuse(
+            covariance="leave it out: covariance: and visit: of the section say it",
+            random="leave it out: the method says it",
+        )
+    except EstimationError as error:
+        raise ValueError(str(error)) from None
+    return text
 
 
 _ESTIMATE = ("estimate", "se", "df", "t", "p", "low", "high", "null")
@@ -55,6 +70,7 @@ class ModelRow(Strict):
     term: str | None = None
     formula: str | None = None
 
+    _formula = field_validator("formula")(lambda text: text if text is None else readable_formula(text))
     _show = field_validator("show")(Show.readable.__func__)  # type: ignore[attr-defined]
 
     @model_validator(mode="after")
@@ -73,6 +89,8 @@ class _ModelSection(Section):
     lsmeans: tuple[Show, ...] = MEANS
     contrasts: tuple[Show, ...] = CONTRAST
     rows: tuple[ModelRow, ...] | None = None
+
+    _formula = field_validator("formula")(readable_formula)
 
     @model_validator(mode="after")
     def _statistics(self) -> _ModelSection:
@@ -147,7 +165,7 @@ def _fit_mmrm(formula: str, frame: pl.DataFrame, section: MmrmSection, arm: str)
     from equipoise.estimate.linear.mmrm import mmrm as fit_mmrm
 
     first, *rest = section.covariance
-    whole = f"{formula} + {first}({section.visit} | USUBJID)"
+    whole = f"{formula} + {first}({quoted(section.visit)} | USUBJID)"
     fit: Any = fit_mmrm(whole, frame, reml=section.reml, df=section.df, fallback=tuple(rest))
     return fit
 
@@ -156,7 +174,7 @@ def _fit_clda(formula: str, frame: pl.DataFrame, section: CldaSection, arm: str)
     from equipoise.estimate.linear.clda import clda as fit_clda
 
     first, *rest = section.covariance
-    whole = f"{formula} + {first}({section.visit} | USUBJID)"
+    whole = f"{formula} + {first}({quoted(section.visit)} | USUBJID)"
     fit: Any = fit_clda(
         whole, frame, arm=arm, baseline=section.baseline, reml=section.reml, df=section.df, fallback=tuple(rest)
     )
@@ -170,13 +188,15 @@ FITTERS: dict[str, Callable[[str, pl.DataFrame, Any, str], Fit]] = {
 
 def variables_of(formula: str, frame: pl.DataFrame) -> list[str]:
     """The variables of ``frame`` that a formula names; raises :class:`DataError` for a name that is not there."""
-    names = list(dict.fromkeys(_WORD.findall(formula)))
-    unknown = [n for n in names if n not in frame.columns and n not in _FUNCTIONS]
+    names = list(parse(formula, needs_covariance=False).variables)
+    unknown = [n for n in names if n not in frame.columns]
     if unknown:
+        close = nearest(unknown[0], frame.columns)
         raise DataError(
-            f"formula {formula!r}: there is no variable {unknown[0]}", hint="there are " + ", ".join(frame.columns[:60])
+            f"formula {formula!r}: there is no variable {unknown[0]}",
+            hint=f"{close}there are {', '.join(frame.columns[:60])}",
         )
-    return [n for n in names if n in frame.columns]
+    return names
 
 
 def model_frame(context: Context, formula: str, frame: pl.DataFrame, more: Sequence[str] = ()) -> pl.DataFrame:
@@ -186,11 +206,6 @@ def model_frame(context: Context, formula: str, frame: pl.DataFrame, more: Seque
     if not data.height:
         raise EstimationError("no complete records")
     return in_order(context, data)
-
-
-def _checked(formula: str, context: Context) -> None:
-    if "~" not in formula:
-        raise DataError(f"analysis {context.analysis.id}: {formula!r} is no formula", hint="CHG ~ TRT01P + BASE, say")
 
 
 def _statistics(row: dict[str, Any]) -> dict[str, float | None]:
@@ -210,7 +225,6 @@ class _Model:
     """A fitted model of a section, asked for the lines of its block."""
 
     def __init__(self, kind: str, context: Context, section: _ModelSection) -> None:
-        _checked(section.formula, context)
         self.kind, self.context, self.section = kind, context, section
         self.frame = context.chosen(section.where)
         self.more: list[str] = []
@@ -399,7 +413,7 @@ def _means_figure(model: _Model, section: _VisitSection) -> tuple[Figure, ...]:
         if (s := model.means(visit).get(one)) is not None
     ]  # fmt: skip
     ratio = section.exponentiate
-    response = section.formula.split("~")[0].strip()
+    response = _response(section)
     change = not ratio and response in ("CHG", "PCHG")
     what = "geometric mean" if ratio else "LS mean"
     title = f"{response}, {what} ({100 * section.level:g} % CI)"
@@ -419,6 +433,11 @@ def _visit_numbers(model: _Model, section: _VisitSection) -> dict[str, float]:
     return number if named and len(number) == pairs.height else {}
 
 
+def _response(section: _ModelSection) -> str:
+    """The response as the formula writes it."""
+    return str(parse(section.formula, needs_covariance=False).response)
+
+
 def _cell(show: Show, statistics: dict[str, float | None] | None) -> Cell:
     return cell_of(show.show, statistics or {})
 
@@ -436,7 +455,7 @@ def ancova(context: Context, section: AncovaSection) -> Block:
         section.label or "Analysis of covariance",
         "ancova",
         context.analysis.dataset,
-        section.formula.split("~")[0].strip(),
+        _response(section),
         tuple(rows),
         description=f"least squares, {section.formula}; LS means at {section.weights} weights{robust}{_ratio(section)}",
         notes=(*((section.note,) if section.note else ()), *model.notes),
@@ -456,9 +475,10 @@ def clda(context: Context, section: CldaSection) -> Block:
     ------
     DataError : the formula names the arm or the visit, or there are no records at baseline.
     """
-    what, right = f"analysis {context.analysis.id}", section.formula.partition("~")[2]
+    what = f"analysis {context.analysis.id}"
+    named = parse(section.formula, needs_covariance=False).without_response().variables
     for name in (context.treatment, section.visit):
-        if name in _WORD.findall(right):
+        if name in named:
             raise DataError(f"{what}: {name} is in the formula {section.formula!r}",
                             hint="arm and visit come by themselves, AVAL ~ 1, say")  # fmt: skip
     frame = context.chosen(section.where)
@@ -491,7 +511,7 @@ def _over_visits(kind: str, title: str, context: Context, section: MmrmSection |
         section.label or title,
         kind,
         context.analysis.dataset,
-        section.formula.split("~")[0].strip(),
+        _response(section),
         tuple(rows),
         description=(
             f"{method}, {told}, covariance {fit.structure}, {section.df} degrees of freedom; "

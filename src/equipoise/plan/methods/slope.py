@@ -9,6 +9,7 @@ import polars as pl
 from pydantic import Field
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.formula import quoted
 from equipoise.plan.methods.estimates import DIFFERENCE, P, finite
 from equipoise.plan.methods.registry import Entry
 from equipoise.plan.parts import Section
@@ -62,12 +63,12 @@ def _fitted(context: Context, section: SlopeSection) -> tuple[Any, pl.DataFrame,
     data = in_order(context, data.drop_nulls().with_columns((pl.col(section.time) / section.per).alias(TIME)))
     if not data.height or data[context.treatment].n_unique() < 2:
         raise EstimationError("fewer than two arms have complete records")
-    arm = context.treatment
-    terms = [f"{arm}:{TIME}" if section.shared_baseline else arm, TIME, *dict.fromkeys(names)]
+    arm = quoted(context.treatment)
+    terms = [f"{arm}:{TIME}" if section.shared_baseline else arm, TIME, *map(quoted, dict.fromkeys(names))]
     terms += ([] if section.shared_baseline else [f"{arm}:{TIME}"]) + [
-        f"{c}:{TIME}" for c in section.covariates_by_time
+        f"{quoted(c)}:{TIME}" for c in section.covariates_by_time
     ]
-    fixed = f"{section.value} ~ " + " + ".join(terms)
+    fixed = f"{quoted(section.value)} ~ " + " + ".join(terms)
     by = TIME if section.random == "slope" else "1"
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")

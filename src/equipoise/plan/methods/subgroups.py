@@ -8,6 +8,7 @@ import polars as pl
 from pydantic import Field, model_validator
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.formula import quoted
 from equipoise.estimate.result import Estimate
 from equipoise.plan.methods.estimates import cell, finite, reasons, short, values_of
 from equipoise.plan.methods.registry import Entry
@@ -157,7 +158,7 @@ def _difference(context: Context, section: SubgroupsSection, part: pl.DataFrame,
     if data[context.treatment].n_unique() < 2:
         return _none(section, data.height, "an arm has no patients")
     own = [c for c in section.covariates if data[c].n_unique() > 1]
-    formula = f"{section.variable} ~ " + " + ".join([context.treatment, *own])
+    formula = f"{quoted(section.variable)} ~ " + " + ".join(map(quoted, [context.treatment, *own]))
     try:
         fit = ancova(formula, data)
         found = fit.contrasts(context.treatment, against=context.plan.treatment.reference, level=section.level)
@@ -176,7 +177,7 @@ def _ratio(context: Context, section: SubgroupsSection, part: pl.DataFrame, arm:
     if data[context.treatment].n_unique() < 2:
         return _none(section, data.height, "an arm has no patients")
     own = [c for c in section.covariates if data[c].n_unique() > 1]
-    formula = f"Surv({section.time}, {EVENT}) ~ " + " + ".join([context.treatment, *own])
+    formula = f"Surv({quoted(section.time)}, {EVENT}) ~ " + " + ".join(map(quoted, [context.treatment, *own]))
     try:
         return cox(formula, data, ties=section.ties).hazard_ratio(context.treatment, level=section.level)
     except (DataError, EstimationError) as error:

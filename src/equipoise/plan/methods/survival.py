@@ -11,6 +11,7 @@ import polars as pl
 from pydantic import Field, model_validator
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.formula import quoted
 from equipoise.estimate.left_out import Sieve
 from equipoise.estimate.panel import events_of, read_frame
 from equipoise.plan.methods.estimates import values_of
@@ -315,10 +316,10 @@ def _none(value: float) -> float | None:
 
 
 def _formula(context: Context, section: SurvivalSection, covariates: bool) -> str:
-    terms = [context.treatment, *(section.covariates if covariates else ())]
-    strata = [f"strata({name})" for name in section.strata]
+    terms = map(quoted, [context.treatment, *(section.covariates if covariates else ())])
+    strata = [f"strata({quoted(name)})" for name in section.strata]
     first = (section.entry or section.start) if covariates else None
-    times = f"{first}, {section.time}" if first else section.time
+    times = f"{quoted(first)}, {quoted(section.time)}" if first else quoted(section.time)
     return f"Surv({times}, {EVENT}) ~ " + " + ".join([*terms, *strata])
 
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.formula import Design
 from equipoise.estimate.linear.kernels.mmrm import DECREMENT, GRADIENT, ITERATIONS, LOGLIK, MIN_EIGEN, N_INFO, fit
 from equipoise.estimate.linear.kernels.mmrm_covariance import covariance, jacobian
 from equipoise.estimate.linear.kernels.mmrm_inference import prepare_kronecker
 from equipoise.estimate.linear.kernels.mmrm_start import start_parameters
 from equipoise.estimate.linear.kernels.mmrm_times import fit_times
 from equipoise.estimate.linear.mmrm.covariance import CODES, n_covariance_parameters
-from equipoise.estimate.linear.mmrm.design import Design
 from equipoise.types import BoolArray, FloatArray, IntArray, Status
 
 TOLERANCE = 1e-14

@@ -12,8 +12,8 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.formula import STRUCTURES, Column, Design, ModelFormula, build, parse, read_column
 from equipoise.estimate.linear.mmrm.covariance import ORDERED
-from equipoise.estimate.linear.mmrm.design import Column, Design, build, read_column
 from equipoise.estimate.linear.mmrm.engine import (
     Fitted,
     Rows,
@@ -26,7 +26,6 @@ from equipoise.estimate.linear.mmrm.engine import (
     unfitted,
     unfitted_times,
 )
-from equipoise.estimate.linear.mmrm.formula import STRUCTURES, ModelFormula, parse
 from equipoise.estimate.linear.mmrm.identified import (
     HETEROGENEOUS,
     in_words,
@@ -177,6 +176,7 @@ def mmrm(
     ['contrast', 'VISIT', 'estimate', 'se', 'df', 't', 'p', 'lower', 'upper']
     """
     model = parse(formula)
+    model.refuse(random="give one covariance of the visits, or use slope() for a random part")
     return fit_model(formula, model, data, reml=reml, df=df, vcov=vcov, weights=weights, fallback=fallback)
 
 
@@ -193,7 +193,7 @@ def fit_model(
     reduced: frozenset[frozenset[str]] = frozenset(),
     first: dict[str, Any] | None = None,
 ) -> MmrmFit:
-    """Fit a parsed formula; ``reduced`` and ``first`` as in :func:`equipoise.estimate.linear.mmrm.design.build`."""
+    """Fit a parsed formula; ``reduced`` and ``first`` as in :func:`equipoise.estimate.formula.build`."""
     vcov_method = check_methods(df, vcov, reml)
     term = model.covariance
     assert term is not None

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from equipoise.errors import EstimationError
-from equipoise.estimate.linear.mmrm.design import Column, Design, Factor, evaluate_at, products
+from equipoise.estimate.formula import Column, Design, Factor, products
 from equipoise.types import FloatArray
 
 WEIGHTS = ("equal", "proportional", "observed", "counterfactual")
@@ -72,7 +72,7 @@ def _fixed(factor: Factor, full: bool, design: Design, target: Mapping[str, Any]
             )
         return np.asarray(factor.coding(full)[0][factor.column.levels.index(value)])
     values = {v: target[v] if v in target else _mean(design.columns[v], at, weights) for v in factor.variables}
-    return evaluate_at(factor, values)
+    return factor.at(values)
 
 
 def grid(design: Design, specs: Sequence[str], weights: str, at: Mapping[str, Any], subject_weights: FloatArray,

@@ -13,10 +13,9 @@ import numpy as np
 from scipy.special import fdtrc, stdtr, stdtrit
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.formula import CovarianceTerm, Design, ModelFormula, build, sum_coded
 from equipoise.estimate.linear.mmrm import kenward_roger, satterthwaite
-from equipoise.estimate.linear.mmrm.design import Design, build, sum_coded
 from equipoise.estimate.linear.mmrm.engine import Fitted, Rows
-from equipoise.estimate.linear.mmrm.formula import CovarianceTerm, ModelFormula
 from equipoise.estimate.linear.mmrm.lsmeans import Grid, grid
 from equipoise.estimate.linear.mmrm.sandwich import KINDS, Sandwich, sandwich
 from equipoise.estimate.result import Estimate, check_level
@@ -306,10 +305,8 @@ class MmrmFit:
     @cached_property
     def _observed_design(self) -> Design:
         """The design on all records with complete covariates, whether or not the response was observed."""
-        frame = self.design.frame
-        constant = frame.with_columns(nw.lit(0.0).alias("__response__"))
-        model = ModelFormula(self.model.text, "__response__", self.model.terms, self.model.covariance)
-        design, _ = build(model, constant, {}, self.design.reduced, self.design.first)
+        model = self.model.without_response()
+        design, _ = build(model, self.design.frame, {}, self.design.reduced, self.design.first)
         if design.names != self.names:
             raise DataError("records without a response have levels of a factor that analysed records lack",
                             hint="drop those records, or use weights='proportional'")  # fmt: skip
