@@ -42,7 +42,7 @@ def test_a_plan_is_read_and_written_back() -> None:
     ("old", "new", "message"),
     [
         ("population: ITT", "population: XXX", "analysis T1: unknown population 'XXX'; known: ITT"),
-        ("method: summary", "method: sumary", "sections.0"),
+        ("method: summary", "method: sumary", "line 13, column 10: analyses[T1].sections[1].method: found 'sumary'"),
         ("statistics: short", "statistics: long", "statistics"),
         ("versus: Placebo", "versus: Placbo", "unknown arm 'Placbo'"),
         ("{estimate:1}", "estimate", "show names no statistic in braces"),
@@ -50,10 +50,14 @@ def test_a_plan_is_read_and_written_back() -> None:
         ("arms: [Placebo, Drug]", "arms: [Placebo, Placebo]", "an arm is listed twice"),
         ("arms: [Placebo, Drug]", "arms: [Placebo, Drug], control: Sham", "control 'Sham' is not one of the arms"),
         ("{ITTFL: Y}", "{ITTFL: {like: Y}}", "unknown comparison"),
-        ("title: Age", "title: Age\n    colour: red", "colour: Extra inputs are not permitted"),
+        (
+            "title: Age",
+            "title: Age\n    colour: red",
+            "line 11, column 5: analyses[T1].colour: found the unknown",
+        ),
         ("id: T1", "id: ../../T1", "id"),
-        ("study: S", "study: [", "not YAML"),
-        ("study: S", "study: &a S\nother: *a", "not YAML"),
+        ("study: S", "study: [", "cannot be read as YAML"),
+        ("study: S", "study: &a S\nother: *a", "line 3, column 1: other: found the unknown key"),
     ],
 )
 def test_mistakes_are_named(old: str, new: str, message: str) -> None:
@@ -71,7 +75,7 @@ def test_other_texts_are_refused(text: str) -> None:
 
 
 def test_a_plan_that_is_not_there() -> None:
-    with pytest.raises(ScenarioError, match="no plan"):
+    with pytest.raises(ScenarioError, match="there is no file"):
         read_plan("/nowhere/plan.yaml")
 
 

@@ -10,8 +10,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from equipoise.records.document import Node, Path, read
-from equipoise.records.load import _keys_at, load_record, parse_record, record_files, resolve_file
+from equipoise.files.model import keys_at
+from equipoise.files.tree import Node, Path, read
+from equipoise.records.load import load_record, parse_record, record_files, resolve_file
+from equipoise.records.schema import Record
 
 VALOR = resolve_file("valor").read_text(encoding="utf-8")
 SLOW = settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -55,7 +57,7 @@ def numbers(text: str) -> list[tuple[Path, Node]]:
 
 
 VALOR_NUMBERS = numbers(VALOR)
-VALOR_KEYS = [(p, k) for p, k in keys(read(VALOR.encode())) if _keys_at(p[:-1])]
+VALOR_KEYS = [(p, k) for p, k in keys(read(VALOR.encode())) if keys_at(Record, p[:-1])]
 
 
 def test_the_records_are_sound(small: str) -> None:
@@ -80,7 +82,7 @@ def test_property_every_number_of_the_small_record_must_be_a_number(small: str) 
 def test_property_every_misspelt_key_of_the_small_record_is_found(small: str) -> None:
     checked = 0
     for path, key in keys(read(small.encode())):
-        if _keys_at(path[:-1]):
+        if keys_at(Record, path[:-1]):
             found = problems_of(put(small, key, key.text + "x"))
             assert any(p.line == key.line and p.path.endswith(f"{key.text}x") for p in found), path
             checked += 1

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from equipoise.records.document import MAX_BYTES, BrokenDocument, data, locate, read, show_path
+from equipoise.files.tree import MAX_BYTES, BrokenDocument, data, locate, read, show_path
 from equipoise.records.load import parse_record
 
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +16,7 @@ from equipoise.plan.block_analyses import analyse
 from equipoise.plan.key import Key
 from equipoise.plan.read_keys import read
 from equipoise.run import run_study
+from equipoise.run.store import DamagedPart
 from equipoise.simulate import Scenario, Simulator
 
 MEASURES = (
@@ -79,11 +84,105 @@ def test_property_store_must_be_writable(simulator: Simulator, tmp_path: Path) -
         run_study(simulator, MEASURES, 2, store=blocked)
 
 
-def test_property_damaged_store_is_refused(simulator: Simulator, tmp_path: Path) -> None:
-    with run_study(simulator, MEASURES, 3, seed=5, store=tmp_path) as study:
-        (study.folder / "values.npy").write_bytes(b"junk")
-    with pytest.raises(OutputError, match="damaged"):
-        run_study(simulator, MEASURES, 3, seed=5, store=tmp_path)
+@pytest.mark.parametrize("harm", ["flipped", "empty", "cut"])
+def test_property_a_damaged_part_is_told_set_aside_and_made_again(
+    simulator: Simulator, tmp_path: Path, harm: str
+) -> None:
+    with run_study(simulator, MEASURES, 25, seed=5, store=tmp_path) as study:
+        part = study.parts[1]
+    raw = bytearray(part.read_bytes())
+    raw[40] ^= 1
+    part.write_bytes({"flipped": bytes(raw), "empty": b"", "cut": bytes(raw[:100])}[harm])
+    with pytest.warns(DamagedPart, match="is empty" if harm == "empty" else "is damaged"):
+        again = values(simulator, 25, seed=5, store=tmp_path)
+    assert part.with_name(part.name + ".damaged").exists()
+    np.testing.assert_array_equal(again, values(simulator, 25, seed=5))
+
+
+def test_property_a_store_that_grows_keeps_what_it_has(simulator: Simulator, tmp_path: Path) -> None:
+    values(simulator, 45, seed=5, store=tmp_path)
+    seen: list[int] = []
+    grown = values(simulator, 70, seed=5, store=tmp_path, progress=lambda done, total: seen.append(done))
+    assert seen[0] == 40  # two whole blocks; the third had 5 of 20
+    np.testing.assert_array_equal(grown, values(simulator, 70, seed=5))
+    np.testing.assert_array_equal(values(simulator, 23, seed=5, store=tmp_path), grown[:23])
+
+
+_CHILD = """
+import os, sys, threading
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+import numpy as np
+from equipoise.run import run_study
+from equipoise.run.store import DamagedPart
+from equipoise.simulate import Simulator, load_scenario
+from test_study import MEASURES
+scenario = load_scenario("valor")
+simulator = Simulator.of(scenario.with_plan(scenario.plan.only("alsfrs_f_w28", "dthpv_itt_w28")))
+kill = int(sys.argv[3])
+def progress(done, total):
+    if kill and done >= kill:
+        os.kill(os.getpid(), 9)
+options = {"seed": 5, "threads": 1, "store": Path(sys.argv[1]), "progress": progress}
+with run_study(simulator, MEASURES, int(sys.argv[2]), **options) as s:
+    np.save(sys.argv[4], np.stack([v for _, v in s.columns()], axis=1))
+"""
+
+
+def child(store: Path, replicates: int, kill: int, out: Path) -> subprocess.Popen[bytes]:
+    paths = [str(Path(__file__).parent), *sys.path]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in paths if p)}
+    given = [str(store), str(replicates), str(kill), str(out)]
+    return subprocess.Popen([sys.executable, "-c", _CHILD, *given], env=environment)
+
+
+def test_property_two_processes_grow_one_store(simulator: Simulator, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    both = [child(store, 60, 0, tmp_path / "a.npy"), child(store, 90, 0, tmp_path / "b.npy")]
+    assert [process.wait(300) for process in both] == [0, 0]
+    right = values(simulator, 90, seed=5)
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), right[:60])
+    np.testing.assert_array_equal(np.load(tmp_path / "b.npy"), right)
+
+
+def test_property_a_killed_study_goes_on_to_the_same_bits(simulator: Simulator, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    assert child(store, 90, 40, tmp_path / "a.npy").wait(300) == -9
+    seen: list[int] = []
+    resumed = values(simulator, 90, seed=5, store=store, progress=lambda done, total: seen.append(done))
+    assert seen[0] >= 40
+    np.testing.assert_array_equal(resumed, values(simulator, 90, seed=5))
+
+
+def test_property_a_folder_to_be_read_only_is_told_before_the_work(
+    simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with run_study(simulator, MEASURES, 20, seed=5, store=tmp_path):
+        pass
+
+    def refused(*_: object, **__: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("equipoise.files.writing._temporary", refused)  # root may write anywhere
+    assert len(values(simulator, 20, seed=5, store=tmp_path)) == 20  # nothing to write: it can be read
+    with pytest.raises(OutputError, match="permission denied"):
+        run_study(simulator, MEASURES, 40, seed=5, store=tmp_path)
+
+
+def test_property_a_full_disk_is_told_and_what_was_done_is_kept(
+    simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("equipoise.files.writing.os.fsync", full)
+    with pytest.raises(OutputError, match="the disk is full"):
+        run_study(simulator, MEASURES, 40, seed=5, store=tmp_path)
+    assert not list(tmp_path.rglob("*.parquet"))
+    assert not list(tmp_path.rglob(".equipoise-*"))
 
 
 def test_property_no_replicates_is_refused(simulator: Simulator) -> None:

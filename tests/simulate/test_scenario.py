@@ -68,7 +68,7 @@ def test_property_unreadable_files_are_refused(text: str) -> None:
 
 
 def test_property_missing_files_and_names(tmp_path: Path) -> None:
-    with pytest.raises(ScenarioError, match="cannot be read"):
+    with pytest.raises(ScenarioError, match="there is no file"):
         load_scenario(str(tmp_path / "none.yaml"))
     with pytest.raises(ScenarioError, match="no scenario called 'nothing'"):
         load_scenario("nothing")

@@ -10,21 +10,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from equipoise.errors import ScenarioError
+from equipoise.files import Frozen, parse_yaml, read_yaml, validate
+from equipoise.files.tree import excerpt
 from equipoise.library import shipped, shipped_file
 from equipoise.plan.key import Quantity
 from equipoise.simulate.als import Mechanism
-from equipoise.simulate.scenario import describe_problems
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-class Published(_Frozen):
+class Published(Frozen):
     """A start read off the record: a baseline value, averaged over the arms by their shares, or its contrast.
 
     ``ln``: of the value's natural logarithm; ``plus`` is added; ``ratio``: the ln of active over control instead.
@@ -37,7 +33,7 @@ class Published(_Frozen):
     ratio: bool = False
 
 
-class Free(_Frozen):
+class Free(Frozen):
     """A free parameter: where it lives, where the search starts, and its bounds.
 
     ``place`` is ``groups.G.NAME`` (``groups.*.NAME`` ties the groups), ``disease.NAME`` or ``effect.NAME``.
@@ -49,7 +45,7 @@ class Free(_Frozen):
     high: float
 
 
-class Block(_Frozen):
+class Block(Frozen):
     """A set of parameters fitted together to the targets that name this block.
 
     mechanism : fitted for each mechanism on its own; otherwise once, for all.
@@ -65,7 +61,7 @@ class Block(_Frozen):
     robust: bool = False
 
 
-class BaselineRule(_Frozen):
+class BaselineRule(Frozen, populate_by_name=True):
     """What a baseline variable of the record is in the simulation.
 
     name : as :meth:`equipoise.trial.Trials.baseline` knows it; default the record's own name.
@@ -82,7 +78,7 @@ class BaselineRule(_Frozen):
     block: str = "baseline"
 
 
-class OutcomeRule(_Frozen):
+class OutcomeRule(Frozen):
     """Which numbers of an outcome a block is fitted to; what no rule names is a check, or restates what was fitted.
 
     ``methods``, ``arms``, ``kinds``: of these alone; None for all. Where arms are named, the others are checks.
@@ -95,7 +91,7 @@ class OutcomeRule(_Frozen):
     kinds: tuple[Quantity, ...] | None = None
 
 
-class EndpointRule(_Frozen):
+class EndpointRule(Frozen):
     """What an end point of the record (of its events and time-to-event results) is in the simulation.
 
     ``arms``: the block is fitted to these alone, and the others are checks. ``complement``: the record counts those
@@ -110,7 +106,7 @@ class EndpointRule(_Frozen):
     restates: bool = True
 
 
-class ItemRule(_Frozen):
+class ItemRule(Frozen):
     """A number of a free item of the record: where it stands, and the measure it is.
 
     ``weight`` is what the fit divides by where nothing published gives a standard error.
@@ -129,14 +125,14 @@ class ItemRule(_Frozen):
     weight: float | None = None
 
 
-class Background(_Frozen):
+class Background(Frozen):
     """Drugs taken by a share of all patients: an item of the record, its keys, and the covariates they are."""
 
     item: str
     keys: dict[str, str]
 
 
-class FitPlan(_Frozen):
+class FitPlan(Frozen):
     """How a scenario is fitted to its record.
 
     steps : the blocks in order; ``exposure`` (apparent volume from the trough, in closed form) and ``shares``
@@ -179,18 +175,14 @@ def load_plan(record: str) -> FitPlan:
         If there is none, or it is malformed.
     """
     built_in = shipped_file(record, "fit")
-    try:
-        if built_in is not None:
-            text = built_in.read_text(encoding="utf-8")
-        elif Path(record).suffix in (".yaml", ".yml"):
-            text = Path(record).read_text(encoding="utf-8")
-        else:
-            raise ScenarioError(
-                f"no fit plan for the record {record!r}",
-                hint=f"there are plans for {', '.join(fit_plans())}; see docs/methods/calibration.md",
-            )
-        return FitPlan.model_validate(yaml.safe_load(text))
-    except ValidationError as error:
-        raise ScenarioError(f"fit plan {record}: {describe_problems(error)}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ScenarioError(f"fit plan {record}: cannot be read ({error})") from None
+    hint = "see docs/methods/calibration.md"
+    if built_in is not None:
+        document = parse_yaml(built_in.read_bytes(), f"fit plan {record}", error=ScenarioError)
+    elif Path(record).suffix in (".yaml", ".yml"):
+        document = read_yaml(record, error=ScenarioError, what="a fit plan", hint=hint)
+    else:
+        raise ScenarioError(
+            f"no fit plan for the record {excerpt(record)}",
+            hint=f"there are plans for {', '.join(fit_plans())}; {hint}",
+        )
+    return validate(FitPlan, document, error=ScenarioError, what="not a fit plan", hint=hint)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from equipoise.errors import OutputError, ScenarioError
+from equipoise.files import exists, fill_folder, write_text
 
 if TYPE_CHECKING:
     from equipoise.plan.results import Block
@@ -66,14 +67,11 @@ def _start(folder: Path, out: Path | None, force: bool, encoding: str | None) ->
 
     study = read_folder(folder, encoding=encoding, needed=("ADSL",))
     target = (out or folder) / "plan.yaml"
-    if target.exists() and not force:
+    if exists(target) and not force:
         raise OutputError(f"{target} is there already", hint="give --force to write over it, or --out another folder")
     text = start_text(study)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"cannot write {target}: {error.strerror}", hint="give --out a folder of yours") from None
+    with fill_folder(target.parent) as staged:
+        write_text(staged / target.name, text)
     for text in [str(p) for p in check(study) if p.severity == "error"][:_LISTED]:
         typer.echo(f"error: {text}", err=True)
     _say_warnings(

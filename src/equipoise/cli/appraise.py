@@ -100,16 +100,15 @@ def appraise(
 
 def saved_replica(path: Path) -> Replica:
     """A replica as ``replicate --json`` wrote it; :class:`DataError` for any other file."""
-    import json
-
     from equipoise.errors import DataError
+    from equipoise.files import parse_json, read_bytes
+    from equipoise.files.reading import shown
     from equipoise.replica.replica import Replica
 
+    hint = "write one with: equipoise replicate NAME --json FILE"
+    raw = read_bytes(path, max_bytes=50_000_000, error=DataError, hint=hint)
+    plain = parse_json(raw, shown(path), error=DataError, hint=hint)
     try:
-        return Replica.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{path}: is not a replica ({error})", hint="write one with: equipoise replicate NAME --json FILE"
-        ) from None
+        return Replica.from_dict(plain)
+    except ValueError as error:
+        raise DataError(f"{shown(path)}: is not a replica: {error}", hint=hint) from None

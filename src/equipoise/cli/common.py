@@ -2,56 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from equipoise.errors import OutputError
-
-
-def check_writable(path: Path) -> None:
-    """Refuse an output path before the work starts, not after.
-
-    Raises
-    ------
-    OutputError
-        If the folder is missing or not writable, or the path is a folder.
-    """
-    folder = path.parent
-    if path.is_dir():
-        raise OutputError(f"{path}: is a folder", hint=f"name a file in it, e.g. {path / 'result'}")
-    if not folder.is_dir():
-        raise OutputError(f"{path}: the folder {folder} does not exist", hint=f"make it first: mkdir -p {folder}")
-    try:
-        handle, name = tempfile.mkstemp(dir=folder, prefix=".equipoise-")
-    except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written ({error.strerror or error})", hint="choose a folder you may write to"
-        ) from None
-    os.close(handle)
-    os.unlink(name)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` in one step: an interrupted run leaves the old file or none, never half of one."""
-    check_writable(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".equipoise-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)
-        os.replace(name, path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from None
-    finally:
-        if os.path.exists(name):
-            os.unlink(name)
+from equipoise.files import check_writable as check_writable
+from equipoise.files import write_text as write_text
 
 
 @contextmanager

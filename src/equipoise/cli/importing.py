@@ -30,22 +30,23 @@ def import_study(
     from equipoise.cli.common import check_writable, write_text
     from equipoise.cli.record_view import clean
     from equipoise.errors import OutputError, RecordError
+    from equipoise.files import exists
     from equipoise.records.registry import REGISTRY, fetch_study, is_number, read_study, record_yaml
 
     if timeout <= 0 or retries < 0:
         raise RecordError("--timeout must be above 0 and --retries not below 0", hint="leave them out for 15 s and 3")
     if out is not None:
         check_writable(out)
-        if out.exists() and not force:
+        if out.is_file() and not force:
             raise OutputError(f"{out} is there already", hint="--force writes over it, --out names another file")
-    if is_number(study) and not Path(study).exists():
+    if is_number(study) and not exists(study):
         found = fetch_study(study, registry=registry or REGISTRY, timeout=timeout, retries=retries)
     else:
         found = read_study(study)
     target = out if out is not None else Path(f"{found.record.id.lower()}.yaml")
     if out is None:
         check_writable(target)
-        if target.exists() and not force:
+        if target.is_file() and not force:
             raise OutputError(f"{target} is there already", hint="--force writes over it, --out names another file")
     write_text(target, record_yaml(found.document))
     lines = [clean(line).replace("\n", " ") for line in found.lines()]

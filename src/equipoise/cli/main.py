@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
+import warnings
 
 # One BLAS thread a process: the kernels bring their own threads (measured: up to 600 times slower otherwise).
 for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -82,23 +84,63 @@ def welcome(
 
 
 def main() -> None:
-    """Run the command line; a user's mistake ends in one message and exit code 2, Ctrl-C in 130."""
+    """Run the command line; a user's mistake ends in one message and exit code 2, Ctrl-C in 130, SIGTERM in 143."""
+    _open_standard_streams()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary folders are cleared then, too
+    warnings.showwarning = _show_warning
+    code: object = 0
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()
     except EquipoiseError as error:
-        print(f"error: {error.message}", file=sys.stderr)
-        if error.hint:
-            print(f"  hint: {error.hint}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        _tell(f"error: {error.message}" + (f"\n  hint: {error.hint}" if error.hint else ""))
+        code = error.exit_code
     except _USAGE as error:
         error.show()
-        sys.exit(error.exit_code)
+        code = error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         code = _INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
+        _discard_output()  # whoever read the output has seen enough
+    except OSError as error:
+        place = "standard output" if error.filename is None else str(error.filename)[:120]
+        _tell(f"error: {place}: cannot be written or read ({error.strerror or error})")
+        _discard_output()
+        code = 2
+    except MemoryError:
+        _tell("error: not enough memory for this")
+        code = 2
     if code == _INTERRUPTED:
-        print("interrupted", file=sys.stderr)
+        _tell("interrupted")
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _open_standard_streams() -> None:
+    """Give a closed standard stream a place, so that no file of ours gets its number; writing to it is an error."""
+    for number, name, mode in ((0, "stdin", os.O_RDONLY), (1, "stdout", os.O_RDONLY), (2, "stderr", os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, mode)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
+def _discard_output() -> None:
+    """Send what is left in the buffer nowhere, so that the interpreter does not stumble over it at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+
+
+def _tell(text: str) -> None:
+    """A message on standard error; if that is full or closed there is nobody to tell."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    _tell(f"warning: {message}")

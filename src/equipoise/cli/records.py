@@ -79,7 +79,7 @@ def check(
         problems = check_record(path)
         for p in problems:
             where = f"{p.path}: " if p.path else ""
-            typer.echo(f"{path}:{p.line}:{p.column}: {where}found {p.found}; expected {p.expected}")
+            typer.echo(f"{path}:{p.line}:{p.column}: {where}{p.said}")
             if p.hint:
                 typer.echo(f"    hint: {p.hint}")
         if problems:

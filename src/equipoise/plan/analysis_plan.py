@@ -16,17 +16,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from equipoise.errors import ScenarioError
+from equipoise.files import Document, Frozen, PlaceError, parse_yaml, read_yaml, validate
 from equipoise.plan.estimand import Estimand, contradictions
 from equipoise.plan.methods import REGISTRY
 from equipoise.plan.methods.other_tests import Picked
-from equipoise.plan.parts import Gather, Population, Section, Show, Strict, Treatment, Where, check_where, condition
+from equipoise.plan.parts import Gather, Population, Section, Show, Treatment, Where, check_where, condition
 
 __all__ = ["Analysis", "Plan", "condition", "dump_plan", "parse_plan", "read_plan"]
 
-MAX_PLAN_BYTES = 4 << 20
 _STYLED = ("statistics", "lsmeans", "contrasts")
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ else:
     AnySection = Annotated[Union[tuple(e.section for e in REGISTRY.values())], Field(discriminator="method")]  # noqa: UP007
 
 
-class Analysis(Strict):
+class Analysis(Frozen):
     """One table: whom it counts (population), what it reads (data set, parameter, records) and its sections.
 
     ``gather`` brings values of other data sets to the subjects: ``{DTHWK: {dataset: ADTTE, parameter: DEATH}}``.
@@ -101,17 +101,18 @@ def _answers_what_it_asks(analysis: Analysis) -> None:
             continue
         where = f"analysis {analysis.id}, section {number} ({section.kind})"
         if asked.population != analysis.population:
-            raise ValueError(
+            raise PlaceError(
                 f"{where}: the estimand is about population {asked.population!r}, the analysis about "
-                f"{analysis.population!r}"
+                f"{analysis.population!r}",
+                *("sections", number - 1),
             )
         does = {**_left_out(asked, {**analysis.where, **section.where}), **section.does()}
         wrong = contradictions(asked, method, does=does, called=f"the {section.kind} section")
         if wrong:
-            raise ValueError(f"{where} does not answer its estimand. " + " ".join(wrong))
+            raise PlaceError(f"{where} does not answer its estimand. " + " ".join(wrong), "sections", number - 1)
 
 
-class Plan(Strict):
+class Plan(Frozen):
     """The whole plan. ``populations`` are named by short keys (``ITT``), which the analyses use.
 
     ``styles`` names lists of lines, so that a section may say ``statistics: continuous`` for one of them.
@@ -146,33 +147,50 @@ class Plan(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Plan:
-        ids = [a.id for a in self.analyses]
-        if len(set(ids)) < len(ids):
-            raise ValueError("two analyses have the same id")
-        for analysis in self.analyses:
+        ids: set[str] = set()
+        for number, analysis in enumerate(self.analyses):
+            here = ("analyses", number)
+            if analysis.id in ids:
+                raise PlaceError(f"two analyses have the same id, {analysis.id}", *here, "id")
+            ids.add(analysis.id)
             if analysis.population not in self.populations:
                 known = ", ".join(self.populations)
-                raise ValueError(f"analysis {analysis.id}: unknown population {analysis.population!r}; known: {known}")
-            for section in analysis.sections:
-                for row in getattr(section, "rows", None) or ():
-                    for arm in (row.arm, row.versus):
+                raise PlaceError(
+                    f"analysis {analysis.id}: unknown population {analysis.population!r}; known: {known}",
+                    *here,
+                    "population",
+                )
+            for place, section in enumerate(analysis.sections):
+                for line, row in enumerate(getattr(section, "rows", None) or ()):
+                    for key in ("arm", "versus"):
+                        arm = getattr(row, key)
                         if arm is not None and arm not in self.treatment.arms:
-                            raise ValueError(f"analysis {analysis.id}, {row.label!r}: unknown arm {arm!r}")
-            _answers_what_it_asks(analysis)
+                            raise PlaceError(
+                                f"analysis {analysis.id}, {row.label!r}: unknown arm {arm!r}",
+                                *here,
+                                *("sections", place, "rows", line, key),
+                            )
+            try:
+                _answers_what_it_asks(analysis)
+            except PlaceError as error:
+                raise PlaceError(str(error), *here, *error.place) from None
         self._refers_to_what_is_there()
         return self
 
     def _refers_to_what_is_there(self) -> None:
         known = {a.id: a for a in self.analyses}
-        for analysis in self.analyses:
+        for number, analysis in enumerate(self.analyses):
             for one in analysis.refers():
                 where = f"analysis {analysis.id}: of: {one.of}"
+                wrong = None
                 if one.of not in known:
-                    raise ValueError(f"{where}: there is no such analysis; there are {', '.join(known)}")
-                if one.section > len(known[one.of].sections):
-                    raise ValueError(f"{where} has {len(known[one.of].sections)} sections, no section {one.section}")
-                if one.arm is not None and one.arm not in self.treatment.arms:
-                    raise ValueError(f"{where}: unknown arm {one.arm!r}")
+                    wrong = f"{where}: there is no such analysis; there are {', '.join(known)}"
+                elif one.section > len(known[one.of].sections):
+                    wrong = f"{where} has {len(known[one.of].sections)} sections, no section {one.section}"
+                elif one.arm is not None and one.arm not in self.treatment.arms:
+                    wrong = f"{where}: unknown arm {one.arm!r}"
+                if wrong is not None:
+                    raise PlaceError(wrong, "analyses", number)
         try:
             self.in_turn()
         except CycleError as error:
@@ -208,55 +226,19 @@ def read_plan(path: str | Path) -> Plan:
     ------
     ScenarioError : no such file, not YAML, or not a plan; each mistake is named with its place.
     """
-    path = Path(path)
-    try:
-        there = path.is_file()
-    except (OSError, ValueError):  # a name that no file system takes
-        there = False
-    if not there:
-        raise ScenarioError(f"no plan {str(path)[:200]}", hint="equipoise analyse --init FOLDER writes one")
-    if path.stat().st_size > MAX_PLAN_BYTES:
-        raise ScenarioError(f"{path.name}: {path.stat().st_size} bytes", hint="a plan is a page or two of YAML")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise ScenarioError(f"{path.name}: not UTF-8 text", hint="save the plan as UTF-8") from None
-    return parse_plan(text, path.name)
+    return _plan(read_yaml(path, error=ScenarioError, what="a plan", hint=_HELP))
 
 
-class _NoAlias(yaml.SafeLoader):
-    """YAML without aliases (a plan needs none, and nested ones expand without bound); yes, no, on, off are text."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own way of configuring a loader
-        first: [(tag, pattern) for tag, pattern in pairs if tag != "tag:yaml.org,2002:bool" or first in "tTfF"]
-        for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.events.AliasEvent):
-            raise yaml.YAMLError("aliases (*name) are not read")
-        return super().compose_node(parent, index)
+_HELP = "see docs/adam.md; equipoise analyse --init FOLDER writes one to start from"
 
 
 def parse_plan(text: str, source: str = "plan") -> Plan:
     """A plan from YAML text; see :func:`read_plan`."""
-    try:
-        raw = yaml.load(text, Loader=_NoAlias)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        said = " ".join(str(error).split())
-        raise ScenarioError(f"{source}: not YAML ({said[:200]})", hint="check indentation, colons and quotes") from None
-    if not isinstance(raw, dict):
-        raise ScenarioError(
-            f"{source}: not a plan", hint="a plan is a mapping with study, treatment, populations, analyses"
-        )
-    try:
-        return Plan.model_validate(raw)
-    except ValidationError as error:
-        lines = [
-            f"{'.'.join(str(p) for p in e['loc']) or 'plan'}: {e['msg'].removeprefix('Value error, ')}"
-            for e in error.errors()[:8]
-        ]
-        raise ScenarioError(f"{source}: not a plan:\n  " + "\n  ".join(lines), hint="see docs/adam.md") from None
+    return _plan(parse_yaml(text, source, error=ScenarioError, hint=_HELP))
+
+
+def _plan(document: Document) -> Plan:
+    return validate(Plan, document, error=ScenarioError, what="not a plan", hint=_HELP)
 
 
 def dump_plan(plan: Plan) -> str:

@@ -16,7 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from equipoise.files import Frozen
 
 Strategy = Literal[
     "treatment policy", "hypothetical", "composite", "while alive", "while on treatment", "principal stratum"
@@ -175,11 +177,7 @@ METHODS: dict[str, Method] = {
 """What each method does at each kind of event, unless the plan has it do something else, which is then checked."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class EventStrategy(_Frozen):
+class EventStrategy(Frozen):
     """An intercurrent event and the strategy at it; ``reason`` for the reader.
 
     ``in_data`` : the strategy is carried out in the data that the analysis reads (a score of 0 assigned after death,
@@ -192,7 +190,7 @@ class EventStrategy(_Frozen):
     reason: str | None = None
 
 
-class Estimand(_Frozen):
+class Estimand(Frozen):
     """The five attributes of an estimand.
 
     ``intercurrent_events`` may be written as a mapping, ``{death: composite, stopping treatment: treatment policy}``.

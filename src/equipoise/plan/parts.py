@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from equipoise.errors import DataError
+from equipoise.files import Frozen
 from equipoise.plan.estimand import PROCEDURES, Estimand
 from equipoise.plan.results import Column
 
@@ -21,12 +22,6 @@ Scalar: TypeAlias = bool | int | float | str | dt.date | None
 Where: TypeAlias = dict[str, Any]
 _COMPARISONS = ("eq", "ne", "not", "gt", "ge", "lt", "le", "in")
 _SHOW = re.compile(r"\{([a-z_0-9]+)(?::([^}]*))?\}")
-
-
-class Strict(BaseModel):
-    """A frozen model that takes no unknown field."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def check_where(where: Where) -> Where:
@@ -39,7 +34,7 @@ def check_where(where: Where) -> Where:
     return where
 
 
-class Show(Strict):
+class Show(Frozen):
     """One line of a block: its label and how its cells are written.
 
     ``show`` holds names of statistics in braces, each with its decimals: ``{mean:1} ({sd:2})``. ``p4`` writes a
@@ -76,13 +71,13 @@ def known_statistics(lines: Iterable[_Line], known: Sequence[str]) -> None:
             raise ValueError(f"{line.label!r}: there is no statistic {unknown[0]!r}; there are {', '.join(known)}")
 
 
-class Treatment(Strict):
+class Treatment(Frozen):
     """The treatment variable in ADSL and its arms, control first unless ``control`` says otherwise."""
 
     variable: str = "TRT01P"
     arms: tuple[str, ...] = Field(min_length=1)
     control: str | None = None
-    labels: dict[str, str] = {}
+    labels: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _known(self) -> Treatment:
@@ -97,27 +92,27 @@ class Treatment(Strict):
         return self.control or self.arms[0]
 
 
-class Population(Strict):
+class Population(Frozen):
     """An analysis population: a label and conditions on ADSL (a population flag, as a rule)."""
 
     label: str
-    where: Where = {}
+    where: Where = Field(default_factory=dict)
 
     _where = field_validator("where")(check_where)
 
 
-class Gather(Strict):
+class Gather(Frozen):
     """A value for every subject from another data set: one record (``parameter``, ``where``), one variable."""
 
     dataset: str
     parameter: str | None = None
     variable: str = "AVAL"
-    where: Where = {}
+    where: Where = Field(default_factory=dict)
 
     _where = field_validator("where")(check_where)
 
 
-class Section(Strict):
+class Section(Frozen):
     """What every section has: a label, conditions of its own, a note, and whether its figure is drawn.
 
     A subclass names its ``method``. ``estimand`` states the section's own, where it differs from the analysis'.
@@ -126,11 +121,11 @@ class Section(Strict):
     """
 
     label: str = ""
-    where: Where = {}
+    where: Where = Field(default_factory=dict)
     note: str | None = None
     figure: bool = True
     estimand: Estimand | str | None = None
-    handles: dict[str, str] = {}
+    handles: dict[str, str] = Field(default_factory=dict)
 
     ESTIMATES: ClassVar[str | None] = None
     """The method in :data:`equipoise.plan.estimand.METHODS`; None where no treatment effect is estimated."""
@@ -245,6 +240,11 @@ def _typed(value: Scalar, dtype: pl.DataType, variable: str, what: str) -> Scala
         return float(value)
     if dtype == pl.Date and isinstance(value, dt.date):
         return value
+    if dtype == pl.Date and isinstance(value, str):
+        try:
+            return dt.date.fromisoformat(value)
+        except ValueError:
+            pass
     if dtype == pl.Boolean and isinstance(value, bool):
         return value
     raise DataError(f"{what}: {variable} is {dtype}, compared with {value!r}", hint="quote text, leave numbers bare")

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
+from equipoise.files import Frozen
 from equipoise.plan.estimand import METHODS, Estimand, EventStrategy, Strategy, carried_out, contradictions
 
 Test = Literal["ancova", "joint_rank", "mmrm", "slope", "log_rank", "wilcoxon", "cox"]
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 Variable = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")]
@@ -28,7 +25,7 @@ a virtual patient, named as the trial named it; a key event is that or a stay in
 Observed = Annotated[float, Field(ge=0)]
 
 
-class _Analysis(_Frozen):
+class _Analysis(Frozen):
     """What all analyses share: a name, whom they are about, and how far they go."""
 
     id: str
@@ -179,7 +176,7 @@ def _does(analysis: OutcomeAnalysis | TimeToEvent) -> dict[str, str]:
     return {"death": death, "ventilation": "counted" if analysis.event in _FIRST else "kept"}
 
 
-class IntercurrentEvent(_Frozen):
+class IntercurrentEvent(Frozen):
     """An intercurrent event and the strategy that the analyses with a test follow at it (ICH E9(R1), A.3.2)."""
 
     event: Literal["death", "ventilation", "withdrawal"]
@@ -193,7 +190,7 @@ class StatedEstimand(Estimand):
     of: str
 
 
-class AnalysisPlan(_Frozen):
+class AnalysisPlan(Frozen):
     """All analyses of a trial, and the order in which they are tested.
 
     ``order`` names p-values as ``ANALYSIS.TEST`` with TEST one of those the analysis offers (``tests``). The

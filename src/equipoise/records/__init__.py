@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from equipoise.files import Problem as RecordProblem
 from equipoise.records.coherence import Note, coherence_notes
-from equipoise.records.document import RecordProblem
 from equipoise.records.load import RecordInfo, check_record, list_records, load_record
 from equipoise.records.schema import Contrast, Curve, Entry, Fact, PValue, Record, Result, Source, Value
 

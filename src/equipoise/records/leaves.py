@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AllowInfNan, BaseModel, ConfigDict, Field, Strict, model_validator
+from pydantic import AllowInfNan, Field, Strict, model_validator
+
+from equipoise.files import Frozen
 
 Confidence = Literal["seen", "slide", "curve", "derived", "recall"]
 """seen: read as text in the source. slide: printed on a slide image. curve: read off a plot. derived: computed here
@@ -25,10 +27,8 @@ _SPAN = re.compile(r"^\s*([0-9.]+)\s*-\s*([0-9.]+)\s*$")
 _ALSO = re.compile(r"^\s*(\S+)(?:\s+(.*\S))?\s*$")
 
 
-class Model(BaseModel):
-    """Base of all record models: frozen, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+class Model(Frozen, str_strip_whitespace=True):
+    """A part of a record: :class:`equipoise.files.Frozen`, text without spaces around it."""
 
 
 class Sourced(Model):

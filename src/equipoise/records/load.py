@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import difflib
-import types
-import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from equipoise.errors import RecordError
+from equipoise.files import BrokenDocument, Node, problems_of, read_bytes
+from equipoise.files import Problem as RecordProblem
+from equipoise.files.reading import exists, reason, shown
+from equipoise.files.tree import MAX_BYTES, Path, data, locate, read, show_path
 from equipoise.library import shipped, shipped_file
 from equipoise.records.check import contradictions
-from equipoise.records.document import (
-    MAX_BYTES,
-    BrokenDocument,
-    Node,
-    Path,
-    RecordProblem,
-    data,
-    excerpt,
-    locate,
-    read,
-    show_path,
-)
 from equipoise.records.schema import Record
 
 SUFFIXES = (".yaml", ".yml")
@@ -101,7 +91,7 @@ def resolve_file(name_or_path: str | FilePath, records_dir: str | FilePath | Non
     """
     text = str(name_or_path)
     path = FilePath(name_or_path)
-    if path.exists() or text.endswith(SUFFIXES) or "/" in text or "\\" in text:
+    if exists(path) or text.endswith(SUFFIXES) or "/" in text or "\\" in text:
         return path
     if records_dir is not None:
         for own in _folder(records_dir):
@@ -145,25 +135,18 @@ def _built_in() -> dict[str, bytes]:
 
 def _folder(records_dir: str | FilePath) -> list[FilePath]:
     folder = FilePath(records_dir)
-    if not folder.is_dir():
-        raise RecordError(f"{folder} is not a folder", hint="--records wants a folder with one YAML file per trial")
     try:
+        if not folder.is_dir():
+            raise RecordError(
+                f"{shown(folder)} is not a folder", hint="--records wants a folder with one YAML file per trial"
+            )
         return sorted(p for p in folder.iterdir() if p.suffix in SUFFIXES and p.is_file())
-    except OSError as error:
-        raise RecordError(f"the folder {folder} cannot be read: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        raise RecordError(f"the folder {shown(folder)} cannot be read: {reason(error)}") from None
 
 
 def _read_file(path: FilePath) -> bytes:
-    try:
-        with path.open("rb") as handle:
-            return handle.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise RecordError(f"there is no file {path}", hint="give the path of a record's YAML file") from None
-    except IsADirectoryError:
-        raise RecordError(f"{path} is a folder", hint="give a file, or the folder with --records") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise RecordError(f"{path} cannot be read: {reason}") from None
+    return read_bytes(path, max_bytes=MAX_BYTES, error=RecordError, hint="give the path of a record's YAML file")
 
 
 def _fetch(name_or_path: str | FilePath, records_dir: str | FilePath | None) -> tuple[bytes, str]:
@@ -187,23 +170,6 @@ def _fetch(name_or_path: str | FilePath, records_dir: str | FilePath | None) -> 
 
 # -- shape ------------------------------------------------------------------------------------------------------------
 
-_TYPES = {
-    "int_type": "a number",
-    "float_type": "a number",
-    "int_parsing": "a number",
-    "float_parsing": "a number",
-    "int_from_float": "a whole number",
-    "finite_number": "a finite number",
-    "string_type": "text (put it in quotes)",
-    "string_too_short": "text that is not empty",
-    "model_type": "a mapping",
-    "model_attributes_type": "a mapping",
-    "dict_type": "a mapping",
-    "mapping_type": "a mapping",
-    "tuple_type": "a list",
-    "bool_type": "true or false",
-    "bool_parsing": "true or false",
-}
 _PATTERNS = {
     "^[A-Za-z]": "a name of letters, digits and underscores that begins with a letter",
     r"^\d{4}": "a date such as 2021-07-16, 2021-07 or 2021",
@@ -235,7 +201,7 @@ def _shape(root: Node, values: Any) -> tuple[Record | None, list[RecordProblem],
         except ValidationError as error:
             errors = error.errors(include_url=False)
         if attempt == 0:
-            problems = _shape_problems(root, errors)
+            problems = problems_of(errors, root, Record, skip=_wrong_branch, patterns=_PATTERNS)
         if not _prune(values, errors, dropped):
             break
     return None, problems, dropped
@@ -278,93 +244,8 @@ def _prune(values: Any, errors: Iterable[Any], left_out: _LeftOut) -> bool:
     return True
 
 
-def _shape_problems(root: Node, errors: Iterable[Any]) -> list[RecordProblem]:
-    found: dict[tuple[Path, str], RecordProblem] = {}
-    places: set[Path] = set()
-    for error in errors:
-        path, node = _resolve(root, error["loc"])
-        kind, ctx = error["type"], error.get("ctx", {})
-        if _wrong_branch(error["loc"], node):
-            continue
-        hint = None
-        if kind == "missing":
-            name = str(error["loc"][-1])
-            where = locate(root, path)
-            found[path, name] = RecordProblem(
-                where.line, show_path(root, path), f"no {name!r}", f"the key {name!r}", column=where.column
-            )
-            continue
-        if kind == "extra_forbidden":
-            name = str(error["loc"][-1])
-            allowed = _keys_at(path[:-1])
-            close = difflib.get_close_matches(name, allowed, n=1)
-            expected = "one of: " + ", ".join(allowed) if allowed else "a known key"
-            shown = f"the unknown key {name!r}"
-            hint = f"did you mean {close[0]!r}?" if close else None
-        else:
-            if path in places:
-                continue  # the other branches of a union say the same
-            places.add(path)
-            shown = excerpt(error["input"])
-            if kind == "literal_error":
-                expected = f"one of: {ctx.get('expected', '')}"
-                choices = str(ctx.get("expected", "")).replace(" or ", ", ").replace("'", "").split(", ")
-                close = difflib.get_close_matches(str(error["input"]), choices, n=1)
-                hint = f"did you mean {close[0]!r}?" if close else None
-            elif kind == "string_pattern_mismatch":
-                pattern = str(ctx.get("pattern", ""))
-                expected = next((words for start, words in _PATTERNS.items() if pattern.startswith(start)), pattern)
-            else:
-                expected = _TYPES.get(kind, str(error["msg"]))
-            if kind in ("int_type", "float_type") and isinstance(error["input"], str):
-                hint = "without quotes, a point as decimal mark"
-        where = locate(root, path)
-        found[path, shown] = RecordProblem(where.line, show_path(root, path), shown, expected, hint, where.column)
-    return list(found.values())
-
-
-def _resolve(root: Node, loc: tuple[Any, ...]) -> tuple[Path, Node]:
-    """The part of a validation location that exists in the document (union tags and missing keys are left out)."""
-    path: list[str | int] = []
-    node = root
-    for part in loc:
-        child = node.get(part) if isinstance(part, str | int) else None
-        if child is not None:
-            path.append(part)
-            node = child
-    return tuple(path), node
-
-
 def _wrong_branch(loc: tuple[Any, ...], node: Node) -> bool:
     """Whether an error comes from the member of a union (number or text fact) that was not meant."""
     if "Fact" in loc:
         return node.kind != "mapping" or node.get("text") is None
     return "Value" in loc and node.kind == "mapping" and node.get("text") is not None
-
-
-def _keys_at(path: Path) -> list[str]:
-    """The keys that the model at a path of the document allows."""
-    kinds: list[Any] = [Record]
-    for part in path:
-        following: list[Any] = []
-        for kind in kinds:
-            if isinstance(kind, type) and issubclass(kind, BaseModel):
-                info = kind.model_fields.get(str(part))
-                if info is not None:
-                    following.extend(_alternatives(info.annotation))
-            elif typing.get_origin(kind) is tuple:
-                following.extend(_alternatives(typing.get_args(kind)[0]))
-            elif isinstance(origin := typing.get_origin(kind), type) and issubclass(origin, Mapping):
-                following.extend(_alternatives(typing.get_args(kind)[1]))
-        kinds = following
-    models = [k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)]
-    return list(dict.fromkeys(name for model in models for name in model.model_fields))
-
-
-def _alternatives(annotation: Any) -> list[Any]:
-    origin = typing.get_origin(annotation)
-    if origin is typing.Annotated:
-        return _alternatives(typing.get_args(annotation)[0])
-    if origin in (typing.Union, types.UnionType):
-        return [a for member in typing.get_args(annotation) for a in _alternatives(member)]
-    return [annotation]

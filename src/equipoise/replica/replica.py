@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 
 @dataclass(frozen=True)
@@ -137,34 +140,48 @@ class Replica:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Replica:
-        """The inverse of :meth:`to_dict`."""
-        rows = tuple(_row(row) for row in data["rows"])
-        bands = tuple(_band(band) for band in data["bands"])
-        parts = {"rows", "answers", "bands", "mechanisms", "notes"}
-        plain = {k: v for k, v in data.items() if k not in parts}
-        return cls(
-            **plain,
-            rows=rows,
-            answers=tuple(Answer(**a) for a in data["answers"]),
-            bands=bands,
-            mechanisms=tuple(MechanismRow(**m) for m in data["mechanisms"]),
-            notes=tuple(data["notes"]),
-        )
+        """The inverse of :meth:`to_dict`; every part is checked for its kind.
+
+        Raises
+        ------
+        ValueError : something is missing or of another kind; it says where.
+        """
+        try:
+            plain = dict(data)
+            made = {
+                **plain,
+                "rows": tuple(_row(row) for row in plain["rows"]),
+                "bands": tuple(
+                    {k: tuple(v) if isinstance(v, list) else v for k, v in b.items()} for b in plain["bands"]
+                ),
+                **{name: tuple(plain[name]) for name in ("answers", "mechanisms", "notes")},
+            }
+        except KeyError as error:
+            raise ValueError(f"no {error}") from None
+        except (TypeError, AttributeError, ValueError):
+            raise ValueError("a list or a mapping is something else") from None
+        try:
+            return _checked().validate_python(made)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(part + 1) if isinstance(part, int) else str(part) for part in first["loc"])
+            raise ValueError(f"{where}: {first['msg']}") from None
 
 
-def _band(plain: Mapping[str, Any]) -> Band:
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
-    return Band(**values)
+@cache
+def _checked() -> TypeAdapter[Replica]:
+    """What a saved replica has to look like, made of the fields of the classes here."""
+    return TypeAdapter(Replica)
 
 
-def _row(plain: Mapping[str, Any]) -> ReplicaRow:
+def _row(plain: Mapping[str, Any]) -> dict[str, Any]:
     may_be_missing = ("simulated", "simulated_low", "simulated_high", "mc_error", "position")
     values: dict[str, Any] = {k: v for k, v in plain.items() if k != "within_one_se"}
     # a median that was not reached is infinite, and JSON has no word for that either
     unknown = math.inf if values["scale"] == "median" and values["n_estimable"] else math.nan
     values.update({k: unknown for k in ("simulated", "simulated_low", "simulated_high") if values[k] is None})
     values.update({k: math.nan for k in may_be_missing if values[k] is None})
-    return ReplicaRow(**values)
+    return values
 
 
 def _finite(value: Any) -> Any:

@@ -1,21 +1,23 @@
 """Replicates of a scenario with its analyses: blocks of trials over threads, kept on disk, resumable.
 
-What is kept of a replicate is one row of measures, written to a memory-mapped file as each block is done, so memory
-does not grow with the number of replicates, and a study that was interrupted goes on where it stopped. The file is
-keyed by everything that decides the numbers: scenario, mechanism, plan, measures, seed and version.
+What is kept of a replicate is one row of measures; see :mod:`equipoise.run.store`. Memory does not grow with the number
+of replicates, and a study that was interrupted goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
+import platform
 import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,10 +25,11 @@ from typing import Self
 import numpy as np
 
 from equipoise import __version__
-from equipoise.errors import OutputError, ScenarioError
+from equipoise.errors import ScenarioError
 from equipoise.plan.block_analyses import analyse
 from equipoise.plan.key import Key
 from equipoise.plan.read_keys import read
+from equipoise.run.store import Store, read_part
 from equipoise.simulate.engine import Simulator
 from equipoise.types import FloatArray
 
@@ -47,19 +50,30 @@ class Study:
     replicates: int
     folder: Path
     temporary: bool
-
-    def _values(self) -> np.memmap[tuple[int, int], np.dtype[np.float64]]:
-        return np.lib.format.open_memmap(self.folder / "values.npy", mode="r")
+    parts: tuple[Path, ...]
+    """One file a block, in order."""
 
     def values(self, measure: Key) -> FloatArray:
         """(replicate,) values of one measure; NaN where a replicate has none."""
-        return np.array(self._values()[: self.replicates, self.measures.index(measure)])
+        return self._read([self.measures.index(measure)])[:, 0]
 
     def columns(self) -> Iterator[tuple[Key, FloatArray]]:
-        """Each measure with its (replicate,) values, one column in memory at a time."""
-        values = self._values()
-        for k, measure in enumerate(self.measures):
-            yield measure, np.array(values[: self.replicates, k])
+        """Each measure with its (replicate,) values; at most 64 MB of them are in memory at a time."""
+        at_once = max(1, 8_000_000 // self.replicates)
+        for first in range(0, len(self.measures), at_once):
+            some = range(first, min(first + at_once, len(self.measures)))
+            table = self._read(some)
+            for column, k in enumerate(some):
+                yield self.measures[k], table[:, column].copy()
+
+    def _read(self, columns: Sequence[int]) -> FloatArray:
+        """(replicate, column) values of some measures."""
+        out = np.empty((self.replicates, len(columns)))
+        for number, part in enumerate(self.parts):
+            first = number * BLOCK
+            rows = min(BLOCK, self.replicates - first)
+            out[first : first + rows] = read_part(part, columns)[:rows]
+        return out
 
     def close(self) -> None:
         """Remove the temporary folder, if the values were kept in one."""
@@ -81,17 +95,41 @@ def threads_available() -> int:
 
 
 def study_key(simulator: Simulator, measures: Sequence[Key], seed: int) -> str:
-    """What decides the numbers of a study, as a short hash."""
+    """What decides the numbers of a study, as a short hash: scenario, mechanism, plan, measures, seed and programs."""
     parts = [
         __version__,
+        _program(),
+        *(f"{name} {version(name)}" for name in ("numpy", "scipy", "numba")),
+        platform.machine(),
         simulator.scenario.digest(),
         simulator.mechanism.value,
         str(simulator.imbalance),
         str(simulator.schedule.steps_per_week),
         str(seed),
+        str(BLOCK),
         *(m.id for m in measures),
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+@cache
+def _program() -> str:
+    """A hash of the code that makes the numbers, so that a store never mixes those of two versions of it."""
+    rooms = ("calibrate", "decision", "estimate", "numerics", "plan", "run", "simulate", "trial")
+    folder = files("equipoise")
+    digest = hashlib.sha256()
+    for room in rooms:
+        for name, text in sorted(_sources(folder / room, room)):
+            digest.update(name.encode() + b"\0" + text)
+    return digest.hexdigest()
+
+
+def _sources(folder: Traversable, name: str) -> Iterator[tuple[str, bytes]]:
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        if entry.is_dir():
+            yield from _sources(entry, f"{name}/{entry.name}")
+        elif entry.name.endswith(".py"):
+            yield f"{name}/{entry.name}", entry.read_bytes()
 
 
 def run_study(
@@ -119,90 +157,48 @@ def run_study(
     ScenarioError
         If ``replicates`` is below 1.
     OutputError
-        If ``store`` cannot be written.
+        If ``store`` cannot be written: a full disk is one reason. What was done before is kept.
     """
     if replicates < 1:
         raise ScenarioError(f"{replicates} replicates", hint="ask for at least 1, e.g. --replicates 2000")
     measures = tuple(measures)
-    folder, temporary = _open(store, study_key(simulator, measures, seed), replicates, len(measures))
-    values = np.lib.format.open_memmap(folder / "values.npy", mode="r+")
-    done = np.lib.format.open_memmap(folder / "done.npy", mode="r+")
-    study = Study(measures, replicates, folder, temporary)
-    starts = [s for s in range(0, replicates, BLOCK) if not done[s : min(s + BLOCK, replicates)].all()]
-    finished = int(done[:replicates].sum())
+    key = study_key(simulator, measures, seed)
+    blocks = -(-replicates // BLOCK)
+    wanted = [min(BLOCK, replicates - n * BLOCK) for n in range(blocks)]
+    kept = Store.open(store, key, [m.id for m in measures])
     stop = threading.Event()
 
-    def block(first: int) -> tuple[int, FloatArray]:
+    def block(number: int) -> tuple[int, Path | None]:
         if stop.is_set():
-            return first, np.empty((0, len(measures)))
-        trials = simulator.block(seed, first, min(BLOCK, replicates - first))
-        return first, read(trials, analyse(trials, simulator.scenario.plan), measures)
+            return number, None
+        made = kept.find(number, wanted[number])  # another process may have been here meanwhile
+        if made is None:
+            trials = simulator.block(seed, number * BLOCK, wanted[number])
+            made = kept.write(number, read(trials, analyse(trials, simulator.scenario.plan), measures))
+        return number, made
 
-    if progress is not None:
-        progress(finished, replicates)
     pool = ThreadPoolExecutor(threads or threads_available())
     try:
-        pending: set[Future[tuple[int, FloatArray]]] = {pool.submit(block, s) for s in starts}
+        parts = kept.sound(wanted)
+        finished = sum(wanted[number] for number in parts)
+        if len(parts) < blocks:
+            kept.check_writable()
+        if progress is not None:
+            progress(finished, replicates)
+        pending: set[Future[tuple[int, Path | None]]] = {pool.submit(block, n) for n in range(blocks) if n not in parts}
         while pending:
             ready, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
             for future in ready:
-                first, rows = future.result()
-                fresh = int((~done[first : first + len(rows)]).sum())
-                values[first : first + len(rows)] = rows
-                done[first : first + len(rows)] = True
-                finished += fresh
+                number, part = future.result()
+                if part is not None:
+                    parts[number] = part
+                    finished += wanted[number]
                 if progress is not None:
                     progress(finished, replicates)
     except BaseException:
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
-        values.flush()
-        done.flush()
-        study.close()
+        kept.close()
         raise
     pool.shutdown()
-    values.flush()
-    done.flush()
-    return study
-
-
-def _open(store: Path | None, key: str, replicates: int, n_measures: int) -> tuple[Path, bool]:
-    """The folder of the study with room for ``replicates`` rows, what was done before kept."""
-    try:
-        if store is None:
-            folder = Path(tempfile.mkdtemp(prefix="equipoise-"))
-        else:
-            folder = store / key
-            folder.mkdir(parents=True, exist_ok=True)
-        have = 0
-        path, flags = folder / "values.npy", folder / "done.npy"
-        if path.exists() and flags.exists():
-            try:
-                old, old_done = np.load(path, mmap_mode="r"), np.load(flags, mmap_mode="r")
-            except ValueError:
-                old = old_done = np.empty(0)
-            if old.ndim != 2 or old.shape[1] != n_measures or len(old) != len(old_done):
-                raise OutputError(
-                    f"{folder}: the study kept there is damaged", hint="remove that folder, then run again"
-                )
-            have = len(old)
-            if have >= replicates:
-                return folder, store is None
-        fresh = np.lib.format.open_memmap(
-            folder / "values.new.npy", mode="w+", dtype=np.float64, shape=(replicates, n_measures)
-        )
-        fresh_done = np.lib.format.open_memmap(folder / "done.new.npy", mode="w+", dtype=np.bool_, shape=(replicates,))
-        if have:
-            fresh[:have], fresh_done[:have] = old, old_done
-        fresh.flush()
-        fresh_done.flush()
-        del fresh, fresh_done
-        os.replace(folder / "values.new.npy", path)
-        os.replace(folder / "done.new.npy", flags)
-        (folder / "study.json").write_text(json.dumps({"key": key, "version": __version__}), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(
-            f"{store or tempfile.gettempdir()}: cannot be written ({error.strerror or error})",
-            hint="choose a folder you may write to, e.g. --store runs",
-        ) from None
-    return folder, store is None
+    return Study(measures, replicates, kept.folder, kept.temporary, tuple(parts[n] for n in range(blocks)))

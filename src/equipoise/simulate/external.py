@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from equipoise.files import Frozen
 from equipoise.plan.scenario_plan import Analysis, AnalysisPlan, Test
 from equipoise.simulate.protocol import Protocol
 
 
-class Elsewhere(BaseModel):
+class Elsewhere(Frozen):
     """A second trial, with the patients, the disease and the drug of the scenario and a protocol of its own.
 
     ``protocol`` holds what differs from the scenario's. ``item`` is where the record of this scenario keeps the second
     trial's numbers (an item or a related trial), ``free_of_event`` (arm -> key), ``contrast`` and ``p`` (test -> key)
     which of them are compared. ``lent`` says in words what had to be taken over from this trial.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
     label: str

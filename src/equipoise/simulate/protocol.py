@@ -5,18 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from equipoise.files import Frozen
 
 if TYPE_CHECKING:
     from equipoise.simulate.als.course import ScheduleArrays
 Weeks = tuple[float, ...]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Dosing(_Frozen):
+class Dosing(Frozen):
     """Dose (mg) and dosing weeks per arm; an arm that is not named gets no drug in that period."""
 
     dose: Annotated[float, Field(gt=0)]
@@ -24,7 +22,7 @@ class Dosing(_Frozen):
     extension: dict[str, Weeks] = Field(default_factory=dict)
 
 
-class Intake(_Frozen):
+class Intake(Frozen):
     """A drug taken throughout: by mouth every day, or in cycles whose pauses are short beside what is asked.
 
     Which arms take it in the randomised period, and which from the extension on. ``regimen`` says in words what was
@@ -36,7 +34,7 @@ class Intake(_Frozen):
     extension: tuple[str, ...] = ()
 
 
-class RunIn(_Frozen):
+class RunIn(Frozen):
     """Observation before randomisation: who lost too little or too much of the score is not randomised."""
 
     weeks: Annotated[float, Field(gt=0)]
@@ -50,7 +48,7 @@ class RunIn(_Frozen):
         return self
 
 
-class FollowUp(_Frozen):
+class FollowUp(Frozen):
     """Life and first stay in hospital are known beyond the visits, also of those who left.
 
     To a week drawn for each patient between ``first`` and ``last``: patients come in over time, and the data are cut
@@ -67,7 +65,7 @@ class FollowUp(_Frozen):
         return self
 
 
-class Extension(_Frozen):
+class Extension(Frozen):
     """What follows the randomised period. Active drug there for an arm that had none is a crossover."""
 
     end: float = Field(description="weeks from first dose")
@@ -77,7 +75,7 @@ class Extension(_Frozen):
     masked: bool = Field(default=True, description="whether the first allocation stays hidden; not simulated")
 
 
-class Protocol(_Frozen):
+class Protocol(Frozen):
     """A two-arm trial; arm 0 is the control. Weeks are counted from first dose."""
 
     arms: tuple[str, str]

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from equipoise.errors import ScenarioError
+from equipoise.files import Document, Frozen, parse_yaml, read_yaml, validate
+from equipoise.files.tree import excerpt
 from equipoise.library import shipped, shipped_file
 from equipoise.plan.scenario_plan import AnalysisPlan, TimeToEvent
 from equipoise.simulate.als import ON_FUNCTION, Admission, Disease, Effect, Group, Mechanism
@@ -20,11 +22,7 @@ CHANNELS = {"ALSFRS": "function", "SVC": "breathing", "HHD": "strength", "NFL": 
 """What the simulation can measure, and the part of a group that each needs."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Hypothesis(_Frozen):
+class Hypothesis(Frozen):
     """One mechanism with the natural history that goes with it.
 
     Each mechanism was fitted on its own to the same curves, so each may need another natural history; ``groups``
@@ -36,7 +34,7 @@ class Hypothesis(_Frozen):
     disease: dict[str, float] = Field(default_factory=dict)
 
 
-class Scenario(_Frozen):
+class Scenario(Frozen):
     """All that is needed to simulate a trial. Frozen: change it with :meth:`with_plan` or ``model_copy``."""
 
     name: str
@@ -216,24 +214,15 @@ def parse_scenario(text: str, origin: str) -> Scenario:
     ScenarioError
         With every problem, its place in the file and what was expected.
     """
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ScenarioError(
-            f"{origin}{where}: not readable as YAML ({getattr(error, 'problem', error)})",
-            hint="compare with the file that 'equipoise fit valor --out FILE' writes",
-        ) from None
-    if not isinstance(data, dict):
-        raise ScenarioError(f"{origin}: a scenario is a mapping, found {type(data).__name__}")
-    try:
-        return Scenario.model_validate(data)
-    except ValidationError as error:
-        raise ScenarioError(
-            f"{origin}: this scenario cannot be simulated\n  {describe_problems(error)}",
-            hint="mend the fields named above; 'equipoise fit valor --out FILE' writes a complete example",
-        ) from None
+    return _scenario(parse_yaml(text, origin, error=ScenarioError, infinite=True, hint=_EXAMPLE))
+
+
+_EXAMPLE = "'equipoise fit valor --out FILE' writes a complete example"
+
+
+def _scenario(document: Document) -> Scenario:
+    what = "this scenario cannot be simulated"
+    return validate(Scenario, document, error=ScenarioError, what=what, hint=f"mend the places named; {_EXAMPLE}")
 
 
 def load_scenario(name: str) -> Scenario:
@@ -249,12 +238,9 @@ def load_scenario(name: str) -> Scenario:
         return parse_scenario(built_in.read_text(encoding="utf-8"), f"scenario {name}")
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
-        try:
-            return parse_scenario(path.read_text(encoding="utf-8"), str(path))
-        except (OSError, UnicodeDecodeError) as error:
-            raise ScenarioError(f"{path}: cannot be read ({error})") from None
+        return _scenario(read_yaml(path, error=ScenarioError, what="a scenario", infinite=True, hint=_EXAMPLE))
     raise ScenarioError(
-        f"no scenario called {name!r}", hint=f"shipped: {', '.join(shipped_scenarios())}; or give a .yaml file"
+        f"no scenario called {excerpt(name)}", hint=f"shipped: {', '.join(shipped_scenarios())}; or give a .yaml file"
     )
 
 

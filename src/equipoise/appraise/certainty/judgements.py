@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from equipoise.appraise.certainty.rating import Bias, Concern, overall_bias
 from equipoise.errors import RecordError
+from equipoise.files import Document, parse_yaml, read_yaml, validate
 from equipoise.library import shipped, shipped_file
 from equipoise.records.blocks import Source
 from equipoise.records.leaves import Id, Model, Text, Value
@@ -70,8 +70,6 @@ CRITERIA: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 """The criteria of a GRADE evidence-to-decision frame with the answers each may have; certainty is computed."""
 
-
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 OPEN = "TO JUDGE"
 """What a form holds where an answer is wanted."""
@@ -289,29 +287,19 @@ def _unanswered(data: Any, path: str = "") -> list[str]:
 
 def parse_judgements(text: str, origin: str) -> Judgements:
     """Judgements from YAML text; ``origin`` names it in errors. Raises :class:`RecordError` with every problem."""
-    try:
-        data = yaml.load(text, Loader=_Loader)  # a safe loader, the compiled one where there is one
-    except yaml.YAMLError as error:
-        said = " ".join(str(error).split())
-        raise RecordError(f"{origin}: not readable as YAML ({said[:200]})") from None
-    if not isinstance(data, dict):
-        raise RecordError(f"{origin}: judgements are a mapping", hint="'equipoise judgements NAME' writes an example")
-    if left := _unanswered(data):
+    return _judgements(parse_yaml(text, origin, error=RecordError, hint=_EXAMPLE))
+
+
+_EXAMPLE = "'equipoise judgements NAME' writes a complete example"
+
+
+def _judgements(document: Document) -> Judgements:
+    if left := _unanswered(document.values):
         raise RecordError(
-            f"{origin}: still to judge: {', '.join(left[:6])}" + (" ..." if len(left) > 6 else ""),
+            f"{document.origin}: still to judge: {', '.join(left[:6])}" + (" ..." if len(left) > 6 else ""),
             hint="answer them all; nothing is judged by default",
         )
-    try:
-        return Judgements.model_validate(data)
-    except ValidationError as error:
-        lines = [
-            f"{'.'.join(str(p) for p in e['loc']) or 'file'}: {e['msg'].removeprefix('Value error, ')}"
-            for e in error.errors()[:8]
-        ]
-        raise RecordError(
-            f"{origin}: these judgements cannot be used\n  " + "\n  ".join(lines),
-            hint="'equipoise judgements NAME' writes a complete example",
-        ) from None
+    return validate(Judgements, document, error=RecordError, what="these judgements cannot be used", hint=_EXAMPLE)
 
 
 def load_judgements(record: Record, path: str | Path | None = None) -> Judgements | None:
@@ -322,12 +310,8 @@ def load_judgements(record: Record, path: str | Path | None = None) -> Judgement
     RecordError : the file cannot be read, or does not fit the record.
     """
     if path is not None:
-        path = Path(path)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise RecordError(f"{path}: cannot be read ({error})") from None
-        return parse_judgements(text, str(path)).against(record, str(path))
+        document = read_yaml(path, error=RecordError, what="judgements", hint=_EXAMPLE)
+        return _judgements(document).against(record, document.origin)
     shipped = shipped_text(record.id)
     if shipped is None or record.origin != "written":
         return None

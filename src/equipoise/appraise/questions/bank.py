@@ -10,10 +10,10 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, TypeAlias
 
-import yaml
-
 from equipoise.document.document import bare_number
 from equipoise.document.readers import LEVELS, READERS, SPECIALTIES, STAGES
+from equipoise.errors import RecordError
+from equipoise.files import parse_yaml
 
 Condition: TypeAlias = "str | tuple[Condition, ...] | Not | AnyOf"
 _KEYS = {"id", "roles", "specialties", "stage", "level", "when", "ask", "answer"}
@@ -104,10 +104,9 @@ def bank() -> tuple[Entry, ...]:
     """Every question, in the order of the roles and of their files; read and checked once."""
     out: list[Entry] = []
     folder = files("equipoise.appraise.questions").joinpath("bank")
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     for role in READERS:
-        text = folder.joinpath(f"{role}.yaml").read_text(encoding="utf-8")
-        for data in yaml.load(text, Loader=loader):  # safe loader, our own file
+        file = folder.joinpath(f"{role}.yaml")
+        for data in parse_yaml(file.read_bytes(), file.name, error=RecordError).values:
             out.append(read_entry(data, len(out)))
     ids = [entry.id for entry in out]
     for id in ids:

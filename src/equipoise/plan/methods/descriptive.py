@@ -10,10 +10,11 @@ import numpy as np
 import polars as pl
 from pydantic import Field, field_validator, model_validator
 
+from equipoise.files import Frozen
 from equipoise.plan.methods.exact import fisher_freeman_halton
 from equipoise.plan.methods.registry import Entry
 from equipoise.plan.ordering import levels_in_order
-from equipoise.plan.parts import Section, Show, Strict, Where, check_where, condition, known_statistics
+from equipoise.plan.parts import Section, Show, Where, check_where, condition, known_statistics
 from equipoise.plan.prepared import AGAINST, TEST, Context
 from equipoise.plan.results import Block, Cell, Row, cell_of, share_of
 from equipoise.types import FloatArray
@@ -45,7 +46,7 @@ class SummarySection(Section):
         return self
 
 
-class Level(Strict):
+class Level(Frozen):
     """A level of a categorical block: its label, and the conditions under which a record belongs to it."""
 
     label: str

@@ -10,15 +10,16 @@ import polars as pl
 from pydantic import Field, field_validator, model_validator
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.files import Frozen
 from equipoise.plan.methods.competing import CompetingRisksSection, competing_risks
 from equipoise.plan.methods.registry import Entry
 from equipoise.plan.methods.survival import SurvivalSection, survival
-from equipoise.plan.parts import Section, Strict, Where, check_where, condition
+from equipoise.plan.parts import Section, Where, check_where, condition
 from equipoise.plan.prepared import Context
 from equipoise.plan.results import Block, Row, share_of
 
 
-class Died(Strict):
+class Died(Frozen):
     """The time of death, a variable of the subjects, of those for whom the conditions hold."""
 
     time: str

@@ -7,14 +7,15 @@ from typing import Literal
 import polars as pl
 from pydantic import Field, field_validator
 
+from equipoise.files import Frozen
 from equipoise.plan.methods.registry import Entry
 from equipoise.plan.methods.win import one_each
-from equipoise.plan.parts import Section, Strict, Where, check_where, condition
+from equipoise.plan.parts import Section, Where, check_where, condition
 from equipoise.plan.prepared import Context, others
 from equipoise.plan.results import Block, Figure, Row, share_of
 
 
-class Reason(Strict):
+class Reason(Frozen):
     """A reason of leaving, and the conditions under which it was one."""
 
     label: str

@@ -10,10 +10,11 @@ from pydantic import Field, field_validator, model_validator
 
 from equipoise.errors import DataError
 from equipoise.estimate.result import Estimate
+from equipoise.files import Frozen
 from equipoise.plan.estimand import kind_of
 from equipoise.plan.methods.estimates import P, against, by_arm, counts, finite, reasons, values_of
 from equipoise.plan.methods.registry import Entry
-from equipoise.plan.parts import Section, Strict, Where, check_where, condition
+from equipoise.plan.parts import Section, Where, check_where, condition
 from equipoise.plan.prepared import Context, compared, without_records
 from equipoise.plan.results import Block, Figure, Row, cell_of
 
@@ -50,7 +51,7 @@ class MiAncovaSection(_MiSection):
     burn_in: int = Field(default=100, ge=1)
 
 
-class Ice(Strict):
+class Ice(Frozen):
     """An intercurrent event: who had it (``where``, on subjects), when (``time``), and how later visits are imputed.
 
     ``strategy``: MAR (what was measured after it is kept), HYPOTHETICAL (it is dropped and imputed at random), JR or
@@ -68,7 +69,7 @@ class Ice(Strict):
     _where = field_validator("where")(check_where)
 
 
-class CompositeValue(Strict):
+class CompositeValue(Frozen):
     """What stands after an event with COMPOSITE: a ``value``, a ``score`` (baseline is taken off) or the ``worst``."""
 
     value: float | None = None
@@ -76,7 +77,7 @@ class CompositeValue(Strict):
     worst: bool = False
 
 
-class Tipping(Strict):
+class Tipping(Frozen):
     """Shifts of imputed values, arm by arm: ``active`` from 0 on, and ``control`` for a grid.
 
     ``applies``: to all ``missing`` values or those ``after event``. ``shape``: ``constant``, or ``cumulative``.

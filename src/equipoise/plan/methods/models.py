@@ -27,9 +27,10 @@ from pydantic import Field, field_validator, model_validator
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.formula import parse, quoted
 from equipoise.estimate.formula.functions import nearest
+from equipoise.files import Frozen
 from equipoise.plan.methods.registry import Entry
 from equipoise.plan.ordering import visits_in_order
-from equipoise.plan.parts import CONTRAST, MEANS, RATIO_CONTRAST, RATIO_MEANS, Section, Show, Strict, known_statistics
+from equipoise.plan.parts import CONTRAST, MEANS, RATIO_CONTRAST, RATIO_MEANS, Section, Show, known_statistics
 from equipoise.plan.prepared import Context, in_order
 from equipoise.plan.results import Block, Cell, Figure, Row, cell_of
 from equipoise.types import Status
@@ -56,7 +57,7 @@ _ESTIMATE = ("estimate", "se", "df", "t", "p", "low", "high", "null")
 _TEST = (*_ESTIMATE, "num_df", "den_df", "f")
 
 
-class ModelRow(Strict):
+class ModelRow(Frozen):
     """One line of a model's block: LS means, a contrast of two arms, or the test of a term of the model.
 
     ``arm`` and ``versus`` make a contrast (its cell stands in the column of ``arm``); ``versus`` alone makes one for

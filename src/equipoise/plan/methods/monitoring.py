@@ -10,10 +10,11 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from equipoise.errors import EstimationError, ScenarioError
+from equipoise.files import Frozen
 from equipoise.plan.methods.estimates import finite
 from equipoise.plan.methods.other_tests import Found, Picked, pick, place
 from equipoise.plan.methods.registry import Entry
-from equipoise.plan.parts import Section, Strict
+from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Context
 from equipoise.plan.results import Block, Cell, Column, Figure, Row, cell_of
 from equipoise.types import FloatArray
@@ -50,7 +51,7 @@ def _rule(given: str | dict[str, Any], names: tuple[str, ...], what: str) -> Any
     return getattr(sequential, _RULES[name])(float(number))
 
 
-class Look(Strict):
+class Look(Frozen):
     """A look held before: its Z, positive in favour of the active arm, and the information there was."""
 
     z: float

@@ -10,7 +10,7 @@ from pydantic import Field
 from scipy import special
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.plan.parts import Strict
+from equipoise.files import Frozen
 from equipoise.plan.prepared import AGAINST, TEST, TOTAL, Context, others
 from equipoise.plan.results import Block, Cell, Table
 
@@ -20,7 +20,7 @@ _NO_DIRECTION = ("rpsft", "subgroups")
 _LEAST = 1e-300  # a smaller p-value would have no finite Z
 
 
-class Picked(Strict):
+class Picked(Frozen):
     """A test of another analysis: ``of`` its id, ``section`` counted from 1, ``visit``, ``line`` and ``arm``.
 
     Where no ``line`` is given (the beginning of its label), the first line that compares arms is meant. ``visit`` is

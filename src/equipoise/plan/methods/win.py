@@ -9,14 +9,15 @@ from pydantic import Field, model_validator
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.result import Estimate
+from equipoise.files import Frozen
 from equipoise.plan.methods.estimates import P, against, cell, counts, forest, reasons
 from equipoise.plan.methods.registry import Entry
-from equipoise.plan.parts import Section, Strict
+from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Context, compared, in_order, others
 from equipoise.plan.results import Block, Figure, Row, share_of
 
 
-class Layer(Strict):
+class Layer(Frozen):
     """An outcome of the hierarchy: one of ``time`` (with ``censor``, 0 for an event), ``value``, ``binary``.
 
     ``lower_better``: the lower value wins, or the one without a binary outcome; ``early_better``: the earlier event.

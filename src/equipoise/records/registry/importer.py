@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,10 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from equipoise import files
 from equipoise.errors import RecordError
+from equipoise.files import read_bytes
+from equipoise.files.reading import shown
 from equipoise.records.check import contradictions, number_findings
 from equipoise.records.registry.groups import find_groups
 from equipoise.records.registry.protocol import design, eligibility, facts, identity, planned_outcomes
@@ -109,34 +111,15 @@ def read_study(path: str | Path) -> Import:
     Raises:
         RecordError: the file cannot be read, is too large, is no JSON or no study record.
     """
-    path = Path(path)
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise RecordError(f"{path} has more than {MAX_BYTES:,} bytes", hint="one study is a few megabytes at most")
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        raise RecordError(
-            f"there is no file {path}", hint="give a JSON file of API v2, or a number NCT01234567"
-        ) from None
-    except OSError as error:
-        raise RecordError(f"{path} cannot be read: {error.strerror or error}") from None
-    return import_study(parse_json(raw, str(path)))
+    hint = "give a JSON file of API v2, or a number NCT01234567"
+    raw = read_bytes(path, max_bytes=MAX_BYTES, error=RecordError, hint=hint, stdin=True)
+    return import_study(parse_json(raw, shown(path)))
 
 
 def parse_json(raw: bytes, what: str) -> Any:
     """JSON from bytes. Raises :class:`RecordError` where it is none, or nested beyond all reason."""
-    try:
-        return json.loads(raw.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise RecordError(
-            f"{what} is not UTF-8 (byte {error.start})", hint="save the registry's answer as it is"
-        ) from None
-    except json.JSONDecodeError as error:
-        raise RecordError(
-            f"{what} is no JSON: line {error.lineno}: {error.msg}", hint="expected the JSON of API v2, not the web page"
-        ) from None
-    except (RecursionError, ValueError):
-        raise RecordError(f"{what} cannot be read: nested too deeply, or a number too long") from None
+    hint = "expected the JSON of API v2 as the registry sends it, not the web page"
+    return files.parse_json(raw, what, error=RecordError, hint=hint)
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------

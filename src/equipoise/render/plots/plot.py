@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from equipoise.errors import OutputError
+from equipoise.files import write_bytes
 from equipoise.render.theme import CONFIG, FONT, INK, MUTED, PAPER, Theme, plain, themed
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
@@ -76,10 +77,7 @@ class Plot:
             content = self.svg(theme, id=path.stem or "plot").encode()
         else:
             content = (json.dumps(self.to_dict(theme), ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode()
-        try:
-            path.write_bytes(content)
-        except OSError as error:
-            raise OutputError(f"cannot write {path}: {error.strerror}", hint="choose another place") from None
+        write_bytes(path, content)
         return path
 
     def _raw(self, theme: Theme) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from equipoise.errors import OutputError
+from equipoise.files import fill_folder, write_text
 from equipoise.plan.methods import REGISTRY
 from equipoise.plan.results import Block, Results, Row, Table
 from equipoise.render.tables.ars import to_ars
@@ -206,12 +206,9 @@ def write_results(results: Results, folder: str | Path) -> list[Path]:
         "ars.json": _json(to_ars(results, _files(figures))),
         **{f.file: f.plot.svg(id="plot") + "\n" for f in figures if f.plot is not None},
     }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    with fill_folder(folder) as staged:
         for name, text in files.items():
-            (folder / name).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"cannot write to {folder}: {error.strerror}", hint="choose another folder") from None
+            write_text(staged / name, text)
     return [folder / name for name in files]
 
 

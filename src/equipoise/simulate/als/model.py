@@ -16,8 +16,9 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
+from equipoise.files import Frozen
 from equipoise.simulate.als import course
 
 Positive = Annotated[float, Field(gt=0)]
@@ -26,8 +27,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Correlation = Annotated[float, Field(gt=-1, lt=1)]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class _Finite(Frozen, allow_inf_nan=False):
+    """Numbers alone that are finite."""
 
 
 class Mechanism(StrEnum):
@@ -58,7 +59,7 @@ ON_FUNCTION = (Mechanism.SYMPTOMATIC, Mechanism.SLOWING, Mechanism.LAGGED)
 ON_HAZARD = (Mechanism.SURVIVAL, Mechanism.WANING)
 
 
-class Group(_Frozen):
+class Group(_Finite):
     """The joint distribution, at baseline and after, of one recruitment group (VALOR: F and S).
 
     The true rate of loss r (points/month) has a normal square root:
@@ -187,7 +188,7 @@ _LEFT_OUT = {
 }
 
 
-class Disease(_Frozen):
+class Disease(_Finite):
     """Exposure, target, injury, biomarker, events: what all groups share.
 
     Without ``volume`` the drug has no target path: its effect builds up at ``ke0`` while it is taken and fades at the
@@ -248,7 +249,7 @@ DISEASE_PARTS = {"target": ("volume", "elimination", "ec50", "kout", "nfl_loss")
 """What belongs together in the disease: given whole or left out."""
 
 
-class Effect(_Frozen):
+class Effect(_Finite):
     """How the drug acts under one mechanism.
 
     ``weight`` is the share of a person's loss that injury drives; ``lag`` (weeks) is how long function follows
@@ -292,10 +293,8 @@ class Effect(_Frozen):
         )
 
 
-class Admission(BaseModel):
+class Admission(Frozen):
     """The bounds (points/month) of the pre-randomisation slope that put a patient into a group."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     listed: tuple[float, float] = (-math.inf, math.inf)
     other: tuple[float, float] = (-math.inf, math.inf)

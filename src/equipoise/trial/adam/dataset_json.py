@@ -17,6 +17,7 @@ from typing import IO, Any
 import polars as pl
 
 from equipoise.errors import DataError, OutputError
+from equipoise.files import write_bytes
 from equipoise.trial.adam.dataset import CDISC_TYPES, DEFAULT_LIMITS, Dataset, Limits, Variable, describe
 
 VERSION = "1.1.0"
@@ -373,10 +374,7 @@ def write_dataset_json(dataset: Dataset, path: str | Path, *, created: dt.dateti
         if path.suffix.lower() == ".dsjc":
             engine = zlib.compressobj(6, wbits=31)
             data = engine.compress(data) + engine.flush()
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}", hint="choose a folder you may write to") from None
+    write_bytes(path, data)
 
 
 def _dump(value: Any) -> str:

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from equipoise.errors import DataError, OutputError
+from equipoise.errors import DataError
+from equipoise.files import read_bytes, write_bytes
 from equipoise.trial.adam.dataset import Dataset, Variable
 
 MAX_BYTES = 128 << 20
@@ -73,7 +74,7 @@ def read_define(path: str | Path) -> Define:
     path = Path(path)
     if path.stat().st_size > MAX_BYTES:
         raise DataError(f"{path.name}: {path.stat().st_size} bytes of XML", hint=f"at most {MAX_BYTES} are read")
-    raw = path.read_bytes()
+    raw = read_bytes(path, max_bytes=MAX_BYTES)
     plain = raw.replace(b"\0", b"")
     if b"<!DOCTYPE" in plain or b"<!ENTITY" in plain:
         raise DataError(f"{path.name}: has a document type declaration", hint="Define-XML needs none; remove it")
@@ -246,10 +247,7 @@ def write_define(
             element = ET.SubElement(version, f"{odm}ItemDef", item)
             _describe(element, variable.label or variable.name, odm)
     ET.indent(root)
-    try:
-        Path(path).write_bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n")
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}", hint="choose a folder you may write to") from None
+    write_bytes(path, ET.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n")
 
 
 def _describe(element: ET.Element, text: str, odm: str) -> None:

@@ -6,7 +6,6 @@ SAS7BDAT, Parquet, Dataset-JSON and CSV, and what was passed over is said.
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import Literal
 import polars as pl
 
 from equipoise.errors import DataError, OutputError
+from equipoise.files import exists, fill_folder
+from equipoise.files.reading import check_encoding, shown
 from equipoise.trial.adam.dataset import DEFAULT_LIMITS, Dataset, Limits
 from equipoise.trial.adam.dataset_json import NotDatasetJson, read_dataset_json, write_dataset_json
 from equipoise.trial.adam.define import Define, describe_with, read_define, write_define
@@ -117,9 +118,10 @@ def read_file(
     ------
     DataError : no such file, an unknown suffix, or whatever the reader of that format finds wrong.
     """
+    check_encoding(encoding)
     path = Path(path)
-    if not path.is_file():
-        raise DataError(f"no file {path}", hint="give the path of a data set")
+    if not exists(path) or not path.is_file():
+        raise DataError(f"no file {shown(path)}", hint="give the path of a data set")
     suffix = path.suffix.lower()
     try:
         if suffix == ".xpt":
@@ -155,18 +157,10 @@ def read_folder(
     ------
     DataError : no such folder, nothing to read in it, or a file that is needed and cannot be read.
     """
+    check_encoding(encoding)
     folder = Path(folder)
-    try:
-        there = folder.is_dir()
-    except (OSError, ValueError):  # a name that no file system takes
-        there = False
-    if not there:
-        raise DataError(f"no folder {str(folder)[:200]}", hint="give a folder of ADaM files")
-    if encoding is not None:
-        try:
-            codecs.lookup(encoding)
-        except (LookupError, ValueError):
-            raise DataError(f"no encoding {encoding!r}", hint="utf-8, cp1252, latin-1, shift_jis, say") from None
+    if not exists(folder) or not folder.is_dir():
+        raise DataError(f"no folder {shown(folder)}", hint="give a folder of ADaM files")
     problems: list[Problem] = []
     define = None
     try:
@@ -225,6 +219,8 @@ def write_folder(
 ) -> list[Path]:
     """Write data sets into a folder, one file each, with a short ``define.xml``; returns the paths written.
 
+    All of them are written, or, where one cannot be or the program is interrupted, none.
+
     ``format`` is ``xpt``, ``json``, ``ndjson``, ``dsjc`` or ``parquet``.
 
     Raises
@@ -235,24 +231,21 @@ def write_folder(
     if suffix not in (".xpt", ".json", ".ndjson", ".dsjc", ".parquet"):
         raise OutputError(f"cannot write {format!r}", hint="choose xpt, json, ndjson, dsjc or parquet")
     folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make {folder}: {error.strerror}", hint="choose another folder") from None
     many = list(datasets)
-    paths = []
-    for dataset in many:
-        path = folder / f"{dataset.name.lower()}{suffix}"
-        if suffix == ".xpt":
-            write_xpt(dataset, path)
-        elif suffix == ".parquet":
-            write_parquet(dataset, path)
-        else:
-            write_dataset_json(dataset, path)
-        paths.append(path)
-    name = study or Study({d.name: d for d in many}).study_id or "STUDY"
-    write_define(many, folder / "define.xml", study=name, suffix=suffix)
-    return [*paths, folder / "define.xml"]
+    names = []
+    with fill_folder(folder) as staged:
+        for dataset in many:
+            path = staged / f"{dataset.name.lower()}{suffix}"
+            if suffix == ".xpt":
+                write_xpt(dataset, path)
+            elif suffix == ".parquet":
+                write_parquet(dataset, path)
+            else:
+                write_dataset_json(dataset, path)
+            names.append(path.name)
+        name = study or Study({d.name: d for d in many}).study_id or "STUDY"
+        write_define(many, staged / "define.xml", study=name, suffix=suffix)
+    return [folder / name for name in (*names, "define.xml")]
 
 
 def flag(frame: pl.DataFrame, variable: str) -> pl.Series:

@@ -20,7 +20,8 @@ from typing import Any
 
 import polars as pl
 
-from equipoise.errors import DataError, OutputError
+from equipoise.errors import DataError
+from equipoise.files import open_whole, read_bytes
 from equipoise.trial.adam.dataset import (
     DEFAULT_LIMITS,
     Dataset,
@@ -222,11 +223,8 @@ def write_parquet(dataset: Dataset, path: str | Path) -> None:
         "attributes": dataset.attributes,
         "variables": [{k: v for k, v in vars(variable).items() if v is not None} for variable in dataset.variables],
     }
-    path = Path(path)
-    try:
-        dataset.frame.write_parquet(path, metadata={_PARQUET_KEY: json.dumps(kept)}, compression="zstd")
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error}", hint="choose a folder you may write to") from None
+    with open_whole(path) as file:
+        dataset.frame.write_parquet(file, metadata={_PARQUET_KEY: json.dumps(kept)}, compression="zstd")
 
 
 def read_csv(
@@ -249,7 +247,7 @@ def read_csv(
     size = path.stat().st_size
     if size > min(limits.file_bytes, 2 << 30):
         raise DataError(f"{path.name}: {size} bytes of CSV", hint="convert it to Parquet or .dsjc")
-    raw = path.read_bytes()
+    raw = read_bytes(path, max_bytes=min(limits.file_bytes, 2 << 30))
     if b"\0" in raw[: 1 << 20]:
         raise DataError(f"{path.name}: not CSV (it holds NUL bytes)", hint="is this another kind of file?")
     text, notes = _decode(raw, encoding, path.name)

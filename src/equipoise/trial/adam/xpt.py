@@ -22,6 +22,7 @@ import numpy.typing as npt
 import polars as pl
 
 from equipoise.errors import DataError, OutputError
+from equipoise.files import read_bytes, write_bytes
 from equipoise.trial.adam.dataset import (
     DEFAULT_LIMITS,
     Dataset,
@@ -57,7 +58,8 @@ def read_xpt(path: str | Path, *, encoding: str | None = None, limits: Limits = 
     size = path.stat().st_size
     if size > limits.file_bytes:
         raise DataError(f"{path.name}: {size} bytes", hint=f"at most {limits.file_bytes} bytes are read")
-    return parse_xpt(path.read_bytes(), path.name, encoding=encoding, limits=limits)
+    raw = read_bytes(path, max_bytes=limits.file_bytes)
+    return parse_xpt(raw, path.name, encoding=encoding, limits=limits)
 
 
 def parse_xpt(
@@ -425,11 +427,7 @@ def write_xpt(
     ]
     for dataset in many:
         parts.extend(_member_bytes(dataset, stamp, encoding))
-    path = Path(path)
-    try:
-        path.write_bytes(b"".join(parts))
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}", hint="choose a folder you may write to") from None
+    write_bytes(path, b"".join(parts))
 
 
 def _encoded(text: str, encoding: str, what: str) -> bytes:

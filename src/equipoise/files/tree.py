@@ -3,7 +3,8 @@
 PyYAML's parser supplies the events; the tree is built here, without recursion, so that size, depth and aliases are
 bounded before anything is expanded. Scalars follow the YAML 1.2 core schema: ``no``, ``on`` and ``2021-07-16`` stay
 text, ``1:30`` is not sexagesimal. Refused, with their place: duplicate keys, keys that are not text, tags, merge keys,
-NaN and infinity, aliases to an enclosing node, more than one document.
+NaN and infinity, aliases to an enclosing node, more than one document. The words of a refusal are ours, whatever
+version of the parser is installed.
 """
 
 from __future__ import annotations
@@ -23,15 +24,23 @@ MAX_DIGITS = 40
 
 _INT = re.compile(r"^[-+]?(0|[1-9][0-9]*)$")
 _FLOAT = re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$")
-_NOT_FINITE = re.compile(r"^([-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))$")
+_INFINITE = re.compile(r"^[-+]?\.(inf|Inf|INF)$")
+_NAN = re.compile(r"^\.(nan|NaN|NAN)$")
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Path = tuple[str | int, ...]
+"""Keys and indices (from 0) that lead to a place in a document."""
+
+# What YAML does not allow in a text (YAML 1.2.2, section 5.1)
+_CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True)
-class RecordProblem:
-    """One thing wrong with a record: where (1-based line and column, path), what was found, what was expected."""
+class Problem:
+    """One thing wrong with a document: where (1-based line and column, path), what was found, what was expected.
+
+    Where ``expected`` is empty, ``found`` is the whole sentence.
+    """
 
     line: int
     path: str
@@ -40,16 +49,21 @@ class RecordProblem:
     hint: str | None = None
     column: int = 1
 
+    @property
+    def said(self) -> str:
+        """What was found and what was expected, as one phrase."""
+        return f"found {self.found}; expected {self.expected}" if self.expected else self.found
+
     def __str__(self) -> str:
         where = f"{self.path}: " if self.path else ""
         tail = f" ({self.hint})" if self.hint else ""
-        return f"line {self.line}, column {self.column}: {where}found {self.found}; expected {self.expected}{tail}"
+        return f"line {self.line}, column {self.column}: {where}{self.said}{tail}"
 
 
 class BrokenDocument(Exception):
     """The text cannot be read as YAML at all; carries the problem."""
 
-    def __init__(self, problem: RecordProblem) -> None:
+    def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
         self.problem = problem
 
@@ -83,31 +97,60 @@ class Node:
 
 
 def _stop(line: int, column: int, found: str, expected: str, hint: str | None = None) -> BrokenDocument:
-    return BrokenDocument(RecordProblem(line, "", found, expected, hint, column))
+    return BrokenDocument(Problem(line, "", found, expected, hint, column))
 
 
-def read(raw: bytes) -> Node:
+def read(raw: bytes, *, max_bytes: int = MAX_BYTES) -> Node:
     """Build the tree of one YAML document.
 
     Raises :class:`BrokenDocument` where the text is too large, not UTF-8, not YAML, too deep, or expands too far.
     """
-    if len(raw) > MAX_BYTES:
-        raise _stop(1, 1, f"{len(raw):,} bytes", f"at most {MAX_BYTES:,} bytes", "a record is a few hundred kilobytes")
+    if len(raw) > max_bytes:
+        raise _stop(1, 1, f"more than {max_bytes:,} bytes", f"at most {max_bytes:,} bytes", "is this the right file?")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise _stop(line, 1, f"byte 0x{raw[error.start]:02x}", "UTF-8 text", "save the file as UTF-8") from None
+    if bad := _CONTROL.search(text):
+        line, column = _position(text, bad.start())
+        found = f"the control character U+{ord(bad.group()):04X}"
+        raise _stop(line, column, found, "YAML", "remove it") from None
     try:
         return _build(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise _stop(line, column, f"{error.problem or 'a syntax error'}", "YAML") from None
-    except yaml.YAMLError as error:
-        position = getattr(error, "position", 0) or 0
-        reason = str(getattr(error, "reason", None) or str(error).splitlines()[0])
-        raise _stop(text.count("\n", 0, position) + 1, 1, reason, "YAML", "remove control characters") from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        raise _unreadable(text, mark.line if mark else 0, mark.column if mark else 0) from None
+
+
+def _position(text: str, index: int) -> tuple[int, int]:
+    """Line and column, from 1, of an index of a text."""
+    return text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index)
+
+
+def _unreadable(text: str, line: int, column: int) -> BrokenDocument:
+    """What the parser could not read at a line and column (from 0), in our own words."""
+    lines = text.splitlines()
+    if _flow_depth(text) > MAX_DEPTH:
+        return _stop(line + 1, column + 1, "a structure that is nested too deeply", f"at most {MAX_DEPTH} levels")
+    here = lines[line] if line < len(lines) else ""
+    rest = here[column:].strip()
+    if "\t" in here[: len(here) - len(here.lstrip())]:
+        return _stop(line + 1, column + 1, "a tab as indentation", "YAML", "indent with spaces")
+    if not rest:
+        hint = "a quote or a bracket that was opened is not closed" if line + 1 >= len(lines) else None
+        return _stop(line + 1, column + 1, "a line that ends too early", "YAML", hint)
+    found = repr(rest if len(rest) <= 40 else rest[:37] + "...")
+    return _stop(line + 1, column + 1, found, "YAML", "check indentation, colons, quotes and brackets")
+
+
+def _flow_depth(text: str) -> int:
+    """The deepest nesting of brackets in a text, those in quotes and comments counted too."""
+    depth = deepest = 0
+    for match in re.finditer(r"[\[\]{}]", text):
+        depth = depth + 1 if match.group() in "[{" else max(depth - 1, 0)
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _build(text: str) -> Node:
@@ -143,7 +186,7 @@ def _build(text: str) -> Node:
             event = loader.get_event()
             line, column = event.start_mark.line + 1, event.start_mark.column + 1
             if isinstance(event, yaml.DocumentStartEvent) and root is not None:
-                raise _stop(line, column, "a second document", "one record a file", "remove the line '---'")
+                raise _stop(line, column, "a second document", "one document a file", "remove the line '---'")
             if isinstance(event, yaml.AliasEvent):
                 target = anchors.get(str(event.anchor))
                 if target is None:
@@ -178,19 +221,22 @@ def _build(text: str) -> Node:
     finally:
         loader.dispose()
     if root is None:
-        raise _stop(1, 1, "an empty file", "a record")
+        raise _stop(1, 1, "an empty file", "a YAML document")
     return root
 
 
-def data(node: Node) -> tuple[Any, list[RecordProblem]]:
-    """The document as Python data, and what is wrong with single nodes (duplicate keys, NaN, other keys than text)."""
-    problems: list[RecordProblem] = []
-    return _data(node, (), node, problems), problems
+def data(node: Node, *, infinite: bool = False) -> tuple[Any, list[Problem]]:
+    """The document as Python data, and what is wrong with single nodes (duplicate keys, NaN, other keys than text).
+
+    ``infinite``: whether ``.inf`` and ``-.inf`` are numbers here (bounds of an interval that is open).
+    """
+    problems: list[Problem] = []
+    return _data(node, (), node, problems, infinite), problems
 
 
-def _data(node: Node, path: Path, root: Node, problems: list[RecordProblem]) -> Any:
+def _data(node: Node, path: Path, root: Node, problems: list[Problem], infinite: bool) -> Any:
     if node.kind == "list":
-        return [_data(child, (*path, i), root, problems) for i, child in enumerate(node.items)]
+        return [_data(child, (*path, i), root, problems, infinite) for i, child in enumerate(node.items)]
     if node.kind == "mapping":
         out: dict[str, Any] = {}
         first: dict[str, int] = {}
@@ -206,10 +252,12 @@ def _data(node: Node, path: Path, root: Node, problems: list[RecordProblem]) -> 
                 )
             else:
                 first[key.text] = key.line
-                out[key.text] = _data(child, (*path, key.text), root, problems)
+                out[key.text] = _data(child, (*path, key.text), root, problems, infinite)
         return out
     value = _scalar(node) if node.plain else node.text
     if isinstance(value, float) and not math.isfinite(value):
+        if infinite and _INFINITE.match(node.text):
+            return value
         problems.append(
             _at(node, path, root, node.text, "a finite number", "leave the key out where nothing was published")
         )
@@ -229,13 +277,15 @@ def _scalar(node: Node) -> Any:
             return int(text)
         if _FLOAT.match(text) and not re.match(r"^[-+]?0[0-9]", text):
             return float(text)
-        if _NOT_FINITE.match(text):
+        if _INFINITE.match(text):
+            return -math.inf if text[0] == "-" else math.inf
+        if _NAN.match(text):
             return math.nan
     return text
 
 
-def _at(node: Node, path: Path, root: Node, found: str, expected: str, hint: str | None = None) -> RecordProblem:
-    return RecordProblem(node.line, show_path(root, path), found, expected, hint, node.column)
+def _at(node: Node, path: Path, root: Node, found: str, expected: str, hint: str | None = None) -> Problem:
+    return Problem(node.line, show_path(root, path), found, expected, hint, node.column)
 
 
 def locate(root: Node, path: Path) -> Node:
