@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
-
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy"}
+from equipoise.numerics.compiler import inner, kernel
 
 #: A spread below this share of the size of the numbers that were subtracted to get it is rounding, not variance.
 ROUNDING = 1e-11
 
 
-@njit(**_OPTIONS)
+@kernel
 def is_rounding(squares, n, scale):
     """Whether a sum of ``n`` squared residuals is no more than the rounding of numbers of size ``scale``.
 
@@ -27,7 +25,7 @@ def is_rounding(squares, n, scale):
     return squares <= n * (ROUNDING * scale) * (ROUNDING * scale)
 
 
-@njit(**_OPTIONS)
+@kernel
 def is_cancelled(squares, total):
     """:func:`is_rounding` for residual squares found as a small difference of sums of squares as large as ``total``,
     which keeps half the digits.
@@ -35,7 +33,7 @@ def is_cancelled(squares, total):
     return squares <= 1e-12 * total
 
 
-@njit(**_OPTIONS)
+@kernel
 def cholesky(a, n, out):
     """Lower Cholesky factor of the leading ``n x n`` block of ``a`` into ``out``; False if not positive definite.
 
@@ -57,7 +55,7 @@ def cholesky(a, n, out):
     return True
 
 
-@njit(**_OPTIONS)
+@inner
 def solve_lower(chol, n, b):
     """Solve ``L x = b`` in place for a lower triangular ``L``."""
     for i in range(n):
@@ -67,7 +65,7 @@ def solve_lower(chol, n, b):
         b[i] = t / chol[i, i]
 
 
-@njit(**_OPTIONS)
+@inner
 def solve_lower_transposed(chol, n, b):
     """Solve ``L' x = b`` in place for a lower triangular ``L``."""
     for i in range(n - 1, -1, -1):
@@ -77,7 +75,7 @@ def solve_lower_transposed(chol, n, b):
         b[i] = t / chol[i, i]
 
 
-@njit(**_OPTIONS)
+@inner
 def solve_cholesky(chol, n, b):
     """Solve ``L L' x = b`` in place."""
     solve_lower(chol, n, b)

@@ -17,12 +17,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from equipoise.numerics.compiler import inner, kernel
 from equipoise.numerics.random import normal_quantile
-
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
-_INNER = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 _SHIFTS = 8
 _MOST = 1 << 16
@@ -30,12 +27,12 @@ _GENERATOR = np.sqrt(np.array([2.0, 3.0, 5.0, 7.0, 11.0, 13.0, 17.0, 19.0, 23.0,
 LARGEST = len(_GENERATOR)
 
 
-@njit(**_INNER)
+@inner
 def _phi(x):
     return 0.5 * math.erfc(-x * 0.7071067811865476)
 
 
-@njit(**_INNER)
+@inner
 def _between(a, b):
     """Normal probability of ``a .. b``, taken in the tail where it is accurate."""
     if b <= a:
@@ -43,7 +40,7 @@ def _between(a, b):
     return _phi(-a) - _phi(-b) if a > 0.0 else _phi(b) - _phi(a)
 
 
-@njit(**_INNER)
+@inner
 def _point(z, both, k, chol, last, u, y):
     """Integrand of term ``k`` at ``u`` (k,), as a share of the tail of ``Z_k``.
 
@@ -77,7 +74,7 @@ def _point(z, both, k, chol, last, u, y):
     return value
 
 
-@njit(**_OPTIONS)
+@kernel
 def tail_of_largest(z, correlation, both, tolerance):
     """``P(max Z > z)``, or ``P(max |Z| > z)`` where ``both``, and three standard errors of its integration.
 

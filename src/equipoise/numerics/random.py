@@ -16,9 +16,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy"}
+from equipoise.numerics.compiler import inner, kernel
 
 STREAM_WORDS = 11
 
@@ -40,7 +39,7 @@ _11 = np.uint64(11)
 _ONE = np.uint64(1)
 
 
-@njit(**_OPTIONS)
+@inner
 def _mulhi(a, b):
     """High 64 bits of a 64 x 64 bit product."""
     a_lo = a & _LOW
@@ -52,7 +51,7 @@ def _mulhi(a, b):
     return a_hi * b_hi + (mid >> _32) + (mid2 >> _32)
 
 
-@njit(**_OPTIONS)
+@inner
 def _refill(s):
     """Advance the counter by one and put the four words of that block into the buffer."""
     s[0] += _ONE
@@ -75,7 +74,7 @@ def _refill(s):
     s[10] = np.uint64(4)
 
 
-@njit(**_OPTIONS)
+@kernel
 def open_stream(seed, replicate, purpose, unit):
     """The stream of ``(seed, replicate, purpose, unit)``, at its start. All four are non-negative integers."""
     s = np.zeros(STREAM_WORDS, np.uint64)
@@ -83,7 +82,7 @@ def open_stream(seed, replicate, purpose, unit):
     return s
 
 
-@njit(**_OPTIONS)
+@kernel
 def restart_stream(s, seed, replicate, purpose, unit):
     """Set an existing stream to the start of ``(seed, replicate, purpose, unit)``."""
     s[0] = np.uint64(0)
@@ -95,7 +94,7 @@ def restart_stream(s, seed, replicate, purpose, unit):
     s[10] = np.uint64(0)
 
 
-@njit(**_OPTIONS)
+@kernel
 def next_word(s):
     """The next 64 random bits."""
     left = s[10]
@@ -106,13 +105,13 @@ def next_word(s):
     return s[np.int64(10) - np.int64(left)]
 
 
-@njit(**_OPTIONS)
+@kernel
 def uniform(s):
     """Uniform on the open interval (0, 1), 53 bits."""
     return (np.float64(next_word(s) >> _11) + 0.5) * (1.0 / 9007199254740992.0)
 
 
-@njit(**_OPTIONS)
+@kernel
 def normal_quantile(p):
     """Standard normal quantile of ``p`` in (0, 1), relative accuracy about 1e-16 (AS 241, PPND16)."""
     q = p - 0.5
@@ -147,19 +146,19 @@ def normal_quantile(p):
     return -x if q < 0.0 else x
 
 
-@njit(**_OPTIONS)
+@kernel
 def normal(s):
     """Standard normal draw."""
     return normal_quantile(uniform(s))
 
 
-@njit(**_OPTIONS)
+@kernel
 def exponential(s):
     """Standard exponential draw."""
     return -math.log(uniform(s))
 
 
-@njit(**_OPTIONS)
+@kernel
 def gamma(s, shape):
     """Gamma draw with scale 1; ``shape`` > 0."""
     if shape < 1.0:
@@ -177,7 +176,7 @@ def gamma(s, shape):
             return d * v
 
 
-@njit(**_OPTIONS)
+@kernel
 def chi_square(s, df):
     """Chi-square draw on ``df`` > 0 degrees of freedom."""
     return 2.0 * gamma(s, 0.5 * df)

@@ -26,8 +26,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from equipoise.numerics.compiler import inner, kernel
 from equipoise.numerics.random import (
     ALLOCATION,
     EXTRA,
@@ -39,8 +39,6 @@ from equipoise.numerics.random import (
     uniform,
 )
 from equipoise.types import WEEKS_PER_MONTH
-
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy"}
 
 # Outcomes, in the order of the last axis but one of the output.
 ALSFRS, SVC, HHD, NFL, SOD1 = range(5)
@@ -192,7 +190,7 @@ class ScheduleArrays(NamedTuple):
     steps_per_week: int
 
 
-@njit(**_OPTIONS)
+@inner
 def _baseline(s, x, g, arm, riluzole, bulbar, pop, disease, out_cov, out_state):
     """Draw one admitted patient. out_state: true function, rate, svc, hhd, ln NfL, ln SOD1, observed score.
 
@@ -260,7 +258,7 @@ def _baseline(s, x, g, arm, riluzole, bulbar, pop, disease, out_cov, out_state):
     return False
 
 
-@njit(**_OPTIONS)
+@inner
 def _allocate(s, stratum, block, left):
     """Next arm of a stratum by permuted blocks; ``left`` (stratum, arm) holds what remains of the open block."""
     total = 0
@@ -279,7 +277,7 @@ def _allocate(s, stratum, block, left):
     return a
 
 
-@njit(**_OPTIONS)
+@inner
 def _weights(kh):
     """Weights (old state, input at the start, input at the end) of y' = k (u - y) over a step, exact for linear u."""
     e = math.exp(-kh)
@@ -287,7 +285,7 @@ def _weights(kh):
     return e, mean - e, 1.0 - mean
 
 
-@njit(**_OPTIONS)
+@inner
 def _course(s, x, g, arm, bulbar, state, disease, effect, schedule, transit, behind, path, out, times):
     """Integrate one patient.
 
@@ -506,7 +504,7 @@ def _course(s, x, g, arm, bulbar, state, disease, effect, schedule, transit, beh
         out[SOD1, v] = math.exp(ln_sod1 + walk_sod1 + disease.sod1_noise * z4)
 
 
-@njit(**_OPTIONS)
+@kernel
 def simulate_block(seed, first, n_trials, pop, disease, effect, schedule, out, cov, arm_out, group_out, times):
     """Simulate ``n_trials`` trials, replicates ``first`` on.
 
@@ -562,7 +560,7 @@ def simulate_block(seed, first, n_trials, pop, disease, effect, schedule, out, c
     return True
 
 
-@njit(**_OPTIONS)
+@kernel
 def trace(seed, g, arm, state, disease, effect, schedule):
     """The true states (visit, N_STATES) of one patient of group ``g`` from a given ``state``; see :func:`_course`."""
     s = np.zeros(STREAM_WORDS, np.uint64)

@@ -20,7 +20,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from equipoise.estimate.linear.kernels.mmrm_covariance import (
     INTERCEPT,
@@ -37,9 +36,8 @@ from equipoise.estimate.linear.kernels.mmrm_design import (
     second_moments,
 )
 from equipoise.estimate.linear.kernels.mmrm_start import start_covariance, start_parameters
+from equipoise.numerics.compiler import inner, kernel
 from equipoise.numerics.linalg import cholesky, solve_cholesky
-
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy"}
 
 # status codes as in equipoise.types.Status
 OK, NOT_CONVERGED, BOUNDARY, SINGULAR, NO_DATA = 0, 1, 2, 6, 7
@@ -48,7 +46,7 @@ LOGLIK, DECREMENT, GRADIENT, ITERATIONS, MIN_EIGEN = range(5)
 N_INFO = 5
 
 
-@njit(**_OPTIONS)
+@inner
 def _invert_patterns(sigma, obs, nobs, group, inverse, logdet, chol, sub):
     """``inverse`` (pattern, visit, visit) of the observed blocks, zero elsewhere; False if one is singular."""
     n_patterns, m = obs.shape
@@ -83,7 +81,7 @@ def _invert_patterns(sigma, obs, nobs, group, inverse, logdet, chol, sub):
     return True
 
 
-@njit(**_OPTIONS)
+@inner
 def _evaluate(data, structure, reml, theta, coords, n_groups, sigma, inverse, logdet, scratch, gram, chol, rhs, beta):
     """Log-likelihood at ``theta`` (without constants); -inf where it does not exist. Fills beta and Cholesky(X'AX)."""
     obs, nobs, count, group = data[1], data[2], data[3], data[4]
@@ -117,7 +115,7 @@ def _evaluate(data, structure, reml, theta, coords, n_groups, sigma, inverse, lo
     return -0.5 * ll
 
 
-@njit(**_OPTIONS)
+@inner
 def _inverse_factor(chol, p, linv):
     """``linv`` = inverse of the lower triangular ``chol``."""
     for i in range(p):
@@ -135,7 +133,7 @@ def _inverse_factor(chol, p, linv):
         linv[i, i] = d
 
 
-@njit(**_OPTIONS)
+@inner
 def _outer_inverse(linv, p, out):
     """``out`` = linv' linv."""
     for i in range(p):
@@ -149,7 +147,7 @@ def _outer_inverse(linv, p, out):
                     out[i, j] += v * linv[k, j]
 
 
-@njit(**_OPTIONS)
+@inner
 def _sandwich(a, b, obs, n, half, out):
     """``out`` = a b a over the observed visits (symmetric)."""
     for i in range(n):
@@ -168,7 +166,7 @@ def _sandwich(a, b, obs, n, half, out):
             out[obs[j], obs[i]] = t
 
 
-@njit(**_OPTIONS)
+@inner
 def _add_information(obs, n, a, b, local_a, local_b, out):
     """Add tr(E_e A E_f B) to ``out`` (element, element) for the observed elements (upper triangle)."""
     for i in range(n):
@@ -195,7 +193,7 @@ def _add_information(obs, n, a, b, local_a, local_b, out):
                 out[e, base + obs[c]] += 0.5 * (ajc * bi[c] + bic * aj[c] + aic * bj[c] + bjc * ai[c])
 
 
-@njit(**_OPTIONS)
+@inner
 def _to_parameters(full, jac, jn, ji, work, out):
     """``out`` (t, t) = jac' full jac for a symmetric ``full`` given by its upper triangle."""
     ne, nt = jac.shape
@@ -222,7 +220,7 @@ def _to_parameters(full, jac, jn, ji, work, out):
                 out[t, c] += v * work[e, c]
 
 
-@njit(**_OPTIONS)
+@inner
 def _score(data, model, theta, work, gradient):
     """Gradient in theta; ``d`` of ``work`` becomes A (R + H) A - n A and ``gs`` the gradient in Sigma."""
     structure, reml, coords, n_groups = model
@@ -260,7 +258,7 @@ def _score(data, model, theta, work, gradient):
                     gradient[g * nt + t] += v * jac[g, e, t]
 
 
-@njit(**_OPTIONS)
+@inner
 def _information(data, model, kind, theta, work, out):
     """Negative Hessian in theta without the terms in P_e and v_e.
 
@@ -322,7 +320,7 @@ def _information(data, model, kind, theta, work, out):
                 out[g * nt + t, g * nt + s] = small[t, s]
 
 
-@njit(**_OPTIONS)
+@inner
 def _elements_to_parameters(elements, jac, jn, ji, n_groups, work, out):
     """``out`` (row, t) = the transpose of ``elements`` (element, row) times the Jacobians; ``work`` (t, row)."""
     rows = elements.shape[1]
@@ -342,7 +340,7 @@ def _elements_to_parameters(elements, jac, jn, ji, n_groups, work, out):
             out[r, t] = work[t, r]
 
 
-@njit(**_OPTIONS)
+@inner
 def _add_gram(rows, scale, out):
     """``out`` += scale * rows' rows (symmetric)."""
     n, nt = rows.shape
@@ -356,7 +354,7 @@ def _add_gram(rows, scale, out):
             out[s, t] = out[t, s]
 
 
-@njit(**_OPTIONS)
+@inner
 def _whole_information(data, model, kind, theta, work, beta, linv, packed, out):
     """:func:`_information` with all its terms for ``kind`` 2 (observed) and 3 (expected); fills ``packed`` then."""
     _information(data, model, kind, theta, work, out)
@@ -390,7 +388,7 @@ def _whole_information(data, model, kind, theta, work, beta, linv, packed, out):
         _add_gram(both, -0.5, out)
 
 
-@njit(**_OPTIONS)
+@inner
 def _newton_step(information, gradient, factor, step):
     """``step`` = information^-1 gradient; returns the decrement, NaN if it is not positive definite."""
     total = gradient.shape[0]
@@ -405,7 +403,7 @@ def _newton_step(information, gradient, factor, step):
     return decrement
 
 
-@njit(**_OPTIONS)
+@kernel
 def fit(data, structure, reml, expected, coords, n_groups, start, tolerance, max_steps, theta, beta, linv, sigma,
         inverse, packed, information, gradient, info):  # fmt: skip
     """Fit one trial; returns a status.

@@ -26,14 +26,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy"}
+from equipoise.numerics.compiler import inner, kernel
 
 US, CS, CSH, AR1, AR1H, TOEP, TOEPH, AD, ADH, SP_EXP, SLOPE, INTERCEPT = range(12)
 
 
-@njit(**_OPTIONS)
+@kernel
 def n_parameters(structure, m):
     """Number of parameters of ``structure`` for ``m`` visits (one group)."""
     if structure == US:
@@ -49,7 +48,7 @@ def n_parameters(structure, m):
     return 2 * m - 1
 
 
-@njit(**_OPTIONS)
+@inner
 def n_scales(structure, m):
     """Number of leading parameters that are log scales."""
     if structure in (US, CSH, AR1H, TOEPH, ADH):
@@ -57,7 +56,7 @@ def n_scales(structure, m):
     return 1
 
 
-@njit(**_OPTIONS)
+@inner
 def _link(structure, m, x):
     """One correlation parameter to (rho, rho', rho'')."""
     if structure in (CS, CSH):
@@ -74,7 +73,7 @@ def _link(structure, m, x):
     return x / root, 1.0 / (q * root), -3.0 * x / (q * q * root)
 
 
-@njit(**_OPTIONS)
+@inner
 def unlink(structure, m, rho):
     """The parameter whose correlation is ``rho``, kept away from the bounds."""
     if structure in (CS, CSH):
@@ -88,7 +87,7 @@ def unlink(structure, m, rho):
     return r / math.sqrt(1.0 - r * r)
 
 
-@njit(**_OPTIONS)
+@inner
 def _power(base, expo):
     """``base ** expo`` for a base that may be negative when ``expo`` is whole; 0 ** 0 = 1."""
     if expo == 0.0:
@@ -102,7 +101,7 @@ def _power(base, expo):
     return -r if int(whole) % 2 != 0 else r
 
 
-@njit(**_OPTIONS)
+@inner
 def _lag_power(structure, m, x, d):
     """rho^d and its first two derivatives in x."""
     rho, r1, r2 = _link(structure, m, x)
@@ -114,7 +113,7 @@ def _lag_power(structure, m, x, d):
     return v, first * r1, second * r1 * r1 + first * r2
 
 
-@njit(**_OPTIONS)
+@inner
 def correlations(structure, m, x, coords, r, dr, d2r, derivatives):
     """Correlation matrix ``r`` (m, m); with ``derivatives`` also ``dr`` (nc, m, m) and ``d2r`` (nc, nc, m, m)."""
     nc = x.shape[0]
@@ -176,7 +175,7 @@ def correlations(structure, m, x, coords, r, dr, d2r, derivatives):
                         d2r[k, l, b, a] = d2r[k, l, a, b]
 
 
-@njit(**_OPTIONS)
+@inner
 def _random_basis(structure, coords, a, b, out):
     """Coefficients of element (a, b) on the natural parameters: D11, D21, D22, sd^2."""
     same = 1.0 if a == b else 0.0
@@ -190,7 +189,7 @@ def _random_basis(structure, coords, a, b, out):
         out[1] = same
 
 
-@njit(**_OPTIONS)
+@inner
 def natural_jacobian(structure, theta, out):
     """d natural / d theta of a random-effects structure: (D11, D21, D22, sd^2) or (D11, sd^2)."""
     nt = theta.shape[0]
@@ -206,7 +205,7 @@ def natural_jacobian(structure, theta, out):
     out[nt - 1, nt - 1] = 2.0 * math.exp(2.0 * theta[nt - 1])
 
 
-@njit(**_OPTIONS)
+@kernel
 def natural(structure, theta, out):
     """Natural parameters of a random-effects structure."""
     nt = theta.shape[0]
@@ -217,7 +216,7 @@ def natural(structure, theta, out):
     out[nt - 1] = math.exp(2.0 * theta[nt - 1])
 
 
-@njit(**_OPTIONS)
+@kernel
 def covariance(structure, m, theta, coords, sigma, work):
     """``sigma`` (m, m) at ``theta``; ``work`` (m, m) is scratch and keeps L of ``US``."""
     if structure in (SLOPE, INTERCEPT):
@@ -267,7 +266,7 @@ def covariance(structure, m, theta, coords, sigma, work):
             sigma[b, a] = sigma[a, b]
 
 
-@njit(**_OPTIONS)
+@kernel
 def jacobian(structure, m, theta, coords, sigma, jac, jn, ji):
     """``jac`` (e, t) at ``theta``, with the columns that are not zero in ``ji[e, :jn[e]]``."""
     ne = m * (m + 1) // 2
@@ -334,7 +333,7 @@ def jacobian(structure, m, theta, coords, sigma, jac, jn, ji):
         jn[e] = n
 
 
-@njit(**_OPTIONS)
+@kernel
 def curvature(structure, m, theta, coords, sigma, g, out):
     """``out[k, l] = sum_ab g[a, b] d2 Sigma[a, b] / d theta_k d theta_l`` for a symmetric ``g`` (m, m)."""
     nt = theta.shape[0]
@@ -429,7 +428,7 @@ def curvature(structure, m, theta, coords, sigma, g, out):
                     out[ns + k, ns + l] += h * d2r[k, l, a, b]
 
 
-@njit(**_OPTIONS)
+@kernel
 def second_sum(structure, m, theta, coords, sigma, w, out):
     """``out[a, b] = sum_kl w[k, l] d2 Sigma[a, b] / d theta_k d theta_l`` (m, m) for a symmetric ``w``.
 

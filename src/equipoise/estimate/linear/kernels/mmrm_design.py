@@ -21,12 +21,11 @@ Responses are residuals of an ordinary least-squares fit, so that large means co
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy"}
+from equipoise.numerics.compiler import inner
 
 
-@njit(**_OPTIONS)
+@inner
 def find_patterns(present, group, pattern, masks, pattern_group):
     """Number the patterns of ``present`` (subject, visit) within ``group`` (subject,); returns how many.
 
@@ -61,7 +60,7 @@ def find_patterns(present, group, pattern, masks, pattern_group):
     return found
 
 
-@njit(**_OPTIONS)
+@inner
 def accumulate(w, y, pattern, obs, nobs, gamma, gram, cross, square):
     """Add up the statistics of ``y - w gamma'``: ``w`` (subject, q), ``y`` (subject, visit), ``gamma`` (visit, q)."""
     n, q = w.shape
@@ -100,7 +99,7 @@ def accumulate(w, y, pattern, obs, nobs, gamma, gram, cross, square):
                 square[k, b, a] = square[k, a, b]
 
 
-@njit(**_OPTIONS)
+@inner
 def _left(f, d, out):
     """``out`` (profile, visit) = f' d."""
     m = d.shape[0]
@@ -120,7 +119,7 @@ def _left(f, d, out):
                     out[c, b] += v * d[a, b]
 
 
-@njit(**_OPTIONS)
+@inner
 def _both(f, d, left, out):
     """``left`` = f' d and ``out`` (profile, profile) = f' d f."""
     _left(f, d, left)
@@ -141,7 +140,7 @@ def _both(f, d, left, out):
                     out[c, e] += v * f[a, e]
 
 
-@njit(**_OPTIONS)
+@inner
 def _gather(tensor, phi, u, out):
     """``out[c, d] = tensor[phi[c], u[c], phi[d], u[d]]``; ``tensor`` (profile, profile, q, q), upper blocks filled."""
     p = phi.shape[0]
@@ -156,7 +155,7 @@ def _gather(tensor, phi, u, out):
                 out[c, d] = tensor[fd, fc, u[d], uc]
 
 
-@njit(**_OPTIONS)
+@inner
 def cross_products(data, d, out):
     """``out`` (p, p) = sum over subjects of X' D X with ``d`` (pattern, visit, visit), zero at visits not observed."""
     kron, obs, nobs, count, _g, gram, _c, _s, f, phi, u, x, _y, first = data
@@ -204,7 +203,7 @@ def cross_products(data, d, out):
             out[c, e] = out[e, c]
 
 
-@njit(**_OPTIONS)
+@inner
 def response_products(data, d, out):
     """``out`` (p,) = sum X' D y; returns sum y' D y."""
     kron, obs, nobs, count, _g, gram, cross, square, f, phi, u, x, y, first = data
@@ -246,7 +245,7 @@ def response_products(data, d, out):
     return total
 
 
-@njit(**_OPTIONS)
+@inner
 def _visit_means(f, phi, u, beta, m, q, gamma):
     """``gamma`` (visit, q): coefficients of the covariates at each visit."""
     for a in range(m):
@@ -260,7 +259,7 @@ def _visit_means(f, phi, u, beta, m, q, gamma):
                 gamma[a, u[c]] += f[a, phi[c]] * beta[c]
 
 
-@njit(**_OPTIONS)
+@inner
 def second_moments(data, beta, phi_matrix, rr, xpx):
     """Per pattern (pattern, visit, visit): ``rr`` = sum r r' with r = y - X beta, and ``xpx`` = sum X Phi X'."""
     kron, obs, nobs, count, _g, gram, cross, square, f, phi, u, x, y, first = data
@@ -361,7 +360,7 @@ def second_moments(data, beta, phi_matrix, rr, xpx):
                 rr[k, obs[k, j], obs[k, i]] = rr[k, obs[k, i], obs[k, j]]
 
 
-@njit(**_OPTIONS)
+@inner
 def _transform_pack(linv, upper, work, half, column, packed):
     """``packed`` (row,): the lower triangle of Linv work Linv', off-diagonal entries times sqrt(2); upper = Linv'."""
     p = linv.shape[0]
@@ -388,7 +387,7 @@ def _transform_pack(linv, upper, work, half, column, packed):
         r += 1
 
 
-@njit(**_OPTIONS)
+@inner
 def derivative_products(data, inverse, beta, linv, out):
     """Derivatives of X' V^-1 X and X' V^-1 r by the elements of the covariance matrices, in the frame of Linv.
 

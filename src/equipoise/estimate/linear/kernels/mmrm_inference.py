@@ -14,19 +14,17 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from equipoise.estimate.linear.kernels.mmrm import N_INFO, NO_DATA, OK, SINGULAR, fit
 from equipoise.estimate.linear.kernels.mmrm_covariance import jacobian, n_parameters, second_sum
 from equipoise.estimate.linear.kernels.mmrm_design import accumulate, cross_products, find_patterns, response_products
+from equipoise.numerics.compiler import inner, kernel
 from equipoise.numerics.linalg import cholesky, solve_cholesky, solve_lower
-
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy"}
 
 SATTERTHWAITE, KENWARD_ROGER, KENWARD_ROGER_LINEAR = 0, 1, 2
 
 
-@njit(**_OPTIONS)
+@inner
 def invert_factored(factor, out):
     """Inverse of a symmetric positive definite matrix from its lower Cholesky factor."""
     n = factor.shape[0]
@@ -45,7 +43,7 @@ def invert_factored(factor, out):
             out[j, i] = t
 
 
-@njit(**_OPTIONS)
+@inner
 def contrast_variance(linv, packed, factor, c, gradient, work):
     """(c' Phi c, g' W g) of one contrast; ``factor`` (t, t) is the Cholesky factor of W^-1, the last two scratch."""
     p = linv.shape[0]
@@ -75,7 +73,7 @@ def contrast_variance(linv, packed, factor, c, gradient, work):
     return var, quad
 
 
-@njit(**_OPTIONS)
+@kernel
 def contrast_table(linv, packed, factor, contrasts, variance, df):
     """Model-based variance and Satterthwaite degrees of freedom of every row of ``contrasts`` (row, p).
 
@@ -89,7 +87,7 @@ def contrast_table(linv, packed, factor, contrasts, variance, df):
         df[i] = 2.0 * var * var / quad if quad > 0.0 else np.inf
 
 
-@njit(**_OPTIONS)
+@kernel
 def adjusted_covariance(data, structure, theta, coords, n_groups, sigma, inverse, linv, packed, w, second, out):
     """Kenward-Roger's Phi_A (p, p); ``second``: with the second-derivative term R. False if W is not usable."""
     obs, nobs, group = data[1], data[2], data[4]
@@ -241,7 +239,7 @@ def adjusted_covariance(data, structure, theta, coords, n_groups, sigma, inverse
     return True
 
 
-@njit(**_OPTIONS)
+@inner
 def least_squares(data, normal, beta, gamma):
     """Ordinary least squares for the Kronecker form, as coefficients at each visit (visit, q); False if singular."""
     _kron, obs, nobs, _count, _group, gram, _cross, _square, f, phi, u, _x, _y, _first = data
@@ -270,7 +268,7 @@ def least_squares(data, normal, beta, gamma):
     return True
 
 
-@njit(**_OPTIONS)
+@kernel
 def prepare_kronecker(w, y, present, group, f, phi, u):
     """Patterns and statistics of one trial, the response less its least-squares fit.
 
@@ -313,7 +311,7 @@ def prepare_kronecker(w, y, present, group, f, phi, u):
     return (ok, normal, offset, True, obs, nobs, count, pattern_group, gram, cross, square, f, phi, u, x, rows, first)
 
 
-@njit(**_OPTIONS)
+@inner
 def fit_kronecker(w, y, present, group, n_groups, f, phi, u, structure, reml, expected, coords, method, contrasts,
                   tolerance, max_steps, estimate, variance, df, sigma, beta, info):  # fmt: skip
     """One trial from arrays: ``w`` (subject, q), ``y`` and ``present`` (subject, visit); returns a status.
@@ -377,7 +375,7 @@ def fit_kronecker(w, y, present, group, n_groups, f, phi, u, structure, reml, ex
     return status
 
 
-@njit(**_OPTIONS)
+@kernel
 def fit_many(w, y, group, n_groups, f, phi, u, structure, reml, expected, coords, method, contrasts, tolerance,
              max_steps, estimate, variance, df, sigma, beta, info, status):  # fmt: skip
     """:func:`fit_kronecker` for every trial: ``w`` (trial, subject, q), ``y`` (trial, subject, visit), NaN missing.

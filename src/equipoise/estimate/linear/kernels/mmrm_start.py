@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from equipoise.estimate.linear.kernels.mmrm_covariance import (
     AD,
@@ -22,12 +21,11 @@ from equipoise.estimate.linear.kernels.mmrm_covariance import (
     n_scales,
     unlink,
 )
+from equipoise.numerics.compiler import inner, kernel
 from equipoise.numerics.linalg import cholesky, solve_cholesky
 
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy"}
 
-
-@njit(**_OPTIONS)
+@inner
 def start_covariance(data, n_groups, sigma):
     """Sequential regressions of each visit on the earlier ones: exact REML for complete unstructured data.
 
@@ -120,7 +118,7 @@ def start_covariance(data, n_groups, sigma):
             sigma[pooled, j, j] = t
 
 
-@njit(**_OPTIONS)
+@kernel
 def start_parameters(structure, m, sigma, coords, theta):
     """Parameters of ``structure`` near the covariance ``sigma`` (m, m), which must be positive definite."""
     nt = theta.shape[0]

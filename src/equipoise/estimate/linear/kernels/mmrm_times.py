@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from equipoise.estimate.linear.kernels.mmrm import (
     BOUNDARY,
@@ -37,12 +36,11 @@ from equipoise.estimate.linear.kernels.mmrm_covariance import (
     natural_jacobian,
 )
 from equipoise.estimate.linear.kernels.mmrm_design import _transform_pack
+from equipoise.numerics.compiler import inner, kernel
 from equipoise.numerics.linalg import cholesky, solve_cholesky
 
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy"}
 
-
-@njit(**_OPTIONS)
+@inner
 def _derivatives(structure, theta, t, n, dv, d2v):
     """``dv`` (parameter, n, n) and, for ``SP_EXP``, ``d2v`` (parameter, parameter, n, n) of one subject's V."""
     if structure == SP_EXP:
@@ -67,7 +65,7 @@ def _derivatives(structure, theta, t, n, dv, d2v):
             dv[last, a, b] = 1.0 if a == b else 0.0
 
 
-@njit(**_OPTIONS)
+@inner
 def _inverse(structure, theta, t, n, v, chol, work, a):
     """Inverse of one subject's V into ``a``; returns log det V, NaN if singular."""
     covariance(structure, n, theta, t, v, work)
@@ -85,7 +83,7 @@ def _inverse(structure, theta, t, n, v, chol, work, a):
     return logdet
 
 
-@njit(**_OPTIONS)
+@inner
 def _evaluate_times(structure, reml, theta, x, y, times, first, room, gram, chol, rhs, beta):
     """Log-likelihood without constants; -inf where it does not exist."""
     p = beta.shape[0]
@@ -128,7 +126,7 @@ def _evaluate_times(structure, reml, theta, x, y, times, first, room, gram, chol
     return -0.5 * total
 
 
-@njit(**_OPTIONS)
+@inner
 def _differentiate(structure, reml, expected, theta, x, y, times, first, room, beta, linv, phi, gradient, info, packed):
     """Gradient and information in natural parameters (theta for ``SP_EXP``); ``packed`` as in ``mmrm.py``."""
     p = beta.shape[0]
@@ -247,7 +245,7 @@ def _differentiate(structure, reml, expected, theta, x, y, times, first, room, b
         _add_gram(vth, -1.0, info)
 
 
-@njit(**_OPTIONS)
+@inner
 def _to_theta(structure, theta, gradient, info, jac, g, h):
     """Gradient and information in theta from those in the natural parameters."""
     nt = theta.shape[0]
@@ -277,7 +275,7 @@ def _to_theta(structure, theta, gradient, info, jac, g, h):
     h[nt - 1, nt - 1] -= 4.0 * math.exp(2.0 * theta[nt - 1]) * gradient[nt - 1]
 
 
-@njit(**_OPTIONS)
+@kernel
 def fit_times(structure, reml, expected, x, y, times, first, tolerance, max_steps, theta, beta, linv, packed, hessian,
               gradient, info):  # fmt: skip
     """Fit one data set from starting values in ``theta``; returns a status.
@@ -376,7 +374,7 @@ def fit_times(structure, reml, expected, x, y, times, first, tolerance, max_step
     return status
 
 
-@njit(**_OPTIONS)
+@kernel
 def adjusted_times(structure, theta, x, times, first, linv, packed, w, second, out):
     """Kenward-Roger's Phi_A (p, p) as in mmrm_inference, the sums taken subject by subject; False if W is unusable.
 

@@ -32,13 +32,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from equipoise.numerics.compiler import inner, kernel
 from equipoise.numerics.random import IMPUTATION, STREAM_WORDS, chi_square, normal, restart_stream
-
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
-# helpers called only from kernels: no Python entry, kept in their caller's cache; a third less to compile
-_INNER = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 ALIAS_TOLERANCE = 1e-10
 """A column whose residual sum of squares on the columns before it is below this share of its own is aliased."""
@@ -61,7 +57,7 @@ RUNAWAY = 1e6
 """Draws this far out mean that the chain ran away, as it may where visits determine each other exactly."""
 
 
-@njit(**_OPTIONS)
+@kernel
 def arrange(y, include, predictors, counts, visit, who, last, at, seen, z, centre, n_fixed, first, cell):
     """Lay trials out for imputation.
 
@@ -159,7 +155,7 @@ def arrange(y, include, predictors, counts, visit, who, last, at, seen, z, centr
         counts[t, DROPPED] = dropped
 
 
-@njit(**_INNER)
+@inner
 def _noise(stream, noisy, m, df, chi2, n_normals, normals):
     """Random numbers of one step: chi-squares on ``df`` and standard normals; without noise, ``df`` and zeros."""
     for v in range(m):
@@ -168,7 +164,7 @@ def _noise(stream, noisy, m, df, chi2, n_normals, normals):
         normals[j] = normal(stream) if noisy else 0.0
 
 
-@njit(**_INNER)
+@inner
 def _products(t, m, q, at, last, seen, z, base, gap_row):
     """Cross-products at each visit of the rows still there, those with gaps excepted; lists the rows with gaps."""
     n_gap = np.int64(0)
@@ -197,7 +193,7 @@ def _products(t, m, q, at, last, seen, z, base, gap_row):
     return n_gap
 
 
-@njit(**_INNER)
+@inner
 def _factor(t, m, q, at, n_fixed, first, base, extra, gap_row, n_gap, last, z, chol, df):
     """Factor every visit's regression, the rows with gaps added as they stand in ``z``.
 
@@ -240,7 +236,7 @@ def _factor(t, m, q, at, n_fixed, first, base, extra, gap_row, n_gap, last, z, c
                     chol[v, i, i] = 0.0
 
 
-@njit(**_INNER)
+@inner
 def _parameters(t, m, n_fixed, first, chol, chi2, normals, beta, sigma2):
     """P-step: every visit's regression from its posterior, given its random numbers."""
     used = 0
@@ -256,7 +252,7 @@ def _parameters(t, m, n_fixed, first, chol, chi2, normals, beta, sigma2):
             beta[v, j] = s * chol[v, j, j]
 
 
-@njit(**_INNER)
+@inner
 def _prediction(t, v, r, q, n_fixed, first, beta, z):
     """Mean of visit ``v`` in row ``r`` given the predictors and the visits before."""
     k = n_fixed[t, v]
@@ -269,7 +265,7 @@ def _prediction(t, v, r, q, n_fixed, first, beta, z):
     return s
 
 
-@njit(**_INNER)
+@inner
 def _fill_gaps(t, q, n_fixed, first, gap_row, n_gap, last, seen, beta, sigma2, normals, used, z, gap, c, h, p):
     """I-step: draw the gaps of each row, jointly, given the rest of the row up to its last observed visit.
 
@@ -325,7 +321,7 @@ def _fill_gaps(t, q, n_fixed, first, gap_row, n_gap, last, seen, beta, sigma2, n
             z[t, r, q + gap[i]] = h[i]
 
 
-@njit(**_OPTIONS)
+@kernel
 def impute(
     counts, last, at, seen, z, n_fixed, first, cell, burn_in, seed, first_replicate, unit, values, coefficients,
     variances,

@@ -18,19 +18,17 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from equipoise.estimate.linear.kernels.mmrm_design import cross_products, response_products
+from equipoise.numerics.compiler import kernel
 from equipoise.numerics.linalg import cholesky, solve_cholesky, solve_lower_transposed
 from equipoise.numerics.random import IMPUTATION, STREAM_WORDS, chi_square, normal, restart_stream
-
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy"}
 
 POSTERIOR_UNIT = 1 << 41
 """The chain of analysis ``unit`` draws from the stream ``POSTERIOR_UNIT + unit`` of the purpose imputation."""
 
 
-@njit(**_OPTIONS)
+@kernel
 def inverse_wishart(stream, scale, df, m, work, out):
     """A draw with ``df`` degrees of freedom (more than m - 1) and ``scale`` (m, m); False if that is singular.
 
@@ -60,7 +58,7 @@ def inverse_wishart(stream, scale, df, m, work, out):
     return True
 
 
-@njit(**_OPTIONS)
+@kernel
 def posterior(
     data, offset, w, y, present, group, n_groups, prior_df, prior_scale, sigma, burn_in, thin, seed, replicate, unit,
     beta_out, sigma_out,

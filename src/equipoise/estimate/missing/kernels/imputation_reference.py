@@ -16,19 +16,17 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from equipoise.estimate.missing.kernels import imputation as imp
 from equipoise.estimate.missing.kernels.imputation_strategy import MAR, impute_row
+from equipoise.numerics.compiler import kernel
 from equipoise.numerics.random import IMPUTATION, STREAM_WORDS, restart_stream
-
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 
 OWN_STREAMS = imp.STREAMS_PER_UNIT // 2
 """Imputation ``k`` draws reference-based values from the stream ``OWN_STREAMS`` after that of its parameters."""
 
 
-@njit(**_OPTIONS)
+@kernel
 def by_reference(
     counts, visit, who, z, centre, n_fixed, first, cell, coefficients, variances, y, arm_shift, ice, strategy, seed,
     first_replicate, unit, values,

@@ -25,17 +25,15 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from equipoise.numerics.compiler import inner, kernel
 from equipoise.numerics.linalg import cholesky, solve_cholesky
 from equipoise.numerics.random import IMPUTATION, STREAM_WORDS, normal, restart_stream, uniform
-
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy"}
 
 MAR, JR, CR, CIR, LMCF = range(5)
 
 
-@njit(**_OPTIONS)
+@inner
 def jump_covariance(own, ref, k, m, scratch, coefficient, out):
     """Covariance of JR and CIR (see the module) with ``k`` visits before the event; False if ``ref`` is singular."""
     if not cholesky(ref, k, scratch[0]):
@@ -65,7 +63,7 @@ def jump_covariance(own, ref, k, m, scratch, coefficient, out):
     return True
 
 
-@njit(**_OPTIONS)
+@inner
 def impute_row(y, m, own_mean, ref_mean, own, ref, same, strategy, ice, noise, stream, mean, work, order, filled):
     """Fill the missing (NaN) visits of one patient; returns whether that could be done.
 
@@ -128,7 +126,7 @@ def impute_row(y, m, own_mean, ref_mean, own, ref, same, strategy, ice, noise, s
     return True
 
 
-@njit(**_OPTIONS)
+@kernel
 def impute_samples(
     y, w, w_ref, group, ref_group, ice, strategy, beta, sigma, parameters, who, n_rows, noise, seed, replicate, unit,
     out,
@@ -178,7 +176,7 @@ def impute_samples(
     return failed
 
 
-@njit(**_OPTIONS)
+@kernel
 def resample(stratum, n_strata, seed, replicate, purpose, unit, out):
     """Draw patients with replacement within strata: ``out`` (subject,) keeps each stratum's size and places."""
     n = stratum.shape[0]

@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from equipoise.estimate.missing.kernels.imputation_strategy import resample
+from equipoise.numerics.compiler import kernel
 from equipoise.numerics.random import RESAMPLE, STREAM_WORDS, restart_stream, uniform
-
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy"}
 
 PERMUTATION_UNIT, BOOTSTRAP_UNIT = 1 << 43, 1 << 44
 
 
-@njit(**_OPTIONS)
+@kernel
 def trimmed_difference(value, arm, fraction):
     """Active minus control in the mean of the best values of each arm; NaN where a missing one would have to count.
 
@@ -54,7 +52,7 @@ def trimmed_difference(value, arm, fraction):
     return out
 
 
-@njit(**_OPTIONS)
+@kernel
 def trimmed_replicates(value, arm, fraction, seed, permuted, resampled):
     """Fill ``permuted`` and ``resampled`` with the difference under random arms, and of bootstrap samples by arm."""
     n = value.shape[0]

@@ -22,16 +22,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from scipy import special
 
 from equipoise.estimate.missing.kernels import imputation as imp
 from equipoise.estimate.ranks.kernels.rank import merge, score_sorted, sort_order
+from equipoise.numerics.compiler import inner, kernel
 from equipoise.numerics.linalg import is_cancelled, is_rounding
-
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
-# helpers called only from kernels: no Python entry, kept in their caller's cache; a third less to compile
-_INNER = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 CONTROL, CONTROL_SE, CONTROL_DF = 0, 1, 2
 ACTIVE, ACTIVE_SE, ACTIVE_DF = 3, 4, 5
@@ -64,7 +60,7 @@ def generalised_inverse(a):
     return a, rank
 
 
-@njit(**_INNER)
+@inner
 def _accumulate(t, d, v, out, k, p, inverse, xty, yty, df, mean, m2, within):
     """Fit one ANCOVA from its cross-products and add imputation ``k`` (from 0) to the running moments."""
     intercept = 0.0
@@ -90,7 +86,7 @@ def _accumulate(t, d, v, out, k, p, inverse, xty, yty, df, mean, m2, within):
         m2[t, d, out, j] += delta * (value - mean[t, d, out, j])
 
 
-@njit(**_OPTIONS)
+@kernel
 def analyse(
     counts, visit, seen, z, cell, values, x, inverse, df, death_week, rank_week, rank_visit, mean, m2, within
 ):  # fmt: skip

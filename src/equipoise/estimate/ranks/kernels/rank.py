@@ -17,16 +17,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
-_INNER = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+from equipoise.numerics.compiler import inner, kernel
 
 _RUN = 16  # shorter stretches are sorted by insertion
 _DIRECT = 24  # comparing so many patients with everyone costs about as much as one sort of everyone
 
 
-@njit(**_OPTIONS)
+@kernel
 def sort_order(key, order, stop, spare):
     """Sort ``order[:stop]`` by ``key[order]``, stably, in place: merges of runs of 16. ``spare`` is scratch."""
     for low in range(0, stop, _RUN):
@@ -60,7 +58,7 @@ def sort_order(key, order, stop, spare):
         width *= 2
 
 
-@njit(**_OPTIONS)
+@inner
 def merge(key, order, middle, stop, out):
     """Sort ``order[:stop]`` by ``key`` into ``out``, given that ``order[:middle]`` is sorted."""
     sort_order(key, order[middle:stop], stop - middle, out)
@@ -75,7 +73,7 @@ def merge(key, order, middle, stop, out):
             b += 1
 
 
-@njit(**_OPTIONS)
+@inner
 def score_sorted(key, order, stop, offset, score):
     """Scores of ``order[:stop]``, sorted by ``key``: number below minus number above, plus ``offset``."""
     i = 0
@@ -88,7 +86,7 @@ def score_sorted(key, order, stop, offset, score):
         i = j
 
 
-@njit(**_OPTIONS)
+@kernel
 def cafs_scores(change, death, follow_up, score, rank_of_pair):
     """Pairwise scores of one trial by the CAFS rule.
 
@@ -135,7 +133,7 @@ def cafs_scores(change, death, follow_up, score, rank_of_pair):
                 rank_of_pair[j, i] = -s
 
 
-@njit(**_INNER)
+@inner
 def _function(change, i, j, v):
     """1 where ``i`` did better than ``j`` at the last visit up to ``v`` at which both were seen, -1 worse, 0 tied."""
     while v >= 0:
@@ -151,7 +149,7 @@ def _function(change, i, j, v):
     return 0
 
 
-@njit(**_INNER)
+@inner
 def _pair(change, last, arm, i, j, wins, losses):
     """Compare ``i`` and ``j`` on function and count the result for both."""
     s = _function(change, i, j, min(last[i], last[j]))
@@ -163,7 +161,7 @@ def _pair(change, last, arm, i, j, wins, losses):
         wins[j, arm[i]] += 1.0
 
 
-@njit(**_INNER)
+@inner
 def _groups(key, order, stop, arm, asked, wins, losses):
     """Count, for ``order[:stop]`` sorted by ``key``, whom each did better and worse than.
 
@@ -196,7 +194,7 @@ def _groups(key, order, stop, arm, asked, wins, losses):
         i = j
 
 
-@njit(**_OPTIONS)
+@kernel
 def cafs_counts(change, death, follow_up, active, include, wins, losses):
     """Whom each patient did better and worse than by the CAFS rule of :func:`cafs_scores`, for a block of trials.
 
@@ -299,7 +297,7 @@ def cafs_counts(change, death, follow_up, active, include, wins, losses):
                 _groups(key, order, stop, arm, asked, won, lost)
 
 
-@njit(**_OPTIONS)
+@kernel
 def midranks(value, group, n_groups, rank):
     """(trial, subject) ranks from 1 within each group, ties sharing their mean; 0 where the group is -1."""
     n = value.shape[1]
@@ -335,7 +333,7 @@ def midranks(value, group, n_groups, rank):
             low = start[g]
 
 
-@njit(**_OPTIONS)
+@kernel
 def rank_sums(value, group, active, n_groups, fractional, out):
     """Sum of ``value`` over the active arm, and its moments over all allocations within the groups.
 

@@ -26,10 +26,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy"}
-_INNER = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+from equipoise.numerics.compiler import inner, kernel
 
 VALUE, TIME, COUNT, FIRST, LAST = range(5)
 
@@ -40,7 +38,7 @@ WEIGHTS = ("mantel-haenszel", "size", "pairs", "equal")
 _FAST_FROM = 24  # patients from which sorting beats visiting all pairs
 
 
-@njit(**_INNER)
+@inner
 def _recurrent(kind, events, t, i, end):
     """Number of events up to ``end``, or the time of the first or last of them (infinite where there is none)."""
     n = 0
@@ -55,7 +53,7 @@ def _recurrent(kind, events, t, i, end):
     return events[t, i, 0] if kind == FIRST else last
 
 
-@njit(**_INNER)
+@inner
 def _compare(t, i, j, value, event, recurrent, kinds, margins, signs):
     """Patient ``i`` against ``j``: ``k + 1`` where ``i`` wins in layer ``k``, ``-k - 1`` where ``j`` does, 0: a tie."""
     for k in range(kinds.shape[0]):
@@ -82,7 +80,7 @@ def _compare(t, i, j, value, event, recurrent, kinds, margins, signs):
     return 0
 
 
-@njit(**_OPTIONS)
+@kernel
 def count_pairs(
     rows, active, stratum, value, event, recurrent, kinds, margins, signs, same_arm, wins, losses, score, layer
 ):
@@ -127,7 +125,7 @@ def count_pairs(
             lo = hi
 
 
-@njit(**_INNER)
+@inner
 def _add(tree, at):
     at += 1
     while at < tree.shape[0]:
@@ -135,7 +133,7 @@ def _add(tree, at):
         at += at & -at
 
 
-@njit(**_INNER)
+@inner
 def _below(tree, at):
     """How many were added below ``at``."""
     total = 0
@@ -145,7 +143,7 @@ def _below(tree, at):
     return total
 
 
-@njit(**_INNER)
+@inner
 def _count_block(lo, hi, order, time, event, margin, key, keys, arm_asked, arm_against, arm, tree, wins, losses):
     """Add to wins and losses of the patients of ``arm_asked`` those against ``arm_against`` (2: everyone).
 
@@ -196,7 +194,7 @@ def _count_block(lo, hi, order, time, event, margin, key, keys, arm_asked, arm_a
             losses[i] += _below(tree, key[i] + 1)
 
 
-@njit(**_OPTIONS)
+@kernel
 def count_sorted(rows, active, stratum, time, event, margin, key, order, same_arm, wins, losses, score):
     """What :func:`count_pairs` counts, for one ``TIME``-like layer followed by a total order.
 
@@ -229,7 +227,7 @@ def count_sorted(rows, active, stratum, time, event, margin, key, order, same_ar
             lo = hi
 
 
-@njit(**_OPTIONS)
+@kernel
 def summarise(rows, active, stratum, wins, losses, score, counts, moments, test):
     """Sums of each stratum from the counts of its patients.
 

@@ -19,12 +19,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from equipoise.estimate.ranks.kernels.win import _compare
+from equipoise.numerics.compiler import kernel
 from equipoise.numerics.linalg import cholesky, solve_cholesky
-
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 
 MAX_STEPS = 50
 TOLERANCE = 1e-10
@@ -36,7 +34,7 @@ RUNAWAY = 40.0
 _OK, _NOT_CONVERGED, _BOUNDARY, _NO_EVENTS, _SINGULAR, _NO_DATA = 0, 1, 2, 3, 6, 7  # types.Status
 
 
-@njit(**_OPTIONS)
+@kernel
 def compare_all(t, include, value, event, recurrent, kinds, margins, signs, result, layer):
     """Compare all patients of trial ``t``: ``result`` (subject, subject) 1 where the first wins, -1 or 0; ``layer``
     (layer,) the pairs that each outcome decided. Other arguments as :func:`count_pairs`.
@@ -56,7 +54,7 @@ def compare_all(t, include, value, event, recurrent, kinds, margins, signs, resu
                 layer[abs(s) - 1] += 1
 
 
-@njit(**_OPTIONS)
+@kernel
 def fit_pairs(result, z, include, beta, vcov):
     """Fit the model to one trial's pairs; returns the status. ``result`` (subject, subject), ``z`` (subject, p).
 
@@ -143,7 +141,7 @@ def fit_pairs(result, z, include, beta, vcov):
     return _OK
 
 
-@njit(**_OPTIONS)
+@kernel
 def fit_block(include, value, event, recurrent, kinds, margins, signs, z, beta, vcov, layers, status):
     """Compare and fit every trial of a block. beta (trial, p), vcov (trial, p, p), layers (trial, layer), status."""
     result = np.empty((include.shape[1], include.shape[1]), np.int8)

@@ -23,18 +23,16 @@ with the corrections for ties above.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from equipoise.estimate.survival.kernels.log_rank import _sorted
-
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+from equipoise.numerics.compiler import kernel
 
 _OK, _NOT_CONVERGED, _BOUNDARY, _NO_EVENTS, _ONE_ARM, _EMPTY_ARM, _SINGULAR, _NO_DATA = range(8)  # types.Status
 
 VARIANCES = ("greenwood", "aalen")
 
 
-@njit(**_OPTIONS)
+@kernel
 def incidence_sorted(rows, time, cause, group, at, aalen, incidence, variance, survival, horizon):
     """Cumulative incidence of trials sorted by group and time.
 
@@ -132,7 +130,7 @@ def incidence(time, cause, *, at, group=None, include=None, n_causes=None, n_gro
     return out[..., back], spread[..., back], survival[..., back], horizon
 
 
-@njit(**_OPTIONS)
+@kernel
 def gray_sorted(rows, time, cause, group, stratum, rho, score, variance):
     """Gray's scores of trials sorted by stratum and time; cause 1 is compared, causes above 1 compete.
 

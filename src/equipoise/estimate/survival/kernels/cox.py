@@ -23,16 +23,14 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
-_INNER = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+from equipoise.numerics.compiler import inner, kernel
 
 _OK, _NOT_CONVERGED, _BOUNDARY, _NO_EVENTS, _ONE_ARM, _EMPTY_ARM, _SINGULAR, _NO_DATA = range(8)  # types.Status
 TIES = {"breslow": 0, "efron": 1, "exact": 2}
 
 
-@njit(**_INNER)
+@inner
 def _exact_time(first, hi, tied, now, p, entry, z, w, gradient, information):
     """Exact term of one event time; the patients at risk are those of ``first .. hi`` who have entered.
 
@@ -75,7 +73,7 @@ def _exact_time(first, hi, tied, now, p, entry, z, w, gradient, information):
     return math.log(e[tied]) - tied * math.log(scale)
 
 
-@njit(**_INNER)
+@inner
 def _evaluate(rows, p, time, entry, event, stratum, weight, late, ties, z, w, beta, sums, gradient, information):
     """Log partial likelihood at ``beta`` of one trial's sorted rows; fills its gradient and (packed) information.
 
@@ -206,7 +204,7 @@ def _evaluate(rows, p, time, entry, event, stratum, weight, late, ties, z, w, be
     return loglik
 
 
-@njit(**_INNER)
+@inner
 def sweep(a, base, step):
     """Turn symmetric ``a`` (p, p) into its generalised inverse, later aliased columns set to zero; True where a pivot
     vanished in a column that ``step`` had moved. ``base`` (p,) : the diagonal that pivots are small against.
@@ -232,7 +230,7 @@ def sweep(a, base, step):
     return flat
 
 
-@njit(**_INNER)
+@inner
 def standardise(rows, order, x, z, scale):
     """Gather one trial's covariates in ``order`` into ``z``, centred and divided by their standard deviation;
     ``scale`` (p,) is its inverse, zero for a column that does not vary.
@@ -253,7 +251,7 @@ def standardise(rows, order, x, z, scale):
             z[i, a] *= scale[a]
 
 
-@njit(**_INNER)
+@inner
 def gather(t, rows, order, time, entry, event, stratum, late, tm, en, ev, st, place, out):
     """Copy trial ``t`` in ``order`` into ``tm``, ``en``, ``ev`` and ``st``, and into ``out`` the places there of its
     rows by entry; returns how many events it has.
@@ -274,7 +272,7 @@ def gather(t, rows, order, time, entry, event, stratum, late, tm, en, ev, st, pl
     return events
 
 
-@njit(**_OPTIONS)
+@kernel
 def cox_block(
     rows, order, time, entry, event, stratum, weight, late, x, start, arm, ties, max_iterations, beta, covariance,
     loglik, score, iterations, drift, status,

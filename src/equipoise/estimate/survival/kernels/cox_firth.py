@@ -16,17 +16,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from equipoise.estimate.survival.kernels.cox import by_stratum_and_time, gather, standardise, sweep
-
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
-_INNER = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+from equipoise.numerics.compiler import inner, kernel
 
 _OK, _NOT_CONVERGED, _BOUNDARY, _NO_EVENTS, _ONE_ARM, _EMPTY_ARM, _SINGULAR, _NO_DATA = range(8)  # types.Status
 
 
-@njit(**_INNER)
+@inner
 def _evaluate(rows, p, time, entry, event, stratum, late, efron, z, w, beta, sums, mean, gradient, info, third):
     """Log partial likelihood at ``beta`` with its gradient, information and the third derivatives (p, p, p).
 
@@ -108,7 +105,7 @@ def _evaluate(rows, p, time, entry, event, stratum, late, efron, z, w, beta, sum
     return loglik
 
 
-@njit(**_INNER)
+@inner
 def _add(first, end, events_only, p, event, z, w, sign, sums):
     q2, q3 = 1 + p, 1 + p + p * p
     for i in range(first, end):
@@ -126,7 +123,7 @@ def _add(first, end, events_only, p, event, z, w, sign, sums):
                     sums[q3 + (a * p + b) * p + c] += uab * z[i, c]
 
 
-@njit(**_INNER)
+@inner
 def _log_det(a, work):
     """Log determinant of a symmetric matrix by Cholesky; NaN where it is not positive definite."""
     p = a.shape[0]
@@ -146,7 +143,7 @@ def _log_det(a, work):
     return total
 
 
-@njit(**_INNER)
+@inner
 def _penalised(
     rows, p, time, entry, event, stratum, late, efron, z, w, beta, sums, mean, gradient, info, third, work, out
 ):  # fmt: skip
@@ -167,7 +164,7 @@ def _penalised(
         gradient[r] += 0.5 * s
 
 
-@njit(**_INNER)
+@inner
 def _solve(a, p, held, b, work):
     """Overwrite ``b`` with the solution of ``a x = b`` over the rows other than ``held``, whose entry becomes zero;
     False, ``b`` as it was, where that part of ``a`` is not positive definite.
@@ -196,7 +193,7 @@ def _solve(a, p, held, b, work):
     return True
 
 
-@njit(**_OPTIONS)
+@kernel
 def firth_block(
     rows, order, time, entry, event, stratum, late, x, start, held, efron, max_iterations, beta, covariance, loglik,
     iterations, status,

@@ -12,12 +12,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+from equipoise.numerics.compiler import kernel
 
 
-@njit(**_OPTIONS)
+@kernel
 def event_times(time, entry, event, stratum, weight, late, z, beta, efron, hazard, mean, drift, information, at):
     """The event times of one data set sorted by stratum and time, in that order; returns how many there are.
 
@@ -120,7 +119,7 @@ def event_times(time, entry, event, stratum, weight, late, z, beta, efron, hazar
     return found
 
 
-@njit(**_OPTIONS)
+@kernel
 def concordance(time, entry, event, stratum, weight, score, own):
     """Concordant, discordant and tied pairs of one data set sorted by stratum and time, weighted.
 

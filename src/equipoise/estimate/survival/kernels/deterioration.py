@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+from equipoise.numerics.compiler import inner, kernel
 
 CONFIRM = {"none": 0, "next": 1, "any": 2, "sustained": 3}
 # what became of a patient
@@ -24,7 +23,7 @@ CONFIRM = {"none": 0, "next": 1, "any": 2, "sustained": 3}
 ) = range(9)
 
 
-@njit(**_OPTIONS)
+@inner
 def _confirmation(k, n, worse, when, confirm, min_gap, max_gap):
     """Whether the deterioration at visit ``k`` of ``n`` is confirmed: 1 and when, 0 refuted, -1 no visit could tell."""
     if confirm == 0:
@@ -54,7 +53,7 @@ def _confirmation(k, n, worse, when, confirm, min_gap, max_gap):
     return found, first
 
 
-@njit(**_OPTIONS)
+@kernel
 def deterioration_block(
     worsening, weeks, death, threshold, confirm, min_gap, max_gap, count_unconfirmed, at_confirmation, death_counts,
     death_confirms, max_missed, up_to, time, cause, reason, onset, confirmed,

@@ -10,21 +10,18 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from equipoise.estimate.survival.kernels.cox import standing
 from equipoise.estimate.survival.kernels.log_rank import _sorted
+from equipoise.numerics.compiler import inner, kernel
 from equipoise.numerics.linalg import cholesky, solve_cholesky
-
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
-_INNER = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 _OK, _NOT_CONVERGED, _BOUNDARY, _SINGULAR = 0, 1, 2, 6  # equipoise.types.Status
 
 ROBUST = {"fine-gray": 2, "robust": 1, "model": 0}
 
 
-@njit(**_INNER)
+@inner
 def _risk_sums(t, rows, p, time, cause, censoring, free, z, beta, sums, weight, now, stay):
     """Weighted sums of 1, x and x x' over the risk set of every distinct time of cause 1, latest first.
 
@@ -86,7 +83,7 @@ def _risk_sums(t, rows, p, time, cause, censoring, free, z, beta, sums, weight, 
     return m
 
 
-@njit(**_OPTIONS)
+@kernel
 def fine_gray_sorted(
     rows, time, cause, censoring, z, n_censoring, arm, robust, max_iterations,
     beta, covariance, loglik, score_test, baseline, iterations, status,

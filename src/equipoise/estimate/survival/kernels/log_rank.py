@@ -11,14 +11,13 @@ hypergeometric variance (Tarone 1981; Lee 1996).
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+from equipoise.numerics.compiler import kernel
 
 _OK, _NOT_CONVERGED, _BOUNDARY, _NO_EVENTS, _ONE_ARM, _EMPTY_ARM, _SINGULAR, _NO_DATA = range(8)  # types.Status
 
 
-@njit(**_OPTIONS)
+@kernel
 def log_rank_sorted(rows, time, event, group, stratum, rho, gamma, observed, expected, variance):
     """Log-rank sums of trials sorted by stratum and time.
 
@@ -63,7 +62,7 @@ def log_rank_sorted(rows, time, event, group, stratum, rho, gamma, observed, exp
                 n -= i - first
 
 
-@njit(**_OPTIONS)
+@kernel
 def combination_sorted(rows, time, event, active, stratum, rho, gamma, score, variance):
     """Several weighted log-rank tests of two groups at once, of trials sorted by stratum and time.
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from equipoise.estimate.survival.kernels.log_rank import combination
+from equipoise.numerics.compiler import kernel
 from equipoise.numerics.normal import tail_of_largest
 
 _OK = 0  # types.Status
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cfunc_wrapper=True)
+@kernel
 def tails(statistic, correlation, both, tolerance, status, p):
     """Fill ``p`` (trial,) with the tail probability of ``statistic`` (trial,) where ``status`` is 0."""
     for t in range(len(statistic)):

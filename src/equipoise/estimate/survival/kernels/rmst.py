@@ -13,19 +13,17 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from equipoise.estimate.survival.kernels.log_rank import _sorted
+from equipoise.numerics.compiler import kernel
 from equipoise.numerics.linalg import cholesky, solve_cholesky
-
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 
 _OK, _NOT_CONVERGED, _BOUNDARY, _NO_EVENTS, _ONE_ARM, _EMPTY_ARM, _SINGULAR, _NO_DATA = range(8)  # types.Status
 
 LINKS = {"difference": 0, "ratio": 1, "lost-ratio": 2}
 
 
-@njit(**_OPTIONS)
+@kernel
 def curves_sorted(rows, time, event, group, tau, at, mean, variance, survival, greenwood, horizon):
     """Kaplan-Meier summaries of trials sorted by group and time; events and censorings of one time may be in any order.
 
@@ -123,7 +121,7 @@ def curves(time, event, group, *, tau=None, at=(), include=None, n_groups=2):
     return tau, mean, variance, survival[:, :, back], greenwood[:, :, back], horizon
 
 
-@njit(**_OPTIONS)
+@kernel
 def weights_sorted(rows, time, seen, group, weight):
     """Inverse probabilities of being seen, of trials sorted by group and time: fills ``weight`` (trial, subject).
 
@@ -151,7 +149,7 @@ def weights_sorted(rows, time, seen, group, weight):
                 free = after
 
 
-@njit(**_OPTIONS)
+@kernel
 def regression_sorted(rows, time, seen, group, weight, z, y, log_link, max_iterations, beta, covariance, status):
     """Weighted regressions of ``y`` on ``z``, of trials sorted by group and time, where ``status`` is 0.
 

@@ -15,9 +15,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+from equipoise.numerics.compiler import kernel
 
 
 def untreated(psi, time, event, on, censor, recensor, modifier):
@@ -28,7 +27,7 @@ def untreated(psi, time, event, on, censor, recensor, modifier):
     return np.minimum(u, limit), event & (u <= limit)
 
 
-@njit(**_OPTIONS)
+@kernel
 def statistics(psi, time, event, arm, on, censor, recensor, modifier, stratum, rho, z):
     """Two-arm log-rank statistics of the untreated times at every ``psi``, into ``z``.
 
