@@ -46,7 +46,7 @@ def test_property_help_lists_every_command(tmp_path: Path) -> None:
         (("appraise", "valor", "--no-replica", "--out", "."), "is a folder"),
         (("fit", "valor", "--out", "none/fitted.yaml"), "does not exist"),
         (("replicate", "valor", "--scenario", "bad.yaml"), "bad.yaml"),
-        (("appraise", "valor", "--replica", "bad.yaml"), "is not a replica"),
+        (("appraise", "valor", "--replica", "bad.yaml"), "is no JSON"),
         (("simulate", "nothing", "--adam", "out"), "no scenario called 'nothing'"),
         (("appraise", "valor", "--format", "pdf"), "pdf"),
         (("appraise", "valor", "--role", "astronaut"), "no reader 'astronaut'"),

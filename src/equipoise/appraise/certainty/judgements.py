@@ -121,7 +121,7 @@ class Threshold(Judged):
     """The smallest effect that matters, in the unit of the estimate (a ratio for a ratio, a fraction for a risk), or
     as a share of the change in the control arm: ``share`` is the address of that share in percent."""
 
-    value: float | None = None
+    value: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     share: str | None = None
 
     @model_validator(mode="after")

@@ -22,6 +22,7 @@ from equipoise.records.registry.results import Results
 from equipoise.records.schema import Record
 
 MAX_BYTES = 50_000_000
+MAX_ID = 64
 _ORDER = (
     "schema_version", "origin", "id", "title", "acronym", "condition", "summary", "primary_result", "citations",
     "registrations", "sources", "design", "arms", "groups", "sets", "eligibility", "outcomes", "methods", "baseline",
@@ -45,6 +46,10 @@ def import_study(entry: Any) -> Import:
     ledger = Ledger()
     root = Node(entry, (), ledger)
     head = identity(root, ledger)
+    if len(head["id"]) > MAX_ID:
+        raise RecordError(
+            f"the number of the entry has {len(head['id']):,} letters", hint=f"a registry number has {MAX_ID} at most"
+        )
     brief = head.pop("_brief")
     groups = find_groups(root, ledger)
     results = Results(root, groups, ledger)
