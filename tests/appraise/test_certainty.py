@@ -173,7 +173,7 @@ def test_an_answered_form_is_taken() -> None:
             domain.update(judgement="low", reason="said so")
     data["decision"]["question"] = "Should it be given?"
     answers = {
-        "problem": "yes", "desirable": "small", "undesirable": "small", "values": "little variability",
+        "problem": "yes", "desirable": "small", "undesirable": "moderate", "values": "little variability",
         "balance": "favours the comparison", "resources": "unknown", "cost_effectiveness": "no studies read",
         "equity": "unknown", "acceptability": "yes", "feasibility": "yes",
     }  # fmt: skip
@@ -188,9 +188,9 @@ def test_a_changed_judgement_changes_the_recommendation() -> None:
     record = load_record("valor")
     text = shipped_text("valor")
     assert text is not None
-    assert "Conditional recommendation for it" in _notes(appraise(record))
+    assert "a conditional recommendation for it" in _notes(appraise(record))
     changed = parse_judgements(text.replace("probably favours the intervention", "neither"), "changed")
-    assert "No recommendation either way" in _notes(appraise(record, judgements=changed.against(record, "changed")))
+    assert "no recommendation either way" in _notes(appraise(record, judgements=changed.against(record, "changed")))
 
 
 def _notes(page: object) -> str:
@@ -236,7 +236,7 @@ def test_hostile_text_in_a_file_is_inert() -> None:
 
     record = load_record("valor")
     evil = "<script>alert(document.cookie)</script>"
-    text = (shipped_text("valor") or "").replace("an assay in a double-blind trial", evil)
+    text = (shipped_text("valor") or "").replace("as for the marker itself", evil)
     html = render(appraise(record, judgements=parse_judgements(text, "evil").against(record, "evil")))
     assert evil not in html
     assert "&lt;script&gt;alert" in html

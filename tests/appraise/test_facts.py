@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from equipoise.appraise import appraise, risk
+from equipoise.appraise.certainty import load_judgements, rating
+from equipoise.appraise.certainty.judgements import parse_judgements, shipped_judgements, shipped_text
 from equipoise.document.document import (
     Bar,
     Cited,
@@ -19,15 +21,20 @@ from equipoise.document.document import (
     Computed,
     Document,
     Emphasis,
+    Figure,
+    Forest,
     Inlines,
     Link,
     Name,
+    Question,
+    Stat,
     Strong,
     Text,
     plain,
     walk,
 )
-from equipoise.records import Record, load_record
+from equipoise.errors import RecordError
+from equipoise.records import Record, list_records, load_record
 from equipoise.render import to_html
 
 INLINE = (Text, Name, Cited, Computed, Code, Strong, Emphasis, Link, Bar)
@@ -238,3 +245,89 @@ def test_authors_journal_date_sponsor_and_brand_are_at_the_top(page: Document) -
 def test_the_mechanism_is_a_gain_of_function_and_the_drug_spares_no_sod1(page: Document) -> None:
     said = next(t for t in texts(page) if "gain of function" in t)
     assert "normal and mutant" in said
+
+
+# -- 4: the slower set's own primary --------------------------------------------------------------------------------
+
+
+def test_csf_sod1_of_the_slower_set_is_a_formal_test_of_its_own(page: Document, valor: Record) -> None:
+    """EMA report p.50, 55: CSF SOD1 was the formal primary endpoint of the slower-progressing group; P = 0.0007."""
+    assert [p.status for p in valor.result("sod1_s_w28").p] == ["formal"]
+    said = texts(page, "findings")
+    assert any("0.0007" in t and "formally" in t and "slower-progressing" in t for t in said)
+    forest = next(n for n in walk(page.section("results")) if isinstance(n, Figure) and n.id == "fig-forest")
+    assert isinstance(forest.chart, Forest)
+    drawn = [iv for panel in forest.chart.panels for iv in panel.intervals if iv.label.startswith("Slower")]
+    assert any(iv.estimate == 0.74 and iv.low is None for iv in drawn), "drawn although no interval was printed"
+    assert not any("Only the primary analysis was a formal test" in t for t in texts(page))
+
+
+# -- 15: one rule each --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", shipped_judgements())
+def test_property_one_rule_for_bias_survival_and_balance(name: str) -> None:
+    judged = load_judgements(load_record(name))
+    assert judged is not None
+    bias = {b.result: b.judgement for b in judged.risk_of_bias}
+    for outcome in judged.outcomes:
+        address = outcome.estimate or (outcome.counts or {}).get("active", "")
+        found = bias.get(address.partition(".")[0])
+        if found is not None:
+            assert outcome.risk_of_bias.concern == rating.BIAS_STEP[found], outcome.id
+        if outcome.threshold is not None and outcome.id in ("survival", "pooled_survival"):
+            assert outcome.threshold.value == 0.9, "the same hazard ratio matters in every trial"
+    assert judged.decision is not None
+    sizes = [judged.decision.criteria[k].judgement for k in ("desirable", "undesirable")]
+    assert judged.decision.criteria["balance"].judgement in rating.balances(*sizes)
+    for refs in ((o.inconsistency.refs, o.indirectness.refs) for o in judged.outcomes):
+        assert not set(refs[0]) & set(refs[1]), "one concern is counted once"
+
+
+def test_a_balance_against_its_sizes_is_refused() -> None:
+    record = load_record("edaravone2017")
+    asked, wanted = "balance: {judgement: neither", "balance: {judgement: favours the intervention"
+    text = (shipped_text("edaravone2017") or "").replace(asked, wanted)
+    with pytest.raises(RecordError, match="does not follow"):
+        parse_judgements(text, "mine").against(record, "mine")
+
+
+def test_the_page_states_one_certainty_and_one_threshold(page: Document, valor: Record) -> None:
+    """Very low over the critical outcomes; what matters is a fifth of the placebo loss of 8.14, so 1.6 points."""
+    stats = {plain(s.label): plain(s.value) for s in walk(page.section("bottom-line")) if isinstance(s, Stat)}
+    assert stats["Certainty of the evidence"] == "Very low"
+    assert not any(re.search(r"low, at most moderate", t) for t in texts(page))
+    lead = " ".join(texts(page, "bottom-line"))
+    assert "1.6" in lead
+    assert "3.24" not in lead
+    assert round(0.2 * 8.14, 1) == 1.6
+
+
+def test_the_recommendation_is_signed_as_an_illustration(page: Document) -> None:
+    said = " ".join(texts(page, "bottom-line", "certainty"))
+    assert "llustration" in said
+    assert "no guideline body" in said
+    assert "we recommend" not in said
+
+
+# -- section 3: words ---------------------------------------------------------------------------------------------
+
+_BAD = re.compile(
+    r"\blet in\b|doomed|foretell|foretold|points nowhere|drew up|drawn up|drug idle|both sides of the table|made apart|"
+    r"likely end either way|may be guessed|could and wanted to|whoever wants one|How often would ALSFRS in F",
+    re.IGNORECASE,
+)
+
+
+@pytest.mark.parametrize("name", ["valor", "centaur", "riluzole1994", "edaravone2017", "phoenix"])
+def test_sentences_that_nobody_would_say_are_gone(name: str) -> None:
+    bad = [t for t in texts(appraise(load_record(name))) if _BAD.search(t)]
+    assert not bad
+
+
+@pytest.mark.parametrize("name", [info.name for info in list_records()])
+def test_patients_read_of_no_test_and_no_hazard(name: str) -> None:
+    page = appraise(load_record(name), role="patient")
+    for q in (n for n in walk(page.section("questions")) if isinstance(n, Question)):
+        said = " ".join(plain(runs) for runs in runs_of(q.answer))
+        assert not re.search(r"Wilcoxon|[Hh]azard|log-rank", said), (q.id, said[:300])

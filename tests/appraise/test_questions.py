@@ -306,7 +306,7 @@ def test_a_trial_without_benefit_earns_no_recommendation() -> None:
 
 def test_patients_read_on_how_many_a_result_rests_and_what_the_score_is() -> None:
     page = asked("valor")
-    assert "This is about 39 people with tofersen and 21 with placebo" in answer(page, "plain_work")
+    assert "This result comes from 39 people with tofersen and 21 with placebo" in answer(page, "plain_work")
     assert "to speak, to swallow" in answer(page, "plain_what")
     assert "This is about" not in answer(asked("courage_als"), "plain_work")
 

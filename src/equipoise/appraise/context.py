@@ -130,6 +130,36 @@ class Context:
         value = None if found is None else found.values.get(key)
         return value if value is not None and value.usable and value.value is not None else None
 
+    def important_change(self) -> tuple[Inlines, float, str] | None:
+        """(as shown, its size, in words) of the smallest difference that matters for the primary outcome.
+
+        That of the judgements, by which certainty is rated too; else what patients are reported to notice.
+        """
+        f = self.findings
+        if self.judgements is not None and f.primary is not None:
+            mine = f"{f.primary.id}.contrast"
+            graded = next((o for o in self.judgements.outcomes if o.estimate == mine and o.threshold), None)
+            pair = self.arms_pair(f.primary)
+            share = None if graded is None or graded.threshold is None else graded.threshold.share
+            leaf = None if share is None else self.judgements.values.get(share)
+            if leaf is not None and leaf.value is not None and pair is not None and pair[1].value:
+                from equipoise.appraise.certainty.rating import important_difference
+
+                size = important_difference(float(leaf.value) / 100.0, float(pair[1].value))
+                shown = self.pen.compute(
+                    important_difference,
+                    float(leaf.value) / 100.0,
+                    float(pair[1].value),
+                    show=lambda x: show.number(x, 2 if x < 1 else 1),
+                    what=f"{self.record.outcome(f.primary.outcome).label}: the smallest difference that matters",
+                    method="share times the absolute change of the control arm",
+                )
+                return (shown,), size, "that would slow the loss enough to matter (see certainty)"
+        mcid = self.item_value("mcid", "change")
+        if mcid is None or not mcid.value:
+            return None
+        return self.number(mcid), abs(float(mcid.value)), "that patients are reported to notice"
+
     def contrast(self, c: Contrast, *, exact: bool = False) -> Inlines:
         """Estimate and interval, linked."""
         return (self.pen.cite(show.contrast(c, exact=exact), c),)
@@ -281,6 +311,10 @@ class Context:
         elif planned is not False and any(p.status == "nominal" for p in r.p if p.usable):
             words = f"{words}, nominal"
         return f"sensitivity, {words}" if r.role == "sensitivity" else words
+
+    def formal(self, r: Result) -> bool:
+        """Whether a result has a P value of a test by which the trial could declare success."""
+        return any(p.status == "formal" and p.usable for p in r.p)
 
     def tone(self, r: Result) -> str:
         """The same as a mark in a forest plot."""

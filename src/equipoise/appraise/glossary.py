@@ -41,7 +41,7 @@ def glossary(ctx: Context) -> tuple[tuple[Inlines, Inlines], ...]:
         "person: the strength of breathing", "low vital capacity" in labels)  # fmt: skip
     add(
         "Handheld dynamometry megascore",
-        "the strength of many muscles, measured with a meter held in the hand and put on one scale on which nought is "
+        "the strength of many muscles, measured with a meter held in the hand and put on one scale on which zero is "
         "the average",
         "dynamometry" in labels,
     )

@@ -164,14 +164,10 @@ def interval_sentence(ctx: Context) -> Inlines:
         active=ctx.active,
         control=ctx.control,
     )
-    mcid = ctx.item_value("mcid", "change")
-    if mcid is not None and mcid.value is not None and abs(mcid.value) <= abs(better):
-        out = (
-            *out,
-            *pen.say(
-                " The interval also holds the {m} points that patients are reported to notice.", m=ctx.number(mcid)
-            ),
-        )  # fmt: skip
+    matters = ctx.important_change()
+    if matters is not None and matters[1] <= abs(better):
+        out = (*out, *pen.say(" The interval also holds the {m}{u} {w}.", m=matters[0],
+                              u=pen.label(unit) if unit else (), w=pen.words(matters[2])))  # fmt: skip
     return out
 
 
@@ -240,6 +236,25 @@ def nominal_sentence(ctx: Context) -> Inlines:
             "every P value after it is nominal: a description, not a confirmation."
         )
     return ()
+
+
+def formal_sentence(ctx: Context) -> Inlines:
+    """The formal tests of other sets, each a family of its own: that the primary one failed does not touch them."""
+    f, pen, parts = ctx.findings, ctx.pen, []
+    for r in ctx.record.results:
+        primary = f.primary is not None and r.outcome == f.primary.outcome and r.set == f.primary.set
+        if primary or not ctx.formal(r) or ctx.record.origin != "written":
+            continue
+        p = next(p for p in r.p if p.status == "formal" and p.usable)
+        shown = pen.say(" {d},", d=ctx.contrast(r.contrast)) if r.contrast is not None and r.contrast.usable else ()
+        parts.append(
+            pen.say(
+                "{o} in {s},{d} {p}", o=ctx.outcome(r.outcome), s=pen.label(ctx.set_phrase(r.set)), d=shown, p=ctx.p(p)
+            )
+        )
+    if not parts:
+        return ()
+    return (*pen.words("Tested formally as a question of its own: "), *joined(parts, "; "), Text("."))
 
 
 def later_sentence(ctx: Context) -> Inlines:
@@ -421,24 +436,18 @@ def detectable_sentence(ctx: Context) -> Inlines:
         d=found,
         u=unit,
     )
-    mcid = ctx.item_value("mcid", "change")
-    if mcid is not None and mcid.value:
+    matters = ctx.important_change()
+    if matters is not None:
         power = pen.compute(
             risk.power_at,
-            float(mcid.value),
+            round(matters[1], 6),
             float(se),
             show=lambda x: show.percent(x, 0),
-            what="power at the smallest change that patients notice",
+            what="power at the smallest difference that matters",
             method="two-sided normal test at the conventional level, with the standard error that was published",
         )
-        out = (
-            *out,
-            *pen.say(
-                " At the {m} points that patients are reported to notice, its power was {p}.",
-                m=ctx.number(mcid),
-                p=power,
-            ),
-        )
+        out = (*out, *pen.say(" At the {m}{u} {w}, its power was {p}.", m=matters[0], u=unit,
+                              w=pen.words(matters[2]), p=power))  # fmt: skip
     return out
 
 

@@ -268,9 +268,9 @@ def formal_answers(ask: Asked, formal: dict[str, FloatArray]) -> list[Answer]:
         out.append(
             ask.answer(
                 f"formal:{name}",
-                f"How often would {label} and all tests before it in the order be significant?",
+                f"How often would the test of {label}, and every test before it in the planned order, be significant?",
                 hits,
-                f"In the planned order of tests, {label} would be formally significant "
+                f"In the planned order of tests, that of {label} would be formally significant "
                 "{times}; otherwise its P value is nominal.",
             )
         )
@@ -278,7 +278,9 @@ def formal_answers(ask: Asked, formal: dict[str, FloatArray]) -> list[Answer]:
 
 
 def _label(analysis: OutcomeAnalysis | TimeToEvent, test: str) -> str:
-    return f"{analysis.subject} in {analysis.set} ({test.replace('_', ' ')})"
+    name = TEST_NAMES.get(test, test.replace("_", " "))
+    who = "everyone randomised" if analysis.set == "ITT" else f"the set {analysis.set}"
+    return f"{analysis.subject} in {who} (by {name})"
 
 
 def _lower(text: str) -> str:

@@ -140,4 +140,4 @@ def elsewhere_answer(ask: Asked, other: Elsewhere, values: Mapping[Key, FloatArr
 
 def elsewhere_note(other: Elsewhere) -> str:
     """What the second trial was lent, for a reader to judge the comparison by."""
-    return f"{other.label[:1].upper()}{other.label[1:]}: foretold as if it had shared with this one {other.lent}."
+    return f"{other.label[:1].upper()}{other.label[1:]}: predicted as if it had shared with this one {other.lent}."

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from equipoise.appraise.certainty.rating import Bias, Concern, overall_bias
+from equipoise.appraise.certainty.rating import Bias, Concern, balances, overall_bias
 from equipoise.errors import RecordError
 from equipoise.files import Document, parse_yaml, read_yaml, validate
 from equipoise.library import shipped, shipped_file
@@ -195,6 +195,13 @@ class Decision(Model):
                 raise ValueError(f"decision: {key}: {given.judgement!r} is not one of {', '.join(CRITERIA[key][1])}")
         if missing := [k for k in CRITERIA if k not in self.criteria]:
             raise ValueError(f"decision: no judgement on {', '.join(missing)}")
+        sizes = [self.criteria[k].judgement for k in ("desirable", "undesirable")]
+        balance = self.criteria["balance"].judgement
+        if balance not in balances(*sizes):
+            raise ValueError(
+                f"decision: balance: {balance!r} does not follow from desirable effects that are {sizes[0]!r} and "
+                f"undesirable ones that are {sizes[1]!r}; it may be: {', '.join(sorted(balances(*sizes)))}"
+            )
         return self
 
 

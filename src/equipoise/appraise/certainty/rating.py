@@ -108,6 +108,28 @@ def overall_bias(domains: Iterable[Bias]) -> Bias:
     return "high" if "high" in found else "some concerns" if "some concerns" in found else "low"
 
 
+BIAS_STEP: Mapping[Bias, Concern] = {"low": "none", "some concerns": "serious", "high": "serious"}
+"""The one rule of these pages: whatever RoB 2 does not call low takes one step; two are never taken for bias alone."""
+
+SIZES = ("trivial", "small", "moderate", "large")
+"""Sizes of desirable and undesirable effects that can be compared."""
+
+
+def balances(desirable: str, undesirable: str) -> frozenset[str]:
+    """The balances that stated sizes leave open: the larger side is favoured, equal sizes favour one side at most
+    probably, and sizes that cannot be compared (``varies``, ``unknown``) never without a "probably".
+
+    >>> sorted(balances("small", "moderate"))
+    ['favours the comparison', 'neither', 'probably favours the comparison', 'unknown', 'varies']
+    """
+    open_ = {"neither", "varies", "unknown"}
+    hedged = {"probably favours the intervention", "probably favours the comparison"}
+    if desirable not in SIZES or undesirable not in SIZES or desirable == undesirable:
+        return frozenset(open_ | hedged)
+    side = "intervention" if SIZES.index(desirable) > SIZES.index(undesirable) else "comparison"
+    return frozenset(open_ | {f"favours the {side}", f"probably favours the {side}"})
+
+
 def certainty(start: Literal["high", "low"], concerns: Iterable[Concern]) -> Level:
     """The level left when every concern has taken its steps from where the design starts."""
     steps = sum(STEPS[c] for c in concerns)

@@ -152,7 +152,7 @@ def _sure(ctx: Context) -> list[Stat]:
             else f"{found.strength.capitalize()} {found.direction}"
         )
         asked = upper(pen.label(ctx.judgements.decision.question))
-        out.append(Stat(pen.words("Recommendation"), (pen.to("decision", said),), asked))
+        out.append(Stat(pen.words("Illustration of a recommendation"), (pen.to("decision", said),), asked))
     return out
 
 

@@ -306,7 +306,7 @@ def _value(ctx: Context, address: str | None) -> Inlines:
     leaf = _leaf(ctx, address, "value")
     if leaf.total:
         return ctx.count(leaf)
-    unit = show.THIN + "%" if leaf.unit == "%" else ""
+    unit = show.THIN + "%" if leaf.unit == "%" else f" {leaf.unit}" if leaf.unit in ("months", "weeks") else ""
     return (ctx.pen.cite(show.number(leaf.value or 0) + unit, leaf),)
 
 
@@ -335,6 +335,15 @@ def _lead(ctx: Context, judged: Judgements, rated: list[_Rated]) -> Inlines:
         "({cmd}). What can be computed from them is computed.",
         who=pen.label(judged.judged_by),
         cmd=pen.code(f"equipoise judgements {ctx.address}"),
+    )
+    own = paragraphs(
+        own,
+        pen.words(
+            "They are one stated set of judgements, shown to illustrate how a recommendation follows; no guideline "
+            "body has made or endorsed them."
+        )
+        if not ctx.own_judgements
+        else (),
     )
     overall = _overall(rated)
     if overall is None:
@@ -486,26 +495,31 @@ def _decision(ctx: Context, judged: Judgements, rated: list[_Rated]) -> Section:
 def _verdict(ctx: Context, found: rating.Recommendation) -> Block:
     pen = ctx.pen
     titles = {
-        ("strong", "for"): "Strong recommendation for it: we recommend",
-        ("strong", "against"): "Strong recommendation against it: we recommend not to",
-        ("conditional", "for"): "Conditional recommendation for it: we suggest",
-        ("conditional", "against"): "Conditional recommendation against it: we suggest not to",
-        ("none", "neither"): "No recommendation either way",
+        ("strong", "for"): "As an illustration: a strong recommendation for it",
+        ("strong", "against"): "As an illustration: a strong recommendation against it",
+        ("conditional", "for"): "As an illustration: a conditional recommendation for it",
+        ("conditional", "against"): "As an illustration: a conditional recommendation against it",
+        ("none", "neither"): "As an illustration: no recommendation either way",
     }
     names = {"certainty": "the certainty of the evidence", "balance": "the balance", "values": "how values vary"}
     held = joined([pen.words(names.get(h, h)) for h in found.held_back])
     why = (
         pen.say("Kept from being strong by: {h}.", h=held)
         if found.strength == "conditional"
-        else pen.words("The balance of effects points nowhere, so nothing is suggested.")
+        else pen.words("The balance of effects favours neither side, so nothing is suggested.")
         if found.strength == "none"
         else pen.words("Nothing in the judgements holds it back.")
     )
     rule = pen.words(
-        "The rule: the direction is that of the balance; it is strong only where the certainty is moderate or high, "
+        "Rules, the same for every trial. Certainty over all is the lowest of the critical outcomes. Whatever the tool "
+        "for risk of bias does not call low takes one step; imprecision is computed from the interval and the "
+        "threshold; one concern is counted once. Thresholds: for function, slowing the loss of the control arm by the "
+        "share named; for survival, the same hazard ratio in every trial. The balance goes to the larger of the "
+        "desirable and the undesirable effects; where they are alike or cannot be compared it favours one side at most "
+        "probably. The direction is that of the balance; it is strong only where the certainty is moderate or high, "
         "the balance is not hedged, values do not vary in a way that matters, and what is recommended can be accepted "
         "and done. GRADE knows exceptions, such as a strong recommendation on low certainty where life is at stake; "
-        "this rule has none, and whoever wants one writes it beside the page."
+        "this rule has none. Those who want one can say so in their own judgements."
     )
     return Note("key", pen.words(titles[found.strength, found.direction]), (Paragraph(why), Paragraph(rule)))
 

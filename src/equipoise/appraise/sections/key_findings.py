@@ -8,6 +8,7 @@ from equipoise.appraise.glossary import glossary
 from equipoise.appraise.phrases import (
     biomarker_sentence,
     co_primary_sentence,
+    formal_sentence,
     later_sentence,
     neuro_sentence,
     nominal_sentence,
@@ -47,7 +48,7 @@ def build(ctx: Context) -> Section:
             () if said.get("primary") else split_sentence(ctx),
             strata_sentence(ctx),
         ),
-        "biomarker": paragraphs(biomarker_sentence(ctx), nominal_sentence(ctx)),
+        "biomarker": paragraphs(biomarker_sentence(ctx), nominal_sentence(ctx), formal_sentence(ctx)),
         "clinical": _clinical(ctx),
         "later": later_sentence(ctx),
         "survival": survival_sentence(ctx),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from equipoise.appraise import risk
 from equipoise.appraise.context import Context
-from equipoise.appraise.phrases import detectable_sentence, paragraphs
+from equipoise.appraise.phrases import detectable_sentence, formal_sentence, paragraphs
 from equipoise.appraise.show import THIN, number, percent
 from equipoise.document.document import Computed, Inlines, Listing, Paragraph, Section
 from equipoise.document.text import joined, upper
@@ -175,11 +175,11 @@ def _exploratory(ctx: Context) -> Inlines:
     if f.met is not False:
         return ()
     secondary = [o for o in ctx.record.outcomes if o.test_order and o.role != "primary"]
-    out = pen.words("Nothing after a missed primary endpoint can confirm anything")
+    out = pen.words("In this sequence of tests nothing after the missed primary endpoint can confirm anything")
     if secondary:
         order = pen.words("; by the trial's own rule the formal tests of ")
         out = (*out, *order, *joined([pen.label(ctx.outcome(o.id)) for o in secondary]), *pen.words(" never began"))
-    return (*out, *pen.words("."))
+    return paragraphs((*out, *pen.words(".")), formal_sentence(ctx))
 
 
 def _delays(ctx: Context) -> Inlines:

@@ -115,7 +115,11 @@ _MOST = 9
 def forest_figure(ctx: Context) -> Figure | None:
     """Main contrasts by outcome: differences in a panel each, ratios of markers together, hazard ratios together."""
     pen, f = ctx.pen, ctx.findings
-    chosen = [r for r in ctx.record.results if r.role == "main" and usable(r.contrast) and _bounded(r) and f.of_arms(r)]
+    chosen = [
+        r
+        for r in ctx.record.results
+        if r.role == "main" and usable(r.contrast) and (_bounded(r) or ctx.formal(r)) and f.of_arms(r)
+    ]
     sequence = {o.id for o in ctx.record.outcomes if o.test_order or o.role == "primary"}
     chosen = [r for r in chosen if r.outcome in sequence] or chosen
     if not chosen:
@@ -174,9 +178,14 @@ def forest_figure(ctx: Context) -> Figure | None:
         "The vertical line is no effect."
     )
     if f.met is False and f.test is not None and f.test.status == "formal" and len(chosen) > 1:
+        formal = [r for r in chosen if ctx.formal(r)]
         caption = (
             *caption,
-            *pen.words(" Only the primary analysis was a formal test; nothing else here can confirm anything."),
+            *pen.words(
+                " Only the primary analysis was a formal test; nothing else here can confirm anything."
+                if len(formal) < 2
+                else " Formal tests are marked as such in the table; nothing else here can confirm anything."
+            ),
         )
     if any(
         r.week is not None and f.week is not None and r.week > f.week and r.comparison == "early_delayed"

@@ -79,7 +79,7 @@ def _surrogacy(ctx: Context) -> Table | None:
     rows = [
         (pen.say("The drug changes {o}", o=outcome), effect),
         (pen.say("The drug changes {m}", m=name), on_marker or pen.words("not stated")),
-        (pen.say("{m} foretells {o}", m=upper(pen.label(name)), o=outcome), link),
+        (pen.say("{m} predicts {o}", m=upper(pen.label(name)), o=outcome), link),
         (
             pen.say("Given {m}, treatment no longer matters for {o}", m=name, o=outcome),
             paragraphs(

@@ -48,7 +48,7 @@ def _decision(ctx: Context, r) -> Inlines:  # type: ignore[no-untyped-def]
 def _marker(ctx: Context) -> Inlines:
     f, pen = ctx.findings, ctx.pen
     out = pen.words(
-        "That a drug moves a marker shows that it acts. That the marker's level foretells the course makes it "
+        "That a drug moves a marker shows that it acts. That the marker's level predicts the course makes it "
         "prognostic. Neither shows that moving the marker moves the course: for that, effects on the marker have to "
         "predict effects on the outcome across trials. "
     )

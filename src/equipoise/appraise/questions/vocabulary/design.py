@@ -206,7 +206,7 @@ def criteria(ctx: Context) -> list[Inlines]:
 @sentence()
 def criteria_lead(ctx: Context) -> Inlines:
     """Words before the criteria, where there are any."""
-    return ctx.pen.words("Then whether this person would have been let in:") if criteria(ctx) else ()
+    return ctx.pen.words("Then whether this person could have joined the trial:") if criteria(ctx) else ()
 
 
 _PEOPLE = ("AGE", "SEX", "MALE", "FEMALE", "GENDER")
@@ -304,7 +304,7 @@ def fairness(ctx: Context) -> Inlines:
         out = paragraphs(
             out,
             pen.say(
-                "The draw was made apart within groups (strata), so that each was split alike: {s}.",
+                "Randomisation was stratified, so that both arms hold similar shares of each stratum: {s}.",
                 s=joined(strata, "; "),
             ),
         )

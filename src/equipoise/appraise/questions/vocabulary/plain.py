@@ -10,6 +10,7 @@ from equipoise.appraise.findings import excludes_null, significant
 from equipoise.appraise.questions.vocabulary.design import outcome, week
 from equipoise.appraise.questions.vocabulary.harms import ranked, share_sentence, shares
 from equipoise.appraise.questions.vocabulary.phrase import items, sentence
+from equipoise.appraise.sections.related import decided
 from equipoise.document.document import Computed, Inlines, Text
 from equipoise.document.text import joined, lower, upper
 from equipoise.records.schema import AdverseEvent, Value
@@ -130,7 +131,7 @@ def _without_arms(ctx: Context) -> Inlines:
     pen, f = ctx.pen, ctx.findings
     if f.contrast is not None and f.contrast.value is not None:
         kind = {"difference": "a difference", "ratio": "a ratio", "hazard_ratio": "a ratio of risks"}[f.contrast.kind]
-        none = "nought" if f.contrast.kind == "difference" else "one"
+        none = "zero" if f.contrast.kind == "difference" else "one"
         told = f"For {{o}}, what we read gives only the gap between the groups: {kind} of {{d}}."
         side = " It is in favour of {k}." if f.worse else ""
         return pen.say(f"{told} With no gap it would be {none}.{side}", o=outcome(ctx), d=ctx.contrast(f.contrast),
@@ -260,7 +261,7 @@ def plain_set(ctx: Context) -> Inlines:
         return ()
     a, c = (ctx.number(v) for v in pair if v is not None)
     return pen.say(
-        "This is about {a} people with {x} and {c} with {y}, not about everyone who took part.",
+        "This result comes from {a} people with {x} and {c} with {y}, not from everyone who took part.",
         a=a, c=c, x=ctx.active, y=ctx.control,
     )  # fmt: skip
 
@@ -305,6 +306,31 @@ def plain_later(ctx: Context) -> Inlines:
     if chosen is None:
         return out
     return paragraphs_of(out, pen.words("But this way of counting was not planned before the trial."))
+
+
+_IN_A_WORD = {
+    "benefit": "it found a benefit",
+    "no_benefit": "it did not find a benefit",
+    "mixed": "its results were mixed",
+    "unknown": "its result was not found",
+}
+
+
+@items()
+def plain_around(ctx: Context) -> list[Inlines]:
+    """Related trials in a word, and what became of the drug; no test, no ratio."""
+    pen, out = ctx.pen, []
+    for t in sorted(ctx.record.related, key=lambda t: t.year):
+        if not t.usable or not t.result.usable:
+            continue
+        size = pen.say(", {n} people", n=ctx.number(t.n)) if t.n.usable and t.n.value is not None else ()
+        told = pen.say("{n} ({d}", n=t.name, d=t.drug)
+        found = pen.cite(_IN_A_WORD[t.direction], t.result)
+        after = [(*upper(said), Text(".")) for said in decided(ctx, t)]
+        out.append(
+            (*told, *size, *pen.words("): "), found, Text("."), *((Text(" "), *joined(after, " ")) if after else ()))
+        )
+    return out
 
 
 @sentence()

@@ -42,7 +42,7 @@ def answers_table(ctx: Context, replica: Replica) -> Table:
         ("Meeting the primary endpoint", first),
         (f"How often a drug that {nothing(replica)} would show it by chance", null),
         ("How often each test would be significant in the drug's favour, if the drug works as fitted", tests),
-        ("Another trial of the drug, foretold", elsewhere),
+        ("Another trial of the drug, predicted", elsewhere),
         ("Further questions", rest),
     ):
         if group and len(group) < len(replica.answers):
@@ -115,9 +115,8 @@ def reading(ctx: Context) -> Inlines:
     if 1 - works.probability >= 0.5 * (1 - nothing.probability):
         return pen.say(
             "In plain words: a trial of this size and length would miss its endpoint in {mw} trials even if the drug "
-            "works as fitted, and in {mn} if it does nothing. To miss was the likely end either way, so that the "
-            "miss by "
-            "itself hardly tells a drug that works from one that does not.",
+            "works as fitted, and in {mn} if it does nothing. Either way a miss was the likely result, so "
+            "the miss by itself says little about whether the drug works.",
             **parts,
         )
     return pen.say(

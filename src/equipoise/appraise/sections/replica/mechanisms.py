@@ -143,7 +143,7 @@ def _verdict(ctx: Context, replica: Replica) -> list[Inlines]:
     limits = pen.words(
         f"What it does not show: that the drug {'lengthens life' if about_events(replica) else 'slows the disease'}. "
         "This is one trial, its later results hang together, and "
-        "two mechanisms that foretell nearly the same cannot be told apart by them."
+        "two mechanisms that predict nearly the same cannot be told apart by them."
     )
     if ctx.item("nfl_imbalance") is not None:
         limits = paragraphs(
