@@ -85,7 +85,7 @@ def _table(study: Study, plan: Plan, analysis: Analysis, done: Mapping[str, Tabl
         notes: tuple[str, ...] = ()
     else:
         columns, notes = context.columns, context.notes
-        blocks = tuple(_block(context, section, strict) for section in analysis.sections)
+        blocks = tuple(_block(context, k, section, strict) for k, section in enumerate(analysis.sections, start=1))
     asked = _said(analysis.estimand)
     return Table(
         id=analysis.id,
@@ -100,13 +100,13 @@ def _table(study: Study, plan: Plan, analysis: Analysis, done: Mapping[str, Tabl
     )
 
 
-def _block(context: Context, section: Section, strict: bool) -> Block:
+def _block(context: Context, place: int, section: Section, strict: bool) -> Block:
     label = section.label or section.kind
     try:
         check_data(context, section)
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
-            block = REGISTRY[section.kind].run(context, section)
+            block = REGISTRY[section.kind].run(context, section, place)
         heard = dict.fromkeys(str(w.message) for w in said if w.category is UserWarning)
         block = replace(block, notes=(*block.notes, *(text for text in heard if text not in block.notes)))
     except Exception as error:

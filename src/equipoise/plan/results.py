@@ -5,9 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from equipoise.plan.key import Key
+
+if TYPE_CHECKING:
+    from equipoise.estimate.result import Estimate
 
 _SHOW = re.compile(r"\{([a-z_0-9]+)(?::([^}]*))?\}")
 
@@ -108,7 +113,8 @@ class Figure:
 class Block:
     """The lines of one section of a plan, what was done for them, and the figures that go with them.
 
-    ``failure`` : why there are no lines, one of :data:`FAILURES`; None where there are.
+    ``numbers`` : the estimates under their keys. ``failure`` : why there are no lines, one of :data:`FAILURES`; None
+    where there are.
     """
 
     label: str
@@ -121,6 +127,7 @@ class Block:
     details: Mapping[str, Any] = field(default_factory=dict)
     figures: tuple[Figure, ...] = ()
     failure: str | None = None
+    numbers: Mapping[Key, Estimate] = field(default_factory=dict)
 
 
 FAILURES = ("not estimable", "mistake", "fault")
@@ -194,8 +201,22 @@ class Results:
 
     def to_dict(self) -> dict[str, Any]:
         """The whole as plain data for JSON: numbers in full, None for those that are not estimable."""
-        plain: dict[str, Any] = _plain(asdict(self))
+        bare = replace(
+            self, tables=tuple(replace(t, blocks=tuple(replace(b, numbers={}) for b in t.blocks)) for t in self.tables)
+        )
+        plain: dict[str, Any] = _plain(asdict(bare))
+        for table, full in zip(plain["tables"], self.tables, strict=True):
+            for block, found in zip(table["blocks"], full.blocks, strict=True):
+                block["numbers"] = [
+                    {"key": key.id, **_plain(vars(key)), **_plain(estimate.to_table())}
+                    for key, estimate in found.numbers.items()
+                ]
         return plain
+
+    @property
+    def numbers(self) -> dict[Key, Estimate]:
+        """Every estimate of every analysis under its key, in the order of the tables."""
+        return {k: e for table in self.tables for block in table.blocks for k, e in block.numbers.items()}
 
 
 def _plain(value: Any) -> Any:

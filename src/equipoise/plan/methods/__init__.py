@@ -20,7 +20,7 @@ from equipoise.plan.methods import (
     switching,
     win,
 )
-from equipoise.plan.methods.registry import Entry
+from equipoise.plan.methods.registry import Method
 
 _MODULES = (
     descriptive,
@@ -41,7 +41,7 @@ _MODULES = (
     multiplicity,
 )
 
-REGISTRY: dict[str, Entry] = {entry.name: entry for module in _MODULES for entry in module.METHODS}
+REGISTRY: dict[str, Method] = {entry.name: entry for module in _MODULES for entry in module.METHODS}
 """Every method by its name in a plan."""
 
-__all__ = ["REGISTRY", "Entry"]
+__all__ = ["REGISTRY", "Method"]

@@ -10,7 +10,7 @@ from pydantic import Field
 from equipoise.errors import DataError
 from equipoise.estimate.formula import quoted
 from equipoise.plan.methods.estimates import cell, finite, reasons
-from equipoise.plan.methods.registry import Entry
+from equipoise.plan.methods.registry import entry
 from equipoise.plan.methods.survival import event_data, left_out, unit_of
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import TEST, Context
@@ -143,5 +143,5 @@ def _figure(context: Context, section: CompetingRisksSection, curves: dict[str, 
 
 
 METHODS = (
-    Entry("competing_risks", CompetingRisksSection, competing_risks, "Competing risks", noted=True, by_line=True),
+    entry("competing_risks", CompetingRisksSection, competing_risks, "Competing risks", noted=True, by_line=True),
 )

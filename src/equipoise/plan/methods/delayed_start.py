@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from equipoise.plan.methods.estimates import DIFFERENCE, against, finite, forest, reasons
-from equipoise.plan.methods.registry import Entry
+from equipoise.plan.methods.registry import entry
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Context, compared, without_records
 from equipoise.plan.results import Block, Figure, Row, cell_of
@@ -141,5 +141,5 @@ def delayed_start(context: Context, section: DelayedStartSection) -> Block:
 
 
 METHODS = (
-    Entry("delayed_start", DelayedStartSection, delayed_start, "Early against delayed start", noted=True, by_line=True),
+    entry("delayed_start", DelayedStartSection, delayed_start, "Early against delayed start", noted=True, by_line=True),
 )

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from equipoise.files import Frozen
 from equipoise.plan.methods.exact import fisher_freeman_halton
-from equipoise.plan.methods.registry import Entry
+from equipoise.plan.methods.registry import entry
 from equipoise.plan.ordering import levels_in_order
 from equipoise.plan.parts import Section, Show, Where, check_where, condition, known_statistics
 from equipoise.plan.prepared import AGAINST, TEST, Context
@@ -295,7 +295,7 @@ def _term_row(
 
 
 METHODS = (
-    Entry("summary", SummarySection, summary, "Summary statistics by group"),
-    Entry("categories", CategoriesSection, categories, "Count and percentage by group", by_line=True),
-    Entry("incidence", IncidenceSection, incidence, "Subjects with at least one event by group", by_line=True),
+    entry("summary", SummarySection, summary, "Summary statistics by group"),
+    entry("categories", CategoriesSection, categories, "Count and percentage by group", by_line=True),
+    entry("incidence", IncidenceSection, incidence, "Subjects with at least one event by group", by_line=True),
 )

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from equipoise.errors import DataError, EstimationError
 from equipoise.files import Frozen
 from equipoise.plan.methods.competing import CompetingRisksSection, competing_risks
-from equipoise.plan.methods.registry import Entry
+from equipoise.plan.methods.registry import entry
 from equipoise.plan.methods.survival import SurvivalSection, survival
 from equipoise.plan.parts import Section, Where, check_where, condition
 from equipoise.plan.prepared import Context
@@ -149,6 +149,6 @@ def _left_out(made: pl.DataFrame) -> tuple[str, ...]:
 
 
 METHODS = (
-    Entry("deterioration", DeteriorationSection, deterioration, "Time to confirmed deterioration", noted=True,
+    entry("deterioration", DeteriorationSection, deterioration, "Time to confirmed deterioration", noted=True,
           by_line=True),
 )  # fmt: skip

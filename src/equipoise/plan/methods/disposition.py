@@ -8,7 +8,7 @@ import polars as pl
 from pydantic import Field, field_validator
 
 from equipoise.files import Frozen
-from equipoise.plan.methods.registry import Entry
+from equipoise.plan.methods.registry import entry
 from equipoise.plan.methods.win import one_each
 from equipoise.plan.parts import Section, Where, check_where, condition
 from equipoise.plan.prepared import Context, others
@@ -92,4 +92,4 @@ def disposition(context: Context, section: DispositionSection) -> Block:
     )
 
 
-METHODS = (Entry("disposition", DispositionSection, disposition, "Disposition by reason", by_line=True),)
+METHODS = (entry("disposition", DispositionSection, disposition, "Disposition by reason", by_line=True),)

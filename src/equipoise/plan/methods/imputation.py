@@ -13,7 +13,7 @@ from equipoise.estimate.result import Estimate
 from equipoise.files import Frozen
 from equipoise.plan.estimand import kind_of
 from equipoise.plan.methods.estimates import P, against, by_arm, counts, finite, reasons, values_of
-from equipoise.plan.methods.registry import Entry
+from equipoise.plan.methods.registry import entry
 from equipoise.plan.parts import Section, Where, check_where, condition
 from equipoise.plan.prepared import Context, compared, without_records
 from equipoise.plan.results import Block, Figure, Row, cell_of
@@ -421,7 +421,7 @@ def _over_visits(
 
 
 METHODS = (
-    Entry("mi_ancova", MiAncovaSection, mi_ancova, "Analysis of covariance after multiple imputation", noted=True),
-    Entry("mi", MiSection, mi, "Analysis after imputation by strategies at intercurrent events", noted=True,
+    entry("mi_ancova", MiAncovaSection, mi_ancova, "Analysis of covariance after multiple imputation", noted=True),
+    entry("mi", MiSection, mi, "Analysis after imputation by strategies at intercurrent events", noted=True,
           by_line=True),
 )  # fmt: skip

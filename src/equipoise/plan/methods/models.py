@@ -28,7 +28,7 @@ from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.formula import parse, quoted
 from equipoise.estimate.formula.functions import nearest
 from equipoise.files import Frozen
-from equipoise.plan.methods.registry import Entry
+from equipoise.plan.methods.registry import entry
 from equipoise.plan.ordering import visits_in_order
 from equipoise.plan.parts import CONTRAST, MEANS, RATIO_CONTRAST, RATIO_MEANS, Section, Show, known_statistics
 from equipoise.plan.prepared import Context, in_order
@@ -526,7 +526,7 @@ def _over_visits(kind: str, title: str, context: Context, section: MmrmSection |
 
 
 METHODS = (
-    Entry("ancova", AncovaSection, ancova, "Analysis of covariance", noted=True),
-    Entry("mmrm", MmrmSection, mmrm, "Mixed model for repeated measures", noted=True),
-    Entry("clda", CldaSection, clda, "Constrained longitudinal model", noted=True),
+    entry("ancova", AncovaSection, ancova, "Analysis of covariance", noted=True),
+    entry("mmrm", MmrmSection, mmrm, "Mixed model for repeated measures", noted=True),
+    entry("clda", CldaSection, clda, "Constrained longitudinal model", noted=True),
 )

@@ -13,7 +13,7 @@ from equipoise.errors import EstimationError, ScenarioError
 from equipoise.files import Frozen
 from equipoise.plan.methods.estimates import finite
 from equipoise.plan.methods.other_tests import Found, Picked, pick, place
-from equipoise.plan.methods.registry import Entry
+from equipoise.plan.methods.registry import entry
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Context
 from equipoise.plan.results import Block, Cell, Column, Figure, Row, cell_of
@@ -450,5 +450,5 @@ def _figure(section: GroupSequentialSection, seen: _Monitored, events: bool) -> 
 
 
 METHODS = (
-    Entry("group_sequential", GroupSequentialSection, monitored, "Group sequential test", noted=True, by_line=True),
+    entry("group_sequential", GroupSequentialSection, monitored, "Group sequential test", noted=True, by_line=True),
 )

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from equipoise.errors import EquipoiseError, EstimationError, ScenarioError
 from equipoise.plan.methods.other_tests import Found, Picked, pick, place
-from equipoise.plan.methods.registry import Entry
+from equipoise.plan.methods.registry import entry
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Context
 from equipoise.plan.results import Block, Cell, Column, Row, cell_of
@@ -189,5 +189,5 @@ def _decision(section: MultiplicitySection, made: GraphResult, name: str) -> str
     return "not rejected" if made.levels.get(name, 0.0) > 0.0 else "not tested"
 
 
-METHODS = (Entry("multiplicity", MultiplicitySection, multiplicity, "Multiple testing procedure", noted=True,
+METHODS = (entry("multiplicity", MultiplicitySection, multiplicity, "Multiple testing procedure", noted=True,
                  by_line=True),)  # fmt: skip

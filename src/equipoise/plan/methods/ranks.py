@@ -9,7 +9,7 @@ from pydantic import Field
 
 from equipoise.errors import DataError
 from equipoise.plan.methods.estimates import P, against, by_arm, counts, reasons
-from equipoise.plan.methods.registry import Entry
+from equipoise.plan.methods.registry import entry
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Context, compared, without_records
 from equipoise.plan.results import Block, Row
@@ -167,6 +167,6 @@ def cafs(context: Context, section: CafsSection) -> Block:
 
 
 METHODS = (
-    Entry("joint_rank", JointRankSection, joint_rank, "Joint rank test", noted=True, by_line=True),
-    Entry("cafs", CafsSection, cafs, "Combined assessment of function and survival", noted=True, by_line=True),
+    entry("joint_rank", JointRankSection, joint_rank, "Joint rank test", noted=True, by_line=True),
+    entry("cafs", CafsSection, cafs, "Combined assessment of function and survival", noted=True, by_line=True),
 )

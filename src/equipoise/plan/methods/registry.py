@@ -1,28 +1,81 @@
-"""What a method of a plan is to the rest of the program. A further method is one more module in this folder."""
+"""What a method of a plan is to the rest of the program. A further method is one more module in this folder.
+
+A method has one name everywhere and one module. ``estimates`` gives the numbers of one trial by their place; ``lines``
+alone formats them; ``block`` does many trials at once where there is a kernel for them, else they are done one by one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from equipoise.plan.key import Key
 
 if TYPE_CHECKING:
+    from equipoise.estimate.result import Estimate
+    from equipoise.plan.block import BlockEstimates
     from equipoise.plan.parts import Section
     from equipoise.plan.prepared import Context
     from equipoise.plan.results import Block
+    from equipoise.trial import Trials
+
+
+class Place(NamedTuple):
+    """Where a number stands within a section: what it is, of which arm, at which visit."""
+
+    quantity: str
+    arm: str | None = None
+    visit: str | None = None
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A method: its name in plans, the model of its section, what carries it out, and its name in a reporting event.
+class Found:
+    """What a method found on one trial.
 
-    noted : its description stands below the table. by_line : lines of its blocks are levels or terms, each a group of
-    its own, rather than statistics.
+    numbers : the estimates by their place, in the order in which they are told. parts : what ``lines`` writes from,
+    and nobody else reads.
+    """
+
+    numbers: Mapping[Place, Estimate] = field(default_factory=dict)
+    parts: Any = None
+
+    def keyed(self, analysis: str, section: int) -> dict[Key, Estimate]:
+        """The numbers by the key that the whole plan knows them by."""
+        return {
+            Key(place.quantity, analysis=analysis, section=section, arm=place.arm, visit=place.visit): estimate
+            for place, estimate in self.numbers.items()
+        }
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method: its name in plans, the model of its section, how its numbers come about and how they are written.
+
+    estimates : one trial -> :class:`Found`. lines : what was found as lines of a table. block : many trials -> a
+    :class:`~equipoise.plan.block.BlockEstimates`; None: one trial after the other. noted : its description stands below
+    the table. by_line : lines of its blocks are levels or terms, each a group of its own, rather than statistics.
     """
 
     name: str
     section: type[Section]
-    run: Callable[[Context, Any], Block]
+    estimates: Callable[[Context, Any], Found]
+    lines: Callable[[Context, Any, Found], Block]
     title: str
     noted: bool = False
     by_line: bool = False
+    block: Callable[[Trials, Any, Any], BlockEstimates] | None = None
+
+    def run(self, context: Context, section: Any, place: int = 1) -> Block:
+        """The block of a section of one trial, its numbers under their keys; ``place``: which section, from 1."""
+        found = self.estimates(context, section)
+        return replace(self.lines(context, section, found), numbers=found.keyed(context.analysis.id, place))
+
+
+def entry(
+    name: str, section: type[Section], run: Callable[[Context, Any], Block], title: str, noted: bool = False,
+    by_line: bool = False,
+) -> Method:  # fmt: skip
+    """A method whose numbers have no keys yet: ``run`` gives its lines at once."""
+    return Method(name, section, lambda context, given: Found(), lambda context, given, found: run(context, given),
+                  title, noted, by_line)  # fmt: skip

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from equipoise.estimate.result import Estimate
 from equipoise.plan.methods.estimates import P, against, finite, reasons
-from equipoise.plan.methods.registry import Entry
+from equipoise.plan.methods.registry import entry
 from equipoise.plan.methods.survival import event_data, left_out
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Context, compared
@@ -146,6 +146,6 @@ def landmark(context: Context, section: LandmarkSection) -> Block:
 
 
 METHODS = (
-    Entry("rmst", RmstSection, rmst, "Restricted mean survival time", noted=True, by_line=True),
-    Entry("landmark", LandmarkSection, landmark, "Survival at chosen times", noted=True, by_line=True),
+    entry("rmst", RmstSection, rmst, "Restricted mean survival time", noted=True, by_line=True),
+    entry("landmark", LandmarkSection, landmark, "Survival at chosen times", noted=True, by_line=True),
 )

@@ -11,7 +11,7 @@ from pydantic import Field
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.formula import quoted
 from equipoise.plan.methods.estimates import DIFFERENCE, P, finite
-from equipoise.plan.methods.registry import Entry
+from equipoise.plan.methods.registry import entry
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Context, in_order
 from equipoise.plan.results import Block, Row, cell_of
@@ -176,4 +176,4 @@ def _mean_slope(fit: Any, section: SlopeSection, data: pl.DataFrame) -> dict[str
     return out
 
 
-METHODS = (Entry("slope", SlopeSection, slope, "Random-slope model", noted=True, by_line=True),)
+METHODS = (entry("slope", SlopeSection, slope, "Random-slope model", noted=True, by_line=True),)

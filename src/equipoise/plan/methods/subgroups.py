@@ -11,7 +11,7 @@ from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.formula import quoted
 from equipoise.estimate.result import Estimate
 from equipoise.plan.methods.estimates import cell, finite, reasons, short, values_of
-from equipoise.plan.methods.registry import Entry
+from equipoise.plan.methods.registry import entry
 from equipoise.plan.methods.survival import EVENT, event_data, left_out
 from equipoise.plan.ordering import levels_in_order
 from equipoise.plan.parts import Section
@@ -239,4 +239,4 @@ def _figures(
     return tuple(out)
 
 
-METHODS = (Entry("subgroups", SubgroupsSection, subgroups, "Comparison in subgroups", noted=True, by_line=True),)
+METHODS = (entry("subgroups", SubgroupsSection, subgroups, "Comparison in subgroups", noted=True, by_line=True),)

@@ -15,7 +15,7 @@ from equipoise.estimate.formula import quoted
 from equipoise.estimate.left_out import Sieve
 from equipoise.estimate.panel import events_of, read_frame
 from equipoise.plan.methods.estimates import values_of
-from equipoise.plan.methods.registry import Entry
+from equipoise.plan.methods.registry import entry
 from equipoise.plan.parts import Section, Where
 from equipoise.plan.prepared import TEST, TOTAL, Context, in_order
 from equipoise.plan.results import Block, Cell, Figure, Row, cell_of, share_of
@@ -395,4 +395,4 @@ def _cox(context: Context, section: SurvivalSection, data: pl.DataFrame) -> tupl
     return rows, said
 
 
-METHODS = (Entry("survival", SurvivalSection, survival, "Time-to-event analysis", noted=True, by_line=True),)
+METHODS = (entry("survival", SurvivalSection, survival, "Time-to-event analysis", noted=True, by_line=True),)

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from equipoise.plan.methods.estimates import P, against, counts, forest, reasons
-from equipoise.plan.methods.registry import Entry
+from equipoise.plan.methods.registry import entry
 from equipoise.plan.methods.survival import event_data, left_out
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Context, compared
@@ -110,5 +110,5 @@ def rpsft(context: Context, section: RpsftSection) -> Block:
     )
 
 
-METHODS = (Entry("rpsft", RpsftSection, rpsft, "Rank-preserving structural failure time model", noted=True,
+METHODS = (entry("rpsft", RpsftSection, rpsft, "Rank-preserving structural failure time model", noted=True,
                  by_line=True),)  # fmt: skip

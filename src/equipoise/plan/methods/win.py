@@ -11,7 +11,7 @@ from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.result import Estimate
 from equipoise.files import Frozen
 from equipoise.plan.methods.estimates import P, against, cell, counts, forest, reasons
-from equipoise.plan.methods.registry import Entry
+from equipoise.plan.methods.registry import entry
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Context, compared, in_order, others
 from equipoise.plan.results import Block, Figure, Row, share_of
@@ -244,7 +244,7 @@ def _figure(context: Context, section: WinSection, made: dict[str, Any]) -> tupl
 
 
 METHODS = (
-    Entry("win", WinSection, win, "Win statistics", noted=True, by_line=True),
-    Entry("win_regression", WinRegressionSection, win_regression, "Proportional win-fractions regression", noted=True,
+    entry("win", WinSection, win, "Win statistics", noted=True, by_line=True),
+    entry("win_regression", WinRegressionSection, win_regression, "Proportional win-fractions regression", noted=True,
           by_line=True),
 )  # fmt: skip

@@ -1,0 +1,116 @@
+"""A section of a plan on a block of virtual trials: arrays over trials and keys.
+
+A method with a kernel does a block at once; every other one is done trial by trial, on the very data sets that a real
+trial would bring, so that each method of a plan has operating characteristics.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from equipoise.errors import EquipoiseError, EstimationError
+from equipoise.estimate.result import Estimate
+from equipoise.plan.analysis_plan import Plan
+from equipoise.plan.key import Key
+from equipoise.plan.methods import REGISTRY
+from equipoise.plan.prepared import prepare
+from equipoise.plan.results import Block, Table
+from equipoise.trial import Trials
+from equipoise.trial.adam import Study, from_trial
+from equipoise.types import CodeArray, FloatArray, Status
+
+NUMBERS = ("estimate", "se", "df", "p", "low", "high")
+
+
+@dataclass(frozen=True, eq=False)
+class BlockEstimates:
+    """Estimates of many trials.
+
+    keys : what the columns are. estimate, se, df, p, low, high : (trial, key), NaN where not estimable; a ratio's
+    standard error is that of its logarithm. status : (trial, key) codes of :class:`equipoise.types.Status`.
+    """
+
+    keys: tuple[Key, ...]
+    estimate: FloatArray
+    se: FloatArray
+    df: FloatArray
+    p: FloatArray
+    low: FloatArray
+    high: FloatArray
+    status: CodeArray
+
+    def __len__(self) -> int:
+        return len(self.estimate)
+
+    def column(self, key: Key, number: str = "estimate") -> FloatArray:
+        """(trial,) one number of one key; raises KeyError where there is no such key."""
+        if key not in self.keys:
+            raise KeyError(key)
+        values: FloatArray = getattr(self, number)[:, self.keys.index(key)]
+        return values
+
+    @classmethod
+    def of(cls, found: Sequence[dict[Key, Estimate]]) -> BlockEstimates:
+        """The estimates of single trials, one mapping a trial; a key that a trial lacks has status NO_DATA there."""
+        keys = tuple(dict.fromkeys(key for one in found for key in one))
+        arrays = {name: np.full((len(found), len(keys)), np.nan) for name in NUMBERS}
+        status = np.full((len(found), len(keys)), int(Status.NO_DATA), np.int8)
+        place = {key: k for k, key in enumerate(keys)}
+        for i, one in enumerate(found):
+            for key, estimate in one.items():
+                k = place[key]
+                status[i, k] = int(estimate.status)
+                for name in NUMBERS:
+                    arrays[name][i, k] = getattr(estimate, name)
+        return cls(keys, **arrays, status=status)
+
+
+def joined(parts: Sequence[BlockEstimates]) -> BlockEstimates:
+    """The sections of one block side by side."""
+    if not parts:
+        raise EstimationError("no sections to join")
+    arrays = {name: np.concatenate([getattr(p, name) for p in parts], axis=1) for name in (*NUMBERS, "status")}
+    return BlockEstimates(tuple(key for p in parts for key in p.keys), **arrays)
+
+
+def study_of(trials: Trials, index: int) -> Study:
+    """Trial ``index`` of a block as the ADaM study that a real trial would bring."""
+    return Study({d.name: d for d in from_trial(trials[index])})
+
+
+def estimates(study: Study, plan: Plan) -> dict[Key, Estimate]:
+    """Every number of a plan on one study; a section that cannot be done has none."""
+    out: dict[Key, Estimate] = {}
+    done: dict[str, Table] = {}
+    for analysis in plan.in_turn():
+        try:
+            context = prepare(study, plan, analysis, done)
+        except EquipoiseError:
+            continue
+        blocks = []
+        for place, section in enumerate(analysis.sections, start=1):
+            numbers: dict[Key, Estimate] = {}
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    numbers = REGISTRY[section.kind].estimates(context, section).keyed(analysis.id, place)
+            except EquipoiseError:
+                pass
+            out.update(numbers)
+            blocks.append(Block(section.label, section.kind, analysis.dataset, None, (), numbers=numbers))
+        done[analysis.id] = Table(
+            analysis.id, analysis.title, analysis.population, "", context.columns, tuple(blocks)
+        )  # fmt: skip
+    return out
+
+
+def block(trials: Trials, plan: Plan) -> BlockEstimates:
+    """Every number of a plan on every trial of a block.
+
+    A section whose method has a kernel for many trials is done at once, the others trial by trial.
+    """
+    return BlockEstimates.of([estimates(study_of(trials, i), plan) for i in range(len(trials))])
