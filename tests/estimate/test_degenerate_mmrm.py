@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from equipoise import mmrm, slope
+from equipoise.estimate.linear.mmrm.batch import fit_batch
 from equipoise.estimate.linear.mmrm.fit import MmrmWarning
 from equipoise.types import Status
 
@@ -126,3 +127,18 @@ def test_independent_slopes_without_variance_or_repetition() -> None:
     with pytest.warns(MmrmWarning, match="no subject was seen twice"):
         once = slope("Y ~ A + (1 | ID)", LONG[LONG["T"] == 0.0])
     assert once.status is Status.NOT_IDENTIFIED
+
+
+def test_independent_block_of_trials_knows_rounding_from_variance() -> None:
+    """The batched kernel: a trial that does not vary, one that the model fits, one that is well, in one call."""
+    y = np.random.default_rng(5).normal(size=(3, 40, 3))
+    arm = np.tile(np.arange(40) % 2, (3, 1)).astype(float)
+    y[0] = 7.1
+    y[1] = 0.3 + 0.1 * np.arange(3) + 0.7 * arm[1][:, None]
+    contrasts = np.zeros((1, 3, 2))
+    contrasts[0, 2, 1] = 1.0
+    made = fit_batch(y, np.stack([np.ones_like(arm), arm], axis=2), contrasts)
+    assert made.status.tolist() == [int(Status.NO_VARIANCE), int(Status.NO_VARIANCE), int(Status.OK)]
+    assert np.isnan(made.se[:2]).all()
+    assert np.isnan(made.p[:2]).all()
+    assert made.se[2, 0] > 0.0

@@ -162,13 +162,13 @@ class Ancova:
 class Mmrm:
     """A repeated-measures model of all visits, each covariate with a coefficient a visit; differences and means.
 
-    structure : covariance. df : ``satterthwaite``, ``kenward-roger-linear`` or ``kenward-roger``. Degrees of freedom differ
-    a little between completed data sets; their mean is what pooling takes.
+    structure : covariance. df : ``satterthwaite``, ``kenward-roger-linear`` or ``kenward-roger``. Degrees of freedom
+    differ a little between completed data sets; their mean is what pooling takes.
 
     Nothing is missing in a completed data set. An unstructured model with a coefficient a visit is then a multivariate
-    regression: its restricted likelihood has its optimum at least squares of each visit (Anderson 2003, An Introduction
-    to Multivariate Statistical Analysis, 8.2), and standard errors and df at a visit are those of ANCOVA there, exactly.
-    So it is computed, without iteration; other structures are fitted.
+    regression: its restricted likelihood has its optimum at least squares of each visit (Anderson 2003, An
+    Introduction to Multivariate Statistical Analysis, 8.2), and standard errors and df at a visit are those of ANCOVA
+    there, exactly. So it is computed, without iteration; other structures are fitted.
     """
 
     covariates: Sequence[str] = ("BASE",)

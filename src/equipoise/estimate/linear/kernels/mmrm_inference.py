@@ -15,13 +15,17 @@ import math
 
 import numpy as np
 
-from equipoise.estimate.linear.kernels.mmrm import N_INFO, NO_DATA, OK, SINGULAR, fit
+from equipoise.estimate.linear.kernels.mmrm import MIN_EIGEN, N_INFO, NO_DATA, NOT_CONVERGED, OK, SINGULAR, fit
 from equipoise.estimate.linear.kernels.mmrm_covariance import jacobian, n_parameters, second_sum
 from equipoise.estimate.linear.kernels.mmrm_design import accumulate, cross_products, find_patterns, response_products
 from equipoise.numerics.compiler import inner, kernel
-from equipoise.numerics.linalg import cholesky, solve_cholesky, solve_lower
+from equipoise.numerics.linalg import cholesky, is_rounding, solve_cholesky, solve_lower
 
 SATTERTHWAITE, KENWARD_ROGER, KENWARD_ROGER_LINEAR = 0, 1, 2
+
+NO_VARIANCE = 8  # equipoise.types.Status
+#: A visit of which the visits before leave no more than this share of its variance: a singular covariance.
+SINGULAR_PIVOT = 1e-10
 
 
 @inner
@@ -334,6 +338,19 @@ def fit_kronecker(w, y, present, group, n_groups, f, phi, u, structure, reml, ex
         return NO_DATA
     if not ok:
         return SINGULAR
+    rss = 0.0
+    total = 0.0
+    records = 0.0
+    for k in range(n_patterns):
+        for j in range(nobs[k]):
+            rss += square[k, obs[k, j], obs[k, j]]
+            records += count[k]
+    for i in range(present.shape[0]):
+        for a in range(m):
+            if present[i, a]:
+                total += y[i, a] * y[i, a]
+    if is_rounding(rss, records, math.sqrt(total / max(records, 1.0))):
+        return NO_VARIANCE
     data = (kron, obs, nobs, count, pattern_group, gram, cross, square, f, phi, u, x, rows, first)
     nt = n_parameters(structure, m) * n_groups
     theta = np.empty(nt)
@@ -344,6 +361,8 @@ def fit_kronecker(w, y, present, group, n_groups, f, phi, u, structure, reml, ex
     gradient = np.empty(nt)
     status = fit(data, structure, reml, expected, coords, n_groups, False, tolerance, max_steps, theta, beta, linv,
                  sigma, inverse, packed, information, gradient, info)  # fmt: skip
+    if status == OK and not info[MIN_EIGEN] > SINGULAR_PIVOT:
+        status = NOT_CONVERGED
     if status != OK:
         return status
     for c in range(p):

@@ -13,6 +13,7 @@ import numpy as np
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.formula import STRUCTURES, Column, Design, ModelFormula, build, parse, read_column
+from equipoise.estimate.linear.kernels.mmrm_inference import SINGULAR_PIVOT
 from equipoise.estimate.linear.mmrm.covariance import ORDERED
 from equipoise.estimate.linear.mmrm.engine import (
     Fitted,
@@ -348,4 +349,4 @@ def _without_visits(
 
 def _degenerate(fitted: Fitted) -> bool:
     """Whether the optimum is a covariance matrix that is singular to working precision."""
-    return not fitted.smallest_pivot > 1e-10
+    return not fitted.smallest_pivot > SINGULAR_PIVOT

@@ -172,7 +172,10 @@ class MmrmFit:
         """Covariance of the covariance parameters: the inverse information."""
         if not np.isfinite(self._factor).all():
             return self._factor
-        return np.asarray(np.linalg.inv(self.fitted.information), np.float64)
+        try:
+            return np.asarray(np.linalg.inv(self.fitted.information), np.float64)
+        except np.linalg.LinAlgError:  # definite by a hair
+            return np.full_like(self.fitted.information, np.nan)
 
     @cached_property
     def _phi(self) -> FloatArray:
