@@ -113,7 +113,8 @@ def test_independent_rows_left_out_are_counted_with_their_reason() -> None:
     data.loc[39, "W"] = np.nan
     fit = ancova("CHG ~ BASE + TRT01P", data, weights="W")
     assert fit.n == 32
-    assert dict(fit.left_out) == {"without W": 1, "without CHG": 5, "without BASE": 2}
+    assert fit.left_out == 8
+    assert fit.left_out.reasons == {"without W": 1, "without CHG": 5, "without BASE": 2}
 
 
 @pytest.mark.parametrize("method", ["ancova", "wilcoxon", "van-elteren", "quade", "rank-ancova"])

@@ -58,7 +58,7 @@ def test_independent_visit_where_nothing_varies_is_named_and_the_others_stay() -
     data.loc[data.V == "VISIT 2", "Y"] = 0.0
     fit, said = fitted(data)
     assert "the outcome does not vary at VISIT 2" in said
-    assert sum(fit.left_out.values()) == 40
+    assert fit.left_out == 40
     without, _ = fitted(LONG[LONG.V != "VISIT 2"])
     pd.testing.assert_frame_equal(fit.contrasts("A", by="V"), without.contrasts("A", by="V"), rtol=1e-8)
     assert "does not vary at VISIT 2" in fit.summary()
@@ -115,7 +115,7 @@ def test_independent_rows_left_out_are_counted_and_printed() -> None:
     data.loc[data.index[:4], "Y"] = np.nan
     data.loc[data.index[10:13], "BASE"] = np.nan
     fit, _ = fitted(data, "Y ~ BASE + A * V + us(V | ID)")
-    assert fit.left_out == {"without Y": 4, "without BASE": 3}
+    assert fit.left_out.reasons == {"without Y": 4, "without BASE": 3}
     assert "Left out:    4 rows without Y" in fit.summary()
 
 

@@ -19,6 +19,7 @@ from scipy import linalg, special
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.formula import Design, ModelFormula, Term, build, parse, sum_coded
+from equipoise.estimate.left_out import LeftOut
 from equipoise.estimate.linear.mmrm.lsmeans import Grid, grid
 from equipoise.estimate.panel import kept_rows, read_frame, values_of
 from equipoise.estimate.result import Estimate, check_level
@@ -47,7 +48,8 @@ class AncovaFit:
     beta, vcov : coefficients and their covariance, NaN where aliased. sigma : residual standard deviation.
     df : residual degrees of freedom. n : patients analysed. loglik : at the maximum-likelihood variance.
     status : ``NO_VARIANCE`` where the model fits the outcome exactly, so that no variance is left to judge anything by;
-        ``reason`` says so, and there are no standard errors. left_out : reason -> rows that take no part.
+        ``reason`` says so, and there are no standard errors. left_out : rows that take no part, with
+        their ``reasons``.
     """
 
     formula: str
@@ -68,7 +70,7 @@ class AncovaFit:
     unscaled: FloatArray = field(repr=False)
     size: float = field(repr=False)
     status: Status = Status.OK
-    left_out: Mapping[str, int] = field(default_factory=dict)
+    left_out: LeftOut = field(default_factory=LeftOut)
 
     @property
     def n(self) -> int:
@@ -525,5 +527,5 @@ def ancova(formula: str, data: Any, *, weights: str | None = None, vcov: str = "
         inverse @ inverse.T,
         size,
         Status.NO_VARIANCE if exact else Status.OK,
-        {**left_out, **design.left_out},
+        LeftOut({**left_out, **design.left_out}),
     )

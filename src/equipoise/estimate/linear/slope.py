@@ -19,6 +19,7 @@ import numpy.typing as npt
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.formula import CovarianceTerm, build, parse
 from equipoise.estimate.formula.terms import RANDOM_HINT
+from equipoise.estimate.left_out import LeftOut
 from equipoise.estimate.linear.mmrm.batch import BatchFit, fit_batch
 from equipoise.estimate.linear.mmrm.engine import Fitted, Rows, run_times, unfitted_times
 from equipoise.estimate.linear.mmrm.fit import MmrmWarning, check_methods, describe
@@ -163,7 +164,7 @@ def slope(
         messages.append("not fitted: " + "; ".join(f"{s}: {w}" for s, w in attempts))
     elif len(attempts) > 1:
         messages.append(f"{attempts[0][1]}; fitted a random intercept alone")
-    fit.left_out |= design.left_out
+    fit.left_out = LeftOut(design.left_out)
     fit.messages = tuple(messages)
     for message in messages:
         warnings.warn(message, MmrmWarning, stacklevel=2)

@@ -13,6 +13,7 @@ import numpy as np
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.formula import STRUCTURES, Column, Design, ModelFormula, build, parse, read_column
+from equipoise.estimate.left_out import LeftOut
 from equipoise.estimate.linear.kernels.mmrm_inference import SINGULAR_PIVOT
 from equipoise.estimate.linear.mmrm.covariance import ORDERED
 from equipoise.estimate.linear.mmrm.engine import (
@@ -315,7 +316,7 @@ def fit_model(
     if fit.converged and vcov_method.startswith("kenward-roger") and not (np.diag(fit._vcov) > 0.0).all():
         messages.append("Kenward-Roger's adjusted variance is not positive in a trial this small, and not given; "
                         "use df='kenward-roger-linear' or 'satterthwaite'")  # fmt: skip
-    fit.left_out |= design.left_out
+    fit.left_out = LeftOut(design.left_out)
     fit.messages = tuple(messages)
     for message in messages:
         warnings.warn(message, MmrmWarning, stacklevel=3)
@@ -342,8 +343,8 @@ def _without_visits(
     warnings.warn(f"{said}: nothing can be estimated there, left out", MmrmWarning, stacklevel=4)
     fit = fit_model(formula, model, kept_rows(frame, keep).to_native(), **options)
     fit.messages = (f"{said}: nothing can be estimated there, left out", *fit.messages)
-    for v, why in silent.items():
-        fit.left_out[f"because {why}"] = int((rows.visit == v).sum())
+    more = {f"because {why}": int((rows.visit == v).sum()) for v, why in silent.items()}
+    fit.left_out = LeftOut({**fit.left_out.reasons, **more})
     return fit
 
 

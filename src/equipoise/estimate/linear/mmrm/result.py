@@ -14,6 +14,7 @@ from scipy.special import fdtrc, stdtr, stdtrit
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.formula import CovarianceTerm, Design, ModelFormula, build, sum_coded
+from equipoise.estimate.left_out import LeftOut
 from equipoise.estimate.linear.mmrm import kenward_roger, satterthwaite
 from equipoise.estimate.linear.mmrm.engine import Fitted, Rows
 from equipoise.estimate.linear.mmrm.lsmeans import Grid, grid
@@ -48,7 +49,7 @@ class MmrmFit:
         BIC takes the number of subjects, as R's mmrm does.
     converged, gradient_norm, steps : whether the optimum was reached, the largest derivative of the log-likelihood
         there, and the scoring steps it took.
-    n_obs, n_subjects : records and subjects analysed. left_out : reason -> rows that take no part.
+    n_obs, n_subjects : records and subjects analysed. left_out : rows that take no part, with ``reasons``.
     reason : what became of the fit, in words.
     """
 
@@ -68,7 +69,7 @@ class MmrmFit:
     subjects: tuple[Any, ...] = field(repr=False)
     attempts: tuple[tuple[str, str], ...] = ()
     messages: tuple[str, ...] = ()
-    left_out: dict[str, int] = field(default_factory=dict)
+    left_out: LeftOut = field(default_factory=LeftOut)
     unknown: dict[int, BoolArray] = field(default_factory=dict, repr=False)
 
     # --- what was fitted ------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ def render(fit: MmrmFit) -> str:
     groups = f", one for each {fit.term.group}" if fit.groups is not None else ""
     lines.append(f"Covariance:  {fit.structure} ({LABELS[fit.structure]}{groups}), {fit.n_parameters} parameters")
     lines.append(f"Data:        {fit.n_obs} observations, {fit.n_subjects} subjects, {len(fit.visits)} visits")
-    for why, count in fit.left_out.items():
+    for why, count in fit.left_out.reasons.items():
         lines.append(f"Left out:    {count} row{'s' if count > 1 else ''} {why}")
     lines.append(f"Method:      {'REML' if fit.reml else 'ML'}; degrees of freedom {fit.df_method}; "
                  f"covariance of coefficients {fit.vcov_method}")  # fmt: skip
