@@ -8,11 +8,12 @@ import os
 import stat
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 from equipoise.errors import DataError, EquipoiseError
 
 STDIN = "-"
+_CHUNK = 1 << 16
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -80,7 +81,7 @@ def read_bytes(
     EquipoiseError : (``error``) no such file, a folder, device or pipe, too large, or not to be read.
     """
     if stdin and str(path) == STDIN:
-        raw = sys.stdin.buffer.read(max_bytes + 1) if sys.stdin is not None else b""
+        raw = _bounded(sys.stdin.buffer, max_bytes) if sys.stdin is not None else b""
         if len(raw) > max_bytes:
             _too_large("standard input", max_bytes, error)
         return raw
@@ -94,7 +95,7 @@ def read_bytes(
         if found.st_size > max_bytes:
             _too_large(name, max_bytes, error)
         with open(path, "rb") as file:
-            raw = file.read(max_bytes + 1)
+            raw = _bounded(file, max_bytes)
     except FileNotFoundError:
         raise error(f"there is no file {name}", hint=hint) from None
     except (OSError, ValueError) as problem:
@@ -102,6 +103,14 @@ def read_bytes(
     if len(raw) > max_bytes:
         _too_large(name, max_bytes, error)
     return raw
+
+
+def _bounded(file: IO[bytes], max_bytes: int) -> bytes:
+    """At most ``max_bytes`` and one more; no more memory is asked for than there is to read."""
+    out = bytearray()
+    while len(out) <= max_bytes and (more := file.read(min(_CHUNK, max_bytes + 1 - len(out)))):
+        out += more
+    return bytes(out)
 
 
 def _too_large(name: str, max_bytes: int, error: type[EquipoiseError]) -> NoReturn:
