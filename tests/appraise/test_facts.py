@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ import pytest
 from equipoise.appraise import appraise, risk
 from equipoise.appraise.certainty import load_judgements, rating
 from equipoise.appraise.certainty.judgements import parse_judgements, shipped_judgements, shipped_text
+from equipoise.appraise.landscape import landscape
 from equipoise.document.document import (
     Bar,
     Cited,
@@ -29,6 +32,7 @@ from equipoise.document.document import (
     Question,
     Stat,
     Strong,
+    Table,
     Text,
     plain,
     walk,
@@ -36,6 +40,7 @@ from equipoise.document.document import (
 from equipoise.errors import RecordError
 from equipoise.records import Record, list_records, load_record
 from equipoise.render import to_html
+from equipoise.replica.replica import Replica, ReplicaRow
 
 INLINE = (Text, Name, Cited, Computed, Code, Strong, Emphasis, Link, Bar)
 
@@ -331,3 +336,56 @@ def test_patients_read_of_no_test_and_no_hazard(name: str) -> None:
     for q in (n for n in walk(page.section("questions")) if isinstance(n, Question)):
         said = " ".join(plain(runs) for runs in runs_of(q.answer))
         assert not re.search(r"Wilcoxon|[Hh]azard|log-rank", said), (q.id, said[:300])
+
+
+# -- 11: the landscape --------------------------------------------------------------------------------------------
+
+
+def test_people_stand_with_the_effect_that_they_gave() -> None:
+    """CENTAUR 87 and 48 in its primary set, VALOR 39 and 21, riluzole 1996 at 100 mg 236 and 242."""
+    page = landscape("als", [info.record for info in list_records() if info.record is not None])
+    people: dict[str, dict[str, str]] = {}
+    for table in (n for n in walk(page.sections) if isinstance(n, Table)):
+        people[table.id] = {plain(row.cells[0]): plain(row.cells[-1]) for row in table.rows}
+    assert people["t-function"]["CENTAUR"] == "87 and 48"
+    assert people["t-function"]["VALOR"] == "39 and 21"
+    assert people["t-late"]["VALOR"] == "72 and 36"
+    assert people["t-survival"]["Riluzole 1996"] == "236 and 242"
+
+
+# -- 7: the checks of the replica, with equal weight ----------------------------------------------------------------
+
+
+def held_row(record: Record, id: str, outcome: str, published: float, simulated: float) -> ReplicaRow:
+    r = record.result(id)
+    return ReplicaRow(
+        id=f"contrast:{id}", quantity="difference between the arms", outcome=outcome, analysis_set=r.set, arm=None,
+        week=52.0, method=r.method, unit="", scale="difference", published=published, published_low=None,
+        published_high=None, published_se=2.0, source=str(r.source), place=r.place or "", confidence="seen", result=id,
+        simulated=simulated, simulated_low=simulated - 4, simulated_high=simulated + 4, mc_error=0.1,
+        n_estimable=500, used_in_fit=False, position=0.8, z=(simulated - published) / 2.0, use="check",
+    )  # fmt: skip
+
+
+def test_every_held_out_difference_is_told_and_that_they_err_to_one_side(valor: Record, replica: Replica) -> None:
+    """Published and predicted (500 replicates, seed 1): 2.7 and 0.7, 2.6 and 0.2, 7.5 and 0.8 (planned, week 52)."""
+    rows = (
+        held_row(valor, "alsfrs_itt_w52", "ALSFRS", 2.7, 0.69),
+        held_row(valor, "alsfrs_s_w52", "ALSFRS", 2.6, 0.19),
+        held_row(valor, "svc_itt_w52", "SVC", 7.5, 0.85),
+    )
+    kept = tuple(r for r in replica.rows if r.use != "check")
+    page = appraise(valor, dataclasses.replace(replica, rows=(*kept, *rows)))
+    said = " ".join(texts(page, "replica"))
+    for pair in (("2.7", "0.7"), ("2.6", "0.2"), ("7.5", "0.8")):
+        assert re.search(rf"{re.escape(pair[0])} and {re.escape(pair[1])}", said), pair
+    assert "3 of 3 are predicted weaker" in said
+    mixed = (rows[0], dataclasses.replace(rows[1], simulated=4.0, simulated_low=0.0, simulated_high=8.0))
+    page = appraise(valor, dataclasses.replace(replica, rows=(*kept, *mixed)))
+    assert "predicted weaker" not in " ".join(texts(page, "replica"))
+
+
+def test_the_readme_gives_the_failed_checks_beside_the_flattering_one() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    for failed in ("+2.7 and +0.7", "+2.6 and +0.2", "+7.5 and +0.8", "0.36 and 0.03"):
+        assert failed in " ".join(readme.split())

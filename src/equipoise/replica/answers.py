@@ -259,18 +259,21 @@ def _within(analysis: TimeToEvent) -> str:
     return ", stratified by " + " and ".join(names.get(s, s) for s in analysis.strata) if analysis.strata else ""
 
 
-def formal_answers(ask: Asked, formal: dict[str, FloatArray]) -> list[Answer]:
-    """The test order carried out: after a failed step everything is nominal."""
+def formal_answers(ask: Asked, formal: dict[str, FloatArray], *, imbalanced: bool = False) -> list[Answer]:
+    """The test order carried out: after a failed step everything is nominal. ``imbalanced``: the arms begin as unlike
+    as they happened to be, so that the first step is met as often as there, on either side taken together."""
     out = []
+    here = ", with the arms as unlike at baseline as they were" if imbalanced else ""
     for name, hits in formal.items():
         key, _, test = name.partition(".")
         label = _label(ask.scenario.plan.analysis(key), test)
         out.append(
             ask.answer(
                 f"formal:{name}",
-                f"How often would the test of {label}, and every test before it in the planned order, be significant?",
+                f"How often would the test of {label}, and every test before it in the planned order, be significant "
+                f"on either side{here}?",
                 hits,
-                f"In the planned order of tests, that of {label} would be formally significant "
+                f"In the planned order of tests{here}, that of {label} would be formally significant on either side "
                 "{times}; otherwise its P value is nominal.",
             )
         )

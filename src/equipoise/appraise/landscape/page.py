@@ -328,6 +328,23 @@ def _people(t: _Trial) -> Inlines:
     return (t.pen.cite(show.number(n.value), n),) if n.usable and n.value is not None else DASH
 
 
+def _analysed(t: _Trial, e: Effect) -> Inlines:
+    """The people behind an effect, active and control: those of the result's set, else of the arms compared."""
+    if e.result is None:
+        return DASH
+    r, arms = e.result, (t.findings.active, t.findings.control)
+    counts = [r.arms.get(a.id) for a in arms]
+    if all(v is not None and v.usable and v.n for v in counts):
+        shown = [t.pen.cite(show.number(v.n or 0), v) for v in counts if v is not None]
+        return (shown[0], Text(" and "), shown[1])
+    held = next((s.n for s in t.record.sets if s.id == r.set), {})
+    for pair in ([held.get(a.id) for a in arms], [a.n for a in arms]):
+        if all(v is not None and v.usable and v.value is not None for v in pair):
+            shown = [t.pen.cite(show.number(v.value or 0), v) for v in pair if v is not None]
+            return (shown[0], Text(" and "), shown[1])
+    return DASH
+
+
 def _cite_year(t: _Trial) -> Inlines:
     assert t.year is not None
     year, ref = t.year
@@ -398,9 +415,9 @@ def _forest(id: str, caption: str, axis: str, lines: Sequence[_Line], *, null: f
     for line in lines:
         t = line.trial
         bar = Bar(low_end, high_end, null, line.estimate, line.low, line.high, log, t.tone)
-        cells = (_name(t), (*line.shown, bar), _drug(t), _detail(t, line.effect), _people(t))
+        cells = (_name(t), (*line.shown, bar), _drug(t), _detail(t, line.effect), _analysed(t, line.effect))
         rows.append(Row(cells, tags=t.tags))
-    heads = ("Trial", axis, "Drug", "What", "People")
+    heads = ("Trial", axis, "Drug", "What", "People, active and control")
     return Table(id, _words(caption), tuple(_words(h) for h in heads), tuple(rows))
 
 

@@ -10,7 +10,7 @@ from equipoise.appraise.context import Context
 from equipoise.appraise.phrases import paragraphs
 from equipoise.appraise.sections.replica.words import LOG, difference, known, period, title_of, use_of
 from equipoise.document.document import Dot, DotPanel, Dots, Figure, Inlines, Row, Table, Text
-from equipoise.document.text import lower, short, upper
+from equipoise.document.text import joined, lower, short, upper
 from equipoise.records.schema import Sourced
 from equipoise.replica.replica import MechanismRow, Replica, ReplicaRow
 
@@ -72,7 +72,74 @@ def tally(ctx: Context, replica: Replica) -> Inlines:
                 n=pen.simulated(str(len(placed))),
             ),
         )
+        out = paragraphs(out, *_differences(ctx, replica))
     return out or pen.words("None of the quantities was published with a standard error to compare on.")
+
+
+def weaker(r: ReplicaRow) -> bool:
+    """Whether a simulated contrast lies nearer to no effect than the published one, or on the other side of it."""
+    published, simulated = (math.log(x) if r.scale in LOG else x for x in (r.published, r.simulated))
+    return published != 0 and simulated / published < 1
+
+
+def held_out_contrasts(ctx: Context, replica: Replica) -> list[ReplicaRow]:
+    """Differences between the arms that no fit has seen, later than the fitted period."""
+    return [
+        r
+        for r in replica.rows
+        if use_of(ctx, r) == "check"
+        and r.arm is None
+        and r.scale in ("difference", "ratio", "hazard_ratio")
+        and _finite(r)
+        and r.published != (1.0 if r.scale in LOG else 0.0)
+    ]
+
+
+def _differences(ctx: Context, replica: Replica) -> list[Inlines]:
+    """Every held-out difference between the arms with equal weight, and whether they err to one side."""
+    pen, kept = ctx.pen, held_out_contrasts(ctx, replica)
+    if len(kept) < 2:
+        return []
+    each = []
+    for r in kept:
+        label = f"{title_of(ctx, r) or r.quantity}, {lower(_row_label(ctx, r))}"
+        name = label.replace(", hazard ratio", "").replace(", difference", "").replace(", ratio", "")
+        each.append(pen.say("{n} {p} and {s}", n=name, p=published(ctx, r), s=_simulated(ctx, r, r.simulated)))
+    weak = sum(weaker(r) for r in kept)
+    out = [
+        (
+            *pen.words("Every difference between the arms kept out of the fit, as published and as predicted: "),
+            *joined(each, "; "),
+            Text("."),
+        )
+    ]
+    counts = {"k": pen.simulated(str(weak)), "n": pen.simulated(str(len(kept)))}
+    if weak > 0.75 * len(kept):
+        out.append(
+            pen.say(
+                "They do not miss at random: {k} of {n} are predicted weaker than they were published. The drug of the "
+                "replica is too weak for what came later, or the later analyses, chosen by people who had seen data, "
+                "flatter it; the fit cannot tell these apart. A count within one standard error must not reassure.",
+                **counts,
+            )
+        )
+    elif weak < 0.25 * len(kept):
+        out.append(
+            pen.say(
+                "Only {k} of {n} are predicted weaker than published: the drug of the replica is too strong.", **counts
+            )
+        )
+    other = [
+        r for r in replica.rows if r.scale == "correlation" and not r.used_in_fit and (r.z is None or abs(r.z) > 2)
+    ]
+    if other:
+        said = [
+            pen.say("{q} {p} and {s}", q=r.quantity, p=published(ctx, r), s=_simulated(ctx, r, r.simulated))
+            for r in other
+        ]
+        out.append((*pen.words("Nor does it carry every link between measures, as published and as predicted: "),
+                    *joined(said, "; "), Text(".")))  # fmt: skip
+    return out
 
 
 def dots_figure(ctx: Context, replica: Replica) -> Figure | None:
