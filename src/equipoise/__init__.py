@@ -10,62 +10,163 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_HOME = {
-    "DeteriorationRule": "equipoise.estimate.survival.deterioration",
-    "Estimate": "equipoise.estimate.result",
-    "Record": "equipoise.records",
-    "Replica": "equipoise.appraise",
-    "Scenario": "equipoise.simulate",
-    "Trial": "equipoise.trial",
-    "Trials": "equipoise.trial",
-    "ancova": "equipoise.estimate.linear.ancova",
-    "cafs": "equipoise.estimate.ranks.joint_rank",
-    "cause_specific": "equipoise.estimate.survival.competing_risks",
-    "clda": "equipoise.estimate.linear.clda",
-    "closed_sequence": "equipoise.decision.fixed_order",
-    "cox": "equipoise.estimate.survival",
-    "cumulative_incidence": "equipoise.estimate.survival.competing_risks",
-    "deterioration": "equipoise.estimate.survival.deterioration",
-    "fine_gray": "equipoise.estimate.survival.competing_risks",
-    "gray_test": "equipoise.estimate.survival.competing_risks",
-    "imputation_draws": "equipoise.estimate.missing",
-    "incidence_difference": "equipoise.estimate.survival.competing_risks",
-    "joint_rank": "equipoise.estimate.ranks.joint_rank",
-    "kaplan_meier": "equipoise.estimate.survival.kaplan_meier",
-    "landmark": "equipoise.estimate.survival.landmark",
-    "landscape": "equipoise.appraise.landscape",
-    "load_record": "equipoise.records",
-    "load_scenario": "equipoise.simulate",
-    "log_rank": "equipoise.estimate.survival",
-    "max_combo": "equipoise.estimate.survival",
-    "mi_analysis": "equipoise.estimate.missing",
-    "mi_ancova": "equipoise.estimate.missing",
-    "mmrm": "equipoise.estimate.linear.mmrm",
-    "replicate": "equipoise.appraise",
-    "rmst": "equipoise.estimate.survival.rmst",
-    "rpsftm": "equipoise.estimate.survival.switching",
-    "slope": "equipoise.estimate.linear.slope",
-    "tipping_point": "equipoise.estimate.missing",
-    "trimmed_mean": "equipoise.estimate.missing",
-    "win_regression": "equipoise.estimate.ranks.win_regression",
-    "win_statistics": "equipoise.estimate.ranks.win",
+#: The public surface: heading -> name -> (module, name there). The API reference is made from this table.
+SURFACE: dict[str, dict[str, tuple[str, str]]] = {
+    "The page": {
+        "appraise": ("equipoise.appraise", "appraise"),
+        "landscape": ("equipoise.appraise.landscape", "landscape"),
+        "question_set": ("equipoise.appraise.questions", "question_set"),
+        "Reader": ("equipoise.document.readers", "Reader"),
+        "Document": ("equipoise.document.document", "Document"),
+        "render": ("equipoise.render", "render"),
+    },
+    "Records and the trial rebuilt": {
+        "Record": ("equipoise.records", "Record"),
+        "load_record": ("equipoise.records", "load_record"),
+        "coherence_notes": ("equipoise.records", "coherence_notes"),
+        "replicate": ("equipoise.replica.rebuild", "replicate"),
+        "Replica": ("equipoise.replica.replica", "Replica"),
+    },
+    "Virtual trials": {
+        "simulate": ("equipoise.simulate", "simulate"),
+        "load_scenario": ("equipoise.simulate", "load_scenario"),
+        "Scenario": ("equipoise.simulate", "Scenario"),
+        "Trial": ("equipoise.trial", "Trial"),
+        "Trials": ("equipoise.trial", "Trials"),
+        "run_study": ("equipoise.run", "run_study"),
+        "fit": ("equipoise.calibrate", "fit"),
+    },
+    "Plans and files": {
+        "read_adam": ("equipoise.trial.adam", "read_adam"),
+        "write_adam": ("equipoise.trial.adam", "write_adam"),
+        "from_trial": ("equipoise.trial.adam", "from_trial"),
+        "read_plan": ("equipoise.plan.analysis_plan", "read_plan"),
+        "Plan": ("equipoise.plan.analysis_plan", "Plan"),
+        "analyse": ("equipoise.plan.carry_out", "analyse"),
+    },
+    "Linear models": {
+        "ancova": ("equipoise.estimate.linear.ancova", "ancova"),
+        "mmrm": ("equipoise.estimate.linear.mmrm", "mmrm"),
+        "clda": ("equipoise.estimate.linear.clda", "clda"),
+        "slope": ("equipoise.estimate.linear.slope", "slope"),
+    },
+    "Times to an event": {
+        "kaplan_meier": ("equipoise.estimate.survival.kaplan_meier", "kaplan_meier"),
+        "log_rank": ("equipoise.estimate.survival", "log_rank"),
+        "max_combo": ("equipoise.estimate.survival", "max_combo"),
+        "cox": ("equipoise.estimate.survival", "cox"),
+        "rmst": ("equipoise.estimate.survival.rmst", "rmst"),
+        "landmark": ("equipoise.estimate.survival.landmark", "landmark"),
+        "cumulative_incidence": ("equipoise.estimate.survival.competing_risks", "cumulative_incidence"),
+        "incidence_difference": ("equipoise.estimate.survival.competing_risks", "incidence_difference"),
+        "gray_test": ("equipoise.estimate.survival.competing_risks", "gray_test"),
+        "cause_specific": ("equipoise.estimate.survival.competing_risks", "cause_specific"),
+        "fine_gray": ("equipoise.estimate.survival.competing_risks", "fine_gray"),
+        "deterioration": ("equipoise.estimate.survival.deterioration", "deterioration"),
+        "DeteriorationRule": ("equipoise.estimate.survival.deterioration", "DeteriorationRule"),
+        "rpsftm": ("equipoise.estimate.survival.switching", "rpsftm"),
+    },
+    "Ranks and wins": {
+        "joint_rank": ("equipoise.estimate.ranks.joint_rank", "joint_rank"),
+        "cafs": ("equipoise.estimate.ranks.joint_rank_cafs", "cafs"),
+        "win_statistics": ("equipoise.estimate.ranks.win", "win_statistics"),
+        "win_regression": ("equipoise.estimate.ranks.win_regression", "win_regression"),
+        "Time": ("equipoise.estimate.ranks.win", "Time"),
+        "Value": ("equipoise.estimate.ranks.win", "Value"),
+        "Binary": ("equipoise.estimate.ranks.win", "Binary"),
+    },
+    "Missing values": {
+        "mi_ancova": ("equipoise.estimate.missing", "mi_ancova"),
+        "mi_analysis": ("equipoise.estimate.missing", "mi_analysis"),
+        "imputation_draws": ("equipoise.estimate.missing", "imputation_draws"),
+        "tipping_point": ("equipoise.estimate.missing", "tipping_point"),
+        "trimmed_mean": ("equipoise.estimate.missing", "trimmed_mean"),
+        "Bayes": ("equipoise.estimate.missing", "Bayes"),
+        "ApproxBayes": ("equipoise.estimate.missing", "ApproxBayes"),
+        "Bmlmi": ("equipoise.estimate.missing", "Bmlmi"),
+        "ConditionalMean": ("equipoise.estimate.missing", "ConditionalMean"),
+        "Ancova": ("equipoise.estimate.missing", "Ancova"),
+        "Mmrm": ("equipoise.estimate.missing", "Mmrm"),
+        "JointRank": ("equipoise.estimate.missing", "JointRank"),
+        "WinRatio": ("equipoise.estimate.missing", "WinRatio"),
+        "Responder": ("equipoise.estimate.missing", "Responder"),
+        "Composite": ("equipoise.estimate.missing", "Composite"),
+    },
+    "Delayed start": {
+        "delayed_start": ("equipoise.estimate.delayed_start", "delayed_start"),
+        "delayed_start_slopes": ("equipoise.estimate.delayed_start", "delayed_start_slopes"),
+    },
+    "Decisions": {
+        "group_sequential": ("equipoise.decision", "group_sequential"),
+        "HaybittlePeto": ("equipoise.decision", "HaybittlePeto"),
+        "HwangShihDeCani": ("equipoise.decision", "HwangShihDeCani"),
+        "OBrienFlemingSpending": ("equipoise.decision", "OBrienFlemingSpending"),
+        "PocockSpending": ("equipoise.decision", "PocockSpending"),
+        "PowerSpending": ("equipoise.decision", "PowerSpending"),
+        "WangTsiatis": ("equipoise.decision", "WangTsiatis"),
+        "FixedFutility": ("equipoise.decision", "FixedFutility"),
+        "conditional_power": ("equipoise.decision", "conditional_power"),
+        "predictive_power": ("equipoise.decision", "predictive_power"),
+        "InverseNormal": ("equipoise.decision", "InverseNormal"),
+        "Graph": ("equipoise.decision", "Graph"),
+        "serial_gatekeeping": ("equipoise.decision", "serial_gatekeeping"),
+        "closed_sequence": ("equipoise.decision.fixed_order", "closed_sequence"),
+    },
+    "What they give back": {
+        "Estimate": ("equipoise.estimate.result", "Estimate"),
+    },
 }
+
+_HOME = {name: home for names in SURFACE.values() for name, home in names.items()}
 
 if TYPE_CHECKING:
     from equipoise import plot as plot
+    from equipoise.appraise.build import appraise as appraise
     from equipoise.appraise.landscape import landscape as landscape
+    from equipoise.appraise.questions import question_set as question_set
+    from equipoise.calibrate import fit as fit
+    from equipoise.decision import FixedFutility as FixedFutility
+    from equipoise.decision import Graph as Graph
+    from equipoise.decision import HaybittlePeto as HaybittlePeto
+    from equipoise.decision import HwangShihDeCani as HwangShihDeCani
+    from equipoise.decision import InverseNormal as InverseNormal
+    from equipoise.decision import OBrienFlemingSpending as OBrienFlemingSpending
+    from equipoise.decision import PocockSpending as PocockSpending
+    from equipoise.decision import PowerSpending as PowerSpending
+    from equipoise.decision import WangTsiatis as WangTsiatis
+    from equipoise.decision import conditional_power as conditional_power
+    from equipoise.decision import group_sequential as group_sequential
+    from equipoise.decision import predictive_power as predictive_power
+    from equipoise.decision import serial_gatekeeping as serial_gatekeeping
     from equipoise.decision.fixed_order import closed_sequence as closed_sequence
+    from equipoise.document.document import Document as Document
+    from equipoise.document.readers import Reader as Reader
+    from equipoise.estimate.delayed_start import delayed_start as delayed_start
+    from equipoise.estimate.delayed_start import delayed_start_slopes as delayed_start_slopes
     from equipoise.estimate.linear.ancova import ancova as ancova
     from equipoise.estimate.linear.clda import clda as clda
     from equipoise.estimate.linear.mmrm import mmrm as mmrm
     from equipoise.estimate.linear.slope import slope as slope
+    from equipoise.estimate.missing import Ancova as Ancova
+    from equipoise.estimate.missing import ApproxBayes as ApproxBayes
+    from equipoise.estimate.missing import Bayes as Bayes
+    from equipoise.estimate.missing import Bmlmi as Bmlmi
+    from equipoise.estimate.missing import Composite as Composite
+    from equipoise.estimate.missing import ConditionalMean as ConditionalMean
+    from equipoise.estimate.missing import JointRank as JointRank
+    from equipoise.estimate.missing import Mmrm as Mmrm
+    from equipoise.estimate.missing import Responder as Responder
+    from equipoise.estimate.missing import WinRatio as WinRatio
     from equipoise.estimate.missing import imputation_draws as imputation_draws
     from equipoise.estimate.missing import mi_analysis as mi_analysis
     from equipoise.estimate.missing import mi_ancova as mi_ancova
     from equipoise.estimate.missing import tipping_point as tipping_point
     from equipoise.estimate.missing import trimmed_mean as trimmed_mean
-    from equipoise.estimate.ranks.joint_rank import cafs as cafs
     from equipoise.estimate.ranks.joint_rank import joint_rank as joint_rank
+    from equipoise.estimate.ranks.joint_rank_cafs import cafs as cafs
+    from equipoise.estimate.ranks.win import Binary as Binary
+    from equipoise.estimate.ranks.win import Time as Time
+    from equipoise.estimate.ranks.win import Value as Value
     from equipoise.estimate.ranks.win import win_statistics as win_statistics
     from equipoise.estimate.ranks.win_regression import win_regression as win_regression
     from equipoise.estimate.result import Estimate as Estimate
@@ -83,14 +184,25 @@ if TYPE_CHECKING:
     from equipoise.estimate.survival.landmark import landmark as landmark
     from equipoise.estimate.survival.rmst import rmst as rmst
     from equipoise.estimate.survival.switching import rpsftm as rpsftm
+    from equipoise.plan.analysis_plan import Plan as Plan
+    from equipoise.plan.analysis_plan import read_plan as read_plan
+    from equipoise.plan.carry_out import analyse as analyse
     from equipoise.records import Record as Record
+    from equipoise.records import coherence_notes as coherence_notes
     from equipoise.records import load_record as load_record
+    from equipoise.render import render as render
     from equipoise.replica.rebuild import replicate as replicate
     from equipoise.replica.replica import Replica as Replica
+    from equipoise.run import run_study as run_study
     from equipoise.simulate import Scenario as Scenario
     from equipoise.simulate import load_scenario as load_scenario
+    from equipoise.simulate.engine import simulate as simulate
     from equipoise.trial import Trial as Trial
     from equipoise.trial import Trials as Trials
+    from equipoise.trial.adam import from_trial as from_trial
+    from equipoise.trial.adam import read_adam as read_adam
+    from equipoise.trial.adam import write_adam as write_adam
+
 __all__ = ["__version__", "plot", *sorted(_HOME)]
 
 
@@ -98,11 +210,14 @@ def __getattr__(name: str) -> Any:
     if name == "plot":
         return import_module("equipoise.plot")
     if name in _HOME:
-        value = getattr(import_module(_HOME[name]), name)
+        module, there = _HOME[name]
+        found = import_module(module)
+        # a room that is also a verb is handed on as it is: equipoise.appraise.Reader, equipoise.appraise(record)
+        value = found if module == f"equipoise.{name}" else getattr(found, there)
         globals()[name] = value
         return value
     raise AttributeError(f"module 'equipoise' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), "plot", *_HOME})
+    return list(__all__)

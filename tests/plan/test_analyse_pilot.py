@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from equipoise.plan.analysis_plan import Plan, parse_plan, read_plan
-from equipoise.plan.carry_out import analyse, analyse_folder
+from equipoise.plan.carry_out import analyse
 from equipoise.plan.results import Results, Row, Table
-from equipoise.trial.adam import Study, from_trial, read_folder, to_trial, write_folder
+from equipoise.trial.adam import Study, from_trial, read_adam, to_trial, write_adam
 
 PLAN = Path(__file__).parents[2] / "examples" / "cdiscpilot01.yaml"
 ARMS = ("Placebo", "Xanomeline Low Dose", "Xanomeline High Dose")
@@ -29,7 +29,7 @@ def pilot() -> Path:
 
 @pytest.fixture(scope="module")
 def study(pilot: Path) -> Study:
-    return read_folder(pilot / "adam")
+    return read_adam(pilot / "adam")
 
 
 @pytest.fixture(scope="module")
@@ -138,11 +138,11 @@ def test_reference_carried_forward_records_would_change_the_mmrm(study: Study) -
 def test_independent_of_the_kind_of_file(pilot: Path, results: Results, tmp_path: Path, source: str) -> None:
     plan = read_plan(PLAN)
     if source == "datasetjson":
-        again = analyse_folder(pilot / "adam" / "datasetjson", plan)
+        again = analyse(pilot / "adam" / "datasetjson", plan)
     else:
-        study = read_folder(pilot / "adam")
-        write_folder([study[n] for n in ("ADSL", "ADADAS", "ADTTE", "ADAE")], tmp_path, format="parquet")
-        again = analyse_folder(tmp_path, plan)
+        study = read_adam(pilot / "adam")
+        write_adam([study[n] for n in ("ADSL", "ADADAS", "ADTTE", "ADAE")], tmp_path, format="parquet")
+        again = analyse(tmp_path, plan)
     assert [printed(t) for t in again.tables] == [printed(t) for t in results.tables]
 
 
@@ -150,9 +150,9 @@ def test_property_the_trial_written_by_us_gives_the_same_results(
     study: Study, results: Results, tmp_path: Path
 ) -> None:
     """Study -> Trial -> folder -> study: the plan reads ADEFF instead of ADADAS; times come back in weeks."""
-    write_folder(from_trial(to_trial(study)), tmp_path, format="dsjc")
+    write_adam(from_trial(to_trial(study)), tmp_path, format="dsjc")
     text = PLAN.read_text().replace("dataset: ADADAS", "dataset: ADEFF")
-    again = analyse_folder(tmp_path, parse_plan(text))
+    again = analyse(tmp_path, parse_plan(text))
     for mine, theirs in zip(again.tables, results.tables, strict=True):
         if mine.id != "TTDE":
             assert printed(mine) == printed(theirs)

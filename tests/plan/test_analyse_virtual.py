@@ -14,10 +14,10 @@ from equipoise.estimate.linear.mmrm import mmrm
 from equipoise.estimate.survival import cox, log_rank
 from equipoise.estimate.survival.kaplan_meier import kaplan_meier
 from equipoise.plan.analysis_plan import Plan, parse_plan
-from equipoise.plan.carry_out import analyse, analyse_folder
+from equipoise.plan.carry_out import analyse
 from equipoise.plan.starter import start_plan, start_text
 from equipoise.trial import Trial, Trials
-from equipoise.trial.adam import Study, from_frame, from_trial, read_folder, write_folder
+from equipoise.trial.adam import Study, from_frame, from_trial, read_adam, write_adam
 
 
 def virtual(seed: int = 5, n: int = 80) -> Trial:
@@ -53,18 +53,18 @@ def virtual(seed: int = 5, n: int = 80) -> Trial:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sim")
-    write_folder(from_trial(virtual(), study="VALOR"), path)
+    write_adam(from_trial(virtual(), study="VALOR"), path)
     return path
 
 
 def test_property_a_virtual_trial_through_the_started_plan(folder: Path) -> None:
-    plan = parse_plan(start_text(read_folder(folder)))
+    plan = parse_plan(start_text(read_adam(folder)))
     assert plan.treatment.arms == ("Placebo", "Active")
     ids = {a.id for a in plan.analyses}
     assert ids == {
         "T1", "T2", "ADEFF.ALSFRSR.ANCOVA", "ADEFF.ALSFRSR.MMRM", "ADTTE.DTHPV", "ADTTE.DEATH", "ADAE",
     }  # fmt: skip
-    results = analyse_folder(folder, plan)
+    results = analyse(folder, plan)
     assert [p for p in results.problems if p["severity"] != "note"] == []
     for table in results.tables:
         assert all(block.rows for block in table.blocks), table.id
@@ -78,7 +78,7 @@ def test_property_a_virtual_trial_through_the_started_plan(folder: Path) -> None
 def test_independent_numbers_are_those_of_the_estimators(folder: Path) -> None:
     """The table's ANCOVA, log-rank, Cox and Kaplan-Meier numbers are those of a direct call on the trial's frames."""
     trial = virtual()
-    results = analyse_folder(folder, start_plan(read_folder(folder)))
+    results = analyse(folder, start_plan(read_adam(folder)))
     visits = trial.visits.filter((pl.col("AVISITN") == 28) & (pl.col("PARAMCD") == "ALSFRSR"))
     arms = pl.Enum(["Placebo", "Active"])
     fit = ancova("CHG ~ TRT01P + BASE", visits.with_columns(pl.col("TRT01P").cast(arms)))
@@ -164,7 +164,7 @@ analyses:
     sections:
       - {method: ancova, formula: LAVAL ~ TRT01P + LBASE, exponentiate: true, level: 0.9}
 """
-    block = analyse_folder(folder, parse_plan(text)).tables[0].blocks[0]
+    block = analyse(folder, parse_plan(text)).tables[0].blocks[0]
     found = next(r for r in block.rows if r.label == "Ratio (90% CI)").cells["Active"].values
     means = next(r for r in block.rows if r.label == "Geometric mean (90% CI)").cells["Active"].values
     visits = (
@@ -183,7 +183,7 @@ analyses:
     assert found["se"] == pytest.approx(direct["se"], rel=1e-10)
     assert found["p"] == pytest.approx(direct["p"], rel=1e-8)
     assert "ratios" in block.description
-    study = read_folder(folder)
+    study = read_adam(folder)
     low = study["ADEFF"].frame.with_columns(AVAL=pl.lit(-1.0), BASE=pl.lit(-1.0), CHG=pl.lit(0.0))
     negative = Study({**study.datasets, "ADEFF": from_frame(low, "ADEFF")})
     with pytest.raises(DataError, match=r"derive LAVAL: AVAL of .* is -1"):
@@ -216,7 +216,7 @@ analyses:
           - {label: Active, show: "{estimate:3}", arm: Active}
           - {label: Difference, show: "{estimate:3} ({df:1})", arm: Active, versus: Placebo}
 """
-    (block,) = analyse_folder(folder, parse_plan(text)).tables[0].blocks
+    (block,) = analyse(folder, parse_plan(text)).tables[0].blocks
     assert block.details["covariance"] == "toeph"
     assert [list(r.cells) for r in block.rows] == [["Active"]] * 3
     visits = (

@@ -12,12 +12,12 @@ import pytest
 from scipy import stats
 
 from equipoise.plan.analysis_plan import Plan, parse_plan, read_plan
-from equipoise.plan.carry_out import analyse, analyse_folder
+from equipoise.plan.carry_out import analyse
 from equipoise.plan.results import Results
 from equipoise.render.tables.figures import drawn
 from equipoise.render.tables.tables import write_results
 from equipoise.simulate import Scenario, simulate
-from equipoise.trial.adam import from_trial, read_folder, write_folder
+from equipoise.trial.adam import from_trial, read_adam, write_adam
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -26,7 +26,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 def virtual(valor: Scenario, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The virtual trial that the command of the examples writes."""
     folder = tmp_path_factory.mktemp("valor-adam")
-    write_folder(from_trial(simulate(valor, 1, seed=10)[0]), folder)
+    write_adam(from_trial(simulate(valor, 1, seed=10)[0]), folder)
     return folder
 
 
@@ -35,7 +35,7 @@ def tables(virtual: Path) -> Results:
     """The example on the virtual trial, with few imputations."""
     text = (EXAMPLES / "valor.yaml").read_text()
     text = text.replace("imputations: 100", "imputations: 5").replace("imputations: 20", "imputations: 3")
-    return analyse_folder(virtual, parse_plan(text))
+    return analyse(virtual, parse_plan(text))
 
 
 def test_the_virtual_valor_gives_every_table_and_figure(tables: Results, tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_the_result_that_the_readme_promises(tables: Results) -> None:
 
 def test_independent_interim_look(virtual: Path) -> None:
     """The look of the example, from the printed difference and its standard error on."""
-    made = analyse_folder(virtual, read_plan(EXAMPLES / "interim.yaml"))
+    made = analyse(virtual, read_plan(EXAMPLES / "interim.yaml"))
     assert all(block.rows for table in made.tables for block in table.blocks)
     model = made.table("1").blocks[0]
     difference = next(r for r in model.rows if r.label.startswith("Difference")).cells["tofersen"].values
@@ -165,7 +165,7 @@ def log_rank_by_hand(times: np.ndarray, events: np.ndarray, group: np.ndarray) -
 
 
 def test_independent_time_to_first_dermatologic_event(pilot: Path) -> None:
-    study = read_folder(pilot / "adam")
+    study = read_adam(pilot / "adam")
     plan = read_plan(EXAMPLES / "cdiscpilot01_tte.yaml")
     made = analyse(study, plan).tables[0]
     block = made.blocks[0]
@@ -197,5 +197,5 @@ def test_independent_time_to_first_dermatologic_event(pilot: Path) -> None:
 def test_independent_of_the_package_of_the_data(pilot: Path) -> None:
     """The original files of 2006 give the same table as those of the later package."""
     plan = read_plan(EXAMPLES / "cdiscpilot01_tte.yaml")
-    old, new = (analyse_folder(pilot / folder, plan).tables[0].blocks[0] for folder in ("adam_2006", "adam"))
+    old, new = (analyse(pilot / folder, plan).tables[0].blocks[0] for folder in ("adam_2006", "adam"))
     assert old.rows == new.rows

@@ -22,7 +22,7 @@ from equipoise.plan.methods.registry import entry as method
 from equipoise.plan.results import Results
 from equipoise.plan.starter import start_plan
 from equipoise.render.tables.tables import to_html, to_text
-from equipoise.trial.adam import Study, from_frame, read_folder, write_folder
+from equipoise.trial.adam import Study, from_frame, read_adam, write_adam
 
 N = 24
 PLAN = """
@@ -68,7 +68,7 @@ def run(*arguments: str) -> Any:
 
 
 def stored(tmp_path: Path, plan: str = PLAN, **changes: pl.DataFrame) -> tuple[Path, Path]:
-    write_folder(study(**changes).datasets.values(), tmp_path / "data")
+    write_adam(study(**changes).datasets.values(), tmp_path / "data")
     (tmp_path / "plan.yaml").write_text(plan)
     return tmp_path / "plan.yaml", tmp_path / "data"
 
@@ -177,14 +177,14 @@ def test_many_warnings_are_one_line(tmp_path: Path) -> None:
 def test_counts_beside_times_do_not_stop_what_init_wrote(tmp_path: Path) -> None:
     counts = frames()["ADTTE"].with_columns(PARAMCD=pl.lit("NFALLS"), CNSR=pl.lit(None, dtype=pl.Float64))
     both = pl.concat([frames()["ADTTE"], counts, counts])  # several records of a count are no repeated key
-    write_folder(study(ADTTE=both).datasets.values(), tmp_path)
+    write_adam(study(ADTTE=both).datasets.values(), tmp_path)
     wrote = run("--init", str(tmp_path))
     assert wrote.exit_code == 0, wrote.output
     assert "error" not in wrote.stderr
     done = run(str(tmp_path / "plan.yaml"), "--data", str(tmp_path))
     assert done.exit_code == 0, done.output
     methods = {
-        a.parameter: a.sections[0].kind for a in start_plan(read_folder(tmp_path)).analyses if a.dataset == "ADTTE"
+        a.parameter: a.sections[0].kind for a in start_plan(read_adam(tmp_path)).analyses if a.dataset == "ADTTE"
     }
     assert methods == {"DEATH": "survival", "NFALLS": "summary"}
 

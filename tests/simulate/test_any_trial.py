@@ -14,7 +14,7 @@ from equipoise.simulate import Hypothesis, Scenario, load_scenario, shipped_scen
 from equipoise.simulate.als import Mechanism, course
 from equipoise.simulate.scenario import parse_scenario
 from equipoise.trial import Trials
-from equipoise.trial.adam import from_trial, write_folder
+from equipoise.trial.adam import from_trial, write_adam
 from equipoise.types import WEEKS_PER_MONTH
 
 
@@ -306,7 +306,7 @@ def test_property_every_shipped_scenario_can_be_written_as_adam(name: str, tmp_p
     trial = simulate(load_scenario(name), 1, seed=3)[0]
     assert set(trial.events["PARAMCD"]) == {"DTHPV", "DEATH"} | ({"HOSP"} if name == "centaur" else set())
     assert trial.events.height == trial.subjects.height * trial.events["PARAMCD"].n_unique()
-    written = write_folder(from_trial(trial), tmp_path)
+    written = write_adam(from_trial(trial), tmp_path)
     assert {"adsl.xpt", "adtte.xpt"} <= {path.name for path in written}
 
 

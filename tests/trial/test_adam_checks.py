@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from equipoise.errors import DataError
-from equipoise.trial.adam import Problem, Study, check, from_frame, read_folder, require
+from equipoise.trial.adam import Problem, Study, check, from_frame, read_adam, require
 
 ADSL = pl.DataFrame(
     {"STUDYID": ["S"] * 4, "USUBJID": ["A", "B", "C", "D"], "TRT01P": ["Placebo", "Drug", "Placebo", "Drug"],
@@ -159,7 +159,7 @@ def test_many_rows_alike_are_counted_not_listed() -> None:
 
 
 def test_reference_pilot_has_known_problems_and_no_errors(pilot: Path) -> None:
-    problems = check(read_folder(pilot / "adam"))
+    problems = check(read_adam(pilot / "adam"))
     assert found(problems, "error") == []
     assert ("keys", "ADNPIX", 1369, "USUBJID+PARAMCD+AVISIT+ADT") in found(problems, "warning")
     locf = [p for p in problems if p.variable == "DTYPE" and p.dataset == "ADADAS"]

@@ -11,7 +11,7 @@ import pytest
 
 from equipoise.errors import DataError
 from equipoise.trial import Trial, Trials
-from equipoise.trial.adam import Study, from_frame, from_trial, plain, read_folder, require, to_trial, write_folder
+from equipoise.trial.adam import Study, from_frame, from_trial, plain, read_adam, require, to_trial, write_adam
 
 
 def virtual(seed: int = 1, n: int = 20) -> Trial:
@@ -53,8 +53,8 @@ def frames(trial: Trial) -> list[pl.DataFrame]:
 def test_property_virtual_trial_round_trips_exactly(tmp_path: Path, format: str) -> None:
     original = virtual()
     datasets = from_trial(original, study="VALOR", parameters={"ALSFRSR": "ALSFRS-R total score"})
-    write_folder(datasets, tmp_path, format=format)
-    study = read_folder(tmp_path)
+    write_adam(datasets, tmp_path, format=format)
+    study = read_adam(tmp_path)
     assert [p for p in require(study) if p.severity != "note"] == []
     assert study.study_id == "VALOR"
     again = to_trial(study)
@@ -66,10 +66,10 @@ def test_property_virtual_trial_round_trips_exactly(tmp_path: Path, format: str)
 
 
 def test_property_second_round_trip_gives_what_the_first_gave(tmp_path: Path) -> None:
-    write_folder(from_trial(virtual()), tmp_path / "one")
-    first = to_trial(read_folder(tmp_path / "one"))
-    write_folder(from_trial(first), tmp_path / "two")
-    second = to_trial(read_folder(tmp_path / "two"))
+    write_adam(from_trial(virtual()), tmp_path / "one")
+    first = to_trial(read_adam(tmp_path / "one"))
+    write_adam(from_trial(first), tmp_path / "two")
+    second = to_trial(read_adam(tmp_path / "two"))
     for mine, theirs in zip(frames(second), frames(first), strict=True):
         assert mine.equals(theirs)
     assert [p.name for p in sorted((tmp_path / "one").iterdir())] == [
@@ -80,7 +80,7 @@ def test_property_second_round_trip_gives_what_the_first_gave(tmp_path: Path) ->
 
 
 def test_reference_pilot_as_a_trial_and_back(pilot: Path, tmp_path: Path) -> None:
-    study = read_folder(pilot / "adam")
+    study = read_adam(pilot / "adam")
     trial = to_trial(study)
     assert trial.subjects.height == 254
     assert trial.subjects["TRT01P"].value_counts().sort("TRT01P").rows() == [
@@ -92,8 +92,8 @@ def test_reference_pilot_as_a_trial_and_back(pilot: Path, tmp_path: Path) -> Non
     assert trial.events["CNSR"].dtype == pl.Int64
     days = study["ADTTE"].frame["AVAL"]
     assert trial.events["AVAL"].equals(days / 7)
-    write_folder(from_trial(trial, study="CDISCPILOT01"), tmp_path)
-    again = to_trial(read_folder(tmp_path))
+    write_adam(from_trial(trial, study="CDISCPILOT01"), tmp_path)
+    again = to_trial(read_adam(tmp_path))
     for mine, theirs in zip(frames(again), frames(trial), strict=True):
         assert mine.select(theirs.columns).equals(theirs)
 

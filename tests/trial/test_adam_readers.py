@@ -17,15 +17,15 @@ from equipoise.trial.adam import (
     Dataset,
     Variable,
     from_frame,
+    read_adam,
     read_csv,
     read_dataset_json,
     read_define,
     read_file,
-    read_folder,
     read_parquet,
     read_xpt,
+    write_adam,
     write_dataset_json,
-    write_folder,
     write_parquet,
     write_xpt,
 )
@@ -42,8 +42,8 @@ def same_values(one: Dataset, other: Dataset) -> bool:
 
 @pytest.mark.parametrize("format", ["xpt", "json", "ndjson", "dsjc", "parquet"])
 def test_property_round_trip_is_exact(mixed: Dataset, tmp_path: Path, format: str) -> None:
-    write_folder([mixed], tmp_path, format=format)
-    again = read_folder(tmp_path)["ADX"]
+    write_adam([mixed], tmp_path, format=format)
+    again = read_adam(tmp_path)["ADX"]
     assert again.equals(mixed)
     assert again.keys == ("USUBJID",)
     assert again.frame["ADT"].dtype == pl.Date
@@ -278,7 +278,7 @@ def test_independent_sas7bdat_of_known_content(tmp_path: Path) -> None:
     ]
     rows = [("S-001", 63.0, 19725.0, "Größe"), ("S-002", None, None, None), ("S-003", 1 / 3, -1.0, "x")] * 300
     write_sas7bdat(tmp_path / "adsl.sas7bdat", "ADSL", columns, rows)
-    dataset = read_folder(tmp_path)["ADSL"]
+    dataset = read_adam(tmp_path)["ADSL"]
     assert dataset.frame.height == 900
     assert dataset.frame.rows()[:3] == [
         ("S-001", 63.0, dt.date(2014, 1, 2), "Größe"),
@@ -322,8 +322,8 @@ def test_reference_define_xml(pilot: Path, tmp_path: Path) -> None:
     assert define.datasets["ADADAS"].codes["AVISIT"] == ("Baseline", "Week 8", "Week 16", "Week 24")
     old = read_define(pilot / "adam_2006" / "define.xml")
     assert "ADQSADAS" in old.datasets
-    study = read_folder(pilot / "adam")
-    write_folder(study.datasets.values(), tmp_path)
+    study = read_adam(pilot / "adam")
+    write_adam(study.datasets.values(), tmp_path)
     again = read_define(tmp_path / "define.xml")
     for name, dataset in study.datasets.items():
         assert [v.name for v in again.datasets[name].variables] == dataset.frame.columns
@@ -331,10 +331,10 @@ def test_reference_define_xml(pilot: Path, tmp_path: Path) -> None:
 
 
 def test_folder_prefers_xpt_and_says_so(mixed: Dataset, tmp_path: Path) -> None:
-    write_folder([mixed], tmp_path, format="json")
-    write_folder([mixed], tmp_path, format="xpt")
+    write_adam([mixed], tmp_path, format="json")
+    write_adam([mixed], tmp_path, format="xpt")
     (tmp_path / "results.json").write_text("{}")
-    study = read_folder(tmp_path)
+    study = read_adam(tmp_path)
     assert study["adx"].source == "adx.xpt"
     said = [str(p) for p in study.problems]
     assert "ADX: adx.json was passed over: ADX was read from adx.xpt" in said
@@ -348,9 +348,9 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
         with pytest.raises(DataError, match="no file"):
             read_file(path)
     with pytest.raises(DataError, match="no ADaM file"):
-        read_folder(tmp_path)
+        read_adam(tmp_path)
     with pytest.raises(DataError, match="no folder"):
-        read_folder(tmp_path / "none")
+        read_adam(tmp_path / "none")
     (tmp_path / "x.docx").write_text("")
     with pytest.raises(DataError, match="unknown kind of file"):
         read_file(tmp_path / "x.docx")
@@ -467,8 +467,8 @@ def test_property_the_first_and_last_dates_there_are(tmp_path: Path, format: str
             "ADTM": [dt.datetime(9999, 12, 31, 23, 59, 59), dt.datetime(2020, 2, 29, 1, 2, 3), None],
         }
     )
-    write_folder([from_frame(frame, "ADX")], tmp_path, format=format)
-    assert read_folder(tmp_path)["ADX"].frame.equals(frame)
+    write_adam([from_frame(frame, "ADX")], tmp_path, format=format)
+    assert read_adam(tmp_path)["ADX"].frame.equals(frame)
     assert from_temporal(pl.Series([dt.date(9999, 12, 31)])).to_list() == [2_936_547.0]  # SAS: '31DEC9999'd
 
 

@@ -9,6 +9,7 @@ from equipoise.appraise.questions import question_set
 from equipoise.document.document import Document, DocumentError, UncitedNumberError
 from equipoise.document.readers import LEVELS, READERS, SPECIALTIES, STAGES, Reader
 from equipoise.replica.replica import Answer, Band, MechanismRow, Replica, ReplicaRow
+from equipoise.verb import make_verb
 
 __all__ = [
     "LEVELS",
@@ -38,3 +39,6 @@ def __getattr__(name: str) -> Any:
         globals()["replicate"] = replicate
         return replicate
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+make_verb(__name__)

@@ -27,6 +27,7 @@ from equipoise.document.document import Document, Section
 from equipoise.document.readers import Reader
 from equipoise.document.text import upper
 from equipoise.errors import RecordError
+from equipoise.records import load_record
 from equipoise.records.schema import Record
 from equipoise.replica.replica import Replica
 
@@ -38,7 +39,7 @@ _SECTIONS = (
 
 
 def appraise(
-    record: Record,
+    record: Record | str,
     replica: Replica | None = None,
     *,
     role: str | None = None,
@@ -47,13 +48,14 @@ def appraise(
     level: str | None = None,
     judgements: Judgements | None = None,
 ) -> Document:
-    """The appraisal of a published trial as an immutable document.
+    """The appraisal of a published trial, a record or its name, as an immutable document.
 
     ``replica`` adds what the rebuilt trial says; ``role`` (one of :data:`~equipoise.document.readers.READERS`) keeps
     that reader's questions and takeaways alone, ``stage`` and ``level`` those of one stage and level, ``specialty``
     puts its own questions first; ``judgements`` replaces those that come with the package. Raises
     :class:`RecordError` for an unknown reader, for a replica of another trial, or for a record without arms.
     """
+    record = load_record(record) if isinstance(record, str) else record
     ctx = draft(record, replica, Reader(role, specialty, stage, level), judgements)
     built = [module.build(ctx) for module in _SECTIONS]
     return finish(ctx, tuple(s for s in built if s is not None))

@@ -63,9 +63,9 @@ def analyse(
 
 def _start(folder: Path, out: Path | None, force: bool, encoding: str | None) -> None:
     from equipoise.plan.starter import start_text
-    from equipoise.trial.adam import check, read_folder
+    from equipoise.trial.adam import check, read_adam
 
-    study = read_folder(folder, encoding=encoding, needed=("ADSL",))
+    study = read_adam(folder, encoding=encoding, needed=("ADSL",))
     target = (out or folder) / "plan.yaml"
     if exists(target) and not force:
         raise OutputError(f"{target} is there already", hint="give --force to write over it, or --out another folder")
@@ -85,10 +85,10 @@ def _run(plan_path: Path, folder: Path, out: Path | None, encoding: str | None, 
     from equipoise.plan.analysis_plan import read_plan
     from equipoise.plan.carry_out import analyse as run_plan
     from equipoise.render.tables.tables import to_text, write_results
-    from equipoise.trial.adam import read_folder
+    from equipoise.trial.adam import read_adam
 
     plan = read_plan(plan_path)
-    study = read_folder(folder, encoding=encoding, needed=plan.needs())
+    study = read_adam(folder, encoding=encoding, needed=plan.needs())
     given = ["equipoise", "analyse", str(plan_path), "--data", str(folder)]
     results = run_plan(study, plan, command=shlex.join(given))
     _say_warnings([p for p in results.problems if p["severity"] == "warning"], listed=listed)

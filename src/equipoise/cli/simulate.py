@@ -21,8 +21,8 @@ def simulate(
     from equipoise.cli.common import say
     from equipoise.simulate import load_scenario
     from equipoise.simulate import simulate as run
-    from equipoise.trial.adam import from_trial, write_folder
+    from equipoise.trial.adam import from_trial, write_adam
 
     trials = run(load_scenario(scenario), 1, seed=seed, first=replicate, mechanism=mechanism, imbalance=imbalance)
-    for path in write_folder(from_trial(trials[0]), adam):
+    for path in write_adam(from_trial(trials[0]), adam):
         say(f"wrote {path}")

@@ -13,18 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from equipoise.errors import EquipoiseError, EstimationError
-from equipoise.plan.analysis_plan import Analysis, Plan
+from equipoise.plan.analysis_plan import Analysis, Plan, read_plan
 from equipoise.plan.estimand import Estimand
 from equipoise.plan.estimand_check import check_data
 from equipoise.plan.methods import REGISTRY
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Context, arms_of, prepare
 from equipoise.plan.results import Block, Column, Results, Table
-from equipoise.trial.adam import Study, read_folder, require
+from equipoise.trial.adam import Study, read_adam, require
 
 
-def analyse(study: Study, plan: Plan, *, command: str = "", strict: bool = False) -> Results:
-    """Carry out every analysis of ``plan`` on ``study``.
+def analyse(study: Study | str | Path, plan: Plan | str | Path, *, command: str = "", strict: bool = False) -> Results:
+    """Carry out every analysis of ``plan`` on ``study``: what was read, or the folder and the file to read.
 
     A section that cannot be made says why in its place, so that one never hides the others: ``failure`` of its block
     tells why (:data:`equipoise.plan.results.FAILURES`), ``Results.failed`` lists those that are mistakes of
@@ -37,6 +37,8 @@ def analyse(study: Study, plan: Plan, *, command: str = "", strict: bool = False
         with ``strict`` also what a section finds wrong.
     ScenarioError : with ``strict``, the data do not carry out what an estimand says.
     """
+    plan = plan if isinstance(plan, Plan) else read_plan(plan)
+    study = study if isinstance(study, Study) else read_adam(study, needed=plan.needs())
     study = _with_intervals(study, plan)
     problems = require(study, plan.reads())
     arms_of(study, plan)
@@ -54,11 +56,6 @@ def analyse(study: Study, plan: Plan, *, command: str = "", strict: bool = False
         versions=_versions(),
         command=command,
     )
-
-
-def analyse_folder(folder: str | Path, plan: Plan, *, command: str = "", strict: bool = False) -> Results:
-    """:func:`analyse` on the study in a folder of ADaM files."""
-    return analyse(read_folder(folder, needed=plan.needs()), plan, command=command, strict=strict)
 
 
 def _with_intervals(study: Study, plan: Plan) -> Study:

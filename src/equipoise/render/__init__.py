@@ -1,22 +1,32 @@
-"""The document as HTML, Markdown and JSON; charts and tables."""
+"""Something to look at: ``plots/``, ``tables/`` (results of plans), ``page/`` (documents), which is loaded when asked for.
+
+``equipoise.render(document, "html")`` writes a document.
+"""
 
 from __future__ import annotations
 
-from equipoise.document.document import Document
-from equipoise.errors import OutputError
-from equipoise.render.page.cards import to_anki, to_data
-from equipoise.render.page.html import to_html
-from equipoise.render.page.json import from_json, to_json
-from equipoise.render.page.markdown import to_markdown
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from equipoise.verb import make_verb
+
+if TYPE_CHECKING:
+    from equipoise.render.page import FORMATS as FORMATS
+    from equipoise.render.page import from_json as from_json
+    from equipoise.render.page import render as render
+    from equipoise.render.page import to_anki as to_anki
+    from equipoise.render.page import to_data as to_data
+    from equipoise.render.page import to_html as to_html
+    from equipoise.render.page import to_json as to_json
+    from equipoise.render.page import to_markdown as to_markdown
 
 __all__ = ["FORMATS", "from_json", "render", "to_anki", "to_data", "to_html", "to_json", "to_markdown"]
 
-FORMATS = {"html": to_html, "md": to_markdown, "json": to_json}
-"""What a document can be written as, by the name of the format."""
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(import_module("equipoise.render.page"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def render(document: Document, format: str = "html") -> str:
-    """The document in one of :data:`FORMATS`; raises :class:`OutputError` for any other."""
-    if format not in FORMATS:
-        raise OutputError(f"there is no format {format!r}", hint="formats are: " + ", ".join(FORMATS))
-    return FORMATS[format](document)
+make_verb(__name__)

@@ -19,6 +19,7 @@ from equipoise.errors import ScenarioError
 from equipoise.plan.deciding import deciding
 from equipoise.plan.key import Key
 from equipoise.plan.scenario_plan import AnalysisPlan, Slopes, TimeToEvent
+from equipoise.records import load_record
 from equipoise.records.schema import Record
 from equipoise.replica.answers import Asked, formal_answers, met, null_answer, primary_answers, proportion, test_answers
 from equipoise.replica.external import elsewhere_answer, elsewhere_measures, elsewhere_note, elsewhere_targets
@@ -28,7 +29,7 @@ from equipoise.run.study import Study, run_study
 from equipoise.simulate.als import Mechanism
 from equipoise.simulate.engine import Simulator
 from equipoise.simulate.external import Elsewhere
-from equipoise.simulate.scenario import Scenario
+from equipoise.simulate.scenario import Scenario, load_scenario
 from equipoise.types import FloatArray
 
 LONG_TRIAL_WEEKS = 52.0
@@ -49,8 +50,8 @@ class _Side:
 
 
 def replicate(
-    record: Record,
-    scenario: Scenario,
+    record: Record | str,
+    scenario: Scenario | str | None = None,
     *,
     mechanism: Mechanism | str | None = None,
     replicates: int = 2000,
@@ -65,7 +66,7 @@ def replicate(
 
     Parameters
     ----------
-    record, scenario : what was published, and what is simulated.
+    record, scenario : what was published, and what is simulated, or their names; default the record's own scenario.
     mechanism : how the drug acts in the main study; default the scenario's own.
     replicates : of the main study and of each side study.
     seed, threads, store : as in :func:`equipoise.run.run_study`.
@@ -79,6 +80,9 @@ def replicate(
         If ``replicates`` is below 1 or the mechanism is unknown.
     """
     started = time.perf_counter()
+    record = load_record(record) if isinstance(record, str) else record
+    scenario = record.id if scenario is None else scenario
+    scenario = load_scenario(scenario) if isinstance(scenario, str) else scenario
     if scenario.record != record.id:
         raise ScenarioError(
             f"scenario {scenario.name!r} rebuilds the record {scenario.record!r}, not {record.id!r}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from equipoise.simulate.engine import Simulator, simulate, typical_course
 from equipoise.simulate.scenario import Hypothesis, Scenario, load_scenario, scenario_text, shipped_scenarios
+from equipoise.verb import make_verb
 
 __all__ = [
     "Hypothesis",
@@ -15,3 +16,5 @@ __all__ = [
     "simulate",
     "typical_course",
 ]
+
+make_verb(__name__)

@@ -11,7 +11,7 @@ import numpy as np
 from equipoise.errors import ScenarioError
 from equipoise.numerics.random import ADVERSE_EVENT
 from equipoise.simulate.als import Admission, Mechanism, course, disease_arrays, population_arrays
-from equipoise.simulate.scenario import Scenario
+from equipoise.simulate.scenario import Scenario, load_scenario
 from equipoise.trial import Trials
 from equipoise.types import FloatArray
 
@@ -205,7 +205,7 @@ def typical_course(
 
 
 def simulate(
-    scenario: Scenario,
+    scenario: Scenario | str,
     replicates: int,
     *,
     seed: int = 1,
@@ -213,7 +213,7 @@ def simulate(
     mechanism: Mechanism | str | None = None,
     imbalance: bool = True,
 ) -> Trials:
-    """``replicates`` virtual trials of ``scenario`` in one batch.
+    """``replicates`` virtual trials of ``scenario``, or of the shipped one of that name, in one batch.
 
     Raises
     ------
@@ -222,6 +222,7 @@ def simulate(
     """
     if replicates < 1:
         raise ScenarioError(f"{replicates} replicates", hint="ask for at least 1")
+    scenario = load_scenario(scenario) if isinstance(scenario, str) else scenario
     return Simulator.of(scenario, mechanism, imbalance=imbalance).block(seed, first, replicates)
 
 

@@ -10,7 +10,7 @@ from equipoise.trial.adam.checks import check, require
 from equipoise.trial.adam.dataset import Dataset, Limits, Variable, from_frame
 from equipoise.trial.adam.dataset_json import read_dataset_json, write_dataset_json
 from equipoise.trial.adam.define import Define, read_define, write_define
-from equipoise.trial.adam.folder import Problem, Study, read_file, read_folder, write_folder
+from equipoise.trial.adam.folder import Problem, Study, read_adam, read_file, write_adam
 from equipoise.trial.adam.mapping import from_trial, plain, to_trial
 from equipoise.trial.adam.tabular import read_csv, read_parquet, read_sas7bdat, write_parquet
 from equipoise.trial.adam.xpt import read_xpt, write_xpt
@@ -26,19 +26,19 @@ __all__ = [
     "from_frame",
     "from_trial",
     "plain",
+    "read_adam",
     "read_csv",
     "read_dataset_json",
     "read_define",
     "read_file",
-    "read_folder",
     "read_parquet",
     "read_sas7bdat",
     "read_xpt",
     "require",
     "to_trial",
+    "write_adam",
     "write_dataset_json",
     "write_define",
-    "write_folder",
     "write_parquet",
     "write_xpt",
 ]

@@ -141,7 +141,7 @@ def read_file(
     raise DataError(f"{path.name}: unknown kind of file", hint="known are " + ", ".join(FORMATS))
 
 
-def read_folder(
+def read_adam(
     folder: str | Path,
     *,
     encoding: str | None = None,
@@ -214,7 +214,7 @@ def _passed_over(name: str, file: str, datasets: Mapping[str, Dataset]) -> Probl
     return Problem("note", "reading", name, f"{file} was passed over: {name} was read from {datasets[name].source}")
 
 
-def write_folder(
+def write_adam(
     datasets: Iterable[Dataset], folder: str | Path, *, format: str = "xpt", study: str | None = None
 ) -> list[Path]:
     """Write data sets into a folder, one file each, with a short ``define.xml``; returns the paths written.
