@@ -75,3 +75,27 @@ def test_independent_open_intervals_are_told_in_words() -> None:
     assert found.status is Status.OK
     assert found.to_sentence() == "median: time 5 (95 % CI: from 3, no upper limit) (KM, n = 9)."
     assert replace(found, form="test").status is Status.SINGULAR
+
+
+@given(NUMBERS, NUMBERS, NUMBERS)
+def test_property_a_test_without_estimate_has_a_p_value_or_a_reason(p: float, statistic: float, df: float) -> None:
+    made = Estimate.of_test("arm by sex", "F test", p, 40, statistic=statistic, df=df)
+    if 0.0 <= p <= 1.0:
+        assert made.estimable
+        assert made.p == p
+        assert math.isnan(made.estimate)
+        assert "nan" not in made.to_sentence()
+    else:
+        assert made.reason == "not estimable: there is no p-value"
+        assert math.isnan(made.statistic)
+
+
+def test_independent_counts_sides_and_the_value_of_no_effect() -> None:
+    count = Estimate.of_count("deaths", 0, 12)
+    assert (count.status, count.estimate, count.n) == (Status.OK, 0.0, 12)
+    assert math.isnan(count.p)
+    assert Estimate.of_count("mean", math.nan, 0).status is Status.SINGULAR
+    assert Estimate.of_test("question", "t", 0.02, 30, sided=1).sided == 1
+    assert Estimate.from_t("x", "t", 0.1, 0.5, 9.0, 3, ratio=True).null == 1.0
+    assert Estimate.from_t("x", "t", 0.1, 0.5, 9.0, 3, scale="win odds").null == 1.0
+    assert Estimate.from_t("x", "t", 0.1, 0.5, 9.0, 3).null == 0.0

@@ -35,7 +35,8 @@ def times_at(at: Any, what: str) -> list[float]:
 
 #: What an estimate may bring. ``test``: all numbers. ``inverted``: an interval made by inverting a test, which may be
 #: open at an end and then has no standard error. ``description``: no test and no standard error need exist.
-FORMS = ("test", "inverted", "description")
+#: ``p_only``: a test that estimates nothing, as of an interaction: a p-value, and the statistic and df that it is of.
+FORMS = ("test", "inverted", "description", "p_only")
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ class Estimate:
       ``estimate`` unless it is known without them; ``reason`` says why in a sentence.
 
     ``form`` (:data:`FORMS`) names the exceptions: a quantile of time has no test, and an interval that comes from
-    inverting a test may be open at an end. For a ratio (``ratio``), ``estimate``, ``low`` and ``high`` are ratios,
+    inverting a test may be open at an end, and a test of a term estimates nothing. ``sided``: 1 where ``p`` is that of a
+    one-sided test. For a ratio (``ratio``), ``estimate``, ``low`` and ``high`` are ratios,
     ``se`` is the standard error of the natural logarithm and ``statistic`` is the logarithm over it.
 
     Examples
@@ -81,6 +83,7 @@ class Estimate:
     ratio: bool = False
     form: str = "test"
     statistic: float = math.nan
+    sided: int = 2
 
     def __post_init__(self) -> None:
         if self.form not in FORMS:
@@ -102,7 +105,7 @@ class Estimate:
 
     def _fault(self) -> tuple[Status, str] | None:
         """What keeps the numbers from being those of an estimate, if anything does."""
-        if not math.isfinite(self.estimate):
+        if not math.isfinite(self.estimate) and self.form != "p_only":
             return Status.SINGULAR, "there is no finite estimate"
         if self.form == "test":
             if math.isnan(self.se) or math.isinf(self.se):
@@ -120,6 +123,30 @@ class Estimate:
         if self.low > self.high:
             return Status.SINGULAR, "the limits of the interval are the wrong way round"
         return None
+
+    @classmethod
+    def of_test(
+        cls, name: str, estimator: str, p: float, n: int, *, statistic: float = math.nan, df: float = math.nan,
+        sided: int = 2, detail: str | None = None,
+    ) -> Estimate:  # fmt: skip
+        """A test without an estimate: its p-value, and the statistic and degrees of freedom (of F the denominator's).
+
+        >>> Estimate.of_test("sex by arm", "F test on 1 and 57 df", 0.03, 60, statistic=4.9, df=57.0).to_sentence()
+        'sex by arm: P = 0.0300 (F test on 1 and 57 df, n = 60).'
+        """
+        nan = math.nan
+        return cls(name, estimator, nan, nan, df, nan, nan, p, n, scale="test", detail=detail, form="p_only",
+                   statistic=statistic, sided=sided)  # fmt: skip
+
+    @classmethod
+    def of_count(cls, name: str, count: float, n: int, *, scale: str = "count") -> Estimate:
+        """A number that describes the data: a count of ``n``, a mean, a share.
+
+        >>> Estimate.of_count("deaths", 3, 40).estimate
+        3.0
+        """
+        nan = math.nan
+        return cls(name, "description", float(count), nan, nan, nan, nan, nan, n, scale=scale, form="description")
 
     @classmethod
     def from_t(
@@ -183,6 +210,11 @@ class Estimate:
         return self.detail or REASONS[self.status]
 
     @property
+    def null(self) -> float:
+        """The value of no effect: 1 for a ratio or odds, else 0."""
+        return float(self.ratio or "ratio" in self.scale or "odds" in self.scale)
+
+    @property
     def estimable(self) -> bool:
         return self.status is Status.OK
 
@@ -208,6 +240,8 @@ class Estimate:
         if not self.estimable:
             return f"{self.name}: {self.reason} ({self.estimator}, n = {self.n})."
         p = "" if math.isnan(self.p) else ", P < 0.0001" if self.p < 1e-4 else f", P = {self.p:.4f}"
+        if self.form == "p_only":
+            return f"{self.name}: {p.removeprefix(', ')} ({self.estimator}, n = {self.n})."
         if math.isfinite(self.low) and math.isfinite(self.high):
             interval = f"{100 * self.level:g} % CI {self.low:.3g} to {self.high:.3g}"
         else:

@@ -52,7 +52,8 @@ class Key:
     variable : an outcome, a covariate, an event or an adverse event; ``statistic`` what is taken of it.
     set : the analysis set, where no analysis says so. arm : an arm; None for a contrast or for all arms together.
     week : of the visit. section : which section of the analysis, from 1. visit : the visit by its name, where the data
-    have names for them.
+    have names for them. level : of ``variable``, of a number in a subgroup or of a category. versus : the arm compared
+    with, where it is not the control.
 
     >>> Key("arm_mean", analysis="alsfrs_f_w28", arm="placebo", week=4.0).id
     'arm_mean:alsfrs_f_w28:placebo:w4'
@@ -67,11 +68,15 @@ class Key:
     week: float | None = None
     section: int = 1
     visit: str | None = None
+    level: str | None = None
+    versus: str | None = None
 
     @property
     def id(self) -> str:
         """A readable, unique name."""
         section = [] if self.section == 1 else [f"s{self.section}"]
-        parts = [self.analysis, *section, self.variable, self.statistic, self.set, self.arm, self.visit]
+        versus = [] if self.versus is None else [f"against {self.versus}"]
+        parts = [self.analysis, *section, self.variable, self.level, self.statistic, self.set, self.arm, *versus,
+                 self.visit]  # fmt: skip
         week = [] if self.week is None else [f"w{self.week:g}"]
         return ":".join([self.quantity, *(p for p in parts if p is not None), *week])

@@ -22,7 +22,7 @@ def finite(value: float | None) -> float | None:
 def values_of(estimate: Estimate) -> dict[str, float | None]:
     """The numbers of an estimate by name, None for those that are not there; ``null`` is the value of no effect."""
     found = {k: finite(getattr(estimate, k)) for k in ("estimate", "se", "df", "low", "high", "p")}
-    return {**found, "null": float("ratio" in estimate.scale or "odds" in estimate.scale)}
+    return {**found, "null": estimate.null, **({"sided": 1.0} if estimate.sided == 1 else {})}
 
 
 def cell(estimate: Estimate, show: str = DIFFERENCE) -> Cell:

@@ -22,11 +22,18 @@ if TYPE_CHECKING:
 
 
 class Place(NamedTuple):
-    """Where a number stands within a section: what it is, of which arm, at which visit."""
+    """Where a number stands within a section: what it is, of which arm, at which visit, as in the table.
+
+    variable, level : of a number in a subgroup, of a category or of a term: ``SEX``, ``F``. versus : the arm compared
+    with, where it is not the control.
+    """
 
     quantity: str
     arm: str | None = None
     visit: str | None = None
+    variable: str | None = None
+    level: str | None = None
+    versus: str | None = None
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,7 @@ class Found:
     def keyed(self, analysis: str, section: int) -> dict[Key, Estimate]:
         """The numbers by the key that the whole plan knows them by."""
         return {
-            Key(place.quantity, analysis=analysis, section=section, arm=place.arm, visit=place.visit): estimate
+            Key(analysis=analysis, section=section, **place._asdict()): estimate
             for place, estimate in self.numbers.items()
         }
 
