@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import equipoise
+from equipoise.appraise import single
 from equipoise.appraise.certainty import Judgements, load_judgements
 from equipoise.appraise.context import Context
 from equipoise.appraise.findings import read
@@ -53,10 +54,12 @@ def appraise(
     ``replica`` adds what the rebuilt trial says; ``role`` (one of :data:`~equipoise.document.readers.READERS`) keeps
     that reader's questions and takeaways alone, ``stage`` and ``level`` those of one stage and level, ``specialty``
     puts its own questions first; ``judgements`` replaces those that come with the package. Raises
-    :class:`RecordError` for an unknown reader, for a replica of another trial, or for a record without arms.
+    :class:`RecordError` for an unknown reader, or for a replica of another trial.
     """
     record = load_record(record) if isinstance(record, str) else record
     ctx = draft(record, replica, Reader(role, specialty, stage, level), judgements)
+    if len(record.arms) < 2:
+        return finish(ctx, single.sections(ctx))  # nothing to compare: one group described
     built = [module.build(ctx) for module in _SECTIONS]
     return finish(ctx, tuple(s for s in built if s is not None))
 
@@ -73,8 +76,6 @@ def draft(
             f"the replica is of {replica.record!r}, the record of {record.id!r}",
             hint=f"make one with: equipoise replicate {record.id}",
         )
-    if len(record.arms) < 2:
-        raise RecordError(f"{record.id} has fewer than two arms", hint="an appraisal compares two arms")
     return Context(
         record,
         read(record),

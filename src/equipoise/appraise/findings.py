@@ -211,7 +211,7 @@ class Findings:
     @property
     def arms(self) -> tuple[Arm, ...]:
         """All arms as the columns of a table: the control, the active arm that is compared, then the others."""
-        first = (self.control, self.active)
+        first = (self.control, self.active) if self.control.id != self.active.id else (self.active,)
         return (*first, *(a for a in self.record.arms if a.id not in (self.control.id, self.active.id)))
 
     def arm_value(self, r: Result, arm: Arm) -> Value | None:

@@ -101,6 +101,29 @@ def primary_sentence(ctx: Context) -> Inlines:
     return (*out, Text(".")) if out else ()
 
 
+def question_sentence(ctx: Context) -> Inlines:
+    """The question of the primary analysis, where not superiority: its margin, and where the interval lies."""
+    f, pen = ctx.findings, ctx.pen
+    if f.primary is None:
+        return ()
+    item = next((i for i in ctx.record.items if i.id.startswith(f"question_{f.primary.id}_") and i.usable), None)
+    said = None if item is None or not item.text else pen.told(item.text, item, *item.values.values(), stop=".")
+    if item is None:
+        return ()
+    asked = item.label.rpartition(": ")[2]
+    out = pen.say("The question was one of {q}.", q=asked)
+    margin, c = item.values.get("margin"), f.contrast
+    if margin is None or not margin.usable or margin.value is None:
+        return paragraphs(out, said or ())
+    unit = f" {margin.unit}".replace(" %", f"{show.THIN}%") if margin.unit else ""
+    out = paragraphs(out, pen.say("Its margin was {m}{u}.", m=ctx.number(margin), u=pen.label(unit) if unit else ()))
+    if c is None or c.low is None or c.high is None or c.kind != "difference" or not margin.value:
+        return out
+    inside = c.low > margin.value if margin.value < 0 else c.high < margin.value
+    where = "stays on the safe side of the margin" if inside else "reaches beyond the margin"
+    return paragraphs(out, pen.say("The interval, {d}, " + where + ".", d=ctx.contrast(c)))
+
+
 def co_primary_sentence(ctx: Context) -> Inlines:
     """The other primary outcomes with their results; empty where there is one primary outcome."""
     pen, parts = ctx.pen, []

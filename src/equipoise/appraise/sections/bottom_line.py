@@ -11,6 +11,7 @@ from equipoise.appraise.phrases import (
     interval_sentence,
     paragraphs,
     primary_sentence,
+    question_sentence,
     replica_sentence,
     split_sentence,
 )
@@ -50,7 +51,9 @@ def build(ctx: Context) -> Section:
     # statements of the record say it better than that nothing could be read from its numbers
     head = () if f.met is None and said and not f.disputed else (pen.strong(opening),)
     blocks.append(Paragraph(paragraphs(head, *(said or (primary,))), lead=True))
-    body = [paragraphs(primary if said else (), interval_sentence(ctx), co_primary_sentence(ctx))]
+    body = [
+        paragraphs(primary if said else (), interval_sentence(ctx), question_sentence(ctx), co_primary_sentence(ctx))
+    ]
     if split := split_sentence(ctx):
         body.append((*split, Text(" "), Link(pen.words("More on this"), "#coherence"), Text(".")))
     blocks.extend(Paragraph(b) for b in body if b)

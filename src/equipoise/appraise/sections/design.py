@@ -34,7 +34,8 @@ def build(ctx: Context) -> Section:
     add("Population", _population(ctx))
     active, control = ctx.findings.active, ctx.findings.control
     add("Intervention", upper(_intervention(ctx)))
-    add("Comparator", upper(fact(d.control) or ctx.arm_text(control)))
+    alone = control.id == active.id
+    add("Comparator", pen.words("none") if alone else upper(fact(d.control) or ctx.arm_text(control)))
     if f.outcome is not None:
         add("Primary outcome", _outcome(ctx))
     core, items = items, []
@@ -87,6 +88,7 @@ def _participants(ctx: Context) -> Inlines:
     known = d.randomised and ctx.record.origin == "written"
     out = pen.say("{n} randomised" if known else "{n} enrolled", n=ctx.number(d.n_actual))
     arms = [f.active, *(a for a in f.arms if a.role == "active" and a.id not in (f.active.id, f.control.id)), f.control]
+    arms = list({a.id: a for a in arms}.values())
     shown = [
         pen.say("{n} to {a}", n=ctx.number(a.n), a=lower(a.label)) for a in arms if a.n.usable and a.n.value is not None
     ]
@@ -105,6 +107,8 @@ def _randomisation(ctx: Context) -> Inlines:
     pen, d, f = ctx.pen, ctx.record.design, ctx.findings
     shares = [d.allocation.get(f.active.id), d.allocation.get(f.control.id)]
     out: Inlines = ()
+    if f.active.id == f.control.id:
+        return ()
     if d.usable and all(s is not None for s in shares):
         ratio = pen.cite(":".join(str(s) for s in shares), d)
         out = pen.say("{r}, {a} to {c}", r=ratio, a=ctx.active, c=ctx.control)

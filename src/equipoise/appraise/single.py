@@ -1,0 +1,110 @@
+"""The page of a trial without a comparison: one group described, and what cannot be concluded from it."""
+
+from __future__ import annotations
+
+from equipoise.appraise import show
+from equipoise.appraise.context import Context
+from equipoise.appraise.phrases import paragraphs
+from equipoise.appraise.sections import design, made
+from equipoise.appraise.tables import cell, results_table
+from equipoise.document.document import (
+    Block,
+    Inlines,
+    Listing,
+    Note,
+    Paragraph,
+    Row,
+    Section,
+    Stat,
+    Stats,
+    Table,
+    Text,
+)
+from equipoise.document.text import upper
+from equipoise.records.schema import Result, Value
+
+
+def sections(ctx: Context) -> tuple[Section, ...]:
+    """Bottom line, design, results, harms, and how the page was made."""
+    return (_bottom(ctx), design.build(ctx), _results(ctx), _safety(ctx), made.build(ctx))
+
+
+def _value(ctx: Context, r: Result) -> Value | None:
+    return ctx.findings.arm_value(r, ctx.findings.active)
+
+
+def _usable(ctx: Context, r: Result) -> bool:
+    return _value(ctx, r) is not None or any(v.usable for v in r.groups.values())
+
+
+def _bottom(ctx: Context) -> Section:
+    pen, f, d = ctx.pen, ctx.findings, ctx.record.design
+    people = ()
+    if d.n_actual.usable and d.n_actual.value is not None:
+        people = pen.say("{n} people took part.", n=ctx.number(d.n_actual))
+    lead = pen.say("{t} followed one group of people and compared it with nobody.", t=ctx.trial)
+    said = pen.statements("bottom_line")
+    blocks: list[Block] = [
+        Stats((Stat(pen.words("Comparison"), pen.words("None"), pen.words("one group alone"), "open"),)),
+        Paragraph(paragraphs((pen.strong(lead),), people, *said), lead=True),
+    ]
+    if f.outcome is not None:
+        asked = pen.say("Its primary outcome: {o}", o=pen.label(f.outcome.label))
+        measured = [r for r in ctx.record.find_results(f.outcome.id) if _value(ctx, r) is not None]
+        told = [_told(ctx, r) for r in measured[:3]]
+        found = told or [pen.words("No result of it was found in what was read.")]
+        blocks.append(Paragraph(paragraphs((*asked, Text(".")), *found)))
+    else:
+        blocks.append(Paragraph(pen.words("The record names no primary outcome.")))
+    limits = [
+        "Whether the treatment works: people may change by themselves, by other care, by taking part, or because those "
+        "who enter when they are at their worst tend to get better.",
+        "How large an effect is: there is no difference to measure, and a change from the start is none.",
+        "Whether a harm comes from the treatment: nothing says how often it would have come without.",
+    ]
+    blocks.append(
+        Note(
+            "warning",
+            pen.words("What cannot be concluded from one group"),
+            (Listing(tuple(pen.words(text) for text in limits)),),
+        )
+    )
+    return Section("bottom-line", pen.words("Bottom line"), tuple(blocks))
+
+
+def _told(ctx: Context, r: Result) -> Inlines:
+    pen, value = ctx.pen, _value(ctx, r)
+    assert value is not None
+    outcome = ctx.record.outcome(r.outcome)
+    shown = ctx.count(value) if value.total and value.value is not None else cell(ctx, value)
+    when = pen.say(" at {w}", w=ctx.week(r.week)) if r.week is not None else ()
+    row = pen.say(", {r}", r=pen.quote(r.row, r) or ()) if r.row else ()
+    unit = ctx.unit(outcome, r) if not value.total else ""
+    return (*pen.words("Found"), *when, *row, Text(": "), *shown, *(pen.label(unit) if unit else ()), Text("."))
+
+
+def _results(ctx: Context) -> Section:
+    pen = ctx.pen
+    shown = [r for r in ctx.record.results if _usable(ctx, r)]
+    if not shown:
+        return Section("results", pen.words("Results"), (Paragraph(pen.words("The record holds no results.")),))
+    caption = pen.words("Results as published, of one group; there is nothing to set beside them.")
+    return Section("results", pen.words("Results"), (results_table(ctx, "t-results", caption, shown),))
+
+
+def _safety(ctx: Context) -> Section:
+    pen, arm = ctx.pen, ctx.findings.active
+    rows = []
+    for event in ctx.record.adverse_events:
+        value = event.arms.get(arm.id)
+        if value is None or not value.usable:
+            continue
+        label = pen.quote(event.term, event) or pen.label(event.term)
+        counted = value.total and value.value is not None
+        rows.append(Row((upper(label), ctx.count(value) if counted else (pen.cite(show.spread(value), value),))))
+    if not rows:
+        said = pen.words("The record holds no adverse events.")
+        return Section("safety", pen.words("Safety"), (Paragraph(said),))
+    columns = (pen.words("Event"), pen.words("People"))
+    caption = pen.words("Adverse events, people of all who were watched.")
+    return Section("safety", pen.words("Safety"), (Table("t-safety", caption, columns, tuple(rows), (False, True)),))
