@@ -14,6 +14,9 @@ from equipoise.estimate.formula.functions import nearest
 from equipoise.estimate.panel import check_size, labels, ordered, values_of
 from equipoise.types import BoolArray, FloatArray, IntArray
 
+SMALL = 1000
+"""With so many rows or fewer a loop over the values is faster than the data-frame library."""
+
 
 @dataclass
 class Column:
@@ -127,6 +130,8 @@ def _labels(frame: nw.DataFrame[Any], series: nw.Series[Any], name: str, categor
     if library == "polars" and series.dtype == nw.String:
         import polars as pl
 
+        if len(native) <= SMALL:
+            return Column(name, *_encode(native.to_list(), None, name))
         levels = sorted(native.unique().drop_nulls().to_list())
         return Column(name, _physical(native.cast(pl.Enum(levels))), tuple(levels))
     if library == "pandas":

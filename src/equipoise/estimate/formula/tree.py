@@ -176,7 +176,7 @@ def written(node: Node) -> str:
         between = " ** " if node.op == "**" else "^"
         return f"{written(node.base)}{between}{written(node.exponent)}"
     if isinstance(node, Call):
-        inside = [f"{key} = {written(value)}" if key else written(value) for key, value in node.arguments]
+        inside = [f"{key}={written(value)}" if key else written(value) for key, value in node.arguments]
         return f"{node.function}({', '.join(inside)})"
     out = written(node.parts[0])
     for op, part in zip(node.ops, node.parts[1:], strict=True):
