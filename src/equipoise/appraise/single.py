@@ -39,7 +39,7 @@ def _usable(ctx: Context, r: Result) -> bool:
 
 def _bottom(ctx: Context) -> Section:
     pen, f, d = ctx.pen, ctx.findings, ctx.record.design
-    people = ()
+    people: Inlines = ()
     if d.n_actual.usable and d.n_actual.value is not None:
         people = pen.say("{n} people took part.", n=ctx.number(d.n_actual))
     lead = pen.say("{t} followed one group of people and compared it with nobody.", t=ctx.trial)
@@ -64,7 +64,7 @@ def _bottom(ctx: Context) -> Section:
     ]
     blocks.append(
         Note(
-            "warning",
+            "caution",
             pen.words("What cannot be concluded from one group"),
             (Listing(tuple(pen.words(text) for text in limits)),),
         )

@@ -9,11 +9,11 @@ from equipoise.appraise import show
 from equipoise.appraise.context import Context
 from equipoise.appraise.findings import excludes_null, significant
 from equipoise.appraise.phrases import nominal_sentence, paragraphs, split_sentence, survival_pair, survival_sentence
-from equipoise.appraise.tables import DASH, cell, result_label
+from equipoise.appraise.tables import cell, result_label
 from equipoise.document.document import Block, Fold, Inlines, Listing, Note, Paragraph, Row, Section, Table, Text
 from equipoise.document.text import joined, upper
 from equipoise.records.coherence import Note as CoherenceNote
-from equipoise.records.coherence import coherence_notes, implied_p
+from equipoise.records.coherence import checked, coherence_facts, coherence_notes, implied_p
 from equipoise.records.schema import Conflict, Fact, PValue, Result, Value
 
 
@@ -31,6 +31,7 @@ def build(ctx: Context) -> Section | None:
     blocks: list[Block] = [Note("caution", pen.words(n.title), (Paragraph(n.body),)) for n in found]
     free = list(found)
     notes = coherence_notes(ctx.record)
+    blocks.extend(_facts(ctx, notes))
     table, told = _implied(ctx, notes)
     if table is not None:
         blocks.append(Fold("implied", pen.words("P values held against the interval beside them"), (table,)))
@@ -60,6 +61,50 @@ def build(ctx: Context) -> Section | None:
     if not blocks:
         return None
     return Section("coherence", pen.words("Coherence notes"), tuple(blocks))
+
+
+def checked_sentence(ctx: Context) -> Inlines:
+    """How many numbers could be held against another one; that nothing could be, where that is so."""
+    pen, found = ctx.pen, checked(ctx.record)
+    if not found.total:
+        return pen.words(
+            "Nothing could be checked: the record holds no P value beside an interval, no interval and no count beside "
+            "a percentage."
+        )
+    call = f"checked(load_record('{ctx.address}'))"
+    imports = "from equipoise.records import load_record; from equipoise.records.coherence import checked"
+
+    def count(n: int, name: str) -> Inlines:
+        command = f'python -c "{imports}; print({call}.{name})"'
+        return (pen.by_command(show.number(n), command, f"numbers checked: {name}", "counted in the record"),)
+
+    return pen.say(
+        "Checked: {p} P values beside an interval or a standard error, {i} estimates within their intervals, {c} "
+        "percentages against counts.",
+        p=count(found.p_values, "p_values"),
+        i=count(found.intervals, "intervals"),
+        c=count(found.percentages, "percentages"),
+    )
+
+
+def _facts(ctx: Context, notes: Sequence[CoherenceNote]) -> list[Block]:
+    """What was checked, and the notes as the few facts that they tell."""
+    pen = ctx.pen
+    blocks: list[Block] = [Paragraph(checked_sentence(ctx))]
+    items = []
+    imports = (
+        "from equipoise.records import coherence_notes, load_record; "
+        "from equipoise.records.coherence import coherence_facts"
+    )
+    for fact in coherence_facts(notes):
+        loaded = f"coherence_facts(coherence_notes(load_record('{ctx.address}')))"
+        command = f'python -c "{imports}; print(len({loaded}[{len(items)}].notes))"'
+        n = (pen.by_command(show.number(len(fact.notes)), command, f"notes that tell: {fact.what}", "counted"),)
+        why = _own_words(ctx, fact.notes[0], fact.why)
+        items.append(pen.say("{n} {w} ({c}): {y}.", n=n, w=pen.words(fact.what), c=pen.words(fact.certainty), y=why))
+    if items:
+        blocks.append(Listing(tuple(items)))
+    return blocks
 
 
 def _split(ctx: Context) -> _Found | None:
@@ -228,7 +273,7 @@ def _own_words(ctx: Context, note: CoherenceNote, text: str) -> Inlines:
 
 
 def _explained(ctx: Context, note: CoherenceNote) -> Inlines:
-    return _own_words(ctx, note, note.explained) if note.explained else DASH
+    return _own_words(ctx, note, note.explained) if note.explained else ctx.pen.words("not known")
 
 
 def _checks(ctx: Context, notes: Sequence[CoherenceNote]) -> Table:
@@ -248,7 +293,7 @@ def _checks(ctx: Context, notes: Sequence[CoherenceNote]) -> Table:
     caption = pen.words(
         "Found by program in the record's own numbers. Certain: the arithmetic leaves no other reading. Likely: "
         "another reading would be unusual. Possible: an ordinary reason could explain it. "
-        "A dash: nothing was found that would."
+        "Not known: nothing was found that would."
     )
     heads = tuple(pen.words(c) for c in ("Finding", "Why it matters", "How sure", "What would explain it"))
     return Table("t-checks", caption, heads, rows)

@@ -19,6 +19,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from equipoise.records.coherence.contrasts import contrast_notes
+from equipoise.records.coherence.facts import Checked, CoherenceFact, checked, coherence_facts
 from equipoise.records.coherence.implied import ImpliedP, explanations, implied_by_se, implied_p
 from equipoise.records.coherence.note import ALPHA, Certainty, Note, NoteKind, two_sided
 from equipoise.records.coherence.numbers import number_notes
@@ -29,9 +30,13 @@ from equipoise.records.schema import Record
 __all__ = [
     "ALPHA",
     "Certainty",
+    "Checked",
+    "CoherenceFact",
     "ImpliedP",
     "Note",
     "NoteKind",
+    "checked",
+    "coherence_facts",
     "coherence_notes",
     "contrast_notes",
     "data_notes",

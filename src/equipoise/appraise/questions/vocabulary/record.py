@@ -5,18 +5,20 @@ from __future__ import annotations
 from equipoise.appraise import show
 from equipoise.appraise.context import Context
 from equipoise.appraise.findings import usable
+from equipoise.appraise.phrases import paragraphs
 from equipoise.appraise.questions import conditions
 from equipoise.appraise.questions.vocabulary.design import people
 from equipoise.appraise.questions.vocabulary.harms import death_counts, serious_told
 from equipoise.appraise.questions.vocabulary.phrase import items, name, sentence
 from equipoise.appraise.sections import coherence
+from equipoise.appraise.sections.coherence import checked_sentence
 from equipoise.appraise.sections.limitations import _gaps
 from equipoise.appraise.sections.related import decided
 from equipoise.appraise.sections.scholarly import _awaited
 from equipoise.appraise.sections.significance import _decision
 from equipoise.document.document import Inlines, Link, Text
 from equipoise.document.text import joined, upper
-from equipoise.records.coherence import coherence_notes
+from equipoise.records.coherence import checked, coherence_notes
 from equipoise.records.schema import Sourced, Value
 
 # -- what is missing -----------------------------------------------------------------------------------------------
@@ -250,9 +252,9 @@ def checks(ctx: Context) -> Inlines:
     pen = ctx.pen
     notes = coherence_notes(ctx.record)
     if not notes:
-        return pen.words(
-            "The checks of the record find nothing that contradicts itself: intervals against P values, percentages "
-            "against counts, arms against totals."
+        return paragraphs(
+            checked_sentence(ctx),
+            pen.words("No contradiction was found among them.") if checked(ctx.record).total else (),
         )
     head = (
         f"from equipoise.records import coherence_notes, load_record; n = coherence_notes(load_record('{ctx.address}'))"
