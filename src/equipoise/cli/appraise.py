@@ -53,7 +53,7 @@ def appraise(
     """Write the page: every number cited or computed."""
     from equipoise.appraise import appraise as build
     from equipoise.appraise.certainty import load_judgements
-    from equipoise.cli.common import check_writable, progress_bar, replicate_command, say, write_text
+    from equipoise.cli.common import check_writable, compile_once, progress_bar, replicate_command, say, write_text
     from equipoise.document.readers import Reader
     from equipoise.errors import ScenarioError
     from equipoise.records import load_record
@@ -81,6 +81,7 @@ def appraise(
 
         if scenario_file is not None or published.id in shipped_scenarios():
             with progress_bar(quiet) as report:
+                compile_once(report)
                 rebuilt = replicate(
                     published,
                     load_scenario(scenario_file or published.id),

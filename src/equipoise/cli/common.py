@@ -1,4 +1,4 @@
-"""What commands share: output files written whole or not at all, a progress bar, and a compile notice."""
+"""What commands share: output files written whole or not at all, a progress bar, and the compiling."""
 
 from __future__ import annotations
 
@@ -37,14 +37,20 @@ def progress_bar(quiet: bool = False) -> Iterator[Callable[[str, int, int], None
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("compiling on first use", total=None)
+        task = bar.add_task("starting", total=None)
 
         def report(what: str, done: int, total: int) -> None:
-            # before the first block is done the kernels may be compiling
-            label = what if done else f"{what} (first use compiles, about 20 s)"
-            bar.update(task, description=label, completed=done, total=total or None)
+            bar.update(task, description=what, completed=done, total=total or None)
 
         yield report
+
+
+def compile_once(report: Callable[[str, int, int], None]) -> None:
+    """Before the first replica on a machine: its kernels, compiled side by side; a line where they cannot be kept."""
+    from equipoise.numerics import first_use
+
+    first_use.compile_ahead("replicate", lambda done, total: report("compiling once", done, total))
+    first_use.tell_if_not_kept()
 
 
 def replicate_command(

@@ -37,7 +37,7 @@ def replicate(
     import json
 
     from equipoise.calibrate.plan import load_plan
-    from equipoise.cli.common import check_writable, progress_bar, replicate_command, say, write_text
+    from equipoise.cli.common import check_writable, compile_once, progress_bar, replicate_command, say, write_text
     from equipoise.errors import ScenarioError
     from equipoise.records import load_record
     from equipoise.replica.rebuild import replicate as run_replica
@@ -50,6 +50,7 @@ def replicate(
     published = load_record(record, records_dir=records_dir)
     scenario = load_scenario(scenario_file or published.id)
     with progress_bar(quiet) as report:
+        compile_once(report)
         replica = run_replica(
             published,
             scenario,

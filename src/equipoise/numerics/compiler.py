@@ -61,12 +61,11 @@ def stamp(file: Path) -> str:
 
 
 @contextlib.contextmanager
-def _alone(folder: str) -> Iterator[None]:
-    """One writer at a time in a folder of the cache: two at once could leave one signature's code under another's."""
+def _locked(folder: str, name: str) -> Iterator[None]:
     if fcntl is None:
         yield
         return
-    with open(os.path.join(folder, ".compiling"), "w") as lock:
+    with open(os.path.join(folder, f".{name}"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -79,9 +78,16 @@ class _Cache(FunctionCache):  # type: ignore[misc]
         self._cache_file._source_stamp = stamp(Path(function.__code__.co_filename).resolve())
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep what was compiled, if there is room."""
-        with contextlib.suppress(OSError), _alone(self.cache_path):
+        """Keep what was compiled, if there is room.
+
+        One writer at a time: two at once could leave one signature's code under another's.
+        """
+        with contextlib.suppress(OSError), _locked(self.cache_path, "compiling"):
             super().save_overload(sig, data)
+
+    def holds(self, types: tuple[Any, ...]) -> bool:
+        """Whether there is code for arguments of these types."""
+        return any(key[0] == types for key in self._cache_file._load_index())
 
 
 _kept = True
@@ -90,6 +96,16 @@ _kept = True
 def kept() -> bool:
     """Whether compiled code can be kept on disk; if not, every process compiles what it uses."""
     return _kept
+
+
+def holds(function: Any, types: tuple[Any, ...]) -> bool:
+    """Whether the cache has the code of a kernel for arguments of these Numba types."""
+    return isinstance(function._cache, _Cache) and function._cache.holds(types)
+
+
+def alone(function: Any, name: str) -> contextlib.AbstractContextManager[None]:
+    """One process at a time, where ``function`` has its cache."""
+    return _locked(function._cache.cache_path, name)
 
 
 def _cached(function: Any) -> Any:

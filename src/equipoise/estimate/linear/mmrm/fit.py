@@ -39,6 +39,7 @@ from equipoise.estimate.linear.mmrm.identified import (
 from equipoise.estimate.linear.mmrm.result import MmrmFit
 from equipoise.estimate.linear.mmrm.sandwich import KINDS
 from equipoise.estimate.panel import kept_rows, read_frame
+from equipoise.numerics import first_use
 from equipoise.types import REASONS, FloatArray, Status
 
 #: With more different times than this, ``sp_exp`` is fitted subject by subject instead of by pattern.
@@ -196,6 +197,7 @@ def fit_model(
     first: dict[str, Any] | None = None,
 ) -> MmrmFit:
     """Fit a parsed formula; ``reduced`` and ``first`` as in :func:`equipoise.estimate.formula.build`."""
+    first_use.once("mmrm")
     vcov_method = check_methods(df, vcov, reml)
     term = model.covariance
     assert term is not None
