@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 from pydantic import Field
 
 from equipoise.errors import DataError
 from equipoise.estimate.formula import quoted
-from equipoise.plan.methods.estimates import cell, finite, reasons
-from equipoise.plan.methods.registry import entry
+from equipoise.estimate.result import Estimate
+from equipoise.plan.methods.described import counted, described
+from equipoise.plan.methods.estimates import P, against, finite, reasons
+from equipoise.plan.methods.registry import Found, Method, Place
 from equipoise.plan.methods.survival import event_data, left_out, unit_of
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import TEST, Context
-from equipoise.plan.results import Block, Cell, Figure, Row, cell_of, share_of
+from equipoise.plan.results import Block, Figure, Row, cell_of, share_of
+from equipoise.types import Status
+
+if TYPE_CHECKING:
+    from equipoise.estimate.survival.competing_risks import CumulativeIncidence, GrayTest
 
 
 class CompetingRisksSection(Section):
@@ -38,7 +46,18 @@ class CompetingRisksSection(Section):
     unit: str | None = None
 
 
-def competing_risks(context: Context, section: CompetingRisksSection) -> Block:
+@dataclass(frozen=True)
+class _Made:
+    """Curves by arm, all causes, Gray's test, and the hazard ratios of both models by arm."""
+
+    curves: Mapping[str, CumulativeIncidence]
+    causes: tuple[str, ...]
+    test: GrayTest | None
+    subdistribution: Mapping[str, Estimate]
+    cause_specific: Mapping[str, Estimate]
+
+
+def estimates(context: Context, section: CompetingRisksSection) -> Found:
     """Events by cause, incidence at the times asked for, Gray's test, hazard ratios of both kinds against control."""
     from equipoise.estimate.survival.competing_risks import cumulative_incidence, gray_test
 
@@ -54,80 +73,129 @@ def competing_risks(context: Context, section: CompetingRisksSection) -> Block:
     options: dict[str, Any] = {"time": section.time, "cause": section.cause, "censored": section.censored}
     curves = {str(c.group): c for c in cumulative_incidence(data, by=context.treatment, level=section.level,
                                                             variance=section.variance, **options)}  # fmt: skip
-    percent = f"{100 * section.level:g}%"
+    test = None
+    if section.test and len(curves) > 1:
+        test = gray_test(data, of=section.of, by=context.treatment, **options)
+    made = _Made(curves, tuple(causes), test, *_ratios(context, section, data))
+    patients = {a: c.n for a, c in curves.items()}
+    out = {Place("patients", a): Estimate.of_count(f"patients, {a}", n, n) for a, n in patients.items()}
+    for cause in causes:
+        events = {a: _events(c, cause) for a, c in curves.items()}
+        out |= counted("events", events, patients, section.cause, cause)
+    for when in section.at:
+        for arm, c in curves.items():
+            *values, _ = c.at(when, section.of)
+            out[Place("incidence", arm, f"{when:g}", section.cause, section.of)] = described(
+                f"{section.of} by {when:g}, {arm}", "Aalen-Johansen estimate", values, c.n, level=section.level,
+                scale="share",
+            )  # fmt: skip
+    if test is not None:
+        out[Place("gray")] = _tested(section, test)
+    out |= {Place("subdistribution_hazard_ratio", arm): e for arm, e in made.subdistribution.items()}
+    out |= {Place("cause_specific_hazard_ratio", arm): e for arm, e in made.cause_specific.items()}
+    return Found(out, made)
+
+
+def _events(curve: CumulativeIncidence, cause: str) -> int:
+    return int(curve.events[list(curve.causes).index(cause)])
+
+
+def _tested(section: CompetingRisksSection, test: GrayTest) -> Estimate:
+    """Events observed less expected for two arms, a p-value alone for more of them."""
+    if len(test.groups) == 2:
+        return test.estimate(level=section.level)
+    return Estimate.of_test(
+        "all arms", "Gray's test", test.p, int(test.n.sum()), statistic=test.chi_square, df=float(test.df),
+        detail=None if test.status is Status.OK else test.reason,
+    )  # fmt: skip
+
+
+def lines(context: Context, section: CompetingRisksSection, found: Found) -> Block:
+    """Events by cause, incidence at the times asked for, Gray's test, hazard ratios of both kinds against control."""
+    made: _Made = found.parts
+    curves, causes, percent = made.curves, made.causes, f"{100 * section.level:g}%"
     rows = [Row("n", {a: cell_of("{n}", {"n": float(c.n)}) for a, c in curves.items()})]
     for cause in causes:
-        rows.append(Row(f"{cause}, n (%)", {
-            a: share_of(int(c.events[list(c.causes).index(cause)]), c.n) for a, c in curves.items()
-        }))  # fmt: skip
+        rows.append(Row(f"{cause}, n (%)", {a: share_of(_events(c, cause), c.n) for a, c in curves.items()}))
     for when in section.at:
         cells = {}
         for arm, c in curves.items():
             value, se, low, high, _ = c.at(when, section.of)
-            found = {"estimate": value, "se": se, "low": low, "high": high}
-            percents = {k: None if (v := finite(x)) is None else 100.0 * v for k, x in found.items()}
+            shown = {"estimate": value, "se": se, "low": low, "high": high}
+            percents = {k: None if (v := finite(x)) is None else 100.0 * v for k, x in shown.items()}
             cells[arm] = cell_of("{estimate:1} ({low:1}; {high:1})", percents)
         rows.append(Row(f"{section.of} by {when:g}, % ({percent} CI)", cells))
     notes = [section.note] if section.note else []
     said = None
-    if section.test and len(curves) > 1:
-        test = gray_test(data, of=section.of, by=context.treatment, **options)
+    if made.test is not None:
+        test = made.test
         p = cell_of("{p:p4}", {"p": finite(test.p), "statistic": finite(test.chi_square), "df": float(test.df)})
         rows[0] = Row(rows[0].label, {**rows[0].cells, TEST: p})
         if finite(test.p) is None:
             notes.append(f"Gray's test: {test.reason}.")
         else:
             said = f"Gray's test: p {'' if p.text.startswith('<') else '= '}{p.text}"
-    more, why = _ratios(context, section, data, percent)
+    named: list[tuple[str, Estimate]] = []
+    for label, ratios in (
+        ("Subdistribution hazard ratio", made.subdistribution),
+        ("Cause-specific hazard ratio", made.cause_specific),
+    ):
+        if len(curves) > 1:
+            rows.append(against(context, f"{label} ({percent} CI)", ratios))
+            rows.append(against(context, f"p-value ({label.lower()})", ratios, P))
+        named += [(label, e) for e in ratios.values()]
     figures = (_figure(context, section, curves, said),) if section.figure and curves else ()
+    others = [cause for cause in causes if cause != section.of]
     with_ = f", covariates {', '.join(section.covariates)}" if section.covariates else ""
     return Block(
         section.label or f"Incidence of {section.of}",
         "competing_risks",
         context.analysis.dataset,
         section.time,
-        (*rows, *more),
+        tuple(rows),
         description=(
-            f"Aalen-Johansen incidence of {section.of}, competing: {', '.join(set(causes) - {section.of}) or 'none'}, "
+            f"Aalen-Johansen incidence of {section.of}, competing: {', '.join(others) or 'none'}, "
             f"with log-log intervals ({section.variance} variance)"
             + ("; p-value: Gray's test" if section.test else "")
             + f"; hazard ratios against {context.plan.treatment.reference}: Fine-Gray and cause-specific Cox{with_}"
         ),
-        notes=(*notes, *why, *left_out(context, section.where, section.time, section.cause, *section.covariates)),
+        notes=(
+            *notes,
+            *reasons(named),
+            *left_out(context, section.where, section.time, section.cause, *section.covariates),
+        ),
         figures=figures,
     )
 
 
 def _ratios(
-    context: Context, section: CompetingRisksSection, data: pl.DataFrame, percent: str
-) -> tuple[list[Row], tuple[str, ...]]:
+    context: Context, section: CompetingRisksSection, data: pl.DataFrame
+) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
+    """The hazard ratios of each other arm against control: of the subdistribution, and of the cause."""
     from equipoise.estimate.survival.competing_risks import cause_specific, fine_gray
 
-    arm, control = context.treatment, context.plan.treatment.reference
+    arm = context.treatment
     if data[arm].n_unique() < 2:
-        return [], ()
+        return {}, {}
     formula = f"Surv({quoted(section.time)}, {quoted(section.cause)}) ~ " + " + ".join(
         map(quoted, [arm, *section.covariates])
     )
-    rows: list[Row] = []
-    named = []
-    for label, fit in (("Subdistribution hazard ratio", fine_gray), ("Cause-specific hazard ratio", cause_specific)):
+    out = []
+    for fit in (fine_gray, cause_specific):
         made = fit(formula, data, of=section.of, censored=section.censored)
         own = {e.name: e for e in made.estimates(level=section.level)}
-        found = {one: own[f"{arm}[T.{one}]"] for one in context.arms if f"{arm}[T.{one}]" in own}
-        if not found:  # names of a two-level factor differ between models
-            found = {
+        ratios = {one: own[f"{arm}[T.{one}]"] for one in context.arms if f"{arm}[T.{one}]" in own}
+        if not ratios:  # names of a two-level factor differ between models
+            ratios = {
                 one: e for one in context.arms for name, e in own.items() if name.endswith((f"[{one}]", f".{one}]"))
             }
-        ratio: dict[str, Cell] = {one: cell(e) for one, e in found.items()}
-        rows.append(Row(f"{label} ({percent} CI)", ratio, f"against {control}"))
-        rows.append(Row(f"p-value ({label.lower()})", {a: cell(e, "{p:p4}") for a, e in found.items()},
-                        f"against {control}"))  # fmt: skip
-        named += [(label, e) for e in found.values()]
-    return rows, reasons(named)
+        out.append(ratios)
+    return out[0], out[1]
 
 
-def _figure(context: Context, section: CompetingRisksSection, curves: dict[str, Any], note: str | None) -> Figure:
+def _figure(
+    context: Context, section: CompetingRisksSection, curves: Mapping[str, CumulativeIncidence], note: str | None
+) -> Figure:
     labels = context.plan.treatment.labels
     rows, legend = [], {}
     for group, c in curves.items():
@@ -143,5 +211,5 @@ def _figure(context: Context, section: CompetingRisksSection, curves: dict[str, 
 
 
 METHODS = (
-    entry("competing_risks", CompetingRisksSection, competing_risks, "Competing risks", noted=True, by_line=True),
+    Method("competing_risks", CompetingRisksSection, estimates, lines, "Competing risks", noted=True, by_line=True),
 )

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import polars as pl
 from pydantic import Field, field_validator, model_validator
 
+from equipoise.estimate.result import Estimate
 from equipoise.files import Frozen
+from equipoise.plan.methods.described import arm_of, counted, described, sizes
 from equipoise.plan.methods.exact import fisher_freeman_halton
-from equipoise.plan.methods.registry import entry
+from equipoise.plan.methods.registry import Found, Method, Place
 from equipoise.plan.ordering import levels_in_order
 from equipoise.plan.parts import Section, Show, Where, check_where, condition, known_statistics
-from equipoise.plan.prepared import AGAINST, TEST, Context
+from equipoise.plan.prepared import AGAINST, TEST, Context, others
 from equipoise.plan.results import Block, Cell, Row, cell_of, share_of
 from equipoise.types import FloatArray
 
@@ -118,29 +121,63 @@ def describe(values: FloatArray, rows: int) -> dict[str, float | None]:
     return out
 
 
-def summary(context: Context, section: SummarySection) -> Block:
+_TESTS = {"anova": "one-way analysis of variance", "kruskal-wallis": "Kruskal-Wallis test",
+          "chi-square": "Pearson's chi-square test", "fisher": "Fisher's exact test"}  # fmt: skip
+
+
+def _tested(test: str, found: Mapping[str, float | None], n: int, why: str | None = None) -> Estimate:
+    """The p-value of a test over the arms, or why there is none."""
+    p, statistic, df = (math.nan if (v := found.get(name)) is None else v for name in ("p", "statistic", "df"))
+    return Estimate.of_test("all arms", _TESTS[test], p, n, statistic=statistic, df=df, detail=why)
+
+
+@dataclass(frozen=True)
+class _Summary:
+    """Statistics by column, and the test over the arms."""
+
+    found: Mapping[str, Mapping[str, float | None]]
+    test: Mapping[str, float | None] | None
+
+
+def summary_estimates(context: Context, section: SummarySection) -> Found:
     """Summary statistics of a numeric variable by column, with a test over the arms."""
     frame = context.chosen(section.where)
     context.need(frame, section.variable, numeric=True)
-    found = {}
+    found, out = {}, {}
     for column in context.counted():
         part = context.of(frame, column)
         found[column] = describe(numbers(part, section.variable), part.height)
+        for name, value in found[column].items():
+            out[Place(name, arm_of(column), variable=section.variable)] = described(
+                f"{name} of {section.variable}, {column}", "description", [math.nan if value is None else value],
+                int(found[column]["n"] or 0), scale=name,
+            )  # fmt: skip
+    test = None
+    if section.test:
+        groups = [numbers(context.of(frame, arm), section.variable) for arm in context.arms]
+        test = _compare_means(groups, section.test)
+        out[Place(section.test.replace("-", "_"), variable=section.variable)] = _tested(
+            section.test, test, sum(map(len, groups))
+        )
+    return Found(out, _Summary(found, test))
+
+
+def summary_lines(context: Context, section: SummarySection, found: Found) -> Block:
+    """Summary statistics by column, one line each as the plan says."""
+    made: _Summary = found.parts
     rows = []
     for number, line in enumerate(section.statistics):
-        cells = {c: cell_of(line.show, s) for c, s in found.items()}
-        if number == 0 and section.test:
-            groups = [numbers(context.of(frame, arm), section.variable) for arm in context.arms]
-            cells[TEST] = cell_of(section.test_show, _compare_means(groups, section.test))
+        cells = {c: cell_of(line.show, s) for c, s in made.found.items()}
+        if number == 0 and made.test is not None:
+            cells[TEST] = cell_of(section.test_show, made.test)
         rows.append(Row(line.label, cells))
-    said = {"anova": "one-way analysis of variance", "kruskal-wallis": "Kruskal-Wallis test"}
     return Block(
         section.label or section.variable,
         "summary",
         context.analysis.dataset,
         section.variable,
         tuple(rows),
-        description=f"summary statistics{'; p-value: ' + said[section.test] if section.test else ''}",
+        description=f"summary statistics{'; p-value: ' + _TESTS[section.test] if section.test else ''}",
         notes=(section.note,) if section.note else (),
     )
 
@@ -177,42 +214,66 @@ def _as_held(frame: pl.DataFrame, variable: str, value: int | float | str) -> in
     return value
 
 
-def categories(context: Context, section: CategoriesSection) -> Block:
+@dataclass(frozen=True)
+class _Categories:
+    """Subjects by column: with the variable, by level, and those that percentages are of; the test, and why not."""
+
+    known: Mapping[str, int]
+    below: Mapping[str, int]
+    levels: tuple[tuple[str, Mapping[str, int]], ...]
+    test: Mapping[str, float | None] | None
+    why: str | None
+
+
+def categories_estimates(context: Context, section: CategoriesSection) -> Found:
     """Subjects by level and column: count and percentage, with Pearson's chi-square (uncorrected) or Fisher's test."""
     frame = context.chosen(section.where)
     what = f"analysis {context.analysis.id}"
     if section.variable is not None:
         context.need(frame, section.variable)
-    levels = _levels(section, frame)
-    members = [frame.filter(condition(level.where, frame, what)) for level in levels]
     known = frame.filter(pl.col(section.variable).is_not_null()) if section.variable is not None else frame
-    size = {c.name: c.n or 0 for c in context.columns if c.n is not None}
-    below = {
-        c: _subjects(context.of(known, c)) if section.denominator == "observed" else size[c] for c in context.counted()
-    }
-    rows, why = [], None
+    seen = _by_column(context, known)
+    below = seen if section.denominator == "observed" else sizes(context)
+    levels = tuple(
+        (level.label, _by_column(context, frame.filter(condition(level.where, frame, what))))
+        for level in _levels(section, frame)
+    )
+    out: dict[Place, Estimate] = {}
+    for label, found in levels:
+        out |= counted("patients", found, below, section.variable, label)
+    test, why = None, None
+    if section.test and (levels or section.show_n):
+        cells = [[found[arm] for arm in context.arms] for _, found in levels]
+        table = np.array(cells, dtype=np.float64).reshape(len(levels), len(context.arms))
+        test, why = _compare_counts(table, section.test)
+        name = section.test.replace("-", "_")
+        out[Place(name, variable=section.variable)] = _tested(section.test, test, int(table.sum()), why)
+    return Found(out, _Categories(seen, below, levels, test, why))
+
+
+def categories_lines(context: Context, section: CategoriesSection, found: Found) -> Block:
+    """Subjects by level and column: count and percentage."""
+    made: _Categories = found.parts
+    rows = []
     if section.show_n:
-        shown = {c: _subjects(context.of(known, c)) for c in context.counted()}
-        rows.append(Row("n", {c: Cell(str(n), {"n": float(n)}, {"n": str(n)}) for c, n in shown.items()}))
-    table = []
-    for level, part in zip(levels, members, strict=True):
-        counts = {c: _subjects(context.of(part, c)) for c in context.counted()}
-        table.append([counts[arm] for arm in context.arms])
-        rows.append(Row(level.label, {c: share_of(n, below[c], section.decimals) for c, n in counts.items()}))
-    if section.test and rows:
-        compared, why = _compare_counts(np.array(table, dtype=np.float64), section.test)
-        tested = cell_of(section.test_show, compared)
-        rows[0] = Row(rows[0].label, {**rows[0].cells, TEST: tested})
-    said = {"chi-square": "Pearson's chi-square test", "fisher": "Fisher's exact test"}
+        rows.append(Row("n", {c: Cell(str(n), {"n": float(n)}, {"n": str(n)}) for c, n in made.known.items()}))
+    for label, counts in made.levels:
+        rows.append(Row(label, {c: share_of(n, made.below[c], section.decimals) for c, n in counts.items()}))
+    if made.test is not None:
+        rows[0] = Row(rows[0].label, {**rows[0].cells, TEST: cell_of(section.test_show, made.test)})
     return Block(
         section.label or section.variable or "",
         "categories",
         context.analysis.dataset,
         section.variable,
         tuple(rows),
-        description=f"number and percentage{'; p-value: ' + said[section.test] if section.test else ''}",
-        notes=(*((section.note,) if section.note else ()), *((why,) if why else ())),
+        description=f"number and percentage{'; p-value: ' + _TESTS[section.test] if section.test else ''}",
+        notes=(*((section.note,) if section.note else ()), *((made.why,) if made.why else ())),
     )
+
+
+def _by_column(context: Context, frame: pl.DataFrame) -> dict[str, int]:
+    return {c: _subjects(context.of(frame, c)) for c in context.counted()}
 
 
 def _subjects(frame: pl.DataFrame) -> int:
@@ -238,29 +299,57 @@ def _compare_counts(table: FloatArray, test: str) -> tuple[dict[str, float | Non
     return {"p": p}, None
 
 
-def incidence(context: Context, section: IncidenceSection) -> Block:
+@dataclass(frozen=True)
+class _Term:
+    """One line of the table of incidence: subjects by column, and Fisher's p-value of each other arm."""
+
+    label: str
+    counts: Mapping[str, int]
+    p: Mapping[str, float]
+    indent: int
+
+
+def incidence_estimates(context: Context, section: IncidenceSection) -> Found:
     """Subjects with at least one event, by term; p-values of each other arm against control by Fisher's test."""
     frame = context.chosen(section.where)
     context.need(frame, section.variable)
-    control, size = context.plan.treatment.reference, {c.name: c.n or 0 for c in context.columns if c.n is not None}
+    size = sizes(context)
     terms = frame[section.variable].drop_nulls().unique(maintain_order=True).to_list()
     per_term = frame.filter(pl.col(section.variable).is_not_null()).unique(["USUBJID", section.variable])
-    counted = {
+    by_term = {
         key[0]: {arm: int((part[context.treatment] == arm).sum()) for arm in context.arms}
         for key, part in per_term.partition_by(section.variable, as_dict=True).items()
     }
     kept = []
     for term in terms:
-        share = max(100.0 * counted[term][arm] / size[arm] if size[arm] else 0.0 for arm in context.arms)
+        share = max(100.0 * by_term[term][arm] / size[arm] if size[arm] else 0.0 for arm in context.arms)
         if share >= section.at_least:
             kept.append(term)
-    kept.sort(key=lambda t: (-sum(counted[t].values()), t))
-    rows = []
+    kept.sort(key=lambda t: (-sum(by_term[t].values()), t))
+    made = []
     if section.any_label:
-        rows.append(_term_row(context, section, section.any_label, frame, control, size, 0))
+        made.append(_term(context, section, section.any_label, frame, 0))
     for term in kept:
-        part = per_term.filter(pl.col(section.variable) == term)
-        rows.append(_term_row(context, section, str(term), part, control, size, 1))
+        made.append(_term(context, section, str(term), per_term.filter(pl.col(section.variable) == term), 1))
+    out: dict[Place, Estimate] = {}
+    for one in made:
+        level = one.label if one.indent else None
+        out |= counted("patients", one.counts, size, section.variable, level)
+        for arm, p in one.p.items():
+            n = size[arm] + size[context.plan.treatment.reference]
+            out[Place("fisher", arm, variable=section.variable, level=level)] = Estimate.of_test(
+                f"{one.label}, {arm}", _TESTS["fisher"], p, n
+            )
+    return Found(out, tuple(made))
+
+
+def incidence_lines(context: Context, section: IncidenceSection, found: Found) -> Block:
+    """Subjects with at least one event, by term."""
+    size, rows = sizes(context), []
+    for one in found.parts:
+        cells = {c: share_of(n, size[c], section.decimals) for c, n in one.counts.items()}
+        cells |= {f"{AGAINST}{arm}": cell_of(section.test_show, {"p": p}) for arm, p in one.p.items()}
+        rows.append(Row(one.label, cells, indent=one.indent))
     return Block(
         section.label or "Adverse events",
         "incidence",
@@ -268,34 +357,31 @@ def incidence(context: Context, section: IncidenceSection) -> Block:
         section.variable,
         tuple(rows),
         description="subjects with at least one event"
-        + (f"; p-values: against {control}, Fisher's exact test" if section.test else ""),
+        + (f"; p-values: against {context.plan.treatment.reference}, Fisher's exact test" if section.test else ""),
         notes=(f"Terms in fewer than {section.at_least:g}% of every arm are not shown.",) if section.at_least else (),
     )
 
 
-def _term_row(
-    context: Context,
-    section: IncidenceSection,
-    label: str,
-    part: pl.DataFrame,
-    control: str,
-    size: dict[str, int],
-    indent: int,
-) -> Row:
+def _term(context: Context, section: IncidenceSection, label: str, part: pl.DataFrame, indent: int) -> _Term:
     from scipy import stats
 
-    counts = {c: _subjects(context.of(part, c)) for c in context.counted()}
-    cells = {c: share_of(n, size[c], section.decimals) for c, n in counts.items()}
+    counts, size, control = _by_column(context, part), sizes(context), context.plan.treatment.reference
+    p = {}
     if section.test:
-        for arm in context.arms:
-            if arm != control:
-                table = np.array([[counts[a], size[a] - counts[a]] for a in (arm, control)])
-                cells[f"{AGAINST}{arm}"] = cell_of(section.test_show, {"p": float(stats.fisher_exact(table).pvalue)})
-    return Row(label, cells, indent=indent)
+        for arm in others(context):
+            table = np.array([[counts[a], size[a] - counts[a]] for a in (arm, control)])
+            p[arm] = float(stats.fisher_exact(table).pvalue)
+    return _Term(label, counts, p, indent)
 
 
 METHODS = (
-    entry("summary", SummarySection, summary, "Summary statistics by group"),
-    entry("categories", CategoriesSection, categories, "Count and percentage by group", by_line=True),
-    entry("incidence", IncidenceSection, incidence, "Subjects with at least one event by group", by_line=True),
-)
+    Method("summary", SummarySection, summary_estimates, summary_lines, "Summary statistics by group"),
+    Method(
+        "categories", CategoriesSection, categories_estimates, categories_lines, "Count and percentage by group",
+        by_line=True,
+    ),
+    Method(
+        "incidence", IncidenceSection, incidence_estimates, incidence_lines,
+        "Subjects with at least one event by group", by_line=True,
+    ),
+)  # fmt: skip

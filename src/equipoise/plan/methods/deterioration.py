@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import polars as pl
 from pydantic import Field, field_validator, model_validator
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.result import Estimate
 from equipoise.files import Frozen
-from equipoise.plan.methods.competing import CompetingRisksSection, competing_risks
-from equipoise.plan.methods.registry import entry
-from equipoise.plan.methods.survival import SurvivalSection, survival
+from equipoise.plan.methods import competing, survival
+from equipoise.plan.methods.competing import CompetingRisksSection
+from equipoise.plan.methods.described import counted, sizes
+from equipoise.plan.methods.registry import Found, Method, Place
+from equipoise.plan.methods.survival import SurvivalSection
 from equipoise.plan.parts import Section, Where, check_where, condition
 from equipoise.plan.prepared import Context
 from equipoise.plan.results import Block, Row, share_of
@@ -73,8 +76,19 @@ class DeteriorationSection(Section):
         return self
 
 
-def deterioration(context: Context, section: DeteriorationSection) -> Block:
-    """Reasons by arm, then the time to event of the derived records."""
+@dataclass(frozen=True)
+class _Derived:
+    """The derived records, the rule in words, and the analysis of the time to event that follows."""
+
+    records: pl.DataFrame
+    rule: str
+    context: Context
+    section: SurvivalSection | CompetingRisksSection
+    found: Found
+
+
+def estimates(context: Context, section: DeteriorationSection) -> Found:
+    """Who deteriorated and who died first, by arm, then the time to event of the derived records."""
     from equipoise.estimate.survival.deterioration import DeteriorationRule
     from equipoise.estimate.survival.deterioration import deterioration as derive
 
@@ -106,20 +120,38 @@ def deterioration(context: Context, section: DeteriorationSection) -> Block:
     common: dict[str, Any] = {"label": section.label or "Time to confirmed deterioration", "level": section.level,
                               "at": section.at, "unit": section.unit, "covariates": section.covariates,
                               "figure": section.figure}  # fmt: skip
+    inner: SurvivalSection | CompetingRisksSection
     if section.death == "competing":
-        block = competing_risks(derived, CompetingRisksSection(method="competing_risks", cause="HOW",
-                                                               of="deterioration", **common))  # fmt: skip
+        inner = CompetingRisksSection(method="competing_risks", cause="HOW", of="deterioration", **common)
+        found = competing.estimates(derived, inner)
     else:
-        block = survival(derived, SurvivalSection(method="survival", strata=section.strata, test=section.test,
-                                                  **common))  # fmt: skip
+        inner = SurvivalSection(method="survival", strata=section.strata, test=section.test, **common)
+        found = survival.estimates(derived, inner)
+    size = sizes(context)
+    numbers: dict[Place, Estimate] = {}
+    for cause, quantity in ((1, "deteriorated"), (2, "died_first")):
+        numbers |= counted(quantity, _counts(context, made.filter(pl.col("CAUSE") == cause)), size)
+    return Found(
+        {**numbers, **found.numbers},
+        _Derived(made, rule.to_sentence(section.unit.rstrip("s")), derived, inner, found),
+    )
+
+
+def lines(context: Context, section: DeteriorationSection, found: Found) -> Block:
+    """Reasons by arm, then the time to event of the derived records."""
+    made: _Derived = found.parts
+    if isinstance(made.section, CompetingRisksSection):
+        block = competing.lines(made.context, made.section, made.found)
+    else:
+        block = survival.lines(made.context, made.section, made.found)
     return replace(
         block,
         method="deterioration",
         variable=section.value,
-        rows=(*_reasons(context, made), *block.rows),
-        description=f"{rule.to_sentence(section.unit.rstrip('s'))} {block.description}",
-        notes=(*((section.note,) if section.note else ()), *block.notes, *_left_out(made)),
-        details={**block.details, "rule": rule.to_sentence(section.unit.rstrip("s"))},
+        rows=(*_reasons(context, made.records), *block.rows),
+        description=f"{made.rule} {block.description}",
+        notes=(*((section.note,) if section.note else ()), *block.notes, *_left_out(made.records)),
+        details={**block.details, "rule": made.rule},
     )
 
 
@@ -132,14 +164,18 @@ def _death(context: Context, section: DeteriorationSection, frame: pl.DataFrame)
     return pl.when(condition(section.died.where, frame, what)).then(pl.col(section.died.time).cast(pl.Float64))
 
 
+def _counts(context: Context, part: pl.DataFrame) -> dict[str, int]:
+    return {c: context.of(part, c).height for c in context.counted()}
+
+
 def _reasons(context: Context, made: pl.DataFrame) -> list[Row]:
     """Deteriorations and deaths by arm."""
-    size = {c.name: c.n or 0 for c in context.columns if c.n is not None}
+    size = sizes(context)
     rows = []
     for cause, label in ((1, "Deteriorated, n (%)"), (2, "Died first, n (%)")):
         part = made.filter(pl.col("CAUSE") == cause)
         if cause == 1 or part.height:
-            rows.append(Row(label, {c: share_of(context.of(part, c).height, size[c]) for c in context.counted()}))
+            rows.append(Row(label, {c: share_of(n, size[c]) for c, n in _counts(context, part).items()}))
     return rows
 
 
@@ -149,6 +185,8 @@ def _left_out(made: pl.DataFrame) -> tuple[str, ...]:
 
 
 METHODS = (
-    entry("deterioration", DeteriorationSection, deterioration, "Time to confirmed deterioration", noted=True,
-          by_line=True),
+    Method(
+        "deterioration", DeteriorationSection, estimates, lines, "Time to confirmed deterioration", noted=True,
+        by_line=True,
+    ),
 )  # fmt: skip

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import polars as pl
 from pydantic import Field, field_validator
 
 from equipoise.files import Frozen
-from equipoise.plan.methods.registry import entry
+from equipoise.plan.methods.described import counted, sizes
+from equipoise.plan.methods.registry import Found, Method
 from equipoise.plan.methods.win import one_each
 from equipoise.plan.parts import Section, Where, check_where, condition
 from equipoise.plan.prepared import Context, others
@@ -40,7 +43,18 @@ class DispositionSection(Section):
     decimals: int = Field(default=1, ge=0, le=4)
 
 
-def disposition(context: Context, section: DispositionSection) -> Block:
+@dataclass(frozen=True)
+class _Left:
+    """Every subject with the reason of leaving (``__why__``, null: stayed); reasons in order; counts by column."""
+
+    frame: pl.DataFrame
+    order: tuple[str, ...]
+    stayed: Mapping[str, int]
+    left: Mapping[str, int]
+    by_reason: Mapping[str, Mapping[str, int]]
+
+
+def estimates(context: Context, section: DispositionSection) -> Found:
     """Subjects who stayed, and those who left by reason."""
     frame = context.chosen(section.where)
     one_each(context, frame)
@@ -54,22 +68,38 @@ def disposition(context: Context, section: DispositionSection) -> Block:
             [pl.when(condition(r.where, frame, what)).then(pl.lit(r.label)) for r in section.reasons]
         ).cast(pl.String)
     frame = frame.with_columns(why.alias("__why__"))
-    size = {c.name: c.n or 0 for c in context.columns if c.n is not None}
     found = frame["__why__"].drop_nulls()
     order = (
         [r.label for r in section.reasons] if section.reasons else found.value_counts(sort=True)["__why__"].to_list()
     )
 
-    def count(part: pl.DataFrame, label: str) -> Row:
-        return Row(label, {c: share_of(context.of(part, c).height, size[c], section.decimals)
-                           for c in context.counted()}, indent=int(label in order))  # fmt: skip
+    def count(part: pl.DataFrame) -> dict[str, int]:
+        return {c: context.of(part, c).height for c in context.counted()}
 
-    left = frame.filter(pl.col("__why__").is_not_null())
-    rows = [count(frame.filter(pl.col("__why__").is_null()), "Stayed"), count(left, "Left")]
-    rows += [count(left.filter(pl.col("__why__") == label), label) for label in order]
+    why_left = pl.col("__why__")
+    made = _Left(
+        frame, tuple(order), count(frame.filter(why_left.is_null())), count(frame.filter(why_left.is_not_null())),
+        {label: count(frame.filter(why_left == label)) for label in order},
+    )  # fmt: skip
+    size = sizes(context)
+    numbers = {**counted("stayed", made.stayed, size), **counted("left", made.left, size)}
+    for label, counts in made.by_reason.items():
+        numbers |= counted("left", counts, size, section.reason, label)
+    return Found(numbers, made)
+
+
+def lines(context: Context, section: DispositionSection, found: Found) -> Block:
+    """Subjects who stayed, and those who left by reason."""
+    made: _Left = found.parts
+    size, frame = sizes(context), made.frame
+    rows = []
+    for indent, each in enumerate(({"Stayed": made.stayed, "Left": made.left}, made.by_reason)):
+        for label, counts in each.items():
+            cells = {c: share_of(n, size[c], section.decimals) for c, n in counts.items()}
+            rows.append(Row(label, cells, indent=indent))
     figures = []
     control, labels = context.plan.treatment.reference, context.plan.treatment.labels
-    if section.figure and left.height:
+    if section.figure and frame["__why__"].null_count() < frame.height:
         for arm in others(context):
             both = frame.filter(pl.col(context.treatment).is_in([control, arm]))
             people = tuple(
@@ -92,4 +122,4 @@ def disposition(context: Context, section: DispositionSection) -> Block:
     )
 
 
-METHODS = (entry("disposition", DispositionSection, disposition, "Disposition by reason", by_line=True),)
+METHODS = (Method("disposition", DispositionSection, estimates, lines, "Disposition by reason", by_line=True),)

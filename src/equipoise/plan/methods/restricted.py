@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from equipoise.estimate.result import Estimate
+from equipoise.plan.methods.described import described
 from equipoise.plan.methods.estimates import P, against, finite, reasons
-from equipoise.plan.methods.registry import entry
+from equipoise.plan.methods.registry import Found, Method, Place
 from equipoise.plan.methods.survival import event_data, left_out
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Context, compared
 from equipoise.plan.results import Block, Cell, Row, cell_of
+
+if TYPE_CHECKING:
+    from equipoise.estimate.survival.landmark import ArmSurvival, Landmark, Landmarks
+    from equipoise.estimate.survival.rmst import ArmMean, RestrictedMeans
 
 
 class RmstSection(Section):
@@ -44,8 +51,17 @@ class LandmarkSection(Section):
     level: float = Field(default=0.95, gt=0, lt=1)
 
 
-def rmst(context: Context, section: RmstSection) -> Block:
-    """Restricted means by arm, their difference and ratio against control."""
+@dataclass(frozen=True)
+class _Means:
+    """Restricted means by arm, what was fitted to each other arm and control, and the comparisons by their label."""
+
+    arms: Mapping[str, ArmMean]
+    made: Mapping[str, RestrictedMeans]
+    comparisons: Mapping[str, Mapping[str, Estimate]]
+
+
+def rmst_estimates(context: Context, section: RmstSection) -> Found:
+    """Restricted means by arm, their difference and ratio against control, and the ratio of the times lost."""
     from equipoise.estimate.survival.rmst import rmst as estimate
 
     data = event_data(context, section.where, section.time, section.censor, section.covariates)
@@ -58,11 +74,35 @@ def rmst(context: Context, section: RmstSection) -> Block:
             covariates=section.covariates, level=section.level,
         ),
     )  # fmt: skip
-    digits, percent = section.decimals, f"{100 * section.level:g}%"
     first = next(iter(made.values()))
     arms = {control: first.arms[0], **{arm: m.arms[1] for arm, m in made.items()}}
+    comparisons: dict[str, dict[str, Estimate]] = {
+        "Difference": {a: m.difference for a, m in made.items()},
+        "Ratio": {a: m.ratio for a, m in made.items()},
+        "Ratio of times lost": {a: m.lost_ratio for a, m in made.items()},
+    }
+    numbers = {}
+    for arm, m in arms.items():
+        numbers[Place("patients", arm)] = Estimate.of_count(f"patients, {arm}", m.n, m.n)
+        numbers[Place("events", arm)] = Estimate.of_count(f"events, {arm}", m.events, m.n)
+        numbers[Place("rmst", arm)] = described(
+            f"restricted mean, {arm}", "area under the Kaplan-Meier curve", (m.mean, m.se, m.low, m.high), m.n,
+            level=section.level, scale="restricted mean",
+        )  # fmt: skip
+    names = ("rmst_difference", "rmst_ratio", "rmst_lost_ratio")
+    for name, each in zip(names, comparisons.values(), strict=True):
+        numbers |= {Place(name, arm): e for arm, e in each.items()}
+    return Found(numbers, _Means(arms, made, comparisons))
+
+
+def rmst_lines(context: Context, section: RmstSection, found: Found) -> Block:
+    """Restricted means by arm, their difference and ratio against control."""
+    parts: _Means = found.parts
+    arms, made, control = parts.arms, parts.made, context.plan.treatment.reference
+    digits, percent = section.decimals, f"{100 * section.level:g}%"
     rows: list[Row] = [Row("n", {a: cell_of("{n}", {"n": float(m.n)}) for a, m in arms.items()})]
-    horizon = f" up to {first.tau:g}" if len({m.tau for m in made.values()}) == 1 else ""
+    same = len({m.tau for m in made.values()}) == 1
+    horizon = f" up to {next(iter(made.values())).tau:g}" if same else ""
     shown = f"{{estimate:{digits}}} ({{low:{digits}}}; {{high:{digits}}})"
     rows.append(
         Row(f"Restricted mean{horizon} ({percent} CI)", {
@@ -70,12 +110,7 @@ def rmst(context: Context, section: RmstSection) -> Block:
                                "high": finite(m.high)}) for a, m in arms.items()
         })
     )  # fmt: skip
-    found: dict[str, dict[str, Estimate]] = {
-        "Difference": {a: m.difference for a, m in made.items()},
-        "Ratio": {a: m.ratio for a, m in made.items()},
-        "Ratio of times lost": {a: m.lost_ratio for a, m in made.items()},
-    }
-    for label, each in found.items():
+    for label, each in parts.comparisons.items():
         rows.append(against(context, f"{label} ({percent} CI)", each, shown))
         rows.append(against(context, f"p-value ({label.lower()})", each, P))
     adjusted = f", adjusted for {', '.join(section.covariates)}" if section.covariates else ""
@@ -88,20 +123,20 @@ def rmst(context: Context, section: RmstSection) -> Block:
         description=f"area under the Kaplan-Meier curve{horizon}{adjusted}; against {control}",
         notes=(
             *((section.note,) if section.note else ()),
-            *reasons((label, e) for label, each in found.items() for e in each.values()),
+            *reasons((label, e) for label, each in parts.comparisons.items() for e in each.values()),
             *left_out(context, section.where, section.time, section.censor, *section.covariates),
         ),
         details={"tau": {a: m.tau for a, m in made.items()}},
     )
 
 
-def landmark(context: Context, section: LandmarkSection) -> Block:
-    """Survival by arm at each time and its comparison with control."""
+def landmark_estimates(context: Context, section: LandmarkSection) -> Found:
+    """Survival by arm at each time and its comparison with control: a difference, or a ratio of cumulative hazards."""
     from equipoise.estimate.survival.landmark import landmark as estimate
 
     data = event_data(context, section.where, section.time, section.censor, section.strata)
     control = context.plan.treatment.reference
-    made = compared(
+    made: dict[str, Landmarks] = compared(
         context,
         data,
         lambda part: estimate(
@@ -109,26 +144,45 @@ def landmark(context: Context, section: LandmarkSection) -> Block:
             strata=section.strata, weights=section.weights, scale=section.scale, level=section.level,
         ),
     )  # fmt: skip
-    percent = f"{100 * section.level:g}%"
+    name = "survival_difference" if section.scale == "plain" else "cumulative_hazard_ratio"
+    numbers = {}
+    for k, when in enumerate(section.at):
+        points = {arm: m.points[k] for arm, m in made.items()}
+        for arm, s in _arms(control, points).items():
+            numbers[Place("survival", arm, f"{when:g}")] = described(
+                f"event-free at {when:g}, {arm}", "Kaplan-Meier estimate", (s.survival, s.se, s.low, s.high), s.at_risk,
+                level=section.level, scale="share",
+            )  # fmt: skip
+        numbers |= {Place(name, arm, f"{when:g}"): p.comparison for arm, p in points.items()}
+    return Found(numbers, made)
+
+
+def _arms(control: str, points: Mapping[str, Landmark]) -> dict[str, ArmSurvival]:
+    """Survival of control and of each other arm at one time."""
+    return {control: next(iter(points.values())).arms[0], **{arm: p.arms[1] for arm, p in points.items()}}
+
+
+def landmark_lines(context: Context, section: LandmarkSection, found: Found) -> Block:
+    """Survival by arm at each time and its comparison with control."""
+    made: Mapping[str, Landmarks] = found.parts
+    control, percent = context.plan.treatment.reference, f"{100 * section.level:g}%"
     plain = section.scale == "plain"
     rows: list[Row] = []
     named: list[tuple[str, Estimate]] = []
     for k, when in enumerate(section.at):
         points = {arm: m.points[k] for arm, m in made.items()}
-        arms: dict[str, Any] = {control: next(iter(points.values())).arms[0],
-                                **{arm: p.arms[1] for arm, p in points.items()}}  # fmt: skip
         cells: dict[str, Cell] = {
             a: cell_of("{estimate:1} ({low:1}; {high:1})", {
                 name: None if (v := finite(x)) is None else 100.0 * v
                 for name, x in (("estimate", s.survival), ("se", s.se), ("low", s.low), ("high", s.high))
-            }) for a, s in arms.items()
+            }) for a, s in _arms(control, points).items()
         }  # fmt: skip
         rows.append(Row(f"Event-free at {when:g}, % ({percent} CI)", cells))
-        found = {arm: p.comparison for arm, p in points.items()}
+        each = {arm: p.comparison for arm, p in points.items()}
         what = "Difference of shares" if plain else "Ratio of cumulative hazards"
-        rows.append(against(context, f"{what} at {when:g} ({percent} CI)", found, "{estimate:3} ({low:3}; {high:3})"))
-        rows.append(against(context, f"p-value at {when:g}", found, P))
-        named += [(f"at {when:g}", e) for e in found.values()]
+        rows.append(against(context, f"{what} at {when:g} ({percent} CI)", each, "{estimate:3} ({low:3}; {high:3})"))
+        rows.append(against(context, f"p-value at {when:g}", each, P))
+        named += [(f"at {when:g}", e) for e in each.values()]
     strata = f", stratified by {', '.join(section.strata)} ({section.weights} weights)" if section.strata else ""
     return Block(
         section.label or "Survival at chosen times",
@@ -146,6 +200,9 @@ def landmark(context: Context, section: LandmarkSection) -> Block:
 
 
 METHODS = (
-    entry("rmst", RmstSection, rmst, "Restricted mean survival time", noted=True, by_line=True),
-    entry("landmark", LandmarkSection, landmark, "Survival at chosen times", noted=True, by_line=True),
-)
+    Method("rmst", RmstSection, rmst_estimates, rmst_lines, "Restricted mean survival time", noted=True, by_line=True),
+    Method(
+        "landmark", LandmarkSection, landmark_estimates, landmark_lines, "Survival at chosen times", noted=True,
+        by_line=True,
+    ),
+)  # fmt: skip

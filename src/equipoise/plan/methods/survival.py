@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 from pydantic import Field, model_validator
@@ -14,12 +14,19 @@ from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.formula import quoted
 from equipoise.estimate.left_out import Sieve
 from equipoise.estimate.panel import events_of, read_frame
-from equipoise.plan.methods.estimates import values_of
-from equipoise.plan.methods.registry import entry
+from equipoise.estimate.result import Estimate
+from equipoise.plan.methods.described import arm_of, counted, described
+from equipoise.plan.methods.estimates import P, against
+from equipoise.plan.methods.registry import Found, Method, Place
 from equipoise.plan.parts import Section, Where
 from equipoise.plan.prepared import TEST, TOTAL, Context, in_order
 from equipoise.plan.results import Block, Cell, Figure, Row, cell_of, share_of
-from equipoise.types import Status
+from equipoise.types import REASONS, Status
+
+if TYPE_CHECKING:
+    from equipoise.estimate.survival.cox_fit import CoxFit
+    from equipoise.estimate.survival.kaplan_meier import KaplanMeier
+    from equipoise.estimate.survival.log_rank import LogRank, MaxCombo
 
 EVENT = "EVENT__"
 """The column that is 1 for an event."""
@@ -74,18 +81,32 @@ class SurvivalSection(Section):
         return self
 
 
-def survival(context: Context, section: SurvivalSection) -> Block:
-    """Patients, events, median and survival at the times asked for, hazard ratios and the log-rank test.
+@dataclass(frozen=True)
+class _Made:
+    """What was fitted: records, curves by column, the test over the arms, the Cox model and that of its assumption.
+
+    ratios : the hazard ratio of each other arm. proportional : chi-square, df and p, or why there are none.
+    """
+
+    data: pl.DataFrame
+    curves: Mapping[str, KaplanMeier]
+    test: LogRank | MaxCombo | None
+    fit: CoxFit | None
+    ratios: Mapping[str, Estimate]
+    proportional: tuple[float, int, float] | str | None
+
+
+def estimates(context: Context, section: SurvivalSection) -> Found:
+    """Patients, events, median and survival at the times asked for, hazard ratios and the test over the arms.
 
     The interval of the median is on the log-log scale (as in SAS PROC LIFETEST) unless ``scale`` says otherwise, that
     of the hazard ratio Wald's (with ``firth`` of the profile likelihood).
     """
     from equipoise.estimate.survival.kaplan_meier import kaplan_meier
 
-    needed = [name for name in (section.entry, *section.strata, *section.covariates, section.cluster) if name]
-    data = event_data(context, section.where, section.time, section.censor, needed, start=section.start)
+    data = event_data(context, section.where, section.time, section.censor, _needed(section), start=section.start)
     whole = data if section.start is None else _followed(context, section, data)
-    curves: dict[str, Any] = {}
+    curves: dict[str, KaplanMeier] = {}
     if data.height:
         options: dict[str, Any] = {"time": section.time, "event": EVENT, "entry": section.entry or section.start,
                                    "level": section.level, "scale": section.scale}  # fmt: skip
@@ -94,19 +115,81 @@ def survival(context: Context, section: SurvivalSection) -> Block:
             curves[TOTAL] = kaplan_meier(whole, **options)[0]
         if section.start is not None:
             curves = {k: replace(c, n=context.of(data, k)["USUBJID"].n_unique()) for k, c in curves.items()}
-    rows = _curve_rows(context, section, curves)
+    test = _test(context, section, whole) if section.test else None
+    fit = _cox(context, section, data)
+    own = () if fit is None else fit.estimates(level=section.level)
+    terms = {f"{context.treatment}[T.{one}]": one for one in context.arms}
+    ratios = {terms[e.name]: e for e in own if e.name in terms}
+    proportional: tuple[float, int, float] | str | None = None
+    if section.proportional_hazards and fit is not None and fit.status is Status.OK:
+        try:
+            proportional = fit.proportionality().overall
+        except EstimationError as error:
+            proportional = error.message
+    made = _Made(data, curves, test, fit, {a: ratios[a] for a in context.arms if a in ratios}, proportional)
+    numbers = _numbers(context, section, made)
+    numbers |= {Place("hazard_ratio", variable=e.name): e for e in own if e.name not in terms}
+    return Found(numbers, made)
+
+
+def _needed(section: SurvivalSection) -> list[str]:
+    return [name for name in (section.entry, *section.strata, *section.covariates, section.cluster) if name]
+
+
+def _numbers(context: Context, section: SurvivalSection, made: _Made) -> dict[Place, Estimate]:
+    patients = {c: made.curves[c].n if c in made.curves else 0 for c in context.counted()}
+    events = {c: made.curves[c].events if c in made.curves else 0 for c in context.counted()}
+    out = {Place("patients", arm_of(c)): Estimate.of_count(f"patients, {c}", n, n) for c, n in patients.items()}
+    out |= counted("events", events, patients)
+    for column, curve in made.curves.items():
+        out[Place("median", arm_of(column))] = curve.time_by(0.5)
+        for time in section.at:
+            *values, _ = curve.at(time)
+            out[Place("survival", arm_of(column), f"{time:g}")] = described(
+                f"event-free at {time:g}, {column}", f"{curve.estimator.title()} estimate, {curve.scale} limits",
+                values, curve.n, level=section.level, scale="share",
+            )  # fmt: skip
+    if made.test is not None:
+        out[Place(str(section.test).replace("-", "_"))] = _tested(section, made.test)
+    out |= {Place("hazard_ratio", arm): e for arm, e in made.ratios.items()}
+    if isinstance(made.proportional, tuple):
+        chi_square, df, p = made.proportional
+        out[Place("proportional_hazards")] = Estimate.of_test(
+            "proportional hazards", "test of proportional hazards", p, made.data.height, statistic=chi_square,
+            df=float(df),
+        )  # fmt: skip
+    return out
+
+
+def _tested(section: SurvivalSection, test: LogRank | MaxCombo) -> Estimate:
+    """Events observed less expected for two arms; a p-value alone for more of them, and for the max-combo test."""
+    from equipoise.estimate.survival.log_rank import LogRank
+
+    if isinstance(test, LogRank) and len(test.groups) == 2:
+        return test.estimate(level=section.level)
+    statistic, df = (test.chi_square, float(test.df)) if isinstance(test, LogRank) else (test.statistic, math.nan)
+    return Estimate.of_test(
+        "all arms", _named(section) + _within(section), test.p, int(test.n.sum()), statistic=statistic, df=df,
+        detail=None if test.status is Status.OK else test.reason,
+    )  # fmt: skip
+
+
+def lines(context: Context, section: SurvivalSection, found: Found) -> Block:
+    """Lines of counts, medians, survival, hazard ratios and the p-value of the test; the curves as a figure."""
+    made: _Made = found.parts
+    rows = _curve_rows(context, section, made.curves)
     notes = [section.note] if section.note else []
-    notes += left_out(context, section.where, section.time, section.censor, *needed)
+    notes += left_out(context, section.where, section.time, section.censor, *_needed(section))
     said = ""
     if section.test:
-        p, note, said = _test(context, section, whole)
+        p, note, said = _test_cell(section, made.test)
         first = rows[0]
         rows[0] = Row(first.label, {**first.cells, TEST: p})
         notes += note
-    ratios, more = _cox(context, section, data)
+    ratios, more = _cox_rows(context, section, made)
     figures: tuple[Figure, ...] = ()
-    if section.figure and curves:
-        figures = (_figure(context, section, {k: c for k, c in curves.items() if k != TOTAL}, said),)
+    if section.figure and made.curves:
+        figures = (_figure(context, section, {k: c for k, c in made.curves.items() if k != TOTAL}, said),)
     return Block(
         section.label or "Time to event",
         "survival",
@@ -116,9 +199,8 @@ def survival(context: Context, section: SurvivalSection) -> Block:
         description=_description(context, section),
         notes=(*notes, *more),
         details={
-            "records": data.height,
-            "events": int(data[EVENT].sum()) if data.height else 0,
-            "events_by": {a: int(curves[a].events) if a in curves else 0 for a in context.arms},
+            "records": made.data.height,
+            "events": int(made.data[EVENT].sum()) if made.data.height else 0,
         },
         figures=figures,
     )
@@ -234,7 +316,7 @@ def unit_of(context: Context, given: str | None) -> str:
     return str(found[0]).lower() if len(found) == 1 else "time"
 
 
-def _figure(context: Context, section: SurvivalSection, curves: dict[str, Any], note: str) -> Figure:
+def _figure(context: Context, section: SurvivalSection, curves: Mapping[str, KaplanMeier], note: str) -> Figure:
     labels = context.plan.treatment.labels
     rows, legend = [], {}
     for group, c in curves.items():
@@ -285,7 +367,7 @@ def _within(section: SurvivalSection) -> str:
     return f" stratified by {', '.join(section.strata)}" if section.strata else ""
 
 
-def _curve_rows(context: Context, section: SurvivalSection, curves: dict[str, Any]) -> list[Row]:
+def _curve_rows(context: Context, section: SurvivalSection, curves: Mapping[str, KaplanMeier]) -> list[Row]:
     digits, percent = section.decimals, f"{100 * section.level:g}%"
     lines: dict[str, dict[str, Cell]] = {
         name: {} for name in ("n", "Events, n (%)", "Censored, n (%)", f"Median ({percent} CI)")
@@ -323,76 +405,69 @@ def _formula(context: Context, section: SurvivalSection, covariates: bool) -> st
     return f"Surv({times}, {EVENT}) ~ " + " + ".join([*terms, *strata])
 
 
-def _test(context: Context, section: SurvivalSection, data: pl.DataFrame) -> tuple[Cell, list[str], str]:
-    """The p-value, what is to be said of it, and how the figure says it."""
+def _test(context: Context, section: SurvivalSection, data: pl.DataFrame) -> LogRank | MaxCombo | None:
+    """The test over the arms; None where fewer than two arms have records."""
     from equipoise.estimate.survival import log_rank, max_combo
 
-    name = _named(section)[0].upper() + _named(section)[1:]
     if data.height == 0 or data[context.treatment].n_unique() < 2:
-        return cell_of("{p:p4}", {}), [f"{name}: not estimable: fewer than two arms have records."], ""
+        return None
     formula = _formula(context, section, False)
-    if section.test == "max-combo":
-        if data[context.treatment].n_unique() > 2:
-            raise DataError(
-                f"analysis {context.analysis.id}: max-combo compares two arms", hint="list two arms, or use log-rank"
-            )
-        combo = max_combo(formula, data)
-        found = {"p": _none(combo.p), "statistic": _none(combo.statistic), "df": None}
-        reason = combo.reason
+    if section.test != "max-combo":
+        return log_rank(formula, data, rho=section.rho, gamma=section.gamma)
+    if data[context.treatment].n_unique() > 2:
+        raise DataError(
+            f"analysis {context.analysis.id}: max-combo compares two arms", hint="list two arms, or use log-rank"
+        )
+    return max_combo(formula, data)
+
+
+def _test_cell(section: SurvivalSection, test: LogRank | MaxCombo | None) -> tuple[Cell, list[str], str]:
+    """The p-value, what is to be said of it, and how the figure says it."""
+    from equipoise.estimate.survival.log_rank import MaxCombo
+
+    name = _named(section)[0].upper() + _named(section)[1:]
+    if test is None:
+        return cell_of("{p:p4}", {}), [f"{name}: not estimable: fewer than two arms have records."], ""
+    if isinstance(test, MaxCombo):
+        found = {"p": _none(test.p), "statistic": _none(test.statistic), "df": None}
+        reason = test.reason
     else:
-        test = log_rank(formula, data, rho=section.rho, gamma=section.gamma)
         found = {"p": _none(test.p), "statistic": _none(test.chi_square), "df": float(test.df), "z": _none(test.z)}
-        reason = _reason(test.status)
+        reason = REASONS[test.status]
     cell = cell_of("{p:p4}", found)
     if found["p"] is None:
         return cell, [f"{name}: {reason}."], ""
     return cell, [], f"{name}{_within(section)}: p {'' if cell.text.startswith('<') else '= '}{cell.text}"
 
 
-def _reason(status: Any) -> str:
-    from equipoise.types import REASONS
-
-    return REASONS[status]
-
-
-def _cox(context: Context, section: SurvivalSection, data: pl.DataFrame) -> tuple[list[Row], list[str]]:
+def _cox(context: Context, section: SurvivalSection, data: pl.DataFrame) -> CoxFit | None:
     from equipoise.estimate.survival import cox
 
-    control, arm = context.plan.treatment.reference, context.treatment
-    if data.height == 0 or data[arm].n_unique() < 2:
-        return [], []
-    fit = cox(
+    if data.height == 0 or data[context.treatment].n_unique() < 2:
+        return None
+    return cox(
         _formula(context, section, True), data, ties=section.ties, firth=section.firth, cluster=section.cluster,
         robust=True if section.robust else None,
     )  # fmt: skip
-    estimates = {e.name: e for e in fit.estimates(level=section.level)}
-    ratio: dict[str, Cell] = {}
-    tested: dict[str, Cell] = {}
-    notes: list[str] = []
-    for one in context.arms:
-        found = estimates.get(f"{arm}[T.{one}]")
-        if found is None:
-            continue
-        values = values_of(found)
-        ratio[one] = cell_of("{estimate:2} ({low:2}; {high:2})", values)
-        tested[one] = cell_of("{p:p4}", values)
-        if not found.estimable and found.reason not in notes:
-            notes.append(found.reason)
-    against = f"against {control}"
-    rows = [
-        Row(f"Hazard ratio ({100 * section.level:g}% CI)", ratio, against),
-        Row("p-value (Cox)", tested, against),
-    ]
-    said = [f"Hazard ratio: {n}." for n in notes]
-    if section.proportional_hazards and fit.status is Status.OK:
-        try:
-            chi_square, df, p = fit.proportionality().overall
-        except EstimationError as error:
-            return rows, [*said, f"Proportional hazards: {error.message}."]
+
+
+def _cox_rows(context: Context, section: SurvivalSection, made: _Made) -> tuple[list[Row], list[str]]:
+    if made.fit is None:
+        return [], []
+    label = f"Hazard ratio ({100 * section.level:g}% CI)"
+    rows = [against(context, label, made.ratios), against(context, "p-value (Cox)", made.ratios, P)]
+    reasons = dict.fromkeys(e.reason for e in made.ratios.values() if not e.estimable)
+    said = [f"Hazard ratio: {n}." for n in reasons]
+    if isinstance(made.proportional, str):
+        said.append(f"Proportional hazards: {made.proportional}.")
+    elif made.proportional is not None:
+        chi_square, df, p = made.proportional
         shown = {"p": _none(p), "statistic": _none(chi_square), "df": float(df)}
         column = TEST if section.test else context.arms[-1]
         rows.append(Row("Proportional hazards, p-value", {column: cell_of("{p:p4}", shown)}))
     return rows, said
 
 
-METHODS = (entry("survival", SurvivalSection, survival, "Time-to-event analysis", noted=True, by_line=True),)
+METHODS = (
+    Method("survival", SurvivalSection, estimates, lines, "Time-to-event analysis", noted=True, by_line=True),
+)  # fmt: skip

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
+from equipoise.estimate.result import Estimate
 from equipoise.plan.methods.estimates import P, against, counts, forest, reasons
-from equipoise.plan.methods.registry import entry
+from equipoise.plan.methods.registry import Found, Method, Place
 from equipoise.plan.methods.survival import event_data, left_out
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Context, compared
 from equipoise.plan.results import Block, Figure, Row
+
+if TYPE_CHECKING:
+    from equipoise.estimate.survival.switching import SwitchingFit
 
 
 class RpsftSection(Section):
@@ -50,13 +55,17 @@ class RpsftSection(Section):
         return {"crossover": "untreated", **super().does()}
 
 
-def rpsft(context: Context, section: RpsftSection) -> Block:
+def _from_data(section: RpsftSection) -> list[str]:
+    """The variables that are needed besides time, censoring, strata and covariates."""
+    return [v for v in (section.on, section.share, section.censor_time) if isinstance(v, str)]
+
+
+def estimates(context: Context, section: RpsftSection) -> Found:
     """Who switched, and the ratios of times and of hazards with switching accounted for."""
     from equipoise.estimate.survival.switching import rpsftm
 
-    more = [v for v in (section.on, section.share, section.censor_time) if isinstance(v, str)]
     data = event_data(context, section.where, section.time, section.censor,
-                      (*more, *section.strata, *section.covariates))  # fmt: skip
+                      (*_from_data(section), *section.strata, *section.covariates))  # fmt: skip
     control = context.plan.treatment.reference
     made = compared(
         context,
@@ -67,7 +76,22 @@ def rpsft(context: Context, section: RpsftSection) -> Block:
             strata=section.strata, covariates=section.covariates, psi=section.psi, level=section.level,
         ),
     )  # fmt: skip
-    percent = f"{100 * section.level:g}%"
+    first = next(iter(made.values()))
+    numbers = {Place("switched", control): Estimate.of_count(f"ever on active, {control}", first.switched, first.n)}
+    for arm, m in made.items():
+        numbers |= {
+            Place("not_always_on_treatment", arm): Estimate.of_count(f"not always on active, {arm}", m.stopped, m.n),
+            Place("psi", arm): m.psi,
+            Place("time_ratio", arm): m.time_ratio,
+            Place("hazard_ratio", arm): m.hazard_ratio,
+        }
+    return Found(numbers, made)
+
+
+def lines(context: Context, section: RpsftSection, found: Found) -> Block:
+    """Who switched, and the ratios of times and of hazards with switching accounted for."""
+    made: Mapping[str, SwitchingFit] = found.parts
+    control, percent = context.plan.treatment.reference, f"{100 * section.level:g}%"
     first = next(iter(made.values()))
     rows: list[Row] = [
         counts("Control patients ever on active", {control: first.switched}),
@@ -103,12 +127,22 @@ def rpsft(context: Context, section: RpsftSection) -> Block:
             *((section.note,) if section.note else ()),
             *reasons(named),
             *left_out(
-                context, section.where, section.time, section.censor, *more, *section.strata, *section.covariates
+                context,
+                section.where,
+                section.time,
+                section.censor,
+                *_from_data(section),
+                *section.strata,
+                *section.covariates,
             ),
         ),
         figures=figures,
     )
 
 
-METHODS = (entry("rpsft", RpsftSection, rpsft, "Rank-preserving structural failure time model", noted=True,
-                 by_line=True),)  # fmt: skip
+METHODS = (
+    Method(
+        "rpsft", RpsftSection, estimates, lines, "Rank-preserving structural failure time model", noted=True,
+        by_line=True,
+    ),
+)  # fmt: skip
