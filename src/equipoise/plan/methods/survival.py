@@ -201,6 +201,7 @@ def lines(context: Context, section: SurvivalSection, found: Found) -> Block:
         details={
             "records": made.data.height,
             "events": int(made.data[EVENT].sum()) if made.data.height else 0,
+            "events_by": {a: int(made.curves[a].events) if a in made.curves else 0 for a in context.arms},
         },
         figures=figures,
     )
