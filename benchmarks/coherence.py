@@ -124,6 +124,45 @@ def coherent(rng: np.random.Generator) -> Data:
         "p": [{"method": "cox", "value": printed_p(2 * stats.norm.sf(abs(log_hr) / sh), p_places)}],
     }
 
+    # a rank test with its Hodges-Lehmann estimate: the interval is that of the walk over pairs, not even around it
+    shift = {"drug": rng.gamma(2.0, 3.0, n["drug"]), "control": rng.gamma(2.0, 3.5, n["control"])}
+    pairs = np.sort((shift["drug"][:, None] - shift["control"][None, :]).ravel())
+    half = 1.959964 * math.sqrt(n["drug"] * n["control"] * (n["drug"] + n["control"] + 1) / 12.0)
+    rank = max(0, math.floor(len(pairs) / 2 - half))
+    hodges = {
+        "arms": {a: {"value": printed(float(np.mean(shift[a])), places)} for a in n},
+        "contrast": {
+            "kind": "difference",
+            "label": "Median Difference (Final Values)",
+            "value": printed(float(np.median(pairs)), places),
+            "low": printed(float(pairs[rank]), places),
+            "high": printed(float(pairs[-rank - 1]), places),
+        },
+        "p": [
+            {
+                "method": "hl",
+                "value": printed_p(float(stats.mannwhitneyu(shift["drug"], shift["control"]).pvalue), p_places),
+            }
+        ],
+    }
+
+    # a ratio told as a percent change: even around the estimate on the logarithm alone
+    percent = {
+        "contrast": {
+            "kind": "difference",
+            "unit": "%",
+            "label": "Percent Change, from geometric means",
+            **{
+                k: printed(100 * (math.exp(log_ratio + s * q * sl) - 1), 1)
+                for k, s in (("value", 0), ("low", -1), ("high", 1))
+            },
+        },
+        "p": [{"method": "mmrm_log", "value": printed_p(2 * stats.t.sf(abs(log_ratio) / sl, df), p_places)}],
+    }
+
+    # more than one answer to one question: the categories hold more answers than there are people
+    chosen = {c: {a: int(rng.binomial(n[a], 0.6)) for a in n} for c in ("A", "B", "C")}
+
     # responders with a chi-squared test
     k = {
         a: int(rng.binomial(n[a], r)) for a, r in (("drug", rng.uniform(0.2, 0.6)), ("control", rng.uniform(0.2, 0.5)))
@@ -230,6 +269,8 @@ def coherent(rng: np.random.Generator) -> Data:
             method("cox", "Cox regression", "cox", ["estimate", "p"]),
             method("chi", "Chi-squared test", "other", ["p"]),
             method("t", "t-test, 2 sided", "other", ["p"]),
+            method("hl", "Wilcoxon rank-sum test with its Hodges-Lehmann estimate", "other", ["estimate", "p"]),
+            method("mmrm_log", "Mixed model on logarithms, told as percent change", "mmrm", ["estimate", "p"]),
             method("descriptive", "Descriptive", "descriptive", ["estimate"]),
         ],
         "baseline": [
@@ -242,11 +283,23 @@ def coherent(rng: np.random.Generator) -> Data:
                 {a: {"value": male[a], "total": n[a], "percent": printed(100 * male[a] / n[a], per_place)} for a in n},
             ),
             row("bl_bulbar", "BULBAR", "n_percent", {a: {"percent": printed(100 * bulbar[a] / n[a], 1)} for a in n}),
+            *(
+                row(
+                    f"bl_past_{c.lower()}",
+                    "PAST",
+                    "n_percent",
+                    {a: {"value": k, "total": n[a]} for a, k in held.items()},
+                    label=f"Earlier treatment (all that apply): {c}",
+                )
+                for c, held in chosen.items()
+            ),
         ],
         "results": [
             result("r_score", "SCORE", "mmrm", "adjusted_mean_change", score),
             result("r_marker", "MARKER", "mmrm", "geometric_mean_ratio", marker),
             result("r_hr", "DEATH", "cox", "time_to_event", hazard),
+            result("r_hl", "RAW", "hl", "mean_change", hodges),
+            result("r_percent", "MARKER", "mmrm_log", "percent_change", percent),
             result("r_resp", "RESP", "descriptive", "responders", responders),
             result("r_raw", "RAW", "descriptive", "mean_change", change),
         ],

@@ -39,6 +39,8 @@ from equipoise.document.document import (
 )
 from equipoise.errors import RecordError
 from equipoise.records import Record, list_records, load_record
+from equipoise.records.schema import Fact
+from equipoise.records.schema import walk as walk_leaves
 from equipoise.render import to_html
 from equipoise.replica.replica import Replica, ReplicaRow
 
@@ -389,3 +391,42 @@ def test_the_readme_gives_the_failed_checks_beside_the_flattering_one() -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     for failed in ("+2.7 and +0.7", "+2.6 and +0.2", "+7.5 and +0.8", "0.36 and 0.03"):
         assert failed in " ".join(readme.split())
+
+
+# -- 13: how common SOD1 variants are -----------------------------------------------------------------------------
+
+
+def test_the_high_figure_for_sporadic_disease_is_flagged(page: Document) -> None:
+    """About 7 % of sporadic disease in one introduction; reviews and registries give 1 to 3 %."""
+    judged = load_judgements(load_record("valor"))
+    assert judged is not None
+    assert judged.testing is not None
+    for scenario in judged.testing.scenarios:
+        share = float(judged.values[scenario.in_sporadic].value or 0)
+        assert (share > 3) == ("too high" in scenario.label), scenario.label
+
+
+# -- every sentence about a published fact has a reference -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [info.name for info in list_records()])
+def test_property_each_sentence_of_a_record_has_a_reference(name: str) -> None:
+    """Statements, facts, traps and decisions, wherever the page sets them, carry a citation in the same words."""
+    record = load_record(name)
+    told = (
+        {s.text for s in record.statements} | {t.text for t in record.traps} | {r.decision for r in record.regulatory}
+    )
+    told |= {leaf.text for _, leaf in walk_leaves(record) if isinstance(leaf, Fact) and leaf.usable}
+    told |= {t.result.text for t in record.related} | {c.text for c in record.eligibility}
+    wanted = {flat(t): t for t in told if len(t) > 25}
+    page = appraise(record)
+    missed = []
+    for runs in runs_of(tuple(s for s in page.sections if s.id != "made")):
+        said = flat(plain(runs))
+        if any(text in said for text in wanted) and not any(isinstance(n, Cited | Computed) for n in walk(runs)):
+            missed.append(plain(runs))
+    assert not missed
+
+
+def flat(text: str) -> str:
+    return re.sub(r"\W+", " ", text).strip().lower()

@@ -260,10 +260,10 @@ def _dates(ctx: Context) -> Found:
 
 def _background(ctx: Context) -> Found:
     rows = [b for b in ctx.record.baseline if b.variable in ("RILUZOLE", "EDARAVONE", "RILEDAFL") and b.usable]
-    said = [q for b in rows[:2] if (q := ctx.pen.quote(b.label, b))]
+    said = [q for b in rows[:2] if (q := ctx.pen.told(b.label, b))]
     if not said:
         chosen = [c for c in ctx.record.eligibility if c.kind == "background" and c.usable]
-        said = [q for c in chosen[:1] if (q := ctx.pen.quote(c.text, c))]
+        said = [q for c in chosen[:1] if (q := ctx.pen.told(c.text, c))]
     return ("in part", joined(said, "; ")) if said else GAP
 
 

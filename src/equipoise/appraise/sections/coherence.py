@@ -91,7 +91,7 @@ def _facts(ctx: Context, notes: Sequence[CoherenceNote]) -> list[Block]:
     """What was checked, and the notes as the few facts that they tell."""
     pen = ctx.pen
     blocks: list[Block] = [Paragraph(checked_sentence(ctx))]
-    items = []
+    items: list[Inlines] = []
     imports = (
         "from equipoise.records import coherence_notes, load_record; "
         "from equipoise.records.coherence import coherence_facts"

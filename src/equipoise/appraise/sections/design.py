@@ -71,7 +71,7 @@ def build(ctx: Context) -> Section:
 
 def criterion(ctx: Context, c: Criterion) -> Inlines | None:
     """A criterion of eligibility; one that holds for a single set says so."""
-    said = ctx.pen.quote(c.text, c)
+    said = (ctx.pen.told if ctx.record.origin == "written" else ctx.pen.quote)(c.text, c)
     if said and c.kind == "exclusion":
         return (*ctx.pen.words("excluded: "), *said)
     if said and c.set is not None and c.kind != "set_rule":

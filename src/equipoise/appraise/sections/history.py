@@ -20,7 +20,7 @@ def build(ctx: Context) -> Section | None:
     ]
     items = []
     for t in before:
-        said = pen.quote(t.result.text, t.result, t, *(v for v in t.values.values() if v.usable))
+        said = pen.told(t.result.text, t.result, t, *(v for v in t.values.values() if v.usable))
         if said:
             items.append(
                 paragraphs((pen.strong(pen.say("{n} ({d}).", n=t.name, d=t.drug)),), (*upper(said), Text(".")))

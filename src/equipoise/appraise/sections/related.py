@@ -19,8 +19,8 @@ def build(ctx: Context) -> Section | None:
         if not t.usable or not t.n.usable:
             continue
         leaves = (t, *(v for v in t.values.values() if v.usable))
-        outcome = pen.quote(t.outcome.text, t.outcome, t) if t.outcome.usable else None
-        result = pen.quote(t.result.text, t.result, *leaves) if t.result.usable else None
+        outcome = pen.told(t.outcome.text, t.outcome, t) if t.outcome.usable else None
+        result = pen.told(t.result.text, t.result, *leaves) if t.result.usable else None
         after = [q for fact in t.after if fact.usable and (q := pen.told(fact.text, fact))] + decided(ctx, t)
         name: Inlines = (pen.strong(pen.label(t.name)), *pen.say(", {d}", d=t.drug))
         if t.journal:

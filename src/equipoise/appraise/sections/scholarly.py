@@ -135,7 +135,7 @@ def _awaited(ctx: Context) -> Inlines:
     waiting = [r for r in ctx.decisions if r.usable and r.date is None]
     parts = []
     for r in waiting:
-        said = pen.quote(r.decision, r, *r.values.values())
+        said = pen.told(r.decision, r, *r.values.values())
         more = pen.quote(r.text, r, *r.values.values()) if r.text else None
         if said:
             parts.append((*said, *((Text(" ("), *more, Text(")")) if more else ())))

@@ -36,7 +36,7 @@ def _decision(ctx: Context, r) -> Inlines:  # type: ignore[no-untyped-def]
     head: Inlines = (pen.strong(pen.label(r.authority)),)
     if r.date is not None:
         head = (*head, *pen.say(", {d}", d=pen.cite(date_text(r.date), r)))
-    said = pen.quote(r.decision, r, *r.values.values())
+    said = pen.told(r.decision, r, *r.values.values())
     if not said:
         return ()
     out = (*head, Text(": "), *said)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from equipoise.records.check import half_unit
+from equipoise.records.coherence.implied import as_ratio
 from equipoise.records.coherence.note import Certainty, Note, NoteKind, name_of, normal_quantile, unit_of
 from equipoise.records.schema import Contrast, Item, ItemContrast, Record, Result, Value
 
@@ -103,7 +104,7 @@ def _interval(make: _Maker, c: Contrast, modelled: bool) -> Iterator[Note]:
             "certain",
         )
         return
-    if not modelled:
+    if not modelled or as_ratio(c) is not None:
         return
     linear, log = _skew(value, low, high, False), _skew(value, low, high, True)
     own, other = (linear, log) if c.kind == "difference" else (log, linear)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,6 +19,34 @@ class ImpliedP:
     p: float
     low: float
     high: float
+
+
+def as_ratio(contrast: Contrast) -> Contrast | None:
+    """A percent change as the ratio that it was analysed as, where its interval is even around the logarithm of that
+    ratio and not around itself; None of any other contrast."""
+    c = contrast
+    if c.kind != "difference" or c.value is None or c.low is None or c.high is None or not c.high > c.low > -100:
+        return None
+    if (c.unit or "") != "%" and "percent" not in (c.label or "").lower():
+        return None
+    value, low, high = (1.0 + float(x) / 100.0 for x in (c.value, c.low, c.high))
+    if value <= 0 or high <= low:
+        return None
+    own = abs(2.0 * float(c.value) - float(c.low) - float(c.high)) / (float(c.high) - float(c.low))
+    log = abs(2.0 * math.log(value) - math.log(low) - math.log(high)) / (math.log(high) - math.log(low))
+    if log >= own:
+        return None
+    places = {"value": round(value, 6), "low": round(low, 6), "high": round(high, 6)}
+    return c.model_copy(update={"kind": "ratio", "digits": None, **places})
+
+
+def by_ranks(contrast: Contrast, method: str) -> bool:
+    """Whether an estimate comes from inverting a rank test (Hodges and Lehmann 1963): then its interval is a range of
+    pair differences, uneven around it, and no normal theory links it to the P value."""
+    return bool(_RANKS.search(f"{contrast.label or ''} {method}"))
+
+
+_RANKS = re.compile(r"hodges|wilcoxon|mann[- ]whitney|rank[- ]sum|median difference", re.IGNORECASE)
 
 
 def implied_p(contrast: Contrast) -> ImpliedP | None:

@@ -249,6 +249,10 @@ def _flow(record: Record) -> Iterator[Note]:
                     )
 
 
+SEVERAL_ANSWERS = 1.15
+"""Categories that hold more people than this many times the arm are answers of which several may be chosen."""
+
+
 def _categories(record: Record) -> Iterator[Note]:
     """The categories of one baseline variable add up to no more people than there are."""
     if record.origin != "posted":
@@ -266,7 +270,7 @@ def _categories(record: Record) -> Iterator[Note]:
                     prefix[f"{row.variable}|{stem}"] = stem
     for (key, arm, total), parts in found.items():
         count = sum(k for _, k in parts)
-        if len(parts) > 1 and count > total:
+        if len(parts) > 1 and total < count <= SEVERAL_ANSWERS * total:
             yield _note(
                 f"categories_{parts[0][0]}_{arm}",
                 "arm_and_total",

@@ -6,7 +6,15 @@ import math
 import re
 
 from equipoise.records.check import half_unit
-from equipoise.records.coherence.implied import ImpliedP, differs, explanations, implied_by_se, implied_p
+from equipoise.records.coherence.implied import (
+    ImpliedP,
+    as_ratio,
+    by_ranks,
+    differs,
+    explanations,
+    implied_by_se,
+    implied_p,
+)
 from equipoise.records.coherence.note import ALPHA, Note, logit, name_of, rounded_p, shown_p, unit_of
 from equipoise.records.schema import Contrast, Method, PValue, Record, Result, Value
 
@@ -14,6 +22,7 @@ from equipoise.records.schema import Contrast, Method, PValue, Record, Result, V
 def p_notes(record: Record) -> tuple[Note, ...]:
     """P-values that the interval, or failing that the standard error, printed beside them cannot have given."""
     out = []
+    labels = {m.id: m.label for m in record.methods}
     for result in record.results:
         if result.contrast is None:
             continue
@@ -21,12 +30,26 @@ def p_notes(record: Record) -> tuple[Note, ...]:
         if implied is None:
             implied, by_se = implied_by_se(result.contrast), True
         if implied is not None:
+            told = as_ratio(result.contrast)
+            other = None if told is None else implied_p(told)
             out += [
                 _p_note(record, result, result.contrast, p, implied, by_se)
                 for p in result.p
-                if p.usable and differs(p, implied)
+                if p.usable
+                and differs(p, implied)
+                and (other is None or differs(p, other))
+                and not (by_ranks(result.contrast, labels.get(p.method, "")) and _agree(p, result.contrast))
             ]
     return tuple(out)
+
+
+def _agree(p: PValue, c: Contrast) -> bool:
+    """Whether a P value and an interval give the same verdict, the one thing that an inverted rank test promises."""
+    if p.value is None or c.low is None or c.high is None:
+        return False
+    outside = c.low > c.null or c.high < c.null
+    near = min(abs(c.low - c.null), abs(c.high - c.null)) <= half_unit(float(c.low)) + half_unit(float(c.high))
+    return near or outside == (float(p.value) < 1.0 - c.level + 0.005)
 
 
 def _p_note(record: Record, result: Result, contrast: Contrast, p: PValue, implied: ImpliedP, by_se: bool) -> Note:

@@ -339,7 +339,7 @@ def plain_approval(ctx: Context) -> Inlines:
     pen, out = ctx.pen, []
     for r in ctx.decisions:
         decided = r.usable and r.date is not None and _DECIDED.search(r.decision) is not None
-        said = pen.quote(r.decision, r, *r.values.values()) if decided else None
+        said = pen.told(r.decision, r, *r.values.values()) if decided else None
         if said:
             out.append((*pen.label(r.authority), Text(": "), *said, Text(".")))
     return joined(out, " ") if out else ()

@@ -340,7 +340,7 @@ def around(ctx: Context) -> list[Inlines]:
     for t in sorted(ctx.record.related, key=lambda t: t.year):
         if not t.usable or not t.result.usable:
             continue
-        said = pen.quote(t.result.text, t.result, t, *(v for v in t.values.values() if v.usable))
+        said = pen.told(t.result.text, t.result, t, *(v for v in t.values.values() if v.usable))
         if not said:
             continue
         after = [q for fact in t.after if fact.usable and (q := pen.told(fact.text, fact))] + decided(ctx, t)
@@ -397,7 +397,7 @@ def pending(ctx: Context) -> Inlines:
     for r in ctx.decisions:
         if not r.usable or r.date is not None:
             continue
-        said = pen.quote(r.decision, r, *r.values.values())
+        said = pen.told(r.decision, r, *r.values.values())
         more = pen.quote(r.text, r, *r.values.values()) if r.text else None
         if said:
             out.append((*upper(said), *((Text(" ("), *more, Text(")")) if more else ()), Text(".")))

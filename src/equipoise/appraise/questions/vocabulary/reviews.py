@@ -166,7 +166,7 @@ def not_the_others(ctx: Context) -> Inlines:
         (c, c.text.strip().rstrip(".;")) for c in ctx.record.eligibility
         if c.usable and c.kind == "exclusion" and not c.text.rstrip().endswith(":")
     ]  # fmt: skip
-    out = [q for c, text in texts if (q := pen.quote(text, c))]
+    out = [q for c, text in texts if (q := pen.told(text, c))]
     if not out:
         return ()
     return (*pen.words("Left out, among others: "), *joined(out[:3], "; "), Text("."))
