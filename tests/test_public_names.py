@@ -33,9 +33,7 @@ def test_property_importing_is_light() -> None:
 def test_property_the_surface_is_what_dir_shows() -> None:
     assert dir(equipoise) == sorted(equipoise.__all__)
     names = {name for part in equipoise.SURFACE.values() for name in part}
-    assert set(equipoise.__all__) == {"__version__", "plot"} | {
-        n for names in equipoise.SURFACE.values() for n in names
-    }
+    assert set(equipoise.__all__) == {"__version__", "plot"} | names
 
 
 def test_property_the_checker_of_types_sees_the_same_names() -> None:

@@ -1,4 +1,4 @@
-"""Something to look at: ``plots/``, ``tables/`` (results of plans), ``page/`` (documents), which is loaded when asked for.
+"""Something to look at: ``plots/``, ``tables/`` (results of plans), ``page/`` (documents, loaded when asked for).
 
 ``equipoise.render(document, "html")`` writes a document.
 """
