@@ -196,7 +196,7 @@ if TYPE_CHECKING:
     from equipoise.run import run_study as run_study
     from equipoise.simulate import Scenario as Scenario
     from equipoise.simulate import load_scenario as load_scenario
-    from equipoise.simulate.engine import simulate as simulate
+    from equipoise.simulate.als.engine import simulate as simulate
     from equipoise.trial import Trial as Trial
     from equipoise.trial import Trials as Trials
     from equipoise.trial.adam import from_trial as from_trial

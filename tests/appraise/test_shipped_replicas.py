@@ -128,7 +128,8 @@ def test_independent_differences_of_shares_by_hand() -> None:
     made = read_measures(trials, analyse(trials, scenario.plan), [measure])[:, 0]
     for i in range(2):
         bulbar = trials.group[i] == trials.sets.index("BULB")
-        had = (trials.event[i] > 0) & (trials.event_week[i] <= 52)
+        first = trials.events["death_or_tracheostomy"]
+        had = first.happened[i] & (first.week[i] <= 52)
         shares = [had[bulbar & (trials.arm[i] == a)].mean() for a in (0, 1)]
         assert made[i] == pytest.approx(shares[1] - shares[0])
     row = next(r for r in rebuilt("riluzole1994").rows if r.id == measure.id)
@@ -149,7 +150,7 @@ def test_independent_another_trial_is_foretold_from_its_own_numbers() -> None:
     assert abroad.protocol.n == 478
     assert abroad.mechanisms == scenario.mechanisms
     trials = Simulator.of(abroad).block(1, 0, 1)
-    assert trials.event_week.max() <= 78
+    assert trials.events["death_or_tracheostomy"].week.max() <= 78
     for bad, words in (
         ({"item": "nowhere"}, "no item or related trial 'nowhere'"),
         ({"p": {"log_rank": "no"}}, "'no'"),
@@ -188,7 +189,8 @@ def test_property_each_test_favours_the_arm_with_fewer_events(test: str) -> None
     trials = Simulator.of(scenario.with_plan(plan), "survival").block(1, 0, 8)
     d = deciding(plan, plan.primary)
     p, estimate = read_measures(trials, analyse(trials, plan), [d.p, d.estimate]).T
-    happened = (trials.event > 0) & (trials.event_week <= 91)
+    first = trials.events["death_or_tracheostomy"]
+    happened = first.happened & (first.week <= 91)
     fewer = [happened[i][trials.arm[i] == 1].mean() < happened[i][trials.arm[i] == 0].mean() for i in range(8)]
     assert sum(fewer) >= 6
     strong = p < 0.2

@@ -17,7 +17,7 @@ from equipoise.plan.key import Key
 from equipoise.records import load_record
 from equipoise.run import run_study
 from equipoise.simulate import Simulator, load_scenario, shipped_scenarios
-from equipoise.simulate.als import Mechanism
+from equipoise.simulate.diseases import Mechanism
 
 OTHERS = [name for name in fit_plans() if name != "valor"]
 

@@ -14,7 +14,7 @@ from equipoise.calibrate.plan import Free
 from equipoise.records import Record, load_record
 from equipoise.run import run_study
 from equipoise.simulate import Scenario, Simulator
-from equipoise.simulate.als import Mechanism
+from equipoise.simulate.diseases import Mechanism
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from equipoise.estimate.survival.kaplan_meier import kaplan_meier
 from equipoise.plan.analysis_plan import Plan, parse_plan
 from equipoise.plan.carry_out import analyse
 from equipoise.plan.starter import start_plan, start_text
-from equipoise.trial import Trial, Trials
+from equipoise.trial import EventTimes, Trial, Trials
 from equipoise.trial.adam import Study, from_frame, from_trial, read_adam, write_adam
 
 
@@ -39,10 +39,10 @@ def virtual(seed: int = 5, n: int = 80) -> Trial:
         group=generator.integers(0, 2, shape).astype(np.int8),
         covariates={"ONSETMO": generator.gamma(2, 6, shape), "RILFL": generator.integers(0, 2, shape) * 1.0},
         outcomes={"ALSFRSR": aval},
-        event=event,
-        event_week=np.where(event > 0, generator.uniform(1, 28, shape), 28.0),
-        death=event == 2,
-        death_week=np.where(event > 0, generator.uniform(1, 28, shape), 28.0),
+        events={
+            "first": EventTimes(np.where(event > 0, generator.uniform(1, 28, shape), 28.0), event > 0, "DTHPV"),
+            "death": EventTimes(np.where(event > 0, generator.uniform(1, 28, shape), 28.0), event == 2, "DEATH"),
+        },
         last_week=np.full(shape, 28.0),
         entered_extension=np.ones(shape, np.bool_),
         adverse_events={"csf_pleocytosis": generator.random(shape) < 0.2 + 0.5 * arm},

@@ -69,7 +69,7 @@ def survival_only(hazard: float = 0.01, **change: Any) -> Scenario:
 def cumulative_hazard(trials: Trials, arm: int, group: str, week: float) -> tuple[float, float]:
     """-ln of the share without the event at ``week`` (nobody is censored before), and its standard error."""
     who = trials.members(group) & (trials.arm == arm)
-    alive = np.mean(trials.event_week[who] > week)
+    alive = np.mean(trials.events["death_or_tracheostomy"].week[who] > week)
     return -math.log(alive), math.sqrt((1 - alive) / (alive * who.sum()))
 
 
@@ -137,7 +137,7 @@ def test_independent_bulbar_onset_has_its_own_hazard_and_stratum() -> None:
         for here in (bulbar[i], ~bulbar[i]):
             assert abs(int((trials.arm[i][here] == 1).sum()) - int((trials.arm[i][here] == 0).sum())) <= 1
     for who, hazard in ((bulbar, 0.01 * math.exp(0.9)), (~bulbar, 0.01)):
-        alive = np.mean(trials.event_week[who] > 50)
+        alive = np.mean(trials.events["death_or_tracheostomy"].week[who] > 50)
         assert abs(alive - math.exp(-50 * hazard)) < 4.5 * math.sqrt(alive * (1 - alive) / who.sum())
 
 
@@ -208,21 +208,21 @@ def test_independent_typical_course_of_an_intake() -> None:
 def test_property_follow_up_goes_beyond_the_visits() -> None:
     scenario = load_scenario("centaur")
     trials = simulate(scenario, 60, seed=5)
-    assert trials.event_week.max() <= 152
+    assert trials.events["death_or_tracheostomy"].week.max() <= 152
     assert trials.last_week.max() <= 24
-    censored = trials.event == 0
-    end = trials.event_week[censored]
+    censored = ~trials.events["death_or_tracheostomy"].happened
+    end = trials.events["death_or_tracheostomy"].week[censored]
     assert end.min() >= 24
-    assert (trials.event_week[trials.event > 0] > 24).any()
+    assert (trials.events["death_or_tracheostomy"].week[trials.events["death_or_tracheostomy"].happened] > 24).any()
     # drawn evenly over the range, so before any death half of it lies below the middle
-    known = simulate(scenario_without_events(scenario), 30, seed=5).event_week.ravel()
+    known = simulate(scenario_without_events(scenario), 30, seed=5).events["death_or_tracheostomy"].week.ravel()
     assert np.mean(known) == pytest.approx(88, abs=4 * 37 / math.sqrt(known.size))
     week, happened = trials.times_to("key_event")
-    assert trials.hospital is not None
-    assert trials.hospital_week is not None
-    np.testing.assert_array_equal(happened, (trials.event > 0) | trials.hospital)
-    assert (week <= trials.event_week).all()
-    assert (trials.hospital_week <= trials.event_week).all()
+    stay = trials.events["hospitalisation"]
+    first = trials.events["death_or_tracheostomy"]
+    np.testing.assert_array_equal(happened, first.happened | stay.happened)
+    assert (week <= trials.events["death_or_tracheostomy"].week).all()
+    assert (stay.week <= trials.events["death_or_tracheostomy"].week).all()
 
 
 def scenario_without_events(scenario: Scenario) -> Scenario:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
 from equipoise.simulate import Scenario, simulate, typical_course
-from equipoise.simulate.als import ON_FUNCTION, Mechanism
 from equipoise.simulate.als.course import N_LAG, N_TRANSIT
+from equipoise.simulate.diseases import ON_FUNCTION, Mechanism
 from equipoise.types import WEEKS_PER_MONTH
 
 
@@ -159,7 +159,8 @@ def test_property_replicate_does_not_depend_on_its_block(valor: Scenario) -> Non
     for name, values in whole.outcomes.items():
         np.testing.assert_array_equal(values[3:5], part.outcomes[name])
     np.testing.assert_array_equal(whole.arm[3:5], part.arm)
-    np.testing.assert_array_equal(whole.event_week[3:5], part.event_week)
+    for name, event in whole.events.items():
+        np.testing.assert_array_equal(event.week[3:5], part.events[name].week)
     for name, happened in whole.adverse_events.items():
         np.testing.assert_array_equal(happened[3:5], part.adverse_events[name])
 

@@ -7,7 +7,7 @@ import pytest
 
 from equipoise.errors import DataError, ScenarioError
 from equipoise.simulate import Scenario, simulate
-from equipoise.trial import EVENT_DEATH, EVENT_NONE, Trials
+from equipoise.trial import Trials
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +55,11 @@ def test_property_nothing_is_observed_after_leaving(trials: Trials) -> None:
 
 
 def test_property_events_are_consistent(trials: Trials) -> None:
-    died = trials.death
-    assert (trials.event[died] == EVENT_DEATH).all()
-    np.testing.assert_array_equal(trials.death_week[died], trials.last_week[died])
-    happened = trials.event != EVENT_NONE
-    assert (trials.event_week[happened] <= trials.last_week[happened]).all()
+    death_week, died = trials.times_to("death")
+    first = trials.events["death_or_ventilation"]
+    assert {first.words[int(code)] for code in np.unique(first.code[died])} == {"death"}
+    np.testing.assert_array_equal(death_week[died], trials.last_week[died])
+    assert (first.week[first.happened] <= trials.last_week[first.happened]).all()
     late = trials.last_week > 28
     assert trials.entered_extension[late].all()
 

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from equipoise.errors import DataError
-from equipoise.trial import Trial, Trials
+from equipoise.trial import EventTimes, Trial, Trials
 from equipoise.trial.adam import Study, from_frame, from_trial, plain, read_adam, require, to_trial, write_adam
 
 
@@ -31,10 +31,10 @@ def virtual(seed: int = 1, n: int = 20) -> Trial:
         group=generator.integers(0, 2, shape).astype(np.int8),
         covariates={"ONSETMO": generator.gamma(2, 6, shape), "RILFL": generator.integers(0, 2, shape) * 1.0},
         outcomes={"ALSFRSR": aval, "NFL": np.exp(aval / 10)},
-        event=event,
-        event_week=generator.uniform(1, 28, shape),
-        death=event == 2,
-        death_week=generator.uniform(1, 28, shape),
+        events={
+            "first": EventTimes(generator.uniform(1, 28, shape), event > 0, "DTHPV", event, ("none", "one", "two")),
+            "death": EventTimes(generator.uniform(1, 28, shape), event == 2, "DEATH"),
+        },
         last_week=generator.uniform(1, 28, shape),
         entered_extension=generator.integers(0, 2, shape).astype(np.bool_),
         adverse_events={

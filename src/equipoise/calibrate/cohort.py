@@ -17,8 +17,8 @@ from equipoise.errors import ScenarioError
 from equipoise.estimate.survival.kernels import kaplan_meier
 from equipoise.plan.key import Key
 from equipoise.plan.scenario_plan import CarriedForward, Repeated, Slopes
-from equipoise.simulate.als import Mechanism
-from equipoise.simulate.engine import Simulator
+from equipoise.simulate import Simulator
+from equipoise.simulate.diseases import Mechanism
 from equipoise.simulate.scenario import Scenario
 from equipoise.trial import Trials
 from equipoise.types import WEEKS_PER_MONTH, BoolArray, FloatArray
@@ -45,7 +45,7 @@ def cohort(
     per_block = -(-trials // BLOCKS)
     with ThreadPoolExecutor(BLOCKS) as pool:
         parts = list(pool.map(lambda b: simulator.block(seed, b * per_block, per_block), range(BLOCKS)))
-    return _joined(parts)
+    return Trials.joined(parts)
 
 
 def _carried(values: FloatArray) -> FloatArray:
@@ -55,35 +55,6 @@ def _carried(values: FloatArray) -> FloatArray:
         gone = np.isnan(out[:, v])
         out[gone, v] = out[gone, v - 1]
     return out
-
-
-def _joined(parts: Sequence[Trials]) -> Trials:
-    first = parts[0]
-
-    def cat(name: str) -> FloatArray:
-        return np.concatenate([getattr(p, name) for p in parts])
-
-    return Trials(
-        arms=first.arms,
-        sets=first.sets,
-        weeks=first.weeks,
-        seed=first.seed,
-        first_replicate=first.first_replicate,
-        arm=np.concatenate([p.arm for p in parts]),
-        group=np.concatenate([p.group for p in parts]),
-        covariates={k: np.concatenate([p.covariates[k] for p in parts]) for k in first.covariates},
-        outcomes={k: np.concatenate([p.outcomes[k] for p in parts]) for k in first.outcomes},
-        event=np.concatenate([p.event for p in parts]),
-        event_week=cat("event_week"),
-        death=np.concatenate([p.death for p in parts]),
-        death_week=cat("death_week"),
-        last_week=cat("last_week"),
-        entered_extension=np.concatenate([p.entered_extension for p in parts]),
-        adverse_events={},
-        hospital=None if first.hospital is None else cat("hospital").astype(np.bool_),
-        hospital_week=None if first.hospital_week is None else cat("hospital_week"),
-        crossover_week=cat("crossover_week"),
-    )
 
 
 class Predictor:
@@ -242,7 +213,7 @@ class Predictor:
             return float(np.mean(happened[who] & (time[who] <= week)))
         if m.quantity == "adverse_event_share":
             return self.scenario.adverse_events[name][str(m.arm)]
-        score = t.outcomes["ALSFRS"][who]
+        score = t.function[who]
         last = t.visit_index(week)
         change = score[:, last] - score[:, 0]
         if m.quantity == "no_loss_share":

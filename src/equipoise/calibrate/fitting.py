@@ -25,7 +25,7 @@ from equipoise.calibrate.plan import FitPlan, Free, Published, load_plan
 from equipoise.calibrate.targets import SIMULATED_EVENTS, Target, targets
 from equipoise.errors import ScenarioError
 from equipoise.records.schema import Record
-from equipoise.simulate.als import Effect, Mechanism
+from equipoise.simulate.diseases import Effect, Mechanism
 from equipoise.simulate.protocol import Intake
 from equipoise.simulate.scenario import Hypothesis, Scenario
 from equipoise.types import FloatArray

@@ -14,7 +14,7 @@ def simulate(
     replicate: int = typer.Option(0, "--replicate", min=0, max=2**63 - 1, help="Which replicate of that seed."),
     mechanism: str | None = typer.Option(None, "--mechanism", "-m", help="none, symptomatic, slowing or lagged."),
     imbalance: bool = typer.Option(
-        True, "--as-it-happened/--randomised", help="Baseline NfL unlike in the arms as it was, or freshly randomised."
+        True, "--as-it-happened/--randomised", help="Baseline unlike in the arms as it was, or freshly randomised."
     ),
 ) -> None:
     """Write one virtual trial as CDISC ADaM files."""

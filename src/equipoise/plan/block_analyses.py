@@ -50,7 +50,8 @@ def repeated_analysis(trials: Trials, analysis: Repeated, *, imputations: int) -
     """
     weeks, y = change_from_baseline(trials, analysis.variable, analysis.week, log=analysis.log)
     rank = analysis.joint_rank
-    death_week = np.where(trials.death & (trials.death_week <= analysis.week), trials.death_week, np.inf)
+    week, died = trials.times_to("death")
+    death_week = np.where(died & (week <= analysis.week), week, np.inf)
     visits, ranks, status, rank_status, _ = repeated.mi_ancova(
         y,
         trials.members(analysis.set),

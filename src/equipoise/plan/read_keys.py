@@ -177,7 +177,7 @@ def _happened(trials: Trials, event: str, week: float) -> BoolArray:
 
 
 def _change(trials: Trials, week: float) -> FloatArray:
-    score = trials.outcomes["ALSFRS"]
+    score = trials.function
     return np.asarray(score[:, :, trials.visit_index(week)] - score[:, :, 0])
 
 
@@ -197,10 +197,10 @@ def _correlation(trials: Trials, who: BoolArray, m: Key) -> FloatArray:
 
 
 def _slopes(trials: Trials, week: float) -> FloatArray:
-    """(trial, subject) least-squares slope of ALSFRS-R on time up to ``week``, points per month."""
+    """(trial, subject) least-squares slope of the main outcome on time up to ``week``, points per month."""
     last = trials.visit_index(week)
     t = trials.weeks[: last + 1] / WEEKS_PER_MONTH
-    y = trials.outcomes["ALSFRS"][:, :, : last + 1]
+    y = trials.function[:, :, : last + 1]
     seen = ~np.isnan(y)
     n = seen.sum(axis=2)
     t_mean = (seen * t).sum(axis=2) / n

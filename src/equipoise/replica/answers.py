@@ -11,7 +11,7 @@ from equipoise.calibrate.targets import Target
 from equipoise.plan.scenario_plan import OutcomeAnalysis, Repeated, TimeToEvent
 from equipoise.records.schema import Record
 from equipoise.replica.replica import Answer, MechanismRow
-from equipoise.simulate.als import ON_FUNCTION, Mechanism
+from equipoise.simulate.diseases import ON_FUNCTION, Mechanism
 from equipoise.simulate.scenario import Scenario
 from equipoise.types import FloatArray
 

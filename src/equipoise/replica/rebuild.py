@@ -26,8 +26,8 @@ from equipoise.replica.external import elsewhere_answer, elsewhere_measures, els
 from equipoise.replica.replica import Band, MechanismRow, Replica, ReplicaRow
 from equipoise.replica.rows import between, error_of_mean, row_of
 from equipoise.run.study import Study, run_study
-from equipoise.simulate.als import Mechanism
-from equipoise.simulate.engine import Simulator
+from equipoise.simulate import Simulator
+from equipoise.simulate.diseases import Mechanism
 from equipoise.simulate.external import Elsewhere
 from equipoise.simulate.scenario import Scenario, load_scenario
 from equipoise.types import FloatArray

@@ -30,7 +30,7 @@ from equipoise.plan.block_analyses import analyse
 from equipoise.plan.key import Key
 from equipoise.plan.read_keys import read
 from equipoise.run.store import Store, read_part
-from equipoise.simulate.engine import Simulator
+from equipoise.simulate import Simulator
 from equipoise.types import FloatArray
 
 BLOCK = 20

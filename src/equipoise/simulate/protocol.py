@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from equipoise.files import Frozen
+from equipoise.simulate.diseases import STRATA, schedule_arrays
 
-if TYPE_CHECKING:
-    from equipoise.simulate.als.course import ScheduleArrays
 Weeks = tuple[float, ...]
 
 
@@ -38,7 +37,7 @@ class RunIn(Frozen):
     """Observation before randomisation: who lost too little or too much of the score is not randomised."""
 
     weeks: Annotated[float, Field(gt=0)]
-    least_fall: float = Field(description="observed fall of the ALSFRS-R over the run-in, points")
+    least_fall: float = Field(description="observed fall of function over the run-in, points")
     most_fall: float
 
     @model_validator(mode="after")
@@ -49,7 +48,7 @@ class RunIn(Frozen):
 
 
 class FollowUp(Frozen):
-    """Life and first stay in hospital are known beyond the visits, also of those who left.
+    """Events are known beyond the visits, also of those who left.
 
     To a week drawn for each patient between ``first`` and ``last``: patients come in over time, and the data are cut
     at one date.
@@ -115,8 +114,8 @@ class Protocol(Frozen):
             raise ValueError("extension.end: must lie after period_end")
         if "ITT" in self.groups:
             raise ValueError("groups.ITT: ITT means everyone; give the group another name")
-        if any(s not in ("RILFL", "EDAFL", "BULBFL") for s in self.strata):
-            raise ValueError("strata: besides the group, randomisation can be stratified by RILFL, EDAFL and BULBFL")
+        if any(s not in STRATA for s in self.strata):
+            raise ValueError(f"strata: besides the group, randomisation can be stratified by {', '.join(STRATA)}")
         if self.follow_up and self.follow_up.first < self.period_end:
             raise ValueError("follow_up.first: must not lie before period_end")
         for week in (*self.visits, self.period_end):
@@ -180,11 +179,8 @@ class Protocol(Frozen):
         """The last week at which anything can be known of a patient."""
         return max(self.visits[-1], self.follow_up.last if self.follow_up else 0.0)
 
-    def schedule(self, steps_per_week: int = 7) -> ScheduleArrays:
+    def schedule(self, steps_per_week: int = 7) -> Any:
         """The schedule as the kernel takes it."""
-        # a page without a replica reads protocols, and must not wait for the compiler to be imported
-        from equipoise.simulate.als.course import ScheduleArrays
-
         taken = np.zeros((len(self.arms), 2))
         per_arm: list[Weeks] = [()] * len(self.arms)
         dose = 0.0
@@ -199,7 +195,8 @@ class Protocol(Frozen):
         for a, weeks in enumerate(per_arm):
             # pad at the end with a week after the trial, so that due doses stay in order
             dose_weeks[a] = [*weeks, *([self.last_week + 1.0] * (width - len(weeks)))]
-        return ScheduleArrays(
+        return schedule_arrays(
+            self.strata,
             weeks=np.array(self.visits, dtype=np.float64),
             dose=dose,
             dose_weeks=dose_weeks,
@@ -209,8 +206,5 @@ class Protocol(Frozen):
             follow_last=float(self.follow_up.last) if self.follow_up else 0.0,
             extension_entry=float(self.extension.entry) if self.extension else 0.0,
             block=np.array(self.ratio, dtype=np.int64),
-            by_riluzole=int("RILFL" in self.strata),
-            by_edaravone=int("EDAFL" in self.strata),
-            by_bulbar=int("BULBFL" in self.strata),
             steps_per_week=steps_per_week,
         )

@@ -14,12 +14,18 @@ from equipoise.files import Document, Frozen, parse_yaml, read_yaml, validate
 from equipoise.files.tree import excerpt
 from equipoise.library import shipped, shipped_file
 from equipoise.plan.scenario_plan import AnalysisPlan, TimeToEvent
-from equipoise.simulate.als import ON_FUNCTION, Admission, Disease, Effect, Group, Mechanism
+from equipoise.simulate.diseases import (
+    CHANNELS,
+    ON_FUNCTION,
+    Admission,
+    Disease,
+    Effect,
+    Group,
+    Mechanism,
+    covariates_of,
+)
 from equipoise.simulate.external import Elsewhere
 from equipoise.simulate.protocol import Intake, Protocol
-
-CHANNELS = {"ALSFRS": "function", "SVC": "breathing", "HHD": "strength", "NFL": "neurofilament", "SOD1": "SOD1"}
-"""What the simulation can measure, and the part of a group that each needs."""
 
 
 class Hypothesis(Frozen):
@@ -42,8 +48,8 @@ class Scenario(Frozen):
     default_mechanism: Mechanism
     protocol: Protocol
     outcomes: dict[str, str] = Field(
-        description="what the trial measured, by the name its record uses -> what it is in the simulation: "
-        "ALSFRS, SVC, HHD, NFL or SOD1"
+        description="what the trial measured, by the name its record uses -> what it is in the simulation, one of "
+        + ", ".join(CHANNELS)
     )
     admission: dict[str, Admission] = Field(default_factory=dict)
     groups: dict[str, Group]
@@ -77,7 +83,7 @@ class Scenario(Frozen):
                 _checked(self.groups[name], own, f"mechanisms.{mechanism.value}.groups.{name}")
             _checked(self.disease, hypothesis.disease, f"mechanisms.{mechanism.value}.disease")
         if not self.plan.order:
-            raise ValueError("plan.order: name the primary test first, e.g. alsfrs_f_w28.joint_rank")
+            raise ValueError("plan.order: name the primary test first, ANALYSIS.TEST")
         known = {*self.protocol.groups, "ITT"}
         for analysis in self.plan.analyses:
             if analysis.set not in known:
@@ -130,18 +136,7 @@ class Scenario(Frozen):
     def covariates(self) -> tuple[str, ...]:
         """The baseline covariates that the virtual patients of this scenario have."""
         groups = [self.groups[name] for name in self.protocol.groups]
-        have = {
-            "ONSETMO": all(g.has("onset") for g in groups),
-            "PRESLOPE": all(g.has("onset") and g.has("function") for g in groups),
-            "RILFL": all(g.riluzole is not None for g in groups),
-            "EDAFL": all(g.edaravone is not None for g in groups),
-            "LISTEDFL": all(g.listed_variant is not None for g in groups),
-            "BULBFL": all(g.bulbar is not None for g in groups),
-            "AGE": all(g.age_mean is not None for g in groups),
-            "FRSPRE": self.protocol.run_in is not None,
-            "RUNINCHG": self.protocol.run_in is not None,
-        }
-        return tuple(name for name, here in have.items() if here)
+        return covariates_of(groups, run_in=self.protocol.run_in is not None)
 
     def under(self, mechanism: Mechanism | str) -> tuple[dict[str, Group], Disease, Effect]:
         """Groups, disease and effect under one mechanism.

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from equipoise.trial.trials import EVENT_DEATH, EVENT_NONE, EVENT_VENTILATION, Trial, Trials
+from equipoise.trial.trials import EventTimes, Trial, Trials
 
-__all__ = ["EVENT_DEATH", "EVENT_NONE", "EVENT_VENTILATION", "Trial", "Trials"]
+__all__ = ["EventTimes", "Trial", "Trials"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +11,6 @@ import polars as pl
 
 from equipoise.errors import DataError
 from equipoise.types import BoolArray, CodeArray, FloatArray
-
-EVENT_NONE, EVENT_VENTILATION, EVENT_DEATH = 0, 1, 2
-EVENT_LABELS = {EVENT_NONE: "censored", EVENT_VENTILATION: "permanent ventilation", EVENT_DEATH: "death"}
-
 
 _NO_VISITS = pl.DataFrame(
     schema={
@@ -32,6 +28,27 @@ _NO_VISITS = pl.DataFrame(
 
 
 @dataclass(frozen=True, eq=False)
+class EventTimes:
+    """The times to one end point.
+
+    week : (trial, subject) week of the event, or of censoring. happened : (trial, subject) whether it was the event.
+    parameter : its PARAMCD; None for another name of an event, which is not written. cause : (trial, subject) codes
+    into ``words``, which describe what happened (0 for censored); default 0 and 1 as ``happened``.
+    """
+
+    week: FloatArray
+    happened: BoolArray
+    parameter: str | None = None
+    cause: CodeArray | None = None
+    words: tuple[str, ...] = ("censored", "event")
+
+    @property
+    def code(self) -> CodeArray:
+        """(trial, subject) what happened, as a code into ``words``."""
+        return self.happened.astype(np.int8) if self.cause is None else self.cause
+
+
+@dataclass(frozen=True, eq=False)
 class Trials:
     """A batch of trials of one protocol.
 
@@ -44,14 +61,13 @@ class Trials:
     arm, group : (trial, subject) codes into ``arms`` and ``sets``.
     covariates : name -> (trial, subject) baseline covariates that are not outcomes (``ONSETMO``, ``RILFL`` ...).
     outcomes : PARAMCD -> (trial, subject, visit) values in natural units; NaN where nothing was observed.
-    event : (trial, subject) ``EVENT_NONE``, ``EVENT_VENTILATION`` or ``EVENT_DEATH``: the first of the two.
-    event_week : (trial, subject) week of that event, or of censoring.
-    death, death_week : (trial, subject) the same for death alone.
+    events : name -> :class:`EventTimes`; ``death`` is among them.
     last_week : (trial, subject) last week under observation (withdrawal, death or end of study).
     entered_extension : (trial, subject) whether the patient went on into the extension.
     adverse_events : name -> (trial, subject) whether it happened in the randomised period.
-    hospital, hospital_week : (trial, subject) a first stay in hospital, and its week or that of censoring; None where
-        the trial did not record it.
+    derived : name -> (trial, subject) baseline variables made from outcomes and covariates.
+    falling : covariates that records print with the other sign.
+    main_outcome : the outcome that a slope or a loss without a name is of.
     crossover_week : (trial, subject) first week on active drug in the extension, infinite where there was none.
     """
 
@@ -64,15 +80,13 @@ class Trials:
     group: CodeArray
     covariates: Mapping[str, FloatArray]
     outcomes: Mapping[str, FloatArray]
-    event: CodeArray
-    event_week: FloatArray
-    death: BoolArray
-    death_week: FloatArray
+    events: Mapping[str, EventTimes]
     last_week: FloatArray
     entered_extension: BoolArray
     adverse_events: Mapping[str, BoolArray]
-    hospital: BoolArray | None = None
-    hospital_week: FloatArray | None = None
+    derived: Mapping[str, FloatArray] = field(default_factory=dict)
+    falling: frozenset[str] = frozenset()
+    main_outcome: str | None = None
     crossover_week: FloatArray | None = None
 
     def __len__(self) -> int:
@@ -106,46 +120,39 @@ class Trials:
     def baseline(self, name: str) -> FloatArray:
         """(trial, subject) baseline values by the name a plan or a record uses.
 
-        An outcome (``NFL``; ``ALSFRSBL`` and ``NFLBL`` are the same), ``LNNFLBL``, ``RILEDAFL`` (riluzole or
-        edaravone), or a covariate. Raises :class:`DataError` for anything else.
+        An outcome (with or without ``BL`` after it), a covariate, or a variable made from them. Raises
+        :class:`DataError` for anything else.
         """
         if name.removesuffix("BL") in self.outcomes:
             return self.outcomes[name.removesuffix("BL")][:, :, 0]
-        if name == "LNNFLBL" and "NFL" in self.outcomes:
-            return np.log(self.outcomes["NFL"][:, :, 0])
-        if name == "RILEDAFL" and {"RILFL", "EDAFL"} <= set(self.covariates):
-            return np.maximum(self.covariates["RILFL"], self.covariates["EDAFL"])
-        if name in self.covariates:
-            return self.covariates[name]
+        for known in (self.derived, self.covariates):
+            if name in known:
+                return known[name]
         raise DataError(
-            f"no baseline variable {name!r}", hint="there are " + ", ".join([*self.outcomes, *self.covariates])
+            f"no baseline variable {name!r}",
+            hint="there are " + ", ".join([*self.outcomes, *self.covariates, *self.derived]),
         )
 
     def times_to(self, event: str) -> tuple[FloatArray, BoolArray]:
         """(trial, subject) weeks to an end point or to censoring, and whether it happened.
 
-        ``death``; ``death_or_ventilation`` or ``death_or_tracheostomy`` (the first event, as the trial named it);
-        ``hospitalisation``; ``key_event``, the first of all these. Raises :class:`DataError` for anything else.
+        Raises :class:`DataError` for an event that the trials did not record.
         """
-        first = self.event != EVENT_NONE
-        if event == "death":
-            return self.death_week, self.death
-        if event in ("death_or_ventilation", "death_or_tracheostomy"):
-            return self.event_week, first
-        if event in ("hospitalisation", "key_event") and self.hospital is not None and self.hospital_week is not None:
-            if event == "hospitalisation":
-                return self.hospital_week, self.hospital
-            return np.minimum(self.event_week, self.hospital_week), first | self.hospital
-        raise DataError(
-            f"unknown event {event!r}",
-            hint="there are death, death_or_ventilation, death_or_tracheostomy and, where the trial recorded stays in "
-            "hospital, hospitalisation and key_event",
-        )
+        if event not in self.events:
+            raise DataError(f"unknown event {event!r}", hint="there are " + (", ".join(self.events) or "none"))
+        return self.events[event].week, self.events[event].happened
+
+    @property
+    def function(self) -> FloatArray:
+        """(trial, subject, visit) the main outcome; raises :class:`DataError` where the trials have none."""
+        if self.main_outcome is None or self.main_outcome not in self.outcomes:
+            raise DataError("the trials did not measure function", hint="measured: " + ", ".join(self.outcomes))
+        return self.outcomes[self.main_outcome]
 
     def published_baseline(self, name: str) -> FloatArray:
-        """:meth:`baseline` with the sign records print: the slope before the study is negative where function fell."""
+        """:meth:`baseline` with the sign that records print."""
         values = self.baseline(name)
-        return -values if name == "PRESLOPE" else values
+        return -values if name in self.falling else values
 
     def __getitem__(self, index: int) -> Trial:
         """Trial ``index`` of the batch as data frames."""
@@ -183,21 +190,15 @@ class Trials:
                     }
                 ).filter(pl.col("AVAL").is_not_nan())
             )
-        timed = {
-            "DTHPV": (self.event_week[i], self.event[i] != EVENT_NONE, [EVENT_LABELS[int(e)] for e in self.event[i]]),
-            "DEATH": (self.death_week[i], self.death[i], ["death" if d else "censored" for d in self.death[i]]),
-        }
-        if self.hospital is not None and self.hospital_week is not None:
-            words = ["hospitalisation" if h else "censored" for h in self.hospital[i]]
-            timed["HOSP"] = (self.hospital_week[i], self.hospital[i], words)
+        timed = {e.parameter: e for e in self.events.values() if e.parameter is not None}
         events = pl.DataFrame(
             {
                 "USUBJID": np.tile(ids, len(timed)),
                 "TRT01P": np.tile(arm, len(timed)),
                 "PARAMCD": np.repeat(list(timed), n),
-                "AVAL": np.concatenate([weeks for weeks, _, _ in timed.values()]),
-                "CNSR": (~np.concatenate([happened for _, happened, _ in timed.values()])).astype(np.int64),
-                "EVNTDESC": [word for _, _, words in timed.values() for word in words],
+                "AVAL": np.concatenate([e.week[i] for e in timed.values()]),
+                "CNSR": (~np.concatenate([e.happened[i] for e in timed.values()])).astype(np.int64),
+                "EVNTDESC": [e.words[int(c)] for e in timed.values() for c in e.code[i]],
             }
         )
         return Trial(
@@ -205,6 +206,39 @@ class Trials:
             visits=pl.concat(frames) if frames else _NO_VISITS,
             events=events,
             adverse_events=self._adverse_events(i, ids),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Trials]) -> Trials:
+        """Blocks of one protocol as one, without their adverse events."""
+        first = parts[0]
+
+        def table(name: str) -> dict[str, FloatArray]:
+            return {k: np.concatenate([getattr(p, name)[k] for p in parts]) for k in getattr(first, name)}
+
+        def event(name: str) -> EventTimes:
+            every = [p.events[name] for p in parts]
+            cause = None if every[0].cause is None else np.concatenate([e.code for e in every])
+            return replace(
+                every[0], week=np.concatenate([e.week for e in every]),
+                happened=np.concatenate([e.happened for e in every]), cause=cause,
+            )  # fmt: skip
+
+        crossover = None
+        if first.crossover_week is not None:
+            crossover = np.concatenate([p.crossover_week for p in parts if p.crossover_week is not None])
+        return replace(
+            first,
+            arm=np.concatenate([p.arm for p in parts]),
+            group=np.concatenate([p.group for p in parts]),
+            last_week=np.concatenate([p.last_week for p in parts]),
+            entered_extension=np.concatenate([p.entered_extension for p in parts]),
+            covariates=table("covariates"),
+            outcomes=table("outcomes"),
+            derived=table("derived"),
+            events={name: event(name) for name in first.events},
+            adverse_events={},
+            crossover_week=crossover,
         )
 
     def _adverse_events(self, i: int, ids: npt.NDArray[np.str_]) -> pl.DataFrame:

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 from equipoise.simulate.als.model import (
+    CHANNELS,
     DISEASE_PARTS,
     GROUP_PARTS,
     ON_FUNCTION,
     ON_HAZARD,
+    STRATA,
     Admission,
     Disease,
     Effect,
     Group,
     Mechanism,
+    covariates_of,
     disease_arrays,
     population_arrays,
 )
 
 __all__ = [
+    "CHANNELS",
     "DISEASE_PARTS",
     "GROUP_PARTS",
     "ON_FUNCTION",
     "ON_HAZARD",
+    "STRATA",
     "Admission",
     "Disease",
     "Effect",
     "Group",
     "Mechanism",
+    "covariates_of",
     "disease_arrays",
     "population_arrays",
 ]

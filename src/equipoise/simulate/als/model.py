@@ -445,3 +445,26 @@ def disease_arrays(disease: Disease, groups: list[Group]) -> course.DiseaseArray
         hospital_slope=number("hospital_slope"),
         direct=int(disease.direct),
     )
+
+
+CHANNELS = {"ALSFRS": "function", "SVC": "breathing", "HHD": "strength", "NFL": "neurofilament", "SOD1": "SOD1"}
+"""What the simulation can measure, and the part of a group that each needs."""
+
+STRATA = ("RILFL", "EDAFL", "BULBFL")
+"""What randomisation can be stratified by, besides the group."""
+
+
+def covariates_of(groups: list[Group], *, run_in: bool) -> tuple[str, ...]:
+    """The baseline covariates that patients of these groups have."""
+    have = {
+        "ONSETMO": all(g.has("onset") for g in groups),
+        "PRESLOPE": all(g.has("onset") and g.has("function") for g in groups),
+        "RILFL": all(g.riluzole is not None for g in groups),
+        "EDAFL": all(g.edaravone is not None for g in groups),
+        "LISTEDFL": all(g.listed_variant is not None for g in groups),
+        "BULBFL": all(g.bulbar is not None for g in groups),
+        "AGE": all(g.age_mean is not None for g in groups),
+        "FRSPRE": run_in,
+        "RUNINCHG": run_in,
+    }
+    return tuple(name for name, here in have.items() if here)

@@ -116,7 +116,7 @@ def _evaluate(data, structure, reml, theta, coords, n_groups, sigma, inverse, lo
 
 
 @inner
-def _inverse_factor(chol, p, linv):
+def inverse_factor(chol, p, linv):
     """``linv`` = inverse of the lower triangular ``chol``."""
     for i in range(p):
         for j in range(p):
@@ -134,7 +134,7 @@ def _inverse_factor(chol, p, linv):
 
 
 @inner
-def _outer_inverse(linv, p, out):
+def outer_inverse(linv, p, out):
     """``out`` = linv' linv."""
     for i in range(p):
         for j in range(p):
@@ -341,7 +341,7 @@ def _elements_to_parameters(elements, jac, jn, ji, n_groups, work, out):
 
 
 @inner
-def _add_gram(rows, scale, out):
+def add_gram(rows, scale, out):
     """``out`` += scale * rows' rows (symmetric)."""
     n, nt = rows.shape
     for r in range(n):
@@ -379,13 +379,13 @@ def _whole_information(data, model, kind, theta, work, beta, linv, packed, out):
     # - 1/2 tr(Phi P Phi P) - v' Phi v, or + 1/2 tr(Phi P Phi P): one sum of squares with the rows scaled
     if kind == 3:
         both[rows:] = 0.0
-        _add_gram(both, 0.5, out)
+        add_gram(both, 0.5, out)
     else:
         root2 = 1.4142135623730951
         for r in range(rows, rows + p):
             for t in range(total):
                 both[r, t] *= root2
-        _add_gram(both, -0.5, out)
+        add_gram(both, -0.5, out)
 
 
 @inner
@@ -492,8 +492,8 @@ def fit(data, structure, reml, expected, coords, n_groups, start, tolerance, max
             _evaluate(
                 data, structure, reml, theta, coords, n_groups, sigma, inverse, logdet, scratch, gram, chol, rhs, beta
             )
-        _inverse_factor(chol, p, linv)
-        _outer_inverse(linv, p, phi)
+        inverse_factor(chol, p, linv)
+        outer_inverse(linv, p, phi)
         second_moments(data, beta, phi, rr, xpx)
         _score(data, model, theta, work, gradient)
         if status == OK or iteration == max_steps:

@@ -102,7 +102,7 @@ def _power(base, expo):
 
 
 @inner
-def _lag_power(structure, m, x, d):
+def lag_power(structure, m, x, d):
     """rho^d and its first two derivatives in x."""
     rho, r1, r2 = _link(structure, m, x)
     v = _power(rho, d)
@@ -132,7 +132,7 @@ def correlations(structure, m, x, coords, r, dr, d2r, derivatives):
                     d2r[0, 0, a, b] = d2
             elif structure in (AR1, AR1H, SP_EXP):
                 lag = abs(coords[a] - coords[b]) if structure == SP_EXP else float(a - b)
-                v, d1, d2 = _lag_power(structure, m, x[0], lag)
+                v, d1, d2 = lag_power(structure, m, x[0], lag)
                 if derivatives:
                     dr[0, a, b] = d1
                     d2r[0, 0, a, b] = d2

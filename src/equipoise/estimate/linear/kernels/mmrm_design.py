@@ -361,7 +361,7 @@ def second_moments(data, beta, phi_matrix, rr, xpx):
 
 
 @inner
-def _transform_pack(linv, upper, work, half, column, packed):
+def transform_pack(linv, upper, work, half, column, packed):
     """``packed`` (row,): the lower triangle of Linv work Linv', off-diagonal entries times sqrt(2); upper = Linv'."""
     p = linv.shape[0]
     root2 = 1.4142135623730951
@@ -461,7 +461,7 @@ def derivative_products(data, inverse, beta, linv, out):
                         v[e, c] += s * z[k, b, u[c]] + t * z[k, a, u[c]]
                         for d in range(p):
                             work[c, d] += (s * lb[d] + t * la[d]) * gk[c, d]
-            _transform_pack(linv, upper, work, half, column, out[e])
+            transform_pack(linv, upper, work, half, column, out[e])
     else:
         full = np.zeros((total, p, p))
         ax = np.empty((m, p))
@@ -495,7 +495,7 @@ def derivative_products(data, inverse, beta, linv, out):
             for c in range(p):
                 for d in range(p):
                     work[c, d] = full[e, c, d]
-            _transform_pack(linv, upper, work, half, column, out[e])
+            transform_pack(linv, upper, work, half, column, out[e])
     for e in range(total):
         for i in range(p):
             t = 0.0

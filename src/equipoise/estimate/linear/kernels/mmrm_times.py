@@ -23,19 +23,19 @@ from equipoise.estimate.linear.kernels.mmrm import (
     NOT_CONVERGED,
     OK,
     SINGULAR,
-    _add_gram,
-    _inverse_factor,
-    _outer_inverse,
+    add_gram,
+    inverse_factor,
+    outer_inverse,
 )
 from equipoise.estimate.linear.kernels.mmrm_covariance import (
     INTERCEPT,
     SLOPE,
     SP_EXP,
-    _lag_power,
     covariance,
+    lag_power,
     natural_jacobian,
 )
-from equipoise.estimate.linear.kernels.mmrm_design import _transform_pack
+from equipoise.estimate.linear.kernels.mmrm_design import transform_pack
 from equipoise.numerics.compiler import inner, kernel
 from equipoise.numerics.linalg import cholesky, solve_cholesky
 
@@ -47,7 +47,7 @@ def _derivatives(structure, theta, t, n, dv, d2v):
         var = math.exp(theta[0])
         for a in range(n):
             for b in range(n):
-                c, c1, c2 = _lag_power(structure, n, theta[1], abs(t[a] - t[b]))
+                c, c1, c2 = lag_power(structure, n, theta[1], abs(t[a] - t[b]))
                 dv[0, a, b] = var * c
                 dv[1, a, b] = var * c1
                 d2v[0, 0, a, b] = var * c
@@ -231,7 +231,7 @@ def _differentiate(structure, reml, expected, theta, x, y, times, first, room, b
     turn = np.empty((nt, rows))
     vth = np.empty((p, nt))
     for t in range(nt):
-        _transform_pack(linv, upper, pt[t], half, column, turn[t])
+        transform_pack(linv, upper, pt[t], half, column, turn[t])
         for q in range(rows):
             packed[q, t] = turn[t, q]
         for c in range(p):
@@ -240,9 +240,9 @@ def _differentiate(structure, reml, expected, theta, x, y, times, first, room, b
                 w += linv[c, d] * vt[t, d]
             vth[c, t] = w
     if reml:
-        _add_gram(packed, 0.5 if expected else -0.5, info)
+        add_gram(packed, 0.5 if expected else -0.5, info)
     if not expected:
-        _add_gram(vth, -1.0, info)
+        add_gram(vth, -1.0, info)
 
 
 @inner
@@ -306,8 +306,8 @@ def fit_times(structure, reml, expected, x, y, times, first, tolerance, max_step
     status = NOT_CONVERGED
     for iteration in range(max_steps):
         info[ITERATIONS] = iteration + 1.0
-        _inverse_factor(chol, p, linv)
-        _outer_inverse(linv, p, phi)
+        inverse_factor(chol, p, linv)
+        outer_inverse(linv, p, phi)
         _differentiate(structure, reml, False, theta, x, y, times, first, room, beta, linv, phi, own, hessian, packed)
         _to_theta(structure, theta, own, hessian, jac, gradient, h)
         ridge = 0.0
@@ -355,8 +355,8 @@ def fit_times(structure, reml, expected, x, y, times, first, tolerance, max_step
         if decrement < tolerance and ridge == 0.0:
             status = OK
             break
-    _inverse_factor(chol, p, linv)
-    _outer_inverse(linv, p, phi)
+    inverse_factor(chol, p, linv)
+    outer_inverse(linv, p, phi)
     _differentiate(structure, reml, expected, theta, x, y, times, first, room, beta, linv, phi, own, hessian, packed)
     _to_theta(structure, theta, own, hessian, jac, gradient, h)
     largest = 0.0

@@ -54,7 +54,7 @@ def _recurrent(kind, events, t, i, end):
 
 
 @inner
-def _compare(t, i, j, value, event, recurrent, kinds, margins, signs):
+def compare_pair(t, i, j, value, event, recurrent, kinds, margins, signs):
     """Patient ``i`` against ``j``: ``k + 1`` where ``i`` wins in layer ``k``, ``-k - 1`` where ``j`` does, 0: a tie."""
     for k in range(kinds.shape[0]):
         a = value[t, i, k]
@@ -105,7 +105,7 @@ def count_pairs(
                     across = i >= middle and j < middle
                     if not across and not same_arm:
                         break
-                    s = _compare(t, i, j, value, event, recurrent, kinds, margins, signs)
+                    s = compare_pair(t, i, j, value, event, recurrent, kinds, margins, signs)
                     if s == 0:
                         continue
                     if s > 0:

@@ -20,7 +20,7 @@ import math
 
 import numpy as np
 
-from equipoise.estimate.ranks.kernels.win import _compare
+from equipoise.estimate.ranks.kernels.win import compare_pair
 from equipoise.numerics.compiler import kernel
 from equipoise.numerics.linalg import cholesky, solve_cholesky
 
@@ -47,7 +47,7 @@ def compare_all(t, include, value, event, recurrent, kinds, margins, signs, resu
             result[j, i] = 0
             if i == j or not include[t, i] or not include[t, j]:
                 continue
-            s = _compare(t, i, j, value, event, recurrent, kinds, margins, signs)
+            s = compare_pair(t, i, j, value, event, recurrent, kinds, margins, signs)
             if s != 0:
                 result[i, j] = 1 if s > 0 else -1
                 result[j, i] = -result[i, j]

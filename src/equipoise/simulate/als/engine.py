@@ -10,25 +10,20 @@ import numpy as np
 
 from equipoise.errors import ScenarioError
 from equipoise.numerics.random import ADVERSE_EVENT
-from equipoise.simulate.als import Admission, Mechanism, course, disease_arrays, population_arrays
+from equipoise.simulate.als import course
+from equipoise.simulate.als.model import Admission, Mechanism, disease_arrays, population_arrays
+from equipoise.simulate.als.names import (
+    COVARIATES,
+    FALLING,
+    MAIN_OUTCOME,
+    OUTCOMES,
+    STATES,
+    derived_baseline,
+    event_times,
+)
 from equipoise.simulate.scenario import Scenario, load_scenario
 from equipoise.trial import Trials
 from equipoise.types import FloatArray
-
-OUTCOMES = {"ALSFRS": course.ALSFRS, "SVC": course.SVC, "HHD": course.HHD, "NFL": course.NFL, "SOD1": course.SOD1}
-COVARIATES = {
-    "ONSETMO": course.ONSETMO,
-    "PRESLOPE": course.PRESLOPE,
-    "RILFL": course.RILFL,
-    "EDAFL": course.EDAFL,
-    "LISTEDFL": course.LISTED,
-    "BULBFL": course.BULBAR,
-    "AGE": course.AGE,
-    "FRSPRE": course.BEFORE_RUN_IN,
-    "RUNINCHG": course.RUN_IN_FALL,
-}
-"""Baseline covariates; a trial has those its scenario describes. ``FRSPRE`` is the score before a run-in and
-``RUNINCHG`` the points lost in it. Names have at most 8 characters, as ADaM asks."""
 
 STEPS_PER_WEEK = 7
 
@@ -112,6 +107,8 @@ class Simulator:
                 f"scenario {self.scenario.name!r}: hardly any patient drawn meets the admission rule",
                 hint="compare 'admission' with the baseline means and SDs of 'groups'",
             )
+        covariates = {name: cov[:, COVARIATES[name]] for name in self.scenario.covariates}
+        outcomes = {name: out[:, OUTCOMES[channel]] for name, channel in self.scenario.outcomes.items()}
         return Trials(
             arms=protocol.arms,
             sets=tuple(protocol.groups),
@@ -120,16 +117,14 @@ class Simulator:
             first_replicate=first,
             arm=arm,
             group=group,
-            covariates={name: cov[:, COVARIATES[name]] for name in self.scenario.covariates},
-            outcomes={name: out[:, OUTCOMES[channel]] for name, channel in self.scenario.outcomes.items()},
-            event=times[:, 1].astype(np.int8),
-            event_week=times[:, 0],
-            death=times[:, 3] > 0.5,
-            death_week=times[:, 2],
+            covariates=covariates,
+            outcomes=outcomes,
+            events=event_times(times, hospital=self.disease.hospital_hazard > 0),
             last_week=times[:, 4],
             entered_extension=times[:, 5] > 0.5,
-            hospital=times[:, 7] > 0.5 if self.disease.hospital_hazard > 0 else None,
-            hospital_week=times[:, 6] if self.disease.hospital_hazard > 0 else None,
+            derived=derived_baseline(outcomes, covariates),
+            falling=FALLING,
+            main_outcome=MAIN_OUTCOME,
             crossover_week=times[:, 8],
             adverse_events=self._adverse_events(seed, first, arm),
         )
@@ -144,18 +139,6 @@ class Simulator:
             draw = np.random.Generator(np.random.Philox(key=[seed, ADVERSE_EVENT], counter=[0, 0, 0, first + i]))
             happened[:, i] = draw.random((len(events), arm.shape[1])) < rates[:, arm[i]]
         return dict(zip(events, happened, strict=True))
-
-
-STATES = {
-    "FUNCTION": course.FUNCTION,
-    "CSF": course.CSF,
-    "BIOPHASE": course.BIOPHASE,
-    "SOD1": course.TARGET,
-    "INJURY": course.INJURY,
-    "NFL": course.BIOMARKER,
-    "LAGGED_INJURY": course.LAGGED_INJURY,
-    "LOSS": course.LOSS,
-}
 
 
 def typical_course(
@@ -224,6 +207,3 @@ def simulate(
         raise ScenarioError(f"{replicates} replicates", hint="ask for at least 1")
     scenario = load_scenario(scenario) if isinstance(scenario, str) else scenario
     return Simulator.of(scenario, mechanism, imbalance=imbalance).block(seed, first, replicates)
-
-
-__all__ = ["COVARIATES", "OUTCOMES", "STATES", "Simulator", "simulate", "typical_course"]

@@ -1,0 +1,90 @@
+"""What the ALS model measures, records and counts, by the names that records and plans use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from equipoise.simulate.als import course
+from equipoise.trial import EventTimes
+from equipoise.types import FloatArray
+
+OUTCOMES = {"ALSFRS": course.ALSFRS, "SVC": course.SVC, "HHD": course.HHD, "NFL": course.NFL, "SOD1": course.SOD1}
+"""What can be measured -> its place in the kernel's output."""
+
+MAIN_OUTCOME = "ALSFRS"
+"""The outcome that a slope, a loss or a correlation without a name is of."""
+
+COVARIATES = {
+    "ONSETMO": course.ONSETMO,
+    "PRESLOPE": course.PRESLOPE,
+    "RILFL": course.RILFL,
+    "EDAFL": course.EDAFL,
+    "LISTEDFL": course.LISTED,
+    "BULBFL": course.BULBAR,
+    "AGE": course.AGE,
+    "FRSPRE": course.BEFORE_RUN_IN,
+    "RUNINCHG": course.RUN_IN_FALL,
+}
+"""Baseline covariates; a trial has those its scenario describes. ``FRSPRE`` is the score before a run-in and
+``RUNINCHG`` the points lost in it. Names have at most 8 characters, as ADaM asks."""
+
+FALLING = frozenset({"PRESLOPE"})
+"""Covariates that records print with the other sign: a slope is negative where function fell."""
+
+STATES = {
+    "FUNCTION": course.FUNCTION,
+    "CSF": course.CSF,
+    "BIOPHASE": course.BIOPHASE,
+    "SOD1": course.TARGET,
+    "INJURY": course.INJURY,
+    "NFL": course.BIOMARKER,
+    "LAGGED_INJURY": course.LAGGED_INJURY,
+    "LOSS": course.LOSS,
+}
+"""What a typical course shows -> its place in the state."""
+
+_FIRST = ("censored", "permanent ventilation", "death")
+_WORD = {"death": ("censored", "death"), "hospitalisation": ("censored", "hospitalisation")}
+
+
+def derived_baseline(outcomes: Mapping[str, FloatArray], covariates: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """Baseline variables made from others: the logarithm of neurofilament, and riluzole or edaravone."""
+    out = {}
+    if "NFL" in outcomes:
+        out["LNNFLBL"] = np.log(outcomes["NFL"][:, :, 0])
+    if {"RILFL", "EDAFL"} <= set(covariates):
+        out["RILEDAFL"] = np.maximum(covariates["RILFL"], covariates["EDAFL"])
+    return out
+
+
+def event_times(times: FloatArray, *, hospital: bool) -> dict[str, EventTimes]:
+    """The events of a block from the kernel's (trial, time, subject) table.
+
+    Death or permanent ventilation is also called death or tracheostomy, as the trial named it. A key event is that or
+    a stay in hospital, where stays are recorded.
+    """
+    first, week = times[:, 1].astype(np.int8), times[:, 0]
+    fatal = times[:, 3] > 0.5
+    out = {
+        "death_or_ventilation": EventTimes(week, first > 0, parameter="DTHPV", cause=first, words=_FIRST),
+        "death": EventTimes(times[:, 2], fatal, parameter="DEATH", words=_WORD["death"]),
+    }
+    if hospital:
+        stay = times[:, 7] > 0.5
+        out["hospitalisation"] = EventTimes(times[:, 6], stay, parameter="HOSP", words=_WORD["hospitalisation"])
+        out["key_event"] = EventTimes(np.minimum(week, times[:, 6]), (first > 0) | stay)
+    out["death_or_tracheostomy"] = EventTimes(week, first > 0, cause=first, words=_FIRST)
+    return out
+
+
+def schedule_arrays(strata: tuple[str, ...], **parts: Any) -> course.ScheduleArrays:
+    """A schedule as the kernel takes it; ``strata``: names by which randomisation is stratified."""
+    return course.ScheduleArrays(
+        by_riluzole=int("RILFL" in strata),
+        by_edaravone=int("EDAFL" in strata),
+        by_bulbar=int("BULBFL" in strata),
+        **parts,
+    )
