@@ -115,7 +115,8 @@ class Protocol(Frozen):
         if "ITT" in self.groups:
             raise ValueError("groups.ITT: ITT means everyone; give the group another name")
         if any(s not in STRATA for s in self.strata):
-            raise ValueError(f"strata: besides the group, randomisation can be stratified by {', '.join(STRATA)}")
+            known = f"{', '.join(STRATA[:-1])} and {STRATA[-1]}"
+            raise ValueError(f"strata: besides the group, randomisation can be stratified by {known}")
         if self.follow_up and self.follow_up.first < self.period_end:
             raise ValueError("follow_up.first: must not lie before period_end")
         for week in (*self.visits, self.period_end):
