@@ -37,9 +37,9 @@ def test_verdict_certainty_and_recommendation_come_first_and_lead_to_their_reaso
     page = page_of(name)
     found = glance(page)
     assert next(iter(found)) == "Primary endpoint"
-    assert list(found)[2:4] == ["Certainty of the evidence", "Recommendation"]
+    assert list(found)[2:4] == ["Certainty of the evidence", "Illustration of a recommendation"]
     level = found["Certainty of the evidence"].value[0]
-    advice = found["Recommendation"].value[0]
+    advice = found["Illustration of a recommendation"].value[0]
     assert isinstance(level, Link)
     assert isinstance(advice, Link)
     assert (level.target, advice.target) == ("#certainty", "#decision")
@@ -49,10 +49,10 @@ def test_verdict_certainty_and_recommendation_come_first_and_lead_to_their_reaso
     notes = [plain(n.title) for n in walk(page.section("decision")) if hasattr(n, "tone") and hasattr(n, "title")]
     said = plain(advice.content)
     if said == "Neither for nor against":
-        assert notes == ["No recommendation either way"]
+        assert notes == ["As an illustration: no recommendation either way"]
     else:
         strength, direction = said.split()
-        assert notes[0].startswith(f"{strength} recommendation {direction} it")
+        assert notes[0] == f"As an illustration: a {strength.lower()} recommendation {direction} it"
 
 
 def test_a_trial_that_nobody_judged_says_so(tiny: Record) -> None:
