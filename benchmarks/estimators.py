@@ -96,7 +96,7 @@ def survival_lines(repeats: int, block: int) -> Iterator[Line]:
         data = pl.DataFrame(
             {"time": t[0], "event": e[0].astype(int), "arm": z[0, :, 0], "a": z[0, :, 1], "b": z[0, :, 2]}
         )
-        door = best(lambda d=data: cox("Surv(time, event) ~ arm + a + b", d).estimates(), repeats)
+        door = best(lambda d=data: cox("Surv(time, event) ~ arm + a + b", d).estimates, repeats)
         yield Line(f"Cox, 3 covariates, n = {n:,}, door", door, r=fit)
         door = best(lambda d=data: kaplan_meier(d, time="time", event="event", by="arm"), repeats)
         yield Line(f"Kaplan-Meier of two arms, n = {n:,}, door", door, r=curve)

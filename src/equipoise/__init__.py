@@ -8,7 +8,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from equipoise.drawing import draw_with
+
 __version__ = "0.1.0"
+
+draw_with(lambda: import_module("equipoise.plot"))
 
 #: The public surface: heading -> name -> (module, name there). The API reference is made from this table.
 SURFACE: dict[str, dict[str, tuple[str, str]]] = {

@@ -83,7 +83,7 @@ def compare_cox(case: str) -> tuple[Comparison, ...]:
 
 def _cox(case: str) -> Iterator[Comparison]:
     found, fit = cases("coxph")[case], fitted(case)
-    made = fit.estimates()
+    made = fit.estimates
     yield block(case, "", "rows and events", [fit.n, fit.events], [found["n"], found["nevent"]], 0.0)
     for quantity, ours, reference in (
         ("coefficients", fit.beta, found["coef"]),

@@ -383,7 +383,7 @@ def test_property_not_estimable_is_said_in_words() -> None:
     fit = fine_gray("Surv(T, C) ~ ARM", data, of=1)
     assert fit.status is Status.NO_EVENTS
     assert "no events (1: events 0/3 a, 0/3 p)" in fit.reason
-    assert math.isnan(fit.estimates()[0].estimate)
+    assert math.isnan(fit.estimates[0].estimate)
     test = gray_test(data, time="T", cause="C", of=1, by="ARM")
     assert test.status is Status.NO_EVENTS
     assert "no events" in test.estimate().reason

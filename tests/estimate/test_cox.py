@@ -156,7 +156,7 @@ def test_independent_firth_is_the_brute_force_optimum(ties: str, no_event: bool)
     np.testing.assert_allclose(fit.beta, best.x, atol=2e-6)
     assert fit.loglik[1] == pytest.approx(-best.fun, rel=1e-10)
     assert fit.loglik[0] == pytest.approx(-minus(np.zeros(2)), rel=1e-12)
-    for i, made in enumerate(fit.estimates()):
+    for i, made in enumerate(fit.estimates):
 
         def profile(b: float, i: int = i) -> float:
             found = optimize.minimize_scalar(
@@ -209,7 +209,7 @@ def test_property_splitting_rows_changes_nothing() -> None:
     np.testing.assert_allclose(split.naive, whole.naive, rtol=1e-8)
     np.testing.assert_allclose(split.vcov, whole.vcov, rtol=1e-8)
     np.testing.assert_allclose(split.robust_score_test, whole.robust_score_test, rtol=1e-8)
-    assert split.estimates()[0].estimator == "Cox regression, Efron's ties, clusters ID"
+    assert split.estimates[0].estimator == "Cox regression, Efron's ties, clusters ID"
 
 
 def test_property_whole_weights_are_copies() -> None:
@@ -281,7 +281,7 @@ def test_property_not_estimable_is_said_in_words(backend: str) -> None:
 
     def reason(formula: str, changed: pl.DataFrame, **options: Any) -> tuple[Status, str]:
         fit = cox(formula, frame(changed), **options)
-        made = fit.estimates()
+        made = fit.estimates
         assert made
         for one in made:
             assert not one.estimable

@@ -41,7 +41,7 @@ def test_reference_cox_equals_r_on_own_trial(kind: str, key: str, formula: str, 
     np.testing.assert_allclose(fit.loglik, R[key]["loglik"], rtol=1e-10)
     np.testing.assert_allclose(fit.likelihood_ratio, R[key]["lr"], rtol=1e-8)
     np.testing.assert_allclose(fit.score, R[key]["score"][0], rtol=1e-8)
-    np.testing.assert_allclose([e.p for e in fit.estimates()], R[key]["p"], rtol=1e-8)
+    np.testing.assert_allclose([e.p for e in fit.estimates], R[key]["p"], rtol=1e-8)
     ratio = fit.hazard_ratio("TRT01P")
     assert ratio.estimate == pytest.approx(math.exp(fit.beta[0]))
     assert "hazard ratio 0.7" in ratio.to_sentence()
@@ -80,8 +80,8 @@ def test_property_not_estimable_is_said_in_words() -> None:
     assert apart.status is Status.SINGULAR
     assert "no event while both groups were at risk" in apart.estimate().reason
     twice = cox("Surv(T, E) ~ X + Y", one.with_columns(Y=2.0 * pl.col("X"), E=pl.Series([1, 0, 1, 1, 0, 1])))
-    assert twice.estimates()[0].estimable
-    assert "linear combination" in twice.estimates()[1].reason
+    assert twice.estimates[0].estimable
+    assert "linear combination" in twice.estimates[1].reason
     lone = log_rank("Surv(T, E) ~ ARM", one.filter(pl.col("ARM") == "P"))
     assert lone.status is Status.EMPTY_ARM
     assert lone.estimate().reason == "not estimable: an arm has no patients (events 0/3 P)"

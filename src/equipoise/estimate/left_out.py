@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from equipoise.estimate.result import Estimate
 from equipoise.types import BoolArray
 
 
@@ -83,30 +82,3 @@ class Sieve:
 def of_one_arm(strata: Mapping[str, int]) -> dict[str, int]:
     """The reason why patients of a stratum with one arm take no part: stratum -> patients, in words."""
     return {f"in a stratum of one arm ({name})": count for name, count in strata.items()}
-
-
-class Told:
-    """A result that prints itself: its estimates in sentences, then who was left out."""
-
-    left_out: LeftOut
-
-    def _told(self) -> Iterable[str]:
-        """The lines of the summary, without the rows left out."""
-        estimates: Any = getattr(self, "estimates", ())
-        for estimate in estimates() if callable(estimates) else estimates:
-            yield sentence(estimate)
-
-    def summary(self) -> str:
-        """The result in a few lines, the rows left out among them."""
-        return "\n".join([*self._told(), self.left_out.to_sentence()])
-
-    def __str__(self) -> str:
-        return self.summary()
-
-
-def sentence(estimate: Estimate) -> str:
-    """An estimate in words, with what was said beside it."""
-    words = estimate.to_sentence()
-    if estimate.estimable and estimate.detail and estimate.detail not in words:
-        words += f" Note: {estimate.detail.removeprefix('estimated; ')}."
-    return words

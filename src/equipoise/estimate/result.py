@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
 
 from scipy import special
 
 from equipoise.errors import EstimationError
+from equipoise.estimate.fit import COLUMNS, Fit
 from equipoise.types import REASONS, Status
 
 
@@ -40,7 +41,7 @@ FORMS = ("test", "inverted", "description", "p_only")
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Estimate(Fit):
     """An estimate with its uncertainty, in the words of ICH E9(R1) where an estimand was named.
 
     The contract, which the constructor keeps whoever makes the estimate:
@@ -53,9 +54,12 @@ class Estimate:
       ``estimate`` unless it is known without them; ``reason`` says why in a sentence.
 
     ``form`` (:data:`FORMS`) names the exceptions: a quantile of time has no test, and an interval that comes from
-    inverting a test may be open at an end, and a test of a term estimates nothing. ``sided``: 1 where ``p`` is that of a
-    one-sided test. For a ratio (``ratio``), ``estimate``, ``low`` and ``high`` are ratios,
+    inverting a test may be open at an end, and a test of a term estimates nothing. ``sided``: 1 where ``p`` is that of
+    a one-sided test. For a ratio (``ratio``), ``estimate``, ``low`` and ``high`` are ratios,
     ``se`` is the standard error of the natural logarithm and ``statistic`` is the logarithm over it.
+
+    ``name`` is for people; ``term`` is what is estimated (a column, a coefficient, a quantity), by default the
+    name, and ``contrast`` what is compared (``b - a``), empty where nothing is.
 
     Examples
     --------
@@ -84,6 +88,8 @@ class Estimate:
     form: str = "test"
     statistic: float = math.nan
     sided: int = 2
+    term: str = ""
+    contrast: str = ""
 
     def __post_init__(self) -> None:
         if self.form not in FORMS:
@@ -217,6 +223,55 @@ class Estimate:
     @property
     def estimable(self) -> bool:
         return self.status is Status.OK
+
+    @property
+    def estimates(self) -> tuple[Estimate, ...]:
+        """The estimate, as results of several give theirs."""
+        return (self,)
+
+    def at_level(self, level: float) -> tuple[Estimate, ...]:
+        """The estimate with an interval of coverage ``level``.
+
+        Raises :class:`EstimationError` for a ``level`` that is no coverage, and where the interval is not the estimate
+        plus and minus a multiple of the standard error.
+        """
+        check_level(level)
+        if level == self.level or not self.estimable:
+            return (replace(self, level=level),)
+        centre = math.log(self.estimate) if self.ratio and self.estimate > 0.0 else self.estimate
+        ends = [math.log(v) if self.ratio and v > 0.0 else v for v in (self.low, self.high)]
+        half = float(special.stdtrit(self.df, 0.5 + 0.5 * self.level)) * self.se
+        if not all(
+            math.isclose(end, centre + side * half, rel_tol=1e-6, abs_tol=1e-9)
+            for end, side in zip(ends, (-1.0, 1.0), strict=True)
+        ):
+            raise EstimationError(
+                f"the interval of {self.name} does not come from its standard error",
+                hint=f"give level={level:g} to the function that made it",
+            )
+        half = float(special.stdtrit(self.df, 0.5 + 0.5 * level)) * self.se
+        low, high = centre - half, centre + half
+        if self.ratio:
+            low, high = (math.exp(v) if not v > 709.0 else math.inf for v in (low, high))
+        return (replace(self, level=level, low=low, high=high),)
+
+    def to_row(self) -> dict[str, object]:
+        """One row of a frame: :data:`equipoise.estimate.fit.COLUMNS`."""
+        values = (
+            self.term or self.name, self.contrast, self.estimate, self.se, self.df, self.statistic, self.p, self.low,
+            self.high, self.n, self.status.name.lower(),
+        )  # fmt: skip
+        return dict(zip(COLUMNS, values, strict=True))
+
+    def summary(self) -> str:
+        """The estimate in a sentence, with what was said beside it."""
+        words = self.to_sentence()
+        if self.estimable and self.detail and self.detail not in words:
+            words += f" Note: {self.detail.removeprefix('estimated; ')}."
+        return words
+
+    def __repr__(self) -> str:
+        return f"<Estimate {self.to_sentence().rstrip('.')}>"
 
     def to_table(self) -> dict[str, object]:
         """One row of a results table."""

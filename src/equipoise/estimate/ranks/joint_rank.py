@@ -20,7 +20,8 @@ import numpy as np
 from scipy import stats
 
 from equipoise.errors import EstimationError
-from equipoise.estimate.left_out import NOBODY, LeftOut, Told, of_one_arm
+from equipoise.estimate.fit import Fit
+from equipoise.estimate.left_out import NOBODY, LeftOut, of_one_arm
 from equipoise.estimate.missing import BURN_IN, REFERENCES, check_options, predictors_of
 from equipoise.estimate.missing.kernels import imputation as imputing
 from equipoise.estimate.missing.kernels import mi_ancova as repeated
@@ -59,7 +60,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, eq=False)
-class JointRank(Told):
+class JointRank(Fit):
     """The joint rank test on multiply imputed data.
 
     difference : active minus control, on the scale of the method. means : mean score of each arm, control first

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from equipoise.estimate.left_out import LeftOut, Told, of_one_arm
+from equipoise.estimate.fit import Fit
+from equipoise.estimate.left_out import LeftOut, of_one_arm
 from equipoise.estimate.linear.ancova import AncovaFit, ancova
 from equipoise.estimate.panel import Panel, read_panel
 from equipoise.estimate.ranks.joint_rank_tests import (
@@ -46,7 +47,7 @@ class RankSum:
 
 
 @dataclass(frozen=True, eq=False)
-class Cafs(Told):
+class Cafs(Fit):
     """The combined assessment of function and survival, without imputation.
 
     scores : (subject,) sums of comparisons; ranks : their midranks; pairs : (active, control) comparisons +1, 0, -1.
@@ -98,7 +99,7 @@ class Cafs(Told):
         return (self.ancova, self.wilcoxon, self.quade, *own, self.rank_ancova, self.finkelstein_schoenfeld,
                 self.win_ratio, self.win_odds, self.net_benefit)  # fmt: skip
 
-    def to_frame(self) -> Any:
+    def to_frame(self) -> Any:  # type: ignore[override]
         """One row a patient, as a frame of the kind that came in: patient, arm, score, rank."""
         arms = [self.panel.arms[int(a)] for a in self.panel.arm]
         return self.panel.native(

@@ -15,7 +15,8 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.left_out import LeftOut, Sieve, Told, of_one_arm
+from equipoise.estimate.fit import Fit
+from equipoise.estimate.left_out import LeftOut, Sieve, of_one_arm
 from equipoise.estimate.panel import (
     events_of,
     flags_of,
@@ -224,7 +225,7 @@ class StratumCount:
 
 
 @dataclass(frozen=True, eq=False)
-class WinStatistics(Told):
+class WinStatistics(Fit):
     """Win statistics of one trial, active against control.
 
     arms : control, active. wins, losses, ties : pairs, all strata together. win_ratio : share won over share lost.
@@ -254,7 +255,7 @@ class WinStatistics(Told):
         """Win ratio, win odds, net benefit, test."""
         return (self.win_ratio, self.win_odds, self.net_benefit, self.finkelstein_schoenfeld)
 
-    def to_frame(self) -> Any:
+    def to_frame(self) -> Any:  # type: ignore[override]
         """One row an estimate, as a frame of the kind that came in."""
         rows = [e.to_table() for e in self.estimates]
         table = {key: [row[key] for row in rows] for key in rows[0]}

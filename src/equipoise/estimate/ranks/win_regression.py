@@ -17,7 +17,8 @@ import numpy as np
 from scipy import special
 
 from equipoise.errors import EstimationError
-from equipoise.estimate.left_out import LeftOut, Sieve, Told
+from equipoise.estimate.fit import Fit
+from equipoise.estimate.left_out import LeftOut, Sieve
 from equipoise.estimate.panel import coded, read_frame
 from equipoise.estimate.ranks.kernels import win_regression as kernel
 from equipoise.estimate.ranks.win import Layer, read_layers
@@ -35,7 +36,7 @@ _DETAIL = {
 
 
 @dataclass(frozen=True, eq=False)
-class WinRegression(Told):
+class WinRegression(Fit):
     """A fitted proportional win-fractions model.
 
     covariates : (p,) names, a category as an indicator for each level but the first. estimates : (p,) win ratio a
@@ -73,7 +74,7 @@ class WinRegression(Told):
         statistic = float(b @ np.linalg.solve(self.vcov[np.ix_(chosen, chosen)], b))
         return statistic, len(chosen), float(special.chdtrc(len(chosen), statistic))
 
-    def to_frame(self) -> Any:
+    def to_frame(self) -> Any:  # type: ignore[override]
         """One row a covariate, as a frame of the kind that came in: the columns of ``Estimate.to_table``."""
         rows = [{"covariate": c, **e.to_table()} for c, e in zip(self.covariates, self.estimates, strict=True)]
         return nw.from_dict({key: [row[key] for row in rows] for key in rows[0]}, backend=self.backend).to_native()

@@ -16,8 +16,9 @@ import numpy as np
 from scipy import special
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.fit import Fit
 from equipoise.estimate.formula import ModelFormula, quoted
-from equipoise.estimate.left_out import NOBODY, LeftOut, Sieve, Told
+from equipoise.estimate.left_out import NOBODY, LeftOut, Sieve
 from equipoise.estimate.panel import codes_of, read_frame, require
 from equipoise.estimate.result import Estimate, check_level, times_at
 from equipoise.estimate.survival import CoxFit, cox
@@ -86,7 +87,7 @@ def _read(frame: nw.DataFrame[Any], time: str, cause: str, censored: Any) -> _Ca
 
 
 @dataclass(frozen=True, eq=False)
-class CumulativeIncidence(Told):
+class CumulativeIncidence(Fit):
     """The curves of one group, one a cause.
 
     group : its level (None where everyone is one group). n : patients. causes : labels; events : (cause,). time,
@@ -298,7 +299,7 @@ def incidence_difference(
     return made
 
 
-class IncidenceDifferences(tuple[Estimate, ...], Told):
+class IncidenceDifferences(tuple[Estimate, ...], Fit):
     """The differences, one a time, with the rows ``left_out``."""
 
     left_out: LeftOut = NOBODY
@@ -310,7 +311,7 @@ class IncidenceDifferences(tuple[Estimate, ...], Told):
 
 
 @dataclass(frozen=True, eq=False)
-class GrayTest(Told):
+class GrayTest(Fit):
     """Gray's test of one cause.
 
     groups : levels; n, events : (group,) patients and events of the cause. score : (group,) observed minus expected
@@ -474,7 +475,7 @@ def cause_specific(formula: str, data: Any, *, of: Any, censored: Any = 0, ties:
 
 
 @dataclass(frozen=True, eq=False)
-class FineGrayFit(Told):
+class FineGrayFit(Fit):
     """A Fine-Gray regression.
 
     names : terms; beta, vcov : log subdistribution hazard ratios and covariance, NaN where ``status`` is not OK.
@@ -510,7 +511,12 @@ class FineGrayFit(Told):
         why = self.detail or _WHY.get(self.status, REASONS[self.status])
         return f"{why} ({self.of}: events {counts or f'{self.events}/{self.n}'})"
 
-    def estimates(self, *, level: float = 0.95, estimand: str | None = None) -> tuple[Estimate, ...]:
+    @property
+    def estimates(self) -> tuple[Estimate, ...]:
+        """The ratio of every term, with 95 % intervals."""
+        return self.at_level(0.95)
+
+    def at_level(self, level: float, *, estimand: str | None = None) -> tuple[Estimate, ...]:
         """Subdistribution hazard ratio of every term: Wald interval and p-value."""
         ok = self.status is Status.OK
         return tuple(
@@ -537,7 +543,7 @@ class FineGrayFit(Told):
         hits = [i for i, n in enumerate(self.names) if n == term or n.split("[")[0] == term]
         if len(hits) != 1:
             raise EstimationError(f"{len(hits)} terms are called {term!r}", hint="terms are " + ", ".join(self.names))
-        return self.estimates(level=level, estimand=estimand)[hits[0]]
+        return self.at_level(level, estimand=estimand)[hits[0]]
 
     def incidence(self, x: Sequence[float], at: float | Sequence[float]) -> FloatArray:
         """Predicted cumulative incidence at times ``at`` of a patient with covariates ``x``, in the order of ``names``.
@@ -562,11 +568,11 @@ class FineGrayFit(Told):
         risk: FloatArray = -np.expm1(-hazard * math.exp(float(profile @ self.beta)))
         return risk
 
-    def to_frame(self, *, level: float = 0.95) -> Any:
+    def to_frame(self, *, level: float = 0.95) -> Any:  # type: ignore[override]
         """One row a term, as a frame of the kind that came in: log hazard ratio, then ``Estimate.to_table``."""
         rows = [
             {"term": made.name, "log_hazard_ratio": float(b), **made.to_table()}
-            for b, made in zip(self.beta, self.estimates(level=level), strict=True)
+            for b, made in zip(self.beta, self.at_level(level), strict=True)
         ]
         table = {key: [row[key] for row in rows] for key in rows[0]}
         return nw.from_dict(table, backend=self.backend).to_native()

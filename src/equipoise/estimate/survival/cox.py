@@ -65,7 +65,7 @@ def cox(
     --------
     >>> import polars as pl
     >>> frame = pl.DataFrame({"T": [3, 5, 7, 2, 8, 9], "E": [0, 0, 0, 1, 0, 1], "ARM": list("aaabbb")})
-    >>> print(cox("Surv(T, E) ~ ARM", frame).estimates()[0].to_sentence())
+    >>> print(cox("Surv(T, E) ~ ARM", frame).estimates[0].to_sentence())
     ARM[T.b]: not estimable: all events in one arm (events 0/3 a, 2/3 b) (Cox regression, Efron's ties, n = 6).
     >>> ratio = cox("Surv(T, E) ~ ARM", frame, firth=True).hazard_ratio("ARM")
     >>> [round(v, 3) for v in (ratio.estimate, ratio.low, ratio.high, ratio.p)]

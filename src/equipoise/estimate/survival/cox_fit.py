@@ -13,8 +13,9 @@ import numpy as np
 from scipy import optimize, special
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.fit import Fit
 from equipoise.estimate.formula import Design, Factor, products, read_column
-from equipoise.estimate.left_out import NOBODY, LeftOut, Told
+from equipoise.estimate.left_out import NOBODY, LeftOut
 from equipoise.estimate.panel import read_frame
 from equipoise.estimate.result import Estimate, check_level
 from equipoise.estimate.survival import cox_path
@@ -68,7 +69,7 @@ class Proportionality:
 
 
 @dataclass(frozen=True, eq=False)
-class CoxFit(Told):
+class CoxFit(Fit):
     """A Cox regression.
 
     names : terms; beta, vcov : log hazard ratios and covariance, NaN where ``status`` is not OK; vcov is the robust one
@@ -270,7 +271,12 @@ class CoxFit(Told):
         references = (COX, TIES[self.ties], *(FIRTH if self.firth else ()), *((LIN_WEI,) if self.robust else ()))
         return f"{kind}, {_TIES[self.ties]}{by}", references
 
-    def estimates(self, *, level: float = 0.95, estimand: str | None = None) -> tuple[Estimate, ...]:
+    @property
+    def estimates(self) -> tuple[Estimate, ...]:
+        """The ratio of every term, with 95 % intervals."""
+        return self.at_level(0.95)
+
+    def at_level(self, level: float, *, estimand: str | None = None) -> tuple[Estimate, ...]:
         """Hazard ratio of every term: Wald interval and p-value; with ``firth``, those of the profile of the penalised
         likelihood.
         """
@@ -347,11 +353,11 @@ class CoxFit(Told):
             raise EstimationError(f"{len(hits)} terms are called {term!r}", hint="terms are " + ", ".join(self.names))
         return self._estimate(hits[0], level, estimand)
 
-    def to_frame(self, *, level: float = 0.95) -> Any:
+    def to_frame(self, *, level: float = 0.95) -> Any:  # type: ignore[override]
         """One row a term, as a frame of the kind that came in: log hazard ratio, then ``Estimate.to_table``."""
         rows = [
             {"term": made.name, "log_hazard_ratio": float(b), **made.to_table()}
-            for b, made in zip(self.beta, self.estimates(level=level), strict=True)
+            for b, made in zip(self.beta, self.at_level(level), strict=True)
         ]
         return self._native({key: [row[key] for row in rows] for key in rows[0]})
 

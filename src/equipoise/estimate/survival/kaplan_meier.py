@@ -25,7 +25,8 @@ import numpy as np
 from scipy import special
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.left_out import NOBODY, LeftOut, Sieve, Told, sentence
+from equipoise.estimate.fit import Fit
+from equipoise.estimate.left_out import NOBODY, LeftOut, Sieve
 from equipoise.estimate.panel import codes_of, events_of, read_frame, refuse, require, tied_times, times_of
 from equipoise.estimate.result import Estimate, check_level
 from equipoise.types import BoolArray, FloatArray, IntArray, Status
@@ -42,7 +43,7 @@ _TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class KaplanMeier(Told):
+class KaplanMeier(Fit):
     """The curve of one group.
 
     group : its level (None where everyone is one group). n, events : patients and events.
@@ -112,7 +113,7 @@ class KaplanMeier(Told):
     def _told(self) -> Iterator[str]:
         who = "everyone" if self.group is None else str(self.group)
         yield f"{self.estimator.title()} curve of {who}: {self.events} of {self.n} had the event."
-        yield sentence(self.time_by())
+        yield self.time_by().summary()
 
     def mean(self, to: float | None = None) -> tuple[float, float]:
         """Area under the curve up to ``to`` (default the last time) and its standard error by Greenwood's formula.

@@ -18,7 +18,8 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from equipoise.errors import EstimationError
-from equipoise.estimate.left_out import LeftOut, Told, of_one_arm
+from equipoise.estimate.fit import Fit
+from equipoise.estimate.left_out import LeftOut, of_one_arm
 from equipoise.estimate.result import Estimate, check_level, times_at
 from equipoise.estimate.survival.event_data import EventData, read_events
 from equipoise.estimate.survival.kaplan_meier import KaplanMeier, _curve
@@ -53,7 +54,7 @@ class Landmark:
 
 
 @dataclass(frozen=True, eq=False)
-class Landmarks(Told):
+class Landmarks(Fit):
     """The comparisons at all times asked for. strata_left_out : strata with patients of one arm only, which
     take no part. left_out : rows that take no part, those of such strata among them, by reason."""
 
@@ -67,7 +68,7 @@ class Landmarks(Told):
         """The comparison at each time."""
         return tuple(p.comparison for p in self.points)
 
-    def to_frame(self) -> Any:
+    def to_frame(self) -> Any:  # type: ignore[override]
         """One row a time, as a frame of the kind that came in."""
         rows = [
             {

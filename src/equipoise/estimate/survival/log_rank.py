@@ -14,7 +14,8 @@ import numpy as np
 from scipy import special
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.left_out import LeftOut, Told, sentence
+from equipoise.estimate.fit import Fit
+from equipoise.estimate.left_out import LeftOut
 from equipoise.estimate.panel import codes_of, require
 from equipoise.estimate.result import Estimate
 from equipoise.estimate.survival.kernels import log_rank as kernel
@@ -34,7 +35,7 @@ ALTERNATIVES = ("two-sided", "benefit", "harm")
 
 
 @dataclass(frozen=True, eq=False)
-class LogRank(Told):
+class LogRank(Fit):
     """A log-rank test.
 
     groups : levels; n, observed, expected : (group,) patients, (weighted) events and events expected if the hazards
@@ -70,7 +71,7 @@ class LogRank(Told):
 
     def _told(self) -> Iterator[str]:
         if len(self.groups) == 2:
-            yield sentence(self.estimate())
+            yield self.estimate().summary()
         if self.status is Status.OK:
             p = "P < 0.0001" if self.p < 1e-4 else f"P = {self.p:.4f}"
             kind = f"{_kind(self.rho, self.gamma)}{_by(self.strata)}"
@@ -253,7 +254,7 @@ def log_rank(formula: str, data: Any, *, rho: float = 0.0, gamma: float = 0.0) -
 
 
 @dataclass(frozen=True, eq=False)
-class MaxCombo(Told):
+class MaxCombo(Fit):
     """The largest of several weighted log-rank tests of two groups.
 
     weights : (rho, gamma) of each test; z : (test,) its statistic, negative where the second group has fewer events

@@ -15,7 +15,8 @@ import numpy as np
 from scipy import special
 
 from equipoise.errors import EstimationError
-from equipoise.estimate.left_out import LeftOut, Told
+from equipoise.estimate.fit import Fit
+from equipoise.estimate.left_out import LeftOut
 from equipoise.estimate.result import Estimate, check_level, is_time
 from equipoise.estimate.survival.event_data import EventData, read_events
 from equipoise.estimate.survival.kernels import rmst as kernel
@@ -56,7 +57,7 @@ class MeanModel:
 
 
 @dataclass(frozen=True, eq=False)
-class RestrictedMeans(Told):
+class RestrictedMeans(Fit):
     """Restricted means of a trial, active against control.
 
     tau : end of the horizon, in the unit of the times. arms : control and active, by Kaplan-Meier. difference, ratio :
@@ -78,7 +79,7 @@ class RestrictedMeans(Told):
         """Difference, ratio of means, ratio of times lost."""
         return (self.difference, self.ratio, self.lost_ratio)
 
-    def to_frame(self) -> Any:
+    def to_frame(self) -> Any:  # type: ignore[override]
         """One row an estimate, as a frame of the kind that came in."""
         rows = [{"tau": self.tau, "scale": e.scale, **e.to_table()} for e in self.estimates]
         table = {key: [row[key] for row in rows] for key in rows[0]}

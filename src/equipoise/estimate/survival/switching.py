@@ -18,7 +18,8 @@ import numpy as np
 from scipy import special
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.left_out import LeftOut, Told
+from equipoise.estimate.fit import Fit
+from equipoise.estimate.left_out import LeftOut
 from equipoise.estimate.result import Estimate, check_level, is_time
 from equipoise.estimate.survival.event_data import EventData, read_events
 from equipoise.estimate.survival.kernels import cox as cox_kernel
@@ -221,7 +222,7 @@ def psi_of_trials(
 
 
 @dataclass(frozen=True, eq=False)
-class SwitchingFit(Told):
+class SwitchingFit(Fit):
     """A rank-preserving structural failure time model.
 
     psi : log of the factor by which time on treatment counts as untreated time (below 0: treatment stretches life);
@@ -250,7 +251,7 @@ class SwitchingFit(Told):
         """psi, time ratio, hazard ratio."""
         return (self.psi, self.time_ratio, self.hazard_ratio)
 
-    def to_frame(self) -> Any:
+    def to_frame(self) -> Any:  # type: ignore[override]
         """One row an estimate, as a frame of the kind that came in."""
         rows = [{"scale": e.scale, **e.to_table()} for e in self.estimates]
         table = {key: [row[key] for row in rows] for key in rows[0]}

@@ -183,7 +183,7 @@ def _ratios(
     out = []
     for fit in (fine_gray, cause_specific):
         made = fit(formula, data, of=section.of, censored=section.censored)
-        own = {e.name: e for e in made.estimates(level=section.level)}
+        own = {e.name: e for e in made.at_level(section.level)}
         ratios = {one: own[f"{arm}[T.{one}]"] for one in context.arms if f"{arm}[T.{one}]" in own}
         if not ratios:  # names of a two-level factor differ between models
             ratios = {

@@ -117,7 +117,7 @@ def estimates(context: Context, section: SurvivalSection) -> Found:
             curves = {k: replace(c, n=context.of(data, k)["USUBJID"].n_unique()) for k, c in curves.items()}
     test = _test(context, section, whole) if section.test else None
     fit = _cox(context, section, data)
-    own = () if fit is None else fit.estimates(level=section.level)
+    own = () if fit is None else fit.at_level(section.level)
     terms = {f"{context.treatment}[T.{one}]": one for one in context.arms}
     ratios = {terms[e.name]: e for e in own if e.name in terms}
     proportional: tuple[float, int, float] | str | None = None

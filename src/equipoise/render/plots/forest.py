@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from equipoise.errors import DataError
+from equipoise.estimate.fit import Fit
+from equipoise.estimate.result import Estimate
 from equipoise.render.plots.plot import PLAIN, Canvas, Plot, log_ticks, muted, q, text_width, ticks, written
 from equipoise.render.plots.read import Row, column, maybe, need, number, rows_of
 from equipoise.render.theme import ACCENT, GRID, INK, MUTED
@@ -106,9 +108,9 @@ def forest(
 def _read(
     data: Any, columns: Sequence[str] | Mapping[str, str], label: str | None, digits: int, log: bool | None
 ) -> tuple[list[_Item], bool, tuple[str, ...], str]:
-    if hasattr(data, "to_table"):
-        data = [data]
-    if isinstance(data, Sequence) and not isinstance(data, str) and data and all(hasattr(e, "to_table") for e in data):
+    if isinstance(data, Fit):
+        data = data.estimates
+    if isinstance(data, Sequence) and not isinstance(data, str) and data and all(isinstance(e, Estimate) for e in data):
         scales = {"ratio" in e.scale or "odds" in e.scale for e in data if e.estimable}
         if len(scales) > 1 and log is None:
             raise DataError("ratios and differences on one axis", hint="draw them apart, or say log=False")
