@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from equipoise.plan.methods.estimates import DIFFERENCE, against, finite, forest, reasons
-from equipoise.plan.methods.registry import entry
+from equipoise.estimate.result import Estimate
+from equipoise.plan.methods.estimates import DIFFERENCE, against, counts, finite, forest, reasons
+from equipoise.plan.methods.registry import Found, Method, Place
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Context, compared, without_records
 from equipoise.plan.results import Block, Figure, Row, cell_of
@@ -20,6 +21,16 @@ _LABELS = {
     "slope1": "Difference of slopes, period 1",
     "slope2": "Difference of slopes, period 2",
 }
+
+_PLACES = {
+    "delta1": ("difference", "period 1"),
+    "delta2": ("difference", "period 2"),
+    "change": ("change_of_difference", None),
+    "preserved": ("difference_preserved", None),
+    "slope1": ("slope_difference", "period 1"),
+    "slope2": ("slope_difference", "period 2"),
+}
+"""Estimate of the estimator -> its quantity and the period that stands as its visit."""
 
 
 class DelayedStartSection(Section):
@@ -67,8 +78,16 @@ class DelayedStartSection(Section):
         return self
 
 
-def delayed_start(context: Context, section: DelayedStartSection) -> Block:
-    """Patients followed, the estimates, and each question with its one-sided p-value and answer."""
+def _place(name: str, arm: str) -> Place:
+    quantity, period = _PLACES[name]
+    return Place(quantity, arm, period)
+
+
+def delayed_start(context: Context, section: DelayedStartSection) -> Found:
+    """Patients followed, the estimates, and each question with its one-sided p-value.
+
+    A question stands as ``question`` with its number as the visit; a period as ``period 1`` or ``period 2``.
+    """
     from equipoise.estimate.delayed_start import delayed_start as one_model
     from equipoise.estimate.delayed_start import delayed_start_slopes as slopes
 
@@ -91,24 +110,42 @@ def delayed_start(context: Context, section: DelayedStartSection) -> Block:
                "strategy": section.strategy, "constrained": section.constrained, "seed": section.seed}  # fmt: skip
     fit = slopes if section.form == "slopes" else one_model
     made = compared(context, frame, lambda data: fit(data, **common, **own))
+    control = context.plan.treatment.reference
+    numbers: dict[Place, Estimate] = {}
+    for arm, m in made.items():
+        for stage, (late, early) in m.followed.items():
+            for whom, n in ((control, late), (arm, early)):
+                numbers.setdefault(Place("patients", whom, stage), Estimate.of_count(f"{whom} {stage}", n, n))
+        for name, estimate in m.estimates.items():
+            numbers[_place(name, arm)] = estimate
+        for q in m.questions:
+            numbers[Place("question", arm, q.key)] = Estimate.of_test(
+                q.asks, q.estimate.estimator, q.p, q.estimate.n, df=q.estimate.df, sided=1,
+                detail=None if q.estimate.estimable else q.estimate.reason,
+            )  # fmt: skip
+    return Found(numbers, (made, frame))
+
+
+def _lines(context: Context, section: DelayedStartSection, found: Found) -> Block:
+    made, frame = found.parts
     first = next(iter(made.values()))
     control = context.plan.treatment.reference
     rows: list[Row] = []
-    for stage, (late, _) in first.followed.items():
-        cells = {control: cell_of("{n}", {"n": float(late)})}
-        cells |= {arm: cell_of("{n}", {"n": float(m.followed[stage][1])}) for arm, m in made.items()}
-        rows.append(Row(f"Patients {stage}", cells))
+    for stage in first.followed:
+        people = {a: found.numbers[Place("patients", a, stage)] for a in (control, *made)}
+        rows.append(counts(f"Patients {stage}", {a: int(e.estimate) for a, e in people.items()}))
     for name, estimate in first.estimates.items():
         label = f"{_LABELS[name]} ({100 * estimate.level:g}% CI)"
         form = DIFFERENCE if "slope" not in name else "{estimate:4} ({low:4}; {high:4})"
-        rows.append(against(context, label, {arm: m.estimates[name] for arm, m in made.items()}, form))
+        rows.append(against(context, label, {a: found.numbers[_place(name, a)] for a in made}, form))
     for k, question in enumerate(first.questions):
         cells = {}
         for arm, m in made.items():
             q = m.questions[k]
             answer = "yes" if q.met else "not shown" if q.estimate.estimable else "cannot be said"
             told = answer if q.tested else f"{answer}, descriptive"
-            cells[arm] = cell_of("{p:p4} " + told, {"p": finite(q.p), "sided": 1.0})
+            p = found.numbers[Place("question", arm, q.key)].p
+            cells[arm] = cell_of("{p:p4} " + told, {"p": finite(p), "sided": 1.0})
         rows.append(Row(f"{question.key}. {question.asks} One-sided p", cells, f"against {control}"))
     named = [(_LABELS[n], e) for m in made.values() for n, e in m.estimates.items()]
     labels = context.plan.treatment.labels
@@ -141,5 +178,13 @@ def delayed_start(context: Context, section: DelayedStartSection) -> Block:
 
 
 METHODS = (
-    entry("delayed_start", DelayedStartSection, delayed_start, "Early against delayed start", noted=True, by_line=True),
+    Method(
+        "delayed_start",
+        DelayedStartSection,
+        delayed_start,
+        _lines,
+        "Early against delayed start",
+        noted=True,
+        by_line=True,
+    ),
 )

@@ -25,6 +25,21 @@ def values_of(estimate: Estimate) -> dict[str, float | None]:
     return {**found, "null": estimate.null, **({"sided": 1.0} if estimate.sided == 1 else {})}
 
 
+def from_row(
+    row: Mapping[str, Any], *, name: str, estimator: str, n: int, level: float, scale: str = "difference",
+    ratio: bool = False,
+) -> Estimate:  # fmt: skip
+    """A row of a table of a fit (``estimate``, ``se``, ``df``, ``t``, ``p``, ``lower``, ``upper``) as an estimate.
+
+    ratio : the row is of logarithms: estimate and interval are exponentiated, ``se`` stays that of the logarithm.
+    """
+    value, low, high = (float(row[k]) for k in ("estimate", "lower", "upper"))
+    if ratio:
+        value, low, high = (math.exp(v) if not v > 709.0 else math.inf for v in (value, low, high))
+    return Estimate(name, estimator, value, row["se"], row["df"], low, high, row["p"], n, level, scale=scale,
+                    ratio=ratio, statistic=row["t"])  # fmt: skip
+
+
 def cell(estimate: Estimate, show: str = DIFFERENCE) -> Cell:
     """An estimate as a cell."""
     return cell_of(show, values_of(estimate))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import polars as pl
@@ -13,10 +15,11 @@ from equipoise.estimate.result import Estimate
 from equipoise.files import Frozen
 from equipoise.plan.estimand import kind_of
 from equipoise.plan.methods.estimates import P, against, by_arm, counts, finite, reasons, values_of
-from equipoise.plan.methods.registry import entry
+from equipoise.plan.methods.registry import Found, Method, Place
 from equipoise.plan.parts import Section, Where, check_where, condition
 from equipoise.plan.prepared import Context, compared, without_records
 from equipoise.plan.results import Block, Figure, Row, cell_of
+from equipoise.types import Status
 
 _DOES = {
     "MAR": "kept", "HYPOTHETICAL": "imputed", "JR": "reference", "CR": "reference", "CIR": "reference",
@@ -135,7 +138,7 @@ class MiSection(_MiSection):
 # --- at random ------------------------------------------------------------------------------------------------------
 
 
-def mi_ancova(context: Context, section: MiAncovaSection) -> Block:
+def mi_ancova(context: Context, section: MiAncovaSection) -> Found:
     """LS means and differences at the weeks asked for, pooled over imputations."""
     from equipoise.estimate.missing import mi_ancova as estimate
 
@@ -150,18 +153,20 @@ def mi_ancova(context: Context, section: MiAncovaSection) -> Block:
             seed=section.seed,
         ),
     )  # fmt: skip
-    first = next(iter(made.values()))
-    visits = [float(w) for w in first.panel.weeks]
-    shown = _weeks(context, section, visits)
+    visits = [float(w) for w in next(iter(made.values())).panel.weeks]
     level = section.level
-    rows, named = _lines(
-        context, section, shown,
-        lambda arm, week: made[arm].difference(week, level=level),
-        lambda one, week: _of_arm(context, made, one).mean(one, week, level=level),
+    parts = _Parts(
+        frame, visits, _weeks(context, section, visits),
+        mean=lambda one, week: _of_arm(context, made, one).mean(one, week, level=level),
+        seen=lambda one, k: _seen(_of_arm(context, made, one).panel, one, k),
     )  # fmt: skip
-    points = [(one, w, _of_arm(context, made, one).mean(one, w, level=level)) for one in context.arms for w in visits]
-    seen = {(one, w): _seen(_of_arm(context, made, one).panel, one, k) for one in context.arms
-            for k, w in enumerate(visits)}  # fmt: skip
+    difference = {arm: lambda week, m=m: m.difference(week, level=level) for arm, m in made.items()}
+    return Found(_numbers(context, section, parts, difference), parts)
+
+
+def _mi_ancova_lines(context: Context, section: MiAncovaSection, found: Found) -> Block:
+    parts: _Parts = found.parts
+    rows, named = _lines(context, section, found)
     helpers = section.covariates if section.impute_with is None else section.impute_with
     return Block(
         section.label or "ANCOVA after multiple imputation",
@@ -174,20 +179,20 @@ def mi_ancova(context: Context, section: MiAncovaSection) -> Block:
             f"visits, seed {section.seed}; ANCOVA with {', '.join(section.covariates) or 'no covariates'}; "
             "Rubin's rules" + ("; ratios of geometric means to baseline" if section.log else "")
         ),
-        notes=(*((section.note,) if section.note else ()), *reasons(named), *without_records(context, frame)),
+        notes=(*((section.note,) if section.note else ()), *reasons(named), *without_records(context, parts.frame)),
         details={"imputations": section.imputations, "seed": section.seed},
-        figures=_over_visits(context, section, points, seen, section.log),
+        figures=_over_visits(context, section, parts),
     )
 
 
 # --- by strategies --------------------------------------------------------------------------------------------------
 
 
-def mi(context: Context, section: MiSection) -> Block:
+def mi(context: Context, section: MiSection) -> Found:
     """What was observed and imputed, LS means and differences, and the tipping point where it is asked for."""
     from equipoise.estimate.missing import Ancova, Composite, Mmrm, imputation_draws
 
-    helpers = section.covariates if section.analyse_with is None else section.analyse_with
+    helpers = _helpers(section)
     frame = _records(context, section, (*helpers, *((section.baseline,) if section.log else ())))
     control = context.plan.treatment.reference
     wanted: Any = Ancova(covariates=helpers) if section.analysis == "ancova" else Mmrm(covariates=helpers)
@@ -207,22 +212,32 @@ def mi(context: Context, section: MiSection) -> Block:
 
     completed = compared(context, frame, fit)
     made = {arm: c.analyse(wanted, level=section.level) for arm, c in completed.items()}
-    first = next(iter(completed.values()))
-    visits = [float(w) for w in first.panel.weeks]
-    shown = _weeks(context, section, visits)
-    rows = _behind(context, completed, shown[-1])
-    lines, named = _lines(context, section, shown, lambda arm, week: made[arm].difference(week),
-                          lambda one, week: _of_arm(context, made, one).mean(one, week))  # fmt: skip
-    rows += lines
-    figures: tuple[Figure, ...] = ()
-    if section.figure:
-        points = [(one, w, _of_arm(context, made, one).mean(one, w)) for one in context.arms for w in visits]
-        seen = {(one, w): _seen(_of_arm(context, completed, one).panel, one, k) for one in context.arms
-                for k, w in enumerate(visits)}  # fmt: skip
-        figures = _over_visits(context, section, points, seen, section.log)
-    notes = [*((section.note,) if section.note else ()), *reasons(named), *without_records(context, frame)]
+    visits = [float(w) for w in next(iter(completed.values())).panel.weeks]
+    parts = _Parts(
+        frame, visits, _weeks(context, section, visits),
+        mean=lambda one, week: _of_arm(context, made, one).mean(one, week),
+        seen=lambda one, k: _seen(_of_arm(context, completed, one).panel, one, k),
+        label=next(iter(made.values())).label,
+    )  # fmt: skip
+    numbers = _behind(context, completed, parts.shown[-1])
+    difference = {arm: lambda week, m=m: m.difference(week) for arm, m in made.items()}
+    numbers |= _numbers(context, section, parts, difference)
     if section.tipping is not None:
-        more, said, maps = _tipping(context, section, section.tipping, completed, wanted, shown[-1])
+        parts.tips.update(_tipping(section, section.tipping, completed, wanted, parts.shown[-1]))
+        for arm, tip in parts.tips.items():
+            numbers[Place("tipping_point", arm)] = _tip(tip, arm, section.tipping.alpha, section.level)
+    return Found(numbers, parts)
+
+
+def _mi_lines(context: Context, section: MiSection, found: Found) -> Block:
+    parts: _Parts = found.parts
+    rows = _behind_lines(context, found, parts.shown[-1])
+    lines, named = _lines(context, section, found)
+    rows += lines
+    figures = _over_visits(context, section, parts)
+    notes = [*((section.note,) if section.note else ()), *reasons(named), *without_records(context, parts.frame)]
+    if section.tipping is not None:
+        more, said, maps = _tipping_lines(context, section, section.tipping, found)
         rows, notes, figures = rows + more, notes + said, (*figures, *maps)
     return Block(
         section.label or "Analysis after imputation",
@@ -230,11 +245,15 @@ def mi(context: Context, section: MiSection) -> Block:
         context.analysis.dataset,
         section.value,
         tuple(rows),
-        description=_description(context, section, next(iter(made.values())).label, helpers),
+        description=_description(context, section, parts.label, _helpers(section)),
         notes=tuple(notes),
         details={"imputation": section.imputation, "imputations": section.imputations, "seed": section.seed},
         figures=figures,
     )
+
+
+def _helpers(section: MiSection) -> tuple[str, ...]:
+    return section.covariates if section.analyse_with is None else section.analyse_with
 
 
 def _method(section: MiSection) -> Any:
@@ -272,7 +291,15 @@ def _ice(context: Context, section: MiSection, data: pl.DataFrame) -> pl.DataFra
     return events.drop("__order__") if events.height else None
 
 
-def _behind(context: Context, completed: Mapping[str, Any], week: float) -> list[Row]:
+_BEHIND = {
+    "observed": "Observed", "imputed_mar": "Imputed at random", "imputed_hypothetical": "Imputed, event ignored",
+    "imputed_jr": "Imputed, jump to reference", "imputed_cr": "Imputed, copy reference",
+    "imputed_cir": "Imputed, copy increments in reference", "imputed_lmcf": "Imputed, last mean carried forward",
+    "put_in": "Value put in", "dropped": "Measured and dropped",
+}  # fmt: skip
+
+
+def _behind(context: Context, completed: Mapping[str, Any], week: float) -> dict[Place, Estimate]:
     """What stands behind the result at a week, by arm: observed, imputed by each strategy, values put in."""
     control = context.plan.treatment.reference
     found: dict[str, dict[str, Any]] = {}
@@ -280,34 +307,58 @@ def _behind(context: Context, completed: Mapping[str, Any], week: float) -> list
         for row in c.counts().iter_rows(named=True):
             if row["week"] == week and (row["arm"] == arm or control not in found):
                 found[str(row["arm"])] = row
-    words = {
-        "observed": "Observed", "imputed_mar": "Imputed at random", "imputed_hypothetical": "Imputed, event ignored",
-        "imputed_jr": "Imputed, jump to reference", "imputed_cr": "Imputed, copy reference",
-        "imputed_cir": "Imputed, copy increments in reference", "imputed_lmcf": "Imputed, last mean carried forward",
-        "put_in": "Value put in", "dropped": "Measured and dropped",
-    }  # fmt: skip
+    out = {}
+    for quantity, label in _BEHIND.items():
+        for arm, row in found.items():
+            everyone = sum(int(row.get(k, 0)) for k in _BEHIND if k != "dropped")
+            out[Place(quantity, arm, _named(week))] = Estimate.of_count(
+                f"{label.lower()}, {arm} at {_named(week).lower()}", int(row.get(quantity, 0)), everyone
+            )
+    return out
+
+
+def _behind_lines(context: Context, found: Found, week: float) -> list[Row]:
     rows = []
-    for key, label in words.items():
-        numbers = {arm: int(r.get(key, 0)) for arm, r in found.items()}
-        if key == "observed" or any(numbers.values()):
+    for quantity, label in _BEHIND.items():
+        numbers = {arm: int(e.estimate) for arm, e in found.by_arm(quantity, _named(week)).items()}
+        if quantity == "observed" or any(numbers.values()):
             rows.append(counts(f"{label}, week {week:g}", numbers))
     return rows
 
 
 def _tipping(
-    context: Context, section: MiSection, asked: Tipping, completed: Mapping[str, Any], wanted: Any, week: float
-) -> tuple[list[Row], list[str], tuple[Figure, ...]]:
+    section: MiSection, asked: Tipping, completed: Mapping[str, Any], wanted: Any, week: float
+) -> dict[str, Any]:
     from equipoise.estimate.missing import tipping_point
 
-    labels, control = context.plan.treatment.labels, context.plan.treatment.reference
-    cells, said, figures = {}, [], []
-    for arm, c in completed.items():
-        made = tipping_point(
+    return {
+        arm: tipping_point(
             c, wanted, deltas=asked.active, control_deltas=asked.control, week=week, shape=asked.shape,
             applies=asked.applies, alpha=asked.alpha, level=section.level,
-        )  # fmt: skip
-        tip = made.boundary[0]
-        cells[arm] = cell_of("{delta:2}", {"delta": finite(tip.delta)})
+        )
+        for arm, c in completed.items()
+    }  # fmt: skip
+
+
+def _tip(made: Any, arm: str, alpha: float, level: float) -> Estimate:
+    """The shift at which p crosses ``alpha``; not there where no shift that was tried does it."""
+    delta, nan = finite(made.boundary[0].delta), math.nan
+    return Estimate(
+        f"shift of {arm} at which p crosses {alpha:g}", "tipping point analysis", nan if delta is None else delta,
+        nan, nan, nan, nan, nan, 0, level, scale="shift", form="description",
+        status=Status.OK if delta is not None else Status.BOUNDARY,
+        detail=None if delta is not None else "not estimable: p crosses at no shift that was tried",
+    )  # fmt: skip
+
+
+def _tipping_lines(
+    context: Context, section: MiSection, asked: Tipping, found: Found
+) -> tuple[list[Row], list[str], tuple[Figure, ...]]:
+    parts: _Parts = found.parts
+    labels, control, week = context.plan.treatment.labels, context.plan.treatment.reference, parts.shown[-1]
+    cells, said, figures = {}, [], []
+    for arm, made in parts.tips.items():
+        cells[arm] = cell_of("{delta:2}", {"delta": finite(found.numbers[Place("tipping_point", arm)].estimate)})
         said.append(f"Tipping point, {labels.get(arm, arm)}: {made.to_sentence()}")
         grid = [
             {"delta_active": r["delta_active"], "delta_control": r["delta_control"], "p": finite(r["p"]),
@@ -371,47 +422,74 @@ def _seen(panel: Any, arm: str, k: int) -> int:
     return int((y == y).sum())
 
 
-def _lines(
-    context: Context, section: _MiSection, shown: Sequence[float], difference: Any, mean: Any
-) -> tuple[list[Row], list[tuple[str, Estimate]]]:
+@dataclass(frozen=True)
+class _Parts:
+    """What lines are written from: records, all visits and those shown, means of an arm at a week, and how many
+    patients of an arm were seen at a visit. ``tips``: the search for a tipping point, by arm."""
+
+    frame: pl.DataFrame
+    visits: list[float]
+    shown: list[float]
+    mean: Callable[[str, float], Estimate]
+    seen: Callable[[str, int], int]
+    label: str = ""
+    tips: dict[str, Any] = field(default_factory=dict)
+
+
+def _named(week: float) -> str:
+    return f"Week {week:g}"
+
+
+def _quantities(section: _MiSection) -> tuple[str, str]:
+    return ("geometric_mean_ratio", "ratio") if section.log else ("lsmean", "difference")
+
+
+def _numbers(
+    context: Context, section: _MiSection, parts: _Parts, difference: Mapping[str, Callable[[float], Estimate]]
+) -> dict[Place, Estimate]:
+    mean, comparison = _quantities(section)
+    out: dict[Place, Estimate] = {}
+    for week in parts.shown:
+        out |= {Place(mean, one, _named(week)): parts.mean(one, week) for one in context.arms}
+        out |= {Place(comparison, arm, _named(week)): of(week) for arm, of in difference.items()}
+    return out
+
+
+def _lines(context: Context, section: _MiSection, found: Found) -> tuple[list[Row], list[tuple[str, Estimate]]]:
     percent = f"{100 * section.level:g}%"
-    control = context.plan.treatment.reference
-    active = [a for a in context.arms if a != control]
     rows: list[Row] = []
     named: list[tuple[str, Estimate]] = []
+    shown: list[float] = found.parts.shown
     what = ("Geometric mean ratio", "Ratio") if section.log else ("LS mean", "Difference of LS means")
     for week in shown:
-        means = {one: mean(one, week) for one in context.arms}
-        found = {arm: difference(arm, week) for arm in active}
+        means, differences = (found.by_arm(quantity, _named(week)) for quantity in _quantities(section))
         if len(shown) > 1:
-            rows.append(Row(f"Week {week:g}", {}))
+            rows.append(Row(_named(week), {}))
         indent = 1 if len(shown) > 1 else 0
         spread = f"({percent} CI)" if section.log else "(SE)"
         form = "{estimate:2} ({low:2}; {high:2})" if section.log else "{estimate:2} ({se:2})"
         at = "" if len(shown) > 1 else f", week {week:g}"
         made = [
             by_arm(f"{what[0]} {spread}{at}", means, form),
-            against(context, f"{what[1]} {spread}", found, form),
-            *([] if section.log else [against(context, f"{percent} CI", found, "{low:2}; {high:2}")]),
-            against(context, "p-value", found, P),
+            against(context, f"{what[1]} {spread}", differences, form),
+            *([] if section.log else [against(context, f"{percent} CI", differences, "{low:2}; {high:2}")]),
+            against(context, "p-value", differences, P),
         ]
         rows += [Row(r.label, r.cells, r.contrast, indent) for r in made]
-        named += [(f"{arm} at week {week:g}", e) for arm, e in found.items()]
+        named += [(f"{arm} at week {week:g}", e) for arm, e in differences.items()]
     return rows, named
 
 
-def _over_visits(
-    context: Context, section: _MiSection, points: Sequence[tuple[str, float, Estimate]],
-    seen: Mapping[tuple[str, float], int], log: bool,
-) -> tuple[Figure, ...]:  # fmt: skip
-    if not section.figure or len({w for _, w, _ in points}) < 2:
+def _over_visits(context: Context, section: _MiSection, parts: _Parts) -> tuple[Figure, ...]:
+    if not section.figure or len(parts.visits) < 2:
         return ()
-    labels = context.plan.treatment.labels
+    labels, log = context.plan.treatment.labels, section.log
     rows = []
-    for arm, week, estimate in points:
-        numbers = values_of(estimate)
-        rows.append({"arm": labels.get(arm, arm), "visit": week, "n": seen[arm, week],
-                     **{k: numbers[k] for k in ("estimate", "low", "high")}})  # fmt: skip
+    for arm in context.arms:
+        for k, week in enumerate(parts.visits):
+            numbers = values_of(parts.mean(arm, week))
+            rows.append({"arm": labels.get(arm, arm), "visit": week, "n": parts.seen(arm, k),
+                         **{n: numbers[n] for n in ("estimate", "low", "high")}})  # fmt: skip
     what = "geometric mean ratio to baseline" if log else f"{section.value}, LS mean"
     change = log or section.value in ("CHG", "PCHG")
     options = {"y_title": f"{what} ({100 * section.level:g} % CI)", "log": log,
@@ -421,7 +499,8 @@ def _over_visits(
 
 
 METHODS = (
-    entry("mi_ancova", MiAncovaSection, mi_ancova, "Analysis of covariance after multiple imputation", noted=True),
-    entry("mi", MiSection, mi, "Analysis after imputation by strategies at intercurrent events", noted=True,
-          by_line=True),
+    Method("mi_ancova", MiAncovaSection, mi_ancova, _mi_ancova_lines,
+           "Analysis of covariance after multiple imputation", noted=True),
+    Method("mi", MiSection, mi, _mi_lines, "Analysis after imputation by strategies at intercurrent events",
+           noted=True, by_line=True),
 )  # fmt: skip

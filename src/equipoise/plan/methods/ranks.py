@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import polars as pl
 from pydantic import Field
 
 from equipoise.errors import DataError
+from equipoise.estimate.result import Estimate
 from equipoise.plan.methods.estimates import P, against, by_arm, counts, reasons
-from equipoise.plan.methods.registry import entry
+from equipoise.plan.methods.registry import Found, Method, Place
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Context, compared, without_records
 from equipoise.plan.results import Block, Row
@@ -70,7 +72,20 @@ def _frames(context: Context, section: _RankSection, more: tuple[str, ...]) -> t
     return frame, context.population.select("USUBJID", section.time, section.censor)
 
 
-def joint_rank(context: Context, section: JointRankSection) -> Block:
+def _deaths(context: Context, made: Mapping[str, Any]) -> dict[Place, Estimate]:
+    """Deaths by arm; those of control as the first comparison counts them."""
+    control, first = context.plan.treatment.reference, next(iter(made.values()))
+    deaths = {control: first.deaths[0], **{arm: m.deaths[1] for arm, m in made.items()}}
+    people = {c.name: c.n or 0 for c in context.columns}
+    return {Place("deaths", a): Estimate.of_count(f"deaths, {a}", n, people.get(a, 0)) for a, n in deaths.items()}
+
+
+def _counts(label: str, found: Found, quantity: str) -> Row:
+    """A line of counts by arm."""
+    return counts(label, {a: int(e.estimate) for a, e in found.by_arm(quantity).items()})
+
+
+def joint_rank(context: Context, section: JointRankSection) -> Found:
     """Deaths, mean scores by arm, and their difference against control."""
     from equipoise.estimate.ranks.joint_rank import joint_rank as estimate
 
@@ -88,15 +103,24 @@ def joint_rank(context: Context, section: JointRankSection) -> Block:
         ),
     )  # fmt: skip
     first = next(iter(made.values()))
-    deaths = {control: first.deaths[0], **{arm: m.deaths[1] for arm, m in made.items()}}
+    numbers = _deaths(context, made)
     means = {control: first.means[0], **{arm: m.means[1] for arm, m in made.items()}}
-    found = {arm: m.difference for arm, m in made.items()}
+    numbers |= {Place("mean_rank_score", arm): e for arm, e in means.items()}
+    numbers |= {Place("rank_difference", arm): m.difference for arm, m in made.items()}
+    return Found(numbers, frame)
+
+
+def _joint_rank_lines(context: Context, section: JointRankSection, found: Found) -> Block:
+    control, means, difference = (
+        context.plan.treatment.reference, found.by_arm("mean_rank_score"), found.by_arm("rank_difference"),
+    )  # fmt: skip
+    estimator = next(iter(difference.values())).estimator
     percent = f"{100 * section.level:g}%"
-    rows: list[Row] = [counts(f"Deaths to week {section.week:g}", deaths)]
+    rows: list[Row] = [_counts(f"Deaths to week {section.week:g}", found, "deaths")]
     if any(e.estimable for e in means.values()):
         rows.append(by_arm("Mean joint rank score (SE)", means, "{estimate:1} ({se:1})"))
-    rows += [against(context, f"Difference ({percent} CI)", found, "{estimate:1} ({low:1}; {high:1})"),
-             against(context, "p-value", found, P)]  # fmt: skip
+    rows += [against(context, f"Difference ({percent} CI)", difference, "{estimate:1} ({low:1}; {high:1})"),
+             against(context, "p-value", difference, P)]  # fmt: skip
     return Block(
         section.label or "Joint rank test",
         "joint_rank",
@@ -104,21 +128,31 @@ def joint_rank(context: Context, section: JointRankSection) -> Block:
         section.value,
         tuple(rows),
         description=(
-            f"{first.difference.estimator}; {section.value} at week {section.week:g}, deaths ranked below survivors; "
+            f"{estimator}; {section.value} at week {section.week:g}, deaths ranked below survivors; "
             f"covariates {', '.join(section.covariates) or 'none'}"
             + (f", strata {', '.join(section.strata)}" if section.strata else "")
             + f"; seed {section.seed}; against {control}"
         ),
         notes=(
             *((section.note,) if section.note else ()),
-            *reasons(("Joint rank test", e) for e in found.values()),
-            *without_records(context, frame),
+            *reasons(("Joint rank test", e) for e in difference.values()),
+            *without_records(context, found.parts),
         ),
         details={"imputations": section.imputations, "seed": section.seed},
     )
 
 
-def cafs(context: Context, section: CafsSection) -> Block:
+def _tests(section: CafsSection) -> list[tuple[str, str, str]]:
+    """The tests of a table: label, attribute of the estimator, and quantity."""
+    tests = [("ANCOVA on ranks", "ancova", "rank_difference"), ("Wilcoxon", "wilcoxon", "wilcoxon"),
+             ("Finkelstein-Schoenfeld", "finkelstein_schoenfeld", "finkelstein_schoenfeld")]  # fmt: skip
+    if section.strata:
+        tests += [("van Elteren", "van_elteren", "van_elteren"), ("stratified rank ANCOVA", "rank_ancova",
+                                                                  "rank_ancova")]  # fmt: skip
+    return tests
+
+
+def cafs(context: Context, section: CafsSection) -> Found:
     """Deaths, pairs won, lost and tied, and the tests of the ranks against control."""
     from equipoise.estimate.ranks.joint_rank_cafs import cafs as estimate
 
@@ -133,23 +167,29 @@ def cafs(context: Context, section: CafsSection) -> Block:
             covariates=section.covariates, strata=section.strata, level=section.level,
         ),
     )  # fmt: skip
-    first = next(iter(made.values()))
-    deaths = {control: first.deaths[0], **{arm: m.deaths[1] for arm, m in made.items()}}
+    numbers = _deaths(context, made)
+    for arm, m in made.items():
+        for quantity, n in (("pairs_won", m.wins), ("pairs_lost", m.losses), ("pairs_tied", m.ties)):
+            numbers[Place(quantity, arm)] = Estimate.of_count(
+                f"{quantity.replace('_', ' ')}, {arm}", n, m.wins + m.losses + m.ties
+            )  # fmt: skip
+        numbers |= {Place(quantity, arm): getattr(m, name) for _, name, quantity in _tests(section)}
+        numbers |= {Place(name, arm): getattr(m, name) for name in ("win_ratio", "win_odds", "net_benefit")}
+    return Found(numbers, frame)
+
+
+def _cafs_lines(context: Context, section: CafsSection, found: Found) -> Block:
+    control = context.plan.treatment.reference
     percent = f"{100 * section.level:g}%"
-    tests = [("ANCOVA on ranks", "ancova"), ("Wilcoxon", "wilcoxon"), ("Finkelstein-Schoenfeld",
-                                                                     "finkelstein_schoenfeld")]  # fmt: skip
-    if section.strata:
-        tests += [("van Elteren", "van_elteren"), ("stratified rank ANCOVA", "rank_ancova")]
-    rows = [counts(f"Deaths to week {section.week:g}", deaths)]
-    for label, pick in (("Pairs won", "wins"), ("Pairs lost", "losses"), ("Pairs tied", "ties")):
-        rows.append(counts(label, {arm: getattr(m, pick) for arm, m in made.items()}))
-    rows.append(against(context, f"Difference in mean rank ({percent} CI)", {a: m.ancova for a, m in made.items()},
+    rows = [_counts(f"Deaths to week {section.week:g}", found, "deaths")]
+    for label, quantity in (("Pairs won", "pairs_won"), ("Pairs lost", "pairs_lost"), ("Pairs tied", "pairs_tied")):
+        rows.append(_counts(label, found, quantity))
+    rows.append(against(context, f"Difference in mean rank ({percent} CI)", found.by_arm("rank_difference"),
                         "{estimate:1} ({low:1}; {high:1})"))  # fmt: skip
-    named: list[tuple[str, Any]] = []
-    for label, name in tests:
-        found = {arm: getattr(m, name) for arm, m in made.items()}
-        rows.append(against(context, f"p-value ({label})", found, P))
-        named += [(label, e) for e in found.values()]
+    named: list[tuple[str, Estimate]] = []
+    for label, _, quantity in _tests(section):
+        rows.append(against(context, f"p-value ({label})", found.by_arm(quantity), P))
+        named += [(label, e) for e in found.by_arm(quantity).values()]
     return Block(
         section.label or "Combined assessment of function and survival",
         "cafs",
@@ -162,11 +202,13 @@ def cafs(context: Context, section: CafsSection) -> Block:
             + (f", strata {', '.join(section.strata)}" if section.strata else "")
             + f"; against {control}"
         ),
-        notes=(*((section.note,) if section.note else ()), *reasons(named), *without_records(context, frame)),
+        notes=(*((section.note,) if section.note else ()), *reasons(named), *without_records(context, found.parts)),
     )
 
 
 METHODS = (
-    entry("joint_rank", JointRankSection, joint_rank, "Joint rank test", noted=True, by_line=True),
-    entry("cafs", CafsSection, cafs, "Combined assessment of function and survival", noted=True, by_line=True),
+    Method("joint_rank", JointRankSection, joint_rank, _joint_rank_lines, "Joint rank test", noted=True, by_line=True),
+    Method(
+        "cafs", CafsSection, cafs, _cafs_lines, "Combined assessment of function and survival", noted=True, by_line=True
+    ),
 )

@@ -47,6 +47,14 @@ class Found:
     numbers: Mapping[Place, Estimate] = field(default_factory=dict)
     parts: Any = None
 
+    def by_arm(self, quantity: str, visit: str | None = None, variable: str | None = None) -> dict[str, Estimate]:
+        """The numbers of one quantity by arm, in their order; of everyone, and against control."""
+        return {
+            place.arm: estimate
+            for place, estimate in self.numbers.items()
+            if place.arm is not None and place == Place(quantity, place.arm, visit, variable)
+        }
+
     def keyed(self, analysis: str, section: int) -> dict[Key, Estimate]:
         """The numbers by the key that the whole plan knows them by."""
         return {

@@ -10,11 +10,12 @@ from pydantic import Field
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.formula import quoted
-from equipoise.plan.methods.estimates import DIFFERENCE, P, finite
-from equipoise.plan.methods.registry import entry
+from equipoise.estimate.result import Estimate
+from equipoise.plan.methods.estimates import DIFFERENCE, P, against, by_arm, counts, from_row
+from equipoise.plan.methods.registry import Found, Method, Place
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Context, in_order
-from equipoise.plan.results import Block, Row, cell_of
+from equipoise.plan.results import Block
 
 TIME = "TIME__"
 """The time in the unit of the slopes."""
@@ -89,7 +90,7 @@ def _coefficient(fit: Any, arm: str, one: str) -> str:
     return name
 
 
-def slope(context: Context, section: SlopeSection) -> Block:
+def slope(context: Context, section: SlopeSection) -> Found:
     """Slopes by arm at mean covariates, their differences against control, and differences of means ``at`` times.
 
     Raises
@@ -102,41 +103,46 @@ def slope(context: Context, section: SlopeSection) -> Block:
     active = [a for a in present if a != control]
     if control not in present:
         raise EstimationError("the control arm has no complete records")
-    of_arm = {a: _coefficient(fit, arm, a) for a in active}
     mean = _mean_slope(fit, section, data)
-    asked: dict[str, dict[str, float]] = {f"slope {control}": mean}
-    for a, name in of_arm.items():
-        asked |= {f"slope {a}": {**mean, name: 1.0}, f"difference {a}": {name: 1.0}}
+    asked: dict[Place, dict[str, float]] = {Place("slope", control): mean}
+    for a in active:
+        name = _coefficient(fit, arm, a)
+        asked |= {Place("slope", a): {**mean, name: 1.0}, Place("slope_difference", a): {name: 1.0}}
         for t in section.at:
             first = {} if section.shared_baseline else {f"{arm}[T.{a}]": 1.0}
-            asked[f"at {t:g} {a}"] = {**first, name: t / section.per}
-    table = fit.contrasts(asked, level=section.level)
-    found = {
-        str(r["contrast"]): {
-            **{k: finite(r[v]) for k, v in (("estimate", "estimate"), ("se", "se"), ("df", "df"), ("t", "t"),
-                                            ("p", "p"), ("low", "lower"), ("high", "upper"))}, "null": 0.0,
-        }
-        for r in table.iter_rows(named=True)
-    }  # fmt: skip
+            asked[Place("difference", a, f"{t:g}")] = {**first, name: t / section.per}
+    table = fit.contrasts({str(k): weights for k, weights in enumerate(asked.values())}, level=section.level)
+    measured = data.group_by(arm).agg(pl.col("USUBJID").n_unique().alias("n"))
+    people = {str(r[0]): int(r[1]) for r in measured.iter_rows()}
+    numbers = {Place("patients", a): Estimate.of_count(f"patients, {a}", people[a], people[a]) for a in present}
+    estimator = f"random {fit.structure} model, {section.df} degrees of freedom"
+    for place, row in zip(asked, table.iter_rows(named=True), strict=True):
+        whom = place.arm if place.quantity == "slope" else f"{place.arm} - {control}"
+        numbers[place] = from_row(
+            row, name=f"{whom} at {place.visit}" if place.visit else f"slope, {whom}", estimator=estimator,
+            n=people[str(place.arm)] if place.quantity == "slope" else fit.n_subjects, level=section.level,
+            scale="slope" if place.quantity == "slope" else "difference",
+        )  # fmt: skip
+    return Found(numbers, (fit, fixed, heard))
+
+
+def _lines(context: Context, section: SlopeSection, found: Found) -> Block:
+    fit, fixed, heard = found.parts
     percent, d = f"{100 * section.level:g}%", section.decimals
     interval = f"{{estimate:{d}}} ({{low:{d}}}; {{high:{d}}})"
     unit = f" a {section.unit}" if section.unit else ""
-    measured = data.group_by(arm).agg(pl.col("USUBJID").n_unique().alias("n"))
-    people = {str(r[0]): int(r[1]) for r in measured.iter_rows()}
 
-    def against(label: str, key: str, show: str) -> Row:
-        cells = {a: cell_of(show, found[f"{key} {a}"]) for a in active}
-        return Row(label, cells, f"against {control}")
-
+    difference = found.by_arm("slope_difference")
     rows = [
-        Row("Subjects", {a: cell_of("{n}", {"n": float(people[a])}) for a in present}),
-        Row(f"Slope{unit} (SE)", {a: cell_of(f"{{estimate:{d}}} ({{se:{d}}})", found[f"slope {a}"]) for a in present}),
-        against(f"Difference of slopes{unit} ({percent} CI)", "difference", interval),
-        against("p-value", "difference", P),
+        counts("Subjects", {a: int(e.estimate) for a, e in found.by_arm("patients").items()}),
+        by_arm(f"Slope{unit} (SE)", found.by_arm("slope"), f"{{estimate:{d}}} ({{se:{d}}})"),
+        against(context, f"Difference of slopes{unit} ({percent} CI)", difference, interval),
+        against(context, "p-value", difference, P),
     ]
     for t in section.at:
-        rows.append(against(f"Difference at {t:g} ({percent} CI)", f"at {t:g}", DIFFERENCE))
-        rows.append(against(f"p-value at {t:g}", f"at {t:g}", P))
+        there = found.by_arm("difference", f"{t:g}")
+        rows.append(against(context, f"Difference at {t:g} ({percent} CI)", there, DIFFERENCE))
+        rows.append(against(context, f"p-value at {t:g}", there, P))
     kind = "a random intercept" if fit.structure == "intercept" else "random intercept and slope"
     method = "restricted maximum likelihood" if section.reml else "maximum likelihood"
     return Block(
@@ -176,4 +182,4 @@ def _mean_slope(fit: Any, section: SlopeSection, data: pl.DataFrame) -> dict[str
     return out
 
 
-METHODS = (entry("slope", SlopeSection, slope, "Random-slope model", noted=True, by_line=True),)
+METHODS = (Method("slope", SlopeSection, slope, _lines, "Random-slope model", noted=True, by_line=True),)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any, Literal
 
 import polars as pl
@@ -10,13 +12,13 @@ from pydantic import Field, model_validator
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.formula import quoted
 from equipoise.estimate.result import Estimate
-from equipoise.plan.methods.estimates import cell, finite, reasons, short, values_of
-from equipoise.plan.methods.registry import entry
+from equipoise.plan.methods.estimates import P, cell, finite, reasons, short, values_of
+from equipoise.plan.methods.registry import Found, Method, Place
 from equipoise.plan.methods.survival import EVENT, event_data, left_out
 from equipoise.plan.ordering import levels_in_order
 from equipoise.plan.parts import Section
-from equipoise.plan.prepared import Context
-from equipoise.plan.results import Block, Cell, Figure, Row, cell_of
+from equipoise.plan.prepared import Context, others
+from equipoise.plan.results import Block, Figure, Row, cell_of
 from equipoise.types import Status
 
 
@@ -50,36 +52,59 @@ class SubgroupsSection(Section):
         return self
 
 
-def subgroups(context: Context, section: SubgroupsSection) -> Block:
-    """The estimate in everyone and in each subgroup, with the p-value of each interaction."""
+def subgroups(context: Context, section: SubgroupsSection) -> Found:
+    """The estimate in everyone and in each subgroup, and the test of each interaction, against control."""
     data = _data(context, section)
-    control = context.plan.treatment.reference
+    control, arms = context.plan.treatment.reference, others(context)
     estimate = _difference if section.of == "difference" else _ratio
+    groups: list[tuple[str | None, str | None, pl.DataFrame]] = [(None, None, data)]
+    for name in section.by:
+        levels = _levels(context, section, data, name)
+        groups += [(name, _level(level), data.filter(pl.col(name) == level)) for level in levels]
+    numbers: dict[Place, Estimate] = {}
+    people: dict[Place, int] = {}
+    for variable, level, group in groups:
+        for arm in arms:
+            part = group.filter(pl.col(context.treatment).is_in([control, arm]))
+            place = Place(_quantity(section), arm, variable=variable, level=level)
+            numbers[place], people[place] = estimate(context, section, part, arm), part.height
+    for name in section.by:
+        numbers |= {Place("interaction", a, variable=name): _interaction(context, section, data, name, a) for a in arms}
+    return Found(numbers, people)
+
+
+def _quantity(section: SubgroupsSection) -> str:
+    return "difference" if section.of == "difference" else "hazard_ratio"
+
+
+def _lines(context: Context, section: SubgroupsSection, found: Found) -> Block:
+    control, arms = context.plan.treatment.reference, others(context)
+    people: dict[Place, int] = found.parts
     rows: list[Row] = []
     notes: list[str] = [section.note] if section.note else []
-    drawn: dict[str, list[dict[str, Any]]] = {a: [] for a in context.arms if a != control}
+    drawn: dict[str, list[dict[str, Any]]] = {a: [] for a in arms}
 
-    def line(label: str, part: pl.DataFrame, indent: int, kind: str = "") -> None:
-        cells: dict[str, Cell] = {}
-        for arm in drawn:
-            made = estimate(context, section, part.filter(pl.col(context.treatment).is_in([control, arm])), arm)
-            n = part.filter(pl.col(context.treatment).is_in([control, arm])).height
-            cells[arm] = cell(made)
+    def line(label: str, variable: str | None, level: str | None, kind: str = "") -> None:
+        places = {a: Place(_quantity(section), a, variable=variable, level=level) for a in arms}
+        for arm, place in places.items():
+            made, n = found.numbers[place], people[place]
             notes.extend(reasons([(label, made)]))
             numbers = {k: v for k, v in values_of(made).items() if k in ("estimate", "low", "high")}
             drawn[arm].append({"label": label, "kind": kind, "n": str(n), "weight": None if kind else float(n),
                                "reason": "" if made.estimable else short(made.reason), **numbers})  # fmt: skip
-        rows.append(Row(label, cells, f"against {control}", indent))
+        cells = {a: cell(found.numbers[place]) for a, place in places.items()}
+        rows.append(Row(label, cells, f"against {control}", 0 if kind else 1))
 
-    line("All", data, 0, "summary")
+    line("All", None, None, "summary")
     for name in section.by:
         called = section.labels.get(name, name)
         rows.append(Row(called, {}))
         for arm in drawn:
             drawn[arm].append({"label": called, "kind": "heading"})
-        for level in _levels(context, section, data, name):
-            line(_level(level), data.filter(pl.col(name) == level), 1)
-        cells = {arm: cell_of("{p:p4}", {"p": _interaction(context, section, data, name, arm)}) for arm in drawn}
+        for level in dict.fromkeys(str(p.level) for p in people if p.variable == name):
+            line(level, name, level)
+        tests = {a: found.numbers[Place("interaction", a, variable=name)] for a in arms}
+        cells = {a: cell_of(P, {"p": finite(e.p)}) for a, e in tests.items()}
         rows.append(Row("p-value (interaction)", cells, f"against {control}", 1))
     ratio = section.of == "hazard ratio"
     model = (
@@ -184,36 +209,42 @@ def _ratio(context: Context, section: SubgroupsSection, part: pl.DataFrame, arm:
         return _none(section, data.height, error.message)
 
 
-def _interaction(context: Context, section: SubgroupsSection, data: pl.DataFrame, name: str, arm: str) -> float | None:
-    """p-value of arm by subgroup: F test of ANCOVA, likelihood ratio of Cox."""
-    control = context.plan.treatment.reference
+def _interaction(context: Context, section: SubgroupsSection, data: pl.DataFrame, name: str, arm: str) -> Estimate:
+    """The test of arm by subgroup: F test of ANCOVA, likelihood ratio of Cox."""
+    control, nan = context.plan.treatment.reference, math.nan
     part = _arms(context, data.filter(pl.col(context.treatment).is_in([control, arm])), arm)
     part = part.with_columns(pl.col(name).map_elements(_level, return_dtype=pl.String))
+    called, n = f"{arm} by {name}", part.height
     if part[name].n_unique() < 2 or part[context.treatment].n_unique() < 2:
-        return None
-    others = [c for c in section.covariates if c != name and part[c].n_unique() > 1]
-    more = "".join(f" + {c}" for c in others)
+        why = "not estimable: one level of the subgroup or one arm alone has patients"
+        return replace(Estimate.of_test(called, "interaction", nan, n), detail=why)
+    more = "".join(f" + {quoted(c)}" for c in section.covariates if c != name and part[c].n_unique() > 1)
+    treatment, group = quoted(context.treatment), quoted(name)
     try:
         if section.of == "difference":
             from equipoise.estimate.linear.ancova import ancova
 
-            fit = ancova(f"{section.variable} ~ {context.treatment} * {name}{more}", part)
-            found = fit.test(f"{context.treatment}:{name}")
-            frame = found if isinstance(found, pl.DataFrame) else pl.DataFrame(found)
-            return finite(frame.row(0, named=True)["p"])
+            fit = ancova(f"{quoted(section.variable)} ~ {treatment} * {group}{more}", part)
+            found = fit.test(f"{treatment}:{group}")
+            row = (found if isinstance(found, pl.DataFrame) else pl.DataFrame(found)).row(0, named=True)
+            told = f"F test on {row['num_df']:g} and {row['den_df']:g} degrees of freedom"
+            return Estimate.of_test(called, told, row["p"], n, statistic=row["f"], df=row["den_df"])
         from scipy import special
 
         from equipoise.estimate.survival import cox
 
-        left = f"Surv({section.time}, {EVENT}) ~ {context.treatment}"
-        full = cox(f"{left} * {name}{more}", part, ties=section.ties)
-        small = cox(f"{left} + {name}{more}", part, ties=section.ties)
-        df = len(full.names) - len(small.names)
-        if df < 1 or full.status is not Status.OK or small.status is not Status.OK:
-            return None
-        return finite(float(special.chdtrc(df, 2.0 * (full.loglik[1] - small.loglik[1]))))
-    except (DataError, EstimationError):
-        return None
+        left = f"Surv({quoted(section.time)}, {EVENT}) ~ {treatment}"
+        full = cox(f"{left} * {group}{more}", part, ties=section.ties)
+        small = cox(f"{left} + {group}{more}", part, ties=section.ties)
+    except (DataError, EstimationError) as error:
+        return replace(Estimate.of_test(called, "interaction", nan, n), detail=f"not estimable: {error.message}")
+    df = len(full.names) - len(small.names)
+    if df < 1 or full.status is not Status.OK or small.status is not Status.OK:
+        why = "not estimable: the models with and without the interaction cannot be compared"
+        return replace(Estimate.of_test(called, "likelihood ratio test", nan, n), detail=why)
+    chi2 = 2.0 * (full.loglik[1] - small.loglik[1])
+    told = f"likelihood ratio test on {df} degree{'s' if df > 1 else ''} of freedom"
+    return Estimate.of_test(called, told, float(special.chdtrc(df, chi2)), n, statistic=chi2, df=df)
 
 
 def _figures(
@@ -239,4 +270,6 @@ def _figures(
     return tuple(out)
 
 
-METHODS = (entry("subgroups", SubgroupsSection, subgroups, "Comparison in subgroups", noted=True, by_line=True),)
+METHODS = (
+    Method("subgroups", SubgroupsSection, subgroups, _lines, "Comparison in subgroups", noted=True, by_line=True),
+)

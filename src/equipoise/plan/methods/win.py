@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import polars as pl
@@ -11,10 +12,10 @@ from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.result import Estimate
 from equipoise.files import Frozen
 from equipoise.plan.methods.estimates import P, against, cell, counts, forest, reasons
-from equipoise.plan.methods.registry import entry
+from equipoise.plan.methods.registry import Found, Method, Place
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Context, compared, in_order, others
-from equipoise.plan.results import Block, Figure, Row, share_of
+from equipoise.plan.results import Block, Cell, Figure, Row, share_of
 
 
 class Layer(Frozen):
@@ -98,7 +99,19 @@ def _layer(layer: Layer) -> Any:
     return Binary(str(layer.binary), yes_better=not layer.lower_better)
 
 
-def win(context: Context, section: WinSection) -> Block:
+_PAIRS = (
+    ("Pairs won", "pairs_won", "wins"),
+    ("Pairs lost", "pairs_lost", "losses"),
+    ("Pairs tied", "pairs_tied", "ties"),
+)
+_SHOWN = (("Win ratio", "win_ratio"), ("Win odds", "win_odds"), ("Net benefit", "net_benefit"))
+
+
+def _share(estimate: Estimate) -> Cell:
+    return share_of(int(estimate.estimate), estimate.n, 1)
+
+
+def win(context: Context, section: WinSection) -> Found:
     """Pairs won, lost and tied by outcome, and the win statistics with their intervals, against control."""
     from equipoise.estimate.ranks.win import win_statistics
 
@@ -115,24 +128,42 @@ def win(context: Context, section: WinSection) -> Block:
             strata=section.strata, weights=section.weights, variance=section.variance, level=section.level,
         ),
     )  # fmt: skip
-    percent = f"{100 * section.level:g}%"
+    numbers: dict[Place, Estimate] = {}
+    for _, quantity, pick in _PAIRS:
+        for arm, m in made.items():
+            pairs = m.wins + m.losses + m.ties
+            numbers[Place(quantity, arm)] = Estimate.of_count(f"{quantity}, {arm}", getattr(m, pick), pairs)
+            for k, layer in enumerate(m.layers if pick != "ties" else ()):
+                numbers[Place(quantity, arm, variable=layer.name, level=_nth(m.layers, k))] = Estimate.of_count(
+                    f"{quantity}, {arm}, by {layer.name}", getattr(layer, pick), pairs
+                )
+    for name in (*(name for _, name in _SHOWN), "finkelstein_schoenfeld"):
+        numbers |= {Place(name, arm): getattr(m, name) for arm, m in made.items()}
+    return Found(numbers, (made, frame.height))
+
+
+def _nth(layers: Sequence[Any], k: int) -> str | None:
+    """Which outcome of the hierarchy, counted from 1, where its name stands there twice."""
+    return str(k + 1) if sum(layer.name == layers[k].name for layer in layers) > 1 else None
+
+
+def _lines(context: Context, section: WinSection, found: Found) -> Block:
+    made, records = found.parts
+    control, percent = context.plan.treatment.reference, f"{100 * section.level:g}%"
+    layers = next(iter(made.values())).layers
     rows: list[Row] = []
-    for label, pick in (("Pairs won", "wins"), ("Pairs lost", "losses"), ("Pairs tied", "ties")):
-        cells = {arm: share_of(getattr(m, pick), m.wins + m.losses + m.ties, 1) for arm, m in made.items()}
+    for label, quantity, pick in _PAIRS:
+        cells = {arm: _share(e) for arm, e in found.by_arm(quantity).items()}
         rows.append(Row(label, cells, f"against {control}"))
-        if pick == "ties":
-            continue
-        for k, layer in enumerate(next(iter(made.values())).layers):
-            cells = {arm: share_of(getattr(m.layers[k], pick), m.wins + m.losses + m.ties, 1)
-                     for arm, m in made.items()}  # fmt: skip
+        for k, layer in enumerate(layers if pick != "ties" else ()):
+            places = {arm: Place(quantity, arm, variable=layer.name, level=_nth(layers, k)) for arm in made}
+            cells = {arm: _share(found.numbers[place]) for arm, place in places.items()}
             rows.append(Row(f"by {layer.name}", cells, f"against {control}", 1))
-    shown = (("Win ratio", "win_ratio"), ("Win odds", "win_odds"), ("Net benefit", "net_benefit"))
-    for label, name in shown:
-        rows.append(against(context, f"{label} ({percent} CI)", {a: getattr(m, name) for a, m in made.items()}))
-        rows.append(against(context, f"p-value ({label.lower()})", {a: getattr(m, name) for a, m in made.items()}, P))
-    rows.append(against(context, "p-value (Finkelstein-Schoenfeld)",
-                        {a: m.finkelstein_schoenfeld for a, m in made.items()}, P))  # fmt: skip
-    named = [(label, getattr(m, name)) for label, name in shown for m in made.values()]
+    for label, name in _SHOWN:
+        rows.append(against(context, f"{label} ({percent} CI)", found.by_arm(name)))
+        rows.append(against(context, f"p-value ({label.lower()})", found.by_arm(name), P))
+    rows.append(against(context, "p-value (Finkelstein-Schoenfeld)", found.by_arm("finkelstein_schoenfeld"), P))
+    named = [(label, e) for label, name in _SHOWN for e in found.by_arm(name).values()]
     left_out = [s for m in made.values() for s in m.strata_left_out]
     by = f", stratified by {', '.join(section.strata)} ({section.weights} weights)" if section.strata else ""
     order = ", then ".join(layer.variables[0] for layer in section.hierarchy)
@@ -147,12 +178,12 @@ def win(context: Context, section: WinSection) -> Block:
             *((section.note,) if section.note else ()), *reasons(named),
             *((f"Strata with one arm, left out: {', '.join(left_out)}.",) if left_out else ()),
         ),
-        details={"records": frame.height},
-        figures=_figure(context, section, made),
+        details={"records": records},
+        figures=_figure(context, section, found),
     )  # fmt: skip
 
 
-def win_regression(context: Context, section: WinRegressionSection) -> Block:
+def win_regression(context: Context, section: WinRegressionSection) -> Found:
     """Patients and pairs, the win ratio of each arm against control, and of each covariate.
 
     Raises
@@ -166,28 +197,42 @@ def win_regression(context: Context, section: WinRegressionSection) -> Block:
         context.need(frame, name)
     one_each(context, frame)
     data = in_order(context, frame)
-    arm, control = context.treatment, context.plan.treatment.reference
+    arm = context.treatment
     try:
         made = estimate(data, [_layer(x) for x in section.hierarchy], [arm, *section.covariates], level=section.level)
     except DataError as error:
         raise EstimationError(error.message, hint=error.hint) from None
-    percent = f"{100 * section.level:g}%"
-    of_arm = {one: made[f"{arm}[{one}]"] for one in others(context) if f"{arm}[{one}]" in made.covariates}
-    last = context.arms[-1]
     pairs = made.decided + made.tied
-    rows = [
-        counts("Patients, all arms", {last: made.n}),
-        Row("Pairs decided", {last: share_of(made.decided, pairs, 1)}),
-        *(Row(f"by {name}", {last: share_of(n, pairs, 1)}, None, 1) for name, n in made.layers.items()),
-        against(context, f"Win ratio ({percent} CI)", of_arm),
-        against(context, "p-value", of_arm, P),
-    ]
-    named = [("Win ratio", e) for e in of_arm.values()]
+    numbers = {Place("patients"): Estimate.of_count("patients, all arms", made.n, made.n),
+               Place("pairs_decided"): Estimate.of_count("pairs decided", made.decided, pairs)}  # fmt: skip
+    for name, n in made.layers.items():
+        numbers[Place("pairs_decided", variable=name)] = Estimate.of_count(f"pairs decided by {name}", n, pairs)
+    of_arm = {f"{arm}[{one}]": one for one in others(context)}
     for name, found in zip(made.covariates, made.estimates, strict=True):
-        if not name.startswith(f"{arm}[") and name != arm:
-            rows.append(Row(f"Win ratio of {name} ({percent} CI)", {last: cell(found)}))
-            rows.append(Row(f"p-value ({name})", {last: cell(found, P)}))
-            named.append((f"Win ratio of {name}", found))
+        if name in of_arm:
+            numbers[Place("win_ratio", of_arm[name])] = found
+        elif not name.startswith(f"{arm}[") and name != arm:
+            numbers[Place("win_ratio", variable=name)] = found
+    return Found(numbers, frame.height)
+
+
+def _regression_lines(context: Context, section: WinRegressionSection, found: Found) -> Block:
+    control, last = context.plan.treatment.reference, context.arms[-1]
+    percent = f"{100 * section.level:g}%"
+    of_arm = found.by_arm("win_ratio")
+    rows = [counts("Patients, all arms", {last: int(found.numbers[Place("patients")].estimate)})]
+    for place, e in found.numbers.items():
+        if place.quantity == "pairs_decided":
+            by = place.variable is not None
+            rows.append(Row(f"by {place.variable}" if by else "Pairs decided", {last: _share(e)}, None, int(by)))
+    rows += [against(context, f"Win ratio ({percent} CI)", of_arm), against(context, "p-value", of_arm, P)]
+    named = [("Win ratio", e) for e in of_arm.values()]
+    for place, e in found.numbers.items():
+        if place.quantity == "win_ratio" and place.variable is not None:
+            name = place.variable
+            rows.append(Row(f"Win ratio of {name} ({percent} CI)", {last: cell(e)}))
+            rows.append(Row(f"p-value ({name})", {last: cell(e, P)}))
+            named.append((f"Win ratio of {name}", e))
     order = ", then ".join(layer.variables[0] for layer in section.hierarchy)
     return Block(
         section.label or "Regression of wins",
@@ -200,7 +245,7 @@ def win_regression(context: Context, section: WinRegressionSection) -> Block:
             f"{', '.join(section.covariates)}; against {control}"
         ),
         notes=(*((section.note,) if section.note else ()), *reasons(named)),
-        details={"records": frame.height},
+        details={"records": found.parts},
         figures=_regression_figure(context, section, of_arm),
     )
 
@@ -227,24 +272,26 @@ def one_each(context: Context, frame: pl.DataFrame) -> None:
         )
 
 
-def _figure(context: Context, section: WinSection, made: dict[str, Any]) -> tuple[Figure, ...]:
+def _figure(context: Context, section: WinSection, found: Found) -> tuple[Figure, ...]:
     if not section.figure:
         return ()
     labels = context.plan.treatment.labels
     control = context.plan.treatment.reference
+    made = others(context)
     several = len(made) > 1
     rows = [
-        (f"{name}, {labels.get(arm, arm)}" if several else name, getattr(m, pick))
-        for name, pick in (("Win ratio", "win_ratio"), ("Win odds", "win_odds"))
-        for arm, m in made.items()
+        (f"{label}, {labels.get(arm, arm)}" if several else label, e)
+        for label, name in _SHOWN
+        for arm, e in found.by_arm(name).items()
+        if name != "net_benefit"
     ]
-    active = "active" if several else labels.get(next(iter(made)), next(iter(made)))
+    active = "active" if several else labels.get(made[0], made[0])
     return forest(rows, caption=section.label or "Win statistics", ratio=True, axis="win ratio and win odds",
                   higher_better=True, names=(labels.get(control, control), active))  # fmt: skip
 
 
 METHODS = (
-    entry("win", WinSection, win, "Win statistics", noted=True, by_line=True),
-    entry("win_regression", WinRegressionSection, win_regression, "Proportional win-fractions regression", noted=True,
-          by_line=True),
+    Method("win", WinSection, win, _lines, "Win statistics", noted=True, by_line=True),
+    Method("win_regression", WinRegressionSection, win_regression, _regression_lines,
+           "Proportional win-fractions regression", noted=True, by_line=True),
 )  # fmt: skip
