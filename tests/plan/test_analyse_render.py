@@ -240,7 +240,8 @@ def test_the_same_data_give_the_same_files(results: Results, tmp_path: Path) -> 
 
 def test_results_as_json_keep_every_digit(results: Results, tmp_path: Path) -> None:
     paths = write_results(results, tmp_path / "new" / "folder")
-    assert [p.name for p in paths] == ["tables.txt", "tables.html", "results.json", "ars.json", "figure-T2.svg"]
+    assert [p.name for p in paths] == ["tables.txt", "tables.html", "results.json", "ars.json", "results.csv",
+                                        "figure-T2.svg"]  # fmt: skip
     whole = json.loads((tmp_path / "new" / "folder" / "results.json").read_text())
     cell = whole["tables"][0]["blocks"][0]["rows"][1]["cells"]["Placebo"]
     assert cell["values"]["mean"] == results.table("T1").cell("Age", "Mean (SD)", "Placebo").values["mean"]
@@ -302,7 +303,7 @@ def test_command_init_then_analyse(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "Table ADQS.TOT.MMRM" in done.stdout
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
-        "ars.json", "figure-ADQS.TOT.MMRM.svg", "results.json", "tables.html", "tables.txt",
+        "ars.json", "figure-ADQS.TOT.MMRM.svg", "results.csv", "results.json", "tables.html", "tables.txt",
     ]  # fmt: skip
     assert isinstance(error_of("--init", str(tmp_path / "sim")), OutputError)
     assert run("--init", str(tmp_path / "sim"), "--force").exit_code == 0

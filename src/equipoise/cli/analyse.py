@@ -26,7 +26,9 @@ def analyse(
     data: Annotated[Path | None, typer.Option(help="The folder of ADaM files.", metavar="FOLDER")] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Write tables.html, tables.txt, results.json, ars.json and figures here.", metavar="DIR"),
+        typer.Option(
+            help="Write tables.html, tables.txt, results.json, results.csv, ars.json and figures here.", metavar="DIR"
+        ),
     ] = None,
     init: Annotated[
         Path | None, typer.Option(help="Look at FOLDER and write plan.yaml there (or in --out).", metavar="FOLDER")

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from equipoise.plan.key import Key
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from equipoise.estimate.result import Estimate
 
 _SHOW = re.compile(r"\{([a-z_0-9]+)(?::([^}]*))?\}")
@@ -207,16 +209,39 @@ class Results:
         plain: dict[str, Any] = _plain(asdict(bare))
         for table, full in zip(plain["tables"], self.tables, strict=True):
             for block, found in zip(table["blocks"], full.blocks, strict=True):
-                block["numbers"] = [
-                    {"key": key.id, **_plain(vars(key)), **_plain(estimate.to_table())}
-                    for key, estimate in found.numbers.items()
-                ]
+                block["numbers"] = [_plain(_row(key, estimate)) for key, estimate in found.numbers.items()]
         return plain
 
     @property
     def numbers(self) -> dict[Key, Estimate]:
         """Every estimate of every analysis under its key, in the order of the tables."""
         return {k: e for table in self.tables for block in table.blocks for k, e in block.numbers.items()}
+
+    def to_frame(self) -> pl.DataFrame:
+        """Every number, one a row: where it stands, then the estimate with all that belongs to it.
+
+        Where it stands: key, analysis, section, quantity, arm, versus (null: control), visit, variable, level. What it
+        is: estimate, se (of the logarithm for a ratio), df (infinite for normal theory), statistic, p, sided, low and
+        high at the confidence ``coverage``, n, scale, status and reason; null where there is no such number.
+        """
+        import polars as pl
+
+        rows = [_row(key, estimate) for key, estimate in self.numbers.items()]
+        return pl.DataFrame(rows, schema=_COLUMNS, orient="row").with_columns(pl.col(pl.Float64).fill_nan(None))
+
+
+_COLUMNS: dict[str, Any] = {
+    "key": str, "analysis": str, "section": int, "quantity": str, "arm": str, "versus": str, "visit": str,
+    "variable": str, "level": str, "estimate": float, "se": float, "df": float, "statistic": float, "p": float,
+    "sided": int, "low": float, "high": float, "coverage": float, "n": int, "scale": str, "status": str, "reason": str,
+}  # fmt: skip
+"""The columns of :meth:`Results.to_frame` and their types."""
+
+
+def _row(key: Key, estimate: Estimate) -> dict[str, Any]:
+    made = {"key": key.id, **vars(key), **estimate.to_table(), "sided": estimate.sided, "coverage": estimate.level,
+            "scale": estimate.scale}  # fmt: skip
+    return {name: made[name] for name in _COLUMNS}
 
 
 def _plain(value: Any) -> Any:

@@ -191,7 +191,9 @@ def _gt(table: Table) -> Any:
 
 
 def write_results(results: Results, folder: str | Path) -> list[Path]:
-    """Write ``tables.html``, ``tables.txt``, ``results.json``, ``ars.json`` and one SVG a figure; returns their paths.
+    """Write ``tables.html``, ``tables.txt``, ``results.json``, ``ars.json``, ``results.csv`` and one SVG a figure.
+
+    Returns their paths. ``results.csv`` has one row a number (:meth:`equipoise.plan.results.Results.to_frame`).
 
     Raises
     ------
@@ -204,6 +206,7 @@ def write_results(results: Results, folder: str | Path) -> list[Path]:
         "tables.html": to_html(results, figures),
         "results.json": _json(results.to_dict()),
         "ars.json": _json(to_ars(results, _files(figures))),
+        "results.csv": results.to_frame().write_csv(),
         **{f.file: f.plot.svg(id="plot") + "\n" for f in figures if f.plot is not None},
     }
     with fill_folder(folder) as staged:
