@@ -230,13 +230,13 @@ class Estimate(Fit):
         return (self,)
 
     def at_level(self, level: float) -> tuple[Estimate, ...]:
-        """The estimate with an interval of coverage ``level``.
+        """The estimate with an interval of coverage ``level``; as it is where it has no interval.
 
         Raises :class:`EstimationError` for a ``level`` that is no coverage, and where the interval is not the estimate
         plus and minus a multiple of the standard error.
         """
         check_level(level)
-        if level == self.level or not self.estimable:
+        if level == self.level or not self.estimable or math.isnan(self.low):
             return (replace(self, level=level),)
         centre = math.log(self.estimate) if self.ratio and self.estimate > 0.0 else self.estimate
         ends = [math.log(v) if self.ratio and v > 0.0 else v for v in (self.low, self.high)]
