@@ -11,6 +11,7 @@ from equipoise.calibrate import Target, targets
 from equipoise.calibrate.cohort import Predictor, cohort
 from equipoise.calibrate.fitting import _Fitter, _set, fit_exposure
 from equipoise.calibrate.plan import Free
+from equipoise.plan.key import Key
 from equipoise.records import Record, load_record
 from equipoise.run import run_study
 from equipoise.simulate import Scenario, Simulator
@@ -109,3 +110,22 @@ def test_property_a_block_recovers_what_made_its_targets(record: Record, valor: 
     groups, disease, _ = back.under(Mechanism.LAGGED)
     assert groups["F"].svc_per_point == pytest.approx(2.6, abs=0.05)
     assert disease.svc_ratio_sd == pytest.approx(0.5, abs=0.1)
+
+
+def test_property_a_pooled_cohort_is_described_as_one_trial(valor: Scenario) -> None:
+    """Descriptions of a cohort come from the functions that describe a trial, leavers and all."""
+    people = cohort(valor, Mechanism.LAGGED, 12, 3, dropout=True)
+    whole = people.pooled()
+    assert len(whole) == 1
+    assert whole.n_subjects == len(people) * people.n_subjects
+    assert np.array_equal(whole.outcomes["ALSFRS"][0, -1], people.outcomes["ALSFRS"][-1, -1], equal_nan=True)
+    change = people.outcomes["ALSFRS"][:, :, people.visit_index(28.0)] - people.outcomes["ALSFRS"][:, :, 0]
+    seen = (people.arm == 0) & ~np.isnan(change)
+    x = np.log(people.outcomes["NFL"][:, :, 0])
+    found = Predictor(valor, people)(
+        [
+            Key("observed_change", variable="ALSFRS", arm=valor.protocol.arms[0], week=28.0),
+            Key("correlation", variable="LNNFLBL", statistic="pearson", arm=valor.protocol.arms[0], week=28.0),
+        ]
+    )
+    assert found == pytest.approx([change[seen].mean(), np.corrcoef(x[seen], change[seen])[0, 1]])

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
-from scipy.stats import rankdata
 
 from equipoise.errors import ScenarioError
-from equipoise.estimate.survival.kernels import kaplan_meier
 from equipoise.plan.key import Key
+from equipoise.plan.read_keys import read
 from equipoise.plan.scenario_plan import CarriedForward, Repeated, Slopes
 from equipoise.simulate import Simulator
 from equipoise.simulate.diseases import Mechanism
@@ -63,6 +63,7 @@ class Predictor:
     def __init__(self, scenario: Scenario, trials: Trials) -> None:
         self.scenario = scenario
         self.trials = trials
+        self._pooled = trials.pooled()
         self._fits: dict[str, dict[str, FloatArray]] = {}
 
     def __call__(self, measures: Sequence[Key]) -> FloatArray:
@@ -81,10 +82,7 @@ class Predictor:
             arm = "active" if m.arm == self.trials.arms[1] else "control"
             key = {"arm_mean": arm, "contrast": "difference", "contrast_se": "difference_se", "arm_se": f"{arm}_se"}
             return float(fit[key[m.quantity]][v])
-        who = self.trials.members(m.set or "ITT")
-        if m.arm is not None:
-            who = who & (self.trials.arm == self.trials.arms.index(m.arm))
-        return self._descriptive(m, who)
+        return self._descriptive(m)
 
     def _slopes(self, analysis: Slopes, m: Key) -> float:
         """The random-slope model on complete data, in closed form from each person's least-squares line.
@@ -177,67 +175,12 @@ class Predictor:
         values = self.trials.baseline(analysis.variable if name == "BASE" else name)[who]
         return np.log(values) if name == "BASE" and analysis.log else values
 
-    def _descriptive(self, m: Key, who: BoolArray) -> float:
-        t, week = self.trials, float(m.week or 0)
-        name = str(m.variable)
-        if m.quantity == "baseline":
-            x = self.trials.published_baseline(name)[who]
-            match m.statistic:
-                case "mean":
-                    return float(np.mean(x))
-                case "sd":
-                    return float(np.std(x, ddof=1))
-                case "median":
-                    return float(np.median(x))
-                case "log_sd":
-                    return float(np.std(np.log(x), ddof=1))
-                case "geometric_mean":
-                    return float(np.mean(np.log(x)))
-        if m.quantity in ("observed_change", "observed_level"):
-            return self._observed(m)
-        if m.quantity in ("survival", "median_survival"):
-            time, happened = t.times_to(name)
-            flat = (time.reshape(1, -1), happened.reshape(1, -1), who.reshape(1, -1))
-            if m.quantity == "survival":
-                return float(kaplan_meier.survival_at(*flat, [week])[0, 0])  # type: ignore[no-untyped-call]
-            per = {"days": 1 / 7, "weeks": 1.0, "months": WEEKS_PER_MONTH}[m.statistic or "weeks"]
-            return float(kaplan_meier.quantile(*flat)[0] / per)  # type: ignore[no-untyped-call]
-        if m.quantity == "event_share":
-            if name == "left":
-                return float(np.mean(t.last_week[who] < week))
-            if name == "entered":
-                extension = self.scenario.protocol.extension
-                staying = float(np.mean(t.last_week[who] >= week))
-                return staying * (extension.entry if extension is not None else 0.0)
-            time, happened = t.times_to(name)
-            return float(np.mean(happened[who] & (time[who] <= week)))
+    def _descriptive(self, m: Key) -> float:
+        """What the cohort shows, taken as one trial; what the scenario sets outright is taken from there."""
         if m.quantity == "adverse_event_share":
-            return self.scenario.adverse_events[name][str(m.arm)]
-        score = t.function[who]
-        last = t.visit_index(week)
-        change = score[:, last] - score[:, 0]
-        if m.quantity == "no_loss_share":
-            return float(np.mean(change >= 0))
-        if m.quantity == "correlation":
-            x = self.trials.published_baseline(name)[who]
-            if m.statistic == "spearman":
-                x, change = rankdata(x), rankdata(change)
-            return float(np.corrcoef(x, change)[0, 1])
-        if m.quantity == "slope":
-            months = t.weeks[: last + 1] / WEEKS_PER_MONTH
-            centred = months - months.mean()
-            return float(np.mean(score[:, : last + 1] @ centred) / (centred @ centred))
-        raise ScenarioError(f"measure {m.id} has no large-cohort prediction")
-
-    def _observed(self, m: Key) -> float:
-        """Mean or SD of what was seen at a week, or active less control."""
-        t = self.trials
-        values = t.outcomes[str(m.variable)]
-        seen = values[:, :, t.visit_index(float(m.week or 0))]
-        if m.quantity == "observed_change":
-            seen = seen - values[:, :, 0]
-        members = t.members(m.set or "ITT") & ~np.isnan(seen)
-        if m.arm is None:
-            return float(seen[members & (t.arm == 1)].mean() - seen[members & (t.arm == 0)].mean())
-        own = seen[members & (t.arm == t.arms.index(m.arm))]
-        return float(own.std(ddof=1) if m.statistic == "sd" else own.mean())
+            return self.scenario.adverse_events[str(m.variable)][str(m.arm)]
+        if m.quantity == "event_share" and m.variable == "entered":
+            extension = self.scenario.protocol.extension
+            left = self._descriptive(replace(m, variable="left"))
+            return (1.0 - left) * (extension.entry if extension is not None else 0.0)
+        return float(read(self._pooled, {}, [m])[0, 0])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +47,17 @@ class EventTimes:
     def code(self) -> CodeArray:
         """(trial, subject) what happened, as a code into ``words``."""
         return self.happened.astype(np.int8) if self.cause is None else self.cause
+
+
+def _pooled(held: Any) -> Any:
+    """Arrays of (trial, subject, ...) with one trial, wherever they are held; anything else as it is."""
+    if isinstance(held, np.ndarray):
+        return held.reshape(1, -1, *held.shape[2:])
+    if isinstance(held, Mapping):
+        return {name: _pooled(one) for name, one in held.items()}
+    if isinstance(held, EventTimes):
+        return replace(held, week=_pooled(held.week), happened=_pooled(held.happened), cause=_pooled(held.cause))
+    return held
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +107,10 @@ class Trials:
     @property
     def n_subjects(self) -> int:
         return int(self.arm.shape[1])
+
+    def pooled(self) -> Trials:
+        """All trials as one, their subjects one after the other: a large cohort."""
+        return replace(self, **{f.name: _pooled(getattr(self, f.name)) for f in fields(self) if f.name != "weeks"})
 
     def visit_index(self, week: float) -> int:
         """Index of the visit at ``week``; raises :class:`DataError` where no visit was scheduled."""
