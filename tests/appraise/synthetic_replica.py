@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 
+from equipoise.plan.key import Key
 from equipoise.records.schema import Record
 from equipoise.replica.replica import Answer, Band, Replica, ReplicaRow
 
@@ -54,6 +55,7 @@ def synthetic_replica(record: Record, seed: int = 7) -> Replica:
                 use="fit" if result.comparison == "randomised" else "check",
                 position=0.5 - 0.3 * shift,
                 z=shift,
+                key=Key("contrast", analysis=result.id),
             )
         )
     bands: list[Band] = []
@@ -71,7 +73,7 @@ def synthetic_replica(record: Record, seed: int = 7) -> Replica:
         )
     command = COMMAND.format(id=record.id)
     answers = tuple(
-        Answer(id, question, p, 0.008, 2000, sentence, command)
+        Answer(id, "formal", question, p, 0.008, 2000, sentence, command)
         for id, question, p, sentence in (
             ("works", "Met, if the drug works as fitted", 0.143, "If the drug works as fitted, a trial like this would "
              "have met its primary endpoint in 14.3 % of repeats (synthetic)."),

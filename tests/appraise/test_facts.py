@@ -38,6 +38,7 @@ from equipoise.document.document import (
     walk,
 )
 from equipoise.errors import RecordError
+from equipoise.plan.key import Key
 from equipoise.records import Record, list_records, load_record
 from equipoise.records.schema import Fact
 from equipoise.records.schema import walk as walk_leaves
@@ -365,7 +366,8 @@ def held_row(record: Record, id: str, outcome: str, published: float, simulated:
         week=52.0, method=r.method, unit="", scale="difference", published=published, published_low=None,
         published_high=None, published_se=2.0, source=str(r.source), place=r.place or "", confidence="seen", result=id,
         simulated=simulated, simulated_low=simulated - 4, simulated_high=simulated + 4, mc_error=0.1,
-        n_estimable=500, used_in_fit=False, position=0.8, z=(simulated - published) / 2.0, use="check",
+        n_estimable=500, used_in_fit=False, position=0.8, z=(simulated - published) / 2.0,
+        key=Key("contrast", analysis=id), use="check",
     )  # fmt: skip
 
 

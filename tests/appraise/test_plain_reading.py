@@ -10,9 +10,10 @@ import pytest
 
 from equipoise.appraise import appraise, risk, show
 from equipoise.document.document import Cited, Code, Computed, Document, Facts, Fold, Name, Table, Text, walk
+from equipoise.plan.key import Key
 from equipoise.records import Record, load_record
 from equipoise.records.schema import PValue, Value
-from equipoise.replica.replica import Answer, MechanismRow, Replica
+from equipoise.replica.replica import Answer, AnswerKind, MechanismRow, Replica
 
 
 def words(node: Any) -> str:
@@ -35,19 +36,21 @@ def columns(table: Table) -> list[str]:
 def rebuilt(replica: Replica, works: float, nothing: float, here: float = 0.03) -> Replica:
     """The made-up replica with answers on the primary endpoint and two mechanisms asked for four results."""
 
-    def answer(id: str, p: float) -> Answer:
-        return Answer(id, f"How often, {id}?", p, 0.003, 2000, f"In {100 * p:.1f} of 100 trials.", replica.command)
+    def answer(id: str, kind: AnswerKind, p: float) -> Answer:
+        return Answer(
+            id, kind, f"How often, {id}?", p, 0.003, 2000, f"In {100 * p:.1f} of 100 trials.", replica.command
+        )
 
     def row(mechanism: str, result: str, published: float, mean: float, at_least: float) -> MechanismRow:
         return MechanismRow(mechanism, 60.0, 188, f"contrast:{result}", result, result, published, mean, mean - 4.0,
-                            mean + 4.0, 0.05, at_least, 0.005, 2000)  # fmt: skip
+                            mean + 4.0, 0.05, at_least, 0.005, 2000, Key("contrast", analysis=result))  # fmt: skip
 
     return replace(
         replica,
         answers=(
-            answer("primary_as_it_happened", here),
-            answer("primary_if_it_works", works),
-            answer("primary_if_nothing", nothing),
+            answer("primary_as_it_happened", "as it happened", here),
+            answer("primary_if_it_works", "works", works),
+            answer("primary_if_nothing", "nothing", nothing),
         ),
         mechanisms=(
             row("none", "alsfrs_itt_w28", 1.4, -1.0, 0.05),

@@ -97,7 +97,7 @@ def test_property_every_question_is_answered(replica: Replica) -> None:
     ids = [a.id for a in replica.answers]
     assert len(ids) == len(set(ids))
     assert {"primary_as_it_happened", "primary_if_it_works", "primary_if_nothing", "primary_52_weeks"} <= set(ids)
-    formal = [a.probability for a in replica.answers if a.id.startswith("formal:")]
+    formal = [a.probability for a in replica.answers if a.kind == "formal"]
     assert len(formal) == 7
     assert all(a >= b for a, b in pairwise(formal))  # a later step needs all before it
     for answer in replica.answers:

@@ -106,7 +106,7 @@ def _print(replica: Replica, weeks: set[float] | None) -> None:
         _wide(console, cells)
     console.print()
     said = [f"{a.sentence} (Monte Carlo error {100 * a.mc_error:.1f} points)" for a in replica.answers]
-    for line in (*said, *replica.notes):
+    for line in (*said, replica.tally, *replica.notes):
         text = textwrap.fill(line, console.width, initial_indent="- ", subsequent_indent="  ")
         console.print(text, markup=False, soft_wrap=True)
     console.print(f"\n{replica.seconds:.0f} s; repeat with:")

@@ -10,7 +10,7 @@ import numpy as np
 from equipoise.calibrate.targets import Target
 from equipoise.plan.scenario_plan import OutcomeAnalysis, Repeated, TimeToEvent
 from equipoise.records.schema import Record
-from equipoise.replica.replica import Answer, MechanismRow
+from equipoise.replica.replica import Answer, AnswerKind, MechanismRow
 from equipoise.simulate.diseases import ON_FUNCTION, Mechanism
 from equipoise.simulate.scenario import Scenario
 from equipoise.types import FloatArray
@@ -57,11 +57,13 @@ class Asked:
         """What the drug does if it does nothing: a drug that moves a biomarker may still do nothing for function."""
         return "does nothing for function" if acts_on_function(self.scenario) else "does nothing"
 
-    def answer(self, id: str, question: str, hits: FloatArray, sentence: str) -> Answer:
+    def answer(
+        self, id: str, kind: AnswerKind, question: str, hits: FloatArray, sentence: str, short: str | None = None
+    ) -> Answer:
         """The share of ``hits`` as an answer; ``{times}`` in the sentence becomes it in words."""
         share, error = proportion(hits)
         told = sentence.replace("{times}", times(share, self.replicates))
-        return Answer(id, question, share, error, self.replicates, told, self.command)
+        return Answer(id, kind, question, share, error, self.replicates, told, self.command, short)
 
 
 def acts_on_function(scenario: Scenario) -> bool:
@@ -112,6 +114,7 @@ def primary_answers(
         out.append(
             ask.answer(
                 "primary_as_it_happened",
+                "as it happened",
                 f"How often would this trial, with the arms as unlike at baseline as they were, have met its primary "
                 f"endpoint {ask.works}?",
                 as_it_happened,
@@ -123,6 +126,7 @@ def primary_answers(
         out.append(
             ask.answer(
                 "primary_if_it_works",
+                "works",
                 f"How often would a trial like this meet its primary endpoint {ask.works}?",
                 works,
                 f"A fresh trial of the same design ({n} patients, {length}) would meet its primary endpoint "
@@ -133,6 +137,7 @@ def primary_answers(
         out.append(
             ask.answer(
                 "primary_if_nothing",
+                "nothing",
                 f"How often would it meet its primary endpoint if the drug {ask.nothing}?",
                 nothing,
                 f"If the drug {ask.nothing}, the same trial would meet its primary endpoint in the drug's "
@@ -143,6 +148,7 @@ def primary_answers(
         out.append(
             ask.answer(
                 f"primary_{weeks:g}_weeks",
+                "longer works",
                 f"And if its randomised period ran {weeks:g} weeks, {ask.works}?",
                 longer_works,
                 f"A fresh trial of such patients, randomised for {weeks:g} weeks and with the primary analysis at the "
@@ -153,6 +159,7 @@ def primary_answers(
         out.append(
             ask.answer(
                 f"primary_{weeks:g}_weeks_if_nothing",
+                "longer nothing",
                 f"And over {weeks:g} weeks if the drug {ask.nothing}?",
                 longer_nothing,
                 f"Over {weeks:g} weeks, a drug that {ask.nothing} would meet it in its favour {{times}}.",
@@ -177,15 +184,15 @@ def null_answer(ask: Asked, row: MechanismRow, target: Target) -> Answer:
         where = "" if week is None else f" at week {week:g}"
         who = "" if target.key.set in (None, "ITT") else f" in {target.key.set}"
         label = _lower(target.quantity)
-        head, _, told = label.rpartition(", ")
-        if told.startswith("difference between the arms"):
-            label = f"difference in {head}"
-        elif told == "hazard ratio":
-            label = f"hazard ratio of {head}"
+        if target.scale == "difference" or m.statistic == "difference":
+            label = f"difference in {_lower(target.subject)}"
+        elif target.scale == "hazard_ratio":
+            label = f"hazard ratio of {_lower(target.subject)}"
         what, as_large = f"{label}{who}{where}", "at least as far in the drug's favour as"
         question = f"a {what} at least as far in its favour as the published one"
     return Answer(
         id=f"null:{row.id}",
+        kind="null",
         question=f"How often would a drug that {ask.nothing} show {question}?",
         probability=row.at_least,
         mc_error=row.at_least_mc_error,
@@ -193,6 +200,7 @@ def null_answer(ask: Asked, row: MechanismRow, target: Target) -> Answer:
         sentence=f"If the drug {ask.nothing}, the {what} is {as_large} published "
         f"{times(row.at_least, row.replicates)}.",
         command=ask.command,
+        short=question,
     )
 
 
@@ -211,13 +219,16 @@ def test_answers(ask: Asked, by_test: dict[str, FloatArray]) -> list[Answer]:
         assert isinstance(analysis, TimeToEvent)
         until = f"up to week {analysis.week:g}"
         for test, hits in tests.items():
-            label = f"the {TEST_NAMES[test]} {until}{_within(analysis)}"
+            named = f"{TEST_NAMES[test]} {until}{_within(analysis)}"
+            label = f"the {named}"
             out.append(
                 ask.answer(
                     f"test:{key}.{test}",
+                    "test",
                     f"How often would {label} be significant in the drug's favour, {ask.works}?",
                     hits,
                     f"{label[:1].upper()}{label[1:]} would be significant in the drug's favour {{times}} {ask.works}.",
+                    named,
                 )
             )
     primary, _, _ = plan.primary.partition(".")
@@ -230,11 +241,13 @@ def test_answers(ask: Asked, by_test: dict[str, FloatArray]) -> list[Answer]:
             out.append(
                 ask.answer(
                     f"tests_differ:{primary}.{one}",
+                    "tests differ",
                     f"How often would the {TEST_NAMES[one]} {until} be significant and the {TEST_NAMES[other]} not, "
                     f"{ask.works}?",
                     both[one] * (1.0 - both[other]),
                     f"{until[:1].upper()}{until[1:]} the {TEST_NAMES[one]} would be significant and the "
                     f"{TEST_NAMES[other]} not {{times}} {ask.works}.",
+                    f"{TEST_NAMES[one]} {until} significant and the {TEST_NAMES[other]} not",
                 )
             )
     for key, tests in grouped.items():
@@ -244,11 +257,13 @@ def test_answers(ask: Asked, by_test: dict[str, FloatArray]) -> list[Answer]:
             out.append(
                 ask.answer(
                     f"tests_differ:{key}.then",
+                    "tests differ",
                     f"How often would the log-rank test be significant up to week {earlier.week:g} and no longer "
                     f"{until}, {ask.works}?",
                     tests["log_rank"] * (1.0 - both["log_rank"]),
                     f"The log-rank test would be significant up to week {earlier.week:g} and no longer {until} "
                     f"{{times}} {ask.works}.",
+                    f"log-rank test significant up to week {earlier.week:g} and no longer {until}",
                 )
             )
     return out
@@ -270,6 +285,7 @@ def formal_answers(ask: Asked, formal: dict[str, FloatArray], *, imbalanced: boo
         out.append(
             ask.answer(
                 f"formal:{name}",
+                "formal",
                 f"How often would the test of {label}, and every test before it in the planned order, be significant "
                 f"on either side{here}?",
                 hits,

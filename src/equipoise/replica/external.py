@@ -64,7 +64,9 @@ def elsewhere_targets(record: Record, other: Elsewhere) -> tuple[Target, ...]:
             se = math.hypot(se_control, se_active)
             leaf = value(next(reversed(other.free_of_event.values())))
             what = f"{subject}, difference between the arms in percentage points"
-            difference = _target(other, leaf, what, at, "percent", active - control, se, derived=True)
+            difference = _target(
+                other, leaf, what, at, "percent", active - control, se, derived=True, subject=subject
+            )  # fmt: skip
             out.insert(0, difference)
     if other.contrast is not None:
         leaf = value(other.contrast)
@@ -76,7 +78,7 @@ def elsewhere_targets(record: Record, other: Elsewhere) -> tuple[Target, ...]:
             _target(
                 other, leaf, f"{subject}, " + ("hazard ratio" if ln else "difference between the arms"),
                 Key("contrast", analysis=analysis.id, week=week), "hazard_ratio" if ln else "difference",
-                math.log(number) if ln else number, leaf.se, ln=ln,
+                math.log(number) if ln else number, leaf.se, ln=ln, subject=subject,
             ),
         )  # fmt: skip
     for test, key in other.p.items():
@@ -98,11 +100,14 @@ def _target(
     *,
     ln: bool = False,
     derived: bool = False,
+    subject: str = "",
 ) -> Target:
     confidence = "derived" if derived else str(leaf.confidence or "")
     return Target(
         key=key,
         quantity=f"{other.label[:1].upper()}{other.label[1:]}: {what}",
+        subject=subject,
+        elsewhere=True,
         outcome=other.id,
         method="count" if scale == "percent" else other.test if scale != "p" else key.quantity.removeprefix("p_"),
         unit="share" if scale == "percent" else "",
@@ -131,6 +136,7 @@ def elsewhere_answer(ask: Asked, other: Elsewhere, values: Mapping[Key, FloatArr
     test = TEST_NAMES[other.test]
     return ask.answer(
         f"elsewhere:{other.id}" + ("" if works else ":nothing"),
+        "elsewhere",
         f"How often would {other.label} be significant in the drug's favour ({test}) {condition}?",
         hits,
         f"{other.label[:1].upper()}{other.label[1:]} would be significant in the drug's favour ({test}) {{times}} "

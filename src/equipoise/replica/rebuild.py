@@ -18,10 +18,19 @@ from equipoise.decision.fixed_order import closed_sequence_rejections
 from equipoise.errors import ScenarioError
 from equipoise.plan.deciding import deciding
 from equipoise.plan.key import Key
-from equipoise.plan.scenario_plan import AnalysisPlan, Slopes, TimeToEvent
+from equipoise.plan.scenario_plan import AnalysisPlan, OutcomeAnalysis, Slopes, TimeToEvent
 from equipoise.records import load_record
 from equipoise.records.schema import Record
-from equipoise.replica.answers import Asked, formal_answers, met, null_answer, primary_answers, proportion, test_answers
+from equipoise.replica.answers import (
+    Asked,
+    acts_on_function,
+    formal_answers,
+    met,
+    null_answer,
+    primary_answers,
+    proportion,
+    test_answers,
+)
 from equipoise.replica.external import elsewhere_answer, elsewhere_measures, elsewhere_note, elsewhere_targets
 from equipoise.replica.replica import Band, MechanismRow, Replica, ReplicaRow
 from equipoise.replica.rows import between, error_of_mean, row_of
@@ -121,7 +130,7 @@ def replicate(
         drawn = (*_bands(scenario, main), *(_survival_band(main, of, ms) for of, ms in curves.items()))
         primary_here = _share_met(main.values, analyses)
         own = {m: main.values(m) for m in _check_measures(record, scenario, found)}
-        shifts = _shifts(main, found)
+        shifts = _shifts(scenario, main, found)
         formal = _formal(scenario, main)
         by_test = {name: _test_met(main.values, analyses, name) for name in tests}
     side_values: dict[str, dict[Key, FloatArray]] = {}
@@ -180,7 +189,9 @@ def replicate(
         answers=tuple(answers),
         bands=drawn,
         mechanisms=tuple(checks),
-        notes=(*_notes(scenario, chosen, rows, fitted), *map(elsewhere_note, scenario.elsewhere), *shifts),
+        notes=(*_notes(scenario, chosen, fitted), *map(elsewhere_note, scenario.elsewhere), *shifts),
+        on_function=acts_on_function(scenario),
+        tally=_tally(rows),
     )
 
 
@@ -248,7 +259,7 @@ def _survival_band(study: Study, of: _Curve, measures: Sequence[Key]) -> Band:
             stats.append((m.week or 0.0, float(v.mean()), *between(v, (0.025, 0.975))))
     columns = list(zip(*stats, strict=True)) if stats else [(), (), (), ()]
     weeks, mean, low, high = (tuple(float(x) for x in c) for c in columns)
-    return Band(of.outcome, f"survival:{of.event}", of.set, of.arm, weeks, mean, low, high)
+    return Band(of.outcome, f"survival:{of.event}", of.set, of.arm, weeks, mean, low, high, of.event)
 
 
 def _differences(scenario: Scenario, found: Sequence[Target]) -> list[Target]:
@@ -268,6 +279,7 @@ def _differences(scenario: Scenario, found: Sequence[Target]) -> list[Target]:
                 t,
                 key=Key("event_share", variable=variable, statistic="difference", set=of, week=week),
                 quantity=f"{t.quantity}, difference between the arms in percentage points",
+                subject=t.quantity,
                 value=t.value - other.value,
                 se=math.hypot(t.se, other.se),
                 fit_se=None,
@@ -423,14 +435,24 @@ def _bands(scenario: Scenario, study: Study) -> list[Band]:
     return out
 
 
-def _shifts(study: Study, found: Sequence[Target]) -> tuple[str, ...]:
+def _adjusts_for_marker(analysis: OutcomeAnalysis | TimeToEvent) -> bool:
+    """Whether baseline NfL is a covariate of an analysis of another outcome."""
+    return not {"NFLBL", "LNNFLBL"}.isdisjoint(getattr(analysis, "covariates", ()))
+
+
+def _shifts(scenario: Scenario, study: Study, found: Sequence[Target]) -> tuple[str, ...]:
     """How far adjusting for NfL moved a difference, published and simulated in the same trials: a sharp check."""
-    contrasts = {t.key.analysis: t for t in found if t.key.quantity == "contrast" and t.scale == "difference"}
+    places: dict[tuple[object, ...], dict[bool, Target]] = {}
+    for t in found:
+        if t.key.quantity == "contrast" and t.scale == "difference":
+            analysis = scenario.plan.analysis(str(t.key.analysis))
+            place = (t.outcome, analysis.set, t.key.week)
+            places.setdefault(place, {})[_adjusts_for_marker(analysis)] = t
     out = []
-    for name, adjusted in contrasts.items():
-        planned = contrasts.get(str(name).removesuffix("_nfl"))
-        if not str(name).endswith("_nfl") or planned is None or planned.key.week != adjusted.key.week:
+    for pair in places.values():
+        if len(pair) < 2:
             continue
+        planned, adjusted = pair[False], pair[True]
         moved = study.values(adjusted.key) - study.values(planned.key)
         moved = moved[~np.isnan(moved)]
         if not len(moved):
@@ -502,6 +524,7 @@ def _mechanism_rows(
                 at_least=share,
                 at_least_mc_error=share_error,
                 replicates=replicates,
+                key=t.key,
                 scale=t.scale,
                 held=t.use == "check",
             )
@@ -509,9 +532,19 @@ def _mechanism_rows(
     return rows
 
 
-def _notes(scenario: Scenario, chosen: Mechanism, rows: Sequence[ReplicaRow], fitted: FitPlan) -> tuple[str, ...]:
+def _tally(rows: Sequence[ReplicaRow]) -> str:
+    """How many of the published numbers the replica meets."""
     used = [r for r in rows if r.use == "fit" and r.within_one_se is not None]
     checks = [r for r in rows if r.use == "check" and r.within_one_se is not None]
+    return (
+        f"{sum(bool(r.within_one_se) for r in used)} of {len(used)} rows used in the fit and "
+        f"{sum(bool(r.within_one_se) for r in checks)} of {len(checks)} rows held as checks lie within one published "
+        "standard error of what was published. Counts copied into the scenario and restatements of fitted numbers are "
+        "in neither sum."
+    )
+
+
+def _notes(scenario: Scenario, chosen: Mechanism, fitted: FitPlan) -> tuple[str, ...]:
     profile = scenario.fit.get("lag_profile") or {}
     lag = scenario.mechanisms[Mechanism.LAGGED].effect.lag if Mechanism.LAGGED in scenario.mechanisms else None
     lags: tuple[str, ...] = ()
@@ -523,10 +556,6 @@ def _notes(scenario: Scenario, chosen: Mechanism, rows: Sequence[ReplicaRow], fi
         )
     kept = f" Kept out of the fit: {'; '.join(fitted.held)}." if fitted.held else ""
     return (
-        f"{sum(bool(r.within_one_se) for r in used)} of {len(used)} rows used in the fit and "
-        f"{sum(bool(r.within_one_se) for r in checks)} of {len(checks)} rows held as checks lie within one published "
-        "standard error of what was published. Counts copied into the scenario and restatements of fitted numbers are "
-        "in neither sum.",
         f"Mechanism in the main study: {chosen.value}. Natural history and effect were fitted to what was published up "
         f"to week {scenario.protocol.period_end:g}.{kept}",
         *lags,

@@ -6,14 +6,26 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
+
+from equipoise.plan.key import Key
+
+AnswerKind = Literal[
+    "works", "nothing", "longer works", "longer nothing", "as it happened", "null", "test", "tests differ", "elsewhere",
+    "formal",
+]  # fmt: skip
+"""What an answer is about. The first five are of the primary end point: in a fresh trial if the drug works as fitted
+or does nothing, the same in a longer one, and in this trial with its arms as unlike as they happened to be. ``null``:
+how often a drug that does nothing shows what was published. ``test``, ``tests differ``: which test would have called
+the end point significant, and how often two of them disagree. ``elsewhere``: another trial of the drug. ``formal``:
+the tests in their planned order."""
 
 
 @dataclass(frozen=True)
 class ReplicaRow:
-    """One quantity, published and simulated.
+    """One quantity, published and simulated; ``key`` says which, and ``id`` is the key as text.
 
     ``scale`` is ``difference``, ``ratio``, ``hazard_ratio``, ``mean`` (an arm's mean change), ``gmr`` (an arm's
     geometric mean ratio to baseline), ``percent``, ``median`` (time by which half have had an event, infinite where
@@ -50,7 +62,10 @@ class ReplicaRow:
     used_in_fit: bool
     position: float
     z: float | None
+    key: Key
     use: str = "check"
+    elsewhere: bool = False
+    """Whether it is of another trial of the drug."""
 
     @property
     def within_one_se(self) -> bool | None:
@@ -60,20 +75,28 @@ class ReplicaRow:
 
 @dataclass(frozen=True)
 class Answer:
-    """A question to the replica, its probability with Monte Carlo error, and the answer as a sentence."""
+    """A question to the replica, its probability with Monte Carlo error, and the answer as a sentence.
+
+    ``short`` is the question where a heading has said already what kind it is of.
+    """
 
     id: str
+    kind: AnswerKind
     question: str
     probability: float
     mc_error: float
     replicates: int
     sentence: str
     command: str
+    short: str | None = None
 
 
 @dataclass(frozen=True)
 class Band:
-    """Mean over replicates and the 95 % range of single replicates, per visit of one arm in one analysis set."""
+    """Mean over replicates and the 95 % range of single replicates, per visit of one arm in one analysis set.
+
+    ``event`` : the end point, where it is the share of patients free of it.
+    """
 
     outcome: str
     analysis: str
@@ -83,6 +106,7 @@ class Band:
     mean: tuple[float, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
+    event: str | None = None
 
 
 @dataclass(frozen=True)
@@ -108,13 +132,18 @@ class MechanismRow:
     at_least: float
     at_least_mc_error: float
     replicates: int
+    key: Key
     scale: str = "difference"
     held: bool | None = None
 
 
 @dataclass(frozen=True)
 class Replica:
-    """A published trial rebuilt: the table, the answers and the simulated bands."""
+    """A published trial rebuilt: the table, the answers and the simulated bands.
+
+    ``on_function`` : whether a mechanism acts on function, and not on events alone. ``tally`` : how many published
+    numbers it meets, in a sentence. ``notes`` : how it was fitted.
+    """
 
     record: str
     scenario: str
@@ -130,6 +159,8 @@ class Replica:
     bands: tuple[Band, ...]
     mechanisms: tuple[MechanismRow, ...] = field(default=())
     notes: tuple[str, ...] = field(default=())
+    on_function: bool = True
+    tally: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as written by ``equipoise replicate --json``."""

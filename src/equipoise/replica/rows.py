@@ -54,6 +54,8 @@ def row_of(record: Record, t: Target, values: FloatArray) -> ReplicaRow:
         used_in_fit=t.used,
         use=t.use,
         position=position,
+        key=t.key,
+        elsewhere=t.elsewhere,
         z=None if t.se is None or n == 0 or not math.isfinite(mean) else (mean - t.value) / t.se,
     )
 

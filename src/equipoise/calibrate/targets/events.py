@@ -79,6 +79,7 @@ def time_targets(record: Record, scenario: Scenario, plan: FitPlan, result: Resu
         yield Target(
             key=Key("contrast", analysis=analysis.id),
             quantity=f"{label}, hazard ratio",
+            subject=label,
             outcome=result.outcome,
             method=result.method,
             unit="",

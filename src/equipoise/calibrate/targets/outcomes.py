@@ -172,6 +172,7 @@ def _observed(record: Record, scenario: Scenario, plan: FitPlan, result: Result)
             ),
             quantity=f"{outcome.label}, {word}"
             + (", SD" if sd else ", difference between the arms" if not arm else ""),
+            subject=f"{outcome.label}, {word}",
             unit=outcome.unit or "",
             scale="mean" if arm else "difference",
             value=value,
@@ -260,6 +261,7 @@ def _estimates(record: Record, rules: _Rules, result: Result, analysis: OutcomeA
     yield Target(
         key=Key(kind, analysis=analysis.id, week=week),
         quantity=f"{outcome.label}, " + (f"{word}, {what}" if slope else what),
+        subject=f"{outcome.label}, {word}" if slope else outcome.label,
         unit=unit,
         scale="ratio" if ln else "difference",
         value=math.log(contrast.value) if ln else float(contrast.value),

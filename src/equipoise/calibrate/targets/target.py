@@ -36,11 +36,13 @@ class Target:
 
     ``value`` and ``se`` are on the scale of the comparison: natural logs for ratios (``ln`` True), shares for
     percentages. ``se`` is the published standard error, or follows from the published interval, SD and n, or count
-    by arithmetic; None where nothing published gives one. ``fit_se`` is what the fit divides by.
+    by arithmetic; None where nothing published gives one. ``fit_se`` is what the fit divides by. ``subject`` is what
+    a comparison of arms is of, ``quantity`` without the comparison. ``elsewhere``: it is of another trial of the drug.
     """
 
     key: Key
     quantity: str
+    subject: str = ""
     outcome: str
     method: str
     unit: str
@@ -54,6 +56,7 @@ class Target:
     where: Where
     result: str | None
     block: str | None = None
+    elsewhere: bool = False
     restates: bool = True
     """Whether it says again, in the randomised period, what was fitted; another end point does not."""
     use: Use = "check"

@@ -42,11 +42,7 @@ def build(ctx: Context) -> Section:
                 "replica-rows", pen.words("Published and simulated, every quantity"), (comparison_table(ctx, replica),)
             )
         )
-    notes = [
-        replica_sentence(ctx, n, replica.command, "a remark of the replica")
-        for n in replica.notes
-        if "rows used in the fit" not in n  # the tally says that, and more exactly
-    ]
+    notes = [replica_sentence(ctx, n, replica.command, "a remark of the replica") for n in replica.notes]
     if notes:
         blocks.append(Fold("replica-notes", pen.words("How it was fitted"), (Listing(tuple(notes)),)))
     return Section("replica", title, tuple(blocks))

@@ -2,41 +2,37 @@
 
 from __future__ import annotations
 
-import re
-
 from equipoise.appraise import risk, show
 from equipoise.appraise.context import Context
 from equipoise.appraise.phrases import paragraphs, replica_sentence
 from equipoise.appraise.sections.replica.words import nothing
 from equipoise.document.document import Inlines, Row, Table
 from equipoise.document.text import upper
-from equipoise.replica.replica import Answer, Replica
+from equipoise.replica.replica import Answer, AnswerKind, Replica
 
 _ALPHA = 0.05
 
 
-_LONGER = re.compile(r"primary_[0-9.]+_weeks")
-_ORDER = (
-    re.compile("primary_if_it_works"), re.compile("primary_if_nothing"), _LONGER,
-    re.compile(_LONGER.pattern + "_if_nothing"), re.compile("primary_as_it_happened"),
-)  # fmt: skip
+_ORDER: tuple[AnswerKind, ...] = ("works", "nothing", "longer works", "longer nothing", "as it happened")
 """The questions on the primary endpoint in the order in which one leads to the next."""
+
+
+def _of(replica: Replica, *kinds: AnswerKind) -> tuple[Answer, ...]:
+    """The answers of these kinds, in the order of the kinds."""
+    return tuple(a for kind in kinds for a in replica.answers if a.kind == kind)
 
 
 def main_answers(replica: Replica) -> tuple[Answer, ...]:
     """The answers that matter most: met if the drug works, if it does nothing, and had the trial run longer."""
-    found = tuple(a for id in _ORDER[:3] for a in replica.answers if id.fullmatch(a.id))
-    return found or replica.answers[:3]
+    return _of(replica, *_ORDER[:3]) or replica.answers[:3]
 
 
 def answers_table(ctx: Context, replica: Replica) -> Table:
     """Every question with the share of simulated trials that answers it."""
     pen = ctx.pen
-    first = [a for id in _ORDER for a in replica.answers if id.fullmatch(a.id)]
-    null = [a for a in replica.answers if a.id.startswith("null:")]
-    tests = [a for a in replica.answers if a.id.startswith(("test:", "tests_differ:"))]
-    elsewhere = [a for a in replica.answers if a.id.startswith("elsewhere:")]
-    rest = [a for a in replica.answers if a not in (*first, *null, *tests, *elsewhere)]
+    first, null, elsewhere = _of(replica, *_ORDER), _of(replica, "null"), _of(replica, "elsewhere")
+    tests = tuple(a for a in replica.answers if a.kind in ("test", "tests differ"))
+    rest = _of(replica, "formal")
     rows: list[Row] = []
     for heading, group in (
         ("Meeting the primary endpoint", first),
@@ -50,7 +46,7 @@ def answers_table(ctx: Context, replica: Replica) -> Table:
         rows.extend(
             Row(
                 (
-                    upper(replica_sentence(ctx, _shortened(a, replica), a.command, a.question)),
+                    upper(replica_sentence(ctx, a.short or a.question, a.command, a.question)),
                     (pen.by_command(show.percent(a.probability), a.command, a.question),),
                     (pen.by_command(show.number(100 * a.mc_error, 1), a.command, a.question),),
                 )
@@ -62,22 +58,10 @@ def answers_table(ctx: Context, replica: Replica) -> Table:
     return Table("t-answers", caption, columns, tuple(rows), (False, True, True))
 
 
-def _shortened(a: Answer, replica: Replica) -> str:
-    """A question without what the heading above it has said already."""
-    before = f"How often would a drug that {nothing(replica)} show "
-    if a.id.startswith("null:") and a.question.startswith(before):
-        return a.question.removeprefix(before).removesuffix("?")
-    if a.id.startswith(("test:", "tests_differ:")):
-        told = a.question.split(", if the drug works")[0].removeprefix("How often would the ")
-        return told.replace(" be significant in the drug's favour", "").replace(" be significant", " significant")
-    return a.question
-
-
 def _pair(replica: Replica) -> tuple[Answer, Answer] | None:
     """The answers on the primary endpoint if the drug works as fitted and if it does nothing."""
-    by_id = {a.id: a for a in replica.answers}
-    works, nothing = by_id.get("primary_if_it_works"), by_id.get("primary_if_nothing")
-    return None if works is None or nothing is None else (works, nothing)
+    works, nothing = _of(replica, "works"), _of(replica, "nothing")
+    return (works[0], nothing[0]) if works and nothing else None
 
 
 def _of_hundred(ctx: Context, share: float, a: Answer) -> Inlines:
@@ -157,7 +141,7 @@ def chance(ctx: Context, replica: Replica) -> Inlines:
         n=(pen.by_command(show.percent(nothing.probability), nothing.command, nothing.question),),
         w=(pen.by_command(show.percent(works.probability), works.command, works.question),),
     )
-    here = next((a for a in replica.answers if a.id == "primary_as_it_happened"), None)
+    here = next(iter(_of(replica, "as it happened")), None)
     if here is None or works.probability - here.probability <= 3 * (works.mc_error + here.mc_error):
         return out
     return paragraphs(

@@ -11,13 +11,11 @@ from equipoise.document.text import lower, short, upper
 from equipoise.records.schema import Sourced
 from equipoise.replica.replica import Replica, ReplicaRow
 
-_PREFIX = "survival:"
-
 
 def survival_figure(ctx: Context, replica: Replica) -> Figure | None:
     """One panel a set and end point, both arms in each; None where the replica has no such curves."""
     pen, f = ctx.pen, ctx.findings
-    bands = [b for b in replica.bands if b.analysis.startswith(_PREFIX) and b.weeks]
+    bands = [b for b in replica.bands if b.event is not None and b.weeks]
     if not bands:
         return None
     panels: list[CurvePanel] = []
@@ -75,16 +73,16 @@ def _points(replica: Replica, outcome: str, group: str, arm: str) -> list[Replic
 
 def _free(r: ReplicaRow) -> float:
     """The published share without the event, from the share with it or without it."""
-    return r.published if r.id.startswith("survival") else 1 - r.published
+    return r.published if r.key.quantity == "survival" else 1 - r.published
 
 
 def _row(ctx: Context, arm: str, r: ReplicaRow) -> Row:
     pen = ctx.pen
     ends = (r.simulated, r.simulated_low, r.simulated_high)
-    mean, low, high = ends if r.id.startswith("survival") else (1 - ends[0], 1 - ends[2], 1 - ends[1])
+    mean, low, high = ends if r.key.quantity == "survival" else (1 - ends[0], 1 - ends[2], 1 - ends[1])
     published: Inlines = (Text("–"),)
     if r.confidence != "recall" and r.source in ctx.record.sources:
-        confidence = r.confidence if r.id.startswith("survival") else "derived"
+        confidence = r.confidence if r.key.quantity == "survival" else "derived"
         leaf = Sourced(source=r.source, place=r.place or None, confidence=confidence)  # type: ignore[arg-type]
         published = (pen.cite(show.percent(_free(r)), leaf),)
     simulated: Inlines = (Text("–"),)

@@ -15,7 +15,6 @@ MECHANISMS = {
     "survival": "a lower hazard, by the same factor throughout",
     "waning": "a lower hazard, by a factor that fades with time on the drug",
 }
-_ON_HAZARD = ("survival", "waning")
 
 LOG = {"ratio", "hazard_ratio", "gmr"}
 """Scales that are compared as logarithms."""
@@ -23,9 +22,7 @@ LOG = {"ratio", "hazard_ratio", "gmr"}
 
 def about_events(replica: Replica) -> bool:
     """Whether the rebuilt trial is about events alone, not about function."""
-    return not any("for function" in a.question or "for function" in a.sentence for a in replica.answers) and any(
-        m in _ON_HAZARD for m in (replica.mechanism, *(r.mechanism for r in replica.mechanisms))
-    )
+    return not replica.on_function
 
 
 def mechanism_words(replica: Replica, name: str) -> str:
@@ -50,7 +47,7 @@ def known(ctx: Context, id: str | None) -> Result | None:
 
 def difference(r: ReplicaRow | MechanismRow) -> bool:
     """Whether a row holds the difference of two shares, in percentage points."""
-    return r.scale == "percent" and ":difference:" in r.id
+    return r.scale == "percent" and r.key.statistic == "difference"
 
 
 def after_primary(ctx: Context, result: str | None, week: float | None = None) -> bool:
@@ -78,5 +75,4 @@ def title_of(ctx: Context, r: ReplicaRow) -> str | None:
     label = next((short(o.label) for o in ctx.record.outcomes if o.id == r.outcome), None)
     if label is not None:
         return label
-    other = {*(i.id for i in ctx.record.items), *(t.id for t in ctx.record.related)}
-    return "Another trial of the drug" if r.result in other and r.quantity.count(": ") else None
+    return "Another trial of the drug" if r.elsewhere else None
