@@ -174,7 +174,7 @@ def replicate(
             checks += _mechanism_rows(record, scenario, m, first, values, replicates)
             if m is Mechanism.NONE and m is not chosen:
                 answers.append(elsewhere_answer(ask, other, values, works=False))
-    answers += formal_answers(ask, formal, imbalanced=any(a.id == "primary_as_it_happened" for a in answers))
+    answers += formal_answers(ask, formal, imbalanced=any(a.kind == "as it happened" for a in answers))
     return Replica(
         record=record.id,
         scenario=scenario.name,
