@@ -197,7 +197,7 @@ def test_the_tally_keeps_checks_apart(valor: Record, replica: Replica) -> None:
         replace(r, used_in_fit=False, use="same period") if r.used_in_fit and r.analysis_set != "F" else r
         for r in replica.rows
     )
-    page = appraise(valor, replace(replica, rows=rows, notes=("3 of 4 rows used in the fit and 1 of 2 held.",)))
+    page = appraise(valor, replace(replica, rows=rows, tally="3 of 4 rows used in the fit and 1 of 2 held."))
     text = words(page.section("replica"))
     assert "so are no independent check" in text
     assert "Of those after the fitted period, the real checks" in text
