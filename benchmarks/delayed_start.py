@@ -8,18 +8,11 @@ the slope form, and by ANCOVA on imputed data at the end. ``--scale`` multiplies
 cent with their Monte Carlo error; the mean differences say what there was to find.
 """
 
-# ruff: noqa: E402  (threads are set before NumPy is imported)
-
-from __future__ import annotations
-
-import os
-
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
-
 import argparse
 import math
 import time
+
+import measure  # noqa: F401  # isort: skip  (threads, before NumPy)
 
 import numpy as np
 

@@ -10,8 +10,7 @@ pooled estimate.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from measure import measure  # isort: skip  (threads, before NumPy)
 
 import numpy as np
 import polars as pl
@@ -27,17 +26,6 @@ from equipoise.estimate.missing import (
     reference_mi_batch,
     tipping_point,
 )
-
-
-def best(call: Callable[[], object], repeats: int = 5) -> float:
-    """Least CPU seconds of some runs, after one to warm up."""
-    call()
-    taken = []
-    for _ in range(repeats):
-        start = time.process_time()
-        call()
-        taken.append(time.process_time() - start)
-    return min(taken)
 
 
 def block(trials: int, n: int, visits: int, leaves: float, gaps: float):
@@ -58,10 +46,10 @@ def main() -> None:
     for gaps in (0.0, 0.02, 0.05):
         y, w, ice = block(40, 108, 8, 0.03, gaps)
         for strategy in ("MAR", "JR"):
-            taken = best(lambda y=y, w=w, ice=ice, s=strategy: reference_mi_batch(y, w, ice, s)) / 40
+            taken = measure(lambda y=y, w=w, ice=ice, s=strategy: reference_mi_batch(y, w, ice, s), 5).each(40)
             print(
                 f"108 patients x 8 visits, 20 imputations, {strategy}, {100 * np.isnan(y).mean():.0f} % missing, "
-                f"{100 * gaps:.0f} % gaps: {1e3 * taken:.2f} ms a trial"
+                f"{100 * gaps:.0f} % gaps: {taken} a trial"
             )
     y, w, ice = (a[0] for a in block(1, 172, 4, 0.1, 0.0))
     data = pl.DataFrame(
@@ -83,13 +71,13 @@ def main() -> None:
         Bayes(4000, thin=5),
         Bmlmi(200, 2),
     ):
-        taken = best(lambda m=method: mi_analysis(data, events, strategy="JR", method=m).estimates, 3)
-        print(f"172 patients x 4 visits, jump to reference, {method}: {1e3 * taken:.0f} ms")
+        taken = measure(lambda m=method: mi_analysis(data, events, strategy="JR", method=m).estimates, 3)
+        print(f"172 patients x 4 visits, jump to reference, {method}: {taken}")
     completed = imputation_draws(data, events, strategy="JR", method=Bayes(100)).impute()
-    print(f"the same, MMRM of 100 data sets: {1e3 * best(lambda: completed.analyse(Mmrm()), 3):.0f} ms")
+    print(f"the same, MMRM of 100 data sets: {measure(lambda: completed.analyse(Mmrm()), 3)}")
     deltas = np.arange(0.0, -10.0, -1.0)
-    taken = best(lambda: tipping_point(completed, deltas=deltas, control_deltas=np.arange(-4.0, 5.0)), 1)
-    print(f"the same, tipping point on a grid of 10 by 9 with 9 bisections: {1e3 * taken:.0f} ms")
+    taken = measure(lambda: tipping_point(completed, deltas=deltas, control_deltas=np.arange(-4.0, 5.0)), 1)
+    print(f"the same, tipping point on a grid of 10 by 9 with 9 bisections: {taken}")
 
 
 if __name__ == "__main__":

@@ -1,28 +1,17 @@
-"""How fast the repeated-measures model is, beside R's mmrm 0.3.18 on a machine of the same kind.
+"""How fast the repeated-measures model is, with R beside: mmrm and nlme, in the same call, on the same data.
 
     python benchmarks/mmrm.py [--quick]
 
-R's figures were measured with R 4.2.2 on 2 cores of an AMD EPYC, one thread (medians; simulated the same way). Ours are
-medians of repeated runs in one thread, warm; the data frames are polars. A ratio is R's time over ours: it means
-something only on a machine like that one.
+CPU time of one thread, warm; the data frames are polars. A ratio is R's time over ours, with its spread; where Rscript
+or a package is not here, it says so. nlme's model is the same (`gls`, unstructured), its degrees of freedom are not.
 """
 
-# ruff: noqa: E402  (threads are set before NumPy is imported)
-
-from __future__ import annotations
-
-import os
-
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
-
 import argparse
-import platform
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
+
+from measure import Line, Spread, beside, measure, r_beside, where  # isort: skip  (threads, before NumPy)
 
 import numpy as np
 import polars as pl
@@ -81,23 +70,36 @@ def batch(trials: int, n: int = 108, m: int = 8, seed: int = 1, holes: float = 0
     return y, np.stack([np.ones_like(base), base, arm], axis=-1)
 
 
-def median(call: Callable[[], object], repeats: int) -> float:
-    call()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+GLS = (
+    "gls(y ~ base * visit + arm * visit, d, correlation = corSymm(form = ~ v | id), "
+    "weights = varIdent(form = ~ 1 | visit))"
+)
+R_NLME = {"fit": GLS, "means": f'emmeans({GLS}, ~ arm | visit, mode = "df.error")'}
+_SATTERTHWAITE, _KENWARD_ROGER = (
+    f'mmrm(y ~ base * visit + arm * visit + us(visit | id), d, method = "{df}")'
+    for df in ("Satterthwaite", "Kenward-Roger")
+)
+R_MMRM = {
+    "fit": _SATTERTHWAITE,
+    "satterthwaite": f"emmeans({_SATTERTHWAITE}, ~ arm | visit)",
+    "kenward-roger": f"emmeans({_KENWARD_ROGER}, ~ arm | visit)",
+}
 
 
-def line(what: str, seconds: float, target: str = "", r: float | None = None) -> None:
-    ratio = f"{r / seconds:8.0f} x R" if r else ""
-    print(f"{what:58s} {seconds * 1e3:10.2f} ms   {target:14s} {ratio}")
+def line(what: str, taken: Spread, target: float | None = None, *r: Spread | str) -> None:
+    """Print one figure; with more than one from R, each on a line of its own."""
+    print(Line(what, taken, target, r[0] if r else None), flush=True)
+    for more in r[1:]:
+        print(Line("", taken, None, more), flush=True)
 
 
-def single(n: int, m: int, repeats: int, seed: int, r: dict[str, float], targets: dict[str, str]) -> None:
+def single(n: int, m: int, repeats: int, seed: int, targets: dict[str, float], nlme: bool) -> None:
     data = simulate(n, m, seed)
+    set_up = "d$v <- as.integer(d$visit); d$visit <- factor(d$visit); d$id <- factor(d$id)"
+    r = r_beside(["mmrm", "emmeans"], set_up, R_MMRM, {"d": data}, min(repeats, 3))
+    gls: dict[str, Spread] | str = "no nlme beside: a gls of this size takes many minutes"
+    if nlme:
+        gls = r_beside(["nlme", "emmeans"], set_up, R_NLME, {"d": data}, 3)
 
     def fitted(df: str) -> Callable[[], object]:
         return lambda: mmrm(FORMULA, data, df=df)
@@ -110,9 +112,10 @@ def single(n: int, m: int, repeats: int, seed: int, r: dict[str, float], targets
         return call
 
     print(f"\nOne trial from a data frame: n = {n}, {m} visits, {len(data)} rows, unstructured")
-    line("fit", median(fitted("satterthwaite"), repeats), "", r["fit"])
+    line("fit", measure(fitted("satterthwaite"), repeats), None, beside(r, "fit"), beside(gls, "fit"))
     for df in ("satterthwaite", "kenward-roger"):
-        line(f"fit, coefficients, LS means, contrasts, {df}", median(means(df), repeats), targets.get(df, ""), r[df])
+        rs = (beside(r, df), beside(gls, "means"))
+        line(f"fit, coefficients, LS means, contrasts, {df}", measure(means(df), repeats), targets.get(df), *rs)
     model = parse(FORMULA)
     import narwhals.stable.v2 as nw
 
@@ -134,15 +137,15 @@ def single(n: int, m: int, repeats: int, seed: int, r: dict[str, float], targets
         return fit.lsmeans("arm", by="visit")
 
     print("  where it goes:")
-    line("    data frame to design", median(lambda: build(model, frame, extra), repeats))
-    line("    sufficient statistics", median(lambda: prepare(design, y, rows), repeats))
+    line("    data frame to design", measure(lambda: build(model, frame, extra), repeats))
+    line("    sufficient statistics", measure(lambda: prepare(design, y, rows), repeats))
     line(
         f"    optimum and information ({fit.steps} steps)",
-        median(lambda: run(prepared, "us", True, coords, 1), repeats),
+        measure(lambda: run(prepared, "us", True, coords, 1), repeats),
     )
-    line("    Kenward-Roger covariance", median(adjust, repeats))
-    line("    LS means", median(lsmeans, repeats))
-    line("    coefficient table", median(lambda: fit.coefficients, repeats))
+    line("    Kenward-Roger covariance", measure(adjust, repeats))
+    line("    LS means", measure(lsmeans, repeats))
+    line("    coefficient table", measure(lambda: fit.coefficients, repeats))
 
 
 def many(trials: int) -> None:
@@ -151,30 +154,28 @@ def many(trials: int) -> None:
         y, w = batch(trials, holes=holes)
         contrast = np.zeros((1, 8, 3))
         contrast[0, 7, 2] = 1.0
-        for df, target, r in (("satterthwaite", 2000, 3.63), ("kenward-roger", 500, 0.86)):
-            seconds = median(lambda df=df, y=y, w=w, c=contrast: fit_batch(y, w, c, df=df), 5)
-            rate = trials / seconds
+        for df, target in (("satterthwaite", 0.5), ("kenward-roger", 2.0)):
+            taken = measure(lambda df=df, y=y, w=w, c=contrast: fit_batch(y, w, c, df=df), 5).each(trials)
             fit = fit_batch(y, w, contrast, df=df)
-            print(f"{df + ', ' + what:58s} {rate:10.0f} a second  target {target:5d}   {rate / r:8.0f} x R"
-                  f"   ({int((~fit.converged).sum())} not converged, {fit.steps.mean():.1f} steps)")  # fmt: skip
+            said = f"{int((~fit.converged).sum())} not converged, {fit.steps.mean():.1f} steps"
+            line(f"{df}, {what}", taken, target, f"{1e3 / taken.middle:,.0f} a second ({said})")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer repeats")
     quick = parser.parse_args().quick
-    print(f"Python {platform.python_version()}, NumPy {np.__version__}, {platform.machine()}, {os.cpu_count()} cores")
-    single(200, 4, 20 if quick else 200, 1, {"fit": 0.07297, "satterthwaite": 0.09297, "kenward-roger": 0.12575},
-           {"satterthwaite": "target 5 ms", "kenward-roger": "target 5 ms"})  # fmt: skip
-    single(1000, 10, 5 if quick else 20, 2, {"fit": 5.64246, "satterthwaite": 5.73788, "kenward-roger": 36.7552},
-           {"kenward-roger": "target 100 ms"})  # fmt: skip
+    print(where())
+    both = {"satterthwaite": 5.0, "kenward-roger": 5.0}
+    single(200, 4, 5 if quick else 20, 1, both, nlme=True)
+    single(1000, 10, 3 if quick else 10, 2, {"kenward-roger": 100.0}, nlme=False)
     many(200 if quick else 1000)
     print("\nFirst call in a new process, compile cache warm")
     times = []
     for _ in range(3 if quick else 5):
         done = subprocess.run([sys.executable, "-c", FIRST_CALL], check=True, capture_output=True, text=True)
-        times.append(float(done.stdout))
-    line("imports, fit with Kenward-Roger, LS means", statistics.median(times), "target 3000 ms")
+        times.append(1e3 * float(done.stdout))
+    line("imports, fit with Kenward-Roger, LS means (elapsed)", Spread(tuple(times)), 3000.0)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python benchmarks/replica.py [--replicates 2000]
 
 Targets: 2,000 replicates with 20 imputations in 30 s on two cores, warm; memory under 1 GiB whatever their number;
-`equipoise appraise valor` under 60 s with nothing compiled before.
+`equipoise appraise valor` under 30 s with nothing compiled before.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from measure import Spread, measure  # isort: skip  (threads, before NumPy)
+
 from equipoise.calibrate import targets
 from equipoise.plan.block_analyses import repeated_analysis, time_to_event_analysis
 from equipoise.plan.read_keys import read
@@ -28,14 +30,9 @@ from equipoise.run.study import BLOCK, threads_available
 from equipoise.simulate import Simulator, load_scenario
 
 
-def best(work: Callable[[], object], runs: int = 3) -> float:
-    """Seconds of the fastest of some runs."""
-    seconds = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
+def each(call: Callable[[], object]) -> Spread:
+    """Time of one replicate of a block."""
+    return measure(call, 3).each(BLOCK)
 
 
 def peak_memory() -> float:
@@ -80,7 +77,7 @@ def main() -> None:
 
     print(f"\nwhere the time of one replicate goes, one thread, blocks of {BLOCK}:")
     trials = simulator.block(1, 0, BLOCK)
-    print("  simulation".ljust(53) + f"{1e3 * best(lambda: simulator.block(1, 0, BLOCK)) / BLOCK:8.2f} ms")
+    print("  simulation".ljust(53) + f"{each(lambda: simulator.block(1, 0, BLOCK))}")
     total, results = 0.0, {}
     for analysis in scenario.plan.analyses:
         if isinstance(analysis, Repeated):
@@ -95,11 +92,11 @@ def main() -> None:
                 return time_to_event_analysis(trials, a)
 
             results[analysis.id] = work()
-        each = 1e3 * best(work) / BLOCK
-        total += each
-        print(f"  {analysis.id}".ljust(53) + f"{each:8.2f} ms")
+        taken = each(work)
+        total += taken.middle
+        print(f"  {analysis.id}".ljust(53) + f"{taken}")
     print("  all analyses".ljust(53) + f"{total:8.2f} ms")
-    print("  reading the keys".ljust(53) + f"{1e3 * best(lambda: read(trials, results, keys)) / BLOCK:8.2f} ms")
+    print("  reading the keys".ljust(53) + f"{each(lambda: read(trials, results, keys))}")
 
     with tempfile.TemporaryDirectory() as cache:
         print("\nequipoise appraise valor, nothing compiled before".ljust(54) + f"{page(cache):8.1f} s")
