@@ -33,7 +33,7 @@ COLUMNS = {
     "value": "CHANGE",
     "subject": "PATIENT",
     "visit": "VISIT",
-    "treatment": "THERAPY",
+    "arm": "THERAPY",
     "control": "PLACEBO",
     "covariates": ("BASVAL",),
 }

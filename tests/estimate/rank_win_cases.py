@@ -50,7 +50,7 @@ def run_cafs(case: str, *, stratified: bool = False) -> Cafs:
     visits = pd.read_csv(parity.data_file("sim_als_long.csv"))
     return cafs(
         visits, subjects, horizon=cases("joint_rank")[case]["horizon_weeks"], control="PLACEBO", covariates=["BASE"],
-        visit="WEEK", treatment="TRT", time="TIME_WEEKS", censor=None, event="DEATH",
+        visit="WEEK", arm="TRT", time="TIME_WEEKS", censor=None, event="DEATH",
         strata=["BULBAR"] if stratified else [],
     )  # fmt: skip
 
@@ -145,9 +145,9 @@ def z_of(e: Estimate) -> float:
 @cache
 def run_pairwise(case: str) -> WinStatistics:
     if case == DEATH_FIRST:
-        return win_statistics(hfaction(), PAIRWISE[case], treatment="trt")
+        return win_statistics(hfaction(), PAIRWISE[case], arm="trt")
     data = pd.read_csv(parity.data_file("WINS_data_continuous.csv"))
-    return win_statistics(data, PAIRWISE[case], treatment="arm", control="B")
+    return win_statistics(data, PAIRWISE[case], arm="arm", control="B")
 
 
 @cache
@@ -178,7 +178,7 @@ def compare_wins(case: str) -> tuple[Comparison, ...]:
     """WINS: estimates, limits, z and P with the variance under equality, relative 1e-9."""
     expected = cases("winratio")[case]
     data = pd.read_csv(parity.data_file(f"{'WINS_data_tte' if case == 'wins_tte' else 'WINS_data_continuous'}.csv"))
-    made = win_statistics(data, WINS[case], treatment="arm", control="B", variance="null")
+    made = win_statistics(data, WINS[case], arm="arm", control="B", variance="null")
     pairs = made.wins + made.losses + made.ties
     shares = [expected["win_prop"][k] for k in ("P_trt", "P_con")]
     out = [block(case, "", "shares won and lost", [made.wins / pairs, made.losses / pairs], shares, 1e-12)]
@@ -202,7 +202,7 @@ def run_recurrent(case: str, form: str) -> WinStatistics:
     times = tuple(c for c in data.columns if c.startswith("H") and c != "H")
     hierarchy = [Time("T", event="D", censored_after=True), Recurrent("T", times, FORMS[form][0])]
     strata = ["age60"] if case.endswith("strata") else []
-    return win_statistics(data, hierarchy, treatment="trt", strata=strata, weights="size")
+    return win_statistics(data, hierarchy, arm="trt", strata=strata, weights="size")
 
 
 @cache

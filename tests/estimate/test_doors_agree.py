@@ -39,7 +39,7 @@ from equipoise.estimate.survival.landmark import landmark
 from equipoise.estimate.survival.rmst import rmst
 from equipoise.estimate.survival.switching import psi_of_trials, rpsftm
 
-LONG: dict[str, Any] = {"value": "CHG", "subject": "ID", "visit": "WEEK", "treatment": "ARM", "control": "p"}
+LONG: dict[str, Any] = {"value": "CHG", "subject": "ID", "visit": "WEEK", "arm": "ARM", "control": "p"}
 
 
 def people(n: int = 60, seed: int = 1, *, ties: bool = False) -> pl.DataFrame:
@@ -143,7 +143,7 @@ def test_independent_gray_without_censoring_or_other_causes() -> None:
 def test_independent_wins_of_one_yes_or_no() -> None:
     """Win ratio p1 (1 - p0) / (p0 (1 - p1)): the odds ratio; net benefit p1 - p0."""
     data = people(80)
-    made = win_statistics(data, [Binary("YES")], treatment="ARM", control="p")
+    made = win_statistics(data, [Binary("YES")], arm="ARM", control="p")
     share = dict(data.group_by("ARM").agg(pl.col("YES").mean()).iter_rows())
     p1, p0 = share["a"], share["p"]
     np.testing.assert_allclose(made.win_ratio.estimate, p1 * (1 - p0) / (p0 * (1 - p1)), rtol=1e-12)
@@ -164,7 +164,7 @@ def test_independent_nobody_missing_nobody_dead() -> None:
     plain = stats.mannwhitneyu(score["a"], score["p"], use_continuity=False, method="asymptotic")
     np.testing.assert_allclose(made.wilcoxon.p, plain.pvalue, rtol=1e-10)
     np.testing.assert_allclose(made.wins, plain.statistic, rtol=1e-12)
-    wins = win_statistics(last, [Value("CHG")], treatment="ARM", control="p")
+    wins = win_statistics(last, [Value("CHG")], arm="ARM", control="p")
     close(made.win_ratio, wins.win_ratio)
     close(made.net_benefit, wins.net_benefit)
     imputed = mi_ancova(data, n_imputations=3, **LONG).difference(12)
@@ -230,7 +230,7 @@ def test_property_a_block_of_one_trial_is_the_door() -> None:
         event=np.stack([event, np.ones_like(event)], axis=2),
     )  # fmt: skip
     ratios, errors = win_kernel.ratios(shares, covariance, None)
-    wins = win_statistics(two, [Time("T", event="E"), Value("CHG")], treatment="ARM", control="p")
+    wins = win_statistics(two, [Time("T", event="E"), Value("CHG")], arm="ARM", control="p")
     np.testing.assert_allclose((math.log(wins.win_ratio.estimate), wins.win_ratio.se), (ratios[0, 0], errors[0, 0]))
 
 
@@ -261,7 +261,7 @@ def everything(data: pl.DataFrame, control: str = "p", unit: float = 1.0) -> dic
     one = {"time": "T", "event": "E", "arm": "ARM", "control": control}
     made = rmst(frame, tau=15.0 / unit, **one)
     switching = rpsftm(frame, on="ON", censor_time=30.0 / unit, points=41, **one)
-    wins = win_statistics(frame, [Time("T", event="E"), Value("CHG")], treatment="ARM", control=control, strata="SITE")
+    wins = win_statistics(frame, [Time("T", event="E"), Value("CHG")], arm="ARM", control=control, strata="SITE")
     return {
         "cox": cox("Surv(T, E) ~ ARM + AGE + strata(SITE)", frame).hazard_ratio("ARM"),
         "log-rank": log_rank("Surv(T, E) ~ ARM + strata(SITE)", frame).estimate(),

@@ -112,11 +112,11 @@ BY_PATIENT: dict[str, Callable[[Any], Any]] = {
         f, time="T", event="E", arm="ARM", control="Placebo", on="ON", censor_time=30.0, points=21
     ),
     "win_statistics": lambda f: win_statistics(
-        f, [Time("T", event="E"), Value("CHG"), Binary("YES")], treatment="ARM", control="Placebo", strata="SITE"
+        f, [Time("T", event="E"), Value("CHG"), Binary("YES")], arm="ARM", control="Placebo", strata="SITE"
     ),
     "win_regression": lambda f: win_regression(f, [Time("T", event="E"), Value("CHG")], ["ARM", "AGE"]),
 }
-NAMES = {"value": "CHG", "subject": "ID", "visit": "WEEK", "treatment": "ARM"}
+NAMES = {"value": "CHG", "subject": "ID", "visit": "WEEK", "arm": "ARM"}
 FEW = {"n_imputations": 2, "burn_in": 2, **NAMES}
 BY_VISIT: dict[str, Callable[[Any, Any], Any]] = {
     "joint_rank": lambda f, s: joint_rank(f, s, week=12, time="T", censor=None, event="E", strata=["SITE"], **FEW),
@@ -444,7 +444,7 @@ def test_property_no_interval_at_a_level_that_is_none(level: Any) -> None:
         lambda: log_rank("Surv(T, E) ~ ARM", f).estimate(level=level),
         lambda: cumulative_incidence(f, time="T", cause="HOW", level=level),
         lambda: fine_gray("Surv(T, HOW) ~ ARM", f, of=1).at_level(level),
-        lambda: win_statistics(f, [Value("CHG")], treatment="ARM", level=level),
+        lambda: win_statistics(f, [Value("CHG")], arm="ARM", level=level),
         lambda: win_regression(f, [Value("CHG")], ["ARM"], level=level),
         lambda: mi_ancova(v, **FEW).difference(12, level=level),
         lambda: cafs(v, f, horizon=12, time="T", censor=None, event="E", level=level, **NAMES),
@@ -465,7 +465,7 @@ def test_property_no_interval_at_a_level_that_is_none(level: Any) -> None:
         (lambda f: max_combo("Surv(T, E) ~ ARM", f, weights=[1, 2]), r"weights \[1, 2\]"),
         (lambda f: rpsftm(f, time="T", event="E", arm="ARM", on="ON", censor_time=math.nan), "censor_time = nan"),
         (lambda f: rpsftm(f, time="T", event="E", arm="ARM", on="ON", censor_time=30, tolerance=-1), "tolerance = -1"),
-        (lambda f: win_statistics(f, Value("CHG"), treatment="ARM"), "no hierarchy"),
+        (lambda f: win_statistics(f, Value("CHG"), arm="ARM"), "no hierarchy"),
         (lambda f: win_regression(f, [Value("CHG")], "ARM"), "in place of a list"),
         (lambda f: cox(None, f), "cannot read the formula None"),
         (lambda f: mi_ancova(f, n_imputations=2.5), "n_imputations = 2.5"),

@@ -147,7 +147,7 @@ def test_property_a_visit_nobody_attended_in_one_arm_has_a_status(visits) -> Non
         (None, {"value": "USUBJID"}, DataError, "not a number"),
         (None, {"covariates": ("AVISITN",)}, DataError, "changes within patient"),
         (None, {"control": "Sham"}, DataError, "'Sham' is not a level"),
-        (None, {"treatment": "USUBJID"}, DataError, "compares two arms"),
+        (None, {"arm": "USUBJID"}, DataError, "compares two arms"),
         (None, {"n_imputations": 1}, EstimationError, "1 imputations"),
         (None, {"burn_in": 0}, EstimationError, "burn_in"),
         (None, {"seed": -1}, EstimationError, "seed"),

@@ -310,7 +310,7 @@ def test_property_what_cannot_be_estimated_says_why() -> None:
         (lambda d: win_statistics(d, [Value("B")], variance="x"), EstimationError, "variance 'x'"),
         (lambda d: win_statistics(d, [Value("B")], level=2.0), EstimationError, "level"),
         (lambda d: win_statistics(d, [Value("B")], control="nobody"), DataError, "'nobody'"),
-        (lambda d: win_statistics(d, [Value("B")], treatment="SITE"), DataError, "3 levels"),
+        (lambda d: win_statistics(d, [Value("B")], arm="SITE"), DataError, "3 levels"),
         (lambda d: win_statistics(d, [Value("TRT01P")]), DataError, "not a number"),
         (lambda d: win_statistics(d, [Binary("B")]), DataError, "other than 0 and 1"),
         (lambda d: win_statistics(d, [Time("B", event="DA")]), DataError, "'B' is negative"),

@@ -97,7 +97,7 @@ def test_independent_the_arm_alone_gives_the_two_sample_win_ratio() -> None:
     d = trial(np.random.default_rng(1), 300)
     hierarchy = [Time("T", event="D"), Value("Y")]
     fit = win_regression(d, hierarchy, ["ARM"])
-    two = win_statistics(d, hierarchy, treatment="ARM", control=0)
+    two = win_statistics(d, hierarchy, arm="ARM", control=0)
     assert fit["ARM"].estimate == pytest.approx(two.win_ratio.estimate, rel=1e-9)
     # (p = 1: psi of a patient sums over the other arm alone, as Bebu & Lachin's does)
     assert fit["ARM"].se == pytest.approx(two.win_ratio.se * np.sqrt(300 / 298), rel=1e-9)

@@ -230,12 +230,12 @@ ONE_ROW: dict[str, Callable[[Draw, Any], Iterator[Any]]] = {
     "rpsftm": lambda g, d: iter([rpsftm(d, **named(g), arm="ARM", on="ON", recensor=False, points=11,
                                         strata=strata(g), test=str(g.choice(["log-rank", "wilcoxon"])))]),
     "win_statistics": lambda g, d: iter([win_statistics(
-        d, hierarchy(g), treatment="ARM", strata=strata(g), variance=str(g.choice(["u-statistic", "null"])),
+        d, hierarchy(g), arm="ARM", strata=strata(g), variance=str(g.choice(["u-statistic", "null"])),
         weights=str(g.choice(["mantel-haenszel", "size", "equal", "inverse-variance"])))]),
     "win_regression": lambda g, d: iter([win_regression(d, hierarchy(g), ["ARM", *covariates(g)])]),
     "closed_sequence": _closed,
 }  # fmt: skip
-NAMES = {"subject": "ID", "visit": "WEEK", "treatment": "ARM", "value": "CHG"}
+NAMES = {"subject": "ID", "visit": "WEEK", "arm": "ARM", "value": "CHG"}
 LONG: dict[str, Callable[[Draw, Any, Any], Iterator[Any]]] = {
     "joint_rank": lambda g, v, d: iter([joint_rank(
         v, d, week=float(g.choice([4.0, 8.0])), **deaths(g), n_imputations=2, burn_in=2, strata=strata(g),

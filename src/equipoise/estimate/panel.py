@@ -417,7 +417,7 @@ def read_panel(
     value: str,
     subject: str,
     visit: str,
-    treatment: str,
+    arm: str,
     control: Any = None,
     covariates: Sequence[str] = (),
     baseline_value: str | None = None,
@@ -428,17 +428,17 @@ def read_panel(
     visits whose times differ by rounding alone are one.
 
     value : the change from baseline; or, with ``log``, the value in natural units, whose log ratio to
-    ``baseline_value`` is formed. control : the level of ``treatment`` to compare with; default the first.
+    ``baseline_value`` is formed. control : the level of ``arm`` to compare with; default the first.
     up_to : the last visit to take.
     """
     frame = read_frame(data)
-    names = [value, subject, visit, treatment, *covariates, *([baseline_value] if log and baseline_value else [])]
+    names = [value, subject, visit, arm, *covariates, *([baseline_value] if log and baseline_value else [])]
     require(frame, names)
-    base, subjects, _ = one_row_a_patient(frame, subject, [treatment, *covariates])
-    arms, levels = two_arms(base, treatment, control)
-    if None in arms:
+    base, subjects, _ = one_row_a_patient(frame, subject, [arm, *covariates])
+    named, levels = two_arms(base, arm, control)
+    if None in named:
         raise DataError(
-            f"{treatment!r} has missing values (patient {subjects[arms.index(None)]})",
+            f"{arm!r} has missing values (patient {subjects[named.index(None)]})",
             hint="this analysis compares two arms: filter the rows",
         )
     (week,) = tied_times(numbers(frame, visit))
@@ -474,7 +474,7 @@ def read_panel(
         weeks,
         y,
         levels,
-        np.array([float(a == levels[1]) for a in arms]),
+        np.array([float(a == levels[1]) for a in named]),
         base,
         nw.get_native_namespace(frame),
     )

@@ -44,7 +44,7 @@ def compare(
     value: str = "CHG",
     subject: str = "USUBJID",
     visit: str = "AVISITN",
-    treatment: str = "TRT01P",
+    arm: str = "TRT01P",
     control: Any = None,
     log: bool = False,
     baseline: str = "BASE",
@@ -57,7 +57,7 @@ def compare(
 
     Parameters
     ----------
-    data : long frame of both periods, ``treatment`` as randomised (delayed start is the control arm).
+    data : long frame of both periods, ``arm`` as randomised (delayed start is the control arm).
     models : name -> covariates, for instance ``{"planned": ["BASE", "ONSETMO", "RILEDAFL"], "NfL-adjusted": ["BASE",
         "NFLBL", "RILEDAFL"]}``.
     impute_with : name -> predictors of imputation besides the arm; default the covariates of the model.
@@ -82,7 +82,7 @@ def compare(
             value=value,
             subject=subject,
             visit=visit,
-            treatment=treatment,
+            arm=arm,
             control=control,
             covariates=covariates,
             impute_with=None if impute_with is None else impute_with.get(name),

@@ -146,7 +146,7 @@ def delayed_start(
     value: str = "CHG",
     subject: str = "USUBJID",
     visit: str = "AVISITN",
-    treatment: str = "TRT01P",
+    arm: str = "TRT01P",
     control: Any = None,
     covariates: Sequence[str] = ("BASE",),
     third: str = "preserved",
@@ -176,7 +176,7 @@ def delayed_start(
         pyarrow. Rows with ``visit`` of 0 or below are baseline. Higher values of ``value`` are better: change the
         sign of others.
     period_end, week : the ends of period 1 and of period 2, in the unit of ``visit``.
-    treatment : as randomised; ``control`` is the delayed start, default the first level.
+    arm : as randomised; ``control`` is the delayed start, default the first level.
     covariates : with a coefficient at every visit; known for everyone.
     third, fraction, margin : what Q3 asks. ``preserved``: ``delta2 - fraction delta1 > 0`` (Liu-Seifert et al. 2015).
         ``difference``: ``delta2 - delta1 > -margin``. ``slope``: early minus delayed slope over period 2 above
@@ -234,7 +234,7 @@ def delayed_start(
         value=value,
         subject=subject,
         visit=visit,
-        treatment=treatment,
+        arm=arm,
         control=control,
         covariates=tuple(dict.fromkeys([*covariates, *([baseline] if constrained else [])])),
         up_to=week,
@@ -257,7 +257,7 @@ def delayed_start(
     if imputed:
         estimates = _by_imputation(
             data, panel, wanted, chosen.name, method or Bayes(), period_end, tuple(covariates), seed,
-            names={"value": value, "subject": subject, "visit": visit, "treatment": treatment,
+            names={"value": value, "subject": subject, "visit": visit, "arm": arm,
                    "control": panel.arms[0], "up_to": week}, **options,
         )  # fmt: skip
     else:

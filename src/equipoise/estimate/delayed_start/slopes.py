@@ -34,7 +34,7 @@ def delayed_start_slopes(
     value: str = "CHG",
     subject: str = "USUBJID",
     visit: str = "AVISITN",
-    treatment: str = "TRT01P",
+    arm: str = "TRT01P",
     control: Any = None,
     covariates: Sequence[str] = ("BASE",),
     alpha: float = 0.025,
@@ -69,7 +69,7 @@ def delayed_start_slopes(
     criteria = Criteria(alpha, alpha_third, "slope", margin=margin, first="slope")
     check_level(level)
     panel = read_panel(
-        data, value=value, subject=subject, visit=visit, treatment=treatment, control=control,
+        data, value=value, subject=subject, visit=visit, arm=arm, control=control,
         covariates=tuple(covariates), up_to=week,
     )  # fmt: skip
     last = float(panel.weeks[panel.weeks <= week + 1e-9][-1])

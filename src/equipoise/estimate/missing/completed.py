@@ -37,7 +37,7 @@ class Names:
     value: str
     subject: str
     visit: str
-    treatment: str
+    arm: str
     known: tuple[str, ...]
 
 
@@ -200,7 +200,7 @@ class Completed:
             {
                 names.subject: [s for s in panel.subjects for _ in range(n_visits)],
                 names.visit: np.tile(panel.weeks, panel.n).tolist(),
-                names.treatment: [panel.arms[int(a)] for a in panel.arm for _ in range(n_visits)],
+                names.arm: [panel.arms[int(a)] for a in panel.arm for _ in range(n_visits)],
                 "is_mar": mar.ravel().tolist(),
                 "is_missing": self.missing.ravel().tolist(),
                 "is_post_ice": after.ravel().tolist(),

@@ -23,7 +23,7 @@ def imputation_draws(
     value: str = "CHG",
     subject: str = "USUBJID",
     visit: str = "AVISITN",
-    treatment: str = "TRT01P",
+    arm: str = "TRT01P",
     control: Any = None,
     reference: Any = None,
     covariates: Sequence[str] = ("BASE",),
@@ -54,7 +54,7 @@ def imputation_draws(
         first visit affected, and the column ``strategy``: MAR (or none), HYPOTHETICAL, JR (or J2R), CR, CIR, LMCF,
         COMPOSITE. ``strategy`` may instead be one of these, for all. Visits missing without an event are MAR.
     method : :class:`Bayes` (default), :class:`ApproxBayes`, :class:`ConditionalMean` or :class:`Bmlmi`.
-    control : level of ``treatment`` to compare with. reference : the arm that reference-based strategies copy, default
+    control : level of ``arm`` to compare with. reference : the arm that reference-based strategies copy, default
         the control; or a mapping of each arm to its reference.
     covariates : of the imputation model, known for everyone. by_visit : with a coefficient at every visit (True), with
         one for all visits (False), or which of them at every visit.
@@ -86,7 +86,7 @@ def imputation_draws(
         value=value,
         subject=subject,
         visit=visit,
-        treatment=treatment,
+        arm=arm,
         control=control,
         covariates=known,
         baseline_value=baseline,
@@ -110,7 +110,7 @@ def imputation_draws(
         panel,
         events,
         draw(model, method, seed=seed),
-        Names(value, subject, visit, treatment, tuple(dict.fromkeys([treatment, *known]))),
+        Names(value, subject, visit, arm, tuple(dict.fromkeys([arm, *known]))),
         composite,
     )
 

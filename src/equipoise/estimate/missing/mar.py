@@ -84,7 +84,7 @@ def multiple_imputation(
     value: str = "CHG",
     subject: str = "USUBJID",
     visit: str = "AVISITN",
-    treatment: str = "TRT01P",
+    arm: str = "TRT01P",
     control: Any = None,
     impute_with: Sequence[str] = ("BASE",),
     n_imputations: int = 20,
@@ -113,7 +113,7 @@ def multiple_imputation(
     """
     check_options(n_imputations, burn_in, seed)
     panel = read_panel(
-        data, value=value, subject=subject, visit=visit, treatment=treatment, control=control, covariates=impute_with
+        data, value=value, subject=subject, visit=visit, arm=arm, control=control, covariates=impute_with
     )
     gone = [text for v in range(len(panel.weeks)) if (text := panel.unseen(v))]
     if gone:
@@ -218,7 +218,7 @@ def mi_ancova(
     value: str = "CHG",
     subject: str = "USUBJID",
     visit: str = "AVISITN",
-    treatment: str = "TRT01P",
+    arm: str = "TRT01P",
     control: Any = None,
     covariates: Sequence[str] = ("BASE",),
     impute_with: Sequence[str] | None = None,
@@ -257,7 +257,7 @@ def mi_ancova(
         value=value,
         subject=subject,
         visit=visit,
-        treatment=treatment,
+        arm=arm,
         control=control,
         covariates=tuple(dict.fromkeys([*covariates, *helpers])),
         baseline_value=baseline,

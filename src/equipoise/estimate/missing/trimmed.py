@@ -25,7 +25,7 @@ def trimmed_mean(
     value: str = "CHG",
     subject: str = "USUBJID",
     visit: str = "AVISITN",
-    treatment: str = "TRT01P",
+    arm: str = "TRT01P",
     control: Any = None,
     ice_visit: str | None = None,
     higher_better: bool = True,
@@ -58,17 +58,17 @@ def trimmed_mean(
         raise EstimationError(
             f"{n_permutations} permutations and {n_samples} bootstrap samples", hint="give 99 or more of each"
         )
-    panel = read_panel(data, value=value, subject=subject, visit=visit, treatment=treatment, control=control)
+    panel = read_panel(data, value=value, subject=subject, visit=visit, arm=arm, control=control)
     at = panel.at(week)
     events = read_events(panel, ice, subject, ice_visit or visit, "CR")
     y = np.where(events.ice <= at, np.nan, panel.y[:, at])
-    arm = panel.arm.astype(np.int64)
+    of_arm = panel.arm.astype(np.int64)
     best = y if higher_better else -y
     cut = -1.0 if fraction is None else float(fraction)
-    shares = [float(np.isnan(y[arm == a]).mean()) for a in (0, 1)]
+    shares = [float(np.isnan(y[of_arm == a]).mean()) for a in (0, 1)]
     name = f"{panel.arms[1]} - {panel.arms[0]} at week {week:g}"
     label = f"trimmed means ({100 * (max(shares) if fraction is None else fraction):.3g} % trimmed)"
-    made = trimmed_difference(best, arm, cut)
+    made = trimmed_difference(best, of_arm, cut)
     options: dict[str, Any] = {
         "level": level, "scale": "difference of trimmed means", "estimand": estimand, "references": (PERMUTT,)
     }  # fmt: skip
@@ -79,7 +79,7 @@ def trimmed_mean(
         )
         return Estimate.from_t(name, label, 0.0, 0.0, 0.0, panel.n, status=Status.NO_DATA, detail=detail, **options)
     permuted, resampled = np.empty(n_permutations), np.empty(n_samples)
-    trimmed_replicates(best, arm, cut, seed, permuted, resampled)
+    trimmed_replicates(best, of_arm, cut, seed, permuted, resampled)
     permuted, resampled = permuted[np.isfinite(permuted)], resampled[np.isfinite(resampled)]
     if len(permuted) < 0.5 * n_permutations or len(resampled) < 0.5 * n_samples:
         detail = "not estimable: with this fraction most samples would have to count patients without an outcome"

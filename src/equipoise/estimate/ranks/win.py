@@ -296,7 +296,7 @@ def win_statistics(
     data: Any,
     hierarchy: Sequence[Layer],
     *,
-    treatment: str = "TRT01P",
+    arm: str = "TRT01P",
     control: Any = None,
     strata: str | Sequence[str] = (),
     weights: str = "mantel-haenszel",
@@ -311,7 +311,7 @@ def win_statistics(
     data : one row a patient; pandas, polars or pyarrow. A patient with no outcome at all, no arm or no stratum takes no
         part; a missing outcome ties with every other in its layer.
     hierarchy : outcomes, the most important first: :class:`Time`, :class:`Value`, :class:`Binary`, :class:`Recurrent`.
-    control : level of ``treatment`` to compare with; default the first.
+    control : level of ``arm`` to compare with; default the first.
     strata : columns; only patients of one stratum are compared, and strata combined by ``weights``:
         ``mantel-haenszel`` (n1 n0 / n), ``size`` (n), ``pairs`` (n1 n0) or ``equal`` weights of the shares of pairs
         won and lost; or ``inverse-variance``, by which each statistic is averaged over strata on its own (log) scale.
@@ -348,12 +348,12 @@ def win_statistics(
     strata = (strata,) if isinstance(strata, str) else tuple(strata)
     frame = read_frame(data)
     read = read_layers(frame, hierarchy)
-    arm, levels = two_arms(frame, treatment, control)
+    named, levels = two_arms(frame, arm, control)
     code, called, stratified = _strata(frame, strata)
-    active = np.array([a == levels[1] for a in arm], np.bool_)
+    active = np.array([a == levels[1] for a in named], np.bool_)
     sieve = Sieve(len(frame))
     sieve.need(read.known, "without any outcome")
-    sieve.need(np.array([a is not None for a in arm], np.bool_), f"without {treatment}")
+    sieve.need(np.array([a is not None for a in named], np.bool_), f"without {arm}")
     sieve.need(stratified, f"without {' or '.join(strata)}")
     include = sieve.keep
     rows, counts, moments, layers, test = kernel.count(

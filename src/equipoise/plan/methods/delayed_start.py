@@ -98,7 +98,7 @@ def delayed_start(context: Context, section: DelayedStartSection) -> Found:
         context.need(frame, name)
     common: dict[str, Any] = {
         "period_end": section.period_end, "week": section.week, "value": section.value, "visit": section.visit,
-        "treatment": context.treatment, "control": context.plan.treatment.reference,
+        "arm": context.treatment, "control": context.plan.treatment.reference,
         "covariates": section.covariates, "alpha": section.alpha, "alpha_third": section.alpha_third,
         "structure": section.structure, "fallback": section.fallback, "df": section.df, "level": section.level,
     }  # fmt: skip

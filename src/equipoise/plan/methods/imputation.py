@@ -147,7 +147,7 @@ def mi_ancova(context: Context, section: MiAncovaSection) -> Found:
         context,
         frame,
         lambda data: estimate(
-            data, value=section.value, visit=section.visit, treatment=context.treatment,
+            data, value=section.value, visit=section.visit, arm=context.treatment,
             control=context.plan.treatment.reference, covariates=section.covariates, impute_with=section.impute_with,
             log=section.log, baseline=section.baseline, n_imputations=section.imputations, burn_in=section.burn_in,
             seed=section.seed,
@@ -204,7 +204,7 @@ def mi(context: Context, section: MiSection) -> Found:
     def fit(data: pl.DataFrame) -> Any:
         return imputation_draws(
             data, _ice(context, section, data), method=_method(section), value=section.value, visit=section.visit,
-            treatment=context.treatment, control=control, reference=section.reference, covariates=section.covariates,
+            arm=context.treatment, control=control, reference=section.reference, covariates=section.covariates,
             keep=[h for h in helpers if h not in section.covariates], composite=composite,
             same_covariance=section.same_covariance, structure=section.structure, log=section.log,
             baseline=section.baseline, up_to=section.up_to, seed=section.seed,

@@ -95,7 +95,7 @@ def joint_rank(context: Context, section: JointRankSection) -> Found:
         context,
         frame,
         lambda data: estimate(
-            data, survival, week=section.week, value=section.value, visit=section.visit, treatment=context.treatment,
+            data, survival, week=section.week, value=section.value, visit=section.visit, arm=context.treatment,
             control=control, time=section.time, censor=section.censor, covariates=section.covariates,
             strata=section.strata, method=section.by, impute_with=section.impute_with,
             rank_covariates=section.rank_covariates, n_imputations=section.imputations, burn_in=section.burn_in,
@@ -163,7 +163,7 @@ def cafs(context: Context, section: CafsSection) -> Found:
         frame,
         lambda data: estimate(
             data, survival, horizon=section.week, value=section.value, visit=section.visit,
-            treatment=context.treatment, control=control, time=section.time, censor=section.censor,
+            arm=context.treatment, control=control, time=section.time, censor=section.censor,
             covariates=section.covariates, strata=section.strata, level=section.level,
         ),
     )  # fmt: skip

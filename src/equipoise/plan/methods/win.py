@@ -124,7 +124,7 @@ def win(context: Context, section: WinSection) -> Found:
         context,
         frame,
         lambda data: win_statistics(
-            data, [_layer(x) for x in section.hierarchy], treatment=context.treatment, control=control,
+            data, [_layer(x) for x in section.hierarchy], arm=context.treatment, control=control,
             strata=section.strata, weights=section.weights, variance=section.variance, level=section.level,
         ),
     )  # fmt: skip
