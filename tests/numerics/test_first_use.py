@@ -29,6 +29,7 @@ def _run(code: str, **env: str) -> list[str]:
 
 @pytest.mark.parametrize("job", JOBS)
 def test_property_the_list_names_kernels_callees_first(job: str) -> None:
+    """Where this fails: .ci/first_use renews the list."""
     items = first_use.listed(job)
     for i, item in enumerate(items):
         assert isinstance(first_use.found(item.kernel), Dispatcher)
@@ -58,6 +59,13 @@ def test_property_what_a_job_calls_is_listed(job: str) -> None:
     listed = [[item.kernel, item.types] for item in first_use.listed(job)]
     assert called
     assert [c for c in called if c not in listed] == []
+
+
+def test_property_an_old_list_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for gone in ("equipoise.numerics.linalg:gone", "equipoise.gone:cholesky"):
+        items = (first_use.Item(gone, ["int64"], [], 1.0),)
+        monkeypatch.setattr(first_use, "listed", lambda job, items=items: items)
+        assert first_use.compile_ahead("mmrm", processes=2) is False
 
 
 def test_property_the_longest_way_goes_first() -> None:

@@ -84,10 +84,16 @@ def listed(job: str) -> tuple[Item, ...]:
 
 
 def missing(job: str) -> bool:
-    """Whether a kernel that the job itself calls is not in the cache; False where nothing can be kept."""
+    """Whether a kernel that the job itself calls is not in the cache; False where nothing can be kept.
+
+    False, too, where the list names a kernel that is no more: an old list costs time, never a job.
+    """
     items = listed(job)
     inside = {i for item in items for i in item.needs}
-    wanted = [(found(item.kernel), item.types) for i, item in enumerate(items) if i not in inside]
+    try:
+        wanted = [(found(item.kernel), item.types) for i, item in enumerate(items) if i not in inside]
+    except (ImportError, AttributeError):
+        return False
     return compiler.kept() and not all(compiler.holds(k, tuple(decode(t) for t in ts)) for k, ts in wanted)
 
 
