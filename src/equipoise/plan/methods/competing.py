@@ -14,7 +14,7 @@ from equipoise.estimate.formula import quoted
 from equipoise.estimate.result import Estimate
 from equipoise.plan.methods.described import counted, described
 from equipoise.plan.methods.estimates import P, against, finite, reasons
-from equipoise.plan.methods.registry import Found, Method, Place
+from equipoise.plan.methods.registry import Found, Method, Place, Test
 from equipoise.plan.methods.survival import event_data, left_out, unit_of
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import TEST, Context
@@ -210,6 +210,19 @@ def _figure(
     return Figure("cumulative_incidence", section.label or f"Incidence of {section.of}", tuple(rows), options)
 
 
+TESTS = (
+    Test("gray", "less", effect=False), Test("subdistribution_hazard_ratio", "less"),
+    Test("cause_specific_hazard_ratio", "less"),
+)  # fmt: skip
 METHODS = (
-    Method("competing_risks", CompetingRisksSection, estimates, lines, "Competing risks", noted=True, by_line=True),
+    Method(
+        "competing_risks",
+        CompetingRisksSection,
+        estimates,
+        lines,
+        "Competing risks",
+        noted=True,
+        by_line=True,
+        tests=TESTS,
+    ),
 )

@@ -187,6 +187,6 @@ def _left_out(made: pl.DataFrame) -> tuple[str, ...]:
 METHODS = (
     Method(
         "deterioration", DeteriorationSection, estimates, lines, "Time to confirmed deterioration", noted=True,
-        by_line=True,
+        by_line=True, tests=(*survival.TESTS, *competing.TESTS),
     ),
 )  # fmt: skip

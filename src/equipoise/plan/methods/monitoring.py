@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field, model_validator
+from scipy import special
 
 from equipoise.errors import EstimationError, ScenarioError
+from equipoise.estimate.result import Estimate
 from equipoise.files import Frozen
+from equipoise.plan.methods.described import described
 from equipoise.plan.methods.estimates import finite
-from equipoise.plan.methods.other_tests import Found, Picked, pick, place
-from equipoise.plan.methods.registry import entry
+from equipoise.plan.methods.other_tests import OtherTest, Picked, pick, place
+from equipoise.plan.methods.registry import Found, Method, Place
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Context
 from equipoise.plan.results import Block, Cell, Column, Figure, Row, cell_of
@@ -171,7 +174,7 @@ class _Scale:
         return math.exp(value) if self.ratio else value
 
 
-def _information(section: GroupSequentialSection, found: Found, what: str) -> tuple[float, bool]:
+def _information(section: GroupSequentialSection, found: OtherTest, what: str) -> tuple[float, bool]:
     """Information now, and whether it is in events."""
     if isinstance(section.information, float):
         return section.information, False
@@ -187,7 +190,8 @@ def _information(section: GroupSequentialSection, found: Found, what: str) -> tu
         return found.events, True
     if not found.se:
         raise ScenarioError(
-            f"{what}: the line has no standard error", hint="choose another line:, or give information: as a number"
+            f"{what}: {found.key.quantity} has no standard error of an effect",
+            hint="choose another quantity:, or give information: as a number",
         )
     return found.se**-2.0, False
 
@@ -204,7 +208,7 @@ class _Monitored:
     final: bool
 
 
-def _monitored(section: GroupSequentialSection, found: Found, information: float) -> _Monitored:
+def _monitored(section: GroupSequentialSection, found: OtherTest, information: float) -> _Monitored:
     from equipoise.decision import Boundaries, InverseNormal, stage_statistics
 
     planned, design = np.array(section.information_planned()), section.design()
@@ -231,20 +235,34 @@ def _monitored(section: GroupSequentialSection, found: Found, information: float
     return _Monitored(np.concatenate([held, planned[len(held) : n]]), z, combined, part, now, final)
 
 
+def _crossed(section: GroupSequentialSection, seen: _Monitored, k: int) -> Literal["efficacy", "other"] | None:
+    """Which boundary a look that was held has crossed; ``other``: of harm, or of futility before the last look."""
+    z, upper, lower = seen.combined[k], seen.bounds.upper[k], seen.bounds.lower[k]
+    if z >= upper:
+        return "efficacy"
+    if section.sided == 2:
+        return "other" if z <= lower else None
+    return "other" if z < lower and not (seen.final and k == seen.now) else None
+
+
 def _decision(section: GroupSequentialSection, seen: _Monitored, k: int) -> str:
     if k > seen.now:
         return "planned"
-    last = seen.final and k == seen.now
-    z, upper, lower = seen.combined[k], seen.bounds.upper[k], seen.bounds.lower[k]
-    if z >= upper:
+    last, crossed = seen.final and k == seen.now, _crossed(section, seen, k)
+    if crossed == "efficacy":
         return "efficacy shown" if last else "stop: efficacy shown"
-    if section.sided == 2 and z <= lower:
+    if crossed == "other" and section.sided == 2:
         return "harm shown" if last else "stop: harm shown"
     if last:
         return "not shown"
-    if z < lower:
+    if crossed == "other":
         return "stop: futility" if section.binding else "futility (not binding)"
     return "go on"
+
+
+def _nominal(section: GroupSequentialSection, z: float) -> float:
+    """The p-value of a look, one- or two-sided as the design is."""
+    return float(2.0 * special.ndtr(-abs(z)) if section.sided == 2 else special.ndtr(-z))
 
 
 def _bound(value: float) -> Cell:
@@ -268,11 +286,6 @@ def _look_rows(section: GroupSequentialSection, seen: _Monitored, maximum: float
     digits = ":0" if events else ":4"
     every = range(len(names))
 
-    def nominal(z: float) -> float:
-        from scipy import special
-
-        return float(2.0 * special.ndtr(-abs(z)) if section.sided == 2 else special.ndtr(-z))
-
     rows = [
         row("Events" if events else "Information",
             {k: cell_of(f"{{information{digits}}}", {"information": float(info[k])}) for k in every}),
@@ -287,7 +300,8 @@ def _look_rows(section: GroupSequentialSection, seen: _Monitored, maximum: float
         label = "harm" if section.sided == 2 else f"futility ({'' if section.binding else 'not '}binding)"
         rows.append(row(f"Boundary, {label}", {k: _bound(float(bounds.lower[k])) for k in every}))
     rows += [
-        row(f"{sided} p-value", {k: cell_of("{p:p4}", {"p": nominal(float(seen.combined[k]))}) for k in held}),
+        row(f"{sided} p-value", {k: cell_of("{p:p4}", {"p": _nominal(section, float(seen.combined[k]))})
+                                 for k in held}),
         row("Nominal level", {k: cell_of("{level:p4}", {"level": section.sided * float(bounds.nominal_p[k])})
                               for k in every}),
         row("Alpha spent", {k: cell_of("{spent:p4}", {"spent": section.sided * float(bounds.spent[k])})
@@ -297,69 +311,90 @@ def _look_rows(section: GroupSequentialSection, seen: _Monitored, maximum: float
     return rows
 
 
-def _power_rows(section: GroupSequentialSection, seen: _Monitored, scale: _Scale) -> list[Row]:
-    """Conditional and predictive power at the looks to come, in the column of the look that is held."""
+class _Power(NamedTuple):
+    """A power that is told of the looks to come: what it is, under which effect, its label and value (0 to 1)."""
+
+    quantity: str
+    effect: str | None
+    label: str
+    power: float
+
+
+def _power(section: GroupSequentialSection, seen: _Monitored, scale: _Scale) -> list[_Power]:
+    """Conditional and predictive power at the looks to come."""
     from equipoise.decision import InverseNormal, conditional_power, predictive_power
 
-    k, name = seen.now, f"Look {seen.now + 1}"
+    k = seen.now
     if k + 1 >= len(seen.bounds.upper):
         return []
     z, info, ahead = float(seen.z[k]), float(seen.information[k]), seen.information[k + 1 :]
     as_seen = z / math.sqrt(info)
-    asked = {f"effect as seen, {scale.effect(as_seen):.3g}": as_seen}
-    asked |= {f"{label}, {value:g}": scale.drift(value, label) for label, value in section.effects.items()}
+    asked = [("as seen", f"effect as seen, {scale.effect(as_seen):.3g}", as_seen)]
+    asked += [(name, f"{name}, {value:g}", scale.drift(value, name)) for name, value in section.effects.items()]
     upper = seen.bounds.upper[k + 1 :]
     stops = section.binding or section.sided == 2
     lower = seen.bounds.lower[k + 1 :] if stops else None
-    rows = []
+    out = []
     if section.combination is not None:
         test = InverseNormal(np.array(section.combination), _padded(seen.bounds.upper, len(section.combination)))
         gain = float(ahead[0] - info)
-        for label, drift in asked.items():
+        for name, told, drift in asked:
             power = test.conditional_power(float(seen.combined[k]), k + 1, gain, drift)
-            rows.append(_percent(f"Conditional power at the next look, % ({label})", name, power))
-        return rows
-    for label, drift in asked.items():
+            label = f"Conditional power at the next look, % ({told})"
+            out.append(_Power("conditional_power_next_look", name, label, power))
+        return out
+    for name, told, drift in asked:
         power = conditional_power(z, info, ahead, upper, lower=lower, effect=drift)
-        rows.append(_percent(f"Conditional power, % ({label})", name, power))
+        out.append(_Power("conditional_power", name, f"Conditional power, % ({told})", power))
     told = "" if section.prior is None else f" (prior {section.prior[0]:g}, sd {section.prior[1]:g})"
     prior = None
     if section.prior is not None:
         mean, sd = section.prior
         prior = (scale.sign * mean * scale.root, sd * scale.root)
     power = predictive_power(z, info, ahead, upper, lower=lower, prior=prior)
-    return [*rows, _percent(f"Predictive power, %{told}", name, power)]
+    return [*out, _Power("predictive_power", None, f"Predictive power, %{told}", power)]
 
 
 def _padded(upper: FloatArray, n: int) -> FloatArray:
     return np.concatenate([upper, np.full(n - len(upper), np.inf)])
 
 
-def _percent(label: str, column: str, power: float) -> Row:
-    return Row(label, {column: cell_of("{power:1}", {"power": 100.0 * power})})
-
-
-def _estimate_rows(section: GroupSequentialSection, seen: _Monitored, scale: _Scale) -> list[Row]:
+def _effect(section: GroupSequentialSection, seen: _Monitored, scale: _Scale, test: OtherTest) -> Estimate | None:
     """The estimate with the looks taken into account, once the trial has its answer."""
     from equipoise.decision import stagewise_estimate
 
     k = seen.now
     crossed = seen.z[k] >= seen.bounds.upper[k] or (section.sided == 2 and seen.z[k] <= seen.bounds.lower[k])
     if section.combination is not None or not (seen.final or crossed):
-        return []
+        return None
     bounds = seen.bounds
     lower = bounds.lower[: k + 1] if section.binding or section.sided == 2 else None
     made = stagewise_estimate(seen.information[: k + 1], bounds.upper[: k + 1], float(seen.z[k]), lower=lower)
-    ends = sorted((scale.effect(made.low), scale.effect(made.high)))
-    values = {"estimate": finite(scale.effect(made.estimate)), "low": ends[0], "high": ends[1], "p": made.p}
-    name = f"Look {k + 1}"
-    return [
-        Row("Effect, looks accounted for (95% CI)", {name: cell_of("{estimate:3} ({low:3}; {high:3})", values)}),
-        Row("One-sided p-value, looks accounted for", {name: cell_of("{p:p4}", values)}),
-    ]
+    low, high = sorted((scale.effect(made.low), scale.effect(made.high)))
+    return Estimate(
+        f"{test.arm}, looks accounted for", "stagewise ordering of a group sequential design",
+        scale.effect(made.estimate), math.nan, math.inf, low, high, made.p, sum(test.people),
+        scale="ratio" if test.ratio else "difference", ratio=test.ratio, form="inverted", sided=1,
+        statistic=float(seen.z[k]),
+    )  # fmt: skip
 
 
-def monitored(context: Context, section: GroupSequentialSection) -> Block:
+@dataclass(frozen=True)
+class _Held:
+    """A look that was held: the test that is monitored, its information (``events``: in events), and what came of it.
+
+    power : what is told of the looks to come, by its label. effect : with the looks accounted for, once there is one.
+    """
+
+    test: OtherTest
+    information: float
+    events: bool
+    seen: _Monitored
+    power: tuple[_Power, ...]
+    effect: Estimate | None
+
+
+def estimates(context: Context, section: GroupSequentialSection) -> Found:
     """Looks with boundaries, Z, levels and decisions; conditional and predictive power; the estimate at the end.
 
     Raises
@@ -375,42 +410,89 @@ def monitored(context: Context, section: GroupSequentialSection) -> Block:
         raise EstimationError(f"the test of {place(section)} {why}")
     try:
         information, events = _information(section, found, what)
-        control, active = found.people
-        share = float(information_from_events(1.0, (control, active))) if events else 1.0
-        turned = found.hazards != (not section.higher_better)
-        scale = _Scale(-1.0 if turned else 1.0, found.ratio, math.sqrt(share))
+        share = float(information_from_events(1.0, found.people)) if events else 1.0
+        scale = _Scale(-1.0 if found.turned else 1.0, found.ratio, math.sqrt(share))
         seen = _monitored(section, found, information)
-        rows = [
-            *_look_rows(section, seen, section.information_planned()[-1], events),
-            *_power_rows(section, seen, scale),
-            *_estimate_rows(section, seen, scale),
-        ]
+        power = _power(section, seen, scale)
+        effect = _effect(section, seen, scale, found)
     except ScenarioError as error:
         said = error.message if error.message.startswith(what) else f"{what}: {error.message}"
         raise ScenarioError(said, hint=error.hint) from None
+    held = _Held(found, information, events, seen, tuple(power), effect)
+    return Found(_numbers(section, held), held)
+
+
+def _numbers(section: GroupSequentialSection, held: _Held) -> dict[Place, Estimate]:
+    """The numbers of each look under ``Look 1``, ``Look 2`` ... as visits; decisions are 0 or 1."""
+    seen, out = held.seen, {}
+    n = sum(held.test.people)
+
+    def put(quantity: str, k: int, value: float, variable: str | None = None) -> None:
+        place = Place(quantity, visit=f"Look {k + 1}", variable=variable)
+        out[place] = described(f"{quantity}, look {k + 1}", "group sequential design", [value], n, scale=quantity)
+
+    other = "harm_boundary" if section.sided == 2 else "futility_boundary"
+    for k in range(len(seen.bounds.upper)):
+        put("information", k, float(seen.information[k]))
+        put("efficacy_boundary", k, float(seen.bounds.upper[k]))
+        if _futile(section):
+            put(other, k, float(seen.bounds.lower[k]))
+        put("nominal_level", k, section.sided * float(seen.bounds.nominal_p[k]))
+        put("alpha_spent", k, section.sided * float(seen.bounds.spent[k]))
+        if k <= seen.now:
+            put("z", k, float(seen.z[k]))
+            if section.combination is not None:
+                put("combined_z", k, float(seen.combined[k]))
+            out[Place("look", visit=f"Look {k + 1}")] = Estimate.of_test(
+                f"look {k + 1}", "group sequential design", _nominal(section, float(seen.combined[k])), n,
+                statistic=float(seen.combined[k]), sided=section.sided,
+            )  # fmt: skip
+            crossed = _crossed(section, seen, k)
+            put("efficacy_shown", k, float(crossed == "efficacy"))
+            if _futile(section):
+                put("harm_shown" if section.sided == 2 else "futility_shown", k, float(crossed == "other"))
+    for one in held.power:
+        put(one.quantity, seen.now, one.power, one.effect)
+    if held.effect is not None:
+        out[Place("effect", held.test.arm, f"Look {seen.now + 1}")] = held.effect
+    return out
+
+
+def lines(context: Context, section: GroupSequentialSection, found: Found) -> Block:
+    """Looks with boundaries, Z, levels and decisions; conditional and predictive power; the estimate at the end."""
+    held: _Held = found.parts
+    seen, name = held.seen, f"Look {held.seen.now + 1}"
+    rows = _look_rows(section, seen, section.information_planned()[-1], held.events)
+    rows += [Row(p.label, {name: cell_of("{power:1}", {"power": 100.0 * p.power})}) for p in held.power]
+    if held.effect is not None:
+        values = {k: finite(getattr(held.effect, k)) for k in ("estimate", "low", "high", "p")}
+        for label, show in (
+            ("Effect, looks accounted for (95% CI)", "{estimate:3} ({low:3}; {high:3})"),
+            ("One-sided p-value, looks accounted for", "{p:p4}"),
+        ):
+            rows.append(Row(label, {name: cell_of(show, values)}))
     early = [k + 1 for k in range(seen.now) if _decision(section, seen, k).startswith("stop")]
     notes = [section.note] if section.note else []
     if early:
         notes.append(f"A boundary had been crossed at look {early[0]} already: the trial was to stop there.")
-    design = section.design()
     return Block(
         section.label or "Interim look" if not seen.final else section.label or "Final look",
         "group_sequential",
         context.analysis.dataset,
         None,
         tuple(rows),
-        description=_description(context, section, design, found, events),
+        description=_description(context, section, section.design(), held.test, held.events),
         notes=tuple(notes),
         details={
             "look": seen.now + 1, "final": seen.final, "z": float(seen.combined[seen.now]),
-            "information": information, "decision": _decision(section, seen, seen.now),
+            "information": held.information, "decision": _decision(section, seen, seen.now),
         },
-        figures=(_figure(section, seen, events),) if section.figure else (),
+        figures=(_figure(section, seen, held.events),) if section.figure else (),
     )  # fmt: skip
 
 
 def _description(
-    context: Context, section: GroupSequentialSection, design: GroupSequentialDesign, found: Found, events: bool
+    context: Context, section: GroupSequentialSection, design: GroupSequentialDesign, found: OtherTest, events: bool
 ) -> str:
     kind = "events" if events else "as given" if isinstance(section.information, float) else "inverse squared SE"
     parts = [
@@ -450,5 +532,7 @@ def _figure(section: GroupSequentialSection, seen: _Monitored, events: bool) -> 
 
 
 METHODS = (
-    entry("group_sequential", GroupSequentialSection, monitored, "Group sequential test", noted=True, by_line=True),
+    Method(
+        "group_sequential", GroupSequentialSection, estimates, lines, "Group sequential test", noted=True, by_line=True
+    ),
 )

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
 from equipoise.errors import EquipoiseError, EstimationError, ScenarioError
-from equipoise.plan.methods.other_tests import Found, Picked, pick, place
-from equipoise.plan.methods.registry import entry
+from equipoise.estimate.result import Estimate
+from equipoise.plan.methods.described import described
+from equipoise.plan.methods.other_tests import OtherTest, Picked, pick, place
+from equipoise.plan.methods.registry import Found, Method, Place
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Context
 from equipoise.plan.results import Block, Cell, Column, Row, cell_of
@@ -89,7 +93,7 @@ class MultiplicitySection(Section):
         return None
 
 
-def _p(section: MultiplicitySection, name: str, found: Found) -> float:
+def _p(section: MultiplicitySection, name: str, found: OtherTest) -> float:
     """The p-value as the procedure wants it; NaN where not estimable."""
     if found.p is None:
         return math.nan
@@ -98,16 +102,26 @@ def _p(section: MultiplicitySection, name: str, found: Found) -> float:
     if section.sided == 2:
         raise ScenarioError(
             f"hypotheses: {name}: its p-value is one-sided",
-            hint="choose another line:, or say sided: 1 and halve alpha",
+            hint="choose another quantity:, or say sided: 1 and halve alpha",
         )
     if math.isnan(found.z):
         raise ScenarioError(
-            f"hypotheses: {name}: its test has no direction", hint="choose another line:, or say sided: 2"
+            f"hypotheses: {name}: its test has no direction", hint="choose another quantity:, or say sided: 2"
         )
     return 0.5 * found.p if found.z > 0.0 else 1.0 - 0.5 * found.p
 
 
-def multiplicity(context: Context, section: MultiplicitySection) -> Block:
+@dataclass(frozen=True)
+class _Made:
+    """p-values, shares of alpha and what the procedure makes of them; notes on p-values that are not there."""
+
+    p: Mapping[str, float]
+    shares: Mapping[str, float]
+    result: GraphResult
+    notes: tuple[str, ...]
+
+
+def estimates(context: Context, section: MultiplicitySection) -> Found:
     """p-values, shares of alpha, adjusted p-values and what may be claimed.
 
     A test that could not be done counts as a p-value of 1.
@@ -115,10 +129,12 @@ def multiplicity(context: Context, section: MultiplicitySection) -> Block:
     from equipoise.decision import serial_gatekeeping
 
     p: dict[str, float] = {}
-    notes = [section.note] if section.note else []
+    people: dict[str, int] = {}
+    notes = []
     for name, named in section.hypotheses.items():
         try:
-            p[name] = _p(section, name, pick(context, named))
+            found = pick(context, named)
+            people[name], p[name] = sum(found.people), _p(section, name, found)
         except EstimationError as error:
             p[name] = math.nan
             notes.append(f"{name}: {error.message}.")
@@ -130,16 +146,35 @@ def multiplicity(context: Context, section: MultiplicitySection) -> Block:
     shares: dict[str, float] = {}
     try:
         if graph is None:
-            made: GraphResult = serial_gatekeeping([{n: p[n] for n in f} for f in section.families], section.alpha)
+            result: GraphResult = serial_gatekeeping([{n: p[n] for n in f} for f in section.families], section.alpha)
         else:
-            made = graph.test({n: p[n] for n in graph.names}, section.alpha)
+            result = graph.test({n: p[n] for n in graph.names}, section.alpha)
             shares = dict(zip(graph.names, map(float, graph.weights), strict=True))
     except EquipoiseError as error:
         raise ScenarioError(f"analysis {context.analysis.id}: {error.message}", hint=error.hint) from None
-    rows = [_row(section, made, name, p, shares) for name in section.hypotheses]
+    numbers: dict[Place, Estimate] = {}
+    for name in section.hypotheses:
+        n = people.get(name, 0)
+        numbers[Place("hypothesis", variable=name)] = Estimate.of_test(
+            name, "as the procedure takes it", p[name], n, sided=section.sided
+        )
+        for quantity, value in (
+            ("adjusted_p", result.adjusted[name]),
+            ("rejected", float(name in result.rejected)),
+            *((("alpha_share", shares[name]),) if name in shares else ()),
+        ):
+            numbers[Place(quantity, variable=name)] = described(
+                f"{quantity}, {name}", section.procedure, [value], n, scale=quantity
+            )
+    return Found(numbers, _Made(p, shares, result, tuple(notes)))
+
+
+def lines(context: Context, section: MultiplicitySection, found: Found) -> Block:
+    """p-values, shares of alpha, adjusted p-values and what may be claimed."""
+    made: _Made = found.parts
+    rows = [_row(section, made, name) for name in section.hypotheses]
     sided = "one" if section.sided == 1 else "two"
-    places = "; ".join(f"{name}: {place(named)}" + (f", {named.line}" if named.line else "")
-                       for name, named in section.hypotheses.items())  # fmt: skip
+    places = "; ".join(f"{name}: {place(named)}" for name, named in section.hypotheses.items())
     return Block(
         section.label or "Multiple testing",
         "multiplicity",
@@ -149,8 +184,8 @@ def multiplicity(context: Context, section: MultiplicitySection) -> Block:
         description=(
             f"{_named(section)}, {sided}-sided p-values, family-wise error {100 * section.alpha:g}%; tests: {places}"
         ),
-        notes=(*notes, made.to_sentence()),
-        details={"rejected": list(made.rejected)},
+        notes=(*((section.note,) if section.note else ()), *made.notes, made.result.to_sentence()),
+        details={"rejected": list(made.result.rejected)},
     )
 
 
@@ -165,17 +200,15 @@ def _named(section: MultiplicitySection) -> str:
             "fallback": "fallback procedure"}.get(section.procedure, f"{section.procedure}, {families}")  # fmt: skip
 
 
-def _row(
-    section: MultiplicitySection, made: GraphResult, name: str, p: dict[str, float], shares: dict[str, float]
-) -> Row:
-    raw = None if math.isnan(p[name]) else p[name]
+def _row(section: MultiplicitySection, made: _Made, name: str) -> Row:
+    raw = None if math.isnan(made.p[name]) else made.p[name]
     cells: dict[str, Any] = {
         "p": cell_of("{p:p4}", {"p": raw}),
-        "adjusted": cell_of("{adjusted:p4}", {"adjusted": made.adjusted[name]}),
-        "decision": Cell(_decision(section, made, name)),
+        "adjusted": cell_of("{adjusted:p4}", {"adjusted": made.result.adjusted[name]}),
+        "decision": Cell(_decision(section, made.result, name)),
     }
-    if name in shares:
-        cells["share"] = cell_of("{percent:1}%", {"percent": 100.0 * shares[name]})
+    if name in made.shares:
+        cells["share"] = cell_of("{percent:1}%", {"percent": 100.0 * made.shares[name]})
     return Row(name, cells)
 
 
@@ -189,5 +222,8 @@ def _decision(section: MultiplicitySection, made: GraphResult, name: str) -> str
     return "not rejected" if made.levels.get(name, 0.0) > 0.0 else "not tested"
 
 
-METHODS = (entry("multiplicity", MultiplicitySection, multiplicity, "Multiple testing procedure", noted=True,
-                 by_line=True),)  # fmt: skip
+METHODS = (
+    Method(
+        "multiplicity", MultiplicitySection, estimates, lines, "Multiple testing procedure", noted=True, by_line=True
+    ),
+)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from equipoise.plan.key import Key
 
@@ -63,6 +63,19 @@ class Found:
         }
 
 
+class Test(NamedTuple):
+    """A test that other analyses of the plan may take up: interim looks, multiple testing.
+
+    quantity : of the number that holds it. favours : whether values above that of no effect (``more``) or below it
+    (``less``) favour the active arm where high values, or late events, are good; None: it has no direction. effect :
+    whether the estimate is an effect, whose standard error is information; that of a log-rank test is a score.
+    """
+
+    quantity: str
+    favours: Literal["more", "less"] | None
+    effect: bool = True
+
+
 @dataclass(frozen=True)
 class Method:
     """A method: its name in plans, the model of its section, how its numbers come about and how they are written.
@@ -70,6 +83,7 @@ class Method:
     estimates : one trial -> :class:`Found`. lines : what was found as lines of a table. block : many trials -> a
     :class:`~equipoise.plan.block.BlockEstimates`; None: one trial after the other. noted : its description stands below
     the table. by_line : lines of its blocks are levels or terms, each a group of its own, rather than statistics.
+    tests : what other analyses may take up, the default first.
     """
 
     name: str
@@ -80,6 +94,7 @@ class Method:
     noted: bool = False
     by_line: bool = False
     block: Callable[[Trials, Any, Any], BlockEstimates] | None = None
+    tests: tuple[Test, ...] = ()
 
     def run(self, context: Context, section: Any, place: int = 1) -> Block:
         """The block of a section of one trial, its numbers under their keys; ``place``: which section, from 1."""

@@ -11,7 +11,7 @@ from pydantic import Field
 from equipoise.estimate.result import Estimate
 from equipoise.plan.methods.described import described
 from equipoise.plan.methods.estimates import P, against, finite, reasons
-from equipoise.plan.methods.registry import Found, Method, Place
+from equipoise.plan.methods.registry import Found, Method, Place, Test
 from equipoise.plan.methods.survival import event_data, left_out
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Context, compared
@@ -200,9 +200,12 @@ def landmark_lines(context: Context, section: LandmarkSection, found: Found) -> 
 
 
 METHODS = (
-    Method("rmst", RmstSection, rmst_estimates, rmst_lines, "Restricted mean survival time", noted=True, by_line=True),
+    Method(
+        "rmst", RmstSection, rmst_estimates, rmst_lines, "Restricted mean survival time", noted=True, by_line=True,
+        tests=(Test("rmst_difference", "more"), Test("rmst_ratio", "more"), Test("rmst_lost_ratio", "less")),
+    ),
     Method(
         "landmark", LandmarkSection, landmark_estimates, landmark_lines, "Survival at chosen times", noted=True,
-        by_line=True,
+        by_line=True, tests=(Test("survival_difference", "more"), Test("cumulative_hazard_ratio", "less")),
     ),
 )  # fmt: skip

@@ -17,7 +17,7 @@ from equipoise.estimate.panel import events_of, read_frame
 from equipoise.estimate.result import Estimate
 from equipoise.plan.methods.described import arm_of, counted, described
 from equipoise.plan.methods.estimates import P, against
-from equipoise.plan.methods.registry import Found, Method, Place
+from equipoise.plan.methods.registry import Found, Method, Place, Test
 from equipoise.plan.parts import Section, Where
 from equipoise.plan.prepared import TEST, TOTAL, Context, in_order
 from equipoise.plan.results import Block, Cell, Figure, Row, cell_of, share_of
@@ -149,8 +149,8 @@ def _numbers(context: Context, section: SurvivalSection, made: _Made) -> dict[Pl
                 f"event-free at {time:g}, {column}", f"{curve.estimator.title()} estimate, {curve.scale} limits",
                 values, curve.n, level=section.level, scale="share",
             )  # fmt: skip
-    if made.test is not None:
-        out[Place(str(section.test).replace("-", "_"))] = _tested(section, made.test)
+    if section.test:
+        out[Place(section.test.replace("-", "_"))] = _tested(section, made.test)
     out |= {Place("hazard_ratio", arm): e for arm, e in made.ratios.items()}
     if isinstance(made.proportional, tuple):
         chi_square, df, p = made.proportional
@@ -161,10 +161,12 @@ def _numbers(context: Context, section: SurvivalSection, made: _Made) -> dict[Pl
     return out
 
 
-def _tested(section: SurvivalSection, test: LogRank | MaxCombo) -> Estimate:
+def _tested(section: SurvivalSection, test: LogRank | MaxCombo | None) -> Estimate:
     """Events observed less expected for two arms; a p-value alone for more of them, and for the max-combo test."""
     from equipoise.estimate.survival.log_rank import LogRank
 
+    if test is None:
+        return Estimate.of_test("all arms", _named(section) + _within(section), math.nan, 0)
     if isinstance(test, LogRank) and len(test.groups) == 2:
         return test.estimate(level=section.level)
     statistic, df = (test.chi_square, float(test.df)) if isinstance(test, LogRank) else (test.statistic, math.nan)
@@ -469,6 +471,12 @@ def _cox_rows(context: Context, section: SurvivalSection, made: _Made) -> tuple[
     return rows, said
 
 
-METHODS = (
-    Method("survival", SurvivalSection, estimates, lines, "Time-to-event analysis", noted=True, by_line=True),
+TESTS = (
+    Test("log_rank", "less", effect=False), Test("fleming_harrington", "less", effect=False), Test("max_combo", None),
+    Test("hazard_ratio", "less"),
 )  # fmt: skip
+METHODS = (
+    Method(
+        "survival", SurvivalSection, estimates, lines, "Time-to-event analysis", noted=True, by_line=True, tests=TESTS
+    ),
+)

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from equipoise.estimate.result import Estimate
 from equipoise.plan.methods.estimates import P, against, counts, forest, reasons
-from equipoise.plan.methods.registry import Found, Method, Place
+from equipoise.plan.methods.registry import Found, Method, Place, Test
 from equipoise.plan.methods.survival import event_data, left_out
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Context, compared
@@ -143,6 +143,6 @@ def lines(context: Context, section: RpsftSection, found: Found) -> Block:
 METHODS = (
     Method(
         "rpsft", RpsftSection, estimates, lines, "Rank-preserving structural failure time model", noted=True,
-        by_line=True,
+        by_line=True, tests=(Test("hazard_ratio", "less"), Test("time_ratio", "more")),
     ),
 )  # fmt: skip
