@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from equipoise.cli.analyse import analyse as command
 from equipoise.errors import EquipoiseError
 from equipoise.plan.analysis_plan import parse_plan
 from equipoise.plan.carry_out import analyse
-from equipoise.plan.methods.registry import entry as method
 from equipoise.plan.results import Results
 from equipoise.plan.starter import start_plan
 from equipoise.render.tables.tables import to_html, to_text
@@ -105,7 +105,7 @@ def test_a_fault_of_the_program_does_not_end_the_other_sections(
         return math.sqrt(-1.0)
 
     entry = carry_out.REGISTRY["ancova"]
-    monkeypatch.setitem(carry_out.REGISTRY, "ancova", method("ancova", entry.section, broken, entry.title))
+    monkeypatch.setitem(carry_out.REGISTRY, "ancova", replace(entry, estimates=broken))
     plan, data = stored(tmp_path)
     done = run(str(plan), "--data", str(data))
     assert done.exit_code == 1, done.output

@@ -135,7 +135,7 @@ def test_independent_look_by_events(study: Study) -> None:
     power = conditional_power(z / 1.0, n, [n + 10], bounds.upper[2:], lower=bounds.lower[2:],
                               effect=-math.log(0.7) * 0.5)  # fmt: skip
     assert value(found, "Conditional power, % (planned, 0.7)", "Look 2", "power") == pytest.approx(100 * power)
-    by_cox = block(study, section.replace("of: times", "of: times, line: p-value (Cox)"))
+    by_cox = block(study, section.replace("of: times", "of: times, quantity: hazard_ratio"))
     ratio = cox("Surv(AVAL, EV) ~ TRT01P", frame).hazard_ratio("TRT01P")
     assert value(by_cox, "Z", "Look 2", "z") == pytest.approx(-math.log(ratio.estimate) / ratio.se, rel=1e-6)
 
@@ -231,7 +231,7 @@ def test_independent_multiple_testing(study: Study) -> None:
 def test_one_sided_hypotheses_keep_their_direction(study: Study) -> None:
     p = contrast(study)["p"]
     given = "late: {of: score, visit: Week 16}, worse: {of: score, visit: Week 16, higher_better: false}"
-    third = "last: {of: score, section: 2, line: Q1}"
+    third = "last: {of: score, section: 2, quantity: question, visit: Q1}"
     found = block(study, f"{{method: multiplicity, sided: 1, alpha: 0.025, hypotheses: {{{given}, {third}}}}}")
     assert value(found, "late", "p", "p") == pytest.approx(p / 2, rel=1e-9)
     assert value(found, "worse", "p", "p") == pytest.approx(1 - p / 2, rel=1e-9)
@@ -279,7 +279,8 @@ def test_plans_that_cannot_be_are_refused(section: str, message: str) -> None:
     [
         ("{method: group_sequential, of: score, planned: [1, 2]}", "which visit"),
         ("{method: group_sequential, of: score, visit: Week 9, planned: [1, 2]}", "there is no visit 'Week 9'"),
-        ("{method: group_sequential, of: score, line: HR, planned: [1, 2]}", "no line 'HR' with a p-value"),
+        ("{method: group_sequential, of: score, quantity: hazard_ratio, planned: [1, 2]}",
+         "no quantity 'hazard_ratio' with a p-value"),
         ("{method: group_sequential, of: score, section: 3, planned: [1, 2]}", "summary has no p-value"),
         ("{method: group_sequential, of: score, visit: Week 16, information: events, planned: [1, 2]}",
          "events are counted in a survival section"),

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from equipoise.estimate.result import Estimate
 from equipoise.plan.methods.estimates import DIFFERENCE, against, counts, finite, forest, reasons
-from equipoise.plan.methods.registry import Found, Method, Place
+from equipoise.plan.methods.registry import Found, Method, Place, Test
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Context, compared, without_records
 from equipoise.plan.results import Block, Figure, Row, cell_of
@@ -177,6 +177,10 @@ def _lines(context: Context, section: DelayedStartSection, found: Found) -> Bloc
     )
 
 
+_TESTS = (
+    Test("difference", "more"), Test("change_of_difference", "more"), Test("difference_preserved", "more"),
+    Test("slope_difference", "more"), Test("question", "more"),
+)  # fmt: skip
 METHODS = (
     Method(
         "delayed_start",
@@ -186,5 +190,6 @@ METHODS = (
         "Early against delayed start",
         noted=True,
         by_line=True,
+        tests=_TESTS,
     ),
 )

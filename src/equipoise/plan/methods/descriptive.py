@@ -238,7 +238,10 @@ def categories_estimates(context: Context, section: CategoriesSection) -> Found:
         (level.label, _by_column(context, frame.filter(condition(level.where, frame, what))))
         for level in _levels(section, frame)
     )
-    out: dict[Place, Estimate] = {}
+    out = {
+        Place("patients", arm_of(c), variable=section.variable): Estimate.of_count(f"patients, {c}", n, n)
+        for c, n in seen.items()
+    }
     for label, found in levels:
         out |= counted("patients", found, below, section.variable, label)
     test, why = None, None

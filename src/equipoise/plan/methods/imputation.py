@@ -15,7 +15,7 @@ from equipoise.estimate.result import Estimate
 from equipoise.files import Frozen
 from equipoise.plan.estimand import kind_of
 from equipoise.plan.methods.estimates import P, against, by_arm, counts, finite, reasons, values_of
-from equipoise.plan.methods.registry import Found, Method, Place
+from equipoise.plan.methods.registry import Found, Method, Place, Test
 from equipoise.plan.parts import Section, Where, check_where, condition
 from equipoise.plan.prepared import Context, compared, without_records
 from equipoise.plan.results import Block, Figure, Row, cell_of
@@ -498,9 +498,10 @@ def _over_visits(context: Context, section: _MiSection, parts: _Parts) -> tuple[
     return (Figure("ls_means", section.label or "Means over visits", tuple(rows), options),)
 
 
+_TESTS = (Test("difference", "more"), Test("ratio", "more"))
 METHODS = (
     Method("mi_ancova", MiAncovaSection, mi_ancova, _mi_ancova_lines,
-           "Analysis of covariance after multiple imputation", noted=True),
+           "Analysis of covariance after multiple imputation", noted=True, tests=_TESTS),
     Method("mi", MiSection, mi, _mi_lines, "Analysis after imputation by strategies at intercurrent events",
-           noted=True, by_line=True),
+           noted=True, by_line=True, tests=_TESTS),
 )  # fmt: skip

@@ -20,7 +20,7 @@ from equipoise.plan.methods.model_sections import (
     ModelSection,
     VisitSection,
 )
-from equipoise.plan.methods.registry import Found, Method
+from equipoise.plan.methods.registry import Found, Method, Test
 from equipoise.plan.parts import CONTRAST, MEANS, RATIO_CONTRAST, RATIO_MEANS, Show
 from equipoise.plan.prepared import Context
 from equipoise.plan.results import Block, Cell, Figure, Row, cell_of
@@ -230,8 +230,9 @@ def _over_visits(
     )
 
 
+_TESTS = (Test("difference", "more"), Test("ratio", "more"), Test("coefficient", None), Test("term_test", None))
 METHODS = (
-    Method("ancova", AncovaSection, ancova, _ancova_lines, "Analysis of covariance", noted=True),
-    Method("mmrm", MmrmSection, mmrm, _mmrm_lines, "Mixed model for repeated measures", noted=True),
-    Method("clda", CldaSection, clda, _clda_lines, "Constrained longitudinal model", noted=True),
+    Method("ancova", AncovaSection, ancova, _ancova_lines, "Analysis of covariance", noted=True, tests=_TESTS),
+    Method("mmrm", MmrmSection, mmrm, _mmrm_lines, "Mixed model for repeated measures", noted=True, tests=_TESTS),
+    Method("clda", CldaSection, clda, _clda_lines, "Constrained longitudinal model", noted=True, tests=_TESTS),
 )

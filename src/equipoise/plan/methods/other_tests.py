@@ -147,7 +147,7 @@ def _read(
         z=math.nan if p is None else _z(estimate, p, test, turned),
         turned=turned,
         se=estimate.se if test.effect and not math.isnan(estimate.se) else None,
-        ratio=estimate.null == 1.0 or not test.effect,
+        ratio=estimate.null == 1.0 or (test.favours == "less" and not test.effect),
         events=_events(block, key, (control, arm)),
         people=(people.get(control, 0), people.get(arm, 0)),
         method=block.method,

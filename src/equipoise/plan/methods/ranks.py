@@ -11,7 +11,7 @@ from pydantic import Field
 from equipoise.errors import DataError
 from equipoise.estimate.result import Estimate
 from equipoise.plan.methods.estimates import P, against, by_arm, counts, reasons
-from equipoise.plan.methods.registry import Found, Method, Place
+from equipoise.plan.methods.registry import Found, Method, Place, Test
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Context, compared, without_records
 from equipoise.plan.results import Block, Row
@@ -206,9 +206,31 @@ def _cafs_lines(context: Context, section: CafsSection, found: Found) -> Block:
     )
 
 
+_CAFS = (
+    Test("rank_difference", "more"), Test("wilcoxon", "more", effect=False),
+    Test("finkelstein_schoenfeld", "more", effect=False), Test("van_elteren", "more", effect=False),
+    Test("rank_ancova", "more", effect=False), Test("win_ratio", "more"), Test("win_odds", "more"),
+    Test("net_benefit", "more"),
+)  # fmt: skip
 METHODS = (
-    Method("joint_rank", JointRankSection, joint_rank, _joint_rank_lines, "Joint rank test", noted=True, by_line=True),
     Method(
-        "cafs", CafsSection, cafs, _cafs_lines, "Combined assessment of function and survival", noted=True, by_line=True
+        "joint_rank",
+        JointRankSection,
+        joint_rank,
+        _joint_rank_lines,
+        "Joint rank test",
+        noted=True,
+        by_line=True,
+        tests=(Test("rank_difference", "more"),),
+    ),
+    Method(
+        "cafs",
+        CafsSection,
+        cafs,
+        _cafs_lines,
+        "Combined assessment of function and survival",
+        noted=True,
+        by_line=True,
+        tests=_CAFS,
     ),
 )

@@ -100,12 +100,3 @@ class Method:
         """The block of a section of one trial, its numbers under their keys; ``place``: which section, from 1."""
         found = self.estimates(context, section)
         return replace(self.lines(context, section, found), numbers=found.keyed(context.analysis.id, place))
-
-
-def entry(
-    name: str, section: type[Section], run: Callable[[Context, Any], Block], title: str, noted: bool = False,
-    by_line: bool = False,
-) -> Method:  # fmt: skip
-    """A method whose numbers have no keys yet: ``run`` gives its lines at once."""
-    return Method(name, section, lambda context, given: Found(), lambda context, given, found: run(context, given),
-                  title, noted, by_line)  # fmt: skip

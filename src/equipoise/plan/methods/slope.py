@@ -12,7 +12,7 @@ from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.formula import quoted
 from equipoise.estimate.result import Estimate
 from equipoise.plan.methods.estimates import DIFFERENCE, P, against, by_arm, counts, from_row
-from equipoise.plan.methods.registry import Found, Method, Place
+from equipoise.plan.methods.registry import Found, Method, Place, Test
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Context, in_order
 from equipoise.plan.results import Block
@@ -182,4 +182,15 @@ def _mean_slope(fit: Any, section: SlopeSection, data: pl.DataFrame) -> dict[str
     return out
 
 
-METHODS = (Method("slope", SlopeSection, slope, _lines, "Random-slope model", noted=True, by_line=True),)
+METHODS = (
+    Method(
+        "slope",
+        SlopeSection,
+        slope,
+        _lines,
+        "Random-slope model",
+        noted=True,
+        by_line=True,
+        tests=(Test("slope_difference", "more"), Test("difference", "more")),
+    ),
+)

@@ -13,7 +13,7 @@ from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.formula import quoted
 from equipoise.estimate.result import Estimate
 from equipoise.plan.methods.estimates import P, cell, finite, reasons, short, values_of
-from equipoise.plan.methods.registry import Found, Method, Place
+from equipoise.plan.methods.registry import Found, Method, Place, Test
 from equipoise.plan.methods.survival import EVENT, event_data, left_out
 from equipoise.plan.ordering import levels_in_order
 from equipoise.plan.parts import Section
@@ -271,5 +271,14 @@ def _figures(
 
 
 METHODS = (
-    Method("subgroups", SubgroupsSection, subgroups, _lines, "Comparison in subgroups", noted=True, by_line=True),
+    Method(
+        "subgroups",
+        SubgroupsSection,
+        subgroups,
+        _lines,
+        "Comparison in subgroups",
+        noted=True,
+        by_line=True,
+        tests=(Test("difference", "more"), Test("hazard_ratio", "less"), Test("interaction", None)),
+    ),
 )

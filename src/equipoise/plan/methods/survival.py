@@ -141,6 +141,7 @@ def _numbers(context: Context, section: SurvivalSection, made: _Made) -> dict[Pl
     events = {c: made.curves[c].events if c in made.curves else 0 for c in context.counted()}
     out = {Place("patients", arm_of(c)): Estimate.of_count(f"patients, {c}", n, n) for c, n in patients.items()}
     out |= counted("events", events, patients)
+    out |= counted("censored", {c: n - events[c] for c, n in patients.items()}, patients)
     for column, curve in made.curves.items():
         out[Place("median", arm_of(column))] = curve.time_by(0.5)
         for time in section.at:
@@ -203,7 +204,6 @@ def lines(context: Context, section: SurvivalSection, found: Found) -> Block:
         details={
             "records": made.data.height,
             "events": int(made.data[EVENT].sum()) if made.data.height else 0,
-            "events_by": {a: int(made.curves[a].events) if a in made.curves else 0 for a in context.arms},
         },
         figures=figures,
     )

@@ -12,7 +12,7 @@ from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.result import Estimate
 from equipoise.files import Frozen
 from equipoise.plan.methods.estimates import P, against, cell, counts, forest, reasons
-from equipoise.plan.methods.registry import Found, Method, Place
+from equipoise.plan.methods.registry import Found, Method, Place, Test
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Context, compared, in_order, others
 from equipoise.plan.results import Block, Cell, Figure, Row, share_of
@@ -290,8 +290,12 @@ def _figure(context: Context, section: WinSection, found: Found) -> tuple[Figure
                   higher_better=True, names=(labels.get(control, control), active))  # fmt: skip
 
 
+_TESTS = (
+    Test("win_ratio", "more"), Test("win_odds", "more"), Test("net_benefit", "more"),
+    Test("finkelstein_schoenfeld", "more", effect=False),
+)  # fmt: skip
 METHODS = (
-    Method("win", WinSection, win, _lines, "Win statistics", noted=True, by_line=True),
+    Method("win", WinSection, win, _lines, "Win statistics", noted=True, by_line=True, tests=_TESTS),
     Method("win_regression", WinRegressionSection, win_regression, _regression_lines,
-           "Proportional win-fractions regression", noted=True, by_line=True),
+           "Proportional win-fractions regression", noted=True, by_line=True, tests=(Test("win_ratio", "more"),)),
 )  # fmt: skip
