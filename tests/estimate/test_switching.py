@@ -200,7 +200,7 @@ def test_property_no_root_and_several_roots_are_said_in_words() -> None:
     assert "crosses 0 3 times between -0.02 and 0.035" in (close.detail or "")
     wide = search(lambda psi: -1.5 * psi, grid)
     assert (wide.low, wide.high) == (-math.inf, math.inf)
-    assert wide.detail == "estimated; lower and upper limits not found between -1 and 1"
+    assert wide.detail == "lower and upper limits not found between -1 and 1"
     half = search(lambda psi: np.where(psi < -0.5, np.nan, -4.0 * (psi - 0.2)), grid)
     assert half.psi == pytest.approx(0.2, abs=1e-9)
     assert half.high == pytest.approx(0.2 + 1.959963985 / 4, abs=1e-8)

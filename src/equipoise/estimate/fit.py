@@ -179,7 +179,7 @@ def notes_of(estimates: Iterable[Estimate]) -> Iterator[str]:
         if not one.estimable:
             said.setdefault(one.reason, []).append(one.name)
         elif one.detail:
-            said.setdefault(one.detail.removeprefix("estimated; "), []).append(one.name)
+            said.setdefault(one.detail, []).append(one.name)
     for what, names in said.items():
         whose = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
         yield f"Note: {whose}: {what}."

@@ -56,7 +56,8 @@ class Estimate(Fit):
     ``form`` (:data:`FORMS`) names the exceptions: a quantile of time has no test, and an interval that comes from
     inverting a test may be open at an end, and a test of a term estimates nothing. ``sided``: 1 where ``p`` is that of
     a one-sided test. For a ratio (``ratio``), ``estimate``, ``low`` and ``high`` are ratios,
-    ``se`` is the standard error of the natural logarithm and ``statistic`` is the logarithm over it.
+    ``se`` is the standard error of the natural logarithm and ``statistic`` is the logarithm over it. ``detail``: why
+    there is no estimate, or with status OK what is to be said beside it.
 
     ``name`` is for people; ``term`` is what is estimated (a column, a coefficient, a quantity), by default the
     name, and ``contrast`` what is compared (``b - a``), empty where nothing is.
@@ -213,6 +214,8 @@ class Estimate(Fit):
     @property
     def reason(self) -> str:
         """Why the estimate is what it is: ``estimated``, or what stood in the way."""
+        if self.estimable and self.detail:
+            return f"{REASONS[self.status]}; {self.detail}"
         return self.detail or REASONS[self.status]
 
     @property
@@ -267,7 +270,7 @@ class Estimate(Fit):
         """The estimate in a sentence, with what was said beside it."""
         words = self.to_sentence()
         if self.estimable and self.detail and self.detail not in words:
-            words += f" Note: {self.detail.removeprefix('estimated; ')}."
+            words += f" Note: {self.detail}."
         return words
 
     def __repr__(self) -> str:

@@ -459,7 +459,7 @@ def _estimates(
             if lonely:
                 detail = f"not estimable: one patient in an arm of {', '.join(lonely)} gives no variance"
         elif lonely:
-            detail = f"estimated; one patient in an arm of {', '.join(lonely)}: that arm adds nothing to the variance"
+            detail = f"one patient in an arm of {', '.join(lonely)}: that arm adds nothing to the variance"
         made.append(
             Estimate.from_t(
                 name,
@@ -496,7 +496,7 @@ def _by_precision(
         if not found:
             detail = "not estimable: in no stratum do the statistic and its variance exist"
         elif without:
-            detail = f"estimated; without {', '.join(without)}, where the statistic or its variance does not exist"
+            detail = f"without {', '.join(without)}, where the statistic or its variance does not exist"
         made.append(
             Estimate.from_t(
                 e.name,

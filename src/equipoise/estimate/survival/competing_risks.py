@@ -277,7 +277,7 @@ def incidence_difference(
         elif not se > 0.0:
             status, detail = Status.SINGULAR, f"not estimable: the curves give no variance at {when:g}"
         elif not v[0, :, 0, k].all():
-            detail = f"estimated; arm {arms[int(np.argmin(v[0, :, 0, k]))]} adds nothing to the variance"
+            detail = f"arm {arms[int(np.argmin(v[0, :, 0, k]))]} adds nothing to the variance"
         out.append(
             Estimate.from_t(
                 f"{arms[1]} against {arms[0]}, {of} by {when:g}",

@@ -90,7 +90,7 @@ class KaplanMeier(Fit):
             floor = 100.0 * float(self.survival[-1])
             detail = f"not reached: {floor:.3g} % are without the event at {self.time[-1]:g}"
         elif math.isnan(low):
-            detail = "estimated; no lower limit: the curve has no step between 1 and 0 to take one from"
+            detail = "no lower limit: the curve has no step between 1 and 0 to take one from"
         return Estimate(
             name=f"time by which {100 * p:g} % had the event" + ("" if self.group is None else f", {self.group}"),
             estimator=f"{self.estimator.title()} estimate, {self.scale} limits",

@@ -265,5 +265,5 @@ def _compare(
         if len(called) == 1
     ]
     if still:
-        detail = f"estimated; {still[0]} adds nothing to the variance (survival 0 or 1 at {when:g})"
+        detail = f"{still[0]} adds nothing to the variance (survival 0 or 1 at {when:g})"
     return Status.OK, detail, float((w * difference).sum()), math.sqrt(float((w * w * variance).sum()))

@@ -207,7 +207,7 @@ def _state(read: EventData, tau: float, horizon: FloatArray, variance: FloatArra
     if len(silent) == 2:
         return Status.SINGULAR, "not estimable: the curves give no variance"
     if silent:
-        return Status.OK, f"estimated; {silent[0]} adds nothing to the variance ({_silence(read, early)})"
+        return Status.OK, f"{silent[0]} adds nothing to the variance ({_silence(read, early)})"
     return Status.OK, None
 
 

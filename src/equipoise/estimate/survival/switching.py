@@ -117,7 +117,7 @@ def search(statistic: _Statistic, grid: FloatArray, *, level: float = 0.95, tole
         notes.append("the psi not rejected have gaps: their hull is given")
     if not known.all():
         notes.append("the test does not exist at some psi")
-    detail = "estimated; " + "; ".join(notes) if notes else None
+    detail = "; ".join(notes) if notes else None
     return Search(0.5 * (roots[0] + roots[-1]), low, high, roots, Status.OK, detail, grid, z, at_zero)
 
 

@@ -184,12 +184,7 @@ def _ratios(
     for fit in (fine_gray, cause_specific):
         made = fit(formula, data, of=section.of, censored=section.censored)
         own = {e.name: e for e in made.at_level(section.level)}
-        ratios = {one: own[f"{arm}[T.{one}]"] for one in context.arms if f"{arm}[T.{one}]" in own}
-        if not ratios:  # names of a two-level factor differ between models
-            ratios = {
-                one: e for one in context.arms for name, e in own.items() if name.endswith((f"[{one}]", f".{one}]"))
-            }
-        out.append(ratios)
+        out.append({one: own[f"{arm}[T.{one}]"] for one in context.arms if f"{arm}[T.{one}]" in own})
     return out[0], out[1]
 
 

@@ -65,7 +65,7 @@ def reasons(named: Iterable[tuple[str, Estimate]]) -> tuple[str, ...]:
     """Why estimates are not there, or what is to be said of them, each once."""
     said = []
     for name, estimate in named:
-        if not estimate.estimable or (estimate.detail and estimate.detail.startswith("estimated;")):
+        if not estimate.estimable or estimate.detail:
             said.append(f"{name}: {estimate.reason}.")
     return tuple(dict.fromkeys(said))
 

@@ -245,6 +245,12 @@ def _crossed(section: GroupSequentialSection, seen: _Monitored, k: int) -> Liter
     return "other" if z < lower and not (seen.final and k == seen.now) else None
 
 
+def _stops(section: GroupSequentialSection, seen: _Monitored, k: int) -> bool:
+    """Whether the trial is to stop at a look that was held, by the boundaries that bind."""
+    crossed = _crossed(section, seen, k)
+    return crossed == "efficacy" or (crossed == "other" and (section.sided == 2 or section.binding))
+
+
 def _decision(section: GroupSequentialSection, seen: _Monitored, k: int) -> str:
     if k > seen.now:
         return "planned"
@@ -449,6 +455,7 @@ def _numbers(section: GroupSequentialSection, held: _Held) -> dict[Place, Estima
             )  # fmt: skip
             crossed = _crossed(section, seen, k)
             put("efficacy_shown", k, float(crossed == "efficacy"))
+            put("stop", k, float(_stops(section, seen, k)))
             if _futile(section):
                 put("harm_shown" if section.sided == 2 else "futility_shown", k, float(crossed == "other"))
     for one in held.power:
@@ -471,7 +478,7 @@ def lines(context: Context, section: GroupSequentialSection, found: Found) -> Bl
             ("One-sided p-value, looks accounted for", "{p:p4}"),
         ):
             rows.append(Row(label, {name: cell_of(show, values)}))
-    early = [k + 1 for k in range(seen.now) if _decision(section, seen, k).startswith("stop")]
+    early = [k + 1 for k in range(seen.now) if _stops(section, seen, k)]
     notes = [section.note] if section.note else []
     if early:
         notes.append(f"A boundary had been crossed at look {early[0]} already: the trial was to stop there.")
