@@ -78,13 +78,13 @@ def survival_lines(repeats: int, block: int) -> Iterator[Line]:
         yield Line(f"restricted mean survival, n = {n:,}, door", door)
 
 
-def visits(trials: int, n: int, m: int, leaves: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def visits(trials: int, n: int, m: int, values: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Changes at visits with dropout, predictors (one, arm, baseline, another), last visit seen."""
     g = np.random.default_rng(seed)
     shape, week = (trials, n), np.arange(1, m + 1)
     arm = np.broadcast_to((np.arange(n) % 3 != 0).astype(float), shape)
     y = g.normal(-1, 0.8, shape)[..., None] * week + g.normal(0, 1.5, (*shape, m))
-    stay = g.random((*shape, m)) >= leaves
+    stay = g.random((*shape, m)) >= values
     stay[..., 0] = True
     here = np.logical_and.accumulate(stay, axis=-1)
     base, other = g.normal(37, 6, shape), g.normal(0, 1, shape)

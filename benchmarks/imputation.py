@@ -28,13 +28,13 @@ from equipoise.estimate.missing import (
 )
 
 
-def block(trials: int, n: int, visits: int, leaves: float, gaps: float):
+def block(trials: int, n: int, visits: int, values: float, gaps: float):
     g = np.random.default_rng(1)
     shape, week = (trials, n), np.arange(1, visits + 1)
     arm = np.broadcast_to((np.arange(n) % 3 != 0).astype(float), shape)
     base, other = g.normal(37, 6, shape), g.normal(0, 1, shape)
     y = g.normal(-1, 0.8, shape)[..., None] * week + g.normal(0, 1.5, (*shape, visits))
-    stay = g.random((*shape, visits)) >= leaves
+    stay = g.random((*shape, visits)) >= values
     stay[..., 0] = True
     here = np.logical_and.accumulate(stay, axis=-1)
     ice = here.sum(axis=-1)

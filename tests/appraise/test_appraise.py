@@ -174,7 +174,7 @@ def test_recalled_facts_do_not_appear(page: Document, valor: Record) -> None:
     text = words(page)
     assert "withdrawn in April" not in text
     assert "Riluzole at baseline (n)" not in text
-    recalled = [e.leaf for e in valor.index(recall=True).values() if e.leaf.confidence == "recall"]
+    recalled = [e.sourced for e in valor.index(recall=True).values() if e.sourced.confidence == "recall"]
     assert recalled
 
 
@@ -264,7 +264,7 @@ def test_prose_follows_the_record(valor: Record) -> None:
     page = appraise(good)
     text = of(page, "bottom-line")
     assert "VALOR met its primary endpoint." in text
-    assert "The interval leaves out no effect" in text
+    assert "The interval values out no effect" in text
     assert "do not belong together" not in words(page)
     assert "every P value after it is nominal" not in words(page)
     assert "Missed" not in text

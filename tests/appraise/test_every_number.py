@@ -1,6 +1,6 @@
 """Every number on every page that ships leads to its source or to the command that prints it.
 
-For each shipped record and registry entry, and for the landscape: a cited figure is held by a leaf or a text of the
+For each shipped record and registry entry, and for the landscape: a cited figure is held by a sourced or a text of the
 record (or of the judgements) that was read in the source named; a computed figure is printed by its command.
 """
 
@@ -25,7 +25,7 @@ from equipoise.appraise.landscape import landscape
 from equipoise.document.document import Cited, Computed, Document, Name, Text, bare_number, walk
 from equipoise.records import Record, list_records, load_record
 from equipoise.records.schema import DateFact, Fact, Sourced, Value
-from equipoise.records.schema import walk as leaves
+from equipoise.records.schema import walk as values
 
 SHIPPED = tuple(info.name for info in list_records())
 SHARED = Path(os.environ.get("EQUIPOISE_SHARED", Path(__file__).parents[3] / "shared")) / "data" / "ctgov"
@@ -54,18 +54,18 @@ def strings(node: Any) -> Iterator[str]:
             yield from strings(child)
 
 
-def sources_of(leaf: Sourced) -> set[str]:
-    return {key for key, _ in leaf.citations}
+def sources_of(sourced: Sourced) -> set[str]:
+    return {key for key, _ in sourced.citations}
 
 
 class Held:
-    """What each source of a record holds: numbers of leaves, and all texts."""
+    """What each source of a record holds: numbers of values, and all texts."""
 
     def __init__(self, record: Record) -> None:
         self.numbers: dict[str, set[float]] = {}
         self._shown: dict[tuple[str, int], set[str]] = {}
         judged = load_judgements(record)
-        found: list[Value | Fact | DateFact] = [leaf for _, leaf in leaves(record)]
+        found: list[Value | Fact | DateFact] = [sourced for _, sourced in values(record)]
         texts = " ".join(strings(record))
         for other in (record, *(load_record(t.record) for t in record.related if t.record)):
             # what regulators decided on the drug of a related trial is told by that trial's own record
@@ -83,15 +83,15 @@ class Held:
             self.numbers["JUDGEMENTS"] = {x for t in own for x in (float(t), 100 * float(t))}
         self.texts, self.whole = set(figures(texts)), re.sub(r"\s+", " ", texts)
         self.allocation = {float(n) for n in record.design.allocation.values()}
-        for leaf in found:
-            held = {float(x) for name in NUMBERS if isinstance(x := getattr(leaf, name, None), int | float)}
+        for sourced in found:
+            held = {float(x) for name in NUMBERS if isinstance(x := getattr(sourced, name, None), int | float)}
             for name in ("range", "iqr"):
-                held |= {float(x) for x in getattr(leaf, name, None) or ()}
-            if isinstance(leaf, DateFact):
-                held |= {float(x) for x in leaf.date.split("-")}
-            level = getattr(leaf, "level", None)
+                held |= {float(x) for x in getattr(sourced, name, None) or ()}
+            if isinstance(sourced, DateFact):
+                held |= {float(x) for x in sourced.date.split("-")}
+            level = getattr(sourced, "level", None)
             held |= {100 * level} if isinstance(level, float) else set()
-            for key in sources_of(leaf):
+            for key in sources_of(sourced):
                 self.numbers.setdefault(key, set()).update(abs(x) for x in held)
 
     def holds(self, figure: str, sources: set[str]) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from equipoise.appraise import appraise, risk
+from equipoise.appraise import absolute_risk, appraise
 from equipoise.appraise.certainty import load_judgements, rating
 from equipoise.appraise.certainty.judgements import parse_judgements, shipped_judgements, shipped_text
 from equipoise.appraise.landscape import landscape
@@ -77,8 +77,8 @@ def item(record: Record, id: str) -> dict[str, float]:
 def test_independent_the_planned_spread_is_one_of_slopes(valor: Record) -> None:
     """FDA review p.244 and p.56: only as points a month does 3.166 give a power near the 84 % that is stated."""
     plan = item(valor, "sample_size")
-    over_weeks = risk.power_of_means(plan["decline_placebo"] - plan["decline_tofersen"], plan["sd"], 40, 20)
-    monthly = risk.power_of_means(plan["slope_placebo"] - plan["slope_tofersen"], plan["sd"], 40, 20)
+    over_weeks = absolute_risk.power_of_means(plan["decline_placebo"] - plan["decline_tofersen"], plan["sd"], 40, 20)
+    monthly = absolute_risk.power_of_means(plan["slope_placebo"] - plan["slope_tofersen"], plan["sd"], 40, 20)
     assert over_weeks > 0.999999
     assert 0.8 < monthly < 0.97
     sd = next(i for i in valor.items if i.id == "sample_size").values["sd"]
@@ -97,7 +97,7 @@ def test_placebo_lost_a_third_of_what_was_planned_and_varied_no_more(page: Docum
 
 def test_independent_the_published_error_needs_nothing_like_twelve_thousand(page: Document, valor: Record) -> None:
     """60 people gave a standard error of 2.22; 80 % power at 1.1 points needs 60 x ((1.96 + 0.84) 2.22 / 1.1)^2."""
-    needed = risk.people_needed(1.1, 2.22, 60)
+    needed = absolute_risk.people_needed(1.1, 2.22, 60)
     assert needed == pytest.approx(60 * ((1.959964 + 0.841621) * 2.22 / 1.1) ** 2, rel=1e-5)
     assert 1800 < needed < 2000
     with_sum = [t for t in texts(page) if "12,000" in t]
@@ -175,14 +175,20 @@ def test_independent_the_bulbar_share_of_riluzole_and_its_interaction() -> None:
     year = (11 - 6 * 15 / 17) / ((11 - 6 * 15 / 17) + (46 - 39 * 62 / 61))
     end = (8 - 3 * 15 / 17) / ((8 - 3 * 15 / 17) + (30 - 26 * 62 / 61))
     assert (
-        risk.share_of_gain((11, 15, 6, 17), (46, 62, 39, 61)) == pytest.approx(year) == pytest.approx(0.473, abs=1e-3)
+        absolute_risk.share_of_gain((11, 15, 6, 17), (46, 62, 39, 61))
+        == pytest.approx(year)
+        == pytest.approx(0.473, abs=1e-3)
     )
-    assert risk.share_of_gain((8, 15, 3, 17), (30, 62, 26, 61)) == pytest.approx(end) == pytest.approx(0.600, abs=1e-3)
+    assert (
+        absolute_risk.share_of_gain((8, 15, 3, 17), (30, 62, 26, 61))
+        == pytest.approx(end)
+        == pytest.approx(0.600, abs=1e-3)
+    )
     d, v = 11 / 15 - 6 / 17 - (46 / 62 - 39 / 61), sum(p * (1 - p) / n for p, n in (
         (11 / 15, 15), (6 / 17, 17), (46 / 62, 62), (39 / 61, 61)))  # fmt: skip
     p = math.erfc(d / math.sqrt(v) / math.sqrt(2))
     assert (
-        risk.interaction_of_risks((11, 15, 6, 17), (46, 62, 39, 61))
+        absolute_risk.interaction_of_risks((11, 15, 6, 17), (46, 62, 39, 61))
         == pytest.approx(p)
         == pytest.approx(0.128, abs=1e-3)
     )
@@ -418,7 +424,7 @@ def test_property_each_sentence_of_a_record_has_a_reference(name: str) -> None:
     told = (
         {s.text for s in record.statements} | {t.text for t in record.traps} | {r.decision for r in record.regulatory}
     )
-    told |= {leaf.text for _, leaf in walk_leaves(record) if isinstance(leaf, Fact) and leaf.usable}
+    told |= {sourced.text for _, sourced in walk_leaves(record) if isinstance(sourced, Fact) and sourced.usable}
     told |= {t.result.text for t in record.related} | {c.text for c in record.eligibility}
     wanted = {flat(t): t for t in told if len(t) > 25}
     page = appraise(record)

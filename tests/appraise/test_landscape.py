@@ -65,8 +65,8 @@ def test_every_record_gives_function_or_a_reason(record) -> None:  # type: ignor
             assert e.reason
         else:
             assert isinstance(e, Effect)
-            assert e.leaf.usable
-            assert e.leaf.value is not None
+            assert e.sourced.usable
+            assert e.sourced.value is not None
 
 
 def test_seed_trials_stand_on_the_scale_with_their_published_numbers(page: Document) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from equipoise.appraise import appraise, risk, show
+from equipoise.appraise import absolute_risk, appraise, numbers
 from equipoise.document.document import Cited, Code, Computed, Document, Facts, Fold, Name, Table, Text, walk
 from equipoise.plan.key import Key
 from equipoise.records import Record, load_record
@@ -140,11 +140,11 @@ def test_lines_of_the_forest_can_be_told_apart(page: Document) -> None:
 
 def test_a_trailing_zero_is_not_lost() -> None:
     p = PValue.model_validate({"method": "x", "value": 0.9, "source": "P", "confidence": "seen"})
-    assert show.p_value(p, exact=True).endswith("0.90")
+    assert numbers.p_value(p, exact=True).endswith("0.90")
     v = Value.model_validate({"value": -1.34, "range": [-8.3, -0.39], "source": "P", "confidence": "seen"})
-    assert show.spread(v) == "−1.34 (−8.30 to −0.39)"
+    assert numbers.spread(v) == "−1.34 (−8.30 to −0.39)"
     whole = Value.model_validate({"value": 35.4, "sd": 6.4, "range": [24, 45], "source": "P", "confidence": "seen"})
-    assert show.spread(whole, 1, 2) == "35.4 (SD 6.40) (24 to 45)"
+    assert numbers.spread(whole, 1, 2) == "35.4 (SD 6.40) (24 to 45)"
 
 
 # -- the replica ---------------------------------------------------------------------------------------------------
@@ -194,7 +194,7 @@ def test_what_the_checks_show_and_do_not_show(telling: Document) -> None:
 
 def test_the_tally_keeps_checks_apart(valor: Record, replica: Replica) -> None:
     rows = tuple(
-        replace(r, used_in_fit=False, use="same period") if r.used_in_fit and r.analysis_set != "F" else r
+        replace(r, used_in_fit=False, use="restated") if r.used_in_fit and r.analysis_set != "F" else r
         for r in replica.rows
     )
     page = appraise(valor, replace(replica, rows=rows, tally="3 of 4 rows used in the fit and 1 of 2 held."))
@@ -204,7 +204,7 @@ def test_the_tally_keeps_checks_apart(valor: Record, replica: Replica) -> None:
     assert "of a replica that was exactly right, about 68 % would" in text
     assert "rows used in the fit and" not in text, "the remark repeats the tally"
     used = {words(r.cells[2]) for r in tables(page)["t-dots"].rows if not r.heading}
-    assert {"fit", "same period", "check"} == used
+    assert {"fit", "restated", "check"} == used
 
 
 def test_the_table_of_quantities_speaks_words(valor: Record, replica: Replica) -> None:
@@ -227,8 +227,8 @@ def test_the_table_of_quantities_speaks_words(valor: Record, replica: Replica) -
 
 
 def test_the_sums_of_chance() -> None:
-    assert risk.false_alarms_in_favour(0.05) == pytest.approx(0.025)
-    assert risk.within_errors(1.0) == pytest.approx(0.6826894921370859)
+    assert absolute_risk.false_alarms_in_favour(0.05) == pytest.approx(0.025)
+    assert absolute_risk.within_errors(1.0) == pytest.approx(0.6826894921370859)
 
 
 def test_a_rate_is_not_told_as_a_change() -> None:

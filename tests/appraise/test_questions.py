@@ -17,7 +17,7 @@ from equipoise.appraise import appraise, question_set
 from equipoise.appraise.build import draft
 from equipoise.appraise.context import Context
 from equipoise.appraise.questions import applicable, bank
-from equipoise.appraise.questions.asking import Teller, rank
+from equipoise.appraise.questions.asking import Answerer, rank
 from equipoise.appraise.questions.bank import BankError, read_entry
 from equipoise.appraise.questions.conditions import CONDITIONS
 from equipoise.appraise.questions.vocabulary import VOCABULARY
@@ -159,10 +159,10 @@ def test_no_number_stands_in_the_words_of_the_bank() -> None:
 @pytest.mark.parametrize("name", EVERY)
 def test_every_question_whose_condition_holds_is_answered_from_the_record(name: str) -> None:
     document = asked(name)
-    teller = Teller(draft(record_of(name)))
+    answerer = Answerer(draft(record_of(name)))
     shown = {q.id.removeprefix("q-") for q in questions(document)}
     for entry in bank():
-        assert (entry.id in shown) == teller.holds(entry.when), entry.id
+        assert (entry.id in shown) == answerer.applies(entry.when), entry.id
     for q in questions(document):
         assert plain(q.question).endswith("?") or "Write its estimand" in plain(q.question) or q.id == "q-people_counts"
         assert q.answer
@@ -245,10 +245,10 @@ def test_computed_numbers_of_an_imported_record_are_what_their_commands_print(
 
 
 def test_an_answer_that_draws_nothing_from_the_record_is_not_shown() -> None:
-    teller = Teller(valor_context())
+    answerer = Answerer(valor_context())
     empty = read_entry({**GOOD, "answer": ["Trials are hard."]})
-    assert teller.answer(empty) is None
-    assert teller.answer(read_entry(GOOD)) is not None
+    assert answerer.answer(empty) is None
+    assert answerer.answer(read_entry(GOOD)) is not None
 
 
 def test_what_is_missing_is_said() -> None:

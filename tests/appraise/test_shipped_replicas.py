@@ -141,7 +141,7 @@ def test_independent_differences_of_shares_by_hand() -> None:
 
 def test_independent_another_trial_is_foretold_from_its_own_numbers() -> None:
     record, scenario = load_record("riluzole1994"), load_scenario("riluzole1994")
-    (other,) = scenario.elsewhere
+    (other,) = scenario.external
     found = {t.id: t for t in elsewhere_targets(record, other)}
     first = next(iter(found.values()))
     assert first.value == pytest.approx((1 - 134 / 236) - (1 - 122 / 242))
@@ -163,7 +163,7 @@ def test_independent_another_trial_is_foretold_from_its_own_numbers() -> None:
 
 def test_property_a_trial_of_ones_own_needs_no_place_in_the_package() -> None:
     record = load_record("riluzole1994").model_copy(update={"id": "mine"})
-    scenario = load_scenario("riluzole1994").model_copy(update={"record": "mine", "elsewhere": ()})
+    scenario = load_scenario("riluzole1994").model_copy(update={"record": "mine", "external": ()})
     with pytest.raises(ScenarioError, match="no fit plan for the record 'mine'"):
         rebuild.replicate(record, scenario, replicates=2)
     plan = load_plan("riluzole1994").model_copy(update={"held": ()})

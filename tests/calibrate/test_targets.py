@@ -58,9 +58,9 @@ def test_property_recalled_numbers_never_enter(record: Record, valor: Scenario) 
     data = record.model_dump(mode="json", exclude_none=True)
     for result in data["results"]:
         result["confidence"] = "recall"
-        for leaf in (*result.get("arms", {}).values(), result.get("contrast"), *result.get("p", [])):
-            if leaf:
-                leaf["confidence"] = "recall"
+        for sourced in (*result.get("arms", {}).values(), result.get("contrast"), *result.get("p", [])):
+            if sourced:
+                sourced["confidence"] = "recall"
     recalled = targets(Record.model_validate(data), valor)
     ids = {r["id"] for r in data["results"]}
     assert not [t for t in recalled if t.result in ids]

@@ -87,7 +87,7 @@ def test_property_replica_feeds_the_page(tmp_path: Path) -> None:
     assert "published" in done.stdout
     replica = json.loads((tmp_path / "r.json").read_text())
     assert replica["replicates"] == 4
-    assert {row["use"] for row in replica["rows"]} == {"fit", "set", "same period", "check"}
+    assert {row["use"] for row in replica["rows"]} == {"fit", "set", "restated", "check"}
     for format in ("html", "md", "json"):
         page = run("appraise", "valor", "--replica", "r.json", "--format", format, cwd=tmp_path)
         assert page.returncode == 0, page.stderr

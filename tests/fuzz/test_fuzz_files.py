@@ -119,7 +119,7 @@ def check_entry(number: int) -> None:
     done = only_ours(lambda: import_study(entry), what)
     if done is None:
         return
-    assert done.mapped + sum(u.count for u in done.unmapped) == done.leaves, what
+    assert done.mapped + sum(u.count for u in done.unmapped) == done.values, what
     ids = [*(a.id for a in done.record.arms), *(g.id for g in done.record.groups)]
     assert len(set(ids)) == len(ids), what
     if number % 20 == 0:  # reading YAML takes most of the time

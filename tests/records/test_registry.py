@@ -20,7 +20,7 @@ from equipoise.errors import RecordError
 from equipoise.records import coherence_notes, load_record
 from equipoise.records.load import parse_record
 from equipoise.records.registry import import_study, read_study, record_yaml
-from equipoise.records.registry.reader import LONGEST, leaves, parse_number
+from equipoise.records.registry.reader import LONGEST, parse_number, values
 from equipoise.records.registry.words import contrast_kind, family_of, parse_p, week_of
 
 SHARED = Path(os.environ.get("EQUIPOISE_SHARED", Path(__file__).parents[3] / "shared"))
@@ -94,7 +94,7 @@ def test_what_is_written_can_be_read_back_the_same() -> None:
 
 def test_the_account_adds_up() -> None:
     done = import_study(study())
-    assert done.mapped + sum(u.count for u in done.unmapped) == done.leaves == len(list(leaves(study())))
+    assert done.mapped + sum(u.count for u in done.unmapped) == done.values == len(list(values(study())))
     assert {u.path for u in done.unmapped} == {
         "protocolSection.sponsorCollaboratorsModule.leadSponsor.class",
         "protocolSection.contactsLocationsModule.locations[].facility",
@@ -105,7 +105,7 @@ def test_the_account_adds_up() -> None:
     assert any("locations[].facility (1): sites are counted" in line for line in lines)
 
 
-_PATHS = sorted({p[:i] for p, _ in leaves(study()) for i in range(len(p) + 1)}, key=str)
+_PATHS = sorted({p[:i] for p, _ in values(study()) for i in range(len(p) + 1)}, key=str)
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 10**6) | st.floats(allow_nan=False) | st.text(max_size=20),
     lambda child: st.lists(child, max_size=3) | st.dictionaries(st.text(max_size=8), child, max_size=3),
@@ -144,7 +144,7 @@ def test_property_nothing_that_is_posted_breaks_the_door(path: tuple[Any, ...], 
         done = import_study(entry)
     except RecordError:
         return
-    assert done.mapped + sum(u.count for u in done.unmapped) == done.leaves
+    assert done.mapped + sum(u.count for u in done.unmapped) == done.values
     record, problems = parse_record(record_yaml(done.document).encode())
     assert [str(p) for p in problems] == []
     assert record == done.record
@@ -364,8 +364,8 @@ def test_kinds_and_families() -> None:
 def test_reference_real_entries_import_with_nothing_lost_silently(path: Path) -> None:
     done = read_study(path)
     entry = json.loads(path.read_text(encoding="utf-8"))
-    assert done.leaves == sum(1 for _ in leaves(entry))
-    assert done.mapped + sum(u.count for u in done.unmapped) == done.leaves
+    assert done.values == sum(1 for _ in values(entry))
+    assert done.mapped + sum(u.count for u in done.unmapped) == done.values
     assert all(u.why != "not known to this importer" for u in done.unmapped), "every omission has its reason"
     results = [u for u in done.unmapped if u.path.startswith("resultsSection")]
     assert all(u.path.startswith("resultsSection.moreInfoModule") for u in results), "no result is left out"

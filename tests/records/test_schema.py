@@ -62,16 +62,16 @@ def test_provenance_is_inherited_but_not_the_place_of_another_source(small: str)
 
 def test_every_fact_has_an_address_that_leads_to_it(small: str) -> None:
     index = record_of(small).index()
-    assert index["score_w24.contrast"].leaf.value == 2.1
-    assert index["score_w24.drug"].leaf.se == 0.6
-    assert index["score_w24.p.mmrm"].leaf.value == 0.04
-    assert index["bl_score.ITT.control"].leaf.sd == 4.9
-    assert index["curve_drug.w12"].leaf.value == -2.1
-    assert index["ev_death.ITT.drug"].leaf.total == 60
-    assert index["ae_any.control"].leaf.percent == 66.7
-    assert index["design.n_actual"].leaf.value == 90
-    assert index["drug.n"].leaf.value == 60
-    assert index["ITT.n.drug"].leaf.value == 60
+    assert index["score_w24.contrast"].sourced.value == 2.1
+    assert index["score_w24.drug"].sourced.se == 0.6
+    assert index["score_w24.p.mmrm"].sourced.value == 0.04
+    assert index["bl_score.ITT.control"].sourced.sd == 4.9
+    assert index["curve_drug.w12"].sourced.value == -2.1
+    assert index["ev_death.ITT.drug"].sourced.total == 60
+    assert index["ae_any.control"].sourced.percent == 66.7
+    assert index["design.n_actual"].sourced.value == 90
+    assert index["drug.n"].sourced.value == 60
+    assert index["ITT.n.drug"].sourced.value == 60
     assert all(entry.source is not None and entry.id == address for address, entry in index.items())
 
 
@@ -81,7 +81,7 @@ def test_recalled_numbers_are_stored_but_held_back(small: str) -> None:
     )
     assert "bl_score.ITT.drug" not in recalled.index()
     entry = recalled.index(recall=True)["bl_score.ITT.drug"]
-    assert not entry.leaf.usable
+    assert not entry.sourced.usable
     with pytest.raises(RecordError, match="no baseline value"):
         recalled.baseline_value("SCORE", set="ITT", arm="drug")
     assert recalled.baseline_value("SCORE", set="ITT", arm="drug", recall=True).value == 36.0

@@ -61,11 +61,20 @@ def test_reference_every_number_said_to_be_seen_is_on_the_evidence_sheet(name: s
     sheet = numbers_in(SHEET.read_text(encoding="utf-8"))
     sheet |= numbers_in(json.dumps(json.loads(TABLES.read_text(encoding="utf-8"))))
     missing = []
-    for address, leaf in walk(load_record(name)):
-        if not isinstance(leaf, Value) or leaf.confidence != "seen":
+    for address, sourced in walk(load_record(name)):
+        if not isinstance(sourced, Value) or sourced.confidence != "seen":
             continue
-        spread = (*(leaf.range or ()), *(leaf.iqr or ()))
-        for x in (leaf.value, leaf.low, leaf.high, leaf.se, leaf.sd, leaf.total, leaf.percent, *spread):
+        spread = (*(sourced.range or ()), *(sourced.iqr or ()))
+        for x in (
+            sourced.value,
+            sourced.low,
+            sourced.high,
+            sourced.se,
+            sourced.sd,
+            sourced.total,
+            sourced.percent,
+            *spread,
+        ):
             if x is not None and abs(float(x)) not in sheet:
                 missing.append((address, x))
     assert not missing

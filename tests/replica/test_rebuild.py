@@ -85,7 +85,7 @@ def test_property_round_trip_and_uses(replica: Replica) -> None:
     plain = replica.to_dict()
     assert Replica.from_dict(plain).to_dict() == plain
     uses = {r.use for r in replica.rows}
-    assert uses == {"fit", "set", "same period", "check"}
+    assert uses == {"fit", "set", "restated", "check"}
     for row in replica.rows:
         assert row.used_in_fit == (row.use == "fit")
         if row.use == "check":

@@ -7,7 +7,6 @@ from equipoise.appraise import single
 from equipoise.appraise.certainty import Judgements, load_judgements
 from equipoise.appraise.context import Context
 from equipoise.appraise.findings import read
-from equipoise.appraise.pen import Pen
 from equipoise.appraise.sections import (
     bottom_line,
     certainty,
@@ -16,7 +15,7 @@ from equipoise.appraise.sections import (
     history,
     key_findings,
     limitations,
-    made,
+    provenance,
     questions,
     related,
     replica,
@@ -24,6 +23,7 @@ from equipoise.appraise.sections import (
     safety,
     significance,
 )
+from equipoise.appraise.writer import Writer
 from equipoise.document.document import Document, Section
 from equipoise.document.readers import Reader
 from equipoise.document.text import upper
@@ -33,9 +33,21 @@ from equipoise.records.schema import Record
 from equipoise.replica.replica import Replica
 
 _SECTIONS = (
-    bottom_line, key_findings, design, results, safety, replica, limitations, significance, certainty, questions,
-    history, related, coherence, made,
-)  # fmt: skip
+    bottom_line,
+    key_findings,
+    design,
+    results,
+    safety,
+    replica,
+    limitations,
+    significance,
+    certainty,
+    questions,
+    history,
+    related,
+    coherence,
+    provenance,
+)
 """In the order of reading: what was found, benefit and harm, how far to trust it, what to do, what is around it."""
 
 
@@ -79,7 +91,7 @@ def draft(
     return Context(
         record,
         read(record),
-        Pen(record, replica),
+        Writer(record, replica),
         replica,
         reader or Reader(),
         judgements or load_judgements(record),
@@ -89,17 +101,17 @@ def draft(
 
 def finish(ctx: Context, sections: tuple[Section, ...]) -> Document:
     """The document of these sections, with title, subtitle and the register of what its numbers rest on."""
-    record, pen = ctx.record, ctx.pen
+    record, writer = ctx.record, ctx.writer
     named = record.acronym and not record.title.startswith(record.acronym)
-    title = pen.say("{a}: {t}", a=record.acronym or "", t=record.title) if named else pen.label(record.title)
-    subtitle = pen.say("{c}.", c=record.condition[:1].upper() + record.condition[1:])
+    title = writer.say("{a}: {t}", a=record.acronym or "", t=record.title) if named else writer.label(record.title)
+    subtitle = writer.say("{c}.", c=record.condition[:1].upper() + record.condition[1:])
     if phase := ctx.fact(record.design.phase):
-        subtitle = (*subtitle, *pen.words(" "), *upper(phase), *pen.words("."))
+        subtitle = (*subtitle, *writer.words(" "), *upper(phase), *writer.words("."))
     if record.origin == "written" and record.citations:
-        subtitle = (*subtitle, *pen.words(" "), *pen.label(record.citations[0].text))
+        subtitle = (*subtitle, *writer.words(" "), *writer.label(record.citations[0].text))
     sponsor = ctx.item("reg_sponsor")
-    if sponsor is not None and sponsor.text and (said := pen.told(sponsor.text, sponsor, stop=".")):
-        subtitle = (*subtitle, *pen.words(" Sponsor: "), *said)
+    if sponsor is not None and sponsor.text and (said := writer.told(sponsor.text, sponsor, stop=".")):
+        subtitle = (*subtitle, *writer.words(" Sponsor: "), *said)
     return Document(
         title=title,
         subtitle=subtitle,
@@ -107,8 +119,8 @@ def finish(ctx: Context, sections: tuple[Section, ...]) -> Document:
         version=equipoise.__version__,
         audience=ctx.audience,
         sections=sections,
-        sources=pen.sources(),
-        citations=pen.citations(),
-        computations=pen.computations(),
-        names=pen.names,
+        sources=writer.sources(),
+        citations=writer.citations(),
+        computations=writer.computations(),
+        names=writer.names,
     )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from equipoise.appraise import risk, show
+from equipoise.appraise import absolute_risk, numbers
 from equipoise.appraise.certainty.judgements import Judgements
 from equipoise.appraise.findings import Findings, excludes_null
-from equipoise.appraise.pen import Pen
+from equipoise.appraise.writer import Writer
 from equipoise.document.document import Cited, Computed, Inlines, Text
 from equipoise.document.readers import Reader
 from equipoise.document.text import lower, short
@@ -25,11 +25,11 @@ def set_id(id: str) -> str:
 
 @dataclass(frozen=True)
 class Context:
-    """The record, its reading, the replica if there is one, the pen, and the reader asked for."""
+    """The record, its reading, the replica if there is one, the writer, and the reader asked for."""
 
     record: Record
     findings: Findings
-    pen: Pen
+    writer: Writer
     replica: Replica | None = None
     reader: Reader = field(default_factory=Reader)
     judgements: Judgements | None = None
@@ -64,7 +64,7 @@ class Context:
         text = lower(short(self.record.outcome(id).label))
         if text.endswith("."):
             text = text.rstrip(".")  # a registry's titles may end so
-            self.pen.register(text)
+            self.writer.register(text)
         return text
 
     def set_name(self, id: str) -> str:
@@ -100,20 +100,20 @@ class Context:
 
     def week(self, week: float | None) -> Inlines:
         """``week 28``; ``the end`` where a record gives none."""
-        return self.pen.words("the end of the trial" if week is None else f"week {float(week):g}")
+        return self.writer.words("the end of the trial" if week is None else f"week {float(week):g}")
 
     def fact(self, fact: Fact | None) -> Inlines:
         """A short fact with its source; nothing for one that only says that it was not found."""
         if fact is None or not fact.usable or fact.text.lower().startswith(("not stated", "not found", "not named")):
             return ()
-        return self.pen.told(fact.text, fact) or ()
+        return self.writer.told(fact.text, fact) or ()
 
     # -- numbers ----------------------------------------------------------------------------------------------------
 
     def number(self, value: Value, digits: int | None = None, *, unit: str = "") -> Inlines:
         """A value as published, linked."""
-        text = show.number(value.value, digits) if value.value is not None else show.spread(value)
-        return (self.pen.cite(text + unit, value),)
+        text = numbers.number(value.value, digits) if value.value is not None else numbers.spread(value)
+        return (self.writer.cite(text + unit, value),)
 
     def word(self, value: Value) -> Inlines:
         """A number that is a word of its sentence, such as the weeks of a trial: traced, and no link."""
@@ -141,16 +141,16 @@ class Context:
             graded = next((o for o in self.judgements.outcomes if o.estimate == mine and o.threshold), None)
             pair = self.arms_pair(f.primary)
             share = None if graded is None or graded.threshold is None else graded.threshold.share
-            leaf = None if share is None else self.judgements.values.get(share)
-            if leaf is not None and leaf.value is not None and pair is not None and pair[1].value:
+            sourced = None if share is None else self.judgements.values.get(share)
+            if sourced is not None and sourced.value is not None and pair is not None and pair[1].value:
                 from equipoise.appraise.certainty.rating import important_difference
 
-                size = important_difference(float(leaf.value) / 100.0, float(pair[1].value))
-                shown = self.pen.compute(
+                size = important_difference(float(sourced.value) / 100.0, float(pair[1].value))
+                shown = self.writer.compute(
                     important_difference,
-                    float(leaf.value) / 100.0,
+                    float(sourced.value) / 100.0,
                     float(pair[1].value),
-                    show=lambda x: show.number(x, 2 if x < 1 else 1),
+                    show=lambda x: numbers.number(x, 2 if x < 1 else 1),
                     what=f"{self.record.outcome(f.primary.outcome).label}: the smallest difference that matters",
                     method="share times the absolute change of the control arm",
                 )
@@ -162,19 +162,19 @@ class Context:
 
     def contrast(self, c: Contrast, *, exact: bool = False) -> Inlines:
         """Estimate and interval, linked."""
-        return (self.pen.cite(show.contrast(c, exact=exact), c),)
+        return (self.writer.cite(numbers.contrast(c, exact=exact), c),)
 
     def p(self, p: PValue, *, exact: bool = False) -> Inlines:
         """A p-value, linked."""
-        return (self.pen.cite(show.p_value(p, exact=exact), p),)
+        return (self.writer.cite(numbers.p_value(p, exact=exact), p),)
 
     def method(self, id: str) -> Inlines:
         """A method's label inside a sentence; figures in it are linked."""
         found = self.findings.method(id)
         if found is None:
-            return self.pen.label(id)
+            return self.writer.label(id)
         label = lower(found.label)
-        return self.pen.quote(label, found) or self.pen.label(label)
+        return self.writer.quote(label, found) or self.writer.label(label)
 
     def test_name(self, id: str) -> str:
         """The family of a test, in words."""
@@ -194,23 +194,25 @@ class Context:
     def by_test(self, id: str) -> Inlines:
         """`` by the joint rank test``; of a test without a family `` (its label)``."""
         name = self.test_name(id)
-        return self.pen.say(" by the {t}", t=name) if name != "test" else self.pen.say(" ({m})", m=self.method(id))
+        return (
+            self.writer.say(" by the {t}", t=name) if name != "test" else self.writer.say(" ({m})", m=self.method(id))
+        )
 
     def analysis(self, id: str, *, article: bool = True) -> Inlines:
         """``an analysis of covariance adjusted for NfL``: the family of a method, and whether NfL entered it."""
         found = self.findings.method(id)
         name = self.test_name(id)
         if name == "test" and found is not None:
-            return self.pen.say("the analysis called {m}" if article else "{m}", m=self.method(id))
+            return self.writer.say("the analysis called {m}" if article else "{m}", m=self.method(id))
         if found is not None and found.adjusts_nfl:
             name += " adjusted for NfL"
-        return self.pen.words(f"{'an' if name[0] in 'aeiou' else 'a'} {name}" if article else name)
+        return self.writer.words(f"{'an' if name[0] in 'aeiou' else 'a'} {name}" if article else name)
 
     def test_label(self, id: str) -> Inlines:
         """A test for table cells: ``ANCOVA, NfL``."""
         found = self.findings.method(id)
         if found is None:
-            return self.pen.label(id)
+            return self.writer.label(id)
         names = {"ancova": "ANCOVA", "mmrm": "MMRM", "joint_rank": "joint rank", "cox": "Cox", "log_rank": "log-rank"}
         name = names.get(found.family)
         if name is None:
@@ -222,7 +224,7 @@ class Context:
         if next(m for m in self.record.methods if kind(m) == kind(found)).id != id:
             return self.method(id)  # the short name is taken by an earlier one
         name = f"alternative {name}" if kind(found)[2] else name
-        return self.pen.words(f"{name}, NfL-adjusted" if found.adjusts_nfl else name)
+        return self.writer.words(f"{name}, NfL-adjusted" if found.adjusts_nfl else name)
 
     def unit(self, outcome: Outcome, r: Result | None = None) -> str:
         """`` points``, ``% of predicted`` with its space, or nothing; of a rate `` points a month``."""
@@ -230,7 +232,7 @@ class Context:
         if r is not None and r.measure == "rate_of_change" and r.contrast is not None and r.contrast.unit:
             return " " + r.contrast.unit.replace("/", " a ")
         if unit.startswith("%"):
-            return f"{show.THIN}{unit}"
+            return f"{numbers.THIN}{unit}"
         return f" {unit}" if unit in ("points", "kg") else ""
 
     def arms_pair(self, r: Result) -> tuple[Value, Value] | None:
@@ -243,26 +245,28 @@ class Context:
         c = r.contrast
         if c is None or not c.usable or c.value is None or c.value >= 1:
             return None
-        return self.pen.compute(
-            risk.percent_lower,
+        return self.writer.compute(
+            absolute_risk.percent_lower,
             float(c.value),
-            show=lambda x: f"{show.number(x, 0)}{show.THIN}% lower",
-            what=f"{self.record.outcome(r.outcome).label}: the ratio {show.number(c.value, 2)} as a percentage",
+            show=lambda x: f"{numbers.number(x, 0)}{numbers.THIN}% lower",
+            what=f"{self.record.outcome(r.outcome).label}: the ratio {numbers.number(c.value, 2)} as a percentage",
             method="one minus the ratio of geometric means",
         )
 
-    def risk_difference(self, what: str, active: Value, control: Value) -> tuple[Computed, risk.RiskDifference]:
+    def risk_difference(
+        self, what: str, active: Value, control: Value
+    ) -> tuple[Computed, absolute_risk.RiskDifference]:
         """Risk difference with Newcombe's interval, in percentage points."""
         a = (int(active.value or 0), int(active.total or 0))
         c = (int(control.value or 0), int(control.total or 0))
-        rd = risk.risk_difference(*a, *c)
-        computed = self.pen.compute(
-            risk.risk_difference,
+        rd = absolute_risk.risk_difference(*a, *c)
+        computed = self.writer.compute(
+            absolute_risk.risk_difference,
             *a,
             *c,
             show=lambda x: (
-                f"{show.number(100 * x.estimate, 1, plus=True)} "
-                f"({show.number(100 * x.low, 1)} to {show.number(100 * x.high, 1)})"
+                f"{numbers.number(100 * x.estimate, 1, plus=True)} "
+                f"({numbers.number(100 * x.low, 1)} to {numbers.number(100 * x.high, 1)})"
             ),
             what=f"{what}: difference in risk, {self.findings.active.label} minus {self.findings.control.label}",
             method="Newcombe's hybrid score interval (method 10, without continuity correction)",
@@ -271,22 +275,22 @@ class Context:
 
     def count(self, value: Value) -> Inlines:
         """``4 of 72``, linked."""
-        return (self.pen.cite(f"{show.number(value.value or 0)} of {show.number(value.total or 0)}", value),)
+        return (self.writer.cite(f"{numbers.number(value.value or 0)} of {numbers.number(value.total or 0)}", value),)
 
     # -- other records ----------------------------------------------------------------------------------------------
 
     def decisions_on(self, t: RelatedTrial) -> tuple[Regulatory, ...]:
         """What regulators decided on a related trial's drug, as that trial's own record tells it; its sources are
-        made known to the pen."""
+        made known to the writer."""
         if t.record is None:
             return ()
         try:
             other = load_record(t.record)
         except RecordError:
             return ()  # a folder of records of one's own need not hold it
-        self.pen.adopt("", "", "", other.sources, {})
+        self.writer.adopt("", "", "", other.sources, {})
         for r in other.regulatory:
-            self.pen.register(r.authority)
+            self.writer.register(r.authority)
         return tuple(r for r in other.regulatory if r.usable)
 
     @property
@@ -323,7 +327,7 @@ class Context:
         return "post_hoc" if self.findings.planned(r) is False else "main"
 
     def includes_null(self, c: Contrast | None) -> bool:
-        """Whether an interval leaves room for no effect."""
+        """Whether an interval values room for no effect."""
         return c is not None and excludes_null(c) is False
 
     @property
@@ -333,15 +337,15 @@ class Context:
 
     def arm_text(self, arm: Arm) -> Inlines:
         """What an arm received."""
-        pen = self.pen
-        out: Inlines = pen.label(lower(arm.drug))
+        writer = self.writer
+        out: Inlines = writer.label(lower(arm.drug))
         if arm.dose is not None and arm.dose.usable and arm.dose.value is not None:
             unit = f" {arm.dose.unit}" if arm.dose.unit else ""
-            out = (*out, Text(", "), pen.cite(f"{show.number(arm.dose.value)}{unit}", arm.dose))
-            if arm.dose.note and (more := pen.quote(arm.dose.note, arm.dose)):
+            out = (*out, Text(", "), writer.cite(f"{numbers.number(arm.dose.value)}{unit}", arm.dose))
+            if arm.dose.note and (more := writer.quote(arm.dose.note, arm.dose)):
                 # "3 g of one drug with 1 g of another"; anything else stands in brackets
                 of = arm.dose.note.startswith("of ")
                 out = (*out, *((Text(" "), *more) if of else (Text(" ("), *more, Text(")"))))
         if arm.route:
-            out = (*out, Text(", "), *pen.label(arm.route))
+            out = (*out, Text(", "), *writer.label(arm.route))
         return out

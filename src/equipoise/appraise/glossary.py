@@ -8,12 +8,12 @@ from equipoise.document.document import Inlines
 
 def glossary(ctx: Context) -> tuple[tuple[Inlines, Inlines], ...]:
     """(term, meaning) for every term that the record, its methods or its replica brings onto the page."""
-    pen, f, record = ctx.pen, ctx.findings, ctx.record
+    writer, f, record = ctx.writer, ctx.findings, ctx.record
     out: list[tuple[Inlines, Inlines]] = []
 
     def add(term: str, meaning: str, when: bool = True, **parts: Inlines) -> None:
         if when:
-            out.append((pen.label(term), pen.say(meaning, **parts)))
+            out.append((writer.label(term), writer.say(meaning, **parts)))
 
     labels = " ".join((*(o.label for o in record.outcomes), record.condition, *(b.label for b in record.baseline)))
     families = {m.family for m in record.methods}
@@ -23,7 +23,7 @@ def glossary(ctx: Context) -> tuple[tuple[Inlines, Inlines], ...]:
             "ALSFRS-R",
             "the revised functional rating scale of ALS: everyday abilities such as speaking, swallowing, walking and "
             "breathing, added up to at most {top} points, which is normal; it falls as the disease goes on",
-            top=(pen.cite(f"{alsfrs.bounds[1]:g}", alsfrs),),
+            top=(writer.cite(f"{alsfrs.bounds[1]:g}", alsfrs),),
         )
     add("SOD1", "superoxide dismutase, gene or protein; variants of the gene can cause ALS", "SOD1" in labels)
     add(
@@ -37,8 +37,12 @@ def glossary(ctx: Context) -> tuple[tuple[Inlines, Inlines], ...]:
         "cerebrospinal fluid, the fluid around brain and spinal cord, reached by lumbar puncture",
         "CSF" in labels,
     )
-    add("Slow vital capacity", "the air breathed out slowly after a full breath, against what is normal for the "
-        "person: the strength of breathing", "low vital capacity" in labels)  # fmt: skip
+    add(
+        "Slow vital capacity",
+        "the air breathed out slowly after a full breath, against what is normal for the "
+        "person: the strength of breathing",
+        "low vital capacity" in labels,
+    )
     add(
         "Handheld dynamometry megascore",
         "the strength of many muscles, measured with a meter held in the hand and put on one scale on which zero is "
@@ -52,8 +56,11 @@ def glossary(ctx: Context) -> tuple[tuple[Inlines, Inlines], ...]:
             "the part of the patients in whom the primary endpoint was tested"
             + (", chosen by a rule before randomisation" if ruled else ""),
         )
-    add("Intention to treat", "everyone randomised, in the group that chance gave them, whatever they took",
-        any("ntention" in s.label for s in record.sets))  # fmt: skip
+    add(
+        "Intention to treat",
+        "everyone randomised, in the group that chance gave them, whatever they took",
+        any("ntention" in s.label for s in record.sets),
+    )
     add("Interval", "the 95 % interval unless said otherwise: the true differences that the data do not contradict")
     add(
         "P value",

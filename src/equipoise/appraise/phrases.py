@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from equipoise.appraise import risk, show
+from equipoise.appraise import absolute_risk, numbers
 from equipoise.appraise.context import Context
 from equipoise.appraise.findings import excludes_null
 from equipoise.document.document import Inlines, Text
@@ -30,17 +30,17 @@ def verdict(ctx: Context) -> str:
 
 def disputed_sentence(ctx: Context) -> Inlines:
     """That the sources differ on whether the primary endpoint was met, each with its test; empty where they agree."""
-    each = [ctx.pen.say("{p}{t}", p=ctx.p(p), t=ctx.by_test(p.method)) for p in ctx.findings.disputed]
+    each = [ctx.writer.say("{p}{t}", p=ctx.p(p), t=ctx.by_test(p.method)) for p in ctx.findings.disputed]
     if not each:
         return ()
-    return ctx.pen.say(
+    return ctx.writer.say(
         "Whether {t} met its primary endpoint depends on the source and its test: {e}.", t=ctx.trial, e=joined(each)
     )
 
 
 def primary_sentence(ctx: Context) -> Inlines:
     """How the primary outcome changed in each arm, the difference, and the test that decided."""
-    f, pen = ctx.findings, ctx.pen
+    f, writer = ctx.findings, ctx.writer
     r, o = f.primary, f.outcome
     if r is None or o is None:
         return ()
@@ -65,16 +65,16 @@ def primary_sentence(ctx: Context) -> Inlines:
         if counted:
             unit = ""
         elif percent and not unit:
-            unit = f"{show.THIN}%"
-        out = pen.say(
+            unit = f"{numbers.THIN}%"
+        out = writer.say(
             template,
             w=ctx.week(f.week),
-            s=pen.label(ctx.set_phrase(r.set)),
+            s=writer.label(ctx.set_phrase(r.set)),
             o=ctx.outcome(o.id),
-            row=pen.say(", {r}", r=pen.quote(r.row, r) or ()) if r.row else (),
+            row=writer.say(", {r}", r=writer.quote(r.row, r) or ()) if r.row else (),
             a=ctx.count(pair[0]) if pair[0].total else ctx.number(pair[0]),
             c=ctx.count(pair[1]) if pair[1].total else ctx.number(pair[1]),
-            u=pen.label(unit) if unit else (),
+            u=writer.label(unit) if unit else (),
             active=ctx.active,
             control=ctx.control,
         )
@@ -83,19 +83,19 @@ def primary_sentence(ctx: Context) -> Inlines:
         lead = "; " if "}: {" in template else ": "
         out = (
             *out,
-            *pen.say(
+            *writer.say(
                 (lead if out else "At {w} the record gives ") + kind[f.contrast.kind] + " {d}{u}",
                 w=ctx.week(f.week),
                 d=ctx.contrast(f.contrast),
-                u=pen.label(unit) if unit and f.contrast.kind == "difference" else (),
+                u=writer.label(unit) if unit and f.contrast.kind == "difference" else (),
             ),
         )
     if f.test is not None:
         by = ctx.by_test(f.test.method)
         if out:
-            out = (*out, *pen.say(", {p}{t}", p=ctx.p(f.test), t=by))
+            out = (*out, *writer.say(", {p}{t}", p=ctx.p(f.test), t=by))
         else:
-            out = pen.say(
+            out = writer.say(
                 "For {o} at {w} the record gives {p}{t}", o=ctx.outcome(o.id), w=ctx.week(f.week), p=ctx.p(f.test), t=by
             )
     return (*out, Text(".")) if out else ()
@@ -103,104 +103,113 @@ def primary_sentence(ctx: Context) -> Inlines:
 
 def question_sentence(ctx: Context) -> Inlines:
     """The question of the primary analysis, where not superiority: its margin, and where the interval lies."""
-    f, pen = ctx.findings, ctx.pen
+    f, writer = ctx.findings, ctx.writer
     if f.primary is None:
         return ()
     item = next((i for i in ctx.record.items if i.id.startswith(f"question_{f.primary.id}_") and i.usable), None)
-    said = None if item is None or not item.text else pen.told(item.text, item, *item.values.values(), stop=".")
+    said = None if item is None or not item.text else writer.told(item.text, item, *item.values.values(), stop=".")
     if item is None:
         return ()
     asked = item.label.rpartition(": ")[2]
-    out = pen.say("The question was one of {q}.", q=asked)
+    out = writer.say("The question was one of {q}.", q=asked)
     margin, c = item.values.get("margin"), f.contrast
     if margin is None or not margin.usable or margin.value is None:
         return paragraphs(out, said or ())
-    unit = f" {margin.unit}".replace(" %", f"{show.THIN}%") if margin.unit else ""
-    out = paragraphs(out, pen.say("Its margin was {m}{u}.", m=ctx.number(margin), u=pen.label(unit) if unit else ()))
+    unit = f" {margin.unit}".replace(" %", f"{numbers.THIN}%") if margin.unit else ""
+    out = paragraphs(
+        out, writer.say("Its margin was {m}{u}.", m=ctx.number(margin), u=writer.label(unit) if unit else ())
+    )
     if c is None or c.low is None or c.high is None or c.kind != "difference" or not margin.value:
         return out
     inside = c.low > margin.value if margin.value < 0 else c.high < margin.value
     where = "stays on the safe side of the margin" if inside else "reaches beyond the margin"
-    return paragraphs(out, pen.say("The interval, {d}, " + where + ".", d=ctx.contrast(c)))
+    return paragraphs(out, writer.say("The interval, {d}, " + where + ".", d=ctx.contrast(c)))
 
 
 def co_primary_sentence(ctx: Context) -> Inlines:
     """The other primary outcomes with their results; empty where there is one primary outcome."""
-    pen, parts = ctx.pen, []
+    writer, parts = ctx.writer, []
     kind = {"difference": "a difference of", "ratio": "a ratio of", "hazard_ratio": "a hazard ratio of"}
     for r in ctx.findings.co_primary():
-        said = pen.label(ctx.outcome(r.outcome))
+        said = writer.label(ctx.outcome(r.outcome))
         if r.contrast is not None and r.contrast.usable and r.contrast.value is not None:
             unit = ctx.unit(ctx.record.outcome(r.outcome), r) if r.contrast.kind == "difference" else ""
-            shown = pen.say(", " + kind[r.contrast.kind] + " {d}", d=ctx.contrast(r.contrast))
-            said = (*said, *shown, *(pen.label(unit) if unit else ()))
+            shown = writer.say(", " + kind[r.contrast.kind] + " {d}", d=ctx.contrast(r.contrast))
+            said = (*said, *shown, *(writer.label(unit) if unit else ()))
         if (p := ctx.findings.own_p(r)) is not None:
-            said = (*said, *pen.say(", {p}", p=ctx.p(p)))
+            said = (*said, *writer.say(", {p}", p=ctx.p(p)))
         parts.append(said)
     if not parts:
         return ()
     lead = "The other primary outcome: " if len(parts) == 1 else "The other primary outcomes: "
-    return (*pen.words(lead), *joined(parts, "; "), Text("."))
+    return (*writer.words(lead), *joined(parts, "; "), Text("."))
 
 
 def interval_sentence(ctx: Context) -> Inlines:
-    """What the interval of the primary contrast leaves room for."""
-    f, pen = ctx.findings, ctx.pen
+    """What the interval of the primary contrast values room for."""
+    f, writer = ctx.findings, ctx.writer
     c, o = f.contrast, f.outcome
     if c is None or o is None or c.low is None or c.high is None:
         return ()
     against = f.worse and bool(excludes_null(c))
     if c.kind != "difference":
         if against:
-            return pen.say("The interval leaves out the value of no effect, on the side of {k}.", k=ctx.control)
+            return writer.say("The interval values out the value of no effect, on the side of {k}.", k=ctx.control)
         if excludes_null(c):
-            return pen.say("The interval leaves out the value of no effect.")
+            return writer.say("The interval values out the value of no effect.")
         if o.direction == "not_stated":
-            return pen.say("The interval includes the value of no effect.")
-        return pen.say("The interval includes the value of no effect, so neither benefit nor harm can be ruled out.")
-    digits = show.contrast_digits(c)
+            return writer.say("The interval includes the value of no effect.")
+        return writer.say("The interval includes the value of no effect, so neither benefit nor harm can be ruled out.")
+    digits = numbers.contrast_digits(c)
     unit = ctx.unit(o, f.primary)
     better, worse = (c.high, c.low) if o.direction == "higher_better" else (c.low, c.high)
     if excludes_null(c):
         side = ", all of them in favour of {control}" if against else ""
-        return pen.say(
-            "The interval leaves out no effect: the data fit a difference between {low} and {high}{u}" + side + ".",
+        return writer.say(
+            "The interval values out no effect: the data fit a difference between {low} and {high}{u}" + side + ".",
             control=ctx.control,
-            low=pen.cite(show.number(c.low, digits), c),
-            high=pen.cite(show.number(c.high, digits), c),
-            u=pen.label(unit) if unit else (),
+            low=writer.cite(numbers.number(c.low, digits), c),
+            high=writer.cite(numbers.number(c.high, digits), c),
+            u=writer.label(unit) if unit else (),
         )
     if o.direction == "not_stated":
-        return pen.say(
+        return writer.say(
             "The interval includes no effect: the data fit a difference between {low} and {high}{u}. The "
             "record does not say which direction is the better one.",
-            low=pen.cite(show.number(c.low, digits), c),
-            high=pen.cite(show.number(c.high, digits), c),
-            u=pen.label(unit) if unit else (),
+            low=writer.cite(numbers.number(c.low, digits), c),
+            high=writer.cite(numbers.number(c.high, digits), c),
+            u=writer.label(unit) if unit else (),
         )
-    out = pen.say(
+    out = writer.say(
         "The interval reaches from {worse}{u} in favour of {control} to {better}{u} in favour of {active}. "
         "The trial did not show a benefit; nor did it rule one out.",
-        worse=pen.cite(show.number(abs(worse), digits), c),
-        better=pen.cite(show.number(abs(better), digits), c),
-        u=pen.label(unit) if unit else (),
+        worse=writer.cite(numbers.number(abs(worse), digits), c),
+        better=writer.cite(numbers.number(abs(better), digits), c),
+        u=writer.label(unit) if unit else (),
         active=ctx.active,
         control=ctx.control,
     )
     matters = ctx.important_change()
     if matters is not None and matters[1] <= abs(better):
-        out = (*out, *pen.say(" The interval also holds the {m}{u} {w}.", m=matters[0],
-                              u=pen.label(unit) if unit else (), w=pen.words(matters[2])))  # fmt: skip
+        out = (
+            *out,
+            *writer.say(
+                " The interval also holds the {m}{u} {w}.",
+                m=matters[0],
+                u=writer.label(unit) if unit else (),
+                w=writer.words(matters[2]),
+            ),
+        )
     return out
 
 
 def split_sentence(ctx: Context) -> Inlines:
     """That the P value and the estimate of the primary outcome come from different analyses."""
-    f, pen = ctx.findings, ctx.pen
+    f, writer = ctx.findings, ctx.writer
     if not f.split or f.test is None or f.primary is None or f.contrast is None:
         return ()
-    estimate = ctx.contrast(f.contrast) if f.contrast is not None else pen.words("the estimate")
-    out = pen.say(
+    estimate = ctx.contrast(f.contrast) if f.contrast is not None else writer.words("the estimate")
+    out = writer.say(
         "{p} and {d} do not belong together: the first is the verdict of {t}, the second comes from {e}",
         p=ctx.p(f.test),
         d=estimate,
@@ -208,7 +217,7 @@ def split_sentence(ctx: Context) -> Inlines:
         e=ctx.analysis(f.primary.method),
     )
     if f.estimate_p is not None:
-        out = (*out, *pen.say(", whose own value is {p}", p=ctx.p(f.estimate_p)))
+        out = (*out, *writer.say(", whose own value is {p}", p=ctx.p(f.estimate_p)))
     return (*out, Text("."))
 
 
@@ -219,18 +228,18 @@ def biomarker_items(ctx: Context) -> list[Inlines]:
         if r.contrast is None:
             continue
         lower = ctx.percent_lower(r)
-        said = ctx.pen.say("{o} was ", o=ctx.outcome(r.outcome))
+        said = ctx.writer.say("{o} was ", o=ctx.outcome(r.outcome))
         if lower is not None:
-            said = (*said, *ctx.pen.say("{l} with {a} than with {c} (", l=lower, a=ctx.active, c=ctx.control))
+            said = (*said, *ctx.writer.say("{l} with {a} than with {c} (", l=lower, a=ctx.active, c=ctx.control))
         else:
-            said = ctx.pen.say("for {o} the record gives a ratio (", o=ctx.outcome(r.outcome))
+            said = ctx.writer.say("for {o} the record gives a ratio (", o=ctx.outcome(r.outcome))
         out.append(
             (
                 *said,
-                *ctx.pen.say(
+                *ctx.writer.say(
                     "{k}{r})",
                     k="ratio " if lower is not None else "",
-                    r=(ctx.pen.cite(_semicolon(show.contrast(r.contrast)), r.contrast),),
+                    r=(ctx.writer.cite(_semicolon(numbers.contrast(r.contrast)), r.contrast),),
                 ),
             )
         )
@@ -247,14 +256,14 @@ def biomarker_sentence(ctx: Context) -> Inlines:
     items = biomarker_items(ctx)
     if not items:
         return ()
-    return (*ctx.pen.say("At {w} ", w=ctx.week(ctx.findings.week)), *joined(items), Text("."))
+    return (*ctx.writer.say("At {w} ", w=ctx.week(ctx.findings.week)), *joined(items), Text("."))
 
 
 def nominal_sentence(ctx: Context) -> Inlines:
     """Why the P values after a failed primary test are nominal."""
     f = ctx.findings
     if f.met is False and any(o.test_order for o in ctx.record.outcomes if o.role != "primary"):
-        return ctx.pen.say(
+        return ctx.writer.say(
             "The outcomes were to be tested in order, each only if the one before had succeeded; the first failed, so "
             "every P value after it is nominal: a description, not a confirmation."
         )
@@ -263,47 +272,52 @@ def nominal_sentence(ctx: Context) -> Inlines:
 
 def formal_sentence(ctx: Context) -> Inlines:
     """The formal tests of other sets, each a family of its own: that the primary one failed does not touch them."""
-    f, pen, parts = ctx.findings, ctx.pen, []
+    f, writer, parts = ctx.findings, ctx.writer, []
     for r in ctx.record.results:
         primary = f.primary is not None and r.outcome == f.primary.outcome and r.set == f.primary.set
         if primary or not ctx.formal(r) or ctx.record.origin != "written":
             continue
         p = next(p for p in r.p if p.status == "formal" and p.usable)
-        shown = pen.say(" {d},", d=ctx.contrast(r.contrast)) if r.contrast is not None and r.contrast.usable else ()
+        shown = writer.say(" {d},", d=ctx.contrast(r.contrast)) if r.contrast is not None and r.contrast.usable else ()
         parts.append(
-            pen.say(
-                "{o} in {s},{d} {p}", o=ctx.outcome(r.outcome), s=pen.label(ctx.set_phrase(r.set)), d=shown, p=ctx.p(p)
+            writer.say(
+                "{o} in {s},{d} {p}",
+                o=ctx.outcome(r.outcome),
+                s=writer.label(ctx.set_phrase(r.set)),
+                d=shown,
+                p=ctx.p(p),
             )
         )
     if not parts:
         return ()
-    return (*pen.words("Tested formally as a question of its own: "), *joined(parts, "; "), Text("."))
+    return (*writer.words("Tested formally as a question of its own: "), *joined(parts, "; "), Text("."))
 
 
 def later_sentence(ctx: Context) -> Inlines:
     """The later comparison of early and delayed start, planned beside not planned."""
-    f, pen = ctx.findings, ctx.pen
+    f, writer = ctx.findings, ctx.writer
     planned, unplanned = f.later_pair()
     first = unplanned or planned
     if first is None or first.contrast is None or f.outcome is None:
         return ()
-    unit = pen.label(ctx.unit(f.outcome)) if ctx.unit(f.outcome) else ()
-    out = pen.say(
-        "At {w}{after}, those who had started early were ahead by {d}{u}" if f.favourable(first)
+    unit = writer.label(ctx.unit(f.outcome)) if ctx.unit(f.outcome) else ()
+    out = writer.say(
+        "At {w}{after}, those who had started early were ahead by {d}{u}"
+        if f.favourable(first)
         else "At {w}{after}, the difference was {d}{u}",
         w=ctx.week(first.week),
         after=_after_switch(ctx),
         d=ctx.contrast(first.contrast),
         u=unit,
-    )  # fmt: skip
+    )
     if unplanned is None:
         return (*out, Text("."))
-    out = (*out, *pen.say(" by {m} that had not been fixed in advance", m=ctx.analysis(unplanned.method)))
+    out = (*out, *writer.say(" by {m} that had not been fixed in advance", m=ctx.analysis(unplanned.method)))
     if planned is not None and planned.contrast is not None:
-        out = (*out, *pen.say("; the planned analysis gives {d}{u}", d=ctx.contrast(planned.contrast), u=unit))
+        out = (*out, *writer.say("; the planned analysis gives {d}{u}", d=ctx.contrast(planned.contrast), u=unit))
         p = f.own_p(planned)
         if p is not None:
-            out = (*out, *pen.say(", {p}", p=ctx.p(p)))
+            out = (*out, *writer.say(", {p}", p=ctx.p(p)))
     return (*out, Text("."))
 
 
@@ -311,7 +325,7 @@ def _after_switch(ctx: Context) -> Inlines:
     extension = ctx.record.extension
     if extension is None or extension.switch_week.value is None:
         return ()
-    return ctx.pen.say(
+    return ctx.writer.say(
         ", when {c} patients had been switched to {a} at {w}",
         c=ctx.control,
         a=ctx.active,
@@ -342,36 +356,36 @@ _WIDER = ("HOSP", "PROG", "FRS", "WD")
 def _late(ctx: Context, r: Result) -> Inlines:
     """That a comparison goes on after the randomised period."""
     early = r.comparison == "early_delayed"
-    return ctx.pen.words(", early against delayed start,") if early else ()
+    return ctx.writer.words(", early against delayed start,") if early else ()
 
 
 def survival_sentence(ctx: Context) -> Inlines:
     """Hazard ratios: the one that was published, the planned one, and the one in the primary set."""
-    f, pen = ctx.findings, ctx.pen
+    f, writer = ctx.findings, ctx.writer
     unplanned, planned, primary = survival_pair(ctx)
     shown = unplanned or planned
     if shown is None or shown.contrast is None:
         return ()
     method = f.method(shown.method)
     unnamed = method is not None and method.label.lower() == "hazard ratio"
-    out = pen.say(
+    out = writer.say(
         "For {o}{late} the hazard ratio was {hr}{m}",
         o=ctx.outcome(shown.outcome),
         late=_late(ctx, shown),
         hr=ctx.contrast(shown.contrast),
-        m=() if unnamed else pen.say(" by {m}", m=ctx.analysis(shown.method)),
+        m=() if unnamed else writer.say(" by {m}", m=ctx.analysis(shown.method)),
     )
     if shown.comparison == "randomised" and unplanned is None:
         out = (*out, *_extended(ctx, shown))
     if unplanned is not None and planned is not None and planned.contrast is not None:
-        out = (*out, *pen.say(" and {hr} by the planned model", hr=ctx.contrast(planned.contrast)))
+        out = (*out, *writer.say(" and {hr} by the planned model", hr=ctx.contrast(planned.contrast)))
     if primary is not None and primary.contrast is not None:
         away = f.favourable(primary) is False and f.favourable(shown) is True
         out = (
             *out,
-            *pen.say(
+            *writer.say(
                 "; in {s} it was {hr}" + (", the other way" if away else ""),
-                s=pen.label(ctx.set_phrase(primary.set)),
+                s=writer.label(ctx.set_phrase(primary.set)),
                 hr=ctx.contrast(primary.contrast),
             ),
         )
@@ -379,7 +393,7 @@ def survival_sentence(ctx: Context) -> Inlines:
     if pair is not None and pair[0].total and pair[1].total:
         out = (
             *out,
-            *pen.say(
+            *writer.say(
                 ". It rests on {a} people with {active} and {c} with {control}",
                 a=ctx.count(pair[0]),
                 c=ctx.count(pair[1]),
@@ -392,15 +406,15 @@ def survival_sentence(ctx: Context) -> Inlines:
 
 def _extended(ctx: Context, shown: Result) -> Inlines:
     """The hazard ratio of death (or of the same events) over the extension, beside that of the randomised weeks."""
-    f, pen = ctx.findings, ctx.pen
-    when = pen.say(", in the randomised period to {w}", w=ctx.week(shown.week)) if shown.week is not None else ()
+    f, writer = ctx.findings, ctx.writer
+    when = writer.say(", in the randomised period to {w}", w=ctx.week(shown.week)) if shown.week is not None else ()
     late = [r for r in f.survival() if r.role == "main" and r.comparison == "early_delayed"]
     later = min(late, key=lambda r: (r.outcome != "DEATH", r.outcome != shown.outcome), default=None)
     if later is None or later.contrast is None:
         return when
     return (
         *when,
-        *pen.say(
+        *writer.say(
             "; over the extension, early against delayed start, that for {o} was {hr}",
             o=ctx.outcome(later.outcome),
             hr=ctx.contrast(later.contrast),
@@ -422,8 +436,8 @@ def count_sentence(ctx: Context, event: AdverseEvent) -> Inlines:
     if counts is None:
         return ()
     computed, _ = ctx.risk_difference(event.term, *counts)
-    label = ctx.pen.quote(event.term, event) or ctx.pen.label(event.term)
-    return ctx.pen.say(
+    label = ctx.writer.quote(event.term, event) or ctx.writer.label(event.term)
+    return ctx.writer.say(
         "{t}: {a} with {active} and {c} with {control}, a difference of {d} percentage points.",
         t=label,
         a=ctx.count(counts[0]),
@@ -436,24 +450,24 @@ def count_sentence(ctx: Context, event: AdverseEvent) -> Inlines:
 
 def detectable_sentence(ctx: Context) -> Inlines:
     """What the trial could have found, from the standard error it ended with."""
-    f, pen = ctx.findings, ctx.pen
+    f, writer = ctx.findings, ctx.writer
     c = f.contrast
     if c is None or c.kind != "difference" or f.outcome is None:
         return ()
     se = c.se
     if se is None and c.low is not None and c.high is not None:
-        se = round(risk.se_from_interval(float(c.low), float(c.high), c.level), 4)
+        se = round(absolute_risk.se_from_interval(float(c.low), float(c.high), c.level), 4)
     if se is None or se <= 0:
         return ()
-    found = pen.compute(
-        risk.detectable_difference,
+    found = writer.compute(
+        absolute_risk.detectable_difference,
         float(se),
-        show=lambda x: show.number(x, 1),
+        show=lambda x: numbers.number(x, 1),
         what=f"{f.outcome.label}: the true difference that the primary contrast's standard error detects",
         method="two-sided normal test at the conventional level with the conventional power",
     )
-    unit = pen.label(ctx.unit(f.outcome, f.primary)) if ctx.unit(f.outcome, f.primary) else ()
-    out = pen.say(
+    unit = writer.label(ctx.unit(f.outcome, f.primary)) if ctx.unit(f.outcome, f.primary) else ()
+    out = writer.say(
         "With the standard error it ended with, the trial had the power usually asked for only against a true "
         "difference of {d}{u} or more.",
         d=found,
@@ -461,19 +475,23 @@ def detectable_sentence(ctx: Context) -> Inlines:
     )
     matters = ctx.important_change()
     if matters is not None:
-        power = pen.compute(
-            risk.power_at,
+        power = writer.compute(
+            absolute_risk.power_at,
             round(matters[1], 6),
             float(se),
-            show=lambda x: show.percent(x, 0),
+            show=lambda x: numbers.percent(x, 0),
             what="power at the smallest difference that matters",
             method="two-sided normal test at the conventional level, with the standard error that was published",
         )
-        out = (*out, *pen.say(" At the {m}{u} {w}, its power was {p}.", m=matters[0], u=unit,
-                              w=pen.words(matters[2]), p=power))  # fmt: skip
+        out = (
+            *out,
+            *writer.say(
+                " At the {m}{u} {w}, its power was {p}.", m=matters[0], u=unit, w=writer.words(matters[2]), p=power
+            ),
+        )
     return out
 
 
 def replica_sentence(ctx: Context, text: str, command: str, what: str) -> Inlines:
     """A sentence of the replica with its figures linked to the command behind them."""
-    return ctx.pen.quote_computed(text, command, what)
+    return ctx.writer.quote_computed(text, command, what)

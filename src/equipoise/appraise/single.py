@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from equipoise.appraise import show
+from equipoise.appraise import numbers
 from equipoise.appraise.context import Context
 from equipoise.appraise.phrases import paragraphs
-from equipoise.appraise.sections import design, made
+from equipoise.appraise.sections import design, provenance
 from equipoise.appraise.tables import cell, results_table
 from equipoise.document.document import (
     Block,
@@ -25,8 +25,8 @@ from equipoise.records.schema import Result, Value
 
 
 def sections(ctx: Context) -> tuple[Section, ...]:
-    """Bottom line, design, results, harms, and how the page was made."""
-    return (_bottom(ctx), design.build(ctx), _results(ctx), _safety(ctx), made.build(ctx))
+    """Bottom line, design, results, harms, and how the page was provenance."""
+    return (_bottom(ctx), design.build(ctx), _results(ctx), _safety(ctx), provenance.build(ctx))
 
 
 def _value(ctx: Context, r: Result) -> Value | None:
@@ -38,24 +38,24 @@ def _usable(ctx: Context, r: Result) -> bool:
 
 
 def _bottom(ctx: Context) -> Section:
-    pen, f, d = ctx.pen, ctx.findings, ctx.record.design
+    writer, f, d = ctx.writer, ctx.findings, ctx.record.design
     people: Inlines = ()
     if d.n_actual.usable and d.n_actual.value is not None:
-        people = pen.say("{n} people took part.", n=ctx.number(d.n_actual))
-    lead = pen.say("{t} followed one group of people and compared it with nobody.", t=ctx.trial)
-    said = pen.statements("bottom_line")
+        people = writer.say("{n} people took part.", n=ctx.number(d.n_actual))
+    lead = writer.say("{t} followed one group of people and compared it with nobody.", t=ctx.trial)
+    said = writer.statements("bottom_line")
     blocks: list[Block] = [
-        Stats((Stat(pen.words("Comparison"), pen.words("None"), pen.words("one group alone"), "open"),)),
-        Paragraph(paragraphs((pen.strong(lead),), people, *said), lead=True),
+        Stats((Stat(writer.words("Comparison"), writer.words("None"), writer.words("one group alone"), "open"),)),
+        Paragraph(paragraphs((writer.strong(lead),), people, *said), lead=True),
     ]
     if f.outcome is not None:
-        asked = pen.say("Its primary outcome: {o}", o=pen.label(f.outcome.label))
+        asked = writer.say("Its primary outcome: {o}", o=writer.label(f.outcome.label))
         measured = [r for r in ctx.record.find_results(f.outcome.id) if _value(ctx, r) is not None]
         told = [_told(ctx, r) for r in measured[:3]]
-        found = told or [pen.words("No result of it was found in what was read.")]
+        found = told or [writer.words("No result of it was found in what was read.")]
         blocks.append(Paragraph(paragraphs((*asked, Text(".")), *found)))
     else:
-        blocks.append(Paragraph(pen.words("The record names no primary outcome.")))
+        blocks.append(Paragraph(writer.words("The record names no primary outcome.")))
     limits = [
         "Whether the treatment works: people may change by themselves, by other care, by taking part, or because those "
         "who enter when they are at their worst tend to get better.",
@@ -65,46 +65,46 @@ def _bottom(ctx: Context) -> Section:
     blocks.append(
         Note(
             "caution",
-            pen.words("What cannot be concluded from one group"),
-            (Listing(tuple(pen.words(text) for text in limits)),),
+            writer.words("What cannot be concluded from one group"),
+            (Listing(tuple(writer.words(text) for text in limits)),),
         )
     )
-    return Section("bottom-line", pen.words("Bottom line"), tuple(blocks))
+    return Section("bottom-line", writer.words("Bottom line"), tuple(blocks))
 
 
 def _told(ctx: Context, r: Result) -> Inlines:
-    pen, value = ctx.pen, _value(ctx, r)
+    writer, value = ctx.writer, _value(ctx, r)
     assert value is not None
     outcome = ctx.record.outcome(r.outcome)
     shown = ctx.count(value) if value.total and value.value is not None else cell(ctx, value)
-    when = pen.say(" at {w}", w=ctx.week(r.week)) if r.week is not None else ()
-    row = pen.say(", {r}", r=pen.quote(r.row, r) or ()) if r.row else ()
+    when = writer.say(" at {w}", w=ctx.week(r.week)) if r.week is not None else ()
+    row = writer.say(", {r}", r=writer.quote(r.row, r) or ()) if r.row else ()
     unit = ctx.unit(outcome, r) if not value.total else ""
-    return (*pen.words("Found"), *when, *row, Text(": "), *shown, *(pen.label(unit) if unit else ()), Text("."))
+    return (*writer.words("Found"), *when, *row, Text(": "), *shown, *(writer.label(unit) if unit else ()), Text("."))
 
 
 def _results(ctx: Context) -> Section:
-    pen = ctx.pen
+    writer = ctx.writer
     shown = [r for r in ctx.record.results if _usable(ctx, r)]
     if not shown:
-        return Section("results", pen.words("Results"), (Paragraph(pen.words("The record holds no results.")),))
-    caption = pen.words("Results as published, of one group; there is nothing to set beside them.")
-    return Section("results", pen.words("Results"), (results_table(ctx, "t-results", caption, shown),))
+        return Section("results", writer.words("Results"), (Paragraph(writer.words("The record holds no results.")),))
+    caption = writer.words("Results as published, of one group; there is nothing to set beside them.")
+    return Section("results", writer.words("Results"), (results_table(ctx, "t-results", caption, shown),))
 
 
 def _safety(ctx: Context) -> Section:
-    pen, arm = ctx.pen, ctx.findings.active
+    writer, arm = ctx.writer, ctx.findings.active
     rows = []
     for event in ctx.record.adverse_events:
         value = event.arms.get(arm.id)
         if value is None or not value.usable:
             continue
-        label = pen.quote(event.term, event) or pen.label(event.term)
+        label = writer.quote(event.term, event) or writer.label(event.term)
         counted = value.total and value.value is not None
-        rows.append(Row((upper(label), ctx.count(value) if counted else (pen.cite(show.spread(value), value),))))
+        rows.append(Row((upper(label), ctx.count(value) if counted else (writer.cite(numbers.spread(value), value),))))
     if not rows:
-        said = pen.words("The record holds no adverse events.")
-        return Section("safety", pen.words("Safety"), (Paragraph(said),))
-    columns = (pen.words("Event"), pen.words("People"))
-    caption = pen.words("Adverse events, people of all who were watched.")
-    return Section("safety", pen.words("Safety"), (Table("t-safety", caption, columns, tuple(rows), (False, True)),))
+        said = writer.words("The record holds no adverse events.")
+        return Section("safety", writer.words("Safety"), (Paragraph(said),))
+    columns = (writer.words("Event"), writer.words("People"))
+    caption = writer.words("Adverse events, people of all who were watched.")
+    return Section("safety", writer.words("Safety"), (Table("t-safety", caption, columns, tuple(rows), (False, True)),))

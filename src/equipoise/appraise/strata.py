@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from equipoise.appraise import risk, show
+from equipoise.appraise import absolute_risk, numbers
 from equipoise.appraise.context import Context
 from equipoise.appraise.phrases import paragraphs
 from equipoise.document.document import Computed, Inlines
@@ -13,7 +13,7 @@ Counts = tuple[int, int, int, int]
 
 def strata_sentence(ctx: Context) -> Inlines:
     """For each week with counts in two parts of the primary set: what one part gives of the gain, and P."""
-    f, pen = ctx.findings, ctx.pen
+    f, writer = ctx.findings, ctx.writer
     parts = next((s.parts for s in ctx.record.sets if s.id == f.set and len(s.parts) == 2), ())
     if not parts or f.primary is None:
         return ()
@@ -26,25 +26,25 @@ def strata_sentence(ctx: Context) -> Inlines:
         one, other = (c for c in pair if c is not None)
         name = ctx.set_name(parts[0])
         what = f"week {float(week):g}"
-        share = pen.compute(
-            risk.share_of_gain,
+        share = writer.compute(
+            absolute_risk.share_of_gain,
             one,  # type: ignore[arg-type]
             other,  # type: ignore[arg-type]
-            show=lambda x: show.percent(x, 0),
+            show=lambda x: numbers.percent(x, 0),
             what=f"{name}, {what}: its share of the gain over the control arm",
             method="people beyond what the control arm's risk would give, in this part over both",
         )
-        p = _p(ctx, risk.interaction_of_risks, one, other, f"the two parts at {what}: do their effects differ")
+        p = _p(ctx, absolute_risk.interaction_of_risks, one, other, f"the two parts at {what}: do their effects differ")
         said.append(
-            pen.say(
+            writer.say(
                 "At {w} {s} gives {x} of the gain; that the parts differ has P = {p} (test of interaction)",
                 w=ctx.week(float(week)),
-                s=pen.label(name),
+                s=writer.label(name),
                 x=share,
                 p=p,
             )
         )
-    return paragraphs(*((*s, *pen.words(".")) for s in said))
+    return paragraphs(*((*s, *writer.words(".")) for s in said))
 
 
 def interaction_sentence(ctx: Context, one: Result, other: Result) -> Inlines:
@@ -56,20 +56,20 @@ def interaction_sentence(ctx: Context, one: Result, other: Result) -> Inlines:
         return ()
     if one.contrast.kind != "difference" or other.contrast.kind != "difference":
         return ()
-    p = ctx.pen.compute(
-        risk.interaction,
+    p = ctx.writer.compute(
+        absolute_risk.interaction,
         float(one.contrast.value or 0),
         round(float(errors[0] or 0), 4),
         float(other.contrast.value or 0),
         round(float(errors[1] or 0), 4),
-        show=lambda x: show.number(x, 2),
+        show=lambda x: numbers.number(x, 2),
         what=f"{ctx.set_name(one.set)} against {ctx.set_name(other.set)}: test of interaction",
         method="difference of two independent estimates over its standard error",
     )
-    return ctx.pen.say(
+    return ctx.writer.say(
         "That the effect differs between {a} and {b} has P = {p} (test of interaction, from the published estimates).",
-        a=ctx.pen.label(ctx.set_phrase(one.set)),
-        b=ctx.pen.label(ctx.set_phrase(other.set)),
+        a=ctx.writer.label(ctx.set_phrase(one.set)),
+        b=ctx.writer.label(ctx.set_phrase(other.set)),
         p=p,
     )
 
@@ -82,15 +82,15 @@ def _se(r: Result) -> float | None:
         return float(c.se)
     if c.low is None or c.high is None:
         return None
-    return risk.se_from_interval(float(c.low), float(c.high), c.level)
+    return absolute_risk.se_from_interval(float(c.low), float(c.high), c.level)
 
 
 def _p(ctx: Context, function: object, one: Counts, other: Counts, what: str) -> Computed:
-    return ctx.pen.compute(
+    return ctx.writer.compute(
         function,  # type: ignore[arg-type]
         one,  # type: ignore[arg-type]
         other,  # type: ignore[arg-type]
-        show=lambda x: show.number(x, 2),
+        show=lambda x: numbers.number(x, 2),
         what=what,
         method="normal test of the difference of two differences in risk",
     )

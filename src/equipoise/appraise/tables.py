@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from equipoise.appraise import show
+from equipoise.appraise import numbers
 from equipoise.appraise.context import Context
 from equipoise.document.document import Inlines, Row, Table, Text
 from equipoise.document.text import joined, lower, short, upper
@@ -17,11 +17,11 @@ def cell(ctx: Context, value: Value | None, floor: int = 0, sd_floor: int = 0, u
     """A value with its spread, linked; a dash where there is none that may be shown. Read off a curve: ``≈``."""
     if value is None or not value.usable:
         return DASH
-    text = show.spread(value, floor, sd_floor)
+    text = numbers.spread(value, floor, sd_floor)
     if text == "not stated":
         return DASH
     text += unit
-    return (ctx.pen.cite(f"≈{show.THIN}{text}" if value.confidence == "curve" else text, value),)
+    return (ctx.writer.cite(f"≈{numbers.THIN}{text}" if value.confidence == "curve" else text, value),)
 
 
 def p_cell(ctx: Context, ps: Sequence[PValue]) -> Inlines:
@@ -32,29 +32,29 @@ def p_cell(ctx: Context, ps: Sequence[PValue]) -> Inlines:
 
 def result_label(ctx: Context, r: Result, *, outcome: bool = True, week: bool = True) -> Inlines:
     """Outcome, set, week, part of the set."""
-    pen = ctx.pen
+    writer = ctx.writer
     out: list[Inlines] = []
     if outcome:
-        out.append(pen.label(short(ctx.record.outcome(r.outcome).label)))
-    out.append(pen.label(ctx.set_name(r.set)))
+        out.append(writer.label(short(ctx.record.outcome(r.outcome).label)))
+    out.append(writer.label(ctx.set_name(r.set)))
     if week and r.week is not None:
         out.append(ctx.week(r.week))
     method = ctx.findings.method(r.method)
     if r.role == "sensitivity" and method is not None and method.family == "reference_based":
-        out.append(pen.quote(lower(method.label), method) or ())
+        out.append(writer.quote(lower(method.label), method) or ())
     elif method is not None and method.adjusts_nfl:
-        out.append(pen.words("adjusted for NfL"))
-    if r.row and (row := pen.quote(r.row, r)):
+        out.append(writer.words("adjusted for NfL"))
+    if r.row and (row := writer.quote(r.row, r)):
         out.append(row)
     if not ctx.findings.of_arms(r) and r.groups:
         named = {g.id: g.label for g in ctx.record.groups}
-        names = [pen.quote(named.get(g, g), *(v for v in (r.groups[g],) if v.usable)) or () for g in r.groups]
-        out.append(pen.say("of other groups ({g})", g=joined([n for n in names if n], "; ")))
-    if r.subset and (subset := pen.quote(r.subset, r)):
+        names = [writer.quote(named.get(g, g), *(v for v in (r.groups[g],) if v.usable)) or () for g in r.groups]
+        out.append(writer.say("of other groups ({g})", g=joined([n for n in names if n], "; ")))
+    if r.subset and (subset := writer.quote(r.subset, r)):
         out.append(subset)
     cut = next((c for c in ctx.record.cuts if c.id == r.cut), None)
     if cut is not None and cut.usable and r.week is None:
-        out.append(pen.say("data of {d}", d=pen.cite(show.date_text(cut.date), cut)))
+        out.append(writer.say("data of {d}", d=writer.cite(numbers.date_text(cut.date), cut)))
     label: Inlines = ()
     for i, part in enumerate(out):
         label = (*label, *((Text(", "),) if i else ()), *part)
@@ -95,19 +95,19 @@ def _summary(ctx: Context, r: Result, several: bool) -> str:
 
 def arm_columns(ctx: Context, results: Sequence[Result]) -> tuple[Inlines, ...]:
     """(control, active) heads of columns: delayed and early start where all results are after the switch."""
-    pen, f = ctx.pen, ctx.findings
+    writer, f = ctx.writer, ctx.findings
     late = {r.comparison == "early_delayed" for r in results}
     if late == {True}:
-        return tuple(pen.label(short(a.delayed_label or a.label)) for a in f.arms)
+        return tuple(writer.label(short(a.delayed_label or a.label)) for a in f.arms)
     if late == {True, False}:
         pairs = ((a.label, lower(short(a.delayed_label or a.label))) for a in f.arms)
-        return tuple(pen.say("{a}, or {b}", a=a, b=b) for a, b in pairs)
-    return tuple(pen.label(a.label) for a in f.arms)
+        return tuple(writer.say("{a}, or {b}", a=a, b=b) for a, b in pairs)
+    return tuple(writer.label(a.label) for a in f.arms)
 
 
 def results_table(ctx: Context, id: str, caption: Inlines, results: Sequence[Result]) -> Table:
     """Results grouped by outcome and time."""
-    pen = ctx.pen
+    writer = ctx.writer
     mixed = len({r.comparison for r in results}) > 1
     rows: list[Row] = []
     told: dict[tuple[object, ...], set[str]] = {}
@@ -120,13 +120,13 @@ def results_table(ctx: Context, id: str, caption: Inlines, results: Sequence[Res
         key = (r.outcome, r.week, r.comparison, summary)
         if key != group:
             group = key
-            head = [pen.label(outcome.label)]
+            head = [writer.label(outcome.label)]
             if r.week is not None:
                 head.append(ctx.week(r.week))
             if summary:
-                head.append(pen.label(summary))
+                head.append(writer.label(summary))
             if mixed and r.comparison == "early_delayed":
-                head.append(pen.words("early against delayed start"))
+                head.append(writer.words("early against delayed start"))
             rows.append(Row((joined(head, ", "),), heading=True))
         values = [r.arms.get(a.id) for a in ctx.findings.arms]
         usual = _floors([v for v in values if v is not None and v.usable])
@@ -139,17 +139,17 @@ def results_table(ctx: Context, id: str, caption: Inlines, results: Sequence[Res
                     *(cell(ctx, v, floor, usual[1], _sign(r, v)) for v in values),
                     ctx.contrast(r.contrast, exact=True) if r.contrast is not None and r.contrast.usable else DASH,
                     p_cell(ctx, r.p),
-                    pen.words(ctx.status(r)),
+                    writer.words(ctx.status(r)),
                 )
             )
         )
     heads = arm_columns(ctx, results)
     columns = (
-        pen.words("Analysis"),
+        writer.words("Analysis"),
         *heads,
-        pen.words("Contrast (95 % interval)"),
-        pen.words("P and its test"),
-        pen.words("Standing"),
+        writer.words("Contrast (95 % interval)"),
+        writer.words("P and its test"),
+        writer.words("Standing"),
     )
     numeric = (False, *(True for _ in heads), True, False, False)
     return Table(id, caption, columns, tuple(rows), numeric)
@@ -173,27 +173,28 @@ _STATISTICS = {
 
 def baseline_table(ctx: Context, rows: Sequence[BaselineRow]) -> Table | None:
     """Baseline by set and arm; sets and rows without a value that may be shown are left out."""
-    pen = ctx.pen
+    writer = ctx.writer
     shown = [
-        r for r in rows
+        r
+        for r in rows
         if r.statistic != "log_sd" and any(v.usable for arms in r.values.values() for v in arms.values())
-    ]  # fmt: skip
+    ]
     sets = [s for s in ctx.record.sets if any(s.id in r.values for r in shown)]
     if not shown or not sets:
         return None
     arms = ctx.findings.arms
-    columns: list[Inlines] = [pen.words("At baseline")]
-    columns += [pen.say("{s}, {a}", s=short(s.label), a=lower(a.label)) for s in sets for a in arms]
+    columns: list[Inlines] = [writer.words("At baseline")]
+    columns += [writer.say("{s}, {a}", s=short(s.label), a=lower(a.label)) for s in sets for a in arms]
     body = []
     for r in shown:
-        label = pen.quote(r.label, r) if r.usable else None
+        label = writer.quote(r.label, r) if r.usable else None
         said = ", ".join(s for s in (r.unit, _STATISTICS[r.statistic]) if s)
-        head = (*(label or pen.label(r.label)), *(pen.say(" ({s})", s=said) if said else ()))
+        head = (*(label or writer.label(r.label)), *(writer.say(" ({s})", s=said) if said else ()))
         floors = _floors([v for values in r.values.values() for v in values.values() if v.usable])
         body.append(Row((head, *(cell(ctx, r.values.get(s.id, {}).get(a.id), *floors) for s in sets for a in arms))))
     return Table(
         "t-baseline",
-        pen.words("Who took part, by analysis set and arm. A dash: not found in the sources that were read."),
+        writer.words("Who took part, by analysis set and arm. A dash: not found in the sources that were read."),
         tuple(columns),
         tuple(body),
         (False, *(True for _ in columns[1:])),
@@ -204,13 +205,13 @@ def _sign(r: Result, value: Value | None) -> str:
     """The percent sign of a share; none after a count of people, which brings its own."""
     if value is None or value.value is None or value.total is not None or value.percent is not None:
         return ""
-    return f"{show.THIN}%" if r.measure in (*_MEASURES, "percent") else ""
+    return f"{numbers.THIN}%" if r.measure in (*_MEASURES, "percent") else ""
 
 
 def _floors(values: Sequence[Value]) -> tuple[int, int]:
     """Decimals that most of a row is written with: of its values, and of their standard deviations or errors."""
-    single = [show.decimals(v.value) for v in values if v.value is not None and not v.total]
-    spreads = [show.decimals(x) for v in values for x in (v.sd, v.se) if x is not None]
+    single = [numbers.decimals(v.value) for v in values if v.value is not None and not v.total]
+    spreads = [numbers.decimals(x) for v in values for x in (v.sd, v.se) if x is not None]
     return _commonest(single), _commonest(spreads)
 
 
@@ -220,7 +221,7 @@ def _commonest(digits: Sequence[int]) -> int:
 
 def events_table(ctx: Context) -> Table | None:
     """Deaths, ventilation, withdrawals by set and arm."""
-    pen = ctx.pen
+    writer = ctx.writer
     arms = ctx.findings.arms
     body = []
     for row in ctx.record.events:
@@ -228,13 +229,18 @@ def events_table(ctx: Context) -> Table | None:
             cells = [values.get(a.id) for a in arms]
             if not any(v is not None and v.usable for v in cells):
                 continue
-            label = (pen.quote(row.label, row) if row.usable else None) or pen.label(row.label)
-            head = (*label, *pen.say(", {s}", s=ctx.set_name(set_id)))
+            label = (writer.quote(row.label, row) if row.usable else None) or writer.label(row.label)
+            head = (*label, *writer.say(", {s}", s=ctx.set_name(set_id)))
             if row.week is not None:
-                head = (*head, *pen.say(", to {w}", w=ctx.week(row.week)))
+                head = (*head, *writer.say(", to {w}", w=ctx.week(row.week)))
             body.append(Row((head, *(cell(ctx, v) for v in cells))))
     if not body:
         return None
-    columns = (pen.words("Event"), *(pen.label(a.label) for a in arms))
-    return Table("t-events", pen.words("Events and withdrawals, by analysis set and arm."), columns, tuple(body),
-                 (False, *(True for _ in arms)))  # fmt: skip
+    columns = (writer.words("Event"), *(writer.label(a.label) for a in arms))
+    return Table(
+        "t-events",
+        writer.words("Events and withdrawals, by analysis set and arm."),
+        columns,
+        tuple(body),
+        (False, *(True for _ in arms)),
+    )

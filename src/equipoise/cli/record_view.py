@@ -89,11 +89,17 @@ def _design(r: Record) -> Iterable[RenderableType]:
     d = r.design
     t = _table("", "", "source")
 
-    def add(label: str, leaf: Any) -> None:
-        if leaf is not None:
-            text = value(leaf) if isinstance(leaf, Value) else leaf.text if isinstance(leaf, Fact) else leaf.date
-            note = f" ({leaf.note})" if leaf.note else ""
-            _row(t, label, text + note, cited(leaf))
+    def add(label: str, sourced: Any) -> None:
+        if sourced is not None:
+            text = (
+                value(sourced)
+                if isinstance(sourced, Value)
+                else sourced.text
+                if isinstance(sourced, Fact)
+                else sourced.date
+            )
+            note = f" ({sourced.note})" if sourced.note else ""
+            _row(t, label, text + note, cited(sourced))
 
     for name in ("phase", "type", "masking", "setting", "control"):
         add(name, getattr(d, name))

@@ -63,7 +63,7 @@ def replicate(
             command=replicate_command(record, replicates, seed, mechanism, scenario_file, records_dir, plan),
             plan=None if plan is None else load_plan(str(plan)),
         )
-    weeks = {scenario.protocol.period_end, scenario.protocol.visits[-1], *(o.analysis.week for o in scenario.elsewhere)}
+    weeks = {scenario.protocol.period_end, scenario.protocol.visits[-1], *(o.analysis.week for o in scenario.external)}
     _print(replica, None if everything else weeks)
     if json_out is not None:
         write_text(json_out, json.dumps(replica.to_dict(), indent=1, allow_nan=False, default=str) + "\n")

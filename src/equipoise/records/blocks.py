@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, Strict, model_validator
 
-from equipoise.records.leaves import (
+from equipoise.records.values import (
     Confidence,
     Contrast,
     Date,

@@ -229,7 +229,7 @@ def _refs(record: Record, dropped: Mapping[str, str]) -> Iterator[Finding]:
                 if ref.split(".")[0] in dropped:
                     continue
                 yield from _unknown(path, "reference", ref, known, dropped)
-                target = index[ref].leaf if ref in index else blocks.get(ref)
+                target = index[ref].sourced if ref in index else blocks.get(ref)
                 if isinstance(target, Sourced) and target.confidence == "recall":
                     yield Finding(
                         path, f"{ref!r}, which is recalled", "a fact that was read", "a recalled number is no evidence"

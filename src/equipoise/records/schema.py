@@ -1,12 +1,12 @@
-"""The record of a published trial: immutable models, one leaf type, provenance on every number.
+"""The record of a published trial: immutable models, one sourced type, provenance on every number.
 
 A record is written as YAML (see ``docs/records.md``) and read by :func:`equipoise.records.load_record`. Three habits
 run through the models:
 
 * **Every number is a** :class:`Value`, **every short text fact a** :class:`Fact`; both carry ``source`` (a key into
-  ``Record.sources``), ``place`` (page, table) and ``confidence``. What a leaf leaves out it inherits from the block
+  ``Record.sources``), ``place`` (page, table) and ``confidence``. What a sourced values out it inherits from the block
   around it, so that a source is written once per block.
-* **Every block has an** ``id``, unique in the record; a leaf's address is ``<block id>.<tail>``, for instance
+* **Every block has an** ``id``, unique in the record; a sourced's address is ``<block id>.<tail>``, for instance
   ``alsfrs_f_w28.contrast``, ``alsfrs_f_w28.p.joint_rank_mi``, ``bl_alsfrs.F.placebo``, ``curve_nfl_f_tofersen.w28``.
   :meth:`Record.index` lists them all; a page links to them.
 * **A recalled number is not evidence**: confidence ``recall`` can be stored, ``usable`` is then False, and the index
@@ -57,7 +57,7 @@ from equipoise.records.blocks import (
     Trap,
     VisitPlan,
 )
-from equipoise.records.leaves import (
+from equipoise.records.values import (
     Confidence,
     Contrast,
     DateFact,
@@ -123,10 +123,10 @@ __all__ = [
 
 
 class Entry(NamedTuple):
-    """One addressable fact: the leaf, the source it resolves to, and where in it."""
+    """One addressable fact: the sourced, the source it resolves to, and where in it."""
 
     id: str
-    leaf: Value | Fact | DateFact
+    sourced: Value | Fact | DateFact
     source: Source | None
     source_key: str | None
     place: str | None
@@ -278,10 +278,10 @@ class Record(Model):
     def index(self, *, recall: bool = False) -> dict[str, Entry]:
         """Every addressable fact by its address, in the order of the record; recalled ones only if asked for."""
         out: dict[str, Entry] = {}
-        for address, leaf in walk(self):
-            if leaf.usable or recall:
-                source = self.sources.get(leaf.source) if leaf.source is not None else None
-                out[address] = Entry(address, leaf, source, leaf.source, leaf.place, leaf.confidence)
+        for address, sourced in walk(self):
+            if sourced.usable or recall:
+                source = self.sources.get(sourced.source) if sourced.source is not None else None
+                out[address] = Entry(address, sourced, source, sourced.source, sourced.place, sourced.confidence)
         return out
 
     def blocks(self) -> dict[str, BaseModel]:
@@ -290,7 +290,7 @@ class Record(Model):
 
 
 def walk(record: Record) -> Iterator[tuple[str, Value | Fact | DateFact]]:
-    """Yield (address, leaf) for every leaf of the record, curve points included, in the order of the record."""
+    """Yield (address, sourced) for every sourced of the record, curve points included, in the order of the record."""
     for name in type(record).model_fields:
         yield from _walk(getattr(record, name), name)
 
@@ -345,7 +345,7 @@ def _models(node: Any) -> Iterator[Any]:
 
 
 def _fill(node: Any, outer: Sourced) -> None:
-    """Hand source, place and confidence down to every model that leaves them out (once, while the record is built)."""
+    """Hand source, place and confidence down to every model that values them out (once, while the record is built)."""
     if isinstance(node, BaseModel):
         if isinstance(node, Sourced):
             if node.source is None:

@@ -13,11 +13,11 @@ from equipoise.plan.scenario_plan import TimeToEvent
 from equipoise.records.schema import Record, Value
 from equipoise.replica.answers import TEST_NAMES, Asked, met
 from equipoise.replica.replica import Answer
-from equipoise.simulate.external import Elsewhere
+from equipoise.simulate.external import ExternalTrial
 from equipoise.types import FloatArray
 
 
-def published(record: Record, other: Elsewhere) -> Mapping[str, Value]:
+def published(record: Record, other: ExternalTrial) -> Mapping[str, Value]:
     """The second trial's numbers, where this trial's record keeps them."""
     holders = {**{t.id: t.values for t in record.related}, **{i.id: i.values for i in record.items}}
     if other.item in holders:
@@ -28,7 +28,7 @@ def published(record: Record, other: Elsewhere) -> Mapping[str, Value]:
     )
 
 
-def elsewhere_targets(record: Record, other: Elsewhere) -> tuple[Target, ...]:
+def elsewhere_targets(record: Record, other: ExternalTrial) -> tuple[Target, ...]:
     """What was published of the second trial, as checks; the comparison of the arms comes first."""
     values = published(record, other)
 
@@ -43,15 +43,15 @@ def elsewhere_targets(record: Record, other: Elsewhere) -> tuple[Target, ...]:
     shares: list[tuple[float, float]] = []
     if isinstance(analysis, TimeToEvent):
         for arm, key in other.free_of_event.items():
-            leaf = value(key)
-            total = int(leaf.total or 0)
-            free = float(leaf.value or 0)
+            sourced = value(key)
+            total = int(sourced.total or 0)
+            free = float(sourced.value or 0)
             share = 1 - free / total
             se = math.sqrt((free + 0.5) * (total - free + 0.5)) / (total + 1) / math.sqrt(total)
             shares.append((share, se))
             out.append(
                 _target(
-                    other, leaf, subject,
+                    other, sourced, subject,
                     Key("event_share", variable=analysis.event, set=analysis.set, arm=arm, week=analysis.week),
                     "percent", share, se,
                 )
@@ -62,36 +62,36 @@ def elsewhere_targets(record: Record, other: Elsewhere) -> tuple[Target, ...]:
                 "event_share", variable=analysis.event, statistic="difference", set=analysis.set, week=analysis.week
             )
             se = math.hypot(se_control, se_active)
-            leaf = value(next(reversed(other.free_of_event.values())))
+            sourced = value(next(reversed(other.free_of_event.values())))
             what = f"{subject}, difference between the arms in percentage points"
             difference = _target(
-                other, leaf, what, at, "percent", active - control, se, derived=True, subject=subject
+                other, sourced, what, at, "percent", active - control, se, derived=True, subject=subject
             )  # fmt: skip
             out.insert(0, difference)
     if other.contrast is not None:
-        leaf = value(other.contrast)
+        sourced = value(other.contrast)
         ln = isinstance(analysis, TimeToEvent)
-        number = float(leaf.value or 0)
+        number = float(sourced.value or 0)
         week = None if ln else analysis.week
         out.insert(
             0,
             _target(
-                other, leaf, f"{subject}, " + ("hazard ratio" if ln else "difference between the arms"),
+                other, sourced, f"{subject}, " + ("hazard ratio" if ln else "difference between the arms"),
                 Key("contrast", analysis=analysis.id, week=week), "hazard_ratio" if ln else "difference",
-                math.log(number) if ln else number, leaf.se, ln=ln, subject=subject,
+                math.log(number) if ln else number, sourced.se, ln=ln, subject=subject,
             ),
         )  # fmt: skip
     for test, key in other.p.items():
-        leaf = value(key)
+        sourced = value(key)
         p = deciding(other.plan, f"{analysis.id}.{test}").p
         what = f"P value, {TEST_NAMES[test]}"
-        out.append(_target(other, leaf, what, p, "p", float(leaf.value or 0), None))
+        out.append(_target(other, sourced, what, p, "p", float(sourced.value or 0), None))
     return tuple(out)
 
 
 def _target(
-    other: Elsewhere,
-    leaf: Value,
+    other: ExternalTrial,
+    sourced: Value,
     what: str,
     key: Key,
     scale: str,
@@ -102,12 +102,12 @@ def _target(
     derived: bool = False,
     subject: str = "",
 ) -> Target:
-    confidence = "derived" if derived else str(leaf.confidence or "")
+    confidence = "derived" if derived else str(sourced.confidence or "")
     return Target(
         key=key,
         quantity=f"{other.label[:1].upper()}{other.label[1:]}: {what}",
         subject=subject,
-        elsewhere=True,
+        external=True,
         outcome=other.id,
         method="count" if scale == "percent" else other.test if scale != "p" else key.quantity.removeprefix("p_"),
         unit="share" if scale == "percent" else "",
@@ -115,28 +115,28 @@ def _target(
         value=value,
         se=se,
         ln=ln,
-        where=Where(leaf.source or "", leaf.place or "", confidence),
+        where=Where(sourced.source or "", sourced.place or "", confidence),
         result=other.item,
         use="check",
     )
 
 
-def elsewhere_measures(record: Record, other: Elsewhere) -> tuple[Key, ...]:
+def elsewhere_measures(record: Record, other: ExternalTrial) -> tuple[Key, ...]:
     """What is read off a replicate of the second trial."""
     decider = deciding(other.plan, other.plan.primary)
     wanted = (*(t.key for t in elsewhere_targets(record, other)), decider.p, decider.estimate)
     return tuple(dict.fromkeys(wanted))
 
 
-def elsewhere_answer(ask: Asked, other: Elsewhere, values: Mapping[Key, FloatArray], *, works: bool) -> Answer:
+def elsewhere_answer(ask: Asked, other: ExternalTrial, values: Mapping[Key, FloatArray], *, works: bool) -> Answer:
     """How often the second trial would be significant if the drug did there what was fitted here, or did nothing."""
     d = deciding(other.plan, other.plan.primary)
     hits = met(values[d.p], d.sign * values[d.estimate], other.plan.alpha)
     condition = ask.works if works else f"if the drug {ask.nothing}"
     test = TEST_NAMES[other.test]
     return ask.answer(
-        f"elsewhere:{other.id}" + ("" if works else ":nothing"),
-        "elsewhere",
+        f"external:{other.id}" + ("" if works else ":nothing"),
+        "external",
         f"How often would {other.label} be significant in the drug's favour ({test}) {condition}?",
         hits,
         f"{other.label[:1].upper()}{other.label[1:]} would be significant in the drug's favour ({test}) {{times}} "
@@ -144,6 +144,6 @@ def elsewhere_answer(ask: Asked, other: Elsewhere, values: Mapping[Key, FloatArr
     )
 
 
-def elsewhere_note(other: Elsewhere) -> str:
+def elsewhere_note(other: ExternalTrial) -> str:
     """What the second trial was lent, for a reader to judge the comparison by."""
-    return f"{other.label[:1].upper()}{other.label[1:]}: predicted as if it had shared with this one {other.lent}."
+    return f"{other.label[:1].upper()}{other.label[1:]}: predicted as if it had shared with this one {other.assumed}."

@@ -37,7 +37,7 @@ from equipoise.replica.rows import between, error_of_mean, row_of
 from equipoise.run.study import Study, run_study
 from equipoise.simulate import Simulator
 from equipoise.simulate.diseases import Mechanism
-from equipoise.simulate.external import Elsewhere
+from equipoise.simulate.external import ExternalTrial
 from equipoise.simulate.scenario import Scenario, load_scenario
 from equipoise.types import FloatArray
 
@@ -163,7 +163,7 @@ def replicate(
     by_id = {t.id: t for t in found}
     answers += [null_answer(ask, row, by_id[row.id]) for row in checks if row.mechanism == Mechanism.NONE.value]
     answers += test_answers(ask, by_test)
-    for other in scenario.elsewhere:
+    for other in scenario.external:
         there = elsewhere_targets(record, other)
         here = side_values[_there(other, chosen)]
         rows += tuple(row_of(record, t, here[t.key]) for t in there)
@@ -189,7 +189,7 @@ def replicate(
         answers=tuple(answers),
         bands=drawn,
         mechanisms=tuple(checks),
-        notes=(*_notes(scenario, chosen, fitted), *map(elsewhere_note, scenario.elsewhere), *shifts),
+        notes=(*_notes(scenario, chosen, fitted), *map(elsewhere_note, scenario.external), *shifts),
         on_function=acts_on_function(scenario),
         tally=_tally(rows),
     )
@@ -285,7 +285,7 @@ def _differences(scenario: Scenario, found: Sequence[Target]) -> list[Target]:
                 fit_se=None,
                 block=None,
                 where=t.where._replace(confidence="derived"),
-                use="check" if t.use == "check" else "same period",
+                use="check" if t.use == "check" else "restated",
             )
         )
     return out
@@ -379,13 +379,13 @@ def _sides(record: Record, scenario: Scenario, chosen: Mechanism, found: Sequenc
         for m in (chosen, Mechanism.NONE):
             if m in scenario.mechanisms:
                 sides.append(_Side(f"longer, {m.value}", Simulator.of(longer, m, imbalance=False), wanted))
-    for other in scenario.elsewhere:
+    for other in scenario.external:
         abroad, wanted = scenario.at(other), elsewhere_measures(record, other)
         sides += [_Side(_there(other, m), Simulator.of(abroad, m, imbalance=False), wanted) for m in abroad.mechanisms]
     return list({s.name: s for s in sides}.values())
 
 
-def _there(other: Elsewhere, mechanism: Mechanism) -> str:
+def _there(other: ExternalTrial, mechanism: Mechanism) -> str:
     return f"{other.id}, {mechanism.value}"
 
 

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from equipoise.plan.key import Key
 
 AnswerKind = Literal[
-    "works", "nothing", "longer works", "longer nothing", "as it happened", "null", "test", "tests differ", "elsewhere",
+    "works", "nothing", "longer works", "longer nothing", "as it happened", "null", "test", "tests differ", "external",
     "formal",
 ]  # fmt: skip
 """What an answer is about. The first five are of the primary end point: in a fresh trial if the drug works as fitted
@@ -64,7 +64,7 @@ class ReplicaRow:
     z: float | None
     key: Key
     use: str = "check"
-    elsewhere: bool = False
+    external: bool = False
     """Whether it is of another trial of the drug."""
 
     @property

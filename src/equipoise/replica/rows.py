@@ -55,7 +55,7 @@ def row_of(record: Record, t: Target, values: FloatArray) -> ReplicaRow:
         use=t.use,
         position=position,
         key=t.key,
-        elsewhere=t.elsewhere,
+        external=t.external,
         z=None if t.se is None or n == 0 or not math.isfinite(mean) else (mean - t.value) / t.se,
     )
 

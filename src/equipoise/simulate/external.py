@@ -11,17 +11,17 @@ from equipoise.plan.scenario_plan import Analysis, AnalysisPlan, Test
 from equipoise.simulate.protocol import Protocol
 
 
-class Elsewhere(Frozen):
+class ExternalTrial(Frozen):
     """A second trial, with the patients, the disease and the drug of the scenario and a protocol of its own.
 
     ``protocol`` holds what differs from the scenario's. ``item`` is where the record of this scenario keeps the second
     trial's numbers (an item or a related trial), ``free_of_event`` (arm -> key), ``contrast`` and ``p`` (test -> key)
-    which of them are compared. ``lent`` says in words what had to be taken over from this trial.
+    which of them are compared. ``assumed`` says in words what had to be taken over from this trial.
     """
 
     id: str
     label: str
-    lent: str
+    assumed: str
     protocol: dict[str, Any]
     analysis: Analysis
     test: Test

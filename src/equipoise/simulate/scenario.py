@@ -24,7 +24,7 @@ from equipoise.simulate.diseases import (
     Mechanism,
     covariates_of,
 )
-from equipoise.simulate.external import Elsewhere
+from equipoise.simulate.external import ExternalTrial
 from equipoise.simulate.protocol import Intake, Protocol
 
 
@@ -59,7 +59,7 @@ class Scenario(Frozen):
         default_factory=dict, description="event -> arm -> probability of at least one in the randomised period"
     )
     plan: AnalysisPlan
-    elsewhere: tuple[Elsewhere, ...] = Field(default=(), description="other trials of the drug, foretold as checks")
+    external: tuple[ExternalTrial, ...] = Field(default=(), description="other trials of the drug, foretold as checks")
     provenance: dict[str, str] = Field(default_factory=dict, description="parameter -> how it was obtained")
     fit: dict[str, Any] = Field(default_factory=dict, description="how and when the parameters were fitted")
 
@@ -156,7 +156,7 @@ class Scenario(Frozen):
         groups = {name: group.model_copy(update=hypothesis.groups.get(name, {})) for name, group in self.groups.items()}
         return groups, self.disease.model_copy(update=hypothesis.disease), hypothesis.effect
 
-    def at(self, other: Elsewhere) -> Scenario:
+    def at(self, other: ExternalTrial) -> Scenario:
         """The scenario in the protocol of another trial, with the one analysis that is foretold there.
 
         Raises
@@ -167,7 +167,7 @@ class Scenario(Frozen):
         try:
             protocol = other.protocol_from(self.protocol)
             return Scenario.model_validate(
-                {**dict(self), "protocol": protocol, "plan": other.plan, "elsewhere": (), "name": other.id}
+                {**dict(self), "protocol": protocol, "plan": other.plan, "external": (), "name": other.id}
             )
         except ValidationError as error:
             raise ScenarioError(f"elsewhere {other.id!r}: {describe_problems(error)}") from None

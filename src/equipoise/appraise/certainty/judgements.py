@@ -18,8 +18,8 @@ from equipoise.errors import RecordError
 from equipoise.files import Document, parse_yaml, read_yaml, validate
 from equipoise.library import shipped, shipped_file
 from equipoise.records.blocks import Source
-from equipoise.records.leaves import Id, Model, Text, Value
 from equipoise.records.schema import Record
+from equipoise.records.values import Id, Model, Text, Value
 
 Domain = Literal["randomisation", "deviations", "missing", "measurement", "selection"]
 DOMAINS: Mapping[Domain, str] = {
@@ -33,9 +33,14 @@ DOMAINS: Mapping[Domain, str] = {
 
 _YES = ("yes", "probably yes", "probably no", "no", "varies", "unknown")
 _BALANCE = (
-    "favours the intervention", "probably favours the intervention", "neither", "probably favours the comparison",
-    "favours the comparison", "varies", "unknown",
-)  # fmt: skip
+    "favours the intervention",
+    "probably favours the intervention",
+    "neither",
+    "probably favours the comparison",
+    "favours the comparison",
+    "varies",
+    "unknown",
+)
 CRITERIA: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "problem": ("Is the problem a priority?", _YES),
     "desirable": (

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
 
-from equipoise.appraise.risk import se_from_interval
+from equipoise.appraise.absolute_risk import se_from_interval
 from equipoise.errors import DataError
 
 Level = Literal["high", "moderate", "low", "very low"]

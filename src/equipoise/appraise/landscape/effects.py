@@ -53,7 +53,7 @@ class Effect:
 
     record: Record
     scale: Scale
-    leaf: Value
+    sourced: Value
     kind: Literal["difference", "ratio", "hazard_ratio"]
     result: Result | None
     weeks: float | None = None

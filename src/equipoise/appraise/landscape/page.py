@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import equipoise
-from equipoise.appraise import show
+from equipoise.appraise import numbers
 from equipoise.appraise.findings import Findings, read
 from equipoise.appraise.landscape.effects import Effect, Missing, effects, monthly, monthly_from_se
-from equipoise.appraise.pen import Pen
+from equipoise.appraise.writer import Writer
 from equipoise.document.document import (
     Bar,
     Block,
@@ -54,11 +54,11 @@ FIELDS: dict[str, Field] = {
 
 @dataclass(frozen=True)
 class _Trial:
-    """One trial with its pen and what it gives to the scales."""
+    """One trial with its writer and what it gives to the scales."""
 
     record: Record
     findings: Findings
-    pen: Pen
+    writer: Writer
     effects: tuple[Effect | Missing, ...]
     year: tuple[int, str] | None
 
@@ -116,17 +116,17 @@ def landscape(field: str, records: Iterable[Record]) -> Document:
         audience=None,
         sections=sections,
         sources=_sources(trials),
-        citations=tuple(c for t in trials for c in t.pen.citations()),
-        computations=tuple(c for t in trials for c in t.pen.computations()),
-        names=tuple(dict.fromkeys((*_CUTS, *(n for t in trials for n in t.pen.names)))),
+        citations=tuple(c for t in trials for c in t.writer.citations()),
+        computations=tuple(c for t in trials for c in t.writer.computations()),
+        names=tuple(dict.fromkeys((*_CUTS, *(n for t in trials for n in t.writer.names)))),
         kind="landscape",
     )
 
 
 def _trial(record: Record) -> _Trial:
-    pen = Pen(record, prefix=f"{record.id}.")
-    pen.register(record.acronym or record.id)
-    return _Trial(record, read(record), pen, tuple(effects(record)), _year(record))
+    writer = Writer(record, prefix=f"{record.id}.")
+    writer.register(record.acronym or record.id)
+    return _Trial(record, read(record), writer, tuple(effects(record)), _year(record))
 
 
 def _year(record: Record) -> tuple[int, str] | None:
@@ -146,7 +146,7 @@ def _words(text: str) -> Inlines:
 
 
 def _sources(trials: Sequence[_Trial]) -> tuple[Source, ...]:
-    return tuple(s for t in trials for s in t.pen.sources())
+    return tuple(s for t in trials for s in t.writer.sources())
 
 
 # -- sections ------------------------------------------------------------------------------------------------------
@@ -182,20 +182,28 @@ def _intro(trials: Sequence[_Trial]) -> Section:
         ),
         Filter("filter-verdict", "verdict", _words("Primary endpoint"), tuple((v, _words(v)) for v in verdicts)),
         Filter(
-            "filter-size", "size", _words("People"),
-            (("small", _words("fewer than 200")), ("large", _words("200 or more")),
-             ("unknown", _words("not stated"))),
+            "filter-size",
+            "size",
+            _words("People"),
+            (("small", _words("fewer than 200")), ("large", _words("200 or more")), ("unknown", _words("not stated"))),
         ),
         Filter(
-            "filter-era", "era", _words("Reported"),
-            (("earlier", _words("before 2020")), ("recent", _words("since 2020")),
-             ("unknown", _words("year not printed"))),
+            "filter-era",
+            "era",
+            _words("Reported"),
+            (
+                ("earlier", _words("before 2020")),
+                ("recent", _words("since 2020")),
+                ("unknown", _words("year not printed")),
+            ),
         ),
         Filter(
-            "filter-marker", "marker", _words("Neurofilament ratio"),
+            "filter-marker",
+            "marker",
+            _words("Neurofilament ratio"),
             (("yes", _words("on record")), ("no", _words("not on record"))),
         ),
-    ]  # fmt: skip
+    ]
     return Section("overview", _words("How to read this page"), tuple(blocks))
 
 
@@ -225,10 +233,14 @@ def _function(trials: Sequence[_Trial]) -> Section:
     ]
     if ratios:
         blocks += [
-            Paragraph(_words("The platform trials report a rate ratio that joins function and survival; left of the "
-                            "line the active arm is slower.")),
+            Paragraph(
+                _words(
+                    "The platform trials report a rate ratio that joins function and survival; left of the "
+                    "line the active arm is slower."
+                )
+            ),
             _forest("t-rates", "Rate of disease: ratio, active against control", "Ratio", ratios, null=1.0, log=True),
-        ]  # fmt: skip
+        ]
     return Section("function", _words("Function"), tuple(blocks))
 
 
@@ -251,10 +263,14 @@ def _survival(trials: Sequence[_Trial]) -> Section:
         )
     if late:
         blocks += [
-            Paragraph(_words("After the randomised period the arms are those who started early and those who started "
-                            "late, in extensions that people could leave.")),
+            Paragraph(
+                _words(
+                    "After the randomised period the arms are those who started early and those who started "
+                    "late, in extensions that people could leave."
+                )
+            ),
             _forest("t-late", "Survival: early against delayed start", "Hazard ratio", late, null=1.0, log=True),
-        ]  # fmt: skip
+        ]
     return Section("survival", _words("Survival"), tuple(blocks))
 
 
@@ -304,11 +320,13 @@ def _gaps(trials: Sequence[_Trial]) -> Section:
     )
     table = Table(
         "t-gaps",
-        _words("What no scale of this page can hold, and why. An effect left out because it is told in words is still "
-              "an effect."),
+        _words(
+            "What no scale of this page can hold, and why. An effect left out because it is told in words is still "
+            "an effect."
+        ),
         tuple(_words(c) for c in ("Trial", "Scale", "Why")),
         rows,
-    )  # fmt: skip
+    )
     return Section("gaps", _words("Not on these scales"), (Fold("f-gaps", _words("Trials and reasons"), (table,)),))
 
 
@@ -316,16 +334,16 @@ def _gaps(trials: Sequence[_Trial]) -> Section:
 
 
 def _name(t: _Trial) -> Inlines:
-    return t.pen.label(t.name)
+    return t.writer.label(t.name)
 
 
 def _drug(t: _Trial) -> Inlines:
-    return t.pen.label(t.findings.active.drug)
+    return t.writer.label(t.findings.active.drug)
 
 
 def _people(t: _Trial) -> Inlines:
     n = t.record.design.n_actual
-    return (t.pen.cite(show.number(n.value), n),) if n.usable and n.value is not None else DASH
+    return (t.writer.cite(numbers.number(n.value), n),) if n.usable and n.value is not None else DASH
 
 
 def _analysed(t: _Trial, e: Effect) -> Inlines:
@@ -335,12 +353,12 @@ def _analysed(t: _Trial, e: Effect) -> Inlines:
     r, arms = e.result, (t.findings.active, t.findings.control)
     counts = [r.arms.get(a.id) for a in arms]
     if all(v is not None and v.usable and v.n for v in counts):
-        shown = [t.pen.cite(show.number(v.n or 0), v) for v in counts if v is not None]
+        shown = [t.writer.cite(numbers.number(v.n or 0), v) for v in counts if v is not None]
         return (shown[0], Text(" and "), shown[1])
     held = next((s.n for s in t.record.sets if s.id == r.set), {})
     for pair in ([held.get(a.id) for a in arms], [a.n for a in arms]):
         if all(v is not None and v.usable and v.value is not None for v in pair):
-            shown = [t.pen.cite(show.number(v.value or 0), v) for v in pair if v is not None]
+            shown = [t.writer.cite(numbers.number(v.value or 0), v) for v in pair if v is not None]
             return (shown[0], Text(" and "), shown[1])
     return DASH
 
@@ -348,25 +366,25 @@ def _analysed(t: _Trial, e: Effect) -> Inlines:
 def _cite_year(t: _Trial) -> Inlines:
     assert t.year is not None
     year, ref = t.year
-    return t.pen.quote(str(year), ref) or DASH
+    return t.writer.quote(str(year), ref) or DASH
 
 
 def _detail(t: _Trial, e: Effect) -> Inlines:
     """Outcome, set, time and caution of an effect, in small print."""
-    pen = t.pen
+    writer = t.writer
     parts: list[Inlines] = []
     if e.result is not None:
         r = e.result
-        parts.append(pen.label(t.record.outcome(r.outcome).label))
+        parts.append(writer.label(t.record.outcome(r.outcome).label))
         if r.week is not None:
-            parts.append(pen.words(f"week {float(r.week):g}"))
+            parts.append(writer.words(f"week {float(r.week):g}"))
         chosen = next((s for s in t.record.sets if s.id == r.set), None)
         if chosen is not None and r.set != "ITT":
-            parts.append(pen.label(chosen.label[:1].lower() + chosen.label[1:]))
-        if r.subset and (subset := pen.quote(r.subset, r)):
+            parts.append(writer.label(chosen.label[:1].lower() + chosen.label[1:]))
+        if r.subset and (subset := writer.quote(r.subset, r)):
             parts.append(subset)
     if e.caution:
-        parts.append(pen.words(e.caution))
+        parts.append(writer.words(e.caution))
     out: list[Inlines] = []
     for i, part in enumerate(parts):
         out.append((*((Text(", "),) if i else ()), *part))
@@ -374,38 +392,49 @@ def _detail(t: _Trial, e: Effect) -> Inlines:
 
 
 def _monthly_line(t: _Trial, e: Effect) -> _Line:
-    leaf = e.leaf
-    value = float(leaf.value or 0)
-    low = None if leaf.low is None else float(leaf.low)
-    high = None if leaf.high is None else float(leaf.high)
+    sourced = e.sourced
+    value = float(sourced.value or 0)
+    low = None if sourced.low is None else float(sourced.low)
+    high = None if sourced.high is None else float(sourced.high)
     if e.weeks is None:
-        return _Line(t, e, (t.pen.cite(_written(value, low, high), leaf),), value, low, high)
-    if low is None and leaf.se is not None:
-        found = monthly_from_se(value, float(leaf.se), e.weeks)
-        shown = t.pen.compute(
-            monthly_from_se, value, float(leaf.se), e.weeks, show=lambda m: _written(m.estimate, m.low, m.high),
-            what=f"{t.name}: points a month", method="difference over months; normal interval from the standard error",
-        )  # fmt: skip
+        return _Line(t, e, (t.writer.cite(_written(value, low, high), sourced),), value, low, high)
+    if low is None and sourced.se is not None:
+        found = monthly_from_se(value, float(sourced.se), e.weeks)
+        shown = t.writer.compute(
+            monthly_from_se,
+            value,
+            float(sourced.se),
+            e.weeks,
+            show=lambda m: _written(m.estimate, m.low, m.high),
+            what=f"{t.name}: points a month",
+            method="difference over months; normal interval from the standard error",
+        )
     else:
         found = monthly(value, low, high, e.weeks)
-        shown = t.pen.compute(
-            monthly, value, low, high, e.weeks, show=lambda m: _written(m.estimate, m.low, m.high),
-            what=f"{t.name}: points a month", method="difference over months",
-        )  # fmt: skip
+        shown = t.writer.compute(
+            monthly,
+            value,
+            low,
+            high,
+            e.weeks,
+            show=lambda m: _written(m.estimate, m.low, m.high),
+            what=f"{t.name}: points a month",
+            method="difference over months",
+        )
     return _Line(t, e, (shown,), found.estimate, found.low, found.high)
 
 
 def _plain_line(t: _Trial, e: Effect) -> _Line:
-    leaf = e.leaf
-    value = float(leaf.value or 0)
-    low = None if leaf.low is None else float(leaf.low)
-    high = None if leaf.high is None else float(leaf.high)
-    return _Line(t, e, (t.pen.cite(_written(value, low, high), leaf),), value, low, high)
+    sourced = e.sourced
+    value = float(sourced.value or 0)
+    low = None if sourced.low is None else float(sourced.low)
+    high = None if sourced.high is None else float(sourced.high)
+    return _Line(t, e, (t.writer.cite(_written(value, low, high), sourced),), value, low, high)
 
 
 def _written(value: float, low: float | None, high: float | None) -> str:
-    text = show.number(value, 2)
-    return text if low is None or high is None else f"{text} ({show.number(low, 2)} to {show.number(high, 2)})"
+    text = numbers.number(value, 2)
+    return text if low is None or high is None else f"{text} ({numbers.number(low, 2)} to {numbers.number(high, 2)})"
 
 
 def _forest(id: str, caption: str, axis: str, lines: Sequence[_Line], *, null: float, log: bool) -> Table:

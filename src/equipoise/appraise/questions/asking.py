@@ -34,7 +34,7 @@ _LEVEL = {level: i for i, level in enumerate(LEVELS)}
 
 
 @dataclass
-class Teller:
+class Answerer:
     """Answers questions about one record; conditions and phrases are worked out once."""
 
     ctx: Context
@@ -45,49 +45,49 @@ class Teller:
 
     # -- conditions -------------------------------------------------------------------------------------------------
 
-    def holds(self, condition: Condition) -> bool:
+    def applies(self, condition: Condition) -> bool:
         """Whether a condition holds for the record."""
         if isinstance(condition, Not):
-            return not self.holds(condition.of)
+            return not self.applies(condition.of)
         if isinstance(condition, AnyOf):
-            return any(self.holds(c) for c in condition.of)
+            return any(self.applies(c) for c in condition.of)
         if isinstance(condition, tuple):
-            return all(self.holds(c) for c in condition)
+            return all(self.applies(c) for c in condition)
         if condition.startswith("says "):
-            return bool(self.said(condition.removeprefix("says ")))
+            return bool(self.phrase(condition.removeprefix("says ")))
         if condition not in self._held:
             self._held[condition] = CONDITIONS[condition](self.ctx)
         return self._held[condition]
 
     # -- phrases ----------------------------------------------------------------------------------------------------
 
-    def said(self, name: str) -> Any:
+    def phrase(self, name: str) -> Any:
         """What a phrase of the vocabulary gives for the record."""
         if name not in self._said:
             self._said[name] = VOCABULARY[name].make(self.ctx)
         return self._said[name]
 
-    def tell(self, template: str) -> Inlines:
+    def fill(self, template: str) -> Inlines:
         """A template with its names and phrases filled in.
 
         A template all of whose sentences are empty, and that names nothing, is empty as a whole: its own words only
         lead to them.
         """
-        pen = self.ctx.pen
+        writer = self.ctx.writer
         done: list[Inlines] = []
         run: tuple[Inline, ...] = ()
         sentences = told = named = 0
         for literal, key, mode, _ in string.Formatter().parse(template):
-            run = (*run, *(pen.words(literal) if literal else ()))
+            run = (*run, *(writer.words(literal) if literal else ()))
             if key is None:
                 continue
             phrase = VOCABULARY[key]
             if phrase.kind == "name":
-                run = (*run, *self.said(key))
+                run = (*run, *self.phrase(key))
                 named += 1
                 continue
             sentences += 1
-            said: Inlines = self.said(key)
+            said: Inlines = self.phrase(key)
             if not said and mode == "or":
                 said = self.missing(key)
             done.append(_strip(run))
@@ -105,25 +105,25 @@ class Teller:
     def missing(self, name: str) -> Inlines:
         """What is said where a phrase has nothing to say."""
         text = VOCABULARY[name].missing
-        return self.tell(text) if text else ()
+        return self.fill(text) if text else ()
 
     def items(self, part: Items) -> list[Inlines]:
         """The items of a list that hold and are not empty."""
         if part.from_ is not None:
-            found: list[Inlines] = list(self.said(part.from_))
+            found: list[Inlines] = list(self.phrase(part.from_))
             if not found and (said := self.missing(part.from_)):
                 found = [said]
             self.drawn = self.drawn or bool(found)
             return found
-        told = (self.tell(item.template) for item in part.items if self.holds(item.when))
+        told = (self.fill(item.template) for item in part.items if self.applies(item.when))
         return [t for t in told if t]
 
     def part(self, part: Part) -> Iterator[Block]:
         """One part of an answer as blocks; nothing where its condition fails or it has nothing to say."""
-        if not self.holds(part.when):
+        if not self.applies(part.when):
             return
         if isinstance(part, Made):
-            blocks = self.said(part.name)
+            blocks = self.phrase(part.name)
             self.drawn = self.drawn or bool(blocks)
             yield from blocks
         elif isinstance(part, Items):
@@ -132,17 +132,17 @@ class Teller:
                 yield Paragraph(found[0])
             elif found:
                 yield Listing(tuple(found), part.ordered)
-        elif said := self.tell(part.template):
+        elif said := self.fill(part.template):
             yield Paragraph(said)
 
     def answer(self, entry: Entry) -> Question | None:
         """A question with its answer; None where it does not apply or its answer draws nothing from the record."""
-        if not self.holds(entry.when):
+        if not self.applies(entry.when):
             return None
-        asked = next((say for say in entry.ask if self.holds(say.when)), None)
+        asked = next((say for say in entry.ask if self.applies(say.when)), None)
         if asked is None:
             return None
-        question = self.tell(asked.template)
+        question = self.fill(asked.template)
         self.drawn = False
         blocks = tuple(b for part in entry.answer for b in self.part(part))
         if not blocks or not self.drawn:
@@ -176,7 +176,7 @@ def rank(entry: Entry, reader: Reader) -> tuple[int, int, int, int]:
 def applicable(ctx: Context, reader: Reader | None = None) -> Iterator[tuple[Entry, Question]]:
     """The questions that apply to the record and that the reader chose, answered, in the reader's order."""
     reader = reader or Reader()
-    teller = Teller(ctx)
+    answerer = Answerer(ctx)
     chosen = [
         e
         for e in bank()
@@ -185,7 +185,7 @@ def applicable(ctx: Context, reader: Reader | None = None) -> Iterator[tuple[Ent
         and (reader.level is None or e.level == reader.level)
     ]
     for entry in sorted(chosen, key=lambda e: rank(e, reader)):
-        if (question := teller.answer(entry)) is not None:
+        if (question := answerer.answer(entry)) is not None:
             yield entry, question
 
 

@@ -158,7 +158,7 @@ def marker_measured(ctx: Context) -> bool:
 
 @condition
 def marker_moved(ctx: Context) -> bool:
-    """The interval of such a marker leaves out no effect."""
+    """The interval of such a marker values out no effect."""
     return any(r.contrast is not None and excludes_null(r.contrast) for r in ctx.findings.biomarkers())
 
 
@@ -196,13 +196,16 @@ def early_delayed(ctx: Context) -> bool:
 
 @condition
 def unplanned_success(ctx: Context) -> bool:
-    """A main result leaves out no effect and was not fixed in advance."""
+    """A main result values out no effect and was not fixed in advance."""
     f = ctx.findings
     return any(
-        r.role == "main" and f.planned(r) is False and usable(r.contrast) and r.contrast is not None
+        r.role == "main"
+        and f.planned(r) is False
+        and usable(r.contrast)
+        and r.contrast is not None
         and excludes_null(r.contrast)
         for r in ctx.record.results
-    )  # fmt: skip
+    )
 
 
 @condition
@@ -331,10 +334,12 @@ def has_harms(ctx: Context) -> bool:
     """It tells at least one adverse event in both arms."""
     f = ctx.findings
     return any(
-        all((v := e.arms.get(a.id)) is not None and v.usable and (v.value is not None or v.percent is not None)
-            for a in (f.active, f.control))
+        all(
+            (v := e.arms.get(a.id)) is not None and v.usable and (v.value is not None or v.percent is not None)
+            for a in (f.active, f.control)
+        )
         for e in ctx.record.adverse_events
-    )  # fmt: skip
+    )
 
 
 @condition

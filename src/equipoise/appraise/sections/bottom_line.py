@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from equipoise.appraise import show
+from equipoise.appraise import numbers
 from equipoise.appraise.certainty import rating
 from equipoise.appraise.context import Context
 from equipoise.appraise.phrases import (
@@ -36,43 +36,43 @@ def build(ctx: Context) -> Section:
 
     What the markers did, the other outcomes and the later comparison come with the key findings, and only there.
     """
-    pen, f = ctx.pen, ctx.findings
+    writer, f = ctx.writer, ctx.findings
     opening = {
-        True: pen.say("{t} met its primary endpoint.", t=ctx.trial),
-        False: pen.say("{t} missed its primary endpoint.", t=ctx.trial),
-        None: pen.say("The record of {t} does not say whether its primary endpoint was met.", t=ctx.trial),
+        True: writer.say("{t} met its primary endpoint.", t=ctx.trial),
+        False: writer.say("{t} missed its primary endpoint.", t=ctx.trial),
+        None: writer.say("The record of {t} does not say whether its primary endpoint was met.", t=ctx.trial),
     }[f.met]
     if f.disputed:
         opening = disputed_sentence(ctx)
-    said = pen.statements("bottom_line")
+    said = writer.statements("bottom_line")
     primary = primary_sentence(ctx)
     blocks: list[Block] = []
     blocks.append(Stats(tuple(_stats(ctx))))
     # statements of the record say it better than that nothing could be read from its numbers
-    head = () if f.met is None and said and not f.disputed else (pen.strong(opening),)
+    head = () if f.met is None and said and not f.disputed else (writer.strong(opening),)
     blocks.append(Paragraph(paragraphs(head, *(said or (primary,))), lead=True))
     body = [
         paragraphs(primary if said else (), interval_sentence(ctx), question_sentence(ctx), co_primary_sentence(ctx))
     ]
     if split := split_sentence(ctx):
-        body.append((*split, Text(" "), Link(pen.words("More on this"), "#coherence"), Text(".")))
+        body.append((*split, Text(" "), Link(writer.words("More on this"), "#coherence"), Text(".")))
     blocks.extend(Paragraph(b) for b in body if b)
     if ctx.replica is not None and ctx.replica.answers:
         answers = [replica_sentence(ctx, a.sentence, a.command, a.question) for a in main_answers(ctx.replica)]
         extra = [Paragraph(r)] if (r := reading(ctx)) else []
         blocks.append(
-            Note("info", pen.words("What the rebuilt trial adds"), (Paragraph(paragraphs(*answers)), *extra))
-        )  # fmt: skip
-    if ctx.audience is not None and (own := pen.statements(ctx.audience)):
-        blocks.append(
-            Note("key", pen.words(f"For the {READERS[ctx.audience].lower()}"), tuple(Paragraph(s) for s in own))
+            Note("info", writer.words("What the rebuilt trial adds"), (Paragraph(paragraphs(*answers)), *extra))
         )
-    return Section("bottom-line", pen.words("Bottom line"), tuple(blocks))
+    if ctx.audience is not None and (own := writer.statements(ctx.audience)):
+        blocks.append(
+            Note("key", writer.words(f"For the {READERS[ctx.audience].lower()}"), tuple(Paragraph(s) for s in own))
+        )
+    return Section("bottom-line", writer.words("Bottom line"), tuple(blocks))
 
 
 def _stats(ctx: Context) -> list[Stat]:
     """At a glance: verdict, effect, certainty and recommendation, then markers and the gravest harm."""
-    pen, f = ctx.pen, ctx.findings
+    writer, f = ctx.writer, ctx.findings
     if f.primary is None:
         return _sure(ctx)
     out: list[Stat] = []
@@ -80,25 +80,30 @@ def _stats(ctx: Context) -> list[Stat]:
     remark: Inlines = ()
     if f.disputed:
         word = "Disputed"
-        remark = joined([pen.say("{p}, {t}", p=ctx.p(p), t=_test(ctx, p)) for p in f.disputed], "; ")
+        remark = joined([writer.say("{p}, {t}", p=ctx.p(p), t=_test(ctx, p)) for p in f.disputed], "; ")
     elif f.test is not None:
-        remark = pen.say("{p}, {t}", p=ctx.p(f.test), t=_test(ctx, f.test))
-    if f.met is not None or f.disputed or not pen.statements("bottom_line"):
-        out.append(Stat(pen.words("Primary endpoint"), pen.words(word), remark, tone))  # type: ignore[arg-type]
+        remark = writer.say("{p}, {t}", p=ctx.p(f.test), t=_test(ctx, f.test))
+    if f.met is not None or f.disputed or not writer.statements("bottom_line"):
+        out.append(Stat(writer.words("Primary endpoint"), writer.words(word), remark, tone))  # type: ignore[arg-type]
     if f.contrast is not None and f.outcome is not None and f.contrast.value is not None:
         c = f.contrast
-        digits = show.contrast_digits(c)
-        value: Inlines = (pen.cite(show.number(c.value or 0, digits, plus=c.kind == "difference"), c),)
+        digits = numbers.contrast_digits(c)
+        value: Inlines = (writer.cite(numbers.number(c.value or 0, digits, plus=c.kind == "difference"), c),)
         unit = ctx.unit(f.outcome, f.primary)
         if unit and c.kind == "difference":
-            value = (*value, *pen.label(unit))
+            value = (*value, *writer.label(unit))
         bounds: Inlines = ()
         if c.low is not None and c.high is not None:
-            word = "95 % interval {b}" if not show.level(c) else "interval {b}"
-            bounds = pen.say(word, b=(pen.cite(show.span(c.low, c.high, digits) + show.level(c), c),))
+            word = "95 % interval {b}" if not numbers.level(c) else "interval {b}"
+            bounds = writer.say(word, b=(writer.cite(numbers.span(c.low, c.high, digits) + numbers.level(c), c),))
         kind = {"difference": "", "ratio": ", ratio", "hazard_ratio": ", hazard ratio"}[c.kind]
-        label = pen.say("{o} at {w}, {a} against {c}" + kind, o=upper_label(ctx, f.outcome.id), w=ctx.week(f.week),
-                        a=ctx.active, c=ctx.control)  # fmt: skip
+        label = writer.say(
+            "{o} at {w}, {a} against {c}" + kind,
+            o=upper_label(ctx, f.outcome.id),
+            w=ctx.week(f.week),
+            a=ctx.active,
+            c=ctx.control,
+        )
         out.append(Stat(label, value, bounds))
     elif f.primary is not None and (counted := _counted(ctx, f.primary)) is not None:
         out.append(counted)
@@ -107,20 +112,20 @@ def _stats(ctx: Context) -> list[Stat]:
         lower = ctx.percent_lower(r)
         if r.contrast is None:
             continue
-        ratio = pen.say(
-            "ratio {r}{n}", r=ctx.contrast(r.contrast), n=pen.words(", nominal") if f.met is False else ()
-        )  # fmt: skip
+        ratio = writer.say(
+            "ratio {r}{n}", r=ctx.contrast(r.contrast), n=writer.words(", nominal") if f.met is False else ()
+        )
         shown: Inlines = (lower,) if lower is not None else ctx.contrast(r.contrast)
-        label = pen.say("{o} at {w}", o=upper_label(ctx, r.outcome), w=ctx.week(r.week))
+        label = writer.say("{o} at {w}", o=upper_label(ctx, r.outcome), w=ctx.week(r.week))
         out.append(Stat(label, shown, ratio))
     event = f.serious_neurologic()
     if event is not None and (counts := f.counts(event)):
-        label = pen.quote(event.term, event) or pen.label(event.term)
+        label = writer.quote(event.term, event) or writer.label(event.term)
         out.append(
             Stat(
-                (*label, *pen.words("s")) if not event.term.endswith("s") else label,
+                (*label, *writer.words("s")) if not event.term.endswith("s") else label,
                 ctx.count(counts[0]),
-                pen.say("with {a}; {n} with {c}", a=ctx.active, n=ctx.count(counts[1]), c=ctx.control),
+                writer.say("with {a}; {n} with {c}", a=ctx.active, n=ctx.count(counts[1]), c=ctx.control),
             )
         )
     return out
@@ -131,39 +136,39 @@ def _counted(ctx: Context, r: Result) -> Stat | None:
     pair = ctx.arms_pair(r)
     if pair is None or not all(v.total for v in pair):
         return None
-    label = ctx.pen.say("{o} at {w}", o=upper_label(ctx, r.outcome), w=ctx.week(r.week))
-    remark = ctx.pen.say("with {a}; {n} with {c}", a=ctx.active, n=ctx.count(pair[1]), c=ctx.control)
+    label = ctx.writer.say("{o} at {w}", o=upper_label(ctx, r.outcome), w=ctx.week(r.week))
+    remark = ctx.writer.say("with {a}; {n} with {c}", a=ctx.active, n=ctx.count(pair[1]), c=ctx.control)
     return Stat(label, ctx.count(pair[0]), remark)
 
 
 def _sure(ctx: Context) -> list[Stat]:
     """How certain the evidence is and what is recommended, each leading to where it is argued."""
-    pen = ctx.pen
-    label = pen.words("Certainty of the evidence")
+    writer = ctx.writer
+    label = writer.words("Certainty of the evidence")
     if ctx.judgements is None:
-        remark = pen.words("risk of bias and certainty are judgements of people, and are never inferred here")
-        return [Stat(label, (pen.to("certainty", "Not judged"),), remark, "open")]
+        remark = writer.words("risk of bias and certainty are judgements of people, and are never inferred here")
+        return [Stat(label, (writer.to("certainty", "Not judged"),), remark, "open")]
     level, found = certainty.overview(ctx)
     out = []
     if level is not None:
-        remark = pen.say("over the critical outcomes: {m}", m=_MEANS[level])
-        out.append(Stat(label, (pen.to("certainty", level.capitalize()),), remark))
+        remark = writer.say("over the critical outcomes: {m}", m=_MEANS[level])
+        out.append(Stat(label, (writer.to("certainty", level.capitalize()),), remark))
     if found is not None and ctx.judgements.decision is not None:
         said = (
             "Neither for nor against"
             if found.direction == "neither"
             else f"{found.strength.capitalize()} {found.direction}"
         )
-        asked = upper(pen.label(ctx.judgements.decision.question))
-        out.append(Stat(pen.words("Illustration of a recommendation"), (pen.to("decision", said),), asked))
+        asked = upper(writer.label(ctx.judgements.decision.question))
+        out.append(Stat(writer.words("Illustration of a recommendation"), (writer.to("decision", said),), asked))
     return out
 
 
 def _test(ctx: Context, p: PValue) -> Inlines:
     name = ctx.test_name(p.method)
-    return ctx.method(p.method) if name == "test" else ctx.pen.words(name)
+    return ctx.method(p.method) if name == "test" else ctx.writer.words(name)
 
 
 def upper_label(ctx: Context, outcome: str) -> Inlines:
     """An outcome's label at the start of a line."""
-    return upper(ctx.pen.label(short(ctx.record.outcome(outcome).label)))
+    return upper(ctx.writer.label(short(ctx.record.outcome(outcome).label)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from equipoise.appraise import show
+from equipoise.appraise import numbers
 from equipoise.appraise.certainty import rating, testing
 from equipoise.appraise.certainty.judgements import CRITERIA, DOMAINS, Decision, Graded, Judged, Judgements, Threshold
 from equipoise.appraise.context import Context
@@ -45,7 +45,7 @@ _NAMES = {
 
 def build(ctx: Context) -> Section:
     """What was judged, by whom, and what follows; without judgements, what can be computed and the checklists."""
-    pen, judged = ctx.pen, ctx.judgements
+    writer, judged = ctx.writer, ctx.judgements
     blocks: list[Block] = []
     parts: list[Section] = []
     if judged is None:
@@ -62,7 +62,7 @@ def build(ctx: Context) -> Section:
         if judged.testing is not None:
             parts.append(_testing(ctx, judged))
     parts.append(checklists.build(ctx))
-    return Section("certainty", pen.words("Certainty and decision"), tuple(blocks), tuple(parts))
+    return Section("certainty", writer.words("Certainty and decision"), tuple(blocks), tuple(parts))
 
 
 def overview(ctx: Context) -> tuple[rating.Level | None, rating.Recommendation | None]:
@@ -77,8 +77,8 @@ def overview(ctx: Context) -> tuple[rating.Level | None, rating.Recommendation |
 
 
 def _rated(ctx: Context, judged: Judgements) -> list[_Rated]:
-    """The outcomes with their ratings; what the file of judgements brings is made known to the pen first."""
-    ctx.pen.adopt(
+    """The outcomes with their ratings; what the file of judgements brings is made known to the writer first."""
+    ctx.writer.adopt(
         _FILE,
         f"Judgements on {ctx.trial}, made by {judged.judged_by}",
         f"to change them: equipoise judgements {ctx.address} --out FILE, then "
@@ -101,31 +101,31 @@ def _recommended(decision: Decision, level: rating.Level | None) -> rating.Recom
 
 def _nobody(ctx: Context) -> Block:
     """No judgements: say so, and give what needs none."""
-    pen, c = ctx.pen, ctx.findings.contrast
+    writer, c = ctx.writer, ctx.findings.contrast
     own = excludes_null(c) if c is not None else None
     computed: Inlines = ()
     if own is not None:
-        said = "leaves out no effect" if own else "includes no effect"
-        computed = pen.say(
+        said = "values out no effect" if own else "includes no effect"
+        computed = writer.say(
             "What can be computed without judgement: the interval of the primary estimate, {c}, {said}.",
             c=ctx.contrast(c),  # type: ignore[arg-type]
-            said=pen.words(said),
+            said=writer.words(said),
         )
     return Note(
         "info",
-        pen.words("Nobody has judged this trial yet"),
+        writer.words("Nobody has judged this trial yet"),
         (
             Paragraph(
                 paragraphs(
-                    pen.words(
+                    writer.words(
                         "Risk of bias, indirectness and what matters to patients are judgements of people, and are "
                         "never inferred here."
                     ),
                     computed,
-                    pen.say(
+                    writer.say(
                         "To judge it: {a} writes a file to fill in, {b} shows what follows from it.",
-                        a=pen.code(f"equipoise judgements {ctx.address} --out FILE"),
-                        b=pen.code(f"equipoise appraise {ctx.address} --judgements FILE"),
+                        a=writer.code(f"equipoise judgements {ctx.address} --out FILE"),
+                        b=writer.code(f"equipoise appraise {ctx.address} --judgements FILE"),
                     ),
                 )
             ),
@@ -152,20 +152,20 @@ class _Rated:
 
 
 def _rate(ctx: Context, outcome: Graded) -> _Rated:
-    pen = ctx.pen
+    writer = ctx.writer
     if outcome.counts is not None:
         estimate, low, high, effect = _counted(ctx, outcome)
         kind = "risk"
     else:
-        leaf = _leaf(ctx, outcome.estimate or "", f"outcomes.{outcome.id}.estimate")
-        kind = outcome.kind or (leaf.kind if isinstance(leaf, Contrast) else "difference")
-        if leaf.value is None or leaf.low is None or leaf.high is None:
+        sourced = _sourced(ctx, outcome.estimate or "", f"outcomes.{outcome.id}.estimate")
+        kind = outcome.kind or (sourced.kind if isinstance(sourced, Contrast) else "difference")
+        if sourced.value is None or sourced.low is None or sourced.high is None:
             raise RecordError(
                 f"judgements on {ctx.record.id}: outcomes.{outcome.id}: {outcome.estimate} has no interval",
                 hint="GRADE's imprecision is read off an interval; name a contrast that has one",
             )
-        effect = pen.say("{k}{e}", k=pen.words(_KINDS[kind]), e=pen.cite(_interval(leaf, kind), leaf))
-        estimate, low, high = float(leaf.value), float(leaf.low), float(leaf.high)
+        effect = writer.say("{k}{e}", k=writer.words(_KINDS[kind]), e=writer.cite(_interval(sourced, kind), sourced))
+        estimate, low, high = float(sourced.value), float(sourced.low), float(sourced.high)
     estimate, low, high = _favour(estimate, low, high, kind, outcome.better)
     size, threshold = _threshold(ctx, outcome, kind)
     found = rating.imprecision(estimate, low, high, size)
@@ -180,28 +180,28 @@ def _rate(ctx: Context, outcome: Graded) -> _Rated:
     if outcome.counts is not None:
         control, active = (_value(ctx, outcome.counts[k]) for k in ("control", "active"))
     elif kind == "hazard_ratio" and outcome.control is not None and outcome.active is None:
-        active = _under_ratio(ctx, outcome, leaf)
+        active = _under_ratio(ctx, outcome, sourced)
     return _Rated(outcome, found, why, level, effect, control, active, people, threshold)
 
 
-def _leaf(ctx: Context, address: str, where: str) -> Value:
-    entry = ctx.pen.leaves.get(address)
-    leaf = entry.leaf if entry is not None else None
-    if not isinstance(leaf, Value) or not leaf.usable:
+def _sourced(ctx: Context, address: str, where: str) -> Value:
+    entry = ctx.writer.values.get(address)
+    sourced = entry.sourced if entry is not None else None
+    if not isinstance(sourced, Value) or not sourced.usable:
         raise RecordError(
             f"judgements on {ctx.record.id}: {where}: {address!r} is no value that may be shown",
             hint="values from recall, and blocks as a whole, cannot carry a rating",
         )
-    return leaf
+    return sourced
 
 
 def _counted(ctx: Context, outcome: Graded) -> tuple[float, float, float, Inlines]:
     counts = outcome.counts or {}
-    a, c = (_leaf(ctx, counts[k], f"outcomes.{outcome.id}.counts.{k}") for k in ("active", "control"))
+    a, c = (_sourced(ctx, counts[k], f"outcomes.{outcome.id}.counts.{k}") for k in ("active", "control"))
     if not (isinstance(a.value, int) and isinstance(c.value, int) and a.total and c.total):
         raise RecordError(f"judgements on {ctx.record.id}: outcomes.{outcome.id}: counts need a number and a total")
     computed, rd = ctx.risk_difference(outcome.label, a, c)
-    effect = ctx.pen.say("{d} percentage points", d=computed)
+    effect = ctx.writer.say("{d} percentage points", d=computed)
     return rd.estimate, rd.low, rd.high, effect
 
 
@@ -216,35 +216,35 @@ def _favour(estimate: float, low: float, high: float, kind: str, better: str) ->
 
 def _threshold(ctx: Context, outcome: Graded, kind: str) -> tuple[float | None, Inlines]:
     """The threshold on that scale, and how it is shown."""
-    pen, given = ctx.pen, outcome.threshold
+    writer, given = ctx.writer, outcome.threshold
     if given is None:
-        return None, pen.words("none was set")
+        return None, writer.words("none was set")
     place = f"outcomes.{outcome.id}.threshold"
     if given.share is not None:
-        share = _leaf(ctx, given.share, place)
-        control = _leaf(ctx, outcome.control or "", f"outcomes.{outcome.id}.control")
+        share = _sourced(ctx, given.share, place)
+        control = _sourced(ctx, outcome.control or "", f"outcomes.{outcome.id}.control")
         fraction, change = float(share.value or 0) / 100.0, float(control.value or 0)
-        shown = pen.compute(
+        shown = writer.compute(
             rating.important_difference,
             fraction,
             change,
-            show=lambda x: show.number(x, 2 if x < 1 else 1),
+            show=lambda x: numbers.number(x, 2 if x < 1 else 1),
             what=f"{outcome.label}: the smallest difference that matters, as a share of the change in the control arm",
             method="share times the absolute change",
         )
         return rating.important_difference(fraction, change), (shown,)
     value = float(given.value or 0)
-    leaf = Value(value=given.value, source=_FILE, place=place, confidence="seen")
+    sourced = Value(value=given.value, source=_FILE, place=place, confidence="seen")
     if kind in ("ratio", "hazard_ratio"):
-        return rating.log_threshold(value), (pen.cite(show.number(value), leaf),)
-    text = f"{show.number(100 * value)} percentage points" if kind == "risk" else show.number(value)
-    return value, (pen.cite(text, leaf),)
+        return rating.log_threshold(value), (writer.cite(numbers.number(value), sourced),)
+    text = f"{numbers.number(100 * value)} percentage points" if kind == "risk" else numbers.number(value)
+    return value, (writer.cite(text, sourced),)
 
 
 def _why(ctx: Context, found: rating.Imprecision, arguments: tuple[float, ...], threshold: Inlines) -> Inlines:
     """What the interval says, each figure with its command."""
-    pen = ctx.pen
-    parts = ["the interval includes no effect" if found.includes_null else "the interval leaves out no effect"]
+    writer = ctx.writer
+    parts = ["the interval includes no effect" if found.includes_null else "the interval values out no effect"]
     if found.crosses_benefit and found.crosses_harm:
         parts.append("and reaches from an important benefit to an important harm")
     elif found.crosses_benefit:
@@ -255,31 +255,33 @@ def _why(ctx: Context, found: rating.Imprecision, arguments: tuple[float, ...], 
         parts.append("and lies on one side of the threshold")
     words = " ".join(parts)
     if found.information is None:
-        return pen.words(words)
-    information = pen.compute(
+        return writer.words(words)
+    information = writer.compute(
         rating.imprecision,
         *arguments,
-        show=lambda x: show.percent(x.information or 0.0, 0),
+        show=lambda x: numbers.percent(x.information or 0.0, 0),
         what="imprecision: what the interval holds, and the information at hand",
         method="thresholds of Core GRADE; information against a trial with the usual power for the threshold",
     )
-    return pen.say("{w}; {i} of the information that the threshold asks for", w=pen.words(words), i=information)
+    return writer.say("{w}; {i} of the information that the threshold asks for", w=writer.words(words), i=information)
 
 
-def _interval(leaf: Value, kind: str) -> str:
-    if isinstance(leaf, Contrast):
-        return show.contrast(leaf)
+def _interval(sourced: Value, kind: str) -> str:
+    if isinstance(sourced, Contrast):
+        return numbers.contrast(sourced)
     digits = 2 if kind in ("ratio", "hazard_ratio") else None
-    return f"{show.number(leaf.value or 0, digits)} ({show.span(leaf.low or 0, leaf.high or 0, digits)})"
+    return f"{numbers.number(sourced.value or 0, digits)} ({numbers.span(sourced.low or 0, sourced.high or 0, digits)})"
 
 
 def _people(ctx: Context, outcome: Graded) -> Inlines:
     """How many the estimate rests on: of the two counts, the set of a result, or the number beside a value."""
-    pen = ctx.pen
+    writer = ctx.writer
     if outcome.counts is not None:
-        a, c = (_leaf(ctx, outcome.counts[k], outcome.id) for k in ("active", "control"))
-        return pen.say(
-            "{a} and {c}", a=pen.cite(show.number(a.total or 0), a), c=pen.cite(show.number(c.total or 0), c)
+        a, c = (_sourced(ctx, outcome.counts[k], outcome.id) for k in ("active", "control"))
+        return writer.say(
+            "{a} and {c}",
+            a=writer.cite(numbers.number(a.total or 0), a),
+            c=writer.cite(numbers.number(c.total or 0), c),
         )
     address = outcome.estimate or ""
     result = next((r for r in ctx.record.results if address.startswith(f"{r.id}.")), None)
@@ -291,34 +293,36 @@ def _people(ctx: Context, outcome: Graded) -> Inlines:
             if arm.id in counts and counts[arm.id].usable
         ]
         if len(shown) == 2 and all(v.value is not None for v in shown):
-            return pen.say(
+            return writer.say(
                 "{a} and {c}",
-                a=pen.cite(show.number(shown[0].value or 0), shown[0]),
-                c=pen.cite(show.number(shown[1].value or 0), shown[1]),
+                a=writer.cite(numbers.number(shown[0].value or 0), shown[0]),
+                c=writer.cite(numbers.number(shown[1].value or 0), shown[1]),
             )
-    leaf = _leaf(ctx, address, outcome.id)
-    return (pen.cite(show.number(leaf.n), leaf),) if leaf.n else pen.words("not stated")
+    sourced = _sourced(ctx, address, outcome.id)
+    return (writer.cite(numbers.number(sourced.n), sourced),) if sourced.n else writer.words("not stated")
 
 
 def _value(ctx: Context, address: str | None) -> Inlines:
     if address is None:
         return DASH
-    leaf = _leaf(ctx, address, "value")
-    if leaf.total:
-        return ctx.count(leaf)
-    unit = show.THIN + "%" if leaf.unit == "%" else f" {leaf.unit}" if leaf.unit in ("months", "weeks") else ""
-    return (ctx.pen.cite(show.number(leaf.value or 0) + unit, leaf),)
+    sourced = _sourced(ctx, address, "value")
+    if sourced.total:
+        return ctx.count(sourced)
+    unit = (
+        numbers.THIN + "%" if sourced.unit == "%" else f" {sourced.unit}" if sourced.unit in ("months", "weeks") else ""
+    )
+    return (ctx.writer.cite(numbers.number(sourced.value or 0) + unit, sourced),)
 
 
-def _under_ratio(ctx: Context, outcome: Graded, leaf: Value) -> Inlines:
-    control = _leaf(ctx, outcome.control or "", outcome.id)
-    if control.unit != "%" or control.value is None or leaf.value is None:
+def _under_ratio(ctx: Context, outcome: Graded, sourced: Value) -> Inlines:
+    control = _sourced(ctx, outcome.control or "", outcome.id)
+    if control.unit != "%" or control.value is None or sourced.value is None:
         return DASH
-    computed = ctx.pen.compute(
+    computed = ctx.writer.compute(
         rating.risk_under_hazard_ratio,
         float(control.value) / 100.0,
-        float(leaf.value),
-        show=lambda x: show.percent(x),
+        float(sourced.value),
+        show=lambda x: numbers.percent(x),
         what=f"{outcome.label}: risk with treatment if hazards are proportional",
         method="one minus survival to the power of the hazard ratio",
     )
@@ -329,16 +333,16 @@ def _under_ratio(ctx: Context, outcome: Graded, leaf: Value) -> Inlines:
 
 
 def _lead(ctx: Context, judged: Judgements, rated: list[_Rated]) -> Inlines:
-    pen = ctx.pen
-    own = pen.say(
+    writer = ctx.writer
+    own = writer.say(
         "The judgements here are those of {who}; each has its reason, and the file that holds them can be changed "
         "({cmd}). What can be computed from them is computed.",
-        who=pen.label(judged.judged_by),
-        cmd=pen.code(f"equipoise judgements {ctx.address}"),
+        who=writer.label(judged.judged_by),
+        cmd=writer.code(f"equipoise judgements {ctx.address}"),
     )
     own = paragraphs(
         own,
-        pen.words(
+        writer.words(
             "They are one stated set of judgements, shown to illustrate how a recommendation follows; no guideline "
             "body has made or endorsed them."
         )
@@ -349,65 +353,79 @@ def _lead(ctx: Context, judged: Judgements, rated: list[_Rated]) -> Inlines:
     if overall is None:
         return own
     return paragraphs(
-        pen.say("Over the critical outcomes the certainty is {l}.", l=pen.strong(overall)),
+        writer.say("Over the critical outcomes the certainty is {l}.", l=writer.strong(overall)),
         own,
     )
 
 
 def _summary(ctx: Context, rated: list[_Rated]) -> Section:
     """Summary of findings, then why each certainty is what it is."""
-    pen = ctx.pen
-    control, active = upper(pen.label(ctx.control)), upper(pen.label(ctx.active))
+    writer = ctx.writer
+    control, active = upper(writer.label(ctx.control)), upper(writer.label(ctx.active))
     columns = (
-        pen.words("Outcome"), pen.words("People"), control, active, pen.words("Effect"), pen.words("Certainty"),
-    )  # fmt: skip
+        writer.words("Outcome"),
+        writer.words("People"),
+        control,
+        active,
+        writer.words("Effect"),
+        writer.words("Certainty"),
+    )
     rows = tuple(
-        Row((
-            pen.say("{l} ({i})", l=_label(ctx, r.outcome), i=r.outcome.importance),
-            r.people, r.control, r.active, r.effect,
-            (Strong(pen.words(r.level)),),
-        ))
+        Row(
+            (
+                writer.say("{l} ({i})", l=_label(ctx, r.outcome), i=r.outcome.importance),
+                r.people,
+                r.control,
+                r.active,
+                r.effect,
+                (Strong(writer.words(r.level)),),
+            )
+        )
         for r in rated
-    )  # fmt: skip
-    caption = pen.say(
+    )
+    caption = writer.say(
         "Summary of findings: {a} against {c}. Intervals are at the level printed with the estimate.",
-        a=ctx.active, c=ctx.control,
-    )  # fmt: skip
+        a=ctx.active,
+        c=ctx.control,
+    )
     table = Table("t-sof", caption, columns, rows)
     reasons = Table(
         "t-grade",
-        pen.words("Why: the domains of GRADE, outcome by outcome. Imprecision is computed, the others are judged."),
-        (pen.words("Domain"), pen.words("Concern"), pen.words("Reason")),
+        writer.words("Why: the domains of GRADE, outcome by outcome. Imprecision is computed, the others are judged."),
+        (writer.words("Domain"), writer.words("Concern"), writer.words("Reason")),
         tuple(row for r in rated for row in _reasons(ctx, r)),
     )
-    return Section("findings-table", pen.words("Summary of findings"), (table, Fold("f-grade", pen.words(
-        "Why each certainty is what it is"), (reasons,))))  # fmt: skip
+    return Section(
+        "findings-table",
+        writer.words("Summary of findings"),
+        (table, Fold("f-grade", writer.words("Why each certainty is what it is"), (reasons,))),
+    )
 
 
 def _label(ctx: Context, outcome: Graded) -> Inlines:
     try:
-        return ctx.pen.words(outcome.label)
+        return ctx.writer.words(outcome.label)
     except UncitedNumberError:
         pass  # a number that is no week of this trial rests on the estimate
     address = outcome.estimate or (outcome.counts or {}).get("active", "")
-    leaf = ctx.pen.leaves.get(address)
-    rests = leaf.leaf if leaf is not None else None
-    return (ctx.pen.quote(outcome.label, rests) if rests is not None else None) or ctx.pen.label(outcome.label)
+    sourced = ctx.writer.values.get(address)
+    rests = sourced.sourced if sourced is not None else None
+    return (ctx.writer.quote(outcome.label, rests) if rests is not None else None) or ctx.writer.label(outcome.label)
 
 
 def _reasons(ctx: Context, r: _Rated) -> list[Row]:
-    pen = ctx.pen
-    head = pen.say("{l}: starts {s}, ends {e}", l=_label(ctx, r.outcome), s=r.outcome.start, e=r.level)
+    writer = ctx.writer
+    head = writer.say("{l}: starts {s}, ends {e}", l=_label(ctx, r.outcome), s=r.outcome.start, e=r.level)
     rows = [Row((head,), heading=True)]
     for name in _GRADE:
         judged = getattr(r.outcome, name)
         rows.append(_judged_row(ctx, _NAMES[name], judged.concern, judged, f"outcomes.{r.outcome.id}.{name}"))
-    computed = pen.say("{w} (threshold: {t}; target: {g})", w=r.why, t=r.threshold, g=r.imprecision.target)
-    rows.append(Row((pen.words("imprecision, computed"), pen.words(r.imprecision.concern), upper(computed))))
+    computed = writer.say("{w} (threshold: {t}; target: {g})", w=r.why, t=r.threshold, g=r.imprecision.target)
+    rows.append(Row((writer.words("imprecision, computed"), writer.words(r.imprecision.concern), upper(computed))))
     if r.outcome.threshold is not None:
         where = f"outcomes.{r.outcome.id}.threshold"
         rows.append(
-            Row((pen.words("threshold"), DASH, _reason(ctx, r.outcome.threshold, where))),
+            Row((writer.words("threshold"), DASH, _reason(ctx, r.outcome.threshold, where))),
         )
     if r.outcome.imprecision is not None:
         own = r.outcome.imprecision
@@ -418,8 +436,8 @@ def _reasons(ctx: Context, r: _Rated) -> list[Row]:
 
 
 def _judged_row(ctx: Context, name: str, judgement: str, judged: Judged, where: str) -> Row:
-    pen = ctx.pen
-    return Row((pen.words(name), pen.words(judgement), _reason(ctx, judged, where)))
+    writer = ctx.writer
+    return Row((writer.words(name), writer.words(judgement), _reason(ctx, judged, where)))
 
 
 def _reason(ctx: Context, judged: Judged, where: str) -> Inlines:
@@ -427,9 +445,9 @@ def _reason(ctx: Context, judged: Judged, where: str) -> Inlines:
     try:
         if not judged.refs:
             # a threshold may be the judges' own number: it rests on their file
-            own = ctx.pen.quote(judged.reason, _FILE) if isinstance(judged, Threshold) else None
-            return own or ctx.pen.words(judged.reason)
-        told = ctx.pen.told(judged.reason, *judged.refs)
+            own = ctx.writer.quote(judged.reason, _FILE) if isinstance(judged, Threshold) else None
+            return own or ctx.writer.words(judged.reason)
+        told = ctx.writer.told(judged.reason, *judged.refs)
     except UncitedNumberError as error:
         raise RecordError(
             f"judgements on {ctx.record.id}: {where}: {error}",
@@ -441,11 +459,11 @@ def _reason(ctx: Context, judged: Judged, where: str) -> Inlines:
 
 
 def _bias(ctx: Context, judged: Judgements) -> Section:
-    pen = ctx.pen
+    writer = ctx.writer
     rows: list[Row] = []
     for item in judged.risk_of_bias:
         name = _result_name(ctx, item.result)
-        rows.append(Row((pen.say("{n}: {j}", n=name, j=item.judgement),), heading=True))
+        rows.append(Row((writer.say("{n}: {j}", n=name, j=item.judgement),), heading=True))
         for key, title in DOMAINS.items():
             domain = item.domains[key]
             rows.append(_judged_row(ctx, title, domain.judgement, domain, f"risk_of_bias.{item.result}.{key}"))
@@ -453,22 +471,24 @@ def _bias(ctx: Context, judged: Judgements) -> Section:
             rows.append(
                 _judged_row(ctx, "Overall", item.judgement, item.overall, f"risk_of_bias.{item.result}.overall")
             )
-    caption = pen.words("Risk of bias by domain (RoB 2), judged for single results, not for the trial.")
-    table = Table("t-rob", caption, (pen.words("Domain"), pen.words("Judgement"), pen.words("Reason")), tuple(rows))
-    return Section("risk-of-bias", pen.words("Risk of bias"), (table,))
+    caption = writer.words("Risk of bias by domain (RoB 2), judged for single results, not for the trial.")
+    table = Table(
+        "t-rob", caption, (writer.words("Domain"), writer.words("Judgement"), writer.words("Reason")), tuple(rows)
+    )
+    return Section("risk-of-bias", writer.words("Risk of bias"), (table,))
 
 
 def _result_name(ctx: Context, id: str) -> Inlines:
     result = next((r for r in ctx.record.results if r.id == id), None)
     if result is not None:
         return result_label(ctx, result)
-    block = ctx.pen.blocks.get(id)
+    block = ctx.writer.blocks.get(id)
     label = str(getattr(block, "label", id))
-    return ctx.pen.quote(label, id) or ctx.pen.label(label)
+    return ctx.writer.quote(label, id) or ctx.writer.label(label)
 
 
 def _decision(ctx: Context, judged: Judgements, rated: list[_Rated]) -> Section:
-    pen, decision = ctx.pen, judged.decision
+    writer, decision = ctx.writer, judged.decision
     assert decision is not None
     level = _overall(rated)
     rows = []
@@ -476,24 +496,24 @@ def _decision(ctx: Context, judged: Judgements, rated: list[_Rated]) -> Section:
         given = decision.criteria[key]
         rows.append(_judged_row(ctx, question, given.judgement, given, f"decision.{key}"))
         if key == "undesirable" and level is not None:
-            text = pen.words("the lowest over the critical outcomes, computed from the ratings above")
-            rows.append(Row((pen.words("How certain is the evidence?"), pen.words(level), text)))
+            text = writer.words("the lowest over the critical outcomes, computed from the ratings above")
+            rows.append(Row((writer.words("How certain is the evidence?"), writer.words(level), text)))
     table = Table(
         "t-etd",
-        pen.words("From evidence to decision: the criteria of GRADE with the judgement on each."),
-        (pen.words("Question"), pen.words("Judgement"), pen.words("Reason")),
+        writer.words("From evidence to decision: the criteria of GRADE with the judgement on each."),
+        (writer.words("Question"), writer.words("Judgement"), writer.words("Reason")),
         tuple(rows),
     )
     found = _recommended(decision, level)
     return Section(
         "decision",
-        pen.words("From evidence to decision"),
-        (Paragraph((Strong(upper(pen.label(decision.question))),)), _verdict(ctx, found), table),
+        writer.words("From evidence to decision"),
+        (Paragraph((Strong(upper(writer.label(decision.question))),)), _verdict(ctx, found), table),
     )
 
 
 def _verdict(ctx: Context, found: rating.Recommendation) -> Block:
-    pen = ctx.pen
+    writer = ctx.writer
     titles = {
         ("strong", "for"): "As an illustration: a strong recommendation for it",
         ("strong", "against"): "As an illustration: a strong recommendation against it",
@@ -502,15 +522,15 @@ def _verdict(ctx: Context, found: rating.Recommendation) -> Block:
         ("none", "neither"): "As an illustration: no recommendation either way",
     }
     names = {"certainty": "the certainty of the evidence", "balance": "the balance", "values": "how values vary"}
-    held = joined([pen.words(names.get(h, h)) for h in found.held_back])
+    held = joined([writer.words(names.get(h, h)) for h in found.held_back])
     why = (
-        pen.say("Kept from being strong by: {h}.", h=held)
+        writer.say("Kept from being strong by: {h}.", h=held)
         if found.strength == "conditional"
-        else pen.words("The balance of effects favours neither side, so nothing is suggested.")
+        else writer.words("The balance of effects favours neither side, so nothing is suggested.")
         if found.strength == "none"
-        else pen.words("Nothing in the judgements holds it back.")
+        else writer.words("Nothing in the judgements holds it back.")
     )
-    rule = pen.words(
+    rule = writer.words(
         "Rules, the same for every trial. Certainty over all is the lowest of the critical outcomes. Whatever the tool "
         "for risk of bias does not call low takes one step; imprecision is computed from the interval and the "
         "threshold; one concern is counted once. Thresholds: for function, slowing the loss of the control arm by the "
@@ -521,23 +541,23 @@ def _verdict(ctx: Context, found: rating.Recommendation) -> Block:
         "and done. GRADE knows exceptions, such as a strong recommendation on low certainty where life is at stake; "
         "this rule has none. Those who want one can say so in their own judgements."
     )
-    return Note("key", pen.words(titles[found.strength, found.direction]), (Paragraph(why), Paragraph(rule)))
+    return Note("key", writer.words(titles[found.strength, found.direction]), (Paragraph(why), Paragraph(rule)))
 
 
 def _testing(ctx: Context, judged: Judgements) -> Section:
     """The yield of testing everyone, under each set of stated frequencies."""
-    pen, plan = ctx.pen, judged.testing
+    writer, plan = ctx.writer, judged.testing
     assert plan is not None
     rows = []
     for s in plan.scenarios:
-        leaves = [_leaf(ctx, a, f"testing.{s.label}") for a in (s.familial_share, s.in_familial, s.in_sporadic)]
-        shares = [float(v.value or 0) / 100.0 for v in leaves]
-        cells: list[Inlines] = [pen.label(s.label)]
-        cells += [(pen.cite(f"{show.number(v.value or 0)}{show.THIN}%", v),) for v in leaves]
+        values = [_sourced(ctx, a, f"testing.{s.label}") for a in (s.familial_share, s.in_familial, s.in_sporadic)]
+        shares = [float(v.value or 0) / 100.0 for v in values]
+        cells: list[Inlines] = [writer.label(s.label)]
+        cells += [(writer.cite(f"{numbers.number(v.value or 0)}{numbers.THIN}%", v),) for v in values]
         cells += [(c,) for c in _yields(ctx, plan.variant, shares)]
         rows.append(Row(tuple(cells)))
     columns = tuple(
-        pen.words(t)
+        writer.words(t)
         for t in (
             "Frequencies",
             "Familial disease",
@@ -548,23 +568,38 @@ def _testing(ctx: Context, judged: Judgements) -> Section:
             "Missed if only families are tested",
         )
     )
-    caption = pen.say(
+    caption = writer.say(
         "Testing everyone for a {v} variant: what stated frequencies give. No trial tested this.", v=plan.variant
     )
     blocks: list[Block] = [Table("t-testing", caption, columns, tuple(rows), (False, *([True] * 6)))]
     if plan.guidance is not None:
         blocks.insert(0, Paragraph(_reason(ctx, plan.guidance, "testing.guidance")))
-    return Section("testing", pen.say("Testing for {v}", v=plan.variant), tuple(blocks))
+    return Section("testing", writer.say("Testing for {v}", v=plan.variant), tuple(blocks))
 
 
 def _yields(ctx: Context, variant: str, shares: list[float]) -> tuple[Computed, Computed, Computed]:
-    pen = ctx.pen
+    writer = ctx.writer
     how = "share of familial disease times carriers among them, plus the same for sporadic disease"
     return (
-        pen.compute(testing.testing_yield, *shares, show=lambda x: show.percent(x),
-                    what=f"{variant}: share of all patients who carry a variant", method=how),
-        pen.compute(testing.number_to_test, *shares, show=lambda x: show.number(x, 0),
-                    what=f"{variant}: people to test for one carrier", method="the inverse of the yield"),
-        pen.compute(testing.missed_by_family_history, *shares, show=lambda x: show.percent(x),
-                    what=f"{variant}: carriers missed if only familial disease is tested", method=how),
-    )  # fmt: skip
+        writer.compute(
+            testing.testing_yield,
+            *shares,
+            show=lambda x: numbers.percent(x),
+            what=f"{variant}: share of all patients who carry a variant",
+            method=how,
+        ),
+        writer.compute(
+            testing.number_to_test,
+            *shares,
+            show=lambda x: numbers.number(x, 0),
+            what=f"{variant}: people to test for one carrier",
+            method="the inverse of the yield",
+        ),
+        writer.compute(
+            testing.missed_by_family_history,
+            *shares,
+            show=lambda x: numbers.percent(x),
+            what=f"{variant}: carriers missed if only familial disease is tested",
+            method=how,
+        ),
+    )

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from equipoise.appraise import show
+from equipoise.appraise import numbers
 from equipoise.appraise.context import Context
 from equipoise.appraise.findings import marker
 from equipoise.document.document import Fold, Inlines, Paragraph, Row, Section, Table
@@ -37,39 +37,45 @@ class Item:
 
 def build(ctx: Context) -> Section:
     """Both checklists, folded."""
-    pen = ctx.pen
+    writer = ctx.writer
     randomised = ctx.record.design.randomised
     folds = [_estimand(ctx)]
     if randomised:
         folds.append(_consort(ctx))
-    return Section("checklists", pen.words("Checklists"), tuple(folds))
+    return Section("checklists", writer.words("Checklists"), tuple(folds))
 
 
 # -- CONSORT -------------------------------------------------------------------------------------------------------
 
 
 def _consort(ctx: Context) -> Fold:
-    pen = ctx.pen
+    writer = ctx.writer
     rows: list[Row] = []
     for heading, items in CONSORT.items():
-        rows.append(Row((pen.words(heading),), heading=True))
+        rows.append(Row((writer.words(heading),), heading=True))
         for item in items:
-            pen.register(f"item {item.number}")
+            writer.register(f"item {item.number}")
             state, said = item.find(ctx)
             rows.append(
-                Row((pen.say("{n}: {a}", n=f"item {item.number}", a=pen.words(item.asks)), pen.words(state), said))
+                Row(
+                    (
+                        writer.say("{n}: {a}", n=f"item {item.number}", a=writer.words(item.asks)),
+                        writer.words(state),
+                        said,
+                    )
+                )
             )
     table = Table(
         "t-consort",
-        pen.words("CONSORT 2025, filled from the record. A gap is one of the record, not always of the paper."),
-        (pen.words("Item"), pen.words("State"), pen.words("What the record holds")),
+        writer.words("CONSORT 2025, filled from the record. A gap is one of the record, not always of the paper."),
+        (writer.words("Item"), writer.words("State"), writer.words("What the record holds")),
         tuple(rows),
     )
-    return Fold("f-consort", pen.words("CONSORT 2025: what the record holds and what it lacks"), (table,))
+    return Fold("f-consort", writer.words("CONSORT 2025: what the record holds and what it lacks"), (table,))
 
 
-def _quote(ctx: Context, text: str, leaf: Sourced | str) -> Inlines:
-    return ctx.pen.quote(text, leaf) or ()
+def _quote(ctx: Context, text: str, sourced: Sourced | str) -> Inlines:
+    return ctx.writer.quote(text, sourced) or ()
 
 
 def _fact(name: str, state: State = "held") -> Callable[[Context], Found]:
@@ -106,15 +112,15 @@ def _paper(_: Context) -> Found:
 
 def _title(ctx: Context) -> Found:
     if "random" in ctx.record.title.lower():
-        return "held", ctx.pen.words("said in the title")
-    return "gap", ctx.pen.words("not said in the title")
+        return "held", ctx.writer.words("said in the title")
+    return "gap", ctx.writer.words("not said in the title")
 
 
 def _registration(ctx: Context) -> Found:
     found = ctx.record.registrations
     if not found:
         return GAP
-    return "in part", ctx.pen.say("{n}; date not held", n=", ".join(f"{r.registry} {r.number}" for r in found))
+    return "in part", ctx.writer.say("{n}; date not held", n=", ".join(f"{r.registry} {r.number}" for r in found))
 
 
 def _plan(ctx: Context) -> Found:
@@ -133,12 +139,12 @@ def _objective(ctx: Context) -> Found:
 
 
 def _design(ctx: Context) -> Found:
-    record, pen = ctx.record, ctx.pen
+    record, writer = ctx.record, ctx.writer
     said = ctx.fact(record.design.type)
     ratio = record.design.allocation
     if ratio and said and record.design.usable:
         text = ":".join(str(n) for n in ratio.values())
-        said = pen.say("{t}; {r}", t=said, r=_quote(ctx, f"allocation {text}", record.design))
+        said = writer.say("{t}; {r}", t=said, r=_quote(ctx, f"allocation {text}", record.design))
     return ("held", said) if said else GAP
 
 
@@ -146,16 +152,16 @@ def _changes(ctx: Context) -> Found:
     items = _items(("stat_sap_v3", "stat_sap_history", "stat_seen_before"))(ctx)[1]
     late = [m for m in ctx.record.methods if m.prespecified in ("no", "disputed") and m.usable]
     said = [items] if items else []
-    said += [s for m in late[:3] if (s := ctx.pen.quote(m.label, m))]
+    said += [s for m in late[:3] if (s := ctx.writer.quote(m.label, m))]
     return ("held", joined(said, "; ")) if said else GAP
 
 
 def _eligibility(ctx: Context) -> Found:
     chosen = [c for c in ctx.record.eligibility if c.kind in ("inclusion", "exclusion") and c.usable]
-    said = [q for c in chosen[:2] if (q := ctx.pen.quote(c.text if len(c.text) < 160 else c.text[:157] + "...", c))]
+    said = [q for c in chosen[:2] if (q := ctx.writer.quote(c.text if len(c.text) < 160 else c.text[:157] + "...", c))]
     if not said:
         return GAP
-    return "held", (*joined(said, "; "), *ctx.pen.words("; and further criteria" if len(chosen) > 2 else ""))
+    return "held", (*joined(said, "; "), *ctx.writer.words("; and further criteria" if len(chosen) > 2 else ""))
 
 
 def _intervention(ctx: Context) -> Found:
@@ -168,7 +174,7 @@ def _outcomes(ctx: Context) -> Found:
     if not primary:
         return GAP
     defined = all(o.definition and o.week is not None for o in primary)
-    names = joined([ctx.pen.label(o.label) for o in primary[:3]], "; ")
+    names = joined([ctx.writer.label(o.label) for o in primary[:3]], "; ")
     return "held" if defined else "in part", names
 
 
@@ -184,13 +190,13 @@ def _strata(ctx: Context) -> Found:
     strata = [s for s in ctx.record.design.strata if s.usable]
     if not strata:
         return GAP
-    said = [q for s in strata if (q := ctx.pen.quote(s.label, s))]
-    return "in part", ctx.pen.say("stratified by {s}", s=joined(said)) if said else ()
+    said = [q for s in strata if (q := ctx.writer.quote(s.label, s))]
+    return "in part", ctx.writer.say("stratified by {s}", s=joined(said)) if said else ()
 
 
 def _similar(ctx: Context) -> Found:
     said = ctx.fact(ctx.record.design.control)
-    return ("in part", ctx.pen.say("control: {c}", c=said)) if said else GAP
+    return ("in part", ctx.writer.say("control: {c}", c=said)) if said else GAP
 
 
 def _methods(ctx: Context) -> Found:
@@ -203,7 +209,7 @@ def _methods(ctx: Context) -> Found:
 
 def _sets(ctx: Context) -> Found:
     named = [s for s in ctx.record.sets if s.usable]
-    said = [q for s in named[:4] if (q := ctx.pen.quote(s.label, s))]
+    said = [q for s in named[:4] if (q := ctx.writer.quote(s.label, s))]
     return ("held", joined(said, "; ")) if said else GAP
 
 
@@ -221,49 +227,52 @@ def _other_analyses(said: str) -> Callable[[Context], Found]:
 
     def find(ctx: Context) -> Found:
         if any(r.role in ("sensitivity", "subgroup") for r in ctx.record.results):
-            return "held", ctx.pen.words(said)
+            return "held", ctx.writer.words(said)
         return GAP
 
     return find
 
 
 def _flow(ctx: Context) -> Found:
-    pen, f = ctx.pen, ctx.findings
+    writer, f = ctx.writer, ctx.findings
     arms = [a for a in (f.active, f.control) if a.n.usable and a.n.value is not None]
     if len(arms) < 2:
         return GAP
     said = joined(
-        [pen.say("{a} {n}", a=pen.label(a.label), n=pen.cite(show.number(a.n.value or 0), a.n)) for a in arms]
+        [
+            writer.say("{a} {n}", a=writer.label(a.label), n=writer.cite(numbers.number(a.n.value or 0), a.n))
+            for a in arms
+        ]
     )
     counts = next((s for s in ctx.record.sets if s.id == f.set), None)
-    return ("held" if counts is not None and counts.n else "in part"), pen.say("randomised: {s}", s=said)
+    return ("held" if counts is not None and counts.n else "in part"), writer.say("randomised: {s}", s=said)
 
 
 def _losses(ctx: Context) -> Found:
     rows = [e for e in ctx.record.events if e.endpoint.startswith(("WITHDREW", "COMPLETED", "DISCONTINUED"))]
-    shown = [q for e in rows if e.usable and (q := ctx.pen.quote(e.label, e))]
+    shown = [q for e in rows if e.usable and (q := ctx.writer.quote(e.label, e))]
     if shown:
         return "held", joined(shown[:3], "; ")
     return _items(sections=("disposition",), state="in part")(ctx)
 
 
 def _dates(ctx: Context) -> Found:
-    pen, d = ctx.pen, ctx.record.design
+    writer, d = ctx.writer, ctx.record.design
     pairs = [("first dose", d.first_dose), ("last visit", d.last_visit)]
     said = [
-        pen.say("{n} {d}", n=pen.words(name), d=pen.cite(show.date_text(leaf.date), leaf))
-        for name, leaf in pairs
-        if leaf is not None and leaf.usable
+        writer.say("{n} {d}", n=writer.words(name), d=writer.cite(numbers.date_text(sourced.date), sourced))
+        for name, sourced in pairs
+        if sourced is not None and sourced.usable
     ]
     return ("held" if len(said) == 2 else "in part", joined(said, "; ")) if said else GAP
 
 
 def _background(ctx: Context) -> Found:
     rows = [b for b in ctx.record.baseline if b.variable in ("RILUZOLE", "EDARAVONE", "RILEDAFL") and b.usable]
-    said = [q for b in rows[:2] if (q := ctx.pen.told(b.label, b))]
+    said = [q for b in rows[:2] if (q := ctx.writer.told(b.label, b))]
     if not said:
         chosen = [c for c in ctx.record.eligibility if c.kind == "background" and c.usable]
-        said = [q for c in chosen[:1] if (q := ctx.pen.told(c.text, c))]
+        said = [q for c in chosen[:1] if (q := ctx.writer.told(c.text, c))]
     return ("in part", joined(said, "; ")) if said else GAP
 
 
@@ -271,7 +280,7 @@ def _baseline(ctx: Context) -> Found:
     if not any(b.usable for b in ctx.record.baseline):
         return GAP
     by_arm = any(b.usable and b.values for b in ctx.record.baseline)
-    said = ctx.pen.words("by arm, in the table under Design" if by_arm else "for both arms together")
+    said = ctx.writer.words("by arm, in the table under Design" if by_arm else "for both arms together")
     return ("held" if by_arm else "in part"), said
 
 
@@ -280,21 +289,21 @@ def _results(ctx: Context) -> Found:
     if f.primary is None:
         return GAP
     if f.contrast is not None and f.contrast.low is not None:
-        return "held", ctx.pen.say("primary: {c}", c=ctx.contrast(f.contrast))
-    return "in part", ctx.pen.words("without an effect with its interval for the primary outcome")
+        return "held", ctx.writer.say("primary: {c}", c=ctx.contrast(f.contrast))
+    return "in part", ctx.writer.words("without an effect with its interval for the primary outcome")
 
 
 def _harms(ctx: Context) -> Found:
     if any(ctx.findings.counts(e) for e in ctx.record.adverse_events):
-        return "held", ctx.pen.words("counts by arm, in the table under Safety")
+        return "held", ctx.writer.words("counts by arm, in the table under Safety")
     if ctx.record.adverse_events:
-        return "in part", ctx.pen.words("percentages or words, not counts by arm")
+        return "in part", ctx.writer.words("percentages or words, not counts by arm")
     return _items(sections=("safety",), state="in part")(ctx)
 
 
 def _limitations(ctx: Context) -> Found:
     if any(s.section == "limitations" for s in ctx.record.statements):
-        return "in part", ctx.pen.words("those this page names; the authors' own need the paper")
+        return "in part", ctx.writer.words("those this page names; the authors' own need the paper")
     return PAPER
 
 
@@ -357,14 +366,14 @@ CONSORT: dict[str, tuple[Item, ...]] = {
         Item("29", "interpretation that fits the results and other evidence", _paper),
         Item("30", "limitations", _limitations),
     ),
-}  # fmt: skip
+}
 
 
 # -- estimand ------------------------------------------------------------------------------------------------------
 
 
 def _estimand(ctx: Context) -> Fold:
-    pen, f = ctx.pen, ctx.findings
+    writer, f = ctx.writer, ctx.findings
     rows = [
         _attribute(ctx, "Treatment", _treatment(ctx)),
         _attribute(ctx, "Population", _population(ctx)),
@@ -374,18 +383,18 @@ def _estimand(ctx: Context) -> Fold:
     ]
     table = Table(
         "t-estimand",
-        pen.words("The estimand of the primary analysis by its attributes (ICH E9(R1)), as far as the record goes."),
-        (pen.words("Attribute"), pen.words("State"), pen.words("What the record holds")),
+        writer.words("The estimand of the primary analysis by its attributes (ICH E9(R1)), as far as the record goes."),
+        (writer.words("Attribute"), writer.words("State"), writer.words("What the record holds")),
         tuple(rows),
     )
     note = Paragraph(
-        pen.words(
+        writer.words(
             "An estimand names the question; a table that has to be pieced together from methods shows that it was "
             "not stated as one."
         )
     )
     apart = [Paragraph(said) for said in _apart(ctx)]
-    return Fold("f-estimand", pen.words("The estimand of the primary analysis"), (note, table, *apart))
+    return Fold("f-estimand", writer.words("The estimand of the primary analysis"), (note, table, *apart))
 
 
 _METHODS = {"joint_rank": "joint_rank", "mmrm": "mmrm", "cox": "cox", "log_rank": "log_rank"}
@@ -420,43 +429,47 @@ def _apart(ctx: Context) -> list[Inlines]:
         "contradict one of them."
     )
     return [
-        ctx.pen.say(
-            text, t=ctx.test_name(f.test.method), e=ctx.test_name(f.primary.method), a=first, b=second,
+        ctx.writer.say(
+            text,
+            t=ctx.test_name(f.test.method),
+            e=ctx.test_name(f.primary.method),
+            a=first,
+            b=second,
             does=PROCEDURES[METHODS[estimate].death[0]].does,
         )
-    ]  # fmt: skip
+    ]
 
 
 def _attribute(ctx: Context, name: str, found: Found) -> Row:
     state, said = found
-    return Row((ctx.pen.words(name), ctx.pen.words(state), said))
+    return Row((ctx.writer.words(name), ctx.writer.words(state), said))
 
 
 def _treatment(ctx: Context) -> Found:
-    pen = ctx.pen
+    writer = ctx.writer
     active, control = ctx.arm_text(ctx.findings.active), ctx.arm_text(ctx.findings.control)
-    return "held", pen.say("{a}, against {c}", a=active, c=control)
+    return "held", writer.say("{a}, against {c}", a=active, c=control)
 
 
 def _population(ctx: Context) -> Found:
     chosen = next((s for s in ctx.record.sets if s.id == ctx.findings.set and s.usable), None)
-    said = None if chosen is None else ctx.pen.quote(chosen.definition, chosen)
+    said = None if chosen is None else ctx.writer.quote(chosen.definition, chosen)
     return ("held", said) if said else GAP
 
 
 def _variable(ctx: Context, outcome: Outcome | None) -> Found:
     if outcome is None:
         return GAP
-    if outcome.definition and outcome.usable and (said := ctx.pen.quote(outcome.definition, outcome)):
-        return "held", ctx.pen.say("{o}: {d}", o=outcome.label, d=said)
-    return "in part", ctx.pen.label(outcome.label)
+    if outcome.definition and outcome.usable and (said := ctx.writer.quote(outcome.definition, outcome)):
+        return "held", ctx.writer.say("{o}: {d}", o=outcome.label, d=said)
+    return "in part", ctx.writer.label(outcome.label)
 
 
 def _intercurrent(ctx: Context) -> Found:
     said = [
         text
         for id in ("stat_estimand", "stat_estimate", "stat_death_imputation")
-        if (item := ctx.item(id)) is not None and item.text and (text := ctx.pen.told(item.text, item))
+        if (item := ctx.item(id)) is not None and item.text and (text := ctx.writer.told(item.text, item))
     ]
     if said:
         return "in part", joined(said, "; ")
@@ -478,6 +491,9 @@ def _measure(ctx: Context, primary: Result | None) -> Found:
     ):
         words = "ratio of geometric means"
     if ctx.findings.split:
-        return "in part", ctx.pen.say("{w}; the test that decides summarises otherwise ({m})", w=ctx.pen.words(words),
-                                      m=ctx.test_name(ctx.findings.test.method))  # type: ignore[union-attr]  # fmt: skip
-    return "held", ctx.pen.words(words)
+        return "in part", ctx.writer.say(
+            "{w}; the test that decides summarises otherwise ({m})",
+            w=ctx.writer.words(words),
+            m=ctx.test_name(ctx.findings.test.method),  # type: ignore[union-attr]
+        )
+    return "held", ctx.writer.words(words)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from equipoise.appraise import show
+from equipoise.appraise import numbers
 from equipoise.appraise.context import Context
 from equipoise.appraise.findings import excludes_null, significant
 from equipoise.appraise.phrases import nominal_sentence, paragraphs, split_sentence, survival_pair, survival_sentence
@@ -26,19 +26,23 @@ class _Found:
 
 def build(ctx: Context) -> Section | None:
     """What the checks find, then the traps the record itself names, then sources that disagree."""
-    pen = ctx.pen
+    writer = ctx.writer
     found = [n for n in (_split(ctx), _nominal(ctx), _unplanned(ctx), _tests_disagree(ctx), _survival(ctx)) if n]
-    blocks: list[Block] = [Note("caution", pen.words(n.title), (Paragraph(n.body),)) for n in found]
+    blocks: list[Block] = [Note("caution", writer.words(n.title), (Paragraph(n.body),)) for n in found]
     free = list(found)
     notes = coherence_notes(ctx.record)
     blocks.extend(_facts(ctx, notes))
     table, told = _implied(ctx, notes)
     if table is not None:
-        blocks.append(Fold("implied", pen.words("P values held against the interval beside them"), (table,)))
+        blocks.append(Fold("implied", writer.words("P values held against the interval beside them"), (table,)))
     rest = [n for n in notes if n.id not in told]
     if rest:
         blocks.append(
-            Fold("checks", pen.words("What the checks of the record find, and how sure each is"), (_checks(ctx, rest),))
+            Fold(
+                "checks",
+                writer.words("What the checks of the record find, and how sure each is"),
+                (_checks(ctx, rest),),
+            )
         )
     traps: list[Inlines] = []
     for trap in ctx.record.traps:
@@ -48,26 +52,26 @@ def build(ctx: Context) -> Section | None:
             # the check has said it already, with the numbers
             free.remove(match)
             continue
-        title, text = pen.quote(trap.title, *trap.refs), pen.told(trap.text, *trap.refs, stop=".")
+        title, text = writer.quote(trap.title, *trap.refs), writer.told(trap.text, *trap.refs, stop=".")
         if title and text:
-            traps.append(paragraphs((pen.strong((*title, Text("."))),), upper(text)))
+            traps.append(paragraphs((writer.strong((*title, Text("."))),), upper(text)))
     if traps:
-        blocks.append(Paragraph(pen.words("Other traps for the reader:")))
+        blocks.append(Paragraph(writer.words("Other traps for the reader:")))
         blocks.append(Listing(tuple(traps)))
     conflicts = _conflicts(ctx)
     if conflicts:
-        blocks.append(Paragraph(pen.words("Where sources disagree:")))
+        blocks.append(Paragraph(writer.words("Where sources disagree:")))
         blocks.append(Listing(tuple(conflicts)))
     if not blocks:
         return None
-    return Section("coherence", pen.words("Coherence notes"), tuple(blocks))
+    return Section("coherence", writer.words("Coherence notes"), tuple(blocks))
 
 
 def checked_sentence(ctx: Context) -> Inlines:
     """How many numbers could be held against another one; that nothing could be, where that is so."""
-    pen, found = ctx.pen, checked(ctx.record)
+    writer, found = ctx.writer, checked(ctx.record)
     if not found.total:
-        return pen.words(
+        return writer.words(
             "Nothing could be checked: the record holds no P value beside an interval, no interval and no count beside "
             "a percentage."
         )
@@ -76,9 +80,9 @@ def checked_sentence(ctx: Context) -> Inlines:
 
     def count(n: int, name: str) -> Inlines:
         command = f'python -c "{imports}; print({call}.{name})"'
-        return (pen.by_command(show.number(n), command, f"numbers checked: {name}", "counted in the record"),)
+        return (writer.by_command(numbers.number(n), command, f"numbers checked: {name}", "counted in the record"),)
 
-    return pen.say(
+    return writer.say(
         "Checked: {p} P values beside an interval or a standard error, {i} estimates within their intervals, {c} "
         "percentages against counts.",
         p=count(found.p_values, "p_values"),
@@ -89,7 +93,7 @@ def checked_sentence(ctx: Context) -> Inlines:
 
 def _facts(ctx: Context, notes: Sequence[CoherenceNote]) -> list[Block]:
     """What was checked, and the notes as the few facts that they tell."""
-    pen = ctx.pen
+    writer = ctx.writer
     blocks: list[Block] = [Paragraph(checked_sentence(ctx))]
     items: list[Inlines] = []
     imports = (
@@ -99,9 +103,11 @@ def _facts(ctx: Context, notes: Sequence[CoherenceNote]) -> list[Block]:
     for fact in coherence_facts(notes):
         loaded = f"coherence_facts(coherence_notes(load_record('{ctx.address}')))"
         command = f'python -c "{imports}; print(len({loaded}[{len(items)}].notes))"'
-        n = (pen.by_command(show.number(len(fact.notes)), command, f"notes that tell: {fact.what}", "counted"),)
+        n = (writer.by_command(numbers.number(len(fact.notes)), command, f"notes that tell: {fact.what}", "counted"),)
         why = _own_words(ctx, fact.notes[0], fact.why)
-        items.append(pen.say("{n} {w} ({c}): {y}.", n=n, w=pen.words(fact.what), c=pen.words(fact.certainty), y=why))
+        items.append(
+            writer.say("{n} {w} ({c}): {y}.", n=n, w=writer.words(fact.what), c=writer.words(fact.certainty), y=why)
+        )
     if items:
         blocks.append(Listing(tuple(items)))
     return blocks
@@ -113,7 +119,7 @@ def _split(ctx: Context) -> _Found | None:
     if not body or f.primary is None:
         return None
     found = f.method(f.test.method) if f.test is not None else None
-    more = ctx.pen.words(
+    more = ctx.writer.words(
         " A rank test and a difference of means answer different questions, so reading the one with the interval of "
         "the other makes the trial look either surer or emptier than it was."
         if found is not None and found.family == "joint_rank"
@@ -130,8 +136,8 @@ def _nominal(ctx: Context) -> _Found | None:
         return None
     later = [r for r in (*ctx.findings.biomarkers(), *ctx.findings.clinical()) if _below(r)]
     if later:
-        names = joined([ctx.pen.label(ctx.outcome(r.outcome)) for r in later])
-        body = (*body, *ctx.pen.say(" That holds for the small P values of {n} too.", n=names))
+        names = joined([ctx.writer.label(ctx.outcome(r.outcome)) for r in later])
+        body = (*body, *ctx.writer.say(" That holds for the small P values of {n} too.", n=names))
     return _Found("P values after the primary test are nominal", body, frozenset(r.id for r in later))
 
 
@@ -141,62 +147,81 @@ def _below(r: Result) -> bool:
 
 def _unplanned(ctx: Context) -> _Found | None:
     """Results that look positive and were not fixed in advance, with who says so."""
-    f, pen = ctx.findings, ctx.pen
+    f, writer = ctx.findings, ctx.writer
     chosen = [
         r
         for r in ctx.record.results
-        if r.role == "main" and f.planned(r) is False and r.contrast is not None and r.contrast.usable
+        if r.role == "main"
+        and f.planned(r) is False
+        and r.contrast is not None
+        and r.contrast.usable
         and excludes_null(r.contrast)
-    ]  # fmt: skip
+    ]
     if not chosen:
         return None
     parts = []
     for r in chosen:
         assert r.contrast is not None
-        parts.append(pen.say("{o} in {s}{w} {d}", o=ctx.outcome(r.outcome), s=pen.label(ctx.set_phrase(r.set)),
-                             w=(Text(", "), *ctx.week(r.week), Text(":")) if r.week is not None else (Text(":"),),
-                             d=ctx.contrast(r.contrast)))  # fmt: skip
-    body = pen.say("Not fixed before the data were seen, though each leaves out no effect: {l}.", l=joined(parts, "; "))
+        parts.append(
+            writer.say(
+                "{o} in {s}{w} {d}",
+                o=ctx.outcome(r.outcome),
+                s=writer.label(ctx.set_phrase(r.set)),
+                w=(Text(", "), *ctx.week(r.week), Text(":")) if r.week is not None else (Text(":"),),
+                d=ctx.contrast(r.contrast),
+            )
+        )
+    body = writer.say(
+        "Not fixed before the data were seen, though each values out no effect: {l}.", l=joined(parts, "; ")
+    )
     opinions = []
     first = next((r for r in chosen if f.outcome is not None and r.outcome == f.outcome.id), chosen[0])
     for o in first.prespecified.by if first.prespecified is not None else ():
-        if o.usable and (who := pen.quote(o.who, o)):
+        if o.usable and (who := writer.quote(o.who, o)):
             verdict = {"yes": "pre-specified", "no": "not pre-specified", "disputed": "disputed"}[o.verdict]
             if o.text and verdict in o.text:
-                opinions.append((*who, Text(": "), pen.cite(o.text, o)))
+                opinions.append((*who, Text(": "), writer.cite(o.text, o)))
                 continue
-            said = pen.quote(o.text, o) if o.text else None
-            opinions.append((*who, Text(": "), pen.cite(verdict, o), *((Text(" ("), *said, Text(")")) if said else ())))
+            said = writer.quote(o.text, o) if o.text else None
+            opinions.append(
+                (*who, Text(": "), writer.cite(verdict, o), *((Text(" ("), *said, Text(")")) if said else ()))
+            )
     if opinions:
         where = (Text(" at "), *ctx.week(first.week)) if first.week is not None else ()
         body = paragraphs(
             body,
-            pen.say("Who says what of {o}{w}: {l}.", o=ctx.outcome(first.outcome), w=where, l=joined(opinions, "; ")),
+            writer.say(
+                "Who says what of {o}{w}: {l}.", o=ctx.outcome(first.outcome), w=where, l=joined(opinions, "; ")
+            ),
         )
     planned, unplanned = f.later_pair()
     if planned is not None and unplanned is not None and planned.contrast is not None:
-        body = paragraphs(body, pen.say("The planned analysis at {w} gives {d}.", w=ctx.week(planned.week),
-                                        d=ctx.contrast(planned.contrast)))  # fmt: skip
+        body = paragraphs(
+            body,
+            writer.say(
+                "The planned analysis at {w} gives {d}.", w=ctx.week(planned.week), d=ctx.contrast(planned.contrast)
+            ),
+        )
     return _Found("Positive results that were not pre-specified", body, frozenset(r.id for r in chosen))
 
 
 def _tests_disagree(ctx: Context) -> _Found | None:
     """One comparison, several tests, on both sides of the conventional level."""
-    pen = ctx.pen
+    writer = ctx.writer
     first = ctx.findings.primary.outcome if ctx.findings.primary is not None else None
     for r in sorted(ctx.record.results, key=lambda r: r.outcome != first):
         shown = [p for p in r.p if p.usable]
         sides = {significant(p) for p in shown}
         formal = any(p.status == "formal" for p in shown)
         if r.role == "main" and {True, False} <= sides and not formal:
-            parts = [pen.say("{p} by {m}", p=ctx.p(p), m=ctx.test_label(p.method)) for p in shown]
+            parts = [writer.say("{p} by {m}", p=ctx.p(p), m=ctx.test_label(p.method)) for p in shown]
             last = (
                 "none of them was part of the sequence" if ctx.sequence else "the record names none that was to decide"
             )
-            body = pen.say(
+            body = writer.say(
                 "{o} in {s} at {w}: {l}. Which test is chosen decides what is called significant; " + last + ".",
-                o=upper(pen.label(ctx.outcome(r.outcome))),
-                s=pen.label(ctx.set_phrase(r.set)),
+                o=upper(writer.label(ctx.outcome(r.outcome))),
+                s=writer.label(ctx.set_phrase(r.set)),
                 w=ctx.week(r.week),
                 l=joined(parts),
             )
@@ -218,22 +243,25 @@ def _survival(ctx: Context) -> _Found | None:
 
 def _implied(ctx: Context, notes: Sequence[CoherenceNote]) -> tuple[Table | None, set[str]]:
     """Published P values that the interval printed beside them does not imply, and the ids of the notes told so."""
-    pen = ctx.pen
+    writer = ctx.writer
     rows = []
     told: set[str] = set()
     for note in notes:
         if note.kind != "p_and_interval":
             continue
         r = ctx.record.result(note.result)
-        p = next((pen.index[ref].leaf for ref in note.refs if ref in pen.index and ref.startswith(f"{r.id}.p.")), None)
+        p = next(
+            (writer.index[ref].sourced for ref in note.refs if ref in writer.index and ref.startswith(f"{r.id}.p.")),
+            None,
+        )
         implied = None if r.contrast is None else implied_p(r.contrast)
         if implied is None or r.contrast is None or not isinstance(p, PValue) or not p.usable:
             continue
         told.add(note.id)
         call = f"implied_p(load_record('{ctx.address}').result('{r.id}').contrast).p"
         imports = "from equipoise.records import load_record; from equipoise.records.coherence import implied_p"
-        own = pen.by_command(
-            show.number(implied.p, 2 if implied.p >= 0.1 else 3),
+        own = writer.by_command(
+            numbers.number(implied.p, 2 if implied.p >= 0.1 else 3),
             f'python -c "{imports}; print({call})"',
             f"{ctx.record.outcome(r.outcome).label}, {r.id}: the P value that the interval implies",
             "normal theory, on the log scale for ratios",
@@ -245,22 +273,29 @@ def _implied(ctx: Context, notes: Sequence[CoherenceNote]) -> tuple[Table | None
                     (*ctx.p(p, exact=True), Text(" "), *ctx.test_label(p.method)),
                     ctx.contrast(r.contrast, exact=True),
                     (own,),
-                    pen.words("yes" if note.changes_verdict else "no"),
-                    pen.words(note.certainty),
+                    writer.words("yes" if note.changes_verdict else "no"),
+                    writer.words(note.certainty),
                     _explained(ctx, note),
                 )
             )
         )
     if not rows:
         return None, told
-    columns = ("Analysis", "P as published", "Contrast beside it", "P that the interval implies", "Changes the verdict",
-               "How sure", "What would explain it")  # fmt: skip
-    caption = pen.words(
+    columns = (
+        "Analysis",
+        "P as published",
+        "Contrast beside it",
+        "P that the interval implies",
+        "Changes the verdict",
+        "How sure",
+        "What would explain it",
+    )
+    caption = writer.words(
         "Where a published P value is not the one that the interval printed beside it implies: it came from another "
         "analysis, or one of them is in error. A verdict changes where the two lie on different sides of the "
         "conventional level."
     )
-    heads = tuple(pen.words(c) for c in columns)
+    heads = tuple(writer.words(c) for c in columns)
     return Table("t-implied", caption, heads, tuple(rows), (False, False, True, True, False, False, False)), told
 
 
@@ -269,38 +304,38 @@ def _own_words(ctx: Context, note: CoherenceNote, text: str) -> Inlines:
     imports = "from equipoise.records import coherence_notes, load_record"
     find = f"n = next(n for n in coherence_notes(load_record('{ctx.address}')) if n.id == '{note.id}')"
     command = f'python -c "{imports}; {find}; print(n.what, n.why, n.explained)"'
-    return ctx.pen.quote_computed(text, command, f"the computed note {note.id}", "as its words say")
+    return ctx.writer.quote_computed(text, command, f"the computed note {note.id}", "as its words say")
 
 
 def _explained(ctx: Context, note: CoherenceNote) -> Inlines:
-    return _own_words(ctx, note, note.explained) if note.explained else ctx.pen.words("not known")
+    return _own_words(ctx, note, note.explained) if note.explained else ctx.writer.words("not known")
 
 
 def _checks(ctx: Context, notes: Sequence[CoherenceNote]) -> Table:
     """Every other computed note: what was found, why it matters, how sure it is, what would explain it."""
-    pen = ctx.pen
+    writer = ctx.writer
     rows = tuple(
         Row(
             (
                 _own_words(ctx, n, n.what),
                 upper(_own_words(ctx, n, n.why)),
-                pen.words(n.certainty),
+                writer.words(n.certainty),
                 upper(_explained(ctx, n)),
             )
         )
         for n in notes
     )
-    caption = pen.words(
-        "Found by program in the record's own numbers. Certain: the arithmetic leaves no other reading. Likely: "
+    caption = writer.words(
+        "Found by program in the record's own numbers. Certain: the arithmetic values no other reading. Likely: "
         "another reading would be unusual. Possible: an ordinary reason could explain it. "
         "Not known: nothing was found that would."
     )
-    heads = tuple(pen.words(c) for c in ("Finding", "Why it matters", "How sure", "What would explain it"))
+    heads = tuple(writer.words(c) for c in ("Finding", "Why it matters", "How sure", "What would explain it"))
     return Table("t-checks", caption, heads, rows)
 
 
 def _conflicts(ctx: Context) -> list[Inlines]:
-    pen = ctx.pen
+    writer = ctx.writer
     out = []
     blocks = [(r, r.conflicts) for r in ctx.record.results] + [(i, i.conflicts) for i in ctx.record.items]
     for block, conflicts in blocks:
@@ -308,13 +343,13 @@ def _conflicts(ctx: Context) -> list[Inlines]:
             line = _conflict(ctx, conflict, block)
             if line:
                 out.append(line)
-    del pen
+    del writer
     return out
 
 
 def _conflict(ctx: Context, conflict: Conflict, block) -> Inlines:  # type: ignore[no-untyped-def]
-    pen = ctx.pen
-    what = pen.quote(conflict.what, block)
+    writer = ctx.writer
+    what = writer.quote(conflict.what, block)
     sides = []
     for value in conflict.values:
         if not value.usable or value.source is None:
@@ -323,15 +358,15 @@ def _conflict(ctx: Context, conflict: Conflict, block) -> Inlines:  # type: igno
             shown = cell(ctx, value)
         else:
             assert isinstance(value, Fact)
-            shown = pen.quote(value.text, value) or ()
-        note = pen.quote(value.note, value) if value.note else None
-        where = pen.cite(value.source, value)
+            shown = writer.quote(value.text, value) or ()
+        note = writer.quote(value.note, value) if value.note else None
+        where = writer.cite(value.source, value)
         sides.append((*shown, Text(" ("), *((*note, Text(", ")) if note else ()), where, Text(")")))
     if not what or not all(sides):
         return ()
-    label = pen.quote(block.label, block) if hasattr(block, "label") else pen.label(ctx.outcome(block.outcome))
-    head = pen.strong((*(upper(label) if label else ()), Text("."))) if label else pen.strong(())
+    label = writer.quote(block.label, block) if hasattr(block, "label") else writer.label(ctx.outcome(block.outcome))
+    head = writer.strong((*(upper(label) if label else ()), Text("."))) if label else writer.strong(())
     line = paragraphs((head,), (*upper(what), Text(": "), *joined(sides, " against "), Text(".")))
-    if conflict.reading and (reading := pen.quote(conflict.reading, block, *conflict.values)):
+    if conflict.reading and (reading := writer.quote(conflict.reading, block, *conflict.values)):
         line = paragraphs(line, (*upper(reading), Text(".")))
     return line

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from equipoise.appraise.context import Context
-from equipoise.appraise.show import date_text
+from equipoise.appraise.numbers import date_text
 from equipoise.appraise.tables import baseline_table
 from equipoise.document.document import Block, Facts, Fold, Inlines, Listing, Paragraph, Section, Text
 from equipoise.document.text import joined, lower, upper
@@ -15,12 +15,12 @@ _LONG = 240
 
 def build(ctx: Context) -> Section:
     """How it was built, population, intervention, comparator and outcome; folded away the rest and the baseline."""
-    pen, d, f = ctx.pen, ctx.record.design, ctx.findings
+    writer, d, f = ctx.writer, ctx.record.design, ctx.findings
     items: list[tuple[Inlines, Inlines]] = []
 
     def add(term: str, said: Inlines | None) -> None:
         if said:
-            items.append((pen.words(term), said))
+            items.append((writer.words(term), said))
 
     fact = ctx.fact
     kind = fact(d.type)
@@ -35,7 +35,7 @@ def build(ctx: Context) -> Section:
     active, control = ctx.findings.active, ctx.findings.control
     add("Intervention", upper(_intervention(ctx)))
     alone = control.id == active.id
-    add("Comparator", pen.words("none") if alone else upper(fact(d.control) or ctx.arm_text(control)))
+    add("Comparator", writer.words("none") if alone else upper(fact(d.control) or ctx.arm_text(control)))
     if f.outcome is not None:
         add("Primary outcome", _outcome(ctx))
     core, items = items, []
@@ -44,90 +44,99 @@ def build(ctx: Context) -> Section:
     add("Protocol", upper(fact(d.protocol) or ()))
     registered = []
     for r in ctx.record.registrations:
-        pen.register(f"{r.registry} {r.number}")
-        registered.append(pen.label(f"{r.registry} {r.number}"))
+        writer.register(f"{r.registry} {r.number}")
+        registered.append(writer.label(f"{r.registry} {r.number}"))
     add("Registered as", joined(registered, "; ") if registered else None)
-    published = [pen.label(c.text) for c in ctx.record.citations]
+    published = [writer.label(c.text) for c in ctx.record.citations]
     add("Published as", joined(published, " ") if published else None)
     blocks: list[Block] = [Facts(tuple(core))]
     ordered = sorted((o for o in ctx.record.outcomes if o.test_order and o.usable), key=lambda o: o.test_order or 0)
     if len(ordered) > 1:
-        names = tuple(upper(pen.label(o.label)) for o in ordered)
-        blocks.append(Paragraph(pen.words("The order in which outcomes were to be tested, each only if the one before "
-                                          "had succeeded:")))  # fmt: skip
+        names = tuple(upper(writer.label(o.label)) for o in ordered)
+        blocks.append(
+            Paragraph(
+                writer.words(
+                    "The order in which outcomes were to be tested, each only if the one before had succeeded:"
+                )
+            )
+        )
         blocks.append(Listing(names, ordered=True))
     if items:
-        heading = pen.words("Analysis sets, dates, registrations, publications")
+        heading = writer.words("Analysis sets, dates, registrations, publications")
         blocks.append(Fold("design-more", heading, (Facts(tuple(items)),)))
     criteria = [q for c in ctx.record.eligibility if c.usable and (q := criterion(ctx, c))]
     if criteria:
-        blocks.append(Fold("eligibility", pen.words("Who could take part"), (Listing(tuple(map(upper, criteria))),)))
+        blocks.append(Fold("eligibility", writer.words("Who could take part"), (Listing(tuple(map(upper, criteria))),)))
     table = baseline_table(ctx, ctx.record.baseline)
     if table is not None:
-        blocks.append(Fold("baseline", pen.words("Who took part: the baseline by set and arm"), (table,)))
+        blocks.append(Fold("baseline", writer.words("Who took part: the baseline by set and arm"), (table,)))
     del active
-    return Section("design", pen.words("Design"), tuple(blocks))
+    return Section("design", writer.words("Design"), tuple(blocks))
 
 
 def criterion(ctx: Context, c: Criterion) -> Inlines | None:
     """A criterion of eligibility; one that holds for a single set says so."""
-    said = (ctx.pen.told if ctx.record.origin == "written" else ctx.pen.quote)(c.text, c)
+    said = (ctx.writer.told if ctx.record.origin == "written" else ctx.writer.quote)(c.text, c)
     if said and c.kind == "exclusion":
-        return (*ctx.pen.words("excluded: "), *said)
+        return (*ctx.writer.words("excluded: "), *said)
     if said and c.set is not None and c.kind != "set_rule":
-        return (*said, *ctx.pen.say(" ({s})", s=ctx.pen.label(ctx.set_phrase(c.set))))
+        return (*said, *ctx.writer.say(" ({s})", s=ctx.writer.label(ctx.set_phrase(c.set))))
     return said
 
 
 def _participants(ctx: Context) -> Inlines:
-    pen, d, f = ctx.pen, ctx.record.design, ctx.findings
+    writer, d, f = ctx.writer, ctx.record.design, ctx.findings
     if not d.n_actual.usable:
         return ()
     if d.n_actual.value is None:
         return ()
     known = d.randomised and ctx.record.origin == "written"
-    out = pen.say("{n} randomised" if known else "{n} enrolled", n=ctx.number(d.n_actual))
+    out = writer.say("{n} randomised" if known else "{n} enrolled", n=ctx.number(d.n_actual))
     arms = [f.active, *(a for a in f.arms if a.role == "active" and a.id not in (f.active.id, f.control.id)), f.control]
     arms = list({a.id: a for a in arms}.values())
     shown = [
-        pen.say("{n} to {a}", n=ctx.number(a.n), a=lower(a.label)) for a in arms if a.n.usable and a.n.value is not None
+        writer.say("{n} to {a}", n=ctx.number(a.n), a=lower(a.label))
+        for a in arms
+        if a.n.usable and a.n.value is not None
     ]
     if len(shown) == len(arms):
         out = (*out, Text(", "), *joined(shown))
     if d.n_screened is not None and d.n_screened.usable and d.n_screened.value is not None:
-        out = (*out, *pen.say(", of {n} screened", n=ctx.number(d.n_screened)))
+        out = (*out, *writer.say(", of {n} screened", n=ctx.number(d.n_screened)))
     if d.n_planned is not None and d.n_planned.usable:
-        out = (*out, *pen.say("; planned: {n}", n=ctx.number(d.n_planned)))
+        out = (*out, *writer.say("; planned: {n}", n=ctx.number(d.n_planned)))
         if d.n_planned_first is not None and d.n_planned_first.usable:
-            out = (*out, *pen.say(" ({n} at first)", n=ctx.number(d.n_planned_first)))
+            out = (*out, *writer.say(" ({n} at first)", n=ctx.number(d.n_planned_first)))
     return out
 
 
 def _randomisation(ctx: Context) -> Inlines:
-    pen, d, f = ctx.pen, ctx.record.design, ctx.findings
+    writer, d, f = ctx.writer, ctx.record.design, ctx.findings
     shares = [d.allocation.get(f.active.id), d.allocation.get(f.control.id)]
     out: Inlines = ()
     if f.active.id == f.control.id:
         return ()
     if d.usable and all(s is not None for s in shares):
-        ratio = pen.cite(":".join(str(s) for s in shares), d)
-        out = pen.say("{r}, {a} to {c}", r=ratio, a=ctx.active, c=ctx.control)
-    strata = [q for s in d.strata if s.usable and (q := pen.quote(lower(s.label), s))]
+        ratio = writer.cite(":".join(str(s) for s in shares), d)
+        out = writer.say("{r}, {a} to {c}", r=ratio, a=ctx.active, c=ctx.control)
+    strata = [q for s in d.strata if s.usable and (q := writer.quote(lower(s.label), s))]
     if strata:
-        out = (*out, *pen.words(". Stratified by: " if out else "Stratified by: "), *joined(strata, "; "))
+        out = (*out, *writer.words(". Stratified by: " if out else "Stratified by: "), *joined(strata, "; "))
     return out
 
 
 def _duration(ctx: Context) -> Inlines:
-    pen, d = ctx.pen, ctx.record.design
+    writer, d = ctx.writer, ctx.record.design
     if d.duration_weeks is None or not d.duration_weeks.usable or d.duration_weeks.value is None:
         return ()
-    out = pen.say("{n} weeks", n=ctx.number(d.duration_weeks))
+    out = writer.say("{n} weeks", n=ctx.number(d.duration_weeks))
     extension = ctx.record.extension
     if extension is not None:
         out = (
             *out,
-            *pen.say(", then {e}", e=pen.quote(lower(extension.title), extension) or pen.words("an extension")),
+            *writer.say(
+                ", then {e}", e=writer.quote(lower(extension.title), extension) or writer.words("an extension")
+            ),
         )
     return out
 
@@ -135,60 +144,65 @@ def _duration(ctx: Context) -> Inlines:
 def _population(ctx: Context) -> Inlines:
     inclusion = [c for c in ctx.record.eligibility if c.kind == "inclusion" and c.set is None and c.usable]
     short = [c for c in inclusion if len(c.text) <= _LONG]
-    quoted = [q for c in short if (q := ctx.pen.quote(c.text.rstrip("."), c))]
-    out = upper(joined(quoted, "; ")) if quoted else upper(ctx.pen.label(ctx.record.condition))
+    quoted = [q for c in short if (q := ctx.writer.quote(c.text.rstrip("."), c))]
+    out = upper(joined(quoted, "; ")) if quoted else upper(ctx.writer.label(ctx.record.condition))
     if len(short) == len(inclusion):
         return out
-    return (*out, Text(". "), ctx.pen.to("eligibility", "All criteria"))
+    return (*out, Text(". "), ctx.writer.to("eligibility", "All criteria"))
 
 
 def _intervention(ctx: Context) -> Inlines:
-    pen, dosing = ctx.pen, ctx.record.dosing
+    writer, dosing = ctx.writer, ctx.record.dosing
     arm = ctx.findings.active
     if dosing is not None and dosing.route.usable and arm.route and arm.route in dosing.route.text:
         arm = arm.model_copy(update={"route": None})  # the route of dosing says it, and more
     out = ctx.arm_text(arm)
     if dosing is None:
         return out
-    if dosing.route.usable and (route := pen.quote(dosing.route.text, dosing.route)):
-        out = (*out, *pen.words(": "), *route)
+    if dosing.route.usable and (route := writer.quote(dosing.route.text, dosing.route)):
+        out = (*out, *writer.words(": "), *route)
     if dosing.usable and dosing.days:
         days = ", ".join(str(day) for day in dosing.days)
-        count = pen.cite(str(len(dosing.days)), dosing)
-        out = (*out, *pen.say("; {n} doses, on days {d}", n=count, d=pen.cite(days, dosing)))
+        count = writer.cite(str(len(dosing.days)), dosing)
+        out = (*out, *writer.say("; {n} doses, on days {d}", n=count, d=writer.cite(days, dosing)))
     return out
 
 
 def _outcome(ctx: Context) -> Inlines:
-    pen, f = ctx.pen, ctx.findings
+    writer, f = ctx.writer, ctx.findings
     assert f.outcome is not None
-    out = pen.label(f.outcome.label)
-    if f.outcome.definition and f.outcome.usable and (said := pen.quote(f.outcome.definition, f.outcome)):
+    out = writer.label(f.outcome.label)
+    if f.outcome.definition and f.outcome.usable and (said := writer.quote(f.outcome.definition, f.outcome)):
         out = (*out, Text(": "), *said)
     if f.test is not None:
-        out = (*out, *pen.say("; tested{t}", t=ctx.by_test(f.test.method)))
+        out = (*out, *writer.say("; tested{t}", t=ctx.by_test(f.test.method)))
     return out
 
 
 def _sets(ctx: Context) -> Inlines:
-    pen = ctx.pen
+    writer = ctx.writer
     parts = []
     for s in ctx.record.sets:
         counts = [(s.n.get(a.id), a) for a in (ctx.findings.active, ctx.findings.control)]
-        shown = [pen.say("{n} {a}", n=ctx.number(v), a=lower(a.label)) for v, a in counts
-                 if v is not None and v.usable and v.value is not None]  # fmt: skip
+        shown = [
+            writer.say("{n} {a}", n=ctx.number(v), a=lower(a.label))
+            for v, a in counts
+            if v is not None and v.usable and v.value is not None
+        ]
         if shown:
-            lead = pen.say("{i}: ", i=s.id) if ctx.record.origin == "posted" else ()
-            parts.append((*lead, *pen.label(s.label), *pen.words(" ("), *joined(shown, ", "), *pen.words(")")))
+            lead = writer.say("{i}: ", i=s.id) if ctx.record.origin == "posted" else ()
+            parts.append((*lead, *writer.label(s.label), *writer.words(" ("), *joined(shown, ", "), *writer.words(")")))
     return joined(parts, "; ")
 
 
 def _dates(ctx: Context) -> Inlines:
-    pen, d = ctx.pen, ctx.record.design
+    writer, d = ctx.writer, ctx.record.design
     named: list[tuple[str, DateFact | None]] = [
         ("first dose", d.first_dose),
         ("last visit", d.last_visit),
         ("database lock", d.database_lock),
     ]
-    shown = [pen.say(f"{n} {{d}}", d=pen.cite(date_text(v.date), v)) for n, v in named if v is not None and v.usable]
+    shown = [
+        writer.say(f"{n} {{d}}", d=writer.cite(date_text(v.date), v)) for n, v in named if v is not None and v.usable
+    ]
     return upper(joined(shown, ", "))

@@ -10,8 +10,8 @@ from equipoise.document.text import upper
 
 def build(ctx: Context) -> Section | None:
     """The record's statements, and the trials that came before, in order."""
-    pen = ctx.pen
-    blocks: list[Block] = [Paragraph(s) for s in pen.statements("historical_context")]
+    writer = ctx.writer
+    blocks: list[Block] = [Paragraph(s) for s in writer.statements("historical_context")]
     start = ctx.record.design.first_dose
     before = [
         t
@@ -20,17 +20,17 @@ def build(ctx: Context) -> Section | None:
     ]
     items = []
     for t in before:
-        said = pen.told(t.result.text, t.result, t, *(v for v in t.values.values() if v.usable))
+        said = writer.told(t.result.text, t.result, t, *(v for v in t.values.values() if v.usable))
         if said:
             items.append(
-                paragraphs((pen.strong(pen.say("{n} ({d}).", n=t.name, d=t.drug)),), (*upper(said), Text(".")))
+                paragraphs((writer.strong(writer.say("{n} ({d}).", n=t.name, d=t.drug)),), (*upper(said), Text(".")))
             )
     if items:
-        blocks.append(Paragraph(pen.words("The trials that stood when this one began:")))
+        blocks.append(Paragraph(writer.words("The trials that stood when this one began:")))
         blocks.append(Listing(tuple(items)))
     if not blocks:
         return None
     if ctx.record.related:
-        link = Link(pen.words("Related trials"), "#related")
-        blocks.append(Paragraph((*pen.words("What became of each, and what came later: "), link, Text("."))))
-    return Section("context", pen.words("Historical context"), tuple(blocks))
+        link = Link(writer.words("Related trials"), "#related")
+        blocks.append(Paragraph((*writer.words("What became of each, and what came later: "), link, Text("."))))
+    return Section("context", writer.words("Historical context"), tuple(blocks))

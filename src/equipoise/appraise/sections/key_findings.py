@@ -25,21 +25,24 @@ from equipoise.records.schema import AdverseEvent, Result, Statement
 
 def build(ctx: Context) -> Section:
     """One numbered item per question the record answers; the record's own statements lead, the numbers follow."""
-    pen, f = ctx.pen, ctx.findings
+    writer, f = ctx.writer, ctx.findings
     said: dict[str, list[Inlines]] = {}
     for statement in ctx.record.statements:
-        if statement.section == "key_findings" and (runs := pen.statement(statement)):
+        if statement.section == "key_findings" and (runs := writer.statement(statement)):
             said.setdefault(_topic(ctx, statement), []).append(runs)
     headings = {
-        "primary": {True: "The primary endpoint was met.", False: "The primary endpoint was missed.",
-                    None: "The primary endpoint is disputed." if f.disputed else "The primary endpoint."}[f.met],
+        "primary": {
+            True: "The primary endpoint was met.",
+            False: "The primary endpoint was missed.",
+            None: "The primary endpoint is disputed." if f.disputed else "The primary endpoint.",
+        }[f.met],
         "biomarker": "The markers of target and damage.",
         "clinical": "The other clinical outcomes.",
         "later": "After the switch.",
         "survival": "Survival.",
         "safety": "Harm.",
         "other": "Also.",
-    }  # fmt: skip
+    }
     numbers = {
         "primary": paragraphs(
             _sizes(ctx) if primary_sentence(ctx) else (),
@@ -59,17 +62,19 @@ def build(ctx: Context) -> Section:
     for topic, heading in headings.items():
         body = paragraphs(*said.get(topic, ()), numbers[topic])
         if body:
-            items.append(paragraphs((pen.strong(heading),), body))
+            items.append(paragraphs((writer.strong(heading),), body))
     if not items:
-        return Section("findings", pen.words("Key findings"), (Paragraph(pen.words("The record holds no results.")),))
-    words = Fold("words", pen.words("Words and abbreviations of this page"), (Facts(glossary(ctx)),))
-    return Section("findings", pen.words("Key findings"), (Listing(tuple(items), ordered=True), words))
+        return Section(
+            "findings", writer.words("Key findings"), (Paragraph(writer.words("The record holds no results.")),)
+        )
+    words = Fold("words", writer.words("Words and abbreviations of this page"), (Facts(glossary(ctx)),))
+    return Section("findings", writer.words("Key findings"), (Listing(tuple(items), ordered=True), words))
 
 
 def _topic(ctx: Context, statement: Statement) -> str:
     """Which question a statement answers, from the first result or adverse event it rests on."""
     f = ctx.findings
-    blocks = ctx.pen.blocks
+    blocks = ctx.writer.blocks
     for ref in statement.refs:
         block = blocks.get(ref.split(".", 1)[0])
         if isinstance(block, AdverseEvent):
@@ -87,7 +92,7 @@ def _topic(ctx: Context, statement: Statement) -> str:
 
 def _sizes(ctx: Context) -> Inlines:
     """How many people the primary set holds."""
-    f, pen = ctx.findings, ctx.pen
+    f, writer = ctx.findings, ctx.writer
     found = next((s for s in ctx.record.sets if s.id == f.set), None)
     if found is None:
         return ()
@@ -96,9 +101,9 @@ def _sizes(ctx: Context) -> Inlines:
         return ()
     verb = "tested" if f.test is not None or f.contrast is not None else "measured"
     where = f"It was {verb} in {{s}}"
-    return pen.say(
+    return writer.say(
         where + ": {a} people on {active}, {c} on {control}.",
-        s=pen.label(ctx.set_phrase(found.id)),
+        s=writer.label(ctx.set_phrase(found.id)),
         a=ctx.number(a),
         c=ctx.number(c),
         active=ctx.active,
@@ -107,7 +112,7 @@ def _sizes(ctx: Context) -> Inlines:
 
 
 def _clinical(ctx: Context) -> Inlines:
-    f, pen = ctx.findings, ctx.pen
+    f, writer = ctx.findings, ctx.writer
     results = [r for r in f.clinical() if r.contrast is not None]
     if not results:
         return ()
@@ -118,35 +123,40 @@ def _clinical(ctx: Context) -> Inlines:
         kind = {"difference": "", "ratio": "ratio ", "hazard_ratio": "hazard ratio "}[r.contrast.kind]
         unit = unit if r.contrast.kind == "difference" else ""
         name = (
-            pen.say("{o}, {r}", o=ctx.outcome(r.outcome), r=pen.quote(r.row, r) or ())
+            writer.say("{o}, {r}", o=ctx.outcome(r.outcome), r=writer.quote(r.row, r) or ())
             if r.row
             else ctx.outcome(r.outcome)
         )
-        shown = pen.say("{o} " + kind + "{d}{u}", o=name, d=ctx.contrast(r.contrast),
-                        u=pen.label(unit) if unit else ())  # fmt: skip
+        shown = writer.say(
+            "{o} " + kind + "{d}{u}", o=name, d=ctx.contrast(r.contrast), u=writer.label(unit) if unit else ()
+        )
         parts.append(shown)
     sure = [r for r in results if r.contrast is not None and excludes_null(r.contrast)]
     bounded = [r for r in results if r.contrast is not None and excludes_null(r.contrast) is not None]
     alike = len(bounded) == len(results)
     tail: Inlines
     if not bounded:
-        tail = pen.words("No interval is given")
+        tail = writer.words("No interval is given")
     elif not sure:
-        tail = pen.words(
+        tail = writer.words(
             "Every interval includes no effect" if alike else "Every interval that is given includes no effect"
         )
     else:
-        names = joined([pen.label(ctx.outcome(r.outcome)) for r in sure])
-        tail = pen.say("Only for {n} does the interval leave out the value of no effect" if len(sure) < len(results)
-                       else "Every interval leaves out the value of no effect", n=names)  # fmt: skip
+        names = joined([writer.label(ctx.outcome(r.outcome)) for r in sure])
+        tail = writer.say(
+            "Only for {n} does the interval leave out the value of no effect"
+            if len(sure) < len(results)
+            else "Every interval values out the value of no effect",
+            n=names,
+        )
         if f.met is False:
             listed = any(ctx.record.outcome(r.outcome).test_order for r in sure)
             why = ", and the sequence of tests had stopped by then" if listed else ", outside the sequence of tests"
-            tail = (*tail, *pen.words(why))
+            tail = (*tail, *writer.words(why))
     return (
-        *pen.say("Contrasts at {w} in the same set: ", w=ctx.week(f.week)),
+        *writer.say("Contrasts at {w} in the same set: ", w=ctx.week(f.week)),
         *joined(parts),
-        *pen.words(". "),
+        *writer.words(". "),
         *tail,
         Text("."),
     )

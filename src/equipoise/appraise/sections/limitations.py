@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from equipoise.appraise import risk
+from equipoise.appraise import absolute_risk
 from equipoise.appraise.context import Context
+from equipoise.appraise.numbers import THIN, number, percent
 from equipoise.appraise.phrases import detectable_sentence, formal_sentence, paragraphs
-from equipoise.appraise.show import THIN, number, percent
 from equipoise.document.document import Computed, Inlines, Listing, Paragraph, Section
 from equipoise.document.text import joined, upper
 from equipoise.records.schema import Value
@@ -13,22 +13,24 @@ from equipoise.records.schema import Value
 
 def build(ctx: Context) -> Section:
     """The record's statements, then what its numbers add: power, assumptions, losses, deviations, selection."""
-    pen = ctx.pen
-    said = pen.statements("limitations")
+    writer = ctx.writer
+    said = writer.statements("limitations")
     numbers = [
-        paragraphs((pen.strong(heading),), body)
+        paragraphs((writer.strong(heading),), body)
         for heading, body in (
             (
                 "Size.",
-                paragraphs(detectable_sentence(ctx), _assumptions(ctx), planned_spread(ctx), _regulators_sum(ctx)),
+                paragraphs(
+                    detectable_sentence(ctx), assumptions_sentence(ctx), planned_spread(ctx), _regulators_sum(ctx)
+                ),
             ),
-            ("After the primary test.", _exploratory(ctx)),
-            ("Time.", _delays(ctx)),
-            ("Losses.", _losses(ctx)),
-            ("Balance.", _balance(ctx)),
-            ("Conduct.", _conduct(ctx)),
-            ("The later comparison.", _extension(ctx)),
-            ("What could not be read.", _gaps(ctx)),
+            ("After the primary test.", exploratory_sentence(ctx)),
+            ("Time.", delays_sentence(ctx)),
+            ("Losses.", losses_sentence(ctx)),
+            ("Balance.", balance_sentence(ctx)),
+            ("Conduct.", conduct_sentence(ctx)),
+            ("The later comparison.", extension_sentence(ctx)),
+            ("What could not be read.", gaps_sentence(ctx)),
         )
         if body
     ]
@@ -37,21 +39,21 @@ def build(ctx: Context) -> Section:
         blocks.append(Listing(said))
     if numbers:
         if said:
-            blocks.append(Paragraph(pen.words("What the numbers add:")))  # type: ignore[arg-type]
+            blocks.append(Paragraph(writer.words("What the numbers add:")))  # type: ignore[arg-type]
         blocks.append(Listing(tuple(numbers)))
     if not blocks:
-        blocks.append(Paragraph(pen.words("The record names no limitation.")))  # type: ignore[arg-type]
-    return Section("limitations", pen.words("Limitations"), tuple(blocks))
+        blocks.append(Paragraph(writer.words("The record names no limitation.")))  # type: ignore[arg-type]
+    return Section("limitations", writer.words("Limitations"), tuple(blocks))
 
 
-def _assumptions(ctx: Context) -> Inlines:
+def assumptions_sentence(ctx: Context) -> Inlines:
     """What the sample size was built on, beside what was seen."""
-    f, pen = ctx.findings, ctx.pen
+    f, writer = ctx.findings, ctx.writer
     expected = ctx.item_value("sample_size", f"decline_{f.control.id}")
     hoped = ctx.item_value("sample_size", f"decline_{f.active.id}")
     if expected is None or hoped is None or f.primary is None:
         return ()
-    out = pen.say(
+    out = writer.say(
         "It had been planned for a loss of {e} points with {c} and {h} with {a}",
         e=ctx.number(expected),
         h=ctx.number(hoped),
@@ -60,32 +62,32 @@ def _assumptions(ctx: Context) -> Inlines:
     )
     pair = ctx.arms_pair(f.primary)
     if pair is not None:
-        changes = [(pen.cite(number(abs(v.value or 0.0)), v),) for v in (pair[1], pair[0])]
-        out = (*out, *pen.say("; the losses seen were {c} and {a}", c=changes[0], a=changes[1]))
-    out = (*out, *pen.words("."))
+        changes = [(writer.cite(number(abs(v.value or 0.0)), v),) for v in (pair[1], pair[0])]
+        out = (*out, *writer.say("; the losses seen were {c} and {a}", c=changes[0], a=changes[1]))
+    out = (*out, *writer.words("."))
     return paragraphs(out, _share_seen(ctx, expected))
 
 
 def _share_seen(ctx: Context, expected: Value) -> Inlines:
     """The loss that was seen in the control arm as a share of the one that was planned for."""
-    f, pen = ctx.findings, ctx.pen
+    f, writer = ctx.findings, ctx.writer
     pair = None if f.primary is None else ctx.arms_pair(f.primary)
     if pair is None or not expected.value or not pair[1].value:
         return ()
-    share = pen.compute(
-        risk.as_share_of,
+    share = writer.compute(
+        absolute_risk.as_share_of,
         abs(float(pair[1].value)),
         abs(float(expected.value)),
         show=lambda x: percent(x, 0),
         what=f"the loss seen in the {f.control.label.lower()} arm as a share of the loss planned for",
         method="one over the other",
     )
-    return pen.say("The {c} arm lost {s} of what had been planned for.", c=ctx.control, s=share)
+    return writer.say("The {c} arm lost {s} of what had been planned for.", c=ctx.control, s=share)
 
 
 def planned_spread(ctx: Context) -> Inlines:
     """The standard deviation of the plan in the unit that its power agrees with, beside the one that was seen."""
-    f, pen = ctx.findings, ctx.pen
+    f, writer = ctx.findings, ctx.writer
     sd, seen = ctx.item_value("sample_size", "sd"), ctx.item_value("implied_sd", f.control.id)
     slopes = [ctx.item_value("sample_size", f"slope_{arm.id}") for arm in (f.control, f.active)]
     losses = [ctx.item_value("sample_size", f"decline_{arm.id}") for arm in (f.control, f.active)]
@@ -101,8 +103,8 @@ def planned_spread(ctx: Context) -> Inlines:
 
     def planned(a: Value | None, c: Value | None, unit: str) -> Computed:
         difference = abs(float(a.value or 0) - float(c.value or 0))  # type: ignore[union-attr]
-        return pen.compute(
-            risk.power_of_means,
+        return writer.compute(
+            absolute_risk.power_of_means,
             round(difference, 4),
             float(sd.value or 0),  # type: ignore[union-attr]
             round(sizes[1], 4),
@@ -112,15 +114,15 @@ def planned_spread(ctx: Context) -> Inlines:
             method="two-sided normal test of two means at the conventional level",
         )
 
-    over = pen.compute(
-        risk.over_weeks,
+    over = writer.compute(
+        absolute_risk.over_weeks,
         float(sd.value or 0),  # type: ignore[union-attr]
         float(weeks),
         show=lambda x: number(x, 0),
         what="the planned standard deviation over the weeks of the trial",
         method="points a month times the months of the trial",
     )
-    out = pen.say(
+    out = writer.say(
         "The plan's standard deviation, {sd}, is given as points a month in one place and without a unit in others. As "
         "points over the {w} weeks it would give a power of {p}, as points a month {q}",
         sd=ctx.number(sd),  # type: ignore[arg-type]
@@ -129,10 +131,10 @@ def planned_spread(ctx: Context) -> Inlines:
         q=planned(slopes[0], slopes[1], "points a month"),
     )
     if power is not None:
-        out = (*out, *pen.say("; {s} is what the plan states", s=ctx.number(power, unit=f"{THIN}%")))
+        out = (*out, *writer.say("; {s} is what the plan states", s=ctx.number(power, unit=f"{THIN}%")))
     return (
         *out,
-        *pen.say(
+        *writer.say(
             ". So it stands for about {o} points over the trial, and the {v} that the standard error of the {c} arm "
             "implies is no more than had been planned for.",
             o=over,
@@ -144,7 +146,7 @@ def planned_spread(ctx: Context) -> Inlines:
 
 def _regulators_sum(ctx: Context) -> Inlines:
     """A regulator's own number of people, held against what the published standard error asks for."""
-    f, pen = ctx.findings, ctx.pen
+    f, writer = ctx.findings, ctx.writer
     n = ctx.item_value("sample_size_fda", "n")
     difference = ctx.item_value("sample_size_fda", "difference")
     analysed = next((s.n for s in ctx.record.sets if s.id == f.set), {})
@@ -152,8 +154,8 @@ def _regulators_sum(ctx: Context) -> Inlines:
     c = f.contrast
     if n is None or difference is None or not difference.value or c is None or c.se is None or len(people) < 2:
         return ()
-    needed = pen.compute(
-        risk.people_needed,
+    needed = writer.compute(
+        absolute_risk.people_needed,
         float(difference.value),
         float(c.se),
         float(sum(people)),  # type: ignore[arg-type]
@@ -161,7 +163,7 @@ def _regulators_sum(ctx: Context) -> Inlines:
         what="people that a trial with the published standard error needs for the difference the regulator names",
         method="the standard error shrinks with the root of the number of people; two-sided test, usual power",
     )
-    return pen.say(
+    return writer.say(
         "The regulator's review names about {n} people for {d} points. That does not follow from the published "
         "analysis: by its standard error {m} would do. How the review reckoned was not found.",
         n=ctx.number(n, 0),
@@ -170,38 +172,43 @@ def _regulators_sum(ctx: Context) -> Inlines:
     )
 
 
-def _exploratory(ctx: Context) -> Inlines:
-    f, pen = ctx.findings, ctx.pen
+def exploratory_sentence(ctx: Context) -> Inlines:
+    f, writer = ctx.findings, ctx.writer
     if f.met is not False:
         return ()
     secondary = [o for o in ctx.record.outcomes if o.test_order and o.role != "primary"]
-    out = pen.words("In this sequence of tests nothing after the missed primary endpoint can confirm anything")
+    out = writer.words("In this sequence of tests nothing after the missed primary endpoint can confirm anything")
     if secondary:
-        order = pen.words("; by the trial's own rule the formal tests of ")
-        out = (*out, *order, *joined([pen.label(ctx.outcome(o.id)) for o in secondary]), *pen.words(" never began"))
-    return paragraphs((*out, *pen.words(".")), formal_sentence(ctx))
+        order = writer.words("; by the trial's own rule the formal tests of ")
+        out = (
+            *out,
+            *order,
+            *joined([writer.label(ctx.outcome(o.id)) for o in secondary]),
+            *writer.words(" never began"),
+        )
+    return paragraphs((*out, *writer.words(".")), formal_sentence(ctx))
 
 
-def _delays(ctx: Context) -> Inlines:
+def delays_sentence(ctx: Context) -> Inlines:
     """How late the markers moved, as the record tells it, against the length of the trial."""
-    pen, d = ctx.pen, ctx.record.design
+    writer, d = ctx.writer, ctx.record.design
     parts = []
     for item in ctx.record.items:
         if item.section == "turnover" and item.id.startswith("delay_") and item.text and item.usable:
-            text = pen.told(item.text, item, *item.values.values(), stop=".")
-            label = pen.quote(item.label, item)
+            text = writer.told(item.text, item, *item.values.values(), stop=".")
+            label = writer.quote(item.label, item)
             if text and label:
-                parts.append(paragraphs((*label, *pen.words(":")), text))
+                parts.append(paragraphs((*label, *writer.words(":")), text))
     if not parts:
         return ()
     if d.duration_weeks is not None and d.duration_weeks.usable:
-        parts.append(pen.say("The randomised comparison lasted {n} weeks.", n=ctx.word(d.duration_weeks)))
+        parts.append(writer.say("The randomised comparison lasted {n} weeks.", n=ctx.word(d.duration_weeks)))
     return paragraphs(*parts)
 
 
-def _losses(ctx: Context) -> Inlines:
+def losses_sentence(ctx: Context) -> Inlines:
     """Withdrawals in the primary set and to the primary week."""
-    f, pen = ctx.findings, ctx.pen
+    f, writer = ctx.findings, ctx.writer
     for row in ctx.record.events:
         if row.endpoint != "WITHDREW" or (row.week is not None and f.week is not None and row.week > f.week):
             continue
@@ -209,42 +216,42 @@ def _losses(ctx: Context) -> Inlines:
         a, c = values.get(f.active.id), values.get(f.control.id)
         if a is None or c is None or not a.usable or not c.usable or not a.total or not c.total:
             continue
-        return pen.say(
+        return writer.say(
             "{a} with {active} and {c} with {control} left the study in {s}"
             + ("; their later scores are imputed." if any(m.imputation for m in ctx.record.methods) else "."),
             a=ctx.count(a),
             c=ctx.count(c),
             active=ctx.active,
             control=ctx.control,
-            s=pen.label(ctx.set_phrase(f.set or "")),
+            s=writer.label(ctx.set_phrase(f.set or "")),
         )
     return ()
 
 
-def _balance(ctx: Context) -> Inlines:
+def balance_sentence(ctx: Context) -> Inlines:
     item = ctx.item("nfl_imbalance")
     if item is None or not item.text or not item.usable:
         return ()
-    text = ctx.pen.told(item.text, item, *item.values.values(), stop=".")
-    label = ctx.pen.quote(item.label, item)
-    return paragraphs((*label, *ctx.pen.words(":")), text) if text and label else ()
+    text = ctx.writer.told(item.text, item, *item.values.values(), stop=".")
+    label = ctx.writer.quote(item.label, item)
+    return paragraphs((*label, *ctx.writer.words(":")), text) if text and label else ()
 
 
-def _conduct(ctx: Context) -> Inlines:
-    pen = ctx.pen
+def conduct_sentence(ctx: Context) -> Inlines:
+    writer = ctx.writer
     share = ctx.item_value("deviations", "any")
     if share is None or not share.total:
         return ()
-    out = pen.say("{n} participants had a major protocol deviation", n=ctx.count(share))
+    out = writer.say("{n} participants had a major protocol deviation", n=ctx.count(share))
     covid = ctx.item_value("deviations", "covid")
     if covid is not None and covid.total:
-        out = (*out, *pen.say(", {n} one tied to the pandemic", n=ctx.count(covid)))
-    return (*out, *pen.words("."))
+        out = (*out, *writer.say(", {n} one tied to the pandemic", n=ctx.count(covid)))
+    return (*out, *writer.words("."))
 
 
-def _extension(ctx: Context) -> Inlines:
+def extension_sentence(ctx: Context) -> Inlines:
     """Who entered the extension, and that its published analysis was not fixed in advance."""
-    f, pen, extension = ctx.findings, ctx.pen, ctx.record.extension
+    f, writer, extension = ctx.findings, ctx.writer, ctx.record.extension
     if extension is None:
         return ()
     whole = next((s.id for s in ctx.record.sets if ctx.is_all(s.id)), f.set or "")
@@ -252,7 +259,7 @@ def _extension(ctx: Context) -> Inlines:
     a, c = values.get(f.active.id), values.get(f.control.id)
     out: Inlines = ()
     if a is not None and c is not None and a.usable and c.usable and a.total and c.total:
-        out = pen.say(
+        out = writer.say(
             "{a} of the {active} arm and {c} of the {control} arm entered the extension; those who stayed may differ.",
             a=ctx.count(a),
             c=ctx.count(c),
@@ -261,11 +268,11 @@ def _extension(ctx: Context) -> Inlines:
         )
     _, unplanned = f.later_pair()
     if unplanned is not None:
-        out = paragraphs(out, pen.words("Its published analysis was not fixed before the data were seen."))
+        out = paragraphs(out, writer.words("Its published analysis was not fixed before the data were seen."))
     return out
 
 
-def _gaps(ctx: Context) -> Inlines:
-    pen = ctx.pen
+def gaps_sentence(ctx: Context) -> Inlines:
+    writer = ctx.writer
     gaps = [i for i in ctx.record.items if i.section == "gap" and i.text and i.usable]
-    return paragraphs(*(upper(pen.told(i.text, i, stop=".") or ()) for i in gaps if i.text))
+    return paragraphs(*(upper(writer.told(i.text, i, stop=".") or ()) for i in gaps if i.text))

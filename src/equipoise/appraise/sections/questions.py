@@ -11,7 +11,7 @@ from equipoise.document.readers import READERS
 
 def build(ctx: Context) -> Section | None:
     """One part per reader; with a role, that reader's part alone. None where nothing is left of the choice."""
-    pen, reader = ctx.pen, ctx.reader
+    writer, reader = ctx.writer, ctx.reader
     asked = by_reader(ctx, reader)
     parts = []
     for role, title in READERS.items():
@@ -24,24 +24,24 @@ def build(ctx: Context) -> Section | None:
         if not blocks:
             continue
         blocks.extend(takeaways(ctx, role))
-        parts.append(Section(f"for-{role}", pen.words(title), tuple(blocks), reader=role))
+        parts.append(Section(f"for-{role}", writer.words(title), tuple(blocks), reader=role))
     if not parts:
         return None
     intro = Paragraph(
-        pen.words(
+        writer.words(
             "Think first, then open the answer. Each set is written for one reader; choosing a reader adds what the "
             "other sets hold for them."
             if reader.role is None
             else "Think first, then open the answer."
         )
     )
-    return Section("questions", pen.words("Questions by reader"), (intro,), tuple(parts))
+    return Section("questions", writer.words("Questions by reader"), (intro,), tuple(parts))
 
 
 def takeaways(ctx: Context, role: str) -> list[Block]:
     """The record's statements for a reader, as what to take away."""
-    said = ctx.pen.statements(role)
+    said = ctx.writer.statements(role)
     if not said:
         return []
     body: Block = Listing(said) if len(said) > 1 else Paragraph(said[0])
-    return [Note("key", ctx.pen.words("To take away"), (body,))]
+    return [Note("key", ctx.writer.words("To take away"), (body,))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from equipoise.appraise.context import Context
-from equipoise.appraise.show import date_text
+from equipoise.appraise.numbers import date_text
 from equipoise.document.document import Inlines, Paragraph, Row, Section, Table, Text
 from equipoise.document.text import joined, upper
 from equipoise.records.blocks import RelatedTrial
@@ -13,18 +13,18 @@ _DIRECTION = {"benefit": "benefit", "no_benefit": "no benefit", "mixed": "mixed"
 
 def build(ctx: Context) -> Section | None:
     """A table in order of time: question, result, and what came later."""
-    pen = ctx.pen
+    writer = ctx.writer
     rows = []
     for t in sorted(ctx.record.related, key=lambda t: t.year):
         if not t.usable or not t.n.usable:
             continue
-        leaves = (t, *(v for v in t.values.values() if v.usable))
-        outcome = pen.told(t.outcome.text, t.outcome, t) if t.outcome.usable else None
-        result = pen.told(t.result.text, t.result, *leaves) if t.result.usable else None
-        after = [q for fact in t.after if fact.usable and (q := pen.told(fact.text, fact))] + decided(ctx, t)
-        name: Inlines = (pen.strong(pen.label(t.name)), *pen.say(", {d}", d=t.drug))
+        values = (t, *(v for v in t.values.values() if v.usable))
+        outcome = writer.told(t.outcome.text, t.outcome, t) if t.outcome.usable else None
+        result = writer.told(t.result.text, t.result, *values) if t.result.usable else None
+        after = [q for fact in t.after if fact.usable and (q := writer.told(fact.text, fact))] + decided(ctx, t)
+        name: Inlines = (writer.strong(writer.label(t.name)), *writer.say(", {d}", d=t.drug))
         if t.journal:
-            name = (*name, *pen.say(" ({j})", j=t.journal))
+            name = (*name, *writer.say(" ({j})", j=t.journal))
         dash: Inlines = (Text("–"),)
         rows.append(
             Row(
@@ -33,7 +33,7 @@ def build(ctx: Context) -> Section | None:
                     ctx.number(t.n),
                     upper(outcome or dash),
                     upper(result or dash),
-                    pen.words(_DIRECTION[t.direction]),
+                    writer.words(_DIRECTION[t.direction]),
                     upper(joined(after, "; ")) or dash,
                 )
             )
@@ -41,22 +41,25 @@ def build(ctx: Context) -> Section | None:
     if not rows:
         return None
     columns = tuple(
-        pen.words(c) for c in ("Trial", "Participants", "Outcome", "Result", "In a word", "What came later")
+        writer.words(c) for c in ("Trial", "Participants", "Outcome", "Result", "In a word", "What came later")
     )
-    table = Table("t-related", pen.words("In order of time."), columns, tuple(rows),
-                  (False, True, False, False, False, False))  # fmt: skip
+    table = Table(
+        "t-related", writer.words("In order of time."), columns, tuple(rows), (False, True, False, False, False, False)
+    )
     reversed_ = [t for t in ctx.record.related if t.direction == "benefit" and (t.after or t.record)]
-    lead = pen.words("A first positive trial is where regression to the truth begins, so the last column matters most.")
+    lead = writer.words(
+        "A first positive trial is where regression to the truth begins, so the last column matters most."
+    )
     blocks = (Paragraph(lead), table) if reversed_ else (table,)
-    return Section("related", pen.words("Related trials"), blocks)
+    return Section("related", writer.words("Related trials"), blocks)
 
 
 def decided(ctx: Context, t: RelatedTrial) -> list[Inlines]:
     """What regulators and companies decided on a related trial's drug, each with its date and source."""
-    pen, out = ctx.pen, []
+    writer, out = ctx.writer, []
     for r in ctx.decisions_on(t):
-        said = pen.told(r.decision, r, *r.values.values())
+        said = writer.told(r.decision, r, *r.values.values())
         if said:
-            when = pen.say(", {d}", d=pen.cite(date_text(r.date), r)) if r.date is not None else ()
-            out.append((*pen.label(r.authority), *when, Text(": "), *said))
+            when = writer.say(", {d}", d=writer.cite(date_text(r.date), r)) if r.date is not None else ()
+            out.append((*writer.label(r.authority), *when, Text(": "), *said))
     return out

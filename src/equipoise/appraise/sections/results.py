@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from equipoise.appraise import show
+from equipoise.appraise import numbers
 from equipoise.appraise.context import Context
 from equipoise.appraise.findings import usable
 from equipoise.appraise.tables import cell, events_table, result_label, results_table
@@ -33,7 +33,7 @@ from equipoise.replica.replica import Band
 
 def build(ctx: Context) -> Section:
     """Figures first, then the table of the randomised period; what came after it and beside it is folded away."""
-    pen = ctx.pen
+    writer = ctx.writer
     blocks: list[Block] = []
     forest = forest_figure(ctx)
     if forest is not None:
@@ -56,24 +56,24 @@ def build(ctx: Context) -> Section:
         (
             "t-results",
             "randomised",
-            pen.words("The randomised period" if ctx.record.design.randomised else "The results"),
+            writer.words("The randomised period" if ctx.record.design.randomised else "The results"),
             main,
             False,
         ),
         (
             "t-beside",
             "exploratory",
-            pen.words("Outcomes outside the sequence of tests" if ctx.sequence else "The other outcomes"),
+            writer.words("Outcomes outside the sequence of tests" if ctx.sequence else "The other outcomes"),
             beside,
             True,
         ),
-        ("t-later", "after-switch", pen.words("After the switch: early against delayed start"), later, True),
-        ("t-other", "sensitivity", pen.words("Sensitivity analyses and subgroups"), rest, True),
+        ("t-later", "after-switch", writer.words("After the switch: early against delayed start"), later, True),
+        ("t-other", "sensitivity", writer.words("Sensitivity analyses and subgroups"), rest, True),
     )
     for id, fold, title, results, folded in parts:
         if not results:
             continue
-        caption = pen.say(
+        caption = writer.say(
             "{t}. Values as published; a contrast is {v}, and each P value stands with its own test.",
             t=title,
             v=_against(ctx, results),
@@ -83,26 +83,28 @@ def build(ctx: Context) -> Section:
             shown_in, after = [after, *shown_in], None
         blocks.extend([Fold(fold, title, tuple(shown_in))] if folded else shown_in)
     if after is not None:
-        blocks.append(Fold("after-switch", pen.words("After the switch: early against delayed start"), (after,)))
+        blocks.append(Fold("after-switch", writer.words("After the switch: early against delayed start"), (after,)))
     events = events_table(ctx)
     if events is not None:
-        blocks.append(Fold("events", pen.words("Events and withdrawals"), (events,)))
+        blocks.append(Fold("events", writer.words("Events and withdrawals"), (events,)))
     if not blocks:
-        blocks.append(Paragraph(pen.words("The record holds no results.")))
-    return Section("results", pen.words("Results"), tuple(blocks))
+        blocks.append(Paragraph(writer.words("The record holds no results.")))
+    return Section("results", writer.words("Results"), tuple(blocks))
 
 
 def _against(ctx: Context, results: Sequence[Result]) -> Inlines:
     """What a contrast of these results sets against what."""
-    arms = ctx.pen.say("{a} against {c}", a=ctx.active, c=ctx.control)
+    arms = ctx.writer.say("{a} against {c}", a=ctx.active, c=ctx.control)
     if len(ctx.findings.arms) > 2:
-        arms = (*arms, *ctx.pen.words(" unless the row names another arm"))
+        arms = (*arms, *ctx.writer.words(" unless the row names another arm"))
     if not all(ctx.findings.of_arms(r) for r in results if r.contrast is not None):
-        arms = (*arms, *ctx.pen.words(", or of the groups that the row names, as the registry gives it"))
+        arms = (*arms, *ctx.writer.words(", or of the groups that the row names, as the registry gives it"))
     late = {r.comparison == "early_delayed" for r in results}
     if late == {True}:
-        return ctx.pen.words("early against delayed start")
-    return (*arms, *ctx.pen.words(", after the switch early against delayed start")) if late == {True, False} else arms
+        return ctx.writer.words("early against delayed start")
+    return (
+        (*arms, *ctx.writer.words(", after the switch early against delayed start")) if late == {True, False} else arms
+    )
 
 
 _MOST = 9
@@ -114,7 +116,7 @@ _MOST = 9
 
 def forest_figure(ctx: Context) -> Figure | None:
     """Main contrasts by outcome: differences in a panel each, ratios of markers together, hazard ratios together."""
-    pen, f = ctx.pen, ctx.findings
+    writer, f = ctx.writer, ctx.findings
     chosen = [
         r
         for r in ctx.record.results
@@ -158,22 +160,24 @@ def forest_figure(ctx: Context) -> Figure | None:
                 intervals=tuple(_interval(ctx, r) for r in results),
             )
         )
-        rows.append(Row((pen.label(title),), heading=True))
+        rows.append(Row((writer.label(title),), heading=True))
         rows.extend(
-            Row((result_label(ctx, r, outcome=False), ctx.contrast(r.contrast, exact=True), pen.words(ctx.status(r))))
+            Row(
+                (result_label(ctx, r, outcome=False), ctx.contrast(r.contrast, exact=True), writer.words(ctx.status(r)))
+            )
             for r in results
             if r.contrast is not None
         )
-    usual = all(not show.level(r.contrast) for r in chosen if r.contrast is not None)
+    usual = all(not numbers.level(r.contrast) for r in chosen if r.contrast is not None)
     intervals = "95 % intervals" if usual else "95 % intervals unless another level is named"
     table = Table(
         "t-forest",
-        pen.say("Contrasts, {a} against {c}, with {i}.", a=ctx.active, c=ctx.control, i=pen.words(intervals)),
-        (pen.words("Analysis"), pen.words("Contrast (95 % interval)"), pen.words("Standing")),
+        writer.say("Contrasts, {a} against {c}, with {i}.", a=ctx.active, c=ctx.control, i=writer.words(intervals)),
+        (writer.words("Analysis"), writer.words("Contrast (95 % interval)"), writer.words("Standing")),
         tuple(rows),
         (False, True, False),
     )
-    caption = pen.words(
+    caption = writer.words(
         f"Squares and the diamond are estimates, lines are {intervals}; an arrow means that the interval goes on. "
         "The vertical line is no effect."
     )
@@ -181,7 +185,7 @@ def forest_figure(ctx: Context) -> Figure | None:
         formal = [r for r in chosen if ctx.formal(r)]
         caption = (
             *caption,
-            *pen.words(
+            *writer.words(
                 " Only the primary analysis was a formal test; nothing else here can confirm anything."
                 if len(formal) < 2
                 else " Formal tests are marked as such in the table; nothing else here can confirm anything."
@@ -191,17 +195,23 @@ def forest_figure(ctx: Context) -> Figure | None:
         r.week is not None and f.week is not None and r.week > f.week and r.comparison == "early_delayed"
         for r in chosen
     ):
-        caption = (*caption, *pen.words(" Later weeks compare early with delayed start."))
-    description = pen.say(
+        caption = (*caption, *writer.words(" Later weeks compare early with delayed start."))
+    description = writer.say(
         "Forest plot. {p} The analyses follow by outcome, set and week; the table below holds the same numbers.",
         p=_forest_words(ctx),
     )
-    return Figure("fig-forest", pen.words("The main contrasts with their intervals"), description,
-                  Forest(tuple(panels)), caption, table)  # fmt: skip
+    return Figure(
+        "fig-forest",
+        writer.words("The main contrasts with their intervals"),
+        description,
+        Forest(tuple(panels)),
+        caption,
+        table,
+    )
 
 
 def _forest_words(ctx: Context) -> Inlines:
-    f, pen = ctx.findings, ctx.pen
+    f, writer = ctx.findings, ctx.writer
     if f.contrast is None:
         return ()
     side = f.favourable(f.primary) if f.primary is not None else None
@@ -209,7 +219,7 @@ def _forest_words(ctx: Context) -> Inlines:
     beside = "at no effect" if value == null else "above no effect" if (value or 0.0) > null else "below no effect"
     where = {True: "on the side of {a}", False: "on the side of {c}", None: beside}[side]
     crosses = ", and its interval crosses no effect" if ctx.includes_null(f.contrast) else ""
-    return pen.say("The primary estimate lies " + where + crosses + ".", a=ctx.active, c=ctx.control)
+    return writer.say("The primary estimate lies " + where + crosses + ".", a=ctx.active, c=ctx.control)
 
 
 def _bounded(r: Result) -> bool:
@@ -236,7 +246,7 @@ def _interval(ctx: Context, r: Result) -> Interval:
         label = f"{label}, adj. NfL"
     return Interval(
         _clip(label[:1].upper() + label[1:], 40),
-        show.contrast(c),
+        numbers.contrast(c),
         float(c.value or 0.0),
         None if c.low is None else float(c.low),
         None if c.high is None else float(c.high),
@@ -253,7 +263,7 @@ def _clip(text: str, width: int) -> str:
 
 def curves_figure(ctx: Context, comparison: str) -> Figure | None:
     """Published values over time with their spread, over the replica's bands where there are any."""
-    pen, f = ctx.pen, ctx.findings
+    writer, f = ctx.writer, ctx.findings
     pairs: dict[tuple[str, str], dict[str, Curve]] = {}
     for curve in ctx.record.curves:
         if curve.comparison == comparison and curve.measure != "survival" and curve.usable and len(curve.weeks) > 1:
@@ -277,10 +287,15 @@ def curves_figure(ctx: Context, comparison: str) -> Figure | None:
             high = [p.value + p.se if p.se is not None else p.high for p in points]
             series.append(
                 Series(
-                    arm.label, "published", role, tuple(p.week for p in points), tuple(p.value for p in points),
-                    tuple(low), tuple(high),
+                    arm.label,
+                    "published",
+                    role,
+                    tuple(p.week for p in points),
+                    tuple(p.value for p in points),
+                    tuple(low),
+                    tuple(high),
                 )
-            )  # fmt: skip
+            )
             band = band_of(ctx, own)
             if band is not None:
                 simulated = True
@@ -295,46 +310,45 @@ def curves_figure(ctx: Context, comparison: str) -> Figure | None:
         return None
     rows: list[Row] = []
     for title, axis, curves in drawn:
-        rows.append(Row((pen.label(f"{title}: {axis}"),), heading=True))
+        rows.append(Row((writer.label(f"{title}: {axis}"),), heading=True))
         rows.extend(_curve_rows(ctx, curves, simulated))
     late = comparison != "randomised"
     spread = "points with one standard error, or with the 95 % interval where only that was printed"
-    caption = pen.words(f"Published values: {spread}. ")
+    caption = writer.words(f"Published values: {spread}. ")
     if any(c.confidence == "curve" for curves in pairs.values() for c in curves.values()):
-        caption = (*caption, *pen.words("Most were read off plots and are approximate. "))
+        caption = (*caption, *writer.words("Most were read off plots and are approximate. "))
     if simulated and ctx.replica is not None:
         caption = (
             *caption,
-            *pen.say(
+            *writer.say(
                 "Lines and bands: mean and 95 % range of {n} simulated trials, in which a single real trial should "
                 "almost always lie if the rebuilt trial is right.",
-                n=pen.simulated(f"{ctx.replica.replicates:,}"),
+                n=writer.simulated(f"{ctx.replica.replicates:,}"),
             ),
         )
         if late and f.week is not None:
             more = " Nothing after {w} entered the fit, so that the later points are a check."
         else:
             more = " The replica was fitted to these points: that they agree shows that it can describe them, no more."
-        caption = (*caption, *pen.say(more, w=ctx.week(f.week)))
+        caption = (*caption, *writer.say(more, w=ctx.week(f.week)))
     elif not late and ctx.replica is None:
-        caption = (*caption, *pen.words("Without the replica there are no simulated bands."))
-    columns = [pen.words("Week")]
+        caption = (*caption, *writer.words("Without the replica there are no simulated bands."))
+    columns = [writer.words("Week")]
     for arm in arms:
         name = short(arm.delayed_label or arm.label) if late else arm.label
-        columns.append(pen.label(name))
+        columns.append(writer.label(name))
         if simulated:
-            columns.append(pen.say("{a}, simulated", a=name))
+            columns.append(writer.say("{a}, simulated", a=name))
     id = "fig-later" if late else "fig-curves"
-    drawn_values = pen.words("The values drawn after the switch, by week." if late else "The values drawn, by week.")
-    table = Table(f"t-{id}", drawn_values, tuple(columns), tuple(rows),
-                  (False, *(True for _ in columns[1:])))  # fmt: skip
+    drawn_values = writer.words("The values drawn after the switch, by week." if late else "The values drawn, by week.")
+    table = Table(f"t-{id}", drawn_values, tuple(columns), tuple(rows), (False, *(True for _ in columns[1:])))
     if late:
-        heading = pen.words("After the switch: early and delayed start")
+        heading = writer.words("After the switch: early and delayed start")
     elif simulated:
-        heading = pen.words("The published curves over the simulated bands")
+        heading = writer.words("The published curves over the simulated bands")
     else:
-        heading = pen.words("The published curves")
-    description = pen.say(
+        heading = writer.words("The published curves")
+    description = writer.say(
         "Line charts by week, one panel for each outcome and set, {a} and {c} in each. {w}",
         a=lower(short(f.active.delayed_label or f.active.label)) if late else ctx.active,
         c=lower(short(f.control.delayed_label or f.control.label)) if late else ctx.control,
@@ -352,7 +366,7 @@ def _curve_words(ctx: Context, panels: Sequence[CurvePanel]) -> Inlines:
         last = {s.arm: s.values[-1] for s in panel.series if s.kind == "published" and s.values}
         if len(last) == 2:
             side = "above" if last["active"] > last["control"] else "below"
-            parts.append(ctx.pen.say("{t}: {a} ends " + side + " {c}", t=panel.title, a=ctx.active, c=ctx.control))
+            parts.append(ctx.writer.say("{t}: {a} ends " + side + " {c}", t=panel.title, a=ctx.active, c=ctx.control))
     return (*joined(parts, "; "), Text(".")) if parts else ()
 
 
@@ -374,7 +388,7 @@ def band_of(ctx: Context, curve: Curve) -> Band | None:
 
 
 def _curve_rows(ctx: Context, curves: dict[str, Curve], simulated: bool) -> list[Row]:
-    index = ctx.pen.index
+    index = ctx.writer.index
     out = []
     for week in sorted({float(w) for c in curves.values() for w in c.weeks}):
         cells: list[Inlines] = [upper(ctx.week(week))]
@@ -382,8 +396,8 @@ def _curve_rows(ctx: Context, curves: dict[str, Curve], simulated: bool) -> list
             curve = curves.get(arm.id)
             entry = None if curve is None else index.get(f"{curve.id}.w{week:g}")
             floor = 2 if curve is not None and curve.measure == "geometric_mean_ratio" else 0
-            leaf = None if entry is None else entry.leaf
-            cells.append(cell(ctx, leaf if isinstance(leaf, Value) else None, floor))
+            sourced = None if entry is None else entry.sourced
+            cells.append(cell(ctx, sourced if isinstance(sourced, Value) else None, floor))
             if simulated:
                 cells.append(_band_cell(ctx, None if curve is None else band_of(ctx, curve), week, floor))
         out.append(Row(tuple(cells)))
@@ -395,5 +409,5 @@ def _band_cell(ctx: Context, band: Band | None, week: float, floor: int) -> Inli
         return (Text("–"),)
     i = band.weeks.index(week)
     digits = max(floor, 1)
-    text = f"{show.number(band.mean[i], digits)} ({show.span(band.low[i], band.high[i], digits)})"
-    return (ctx.pen.simulated(text),)
+    text = f"{numbers.number(band.mean[i], digits)} ({numbers.span(band.low[i], band.high[i], digits)})"
+    return (ctx.writer.simulated(text),)

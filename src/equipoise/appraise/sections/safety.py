@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from equipoise.appraise import risk, show
+from equipoise.appraise import absolute_risk, numbers
 from equipoise.appraise.context import Context
 from equipoise.appraise.phrases import neuro_sentence, paragraphs
 from equipoise.appraise.tables import DASH, cell
@@ -32,14 +32,14 @@ _FEW = 5
 
 def build(ctx: Context) -> Section:
     """What stands out, the table of absolute risks, and what longer exposure showed."""
-    pen = ctx.pen
+    writer = ctx.writer
     blocks: list[Block] = []
-    said = pen.statements("safety")
+    said = writer.statements("safety")
     if said:
         blocks.append(Listing(said))
     events = [e for e in ctx.record.adverse_events if any(v.usable for v in e.arms.values())]
     if events:
-        if lead := paragraphs(neuro_sentence(ctx), _apart(ctx, events), _none_seen(ctx, events)):
+        if lead := paragraphs(neuro_sentence(ctx), _apart(ctx, events), none_seen_sentence(ctx, events)):
             blocks.append(Paragraph(lead))
         told = [e for e in events if e.category != "term"]
         coded = [e for e in events if e.category == "term"]
@@ -50,14 +50,14 @@ def build(ctx: Context) -> Section:
         if first:
             blocks.append(_table(ctx, first))
         if rest:
-            more = pen.words("Symptoms, laboratory and other adverse events")
+            more = writer.words("Symptoms, laboratory and other adverse events")
             blocks.append(Fold("harms-more", more, (_table(ctx, rest, "t-safety-more"),)))
         if coded:
             table = _table(ctx, coded, "t-terms")
-            blocks.append(Fold("terms", pen.words("Every coded term of the registry entry"), (table,)))
+            blocks.append(Fold("terms", writer.words("Every coded term of the registry entry"), (table,)))
         blocks.append(
             Paragraph(
-                pen.words(
+                writer.words(
                     "A difference whose interval includes zero is compatible with no difference; then no number needed "
                     "to harm is given, since its interval would run through infinity. With this many comparisons some "
                     "intervals leave out zero by chance alone."
@@ -69,21 +69,21 @@ def build(ctx: Context) -> Section:
         if item.section == "programme" and item.usable and (line := _programme(ctx, item)):
             facts.append(line)
     if facts:
-        blocks.append(Fold("programme", pen.words("Longer exposure: the whole programme"), (Facts(tuple(facts)),)))
+        blocks.append(Fold("programme", writer.words("Longer exposure: the whole programme"), (Facts(tuple(facts)),)))
     if not blocks:
-        blocks.append(Paragraph(pen.words("The record holds no adverse events.")))
-    return Section("safety", pen.words("Safety, in absolute risks"), tuple(blocks))
+        blocks.append(Paragraph(writer.words("The record holds no adverse events.")))
+    return Section("safety", writer.words("Safety, in absolute risks"), tuple(blocks))
 
 
 def _table(ctx: Context, events: list[AdverseEvent], id: str = "t-safety") -> Table:
-    pen, f = ctx.pen, ctx.findings
+    writer, f = ctx.writer, ctx.findings
     rows: list[Row] = []
     for category, name in _GROUPS.items():
         group = [e for e in events if e.category == category]
         if group:
-            rows.append(Row((pen.words(name),), heading=True))
+            rows.append(Row((writer.words(name),), heading=True))
         for event in group:
-            label = pen.quote(event.term, event) if event.usable else None
+            label = writer.quote(event.term, event) if event.usable else None
             difference: Inlines = DASH
             needed: Inlines = DASH
             counts = f.counts(event)
@@ -97,8 +97,8 @@ def _table(ctx: Context, events: list[AdverseEvent], id: str = "t-safety") -> Ta
                 Row(
                     (
                         (
-                            *(label or pen.label(event.term)),
-                            *(pen.words(", serious") if term and event.serious else ()),
+                            *(label or writer.label(event.term)),
+                            *(writer.words(", serious") if term and event.serious else ()),
                         ),
                         cell(ctx, event.arms.get(f.active.id)),
                         cell(ctx, event.arms.get(f.control.id)),
@@ -108,14 +108,14 @@ def _table(ctx: Context, events: list[AdverseEvent], id: str = "t-safety") -> Ta
                 )
             )
     columns = (
-        pen.words("Event"),
-        pen.label(f.active.label),
-        pen.label(f.control.label),
-        pen.words("Difference in percentage points (95 % interval)"),
-        pen.words("Number needed to harm"),
+        writer.words("Event"),
+        writer.label(f.active.label),
+        writer.label(f.control.label),
+        writer.words("Difference in percentage points (95 % interval)"),
+        writer.words("Number needed to harm"),
     )
     what = {"t-safety": "Adverse events", "t-safety-more": "Further adverse events"}.get(id, "Coded adverse events")
-    caption = pen.say(
+    caption = writer.say(
         what + " by arm, {a} against {c}: people with the event of all people, the difference in risk, and how "
         "many would have to be treated for one more to have it.",
         a=ctx.active,
@@ -127,14 +127,16 @@ def _table(ctx: Context, events: list[AdverseEvent], id: str = "t-safety") -> Ta
 def _needed(ctx: Context, event: AdverseEvent, counts) -> Inlines:  # type: ignore[no-untyped-def]
     a, c = counts
     return (
-        ctx.pen.compute(
-            risk.number_needed,
+        ctx.writer.compute(
+            absolute_risk.number_needed,
             int(a.value),
             int(a.total),
             int(c.value),
             int(c.total),
             show=lambda n: (
-                f"{show.number(n.estimate, 0)} ({show.number(n.low, 0)} to {show.number(n.high, 0)})" if n else "–"
+                f"{numbers.number(n.estimate, 0)} ({numbers.number(n.low, 0)} to {numbers.number(n.high, 0)})"
+                if n
+                else "–"
             ),
             what=f"{event.term}: number needed to harm",
             method="one over the risk difference, its interval inverted",
@@ -144,49 +146,49 @@ def _needed(ctx: Context, event: AdverseEvent, counts) -> Inlines:  # type: igno
 
 def _apart(ctx: Context, events: list[AdverseEvent]) -> Inlines:
     """Which events differ by more than chance easily gives, in both directions."""
-    f, pen = ctx.findings, ctx.pen
+    f, writer = ctx.findings, ctx.writer
     more, fewer = [], []
     for event in events:
         counts = f.counts(event)
         if counts is None or event.category in ("severity", "label"):
             continue
         _, rd = ctx.risk_difference(event.term, *counts)
-        label = pen.quote(lower(event.term), event) or pen.label(lower(event.term))
+        label = writer.quote(lower(event.term), event) or writer.label(lower(event.term))
         if rd.low > 0:
             more.append(label)
         elif rd.high < 0:
             fewer.append(label)
     out: Inlines = ()
     if more:
-        out = pen.say("More frequent with {a}, the interval leaving out zero: {m}.", a=ctx.active, m=joined(more))
+        out = writer.say("More frequent with {a}, the interval leaving out zero: {m}.", a=ctx.active, m=joined(more))
     if fewer:
-        out = paragraphs(out, pen.say("More frequent with {c}: {m}.", c=ctx.control, m=joined(fewer)))
+        out = paragraphs(out, writer.say("More frequent with {c}: {m}.", c=ctx.control, m=joined(fewer)))
     if not more and not fewer and any(f.counts(e) is not None for e in events):
-        out = pen.words("For no event does the interval of the difference leave out zero.")
+        out = writer.words("For no event does the interval of the difference leave out zero.")
     return out
 
 
-def _none_seen(ctx: Context, events: list[AdverseEvent]) -> Inlines:
+def none_seen_sentence(ctx: Context, events: list[AdverseEvent]) -> Inlines:
     """What a count of none among the control patients can exclude."""
-    f, pen = ctx.findings, ctx.pen
+    f, writer = ctx.findings, ctx.writer
     event = f.serious_neurologic()
     counts = None if event is None else f.counts(event)
     if counts is None or counts[1].value != 0 or not counts[1].total:
         return ()
-    bound = pen.compute(
-        risk.rule_of_three,
+    bound = writer.compute(
+        absolute_risk.rule_of_three,
         int(counts[1].total),
-        show=lambda x: show.percent(x, 0),
+        show=lambda x: numbers.percent(x, 0),
         what="the risk that a group of this size without an event cannot exclude",
         method="exact one-sided upper bound of a proportion with no events",
     )
     del events
-    return pen.say(
+    return writer.say(
         "None in {n} people with {c} does not mean that there is no such risk without {a}: a rate of up to {b} would "
         "still fit.",
         c=ctx.control,
         a=ctx.active,
-        n=(pen.cite(show.number(counts[1].total), counts[1]),),
+        n=(writer.cite(numbers.number(counts[1].total), counts[1]),),
         b=bound,
     )
 
@@ -219,18 +221,18 @@ def _in_words(value: Value, text: str) -> bool:
 
 
 def _programme(ctx: Context, item) -> tuple[Inlines, Inlines] | None:  # type: ignore[no-untyped-def]
-    pen = ctx.pen
-    label = pen.quote(item.label, item)
+    writer = ctx.writer
+    label = writer.quote(item.label, item)
     said: Inlines = ()
     if item.text:
-        said = upper(pen.quote(item.text, item, *(v for v in item.values.values() if v.usable)) or ())
+        said = upper(writer.quote(item.text, item, *(v for v in item.values.values() if v.usable)) or ())
         said = (*said, Text(". ")) if said else ()
     values = []
     for key, value in item.values.items():
         if value.usable and not _in_words(value, item.text or ""):
             name = _NAMES.get(key, key.replace("_", " "))
             unit = f" {value.unit}" if value.unit and value.unit not in name else ""
-            shown = cell(ctx, value, unit=unit.replace(" %", f"{show.THIN}%"))
-            values.append((*pen.label(name), Text(" " if name else ""), *shown))
+            shown = cell(ctx, value, unit=unit.replace(" %", f"{numbers.THIN}%"))
+            values.append((*writer.label(name), Text(" " if name else ""), *shown))
     body = (*said, *(upper(joined(values, ", ")) if values else ()))
     return (label, body) if label and body else None

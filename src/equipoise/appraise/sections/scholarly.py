@@ -21,9 +21,9 @@ def tables(ctx: Context, role: str) -> list[Block]:
 # -- methodologist -------------------------------------------------------------------------------------------------
 
 
-def _sensitivity(ctx: Context) -> Inlines:
+def sensitivity_sentence(ctx: Context) -> Inlines:
     """How the primary outcome's contrast moves over the sensitivity analyses, by week."""
-    f, pen = ctx.findings, ctx.pen
+    f, writer = ctx.findings, ctx.writer
     if f.primary is None:
         return ()
     by_week: dict[float, list[Contrast]] = {}
@@ -37,11 +37,11 @@ def _sensitivity(ctx: Context) -> Inlines:
             continue
         low = min(contrasts, key=lambda c: float(c.value or 0))
         high = max(contrasts, key=lambda c: float(c.value or 0))
-        parts.append(pen.say("at {w} from {a} to {b}", w=ctx.week(week), a=ctx.contrast(low), b=ctx.contrast(high)))
+        parts.append(writer.say("at {w} from {a} to {b}", w=ctx.week(week), a=ctx.contrast(low), b=ctx.contrast(high)))
     if not parts:
         return ()
     return (
-        *pen.say("Over the sensitivity analyses of {o} the difference runs ", o=ctx.outcome(f.primary.outcome)),
+        *writer.say("Over the sensitivity analyses of {o} the difference runs ", o=ctx.outcome(f.primary.outcome)),
         *joined(parts, "; "),
         Text("."),
     )
@@ -54,13 +54,13 @@ def _surrogates(ctx: Context) -> list[Block]:
     table = _surrogacy(ctx)
     if table is None:
         return []
-    lead = ctx.pen.words("What would make the marker a surrogate, and what this trial can say to each condition:")
+    lead = ctx.writer.words("What would make the marker a surrogate, and what this trial can say to each condition:")
     return [Paragraph(lead), table]
 
 
 def _surrogacy(ctx: Context) -> Table | None:
     """Prentice's conditions and the trial-level question, answered from the record."""
-    pen, f = ctx.pen, ctx.findings
+    writer, f = ctx.writer, ctx.findings
     markers = f.biomarkers()
     if not markers:
         return None
@@ -68,56 +68,60 @@ def _surrogacy(ctx: Context) -> Table | None:
     name = ctx.outcome(marker.outcome)
     outcome = ctx.outcome(f.outcome.id) if f.outcome is not None else "the outcome"
     shown = "disputed" if f.disputed else {True: "shown", False: "not shown", None: "not stated"}[f.met]
-    effect = pen.say("{s}: {d}", s=shown, d=ctx.contrast(f.contrast)) if f.contrast is not None else pen.words(shown)
+    effect = (
+        writer.say("{s}: {d}", s=shown, d=ctx.contrast(f.contrast)) if f.contrast is not None else writer.words(shown)
+    )
     on_marker: Inlines = ()
     if marker.contrast is not None:
         word = "seen, though nominal" if f.met is False else "shown"
         if any(p.usable and significant(p) for p in marker.p) is False:
             word = "not shown"
-        on_marker = pen.say(word + ": ratio {d}", d=ctx.contrast(marker.contrast))
+        on_marker = writer.say(word + ": ratio {d}", d=ctx.contrast(marker.contrast))
     link = _prognosis(ctx)
     rows = [
-        (pen.say("The drug changes {o}", o=outcome), effect),
-        (pen.say("The drug changes {m}", m=name), on_marker or pen.words("not stated")),
-        (pen.say("{m} predicts {o}", m=upper(pen.label(name)), o=outcome), link),
+        (writer.say("The drug changes {o}", o=outcome), effect),
+        (writer.say("The drug changes {m}", m=name), on_marker or writer.words("not stated")),
+        (writer.say("{m} predicts {o}", m=upper(writer.label(name)), o=outcome), link),
         (
-            pen.say("Given {m}, treatment no longer matters for {o}", m=name, o=outcome),
+            writer.say("Given {m}, treatment no longer matters for {o}", m=name, o=outcome),
             paragraphs(
-                pen.words(
+                writer.words(
                     f"cannot be assessed while the first condition is {'disputed' if f.disputed else 'not met'};"
                 ),
                 _causal(ctx),
             )
             if f.met is not True
-            else pen.words("needs individual data, which the record does not hold"),
+            else writer.words("needs individual data, which the record does not hold"),
         ),
         (
-            pen.words("Across trials, effects on the marker predict effects on the outcome"),
-            pen.words("needs many trials; this one gives a single point"),
+            writer.words("Across trials, effects on the marker predict effects on the outcome"),
+            writer.words("needs many trials; this one gives a single point"),
         ),
     ]
     table_rows = tuple(Row((upper(a), upper(b))) for a, b in rows)
-    caption = pen.words("Prentice's conditions for a surrogate, and the trial-level one, against the published record.")
-    return Table("t-surrogacy", caption, (pen.words("Condition"), pen.words("In this trial")), table_rows)
+    caption = writer.words(
+        "Prentice's conditions for a surrogate, and the trial-level one, against the published record."
+    )
+    return Table("t-surrogacy", caption, (writer.words("Condition"), writer.words("In this trial")), table_rows)
 
 
 def _prognosis(ctx: Context) -> Inlines:
     r = ctx.item_value("prog_nfl", "spearman")
     if r is None:
-        return ctx.pen.words("not stated in the record")
-    out = ctx.pen.say("at baseline yes: rank correlation with the later change {r}", r=ctx.number(r))
+        return ctx.writer.words("not stated in the record")
+    out = ctx.writer.say("at baseline yes: rank correlation with the later change {r}", r=ctx.number(r))
     change = ctx.item_value("prog_nfl_change", "change")
     if change is not None:
-        out = (*out, *ctx.pen.say("; its change during the trial, on placebo, less so: {c}", c=ctx.number(change)))
+        out = (*out, *ctx.writer.say("; its change during the trial, on placebo, less so: {c}", c=ctx.number(change)))
     return out
 
 
 def _causal(ctx: Context) -> Inlines:
     item = ctx.item("surr_gaps")
     if item is None or not item.text or not item.usable:
-        return ctx.pen.words("the sponsor's or anybody's model can suggest, not show, it.")
-    text = ctx.pen.quote(item.text, item)
-    return (*ctx.pen.words("a causal model was offered; its gaps: "), *(text or ()), Text("."))
+        return ctx.writer.words("the sponsor's or anybody's model can suggest, not show, it.")
+    text = ctx.writer.quote(item.text, item)
+    return (*ctx.writer.words("a causal model was offered; its gaps: "), *(text or ()), Text("."))
 
 
 # -- guideline -----------------------------------------------------------------------------------------------------
@@ -125,28 +129,35 @@ def _causal(ctx: Context) -> Inlines:
 
 def _graded(ctx: Context) -> list[Block]:
     """Where certainty by outcome stands."""
-    link = Link(ctx.pen.words("certainty of the evidence"), "#certainty")
-    return [Paragraph((*ctx.pen.words("Certainty by outcome, risk of bias and the balance of effects are under "), link,
-                       Text(".")))]  # fmt: skip
+    link = Link(ctx.writer.words("certainty of the evidence"), "#certainty")
+    return [
+        Paragraph(
+            (
+                *ctx.writer.words("Certainty by outcome, risk of bias and the balance of effects are under "),
+                link,
+                Text("."),
+            )
+        )
+    ]
 
 
-def _awaited(ctx: Context) -> Inlines:
-    pen = ctx.pen
+def awaited_sentence(ctx: Context) -> Inlines:
+    writer = ctx.writer
     waiting = [r for r in ctx.decisions if r.usable and r.date is None]
     parts = []
     for r in waiting:
-        said = pen.told(r.decision, r, *r.values.values())
-        more = pen.quote(r.text, r, *r.values.values()) if r.text else None
+        said = writer.told(r.decision, r, *r.values.values())
+        more = writer.quote(r.text, r, *r.values.values()) if r.text else None
         if said:
             parts.append((*said, *((Text(" ("), *more, Text(")")) if more else ())))
     out: Inlines = (*upper(joined(parts, "; ")), Text(".")) if parts else ()
     return paragraphs(
         out,
-        pen.words(
+        writer.words(
             ("Besides: trials" if out else "Trials")
             + " of the same kind of drug that report the effect on the marker and on function together, and individual "
             "data, on which the surrogate question can be asked properly."
         )
         if ctx.findings.biomarkers()
-        else pen.words("A second randomised trial with the same outcome."),
+        else writer.words("A second randomised trial with the same outcome."),
     )

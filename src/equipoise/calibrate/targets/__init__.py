@@ -59,7 +59,7 @@ def _use(t: Target, scenario: Scenario, end: float) -> Use:
         return "check"
     if t.block is not None:
         return "set" if t.block in SET_BLOCKS else "fit"
-    return "same period" if t.restates else "check"
+    return "restated" if t.restates else "check"
 
 
 def _all(record: Record, scenario: Scenario, plan: FitPlan) -> Iterator[Target]:

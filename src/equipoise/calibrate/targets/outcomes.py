@@ -160,7 +160,7 @@ def _observed(record: Record, scenario: Scenario, plan: FitPlan, result: Result)
     group = simulated_set(plan, result.set)
     rules = _Rules(scenario, plan, result.outcome, result.method, group, fitted=True)
 
-    def target(value: float, se: float | None, leaf: Value, arm: str | None, sd: bool = False) -> Target:
+    def target(value: float, se: float | None, sourced: Value, arm: str | None, sd: bool = False) -> Target:
         return Target(
             key=Key(
                 kind,
@@ -183,7 +183,7 @@ def _observed(record: Record, scenario: Scenario, plan: FitPlan, result: Result)
             outcome=result.outcome,
             method=result.method,
             result=result.id,
-            where=where(leaf),
+            where=where(sourced),
         )
 
     squares = []
@@ -279,7 +279,7 @@ def _estimates(record: Record, rules: _Rules, result: Result, analysis: OutcomeA
     )
     if se is None:
         return
-    # the sampling SD of a standard error on the degrees of freedom that the set leaves
+    # the sampling SD of a standard error on the degrees of freedom that the set values
     n = sum(arm_n(record, result.set, arm) for arm in rules.scenario.protocol.arms)
     df = n - 2 - len(analysis.covariates)
     se_kind: Quantity = "slope_difference_se" if slope else "contrast_se"

@@ -14,7 +14,7 @@ from equipoise.simulate.scenario import Scenario
 
 Z95 = 1.959963984540054  # normal quantile of 0.975
 
-Use = Literal["fit", "set", "same period", "check"]
+Use = Literal["fit", "set", "restated", "check"]
 SET_BLOCKS = ("shares", "adverse events")
 """Blocks whose numbers are copied into the scenario, not fitted."""
 
@@ -56,7 +56,7 @@ class Target:
     where: Where
     result: str | None
     block: str | None = None
-    elsewhere: bool = False
+    external: bool = False
     restates: bool = True
     """Whether it says again, in the randomised period, what was fitted; another end point does not."""
     use: Use = "check"
@@ -73,9 +73,9 @@ class Target:
         return self.use == "fit"
 
 
-def where(leaf: Value | CurvePoint) -> Where:
-    """Where a leaf of the record came from."""
-    return Where(leaf.source or "", leaf.place or "", str(leaf.confidence or ""))
+def where(sourced: Value | CurvePoint) -> Where:
+    """Where a sourced of the record came from."""
+    return Where(sourced.source or "", sourced.place or "", str(sourced.confidence or ""))
 
 
 def simulated_set(plan: FitPlan, record_set: str) -> str:
@@ -115,7 +115,7 @@ def share(
     key: Key,
     quantity: str,
     outcome: str,
-    leaf: Value,
+    sourced: Value,
     count: float,
     total: int,
     result: str,
@@ -136,7 +136,7 @@ def share(
         value=count / total,
         se=se,
         fit_se=se,
-        where=where(leaf),
+        where=where(sourced),
         result=result,
         block=block,
         restates=restates,

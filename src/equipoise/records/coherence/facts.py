@@ -119,6 +119,6 @@ def checked(record: Record) -> Checked:
             if implied_p(c) is not None or implied_by_se(c) is not None:
                 p_values += sum(p.usable for p in r.p)
     for entry in record.index().values():
-        leaf = entry.leaf
-        percentages += all(getattr(leaf, k, None) is not None for k in ("value", "total", "percent"))
+        sourced = entry.sourced
+        percentages += all(getattr(sourced, k, None) is not None for k in ("value", "total", "percent"))
     return Checked(p_values, intervals, percentages)

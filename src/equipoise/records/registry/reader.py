@@ -134,8 +134,8 @@ def parse_number(raw: str) -> tuple[int | float, int] | None:
     return value, digits
 
 
-def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Every leaf of a JSON document with its path; empty containers and nulls are not leaves."""
+def values(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Every sourced of a JSON document with its path; empty containers and nulls are not values."""
     stack: list[tuple[Path, Any]] = [(path, value)]
     while stack:
         at, node = stack.pop()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from equipoise.records.check import Finding
-from equipoise.records.registry.reader import Ledger, exact, leaves, pattern
+from equipoise.records.registry.reader import Ledger, exact, pattern, values
 from equipoise.records.schema import Record
 
 _WHY: tuple[tuple[str, str], ...] = (
@@ -65,15 +65,15 @@ class Import:
     changed: tuple[Assumed, ...]
     contradictions: tuple[Finding, ...]
     """Numbers of the entry that contradict each other; they are kept as posted."""
-    leaves: int
+    values: int
     """Facts in the entry."""
     mapped: int
     """Facts of the entry that the record holds or was made from."""
 
     def lines(self) -> Iterable[str]:
         """The account, line by line."""
-        share = 100.0 * self.mapped / self.leaves if self.leaves else 0.0
-        yield f"{self.record.id}: {self.mapped:,} of {self.leaves:,} posted values are in the record ({share:.0f} %)"
+        share = 100.0 * self.mapped / self.values if self.values else 0.0
+        yield f"{self.record.id}: {self.mapped:,} of {self.values:,} posted values are in the record ({share:.0f} %)"
         blocks = (
             ("not mapped", [f"{u.path} ({u.count}): {u.why}; first: {u.example}" for u in self.unmapped]),
             ("assumed", [f"{a.path}: {a.what}" for a in self.assumed]),
@@ -90,10 +90,10 @@ class Import:
 
 
 def account(entry: Any, ledger: Ledger) -> tuple[tuple[Unmapped, ...], int, int]:
-    """What was not taken or not usable, grouped by path; the number of leaves; the number mapped."""
+    """What was not taken or not usable, grouped by path; the number of values; the number mapped."""
     groups: dict[tuple[str, str], list[Any]] = {}
     total = mapped = 0
-    for path, value in leaves(entry):
+    for path, value in values(entry):
         total += 1
         why = next((ledger.refused[path[:i]] for i in range(len(path), 0, -1) if path[:i] in ledger.refused), None)
         if why is None and path in ledger.taken:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from equipoise.appraise import risk, show
+from equipoise.appraise import absolute_risk, numbers
 from equipoise.appraise.context import Context
 from equipoise.appraise.phrases import paragraphs
 from equipoise.appraise.questions.conditions import event_counts, masking_unknown, time_to_event
 from equipoise.appraise.questions.vocabulary.phrase import items, name, sentence
 from equipoise.appraise.sections import design as card
-from equipoise.appraise.sections.limitations import _balance, _conduct, _losses
+from equipoise.appraise.sections.limitations import balance_sentence, conduct_sentence, losses_sentence
 from equipoise.appraise.tables import DASH, cell
 from equipoise.document.document import Inlines, Link, Text
 from equipoise.document.text import joined, lower, upper
@@ -20,32 +20,32 @@ from equipoise.records.schema import EventRow, Value
 @name
 def trial(ctx: Context) -> Inlines:
     """The trial's name."""
-    return ctx.pen.label(ctx.trial)
+    return ctx.writer.label(ctx.trial)
 
 
 @name
 def active(ctx: Context) -> Inlines:
     """The active arm."""
-    return ctx.pen.label(ctx.active)
+    return ctx.writer.label(ctx.active)
 
 
 @name
 def control(ctx: Context) -> Inlines:
     """The control arm."""
-    return ctx.pen.label(ctx.control)
+    return ctx.writer.label(ctx.control)
 
 
 @name
 def condition(ctx: Context) -> Inlines:
     """The condition."""
-    return ctx.pen.label(ctx.record.condition)
+    return ctx.writer.label(ctx.record.condition)
 
 
 @name
 def outcome(ctx: Context) -> Inlines:
     """The primary outcome."""
     o = ctx.findings.outcome
-    return ctx.pen.words("the primary outcome") if o is None else ctx.pen.label(ctx.outcome(o.id))
+    return ctx.writer.words("the primary outcome") if o is None else ctx.writer.label(ctx.outcome(o.id))
 
 
 @name
@@ -57,7 +57,7 @@ def week(ctx: Context) -> Inlines:
 def group(ctx: Context) -> Inlines:
     """The primary analysis set."""
     s = ctx.findings.set
-    return ctx.pen.words("the people analysed") if s is None else ctx.pen.label(ctx.set_phrase(s))
+    return ctx.writer.words("the people analysed") if s is None else ctx.writer.label(ctx.set_phrase(s))
 
 
 @name
@@ -65,9 +65,9 @@ def marker(ctx: Context) -> Inlines:
     """The laboratory marker: neurofilament if it is there, else the last one tested."""
     found = ctx.findings.biomarkers()
     if not found:
-        return ctx.pen.words("the marker")
+        return ctx.writer.words("the marker")
     chosen = next((r for r in found if r.outcome == "NFL"), found[-1])
-    return ctx.pen.label(ctx.outcome(chosen.outcome))
+    return ctx.writer.label(ctx.outcome(chosen.outcome))
 
 
 # -- design --------------------------------------------------------------------------------------------------------
@@ -76,46 +76,46 @@ def marker(ctx: Context) -> Inlines:
 @sentence()
 def question_asked(ctx: Context) -> Inlines:
     """Population, intervention, comparator, outcome and time as one question."""
-    pen, f = ctx.pen, ctx.findings
-    lead = pen.say("In people with {c}: ", c=ctx.record.condition)
+    writer, f = ctx.writer, ctx.findings
+    lead = writer.say("In people with {c}: ", c=ctx.record.condition)
     if f.outcome is None:
         return (
             *lead,
-            *pen.say(
+            *writer.say(
                 "how does {a} compare with {k}? Which outcome was to decide is not in the record.",
                 a=ctx.active,
                 k=ctx.control,
             ),
         )
-    when = pen.say(" by {w}", w=ctx.week(f.week)) if f.week is not None else ()
+    when = writer.say(" by {w}", w=ctx.week(f.week)) if f.week is not None else ()
     if not ctx.record.design.randomised:
         asked = "what becomes of this with {a} and with {k}: {o}{w}?"
     elif f.outcome.scale == "linear" and ctx.record.origin == "written":
         asked = "does {a}, compared with {k}, change {o}{w}?"
     else:
         asked = "does {a}, compared with {k}, make a difference to this: {o}{w}?"
-    return (*lead, *pen.say(asked, a=ctx.active, k=ctx.control, o=outcome(ctx), w=when))
+    return (*lead, *writer.say(asked, a=ctx.active, k=ctx.control, o=outcome(ctx), w=when))
 
 
 @sentence("The record does not say how many people took part.")
 def taking_part(ctx: Context) -> Inlines:
     """How many took part, by arm."""
     said = card._participants(ctx)
-    return (*ctx.pen.words("Taking part: "), *said, Text(".")) if said else ()
+    return (*ctx.writer.words("Taking part: "), *said, Text(".")) if said else ()
 
 
 @sentence("What was read does not describe how the trial was built.")
 def built_as(ctx: Context) -> Inlines:
     """Type and phase."""
     parts = [p for p in (ctx.fact(ctx.record.design.type), ctx.fact(ctx.record.design.phase)) if p]
-    return (*ctx.pen.words("Built as: "), *joined(parts, "; "), Text(".")) if parts else ()
+    return (*ctx.writer.words("Built as: "), *joined(parts, "; "), Text(".")) if parts else ()
 
 
 @sentence("What was read does not say who was masked.")
 def masking(ctx: Context) -> Inlines:
     """Who was masked."""
     said = ctx.fact(ctx.record.design.masking)
-    return (*ctx.pen.words("Masking: "), *said, Text(".")) if said and not masking_unknown(ctx) else ()
+    return (*ctx.writer.words("Masking: "), *said, Text(".")) if said and not masking_unknown(ctx) else ()
 
 
 @sentence("The record does not say how long the comparison lasted.")
@@ -123,22 +123,22 @@ def lasted(ctx: Context) -> Inlines:
     """How long."""
     said = card._duration(ctx)
     if said:
-        return (*ctx.pen.words("It lasted "), *said, Text("."))
+        return (*ctx.writer.words("It lasted "), *said, Text("."))
     f = ctx.findings
     if f.week is None or f.outcome is None:
         return ()
-    return ctx.pen.say("The primary outcome was read at {w}.", w=ctx.week(f.week))
+    return ctx.writer.say("The primary outcome was read at {w}.", w=ctx.week(f.week))
 
 
 @items()
 def arms(ctx: Context) -> list[Inlines]:
     """What each arm received."""
-    pen, out = ctx.pen, []
+    writer, out = ctx.writer, []
     for arm in ctx.findings.arms:
         said = ctx.arm_text(arm)
         same = lower(arm.drug) == lower(arm.label) and len(said) <= 1
-        label: Inlines = (pen.strong(pen.label(arm.label)),)
-        number = pen.say(", {n} people", n=ctx.number(arm.n)) if arm.n.usable and arm.n.value is not None else ()
+        label: Inlines = (writer.strong(writer.label(arm.label)),)
+        number = writer.say(", {n} people", n=ctx.number(arm.n)) if arm.n.usable and arm.n.value is not None else ()
         out.append((*label, *number, *(() if same else (Text(": "), *said))))
     return out
 
@@ -150,7 +150,7 @@ def outcome_told(ctx: Context) -> Inlines:
         return ()
     said = card._outcome(ctx)
     end = () if said[-1].text.rstrip().endswith(".") else (Text("."),)  # type: ignore[union-attr]
-    return (*ctx.pen.words("The primary outcome: "), *said, *end)
+    return (*ctx.writer.words("The primary outcome: "), *said, *end)
 
 
 @sentence()
@@ -159,32 +159,36 @@ def outcome_scale(ctx: Context) -> Inlines:
     o = ctx.findings.outcome
     if o is None or not o.usable:
         return ()
-    pen = ctx.pen
+    writer = ctx.writer
     out: Inlines = ()
     if o.bounds is not None:
-        low, high = (pen.cite(f"{b:g}", o) for b in o.bounds)
-        out = pen.say("It runs from {l} to {h}.", l=low, h=high)
+        low, high = (writer.cite(f"{b:g}", o) for b in o.bounds)
+        out = writer.say("It runs from {l} to {h}.", l=low, h=high)
     way = {
         "higher_better": "Higher is better.",
         "lower_better": "Lower is better.",
         "not_stated": "The record does not say which direction is the better one.",
     }[o.direction]
-    return paragraphs(out, pen.words(way))
+    return paragraphs(out, writer.words(way))
 
 
 @sentence("The record does not say in how many people the primary outcome was analysed.")
 def analysed(ctx: Context) -> Inlines:
     """How many people the primary set holds, by arm."""
-    f, pen = ctx.findings, ctx.pen
+    f, writer = ctx.findings, ctx.writer
     found = next((s for s in ctx.record.sets if s.id == f.set), None)
     pair = () if found is None else (found.n.get(f.active.id), found.n.get(f.control.id))
     if found is None or any(v is None or not v.usable or v.value is None for v in pair):
         return ()
     a, c = (ctx.number(v) for v in pair if v is not None)
-    return pen.say(
+    return writer.say(
         "The primary outcome was analysed in {s}: {a} people with {x} and {c} with {y}.",
-        s=group(ctx), a=a, c=c, x=ctx.active, y=ctx.control,
-    )  # fmt: skip
+        s=group(ctx),
+        a=a,
+        c=c,
+        x=ctx.active,
+        y=ctx.control,
+    )
 
 
 # -- people --------------------------------------------------------------------------------------------------------
@@ -194,19 +198,23 @@ def analysed(ctx: Context) -> Inlines:
 def criteria(ctx: Context) -> list[Inlines]:
     """The first criteria of eligibility, and where the others are."""
     usable = [
-        c for c in ctx.record.eligibility
+        c
+        for c in ctx.record.eligibility
         if c.usable and c.kind in ("inclusion", "exclusion") and not c.text.rstrip().endswith(":")
-    ]  # fmt: skip
+    ]
     quoted = [upper(q) for c in usable if (q := card.criterion(ctx, c))]
     if len(quoted) <= 8:
         return quoted
-    return [*quoted[:7], (*ctx.pen.words("More of them under "), Link(ctx.pen.words("design"), "#design"), Text("."))]
+    return [
+        *quoted[:7],
+        (*ctx.writer.words("More of them under "), Link(ctx.writer.words("design"), "#design"), Text(".")),
+    ]
 
 
 @sentence()
 def criteria_lead(ctx: Context) -> Inlines:
     """Words before the criteria, where there are any."""
-    return ctx.pen.words("Then whether this person could have joined the trial:") if criteria(ctx) else ()
+    return ctx.writer.words("Then whether this person could have joined the trial:") if criteria(ctx) else ()
 
 
 _PEOPLE = ("AGE", "SEX", "MALE", "FEMALE", "GENDER")
@@ -215,7 +223,7 @@ _PEOPLE = ("AGE", "SEX", "MALE", "FEMALE", "GENDER")
 @sentence("The record holds neither the age nor the sex of those who took part.")
 def people(ctx: Context) -> Inlines:
     """Age and sex by arm."""
-    pen, f = ctx.pen, ctx.findings
+    writer, f = ctx.writer, ctx.findings
     whole = next((s.id for s in ctx.record.sets if ctx.is_all(s.id)), None)
     out: list[Inlines] = []
     seen: set[str] = set()
@@ -230,16 +238,16 @@ def people(ctx: Context) -> Inlines:
         if shown[0] == DASH and shown[1] == DASH:
             continue
         # a registry's "Sex: Female, Male: Female" is the row of the women
-        label = pen.quote(row.label.rsplit(": ", 1)[-1], row)
+        label = writer.quote(row.label.rsplit(": ", 1)[-1], row)
         if not label:
             continue
         seen.add(kind)
         parts = [
-            pen.say("{v} with {a}", v=v, a=lower(arm.label))
+            writer.say("{v} with {a}", v=v, a=lower(arm.label))
             for v, arm in zip(shown, (f.active, f.control), strict=True)
             if v != DASH
         ]
-        unit = pen.say(" ({u})", u=row.unit) if row.unit and row.statistic != "n_percent" else ()
+        unit = writer.say(" ({u})", u=row.unit) if row.unit and row.statistic != "n_percent" else ()
         out.append((*upper(label), *unit, Text(": "), *joined(parts, ", ")))
     return (*joined(out, "; "), Text(".")) if out else ()
 
@@ -247,7 +255,7 @@ def people(ctx: Context) -> Inlines:
 @sentence("The record does not say how many left before the end.")
 def losses(ctx: Context) -> Inlines:
     """Who left, by arm; the difference in risk where both arms are counted."""
-    said = _losses(ctx)
+    said = losses_sentence(ctx)
     pair = _left(ctx)
     if said:
         return said
@@ -256,11 +264,16 @@ def losses(ctx: Context) -> Inlines:
     row, a, c = pair
     computed, _ = ctx.risk_difference(row.label, a, c)
     whole = row.label.startswith("Overall")
-    label = ctx.pen.words("did not complete") if whole else ctx.pen.quote(lower(row.label), row) or ()
-    return ctx.pen.say(
+    label = ctx.writer.words("did not complete") if whole else ctx.writer.quote(lower(row.label), row) or ()
+    return ctx.writer.say(
         "{l}: {a} with {x} and {c} with {y}, a difference of {d} percentage points.",
-        l=upper(label), a=ctx.count(a), c=ctx.count(c), x=ctx.active, y=ctx.control, d=computed,
-    )  # fmt: skip
+        l=upper(label),
+        a=ctx.count(a),
+        c=ctx.count(c),
+        x=ctx.active,
+        y=ctx.control,
+        d=computed,
+    )
 
 
 def _left(ctx: Context) -> tuple[EventRow, Value, Value] | None:
@@ -278,32 +291,32 @@ def _left(ctx: Context) -> tuple[EventRow, Value, Value] | None:
 @sentence()
 def balance(ctx: Context) -> Inlines:
     """An imbalance at the start that the record points out."""
-    return _balance(ctx)
+    return balance_sentence(ctx)
 
 
 @sentence()
 def conduct(ctx: Context) -> Inlines:
     """Protocol deviations."""
-    return _conduct(ctx)
+    return conduct_sentence(ctx)
 
 
 @sentence()
 def fairness(ctx: Context) -> Inlines:
     """What chance decided, who was masked, within which strata, and that chance balances on average."""
-    pen, d = ctx.pen, ctx.record.design
+    writer, d = ctx.writer, ctx.record.design
     shares = [d.allocation.get(a.id) for a in (ctx.findings.active, ctx.findings.control)]
-    out: Inlines = pen.say("Chance decided who received {a} and who {c},", a=ctx.active, c=ctx.control)
+    out: Inlines = writer.say("Chance decided who received {a} and who {c},", a=ctx.active, c=ctx.control)
     if d.usable and all(shares):
-        ratio = pen.cite(":".join(str(s) for s in shares), d)
-        out = (*out, *pen.say(" {r},", r=ratio))
-    out = (*out, *pen.words(" so that the groups differ at the start by chance alone."))
+        ratio = writer.cite(":".join(str(s) for s in shares), d)
+        out = (*out, *writer.say(" {r},", r=ratio))
+    out = (*out, *writer.words(" so that the groups differ at the start by chance alone."))
     if said := masking(ctx):
         out = paragraphs(out, said)
-    strata = [q for s in d.strata if s.usable and (q := pen.quote(s.label, s))]
+    strata = [q for s in d.strata if s.usable and (q := writer.quote(s.label, s))]
     if strata:
         out = paragraphs(
             out,
-            pen.say(
+            writer.say(
                 "Randomisation was stratified, so that both arms hold similar shares of each stratum: {s}.",
                 s=joined(strata, "; "),
             ),
@@ -314,24 +327,24 @@ def fairness(ctx: Context) -> Inlines:
 @sentence("The record gives neither route nor number of doses.")
 def burden(ctx: Context) -> Inlines:
     """Doses, route, and how the record describes the dosing."""
-    pen, dosing = ctx.pen, ctx.record.dosing
+    writer, dosing = ctx.writer, ctx.record.dosing
     if dosing is not None and dosing.usable and dosing.route.usable:
-        route = pen.quote(dosing.route.text, dosing.route)
-        n = pen.cite(str(len(dosing.days)), dosing)
-        return pen.say("{n} doses in the trial ({r}), and more for as long as treatment lasts.", n=n, r=route or ())
+        route = writer.quote(dosing.route.text, dosing.route)
+        n = writer.cite(str(len(dosing.days)), dosing)
+        return writer.say("{n} doses in the trial ({r}), and more for as long as treatment lasts.", n=n, r=route or ())
     cycles = ctx.item("dosing_cycles")
-    if cycles is not None and cycles.text and (said := pen.quote(cycles.text, cycles)):
-        return (*pen.words("Dosing: "), *said, Text("."))
+    if cycles is not None and cycles.text and (said := writer.quote(cycles.text, cycles)):
+        return (*writer.words("Dosing: "), *said, Text("."))
     arm = ctx.findings.active
     if arm.dose is None and not arm.route:
         return ()
-    return (*pen.words("Treatment: "), *ctx.arm_text(arm), Text("."))
+    return (*writer.words("Treatment: "), *ctx.arm_text(arm), Text("."))
 
 
 @sentence()
 def resolution(ctx: Context) -> Inlines:
     """The standardised difference that groups of this size detect."""
-    f, pen = ctx.findings, ctx.pen
+    f, writer = ctx.findings, ctx.writer
     if time_to_event(ctx) or event_counts(ctx):
         return ()  # standard deviations say nothing of events
     found = next((s for s in ctx.record.sets if s.id == f.set), None)
@@ -342,15 +355,15 @@ def resolution(ctx: Context) -> Inlines:
     if len(sizes) < 2:
         return ()
     a, c = (int(v.value or 0) for v in sizes)
-    computed = pen.compute(
-        risk.detectable_standardised,
+    computed = writer.compute(
+        absolute_risk.detectable_standardised,
         a,
         c,
-        show=lambda x: show.number(x, 2),
+        show=lambda x: numbers.number(x, 2),
         what=f"the standardised difference that groups of {a} and {c} detect",
         method="two-sided normal test at the conventional level with the conventional power",
     )
-    return pen.say(
+    return writer.say(
         "Groups of {a} and {c} have the power usually asked for only against a true difference of {d} standard "
         "deviations or more; the smaller a true difference is, the more easily it is missed.",
         a=ctx.number(sizes[0]),
@@ -364,6 +377,6 @@ def registrations(ctx: Context) -> list[Inlines]:
     """Registry entries."""
     out = []
     for r in ctx.record.registrations:
-        ctx.pen.register(f"{r.registry} {r.number}")
-        out.append(ctx.pen.label(f"{r.registry} {r.number}"))
+        ctx.writer.register(f"{r.registry} {r.number}")
+        out.append(ctx.writer.label(f"{r.registry} {r.number}"))
     return out

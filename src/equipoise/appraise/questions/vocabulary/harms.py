@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from equipoise.appraise import phrases, risk, show
+from equipoise.appraise import absolute_risk, numbers, phrases
 from equipoise.appraise.context import Context
 from equipoise.appraise.questions.conditions import has_harms
 from equipoise.appraise.questions.vocabulary.phrase import items, sentence
-from equipoise.appraise.sections.safety import _none_seen
+from equipoise.appraise.sections.safety import none_seen_sentence
 from equipoise.appraise.tables import cell
 from equipoise.document.document import Inlines
 from equipoise.document.text import joined, lower, upper
@@ -21,7 +21,7 @@ def serious(ctx: Context) -> Inlines:
     said = serious_told(ctx)
     if said or not has_harms(ctx):
         return said
-    return ctx.pen.words("The record does not count serious adverse events by arm.")
+    return ctx.writer.words("The record does not count serious adverse events by arm.")
 
 
 def serious_told(ctx: Context) -> Inlines:
@@ -48,11 +48,17 @@ def shares(ctx: Context) -> list[AdverseEvent]:
 
 def share_sentence(ctx: Context, event: AdverseEvent) -> Inlines:
     """``Serious adverse events: 16 % with edaravone and 24 % with placebo``."""
-    pen, f = ctx.pen, ctx.findings
+    writer, f = ctx.writer, ctx.findings
     a, c = (cell(ctx, event.arms.get(arm.id)) for arm in (f.active, f.control))
-    label = pen.quote(event.term, event) or pen.label(event.term)
-    return pen.say("{t}: {a} with {x} and {c} with {y}; counts are not given.", t=upper(label), a=a, c=c, x=ctx.active,
-                   y=ctx.control)  # fmt: skip
+    label = writer.quote(event.term, event) or writer.label(event.term)
+    return writer.say(
+        "{t}: {a} with {x} and {c} with {y}; counts are not given.",
+        t=upper(label),
+        a=a,
+        c=c,
+        x=ctx.active,
+        y=ctx.control,
+    )
 
 
 @sentence()
@@ -64,14 +70,14 @@ def neurologic(ctx: Context) -> Inlines:
 @sentence()
 def safety_told(ctx: Context) -> Inlines:
     """What the record's own statements say of harm."""
-    said = ctx.pen.statements("safety")
+    said = ctx.writer.statements("safety")
     return joined(list(said), " ") if said else ()
 
 
 @sentence()
 def none_seen(ctx: Context) -> Inlines:
     """What a count of none cannot exclude."""
-    return _none_seen(ctx, list(ctx.record.adverse_events))
+    return none_seen_sentence(ctx, list(ctx.record.adverse_events))
 
 
 @sentence("The record does not count deaths by arm.")
@@ -82,15 +88,21 @@ def deaths(ctx: Context) -> Inlines:
         return ()
     row, a, c = found
     computed, _ = ctx.risk_difference(row.label, a, c)
-    label = ctx.pen.quote(row.label, row) or ctx.pen.words("deaths")
-    when = ctx.pen.say(" by {w}", w=ctx.week(float(row.week))) if row.week is not None else ()
+    label = ctx.writer.quote(row.label, row) or ctx.writer.words("deaths")
+    when = ctx.writer.say(" by {w}", w=ctx.week(float(row.week))) if row.week is not None else ()
     held = next((s for s, v in row.values.items() if v.get(ctx.findings.active.id) is a), None)
     if held is not None and held in {s.id for s in ctx.record.sets} and not ctx.is_all(held):
-        when = (*when, *ctx.pen.say(" in {s}", s=ctx.pen.label(ctx.set_phrase(held))))
-    return ctx.pen.say(
+        when = (*when, *ctx.writer.say(" in {s}", s=ctx.writer.label(ctx.set_phrase(held))))
+    return ctx.writer.say(
         "{l}{w}: {a} with {x} and {c} with {y}, a difference of {d} percentage points.",
-        l=upper(label), w=when, a=ctx.count(a), c=ctx.count(c), x=ctx.active, y=ctx.control, d=computed,
-    )  # fmt: skip
+        l=upper(label),
+        w=when,
+        a=ctx.count(a),
+        c=ctx.count(c),
+        x=ctx.active,
+        y=ctx.control,
+        d=computed,
+    )
 
 
 def death_counts(ctx: Context) -> tuple[EventRow, Value, Value] | None:
@@ -110,7 +122,7 @@ def death_counts(ctx: Context) -> tuple[EventRow, Value, Value] | None:
 
 
 def ranked(ctx: Context) -> list[AdverseEvent]:
-    """Events with counts in both arms: first those whose interval leaves out zero, then by the size of the gap."""
+    """Events with counts in both arms: first those whose interval values out zero, then by the size of the gap."""
     f = ctx.findings
     found: list[tuple[bool, float, AdverseEvent]] = []
     for event in ctx.record.adverse_events:
@@ -118,7 +130,7 @@ def ranked(ctx: Context) -> list[AdverseEvent]:
         if pair is None or event.category in ("severity", "label", "summary"):
             continue
         a, c = pair
-        rd = risk.risk_difference(int(a.value or 0), int(a.total or 1), int(c.value or 0), int(c.total or 1))
+        rd = absolute_risk.risk_difference(int(a.value or 0), int(a.total or 1), int(c.value or 0), int(c.total or 1))
         found.append((rd.low <= 0 <= rd.high, -abs(rd.estimate), event))
     return [event for _, _, event in sorted(found, key=lambda row: row[:2])]
 
@@ -135,11 +147,11 @@ def largest(ctx: Context) -> list[Inlines]:
 
 @items("No event differs between the arms by more than chance easily gives.")
 def telling(ctx: Context) -> list[Inlines]:
-    """Events whose interval leaves out zero: what could have told patients or raters who received what."""
+    """Events whose interval values out zero: what could have told patients or raters who received what."""
     out = []
     for e in ranked(ctx)[:4]:
         a, c = _counts(ctx, e)
-        rd = risk.risk_difference(int(a.value or 0), int(a.total or 1), int(c.value or 0), int(c.total or 1))
+        rd = absolute_risk.risk_difference(int(a.value or 0), int(a.total or 1), int(c.value or 0), int(c.total or 1))
         if rd.low > 0 or rd.high < 0:
             out.append(phrases.count_sentence(ctx, e))
     return out
@@ -149,17 +161,17 @@ def telling(ctx: Context) -> list[Inlines]:
 def compared(ctx: Context) -> Inlines:
     """How many events were compared, and that some differ by chance."""
     n = len(ranked(ctx))
-    if risk.expected_small(n) < 1:
+    if absolute_risk.expected_small(n) < 1:
         return ()
-    pen = ctx.pen
-    chance = pen.compute(
-        risk.expected_small,
+    writer = ctx.writer
+    chance = writer.compute(
+        absolute_risk.expected_small,
         n,
-        show=lambda x: show.number(x, 0),
-        what="events whose interval leaves out zero by chance",
+        show=lambda x: numbers.number(x, 0),
+        what="events whose interval values out zero by chance",
         method="the number of events compared times the conventional level",
     )
-    return pen.say(
+    return writer.say(
         "These are the largest gaps among many events; about {e} would leave out zero by chance alone.", e=chance
     )
 
@@ -167,11 +179,11 @@ def compared(ctx: Context) -> Inlines:
 @sentence(NONE)
 def how_collected(ctx: Context) -> Inlines:
     """How and above which share events are told."""
-    pen = ctx.pen
+    writer = ctx.writer
     threshold = ctx.item_value("ae_threshold", "threshold") or ctx.item_value("reg_ae", "threshold")
     if threshold is not None and threshold.value is not None:
-        share = pen.cite(f"{show.number(threshold.value)}{show.THIN}%", threshold)
-        return pen.say(
+        share = writer.cite(f"{numbers.number(threshold.value)}{numbers.THIN}%", threshold)
+        return writer.say(
             "Events other than serious ones are told only if more than {t} of an arm had them; what lies below cannot "
             "be pooled.",
             t=share,
@@ -180,11 +192,11 @@ def how_collected(ctx: Context) -> Inlines:
         return ()
     kinds = [e for e in ctx.record.adverse_events if ctx.findings.counts(e)]
     if not kinds:
-        return ctx.pen.words("Shares are told without the counts behind them, so that they cannot be pooled.")
+        return ctx.writer.words("Shares are told without the counts behind them, so that they cannot be pooled.")
     first = kinds[0]
-    return pen.say(
+    return writer.say(
         "Events are counted in people by arm, for instance {t}: {a} and {c}.",
-        t=pen.quote(lower(first.term), first) or pen.label(first.term),
+        t=writer.quote(lower(first.term), first) or writer.label(first.term),
         a=ctx.count(_counts(ctx, first)[0]),
         c=ctx.count(_counts(ctx, first)[1]),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from equipoise.appraise import risk, show
+from equipoise.appraise import absolute_risk, numbers
 from equipoise.appraise.context import Context
 from equipoise.appraise.findings import excludes_null, significant
 from equipoise.appraise.questions.vocabulary.design import outcome, week
@@ -19,29 +19,29 @@ from equipoise.records.schema import AdverseEvent, Value
 @sentence("What we read does not say how many people took part.")
 def plain_people(ctx: Context) -> Inlines:
     """How many took part, and how many in each group."""
-    pen, d, f = ctx.pen, ctx.record.design, ctx.findings
+    writer, d, f = ctx.writer, ctx.record.design, ctx.findings
     n = d.n_actual
     if not n.usable or n.value is None:
         return ()
-    out = pen.say("{n} people took part.", n=ctx.number(n))
+    out = writer.say("{n} people took part.", n=ctx.number(n))
     pair = [a for a in (f.active, f.control) if a.n.usable and a.n.value is not None]
     if len(pair) == 2:
-        shown = [pen.say("{n} with {a}", n=ctx.number(a.n), a=lower(a.label)) for a in pair]
-        out = (*out, *pen.words(" There were "), *joined(shown), Text("."))
+        shown = [writer.say("{n} with {a}", n=ctx.number(a.n), a=lower(a.label)) for a in pair]
+        out = (*out, *writer.words(" There were "), *joined(shown), Text("."))
     return out
 
 
 @sentence()
 def plain_asked(ctx: Context) -> Inlines:
     """What the trial tried to find out."""
-    pen, f = ctx.pen, ctx.findings
-    who = pen.say("The trial was for people with {c}.", c=ctx.record.condition)
+    writer, f = ctx.writer, ctx.findings
+    who = writer.say("The trial was for people with {c}.", c=ctx.record.condition)
     verb = "It compared {a} with {k}." if ctx.record.design.randomised else "It followed people with {a} and with {k}."
-    what = pen.say(verb, a=ctx.active, k=ctx.control)
+    what = writer.say(verb, a=ctx.active, k=ctx.control)
     if f.outcome is None:
         return paragraphs_of(who, what)
-    when = pen.say(" at {w}", w=week(ctx)) if f.week is not None else ()
-    return paragraphs_of(who, what, pen.say("The main thing it measured was {o}{w}.", o=outcome(ctx), w=when))
+    when = writer.say(" at {w}", w=week(ctx)) if f.week is not None else ()
+    return paragraphs_of(who, what, writer.say("The main thing it measured was {o}{w}.", o=outcome(ctx), w=when))
 
 
 def paragraphs_of(*parts: Inlines) -> Inlines:
@@ -52,32 +52,33 @@ def paragraphs_of(*parts: Inlines) -> Inlines:
 @sentence()
 def plain_draw(ctx: Context) -> Inlines:
     """That chance decided, and who knew."""
-    pen = ctx.pen
+    writer = ctx.writer
     from equipoise.appraise.questions.conditions import masked, open_label, participants_masked
 
     if not ctx.record.design.randomised:
-        return pen.say(
+        return writer.say(
             "Chance did not decide who was in which group of {t}. So the groups may have differed from the start, and "
             "a gap between them proves little.",
             t=ctx.trial,
         )
-    out = pen.say(
+    out = writer.say(
         "Chance decided who got {a} and who got {c}, like the toss of a coin. That is the fairest way to compare.",
-        a=ctx.active, c=ctx.control,
-    )  # fmt: skip
+        a=ctx.active,
+        c=ctx.control,
+    )
     said = ctx.fact(ctx.record.design.masking)
     if participants_masked(ctx):
-        more = pen.say(
+        more = writer.say(
             "People did not know which one they got. So hope alone should not tip the scale. In the words of the "
             "record: {m}.",
             m=said,
         )
     elif masked(ctx):
-        more = pen.say("Some of those involved did not know who got what. In the words of the record: {m}.", m=said)
+        more = writer.say("Some of those involved did not know who got what. In the words of the record: {m}.", m=said)
     elif open_label(ctx):
-        more = pen.words("Everyone knew which one they got. So hope or worry may have coloured the answers.")
+        more = writer.words("Everyone knew which one they got. So hope or worry may have coloured the answers.")
     else:
-        more = pen.words(
+        more = writer.words(
             "What we read does not say if people knew which one they got. If they did, hope may tip the scale."
         )
     return paragraphs_of(out, more)
@@ -91,7 +92,7 @@ _CHANGES = ("mean_change", "adjusted_mean_change")
 @sentence("What we read holds no result for the main question.")
 def plain_result(ctx: Context) -> Inlines:
     """The primary result in plain words."""
-    pen, f = ctx.pen, ctx.findings
+    writer, f = ctx.writer, ctx.findings
     r, o = f.primary, f.outcome
     pair = None if r is None else ctx.arms_pair(r)
     if r is None or o is None:
@@ -100,42 +101,64 @@ def plain_result(ctx: Context) -> Inlines:
         return _without_arms(ctx)
     a, c = pair
     if a.total and c.total:
-        row = pen.say(", {r}", r=pen.quote(r.row, r) or ()) if r.row else ()
+        row = writer.say(", {r}", r=writer.quote(r.row, r) or ()) if r.row else ()
         return paragraphs_of(
-            pen.say(
+            writer.say(
                 "{o}{row}: {a} people with {x} and {c} people with {y}.",
-                o=upper(outcome(ctx)), row=row, a=ctx.count(a), c=ctx.count(c), x=ctx.active, y=ctx.control,
+                o=upper(outcome(ctx)),
+                row=row,
+                a=ctx.count(a),
+                c=ctx.count(c),
+                x=ctx.active,
+                y=ctx.control,
             ),
             _hundred(ctx, o.label, a, c),
-        )  # fmt: skip
+        )
     percent = r.measure in ("percent_change", "percent", "responders")
-    unit = pen.label(ctx.unit(o, r) or f"{show.THIN}%") if ctx.unit(o, r) or percent else ()
+    unit = writer.label(ctx.unit(o, r) or f"{numbers.THIN}%") if ctx.unit(o, r) or percent else ()
     values = [float(a.value or 0), float(c.value or 0)]
     if r.measure in _CHANGES and ctx.record.origin == "written" and (max(values) < 0 or min(values) > 0):
         verb = "fell" if max(values) < 0 else "rose"
-        digits = max(show.decimals(v.value or 0) for v in pair)
-        shown = [(pen.cite(show.number(abs(float(v.value or 0)), digits), v),) for v in pair]
-        return pen.say(
+        digits = max(numbers.decimals(v.value or 0) for v in pair)
+        shown = [(writer.cite(numbers.number(abs(float(v.value or 0)), digits), v),) for v in pair]
+        return writer.say(
             "By {w}, {o} " + verb + " by {a}{u} on average with {x}. With {y} it " + verb + " by {c}{u}.",
-            w=week(ctx), o=outcome(ctx), a=shown[0], c=shown[1], u=unit, x=ctx.active, y=ctx.control,
-        )  # fmt: skip
+            w=week(ctx),
+            o=outcome(ctx),
+            a=shown[0],
+            c=shown[1],
+            u=unit,
+            x=ctx.active,
+            y=ctx.control,
+        )
     when = "{o}, over the time to {w}" if r.measure == "rate_of_change" else "{o} at {w}"
-    return pen.say(
+    return writer.say(
         when + ": {a}{u} with {x}, and {c}{u} with {y}.",
-        o=upper(outcome(ctx)), w=week(ctx), a=ctx.number(a), c=ctx.number(c), u=unit, x=ctx.active, y=ctx.control,
-    )  # fmt: skip
+        o=upper(outcome(ctx)),
+        w=week(ctx),
+        a=ctx.number(a),
+        c=ctx.number(c),
+        u=unit,
+        x=ctx.active,
+        y=ctx.control,
+    )
 
 
 def _without_arms(ctx: Context) -> Inlines:
     """A primary result that is told without a number for each group: the gap, or a test alone."""
-    pen, f = ctx.pen, ctx.findings
+    writer, f = ctx.writer, ctx.findings
     if f.contrast is not None and f.contrast.value is not None:
         kind = {"difference": "a difference", "ratio": "a ratio", "hazard_ratio": "a ratio of risks"}[f.contrast.kind]
         none = "zero" if f.contrast.kind == "difference" else "one"
         told = f"For {{o}}, what we read gives only the gap between the groups: {kind} of {{d}}."
         side = " It is in favour of {k}." if f.worse else ""
-        return pen.say(f"{told} With no gap it would be {none}.{side}", o=outcome(ctx), d=ctx.contrast(f.contrast),
-                       a=ctx.active, k=ctx.control)  # fmt: skip
+        return writer.say(
+            f"{told} With no gap it would be {none}.{side}",
+            o=outcome(ctx),
+            d=ctx.contrast(f.contrast),
+            a=ctx.active,
+            k=ctx.control,
+        )
     if f.test is None:
         return ()
     size = {
@@ -143,7 +166,7 @@ def _without_arms(ctx: Context) -> Inlines:
         False: "That is not small: chance alone could well have made the gap.",
         None: "",
     }[significant(f.test)]
-    return pen.say(
+    return writer.say(
         "For {o}, what we read gives no number for each group, only that of a test: {p}. " + size,
         o=outcome(ctx),
         p=ctx.p(f.test),
@@ -154,15 +177,15 @@ def _hundred(ctx: Context, what: str, a: Value, c: Value) -> Inlines:
     if not isinstance(a.value, int) or not isinstance(c.value, int):
         return ()
     shown = [_share(ctx, what, v) for v in (a, c)]
-    return ctx.pen.say("That is about {a} people against {c}.", a=shown[0], c=shown[1])
+    return ctx.writer.say("That is about {a} people against {c}.", a=shown[0], c=shown[1])
 
 
 def _share(ctx: Context, what: str, value: Value) -> Computed:
-    return ctx.pen.compute(
-        risk.in_hundred,
+    return ctx.writer.compute(
+        absolute_risk.in_hundred,
         int(value.value or 0),
         int(value.total or 1),
-        show=lambda x: show.in_hundred(x.people),
+        show=lambda x: numbers.in_hundred(x.people),
         what=f"{what}: people in a hundred",
         method="the count over the number of people, times a hundred",
     )
@@ -171,68 +194,83 @@ def _share(ctx: Context, what: str, value: Value) -> Computed:
 @sentence()
 def plain_verdict(ctx: Context) -> Inlines:
     """What the result does and does not show."""
-    pen, f = ctx.pen, ctx.findings
+    writer, f = ctx.writer, ctx.findings
     if f.met is False:
-        out = pen.say(
+        out = writer.say(
             "So {t} did not show that {a} works better than {c} on this.", t=ctx.trial, a=ctx.active, c=ctx.control
         )
         if f.worse:
             return paragraphs_of(
                 out,
-                pen.say(
+                writer.say(
                     "People with {a} did worse than people with {c}. The gap was larger than chance alone would easily "
                     "make.",
                     a=ctx.active,
                     c=ctx.control,
                 ),
             )
-        return paragraphs_of(out, pen.words("That is not proof that it does nothing. But no benefit was shown."))
+        return paragraphs_of(out, writer.words("That is not proof that it does nothing. But no benefit was shown."))
     if f.met is True:
-        return pen.say(
+        return writer.say(
             "The gap was larger than chance alone would easily make. So {t} counts as a success on this question. One "
             "trial can still mislead, and a gap on average is not a promise to any one person.",
             t=ctx.trial,
         )
     if f.disputed:
-        return pen.say(
+        return writer.say(
             "Was it more than chance? The sources do not agree on {t}. One test says yes and one says no.", t=ctx.trial
         )
-    return pen.say("What we read does not say whether {t} met its main goal.", t=ctx.trial)
+    return writer.say("What we read does not say whether {t} met its main goal.", t=ctx.trial)
 
 
 @sentence()
 def plain_range(ctx: Context) -> Inlines:
     """The range of true gaps that the data leave open."""
-    pen, f = ctx.pen, ctx.findings
+    writer, f = ctx.writer, ctx.findings
     c, o = f.contrast, f.outcome
     if c is None or o is None or c.low is None or c.high is None or c.kind != "difference":
         return ()
-    digits = show.contrast_digits(c)
-    unit = pen.label(ctx.unit(o, f.primary)) if ctx.unit(o, f.primary) else ()
+    digits = numbers.contrast_digits(c)
+    unit = writer.label(ctx.unit(o, f.primary)) if ctx.unit(o, f.primary) else ()
     if o.direction == "not_stated" or excludes_null(c):
         good = None if f.primary is None or o.direction == "not_stated" else f.favourable(f.primary)
         bounds = (c.low, c.high) if good is None else sorted((abs(c.low), abs(c.high)))
-        low, high = (pen.cite(show.number(b, digits), c) for b in bounds)
+        low, high = (writer.cite(numbers.number(b, digits), c) for b in bounds)
         side = {True: " in favour of {a}", False: " in favour of {k}", None: ""}[good]
-        return pen.say("The true gap could lie anywhere from {l} to {h}{u}" + side + ".", l=low, h=high, u=unit,
-                       a=ctx.active, k=ctx.control)  # fmt: skip
+        return writer.say(
+            "The true gap could lie anywhere from {l} to {h}{u}" + side + ".",
+            l=low,
+            h=high,
+            u=unit,
+            a=ctx.active,
+            k=ctx.control,
+        )
     better, worse = (c.high, c.low) if o.direction == "higher_better" else (c.low, c.high)
-    return pen.say(
+    return writer.say(
         "The true gap could lie anywhere from {b}{u} better with {a} to {w}{u} worse.",
-        b=pen.cite(show.number(abs(better), digits), c), w=pen.cite(show.number(abs(worse), digits), c), u=unit,
+        b=writer.cite(numbers.number(abs(better), digits), c),
+        w=writer.cite(numbers.number(abs(worse), digits), c),
+        u=unit,
         a=ctx.active,
-    )  # fmt: skip
+    )
 
 
 @sentence()
 def plain_marker(ctx: Context) -> Inlines:
     """What happened to the laboratory marker."""
-    pen, out = ctx.pen, []
+    writer, out = ctx.writer, []
     for r in ctx.findings.biomarkers():
         less = ctx.percent_lower(r)
         if less is not None:
-            out.append(pen.say("{o} was {l} with {a} than with {c}", o=pen.label(ctx.outcome(r.outcome)), l=less,
-                               a=ctx.active, c=ctx.control))  # fmt: skip
+            out.append(
+                writer.say(
+                    "{o} was {l} with {a} than with {c}",
+                    o=writer.label(ctx.outcome(r.outcome)),
+                    l=less,
+                    a=ctx.active,
+                    c=ctx.control,
+                )
+            )
     return (*upper(joined(out)), Text(".")) if out else ()
 
 
@@ -242,7 +280,7 @@ def plain_score(ctx: Context) -> Inlines:
     o = ctx.findings.outcome
     if o is None or "ALSFRS" not in o.label:
         return ()
-    return ctx.pen.words(
+    return ctx.writer.words(
         "The ALSFRS-R is a score of daily life: to speak, to swallow, to use the hands, to walk, to breathe. It falls "
         "as ALS goes on."
     )
@@ -251,7 +289,7 @@ def plain_score(ctx: Context) -> Inlines:
 @sentence()
 def plain_set(ctx: Context) -> Inlines:
     """How many people the primary result rests on, where that is not everyone."""
-    pen, f = ctx.pen, ctx.findings
+    writer, f = ctx.writer, ctx.findings
     found = next((s for s in ctx.record.sets if s.id == f.set), None)
     pair = () if found is None else (found.n.get(f.active.id), found.n.get(f.control.id))
     whole = (f.active.n, f.control.n)
@@ -260,10 +298,13 @@ def plain_set(ctx: Context) -> Inlines:
     if all(v is not None and v.value == w.value for v, w in zip(pair, whole, strict=True)):
         return ()
     a, c = (ctx.number(v) for v in pair if v is not None)
-    return pen.say(
+    return writer.say(
         "This result comes from {a} people with {x} and {c} with {y}, not from everyone who took part.",
-        a=a, c=c, x=ctx.active, y=ctx.control,
-    )  # fmt: skip
+        a=a,
+        c=c,
+        x=ctx.active,
+        y=ctx.control,
+    )
 
 
 @items("What we read does not count side effects in each group. So it cannot say what the treatment costs you.")
@@ -278,34 +319,41 @@ def plain_harms(ctx: Context) -> list[Inlines]:
 
 
 def _harm(ctx: Context, event: AdverseEvent) -> Inlines:
-    pen = ctx.pen
+    writer = ctx.writer
     pair = ctx.findings.counts(event)
     assert pair is not None
-    label = pen.quote(event.term, event) or pen.label(event.term)
+    label = writer.quote(event.term, event) or writer.label(event.term)
     shares = [_share(ctx, event.term, v) for v in pair]
-    return pen.say(
+    return writer.say(
         "{t}: {a} people with {x} and {c} with {y}. That is about {s} people against {u}.",
-        t=upper(label), a=ctx.count(pair[0]), c=ctx.count(pair[1]), x=ctx.active, y=ctx.control, s=shares[0],
+        t=upper(label),
+        a=ctx.count(pair[0]),
+        c=ctx.count(pair[1]),
+        x=ctx.active,
+        y=ctx.control,
+        s=shares[0],
         u=shares[1],
-    )  # fmt: skip
+    )
 
 
 @sentence()
 def plain_later(ctx: Context) -> Inlines:
     """Early against late start, in plain words."""
-    pen, f = ctx.pen, ctx.findings
+    writer, f = ctx.writer, ctx.findings
     planned, chosen = f.later_pair()
     first = chosen or planned
     if first is None or first.contrast is None or f.outcome is None or not f.favourable(first):
         return ()
-    unit = pen.label(ctx.unit(f.outcome)) if ctx.unit(f.outcome) else ()
-    out = pen.say(
+    unit = writer.label(ctx.unit(f.outcome)) if ctx.unit(f.outcome) else ()
+    out = writer.say(
         "By {w}, people who had started early were ahead by {d}{u}.",
-        w=ctx.week(first.week), d=ctx.contrast(first.contrast), u=unit,
-    )  # fmt: skip
+        w=ctx.week(first.week),
+        d=ctx.contrast(first.contrast),
+        u=unit,
+    )
     if chosen is None:
         return out
-    return paragraphs_of(out, pen.words("But this way of counting was not planned before the trial."))
+    return paragraphs_of(out, writer.words("But this way of counting was not planned before the trial."))
 
 
 _IN_A_WORD = {
@@ -319,16 +367,16 @@ _IN_A_WORD = {
 @items()
 def plain_around(ctx: Context) -> list[Inlines]:
     """Related trials in a word, and what became of the drug; no test, no ratio."""
-    pen, out = ctx.pen, []
+    writer, out = ctx.writer, []
     for t in sorted(ctx.record.related, key=lambda t: t.year):
         if not t.usable or not t.result.usable:
             continue
-        size = pen.say(", {n} people", n=ctx.number(t.n)) if t.n.usable and t.n.value is not None else ()
-        told = pen.say("{n} ({d}", n=t.name, d=t.drug)
-        found = pen.cite(_IN_A_WORD[t.direction], t.result)
+        size = writer.say(", {n} people", n=ctx.number(t.n)) if t.n.usable and t.n.value is not None else ()
+        told = writer.say("{n} ({d}", n=t.name, d=t.drug)
+        found = writer.cite(_IN_A_WORD[t.direction], t.result)
         after = [(*upper(said), Text(".")) for said in decided(ctx, t)]
         out.append(
-            (*told, *size, *pen.words("): "), found, Text("."), *((Text(" "), *joined(after, " ")) if after else ()))
+            (*told, *size, *writer.words("): "), found, Text("."), *((Text(" "), *joined(after, " ")) if after else ()))
         )
     return out
 
@@ -336,12 +384,12 @@ def plain_around(ctx: Context) -> list[Inlines]:
 @sentence()
 def plain_approval(ctx: Context) -> Inlines:
     """What regulators decided, as told in the record."""
-    pen, out = ctx.pen, []
+    writer, out = ctx.writer, []
     for r in ctx.decisions:
         decided = r.usable and r.date is not None and _DECIDED.search(r.decision) is not None
-        said = pen.told(r.decision, r, *r.values.values()) if decided else None
+        said = writer.told(r.decision, r, *r.values.values()) if decided else None
         if said:
-            out.append((*pen.label(r.authority), Text(": "), *said, Text(".")))
+            out.append((*writer.label(r.authority), Text(": "), *said, Text(".")))
     return joined(out, " ") if out else ()
 
 
@@ -352,7 +400,7 @@ def plain_missing(ctx: Context) -> list[Inlines]:
     from equipoise.appraise.questions.vocabulary.harms import death_counts
     from equipoise.appraise.questions.vocabulary.record import quality_of_life
 
-    pen, f, out = ctx.pen, ctx.findings, []
+    writer, f, out = ctx.writer, ctx.findings, []
     if f.primary is None:
         out.append("The result of the main question.")
     elif f.met is None:
@@ -366,4 +414,4 @@ def plain_missing(ctx: Context) -> list[Inlines]:
         out.append("How people felt, and how they lived from day to day.")
     if not ctx.record.baseline:
         out.append("How old the people were, and how ill, when they began.")
-    return [pen.words(o) for o in out]
+    return [writer.words(o) for o in out]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from equipoise.appraise import show
+from equipoise.appraise import numbers
 from equipoise.appraise.context import Context
 from equipoise.appraise.findings import usable
 from equipoise.appraise.phrases import paragraphs
@@ -12,10 +12,10 @@ from equipoise.appraise.questions.vocabulary.harms import death_counts, serious_
 from equipoise.appraise.questions.vocabulary.phrase import items, name, sentence
 from equipoise.appraise.sections import coherence
 from equipoise.appraise.sections.coherence import checked_sentence
-from equipoise.appraise.sections.limitations import _gaps
+from equipoise.appraise.sections.limitations import gaps_sentence
 from equipoise.appraise.sections.related import decided
-from equipoise.appraise.sections.scholarly import _awaited
-from equipoise.appraise.sections.significance import _decision
+from equipoise.appraise.sections.scholarly import awaited_sentence
+from equipoise.appraise.sections.significance import decision_sentence
 from equipoise.document.document import Inlines, Link, Text
 from equipoise.document.text import joined, upper
 from equipoise.records.coherence import checked, coherence_notes
@@ -51,8 +51,13 @@ def _design_gaps(ctx: Context) -> list[str]:
         out.append("the ratio in which people were allotted")
     if d.n_planned is None or not d.n_planned.usable:
         out.append("how many people had been planned for, and on which assumptions")
-    if not any(v.usable for r in ctx.record.events if r.endpoint in ("WITHDREW", "NOT_COMPLETED")
-               for arms in r.values.values() for v in arms.values()):  # fmt: skip
+    if not any(
+        v.usable
+        for r in ctx.record.events
+        if r.endpoint in ("WITHDREW", "NOT_COMPLETED")
+        for arms in r.values.values()
+        for v in arms.values()
+    ):
         out.append("how many left before the end, by arm")
     if f.primary is not None and f.planned(f.primary) is None:
         out.append("whether the primary analysis was fixed before the data were seen")
@@ -91,7 +96,7 @@ def _value_gaps(ctx: Context) -> list[str]:
 
 
 def _listed(ctx: Context, gaps: list[str]) -> list[Inlines]:
-    return [upper(ctx.pen.words(gap + ".")) for gap in gaps]
+    return [upper(ctx.writer.words(gap + ".")) for gap in gaps]
 
 
 @items("Nothing on the usual list is missing.")
@@ -116,7 +121,7 @@ def gaps_method(ctx: Context) -> list[Inlines]:
 @sentence()
 def own_gaps(ctx: Context) -> Inlines:
     """What the record itself says could not be read."""
-    return _gaps(ctx)
+    return gaps_sentence(ctx)
 
 
 _LIFE = ("quality of life", "alsaq", "eq-5d", "kccq", "questionnaire", "qol", "sf-36", "promis")
@@ -124,27 +129,35 @@ _LIFE = ("quality of life", "alsaq", "eq-5d", "kccq", "questionnaire", "qol", "s
 
 def quality_of_life(ctx: Context) -> list[Inlines]:
     """Outcomes that ask the patient."""
-    return [ctx.pen.label(ctx.outcome(o.id)) for o in ctx.record.outcomes if any(w in o.label.lower() for w in _LIFE)]
+    return [
+        ctx.writer.label(ctx.outcome(o.id)) for o in ctx.record.outcomes if any(w in o.label.lower() for w in _LIFE)
+    ]
 
 
 @items()
 def critical_outcomes(ctx: Context) -> list[Inlines]:
     """What a committee would call critical, and what the record holds of it."""
-    pen, f = ctx.pen, ctx.findings
+    writer, f = ctx.writer, ctx.findings
     timed = [o for o in ctx.record.outcomes if _about_life(o.label) and "dverse" not in o.label]
     held = {r.outcome for r in ctx.record.results}
     rows = [
-        ("What was to decide", [pen.label(ctx.outcome(f.outcome.id))] if f.outcome is not None else []),
-        ("Living", [pen.label(ctx.outcome(o.id)) for o in timed[:3] if o.id in held]),
+        ("What was to decide", [writer.label(ctx.outcome(f.outcome.id))] if f.outcome is not None else []),
+        ("Living", [writer.label(ctx.outcome(o.id)) for o in timed[:3] if o.id in held]),
         ("Quality of life", quality_of_life(ctx)[:3]),
     ]
     out = [
-        (pen.strong(f"{head}:"), Text(" "), *(joined(found, "; ") if found else pen.words("nothing in the record")),
-         Text("."))
+        (
+            writer.strong(f"{head}:"),
+            Text(" "),
+            *(joined(found, "; ") if found else writer.words("nothing in the record")),
+            Text("."),
+        )
         for head, found in rows
-    ]  # fmt: skip
+    ]
     harm = serious_told(ctx)
-    out.append((pen.strong("Harm:"), Text(" "), *(harm or pen.words("no count of serious events in the record."))))
+    out.append(
+        (writer.strong("Harm:"), Text(" "), *(harm or writer.words("no count of serious events in the record.")))
+    )
     return [tuple(o) for o in out]
 
 
@@ -156,27 +169,27 @@ def _about_life(label: str) -> bool:
 @sentence("The record names one outcome only, so that nothing can be held against a list.")
 def outcomes_without_result(ctx: Context) -> Inlines:
     """Outcomes that were named and have no result here."""
-    pen = ctx.pen
+    writer = ctx.writer
     if len(ctx.record.outcomes) < 2:
         return ()
     held = {r.outcome for r in ctx.record.results} | {e.endpoint for e in ctx.record.events}
     held |= {o.id for o in ctx.record.outcomes if o.role == "safety"}
-    bare = [pen.label(ctx.outcome(o.id)) for o in ctx.record.outcomes if o.id not in held]
+    bare = [writer.label(ctx.outcome(o.id)) for o in ctx.record.outcomes if o.id not in held]
     if not bare:
-        return pen.words("Every outcome that the record names has a result in it.")
-    more = pen.words(", and others") if len(bare) > 5 else ()
-    return (*pen.words("Named, but without a result here: "), *joined(bare[:5], "; "), *more, Text("."))
+        return writer.words("Every outcome that the record names has a result in it.")
+    more = writer.words(", and others") if len(bare) > 5 else ()
+    return (*writer.words("Named, but without a result here: "), *joined(bare[:5], "; "), *more, Text("."))
 
 
 @items()
 def outcomes_by_role(ctx: Context) -> list[Inlines]:
     """Primary and secondary outcomes."""
-    pen, out = ctx.pen, []
+    writer, out = ctx.writer, []
     for role in ("primary", "secondary"):
-        names = [pen.label(ctx.outcome(o.id)) for o in ctx.record.outcomes if o.role == role]
+        names = [writer.label(ctx.outcome(o.id)) for o in ctx.record.outcomes if o.role == role]
         if names:
-            more = pen.words("; and others") if len(names) > 6 else ()
-            out.append((pen.strong(f"{role.capitalize()}:"), Text(" "), *joined(names[:6], "; "), *more, Text(".")))
+            more = writer.words("; and others") if len(names) > 6 else ()
+            out.append((writer.strong(f"{role.capitalize()}:"), Text(" "), *joined(names[:6], "; "), *more, Text(".")))
     return out
 
 
@@ -186,22 +199,24 @@ def outcomes_by_role(ctx: Context) -> list[Inlines]:
 @items()
 def sources(ctx: Context) -> list[Inlines]:
     """What was read."""
-    pen, out = ctx.pen, []
+    writer, out = ctx.writer, []
     most = 8
     for key, source in list(ctx.record.sources.items())[:most]:
-        said = pen.quote(source.title, key)
-        kind = pen.quote(source.what, key) if source.what else None
+        said = writer.quote(source.title, key)
+        kind = writer.quote(source.what, key) if source.what else None
         if said:
             shown = (
-                said if any(type(run).__name__ == "Cited" for run in said) else (pen.cite(source.title, _leaf(key)),)
+                said
+                if any(type(run).__name__ == "Cited" for run in said)
+                else (writer.cite(source.title, _sourced(key)),)
             )
-            out.append((*shown, *(pen.say(", {k}", k=kind) if kind else ()), Text(".")))
+            out.append((*shown, *(writer.say(", {k}", k=kind) if kind else ()), Text(".")))
     if len(ctx.record.sources) > most:
-        out.append(pen.words("And others; all are listed at the end."))
+        out.append(writer.words("And others; all are listed at the end."))
     return out
 
 
-def _leaf(key: str) -> Sourced:
+def _sourced(key: str) -> Sourced:
     """A source as a whole."""
     return Sourced(source=key, confidence="seen")
 
@@ -215,10 +230,10 @@ def weak_sources(ctx: Context) -> Inlines:
     ]
     if not found:
         return ()
-    pen = ctx.pen
-    named = joined([(pen.cite(key, _leaf(key)),) for key in found[:10]], ", ")
-    return pen.say(
-        "Read only as an abstract, a release, slides or at second hand: {n}. What such a source leaves out, the record "
+    writer = ctx.writer
+    named = joined([(writer.cite(key, _sourced(key)),) for key in found[:10]], ", ")
+    return writer.say(
+        "Read only as an abstract, a release, slides or at second hand: {n}. What such a source values out, the record "
         "cannot hold.",
         n=named,
     )
@@ -227,11 +242,11 @@ def weak_sources(ctx: Context) -> Inlines:
 @sentence()
 def how_read(ctx: Context) -> Inlines:
     """How many facts were read as text, on slides, off curves, or derived."""
-    pen = ctx.pen
+    writer = ctx.writer
     seen: dict[str, int] = {}
-    for entry in pen.index.values():
-        if entry.leaf.usable and entry.id in pen.index:
-            seen[str(entry.leaf.confidence)] = seen.get(str(entry.leaf.confidence), 0) + 1
+    for entry in writer.index.values():
+        if entry.sourced.usable and entry.id in writer.index:
+            seen[str(entry.sourced.confidence)] = seen.get(str(entry.sourced.confidence), 0) + 1
     words = {"seen": "as text", "slide": "printed on slides", "curve": "off curves", "derived": "by arithmetic"}
     head = f"from equipoise.records import load_record; r = load_record('{ctx.address}')"
     parts = []
@@ -239,36 +254,36 @@ def how_read(ctx: Context) -> Inlines:
         if not (n := seen.get(kind)):
             continue
         call = f"sum(e.confidence == '{kind}' for e in r.index().values())"
-        shown = pen.by_command(
-            show.number(n), f'python -c "{head}; print({call})"', f"facts of the record, seen {what}"
+        shown = writer.by_command(
+            numbers.number(n), f'python -c "{head}; print({call})"', f"facts of the record, seen {what}"
         )
-        parts.append(pen.say("{n} " + what, n=shown))
-    return (*pen.words("How its facts were seen: "), *joined(parts), Text(".")) if parts else ()
+        parts.append(writer.say("{n} " + what, n=shown))
+    return (*writer.words("How its facts were seen: "), *joined(parts), Text(".")) if parts else ()
 
 
 @sentence()
 def checks(ctx: Context) -> Inlines:
     """How many notes the checks of coherence leave, and the first of them."""
-    pen = ctx.pen
+    writer = ctx.writer
     notes = coherence_notes(ctx.record)
     if not notes:
         return paragraphs(
             checked_sentence(ctx),
-            pen.words("No contradiction was found among them.") if checked(ctx.record).total else (),
+            writer.words("No contradiction was found among them.") if checked(ctx.record).total else (),
         )
     head = (
         f"from equipoise.records import coherence_notes, load_record; n = coherence_notes(load_record('{ctx.address}'))"
     )
-    count = pen.by_command(
-        show.number(len(notes)), f'python -c "{head}; print(len(n))"', "notes of the checks on this record"
+    count = writer.by_command(
+        numbers.number(len(notes)), f'python -c "{head}; print(len(n))"', "notes of the checks on this record"
     )
     first = next((n for n in notes if n.primary), notes[0])
     changes = sum(n.changes_verdict for n in notes)
     verdict = (
-        pen.say(
+        writer.say(
             ", {v} of which would change a verdict",
-            v=pen.by_command(
-                show.number(changes),
+            v=writer.by_command(
+                numbers.number(changes),
                 f'python -c "{head}; print(sum(x.changes_verdict for x in n))"',
                 "notes in which two P values lie on different sides of the conventional level",
             ),
@@ -277,16 +292,16 @@ def checks(ctx: Context) -> Inlines:
         else ()
     )
     return (
-        *pen.say(
+        *writer.say(
             "The checks leave {n} " + ("notes{v}, for instance: " if len(notes) > 1 else "note{v}: "),
             n=count,
             v=verdict,
         ),
         *coherence._own_words(ctx, first, first.what),
         Text(". More is under "),
-        Link(pen.words("coherence notes"), "#coherence"),
+        Link(writer.words("coherence notes"), "#coherence"),
         Text("."),
-    )  # fmt: skip
+    )
 
 
 @items()
@@ -302,31 +317,31 @@ def plan_history(ctx: Context) -> list[Inlines]:
     for id in ("stat_sap_history", "stat_sap_v3", "stat_seen_before", "post_hoc_population"):
         item = ctx.item(id)
         if item is not None and item.text and item.usable:
-            label, text = ctx.pen.quote(item.label, item), ctx.pen.told(item.text, item, stop=".")
+            label, text = ctx.writer.quote(item.label, item), ctx.writer.told(item.text, item, stop=".")
             if label and text:
-                out.append((ctx.pen.strong((*label, Text(":"))), Text(" "), *upper(text)))
+                out.append((ctx.writer.strong((*label, Text(":"))), Text(" "), *upper(text)))
     return out
 
 
 @items()
 def traps(ctx: Context) -> list[Inlines]:
     """What a reader is likely to get wrong, as the record names it."""
-    pen, out = ctx.pen, []
+    writer, out = ctx.writer, []
     for trap in ctx.record.traps[:4]:
-        title, text = pen.quote(trap.title, *trap.refs), pen.told(trap.text, *trap.refs, stop=".")
+        title, text = writer.quote(trap.title, *trap.refs), writer.told(trap.text, *trap.refs, stop=".")
         if title and text:
-            out.append((pen.strong((*title, Text("."))), Text(" "), *upper(text)))
+            out.append((writer.strong((*title, Text("."))), Text(" "), *upper(text)))
     return out
 
 
 @sentence("The record does not say who ran and paid for the trial.")
 def sponsor(ctx: Context) -> Inlines:
     """Sponsor and collaborators."""
-    pen, out = ctx.pen, []
+    writer, out = ctx.writer, []
     for id, head in (("reg_sponsor", "Sponsor"), ("reg_collaborators", "With")):
         item = ctx.item(id)
         if item is not None and item.text:
-            out.append((*pen.words(f"{head}: "), pen.cite(item.text.rstrip("."), item), Text(".")))
+            out.append((*writer.words(f"{head}: "), writer.cite(item.text.rstrip("."), item), Text(".")))
     return joined(out, " ") if out else ()
 
 
@@ -336,16 +351,16 @@ def sponsor(ctx: Context) -> Inlines:
 @items("The record names no related trial: look for one before leaning on this.")
 def around(ctx: Context) -> list[Inlines]:
     """Related trials, what they found, and what came later."""
-    pen, out = ctx.pen, []
+    writer, out = ctx.writer, []
     for t in sorted(ctx.record.related, key=lambda t: t.year):
         if not t.usable or not t.result.usable:
             continue
-        said = pen.told(t.result.text, t.result, t, *(v for v in t.values.values() if v.usable))
+        said = writer.told(t.result.text, t.result, t, *(v for v in t.values.values() if v.usable))
         if not said:
             continue
-        after = [q for fact in t.after if fact.usable and (q := pen.told(fact.text, fact))] + decided(ctx, t)
-        tail = (*pen.words(" Later: "), *joined(after, "; "), Text(".")) if after else ()
-        head = pen.strong(pen.say("{n} ({d}).", n=t.name, d=t.drug))
+        after = [q for fact in t.after if fact.usable and (q := writer.told(fact.text, fact))] + decided(ctx, t)
+        tail = (*writer.words(" Later: "), *joined(after, "; "), Text(".")) if after else ()
+        head = writer.strong(writer.say("{n} ({d}).", n=t.name, d=t.drug))
         out.append((head, Text(" "), *upper(said), Text("."), *tail))
     return out
 
@@ -361,44 +376,44 @@ def _spelt(key: str) -> str:
 @items()
 def evidence(ctx: Context) -> list[Inlines]:
     """What the record tells of pooled evidence."""
-    pen, out = ctx.pen, []
+    writer, out = ctx.writer, []
     for item in ctx.record.items:
         if item.section != "evidence" or not item.usable:
             continue
-        label = pen.quote(item.label, item)
+        label = writer.quote(item.label, item)
         values = [
-            (*pen.label(_spelt(key)), Text(" "), pen.cite(_spread(v), v))
+            (*writer.label(_spelt(key)), Text(" "), writer.cite(_spread(v), v))
             for key, v in item.values.items()
             if v.usable and v.value is not None
         ]
-        said = upper(pen.told(item.text, item, *item.values.values(), stop=". ") or ()) if item.text else ()
+        said = upper(writer.told(item.text, item, *item.values.values(), stop=". ") or ()) if item.text else ()
         if label and (said or values):
             tail = (*joined(values, ", "), Text(".")) if values else ()
-            out.append((pen.strong((*label, Text("."))), Text(" "), *said, *tail))
+            out.append((writer.strong((*label, Text("."))), Text(" "), *said, *tail))
     return out[:4]
 
 
 def _spread(v: Value) -> str:
     """A value with its interval, all with the same decimals, and its unit."""
-    digits = max(show.decimals(x) for x in (v.value, v.low, v.high) if x is not None)
-    return show.spread(v, digits) + (f" {v.unit}".replace(" %", f"{show.THIN}%") if v.unit else "")
+    digits = max(numbers.decimals(x) for x in (v.value, v.low, v.high) if x is not None)
+    return numbers.spread(v, digits) + (f" {v.unit}".replace(" %", f"{numbers.THIN}%") if v.unit else "")
 
 
 @items()
 def decisions(ctx: Context) -> list[Inlines]:
     """What regulators decided."""
-    return [d for r in ctx.decisions if (d := _decision(ctx, r))]
+    return [d for r in ctx.decisions if (d := decision_sentence(ctx, r))]
 
 
 @sentence()
 def pending(ctx: Context) -> Inlines:
     """Trials that a decision names and that are still to come."""
-    pen, out = ctx.pen, []
+    writer, out = ctx.writer, []
     for r in ctx.decisions:
         if not r.usable or r.date is not None:
             continue
-        said = pen.told(r.decision, r, *r.values.values())
-        more = pen.quote(r.text, r, *r.values.values()) if r.text else None
+        said = writer.told(r.decision, r, *r.values.values())
+        more = writer.quote(r.text, r, *r.values.values()) if r.text else None
         if said:
             out.append((*upper(said), *((Text(" ("), *more, Text(")")) if more else ()), Text(".")))
     return joined(out, " ") if out else ()
@@ -407,11 +422,11 @@ def pending(ctx: Context) -> Inlines:
 @sentence()
 def awaited(ctx: Context) -> Inlines:
     """What is still to come."""
-    return _awaited(ctx)
+    return awaited_sentence(ctx)
 
 
 def _mentioning(ctx: Context, word: str) -> Inlines:
-    found = [q for s in ctx.record.statements if word in s.text and (q := ctx.pen.statement(s))]
+    found = [q for s in ctx.record.statements if word in s.text and (q := ctx.writer.statement(s))]
     return joined(found, " ") if found else ()
 
 
@@ -424,26 +439,27 @@ def on_testing(ctx: Context) -> Inlines:
 @sentence()
 def mechanism(ctx: Context) -> Inlines:
     """How the treatment is meant to act."""
-    return joined(list(ctx.pen.statements("mechanism")), " ")
+    return joined(list(ctx.writer.statements("mechanism")), " ")
 
 
 @sentence()
 def neurofilament_told(ctx: Context) -> Inlines:
     """What the record says that neurofilament tells."""
     found = [
-        q for s in ctx.record.statements
-        if s.section == "medical_student" and "eurofilament" in s.text and (q := ctx.pen.statement(s))
-    ]  # fmt: skip
+        q
+        for s in ctx.record.statements
+        if s.section == "medical_student" and "eurofilament" in s.text and (q := ctx.writer.statement(s))
+    ]
     return joined(found, " ") if found else ()
 
 
 @name
 def safety_link(ctx: Context) -> Inlines:
     """A link to the table of harms."""
-    return (Link(ctx.pen.words("safety"), "#safety"),)
+    return (Link(ctx.writer.words("safety"), "#safety"),)
 
 
 @name
 def results_link(ctx: Context) -> Inlines:
     """A link to the results."""
-    return (Link(ctx.pen.words("results"), "#results"),)
+    return (Link(ctx.writer.words("results"), "#results"),)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from equipoise.appraise import phrases, risk, show
+from equipoise.appraise import absolute_risk, numbers, phrases
 from equipoise.appraise.context import Context
 from equipoise.appraise.findings import excludes_null, usable
 from equipoise.appraise.phrases import paragraphs
 from equipoise.appraise.questions.vocabulary.phrase import items, sentence
 from equipoise.appraise.sections import coherence
-from equipoise.appraise.sections.limitations import _assumptions, _delays, _exploratory, _extension
+from equipoise.appraise.sections.limitations import (
+    assumptions_sentence,
+    delays_sentence,
+    exploratory_sentence,
+    extension_sentence,
+)
 from equipoise.appraise.sections.limitations import planned_spread as spread_of_the_plan
 from equipoise.appraise.sections.replica import main_answers, reading
 from equipoise.appraise.strata import interaction_sentence, strata_sentence
@@ -31,7 +36,7 @@ def primary(ctx: Context) -> Inlines:
 
 @sentence("The source gives no interval, and so does not tell which true effects the data leave open.")
 def interval(ctx: Context) -> Inlines:
-    """What the interval of the primary contrast leaves room for."""
+    """What the interval of the primary contrast values room for."""
     return phrases.interval_sentence(ctx)
 
 
@@ -77,7 +82,7 @@ def hazards(ctx: Context) -> list[Inlines]:
             continue
         seen.add(r.outcome)
         late = " (early against delayed start)" if r.comparison == "early_delayed" else ""
-        out.append((*result_label(ctx, r), *ctx.pen.say(late + ": hazard ratio {d}.", d=ctx.contrast(r.contrast))))
+        out.append((*result_label(ctx, r), *ctx.writer.say(late + ": hazard ratio {d}.", d=ctx.contrast(r.contrast))))
     return out[:4]
 
 
@@ -90,13 +95,13 @@ def detectable(ctx: Context) -> Inlines:
 @sentence()
 def exploratory(ctx: Context) -> Inlines:
     """Why nothing after a missed primary endpoint confirms anything."""
-    return _exploratory(ctx)
+    return exploratory_sentence(ctx)
 
 
 @sentence("The record does not say what the sample size was built on.")
 def assumptions(ctx: Context) -> Inlines:
     """The assumptions behind the sample size, beside what was seen."""
-    return _assumptions(ctx)
+    return assumptions_sentence(ctx)
 
 
 @sentence()
@@ -108,13 +113,13 @@ def planned_spread(ctx: Context) -> Inlines:
 @sentence()
 def delays(ctx: Context) -> Inlines:
     """How late the markers moved."""
-    return _delays(ctx)
+    return delays_sentence(ctx)
 
 
 @sentence()
 def entered_extension(ctx: Context) -> Inlines:
     """Who entered the extension."""
-    return _extension(ctx)
+    return extension_sentence(ctx)
 
 
 # -- the verdict ---------------------------------------------------------------------------------------------------
@@ -123,13 +128,13 @@ def entered_extension(ctx: Context) -> Inlines:
 @sentence()
 def verdict(ctx: Context) -> Inlines:
     """Whether the primary endpoint was met, and if that cannot be said, why."""
-    pen, f = ctx.pen, ctx.findings
+    writer, f = ctx.writer, ctx.findings
     if f.met is not None:
         word = "met" if f.met else "missed"
-        said = pen.say("{t} " + word + " its primary endpoint.", t=ctx.trial)
+        said = writer.say("{t} " + word + " its primary endpoint.", t=ctx.trial)
         if f.worse:
             return paragraphs(
-                said, pen.say("The difference favours {c}, by more than chance easily gives.", c=ctx.control)
+                said, writer.say("The difference favours {c}, by more than chance easily gives.", c=ctx.control)
             )
         return said
     if f.disputed:
@@ -143,37 +148,39 @@ def verdict(ctx: Context) -> Inlines:
         if f.outcome.direction == "not_stated"
         else "it gives neither a P value nor an interval for the primary outcome"
     )
-    return pen.say("The record of {t} does not settle whether its primary endpoint was met: " + why + ".", t=ctx.trial)
+    return writer.say(
+        "The record of {t} does not settle whether its primary endpoint was met: " + why + ".", t=ctx.trial
+    )
 
 
 @sentence("The record gives no P value for the primary outcome.")
 def p_meaning(ctx: Context) -> Inlines:
     """What the primary P value says, and its surprise in coin tosses."""
-    f, pen = ctx.findings, ctx.pen
+    f, writer = ctx.findings, ctx.writer
     if f.test is None:
         return ()
-    out = pen.say("{p} is a statement about data, given that there is no effect", p=ctx.p(f.test))
+    out = writer.say("{p} is a statement about data, given that there is no effect", p=ctx.p(f.test))
     p = f.test
     if p.relation != "=" or p.value is None or not 0 < p.value < 1:
         return (*out, Text("."))
-    hundred = pen.compute(
-        risk.in_hundred,
+    hundred = writer.compute(
+        absolute_risk.in_hundred,
         float(p.value),
         1,
-        show=lambda x: show.in_hundred(x.people),
+        show=lambda x: numbers.in_hundred(x.people),
         what="the primary P value as trials in a hundred",
         method="the P value times a hundred",
     )
-    bits = pen.compute(
-        risk.surprise,
+    bits = writer.compute(
+        absolute_risk.surprise,
         float(p.value),
-        show=lambda x: show.number(x, 1 if x >= 1 else 2),
+        show=lambda x: numbers.number(x, 1 if x >= 1 else 2),
         what="the surprise of the primary P value in bits",
         method="minus the logarithm to base two of the P value",
     )
     return (
         *out,
-        *pen.say(
+        *writer.say(
             ": with no effect, a result at least this far from none would come in about {h} such trials. "
             "That is a surprise of {b} bits, of which one is a fair coin that lands heads.",
             h=hundred,
@@ -185,7 +192,7 @@ def p_meaning(ctx: Context) -> Inlines:
 @sentence()
 def counts(ctx: Context) -> Inlines:
     """A primary result that is a count, as shares and their difference."""
-    f, pen = ctx.findings, ctx.pen
+    f, writer = ctx.findings, ctx.writer
     pair = None if f.primary is None else ctx.arms_pair(f.primary)
     if pair is None or f.outcome is None or not (pair[0].total and pair[1].total):
         return ()
@@ -193,19 +200,23 @@ def counts(ctx: Context) -> Inlines:
         return ()
     shares = [_share(ctx, v, f.outcome.label) for v in pair]
     difference, rd = ctx.risk_difference(f.outcome.label, *pair)
-    tail = "an interval that leaves out none" if rd.low > 0 or rd.high < 0 else "an interval that includes none"
-    return pen.say(
+    tail = "an interval that values out none" if rd.low > 0 or rd.high < 0 else "an interval that includes none"
+    return writer.say(
         "That is {a} people with {x} and {c} with {y}, a difference of {d} percentage points, " + tail + ".",
-        a=shares[0], c=shares[1], x=ctx.active, y=ctx.control, d=difference,
-    )  # fmt: skip
+        a=shares[0],
+        c=shares[1],
+        x=ctx.active,
+        y=ctx.control,
+        d=difference,
+    )
 
 
 def _share(ctx: Context, value: Value, what: str) -> Computed:
-    return ctx.pen.compute(
-        risk.in_hundred,
+    return ctx.writer.compute(
+        absolute_risk.in_hundred,
         int(value.value or 0),
         int(value.total or 1),
-        show=lambda x: show.in_hundred(x.people),
+        show=lambda x: numbers.in_hundred(x.people),
         what=f"{what}: people in a hundred",
         method="the count over the number of people, times a hundred",
     )
@@ -217,33 +228,35 @@ def _share(ctx: Context, value: Value, what: str) -> Computed:
 @sentence("The record gives no smallest change that patients notice, so that a number cannot be called large or small.")
 def noticeable(ctx: Context) -> Inlines:
     """The estimate beside the smallest change that patients notice."""
-    f, pen = ctx.findings, ctx.pen
+    f, writer = ctx.findings, ctx.writer
     m = ctx.item_value("mcid", "change")
     item = ctx.item("mcid")
     c = f.contrast
     if m is None or item is None or c is None or c.value is None or c.kind != "difference" or m.value is None:
         return ()
-    over = pen.quote(item.text, item) if item.text else None
-    out = pen.say(
+    over = writer.quote(item.text, item) if item.text else None
+    out = writer.say(
         "Patients are reported to notice a change of {m} points{o} in themselves, which is no threshold for a "
         "difference between groups; the estimate is {d}.",
-        m=ctx.number(m), d=ctx.contrast(c), o=(Text(" "), *over) if over else (),
-    )  # fmt: skip
+        m=ctx.number(m),
+        d=ctx.contrast(c),
+        o=(Text(" "), *over) if over else (),
+    )
     if c.low is None or c.high is None or f.outcome is None or f.outcome.direction != "higher_better":
         return out
-    above = pen.compute(
-        risk.confidence_above,
+    above = writer.compute(
+        absolute_risk.confidence_above,
         float(c.value),
         float(c.low),
         float(c.high),
         float(m.value),
-        show=lambda x: show.percent(x, 0),
+        show=lambda x: numbers.percent(x, 0),
         what="the share of the confidence distribution above the smallest change that patients notice",
         method="normal distribution about the estimate with the width of its interval",
     )
     return paragraphs(
         out,
-        pen.say(
+        writer.say(
             "Of the confidence distribution {s} lies above that change: how far the data lean there, not how likely "
             "the drug is to work.",
             s=above,
@@ -254,7 +267,7 @@ def noticeable(ctx: Context) -> Inlines:
 @sentence()
 def share_of_loss(ctx: Context) -> Inlines:
     """The difference as a share of what was lost on control."""
-    f, pen = ctx.findings, ctx.pen
+    f, writer = ctx.findings, ctx.writer
     c = f.contrast
     pair = None if f.primary is None else ctx.arms_pair(f.primary)
     measures = ("mean_change", "adjusted_mean_change", "rate_of_change")
@@ -265,53 +278,55 @@ def share_of_loss(ctx: Context) -> Inlines:
         return ()
     figures = [c.value] if c.low is None or c.high is None else [c.value, c.low, c.high]
     shown = [
-        pen.compute(
-            risk.as_share_of,
+        writer.compute(
+            absolute_risk.as_share_of,
             float(x),
             float(lost.value or 0),
-            show=lambda y: show.percent(y, 0),
+            show=lambda y: numbers.percent(y, 0),
             what=f"{f.outcome.label}: {label} as a share of the change on {f.control.label}",
             method="the difference over the size of the change, the latter taken as known",
         )
         for x, label in zip(figures, ("the difference", "its lower bound", "its upper bound"), strict=False)
     ]
-    bounds = pen.say(" ({a} to {b})", a=shown[1], b=shown[2]) if len(shown) > 1 else ()
-    return pen.say(
+    bounds = writer.say(" ({a} to {b})", a=shown[1], b=shown[2]) if len(shown) > 1 else ()
+    return writer.say(
         "The difference is {s}{b} of what was lost on {c}, taking that loss as known; its own uncertainty would make "
         "the range wider still.",
-        s=shown[0], b=bounds, c=ctx.control,
-    )  # fmt: skip
+        s=shown[0],
+        b=bounds,
+        c=ctx.control,
+    )
 
 
 @sentence()
 def monthly(ctx: Context) -> Inlines:
     """The difference of changes as a rate per month, to set beside other trials."""
-    f, pen = ctx.findings, ctx.pen
+    f, writer = ctx.findings, ctx.writer
     c = f.contrast
     if c is None or c.kind != "difference" or c.value is None or not f.week or f.primary is None:
         return ()
     if f.primary.measure not in ("mean_change", "adjusted_mean_change") or ctx.record.origin == "posted":
         return ()
-    rate = pen.compute(
-        risk.per_month,
+    rate = writer.compute(
+        absolute_risk.per_month,
         float(c.value),
         float(f.week),
-        show=lambda x: show.number(x, 2),
+        show=lambda x: numbers.number(x, 2),
         what="the primary difference as a rate per month",
         method="the difference over the weeks, if it grew evenly",
     )
-    return pen.say(
+    return writer.say(
         "If the difference grew evenly from the first day, it is {r}{u} a month, the scale on which trials of "
         "different length can be set side by side.",
         r=rate,
-        u=pen.label(ctx.unit(f.outcome)) if f.outcome is not None and ctx.unit(f.outcome) else (),
+        u=writer.label(ctx.unit(f.outcome)) if f.outcome is not None and ctx.unit(f.outcome) else (),
     )
 
 
 @sentence("The record gives no interval from which to tell how large an estimate had to be.")
 def threshold(ctx: Context) -> Inlines:
     """The smallest estimate that would have counted as a success."""
-    f, pen = ctx.findings, ctx.pen
+    f, writer = ctx.findings, ctx.writer
     c = f.contrast
     if c is None or c.value is None:
         return ()
@@ -319,25 +334,25 @@ def threshold(ctx: Context) -> Inlines:
         se = _se(c)
         if se is None:
             return ()
-        least = pen.compute(
-            risk.smallest_significant,
+        least = writer.compute(
+            absolute_risk.smallest_significant,
             se,
-            show=lambda x: show.number(x, 1 if x >= 1 else 2),
+            show=lambda x: numbers.number(x, 1 if x >= 1 else 2),
             what="the smallest difference that would have been called significant",
             method="two-sided normal test at the conventional level, with the standard error that was published",
         )
     elif c.low is not None and c.high is not None and c.low > 0:
-        least = pen.compute(
-            risk.smallest_significant_ratio,
+        least = writer.compute(
+            absolute_risk.smallest_significant_ratio,
             float(c.low),
             float(c.high),
-            show=lambda x: show.number(x, 2),
+            show=lambda x: numbers.number(x, 2),
             what="the ratio nearest to one that would have been called significant",
             method="two-sided normal test of the logarithm at the conventional level",
         )
     else:
         return ()
-    return pen.say(
+    return writer.say(
         "With its precision the trial could only have called an estimate significant at {l} or further from no effect; "
         "the estimate is {d}.",
         l=least,
@@ -350,50 +365,61 @@ def _se(c: Contrast) -> float | None:
         return float(c.se)
     if c.low is None or c.high is None or c.high <= c.low:
         return None
-    return round(risk.se_from_interval(float(c.low), float(c.high), c.level), 4)
+    return round(absolute_risk.se_from_interval(float(c.low), float(c.high), c.level), 4)
 
 
 @sentence("A meta-analysis needs an estimate with a standard error or an interval; the record holds none.")
 def for_meta_analysis(ctx: Context) -> Inlines:
     """Estimate and standard error on the scale on which trials are pooled."""
-    f, pen = ctx.findings, ctx.pen
+    f, writer = ctx.findings, ctx.writer
     c = f.contrast
     if c is None or c.value is None:
         return ()
     if c.kind == "difference":
         if c.se:
-            return pen.say(
+            return writer.say(
                 "It can be pooled: the difference is {d}, its standard error, as published, {s}.",
-                d=ctx.contrast(c), s=(pen.cite(show.number(c.se), c),),
-            )  # fmt: skip
+                d=ctx.contrast(c),
+                s=(writer.cite(numbers.number(c.se), c),),
+            )
         if c.low is None or c.high is None or c.high <= c.low:
             return ()
-        se = pen.compute(
-            risk.se_from_interval,
-            float(c.low), float(c.high), c.level,
-            show=lambda x: show.number(x, 2),
+        se = writer.compute(
+            absolute_risk.se_from_interval,
+            float(c.low),
+            float(c.high),
+            c.level,
+            show=lambda x: numbers.number(x, 2),
             what="the standard error that the interval of the primary contrast implies",
             method="width of a symmetric normal interval",
-        )  # fmt: skip
-        return pen.say("It can be pooled: the difference is {d}, and its interval implies a standard error of {s}.",
-                       d=ctx.contrast(c), s=se)  # fmt: skip
+        )
+        return writer.say(
+            "It can be pooled: the difference is {d}, and its interval implies a standard error of {s}.",
+            d=ctx.contrast(c),
+            s=se,
+        )
     if c.low is None or c.high is None or c.low <= 0:
         return ()
-    se = pen.compute(
-        risk.se_from_ratio,
-        float(c.low), float(c.high), c.level,
-        show=lambda x: show.number(x, 2),
+    se = writer.compute(
+        absolute_risk.se_from_ratio,
+        float(c.low),
+        float(c.high),
+        c.level,
+        show=lambda x: numbers.number(x, 2),
         what="the standard error of the logarithm of the primary ratio that its interval implies",
         method="width of a symmetric normal interval on the log scale",
-    )  # fmt: skip
-    return pen.say("It can be pooled on the log scale: the ratio is {d}, the standard error of its logarithm {s}.",
-                   d=ctx.contrast(c), s=se)  # fmt: skip
+    )
+    return writer.say(
+        "It can be pooled on the log scale: the ratio is {d}, the standard error of its logarithm {s}.",
+        d=ctx.contrast(c),
+        s=se,
+    )
 
 
 @items()
 def ratios(ctx: Context) -> list[Inlines]:
     """Each ratio in plain words."""
-    pen, f = ctx.pen, ctx.findings
+    writer, f = ctx.writer, ctx.findings
     out: list[Inlines] = []
     results = [*([f.primary] if f.primary is not None else []), *f.biomarkers()]
     for r in results:
@@ -401,17 +427,21 @@ def ratios(ctx: Context) -> list[Inlines]:
         if c is None or not usable(c) or c.kind == "difference":
             continue
         lower = ctx.percent_lower(r)
-        name = upper(pen.label(ctx.outcome(r.outcome)))
+        name = upper(writer.label(ctx.outcome(r.outcome)))
         if lower is None:
-            out.append(pen.say("{o}: the ratio is {d}; one would mean no difference.", o=name, d=ctx.contrast(c)))
+            out.append(writer.say("{o}: the ratio is {d}; one would mean no difference.", o=name, d=ctx.contrast(c)))
             continue
         way = {True: "", False: " - against {a}", None: ""}[f.favourable(r)]
         out.append(
-            pen.say(
+            writer.say(
                 "{o}: a ratio of {d} means {l} with {a} than with {c}" + way + ".",
-                o=name, d=ctx.contrast(c), l=lower, a=ctx.active, c=ctx.control,
+                o=name,
+                d=ctx.contrast(c),
+                l=lower,
+                a=ctx.active,
+                c=ctx.control,
             )
-        )  # fmt: skip
+        )
     return out
 
 
@@ -421,29 +451,30 @@ def ratios(ctx: Context) -> list[Inlines]:
 @sentence()
 def by_set(ctx: Context) -> Inlines:
     """The primary contrast in other sets, and that no interaction was tested."""
-    f, pen = ctx.findings, ctx.pen
+    f, writer = ctx.findings, ctx.writer
     if f.contrast is None or f.primary is None:
         return ()
     own = f.primary
     others = [
-        r for r in f.others()
+        r
+        for r in f.others()
         if f.planned(r) is not False and r.set != own.set and r.measure == own.measure and not r.row and not r.subset
-    ]  # fmt: skip
+    ]
     if not others:
         return ()
     parts = [
-        pen.say("{s} {d}", s=pen.label(ctx.set_phrase(r.set)), d=ctx.contrast(r.contrast))
+        writer.say("{s} {d}", s=writer.label(ctx.set_phrase(r.set)), d=ctx.contrast(r.contrast))
         for r in others
         if r.contrast is not None
     ]
     return (
-        *pen.say("In {s} {d}; in ", s=pen.label(ctx.set_phrase(f.primary.set)), d=ctx.contrast(f.contrast)),
+        *writer.say("In {s} {d}; in ", s=writer.label(ctx.set_phrase(f.primary.set)), d=ctx.contrast(f.contrast)),
         *joined(parts, "; in "),
-        *pen.words(
+        *writer.words(
             ". Whether sets differ is a question for a test of interaction, not for a small P value in one and a large "
             "one in the other. "
         ),
-        *(_interactions(ctx, own, others) or pen.words("None is in the record.")),
+        *(_interactions(ctx, own, others) or writer.words("None is in the record.")),
     )
 
 
@@ -472,48 +503,56 @@ def primary_tests(ctx: Context) -> list[Inlines]:
     shown = [] if f.primary is None else [p for p in f.primary.p if p.usable]
     decides = ", which its source takes as the one that decides" if f.disputed else ", the one that decides"
     standing = {"formal": decides, "nominal": ", nominal", "not_stated": ""}
-    return [
-        (*ctx.p(p, exact=True), Text(" by "), *ctx.test_label(p.method), *ctx.pen.words(standing[p.status]))
-        for p in shown
-    ] if len(shown) > 1 else []  # fmt: skip
+    return (
+        [
+            (*ctx.p(p, exact=True), Text(" by "), *ctx.test_label(p.method), *ctx.writer.words(standing[p.status]))
+            for p in shown
+        ]
+        if len(shown) > 1
+        else []
+    )
 
 
 @sentence()
 def multiplicity(ctx: Context) -> Inlines:
     """How many P values the record holds, and how many small ones chance alone would give."""
-    pen = ctx.pen
+    writer = ctx.writer
     n = sum(p.usable and p.value is not None for r in ctx.record.results for p in r.p)
-    small = sum(p.usable and p.value is not None and p.value < risk.ALPHA for r in ctx.record.results for p in r.p)
+    small = sum(
+        p.usable and p.value is not None and p.value < absolute_risk.ALPHA for r in ctx.record.results for p in r.p
+    )
     if n < 2:
         return ()
     held = "[p for r in r.results for p in r.p if p.usable and p.value is not None]"
     head = f"from equipoise.records import load_record; r = load_record('{ctx.address}'); p = {held}"
-    total = pen.by_command(show.number(n), f'python -c "{head}; print(len(p))"', "P values in the record")
-    below = pen.by_command(
-        show.number(small),
-        f'python -c "{head}; print(sum(x.value < {risk.ALPHA} for x in p))"',
+    total = writer.by_command(numbers.number(n), f'python -c "{head}; print(len(p))"', "P values in the record")
+    below = writer.by_command(
+        numbers.number(small),
+        f'python -c "{head}; print(sum(x.value < {absolute_risk.ALPHA} for x in p))"',
         "P values in the record below the conventional level",
     )
-    chance = pen.compute(
-        risk.expected_small,
+    chance = writer.compute(
+        absolute_risk.expected_small,
         n,
-        show=lambda x: show.number(x, 1),
+        show=lambda x: numbers.number(x, 1),
         what="P values below the conventional level expected if nothing had an effect",
         method="the number of P values times the level",
     )
-    return pen.say(
+    return writer.say(
         "The record holds {n} P values, {b} of them below the conventional level; if nothing had an effect, {e} would "
         "be on average, and in one trial many or none, for tests of the same people go together.",
-        n=total, b=below, e=chance,
-    )  # fmt: skip
+        n=total,
+        b=below,
+        e=chance,
+    )
 
 
 @sentence()
 def sensitivity(ctx: Context) -> Inlines:
     """How the primary contrast moves over the sensitivity analyses."""
-    from equipoise.appraise.sections.scholarly import _sensitivity
+    from equipoise.appraise.sections.scholarly import sensitivity_sentence
 
-    return _sensitivity(ctx)
+    return sensitivity_sentence(ctx)
 
 
 @items()
@@ -536,13 +575,13 @@ def _pair(ctx: Context, r: Result) -> bool:
 
 
 def _told(ctx: Context, r: Result) -> Inlines:
-    pen = ctx.pen
+    writer = ctx.writer
     label = result_label(ctx, r)
     if r.contrast is not None and usable(r.contrast):
-        said = pen.say("{k}{d}", k=_BOUND[r.contrast.kind], d=ctx.contrast(r.contrast))
+        said = writer.say("{k}{d}", k=_BOUND[r.contrast.kind], d=ctx.contrast(r.contrast))
     elif (pair := ctx.arms_pair(r)) is not None:
         shown = [ctx.count(v) if v.total else ctx.number(v) for v in pair]
-        said = pen.say("{a} with {x}, {c} with {y}", a=shown[0], c=shown[1], x=ctx.active, y=ctx.control)
+        said = writer.say("{a} with {x}, {c} with {y}", a=shown[0], c=shown[1], x=ctx.active, y=ctx.control)
     else:
         return ()
     p = ctx.findings.own_p(r)
@@ -552,33 +591,36 @@ def _told(ctx: Context, r: Result) -> Inlines:
 @items()
 def tempting(ctx: Context) -> list[Inlines]:
     """What a hopeful abstract could quote after a missed primary endpoint, and why not."""
-    f, pen = ctx.findings, ctx.pen
+    f, writer = ctx.findings, ctx.writer
     out: list[Inlines] = []
     for r in f.biomarkers():
         if r.contrast is not None and excludes_null(r.contrast):
             out.append(
-                pen.say("{o}, ratio {d}: a marker, and nominal.", o=upper(pen.label(ctx.outcome(r.outcome))),
-                        d=ctx.contrast(r.contrast))
-            )  # fmt: skip
+                writer.say(
+                    "{o}, ratio {d}: a marker, and nominal.",
+                    o=upper(writer.label(ctx.outcome(r.outcome))),
+                    d=ctx.contrast(r.contrast),
+                )
+            )
     planned, chosen = f.later_pair()
     if chosen is not None and chosen.contrast is not None and excludes_null(chosen.contrast):
         beside = (
-            pen.say("; the planned analysis gives {d}", d=ctx.contrast(planned.contrast))
+            writer.say("; the planned analysis gives {d}", d=ctx.contrast(planned.contrast))
             if planned is not None and planned.contrast is not None
             else ()
         )
         out.append(
             (
-                *pen.say(
+                *writer.say(
                     "{o} at {w}, {d}: by an analysis not fixed in advance",
-                    o=upper(pen.label(ctx.outcome(chosen.outcome))),
+                    o=upper(writer.label(ctx.outcome(chosen.outcome))),
                     w=ctx.week(chosen.week),
                     d=ctx.contrast(chosen.contrast),
                 ),
                 *beside,
                 Text("."),
             )
-        )  # fmt: skip
+        )
     taken = {q.id for q in (*f.biomarkers(), planned, chosen, f.primary) if q is not None}
     seen = {r.outcome for r in f.biomarkers()}
     for r in sorted(ctx.record.results, key=lambda r: r.measure != "time_to_event"):
@@ -588,7 +630,7 @@ def tempting(ctx: Context) -> list[Inlines]:
         if c is not None and usable(c) and excludes_null(c) and f.favourable(r):
             why = "not fixed in advance" if f.planned(r) is False else "outside the test that was to decide"
             seen.add(r.outcome)
-            out.append((*result_label(ctx, r), *pen.say(", {d}: " + why + ".", d=ctx.contrast(c))))
+            out.append((*result_label(ctx, r), *writer.say(", {d}: " + why + ".", d=ctx.contrast(c))))
     return out
 
 

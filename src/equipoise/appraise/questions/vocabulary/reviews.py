@@ -16,17 +16,21 @@ from equipoise.document.text import joined, upper
 @block
 def estimand(ctx: Context) -> list[Block]:
     """The attributes of the estimand as far as the record tells them, gaps shown."""
-    pen, f = ctx.pen, ctx.findings
-    unknown = pen.words("Not stated in the record.")
-    where = pen.say("{s}, with {c}.", s=upper(group(ctx)), c=ctx.record.condition)
-    treatment = pen.say("{a}, against {c}, as assigned at the start.", a=upper(pen.label(ctx.active)), c=ctx.control)
+    writer, f = ctx.writer, ctx.findings
+    unknown = writer.words("Not stated in the record.")
+    where = writer.say("{s}, with {c}.", s=upper(group(ctx)), c=ctx.record.condition)
+    treatment = writer.say(
+        "{a}, against {c}, as assigned at the start.", a=upper(writer.label(ctx.active)), c=ctx.control
+    )
     variable: Inlines = unknown
     if f.outcome is not None:
-        when = pen.say(" at {w}", w=ctx.week(f.week)) if f.week is not None else ()
+        when = writer.say(" at {w}", w=ctx.week(f.week)) if f.week is not None else ()
         slope = f.primary is not None and f.primary.measure == "rate_of_change"
         variable = (*upper(outcome(ctx)), *when, Text("."))
         if slope:
-            variable = pen.say("Rate of change of {o}{w}.", o=outcome(ctx), w=pen.say(", to {w}", w=ctx.week(f.week)))
+            variable = writer.say(
+                "Rate of change of {o}{w}.", o=outcome(ctx), w=writer.say(", to {w}", w=ctx.week(f.week))
+            )
     kinds = {
         "difference": "The difference between the arms",
         "ratio": "The ratio of the arms",
@@ -34,16 +38,16 @@ def estimand(ctx: Context) -> list[Block]:
     }
     summary = unknown
     if f.contrast is not None:
-        summary = pen.say(kinds[f.contrast.kind] + ": {d}.", d=ctx.contrast(f.contrast))
+        summary = writer.say(kinds[f.contrast.kind] + ": {d}.", d=ctx.contrast(f.contrast))
     elif f.test is not None:
-        summary = pen.say("None is given; only a test, {p}.", p=ctx.p(f.test))
+        summary = writer.say("None is given; only a test, {p}.", p=ctx.p(f.test))
     facts = (
-        (pen.words("Population"), where),
-        (pen.words("Treatments"), treatment),
-        (pen.words("Variable"), variable),
-        (pen.words("Death"), _item(ctx, "stat_estimand") or unknown),
-        (pen.words("Stopping and missing values"), _imputation(ctx) or unknown),
-        (pen.words("Summary"), summary),
+        (writer.words("Population"), where),
+        (writer.words("Treatments"), treatment),
+        (writer.words("Variable"), variable),
+        (writer.words("Death"), _item(ctx, "stat_estimand") or unknown),
+        (writer.words("Stopping and missing values"), _imputation(ctx) or unknown),
+        (writer.words("Summary"), summary),
     )
     return [Facts(facts)]
 
@@ -51,7 +55,7 @@ def estimand(ctx: Context) -> list[Block]:
 def _item(ctx: Context, *ids: str) -> Inlines:
     for id in ids:
         item = ctx.item(id)
-        if item is not None and item.text and item.usable and (said := ctx.pen.told(item.text, item, stop=".")):
+        if item is not None and item.text and item.usable and (said := ctx.writer.told(item.text, item, stop=".")):
             return upper(said)
     return ()
 
@@ -61,7 +65,7 @@ def _imputation(ctx: Context) -> Inlines:
     chosen = [f.primary.method] if f.primary is not None else []
     for method in ctx.record.methods:
         if method.imputation and method.usable and (method.id in chosen or not chosen):
-            said = ctx.pen.quote(method.imputation, method)
+            said = ctx.writer.quote(method.imputation, method)
             if said:
                 return (*upper(said), Text("."))
     return _item(ctx, "stat_imputation")
@@ -74,44 +78,44 @@ def estimate_notes(ctx: Context) -> list[Inlines]:
     for id in ("stat_estimate", "stat_death_imputation"):
         item = ctx.item(id)
         if item is not None and item.text and item.usable:
-            label, text = ctx.pen.quote(item.label, item), ctx.pen.told(item.text, item, stop=".")
+            label, text = ctx.writer.quote(item.label, item), ctx.writer.told(item.text, item, stop=".")
             if label and text:
-                out.append((ctx.pen.strong((*label, Text(":"))), Text(" "), *upper(text)))
+                out.append((ctx.writer.strong((*label, Text(":"))), Text(" "), *upper(text)))
     return out
 
 
 @items()
 def missing_notes(ctx: Context) -> list[Inlines]:
     """What the record says on missing values, by method or item."""
-    pen, out = ctx.pen, []
+    writer, out = ctx.writer, []
     for method in ctx.record.methods:
-        if method.imputation and method.usable and (said := pen.quote(method.imputation, method)):
-            label = pen.quote(method.label, method) or pen.label(method.label)
-            out.append((pen.strong((*upper(label), Text(":"))), Text(" "), *upper(said), Text(".")))
+        if method.imputation and method.usable and (said := writer.quote(method.imputation, method)):
+            label = writer.quote(method.label, method) or writer.label(method.label)
+            out.append((writer.strong((*upper(label), Text(":"))), Text(" "), *upper(said), Text(".")))
     for item in ctx.record.items:
         told = item.text is not None and ("missing" in item.text or "forward" in item.text)
         if told and item.section in ("statistics", "extension") and item.usable and item.text:
-            name, text = pen.quote(item.label, item), pen.told(item.text, item, *item.values.values(), stop=".")
+            name, text = writer.quote(item.label, item), writer.told(item.text, item, *item.values.values(), stop=".")
             if name and text:
-                out.append((pen.strong((*name, Text(":"))), Text(" "), *upper(text)))
+                out.append((writer.strong((*name, Text(":"))), Text(" "), *upper(text)))
     return out[:4]
 
 
 @sentence()
 def adjusting(ctx: Context) -> Inlines:
     """What adjusting for the imbalance did, and why planning matters."""
-    pen = ctx.pen
+    writer = ctx.writer
     item = ctx.item("surr_adjustment")
-    said = pen.told(item.text, item, stop=".") if item is not None and item.text and item.usable else None
+    said = writer.told(item.text, item, stop=".") if item is not None and item.text and item.usable else None
     if not balance(ctx):
         return ()
     if not said:
         return balance(ctx)
     return paragraphs(
         balance(ctx),
-        pen.words("Adjusting for a marker of prognosis is sound, and gains precision, when it is planned:"),
+        writer.words("Adjusting for a marker of prognosis is sound, and gains precision, when it is planned:"),
         upper(said),
-        pen.words(
+        writer.words(
             "Chosen after the data are seen, the same adjustment is one of many that could have been chosen, and the "
             "interval no longer keeps its promise."
         ),
@@ -121,7 +125,7 @@ def adjusting(ctx: Context) -> Inlines:
 @items()
 def balance_sheet(ctx: Context) -> list[Inlines]:
     """Both sides of the table: outcome, marker, later, survival, harm, burden."""
-    pen, f = ctx.pen, ctx.findings
+    writer, f = ctx.writer, ctx.findings
     rows = [
         ("For the primary outcome:", phrases.primary_sentence(ctx)),
         ("For the marker:", phrases.biomarker_sentence(ctx) if f.biomarkers() else ()),
@@ -130,7 +134,7 @@ def balance_sheet(ctx: Context) -> list[Inlines]:
         ("Harm:", phrases.neuro_sentence(ctx) or serious(ctx)),
         ("Burden:", burden(ctx)),
     ]
-    return [paragraphs((pen.strong(head),), said) for head, said in rows if said]
+    return [paragraphs((writer.strong(head),), said) for head, said in rows if said]
 
 
 @items()
@@ -139,34 +143,35 @@ def absolute_effects(ctx: Context) -> list[Inlines]:
     from equipoise.appraise.questions.vocabulary.harms import deaths
     from equipoise.appraise.questions.vocabulary.results import counts
 
-    pen = ctx.pen
+    writer = ctx.writer
     rows = [
         ("The primary outcome:", counts(ctx) or phrases.primary_sentence(ctx)),
         ("Survival:", deaths(ctx) if death_counts(ctx) is not None else ()),
         ("Serious harm:", serious(ctx) or phrases.neuro_sentence(ctx)),
     ]
-    return [paragraphs((pen.strong(head),), said) for head, said in rows if said]
+    return [paragraphs((writer.strong(head),), said) for head, said in rows if said]
 
 
 @sentence()
 def precision(ctx: Context) -> Inlines:
     """The interval against no effect, and how many people it rests on."""
-    pen, c = ctx.pen, ctx.findings.contrast
+    writer, c = ctx.writer, ctx.findings.contrast
     if c is None or excludes_null(c) is None:
         return ()
-    side = "leaves out" if excludes_null(c) else "includes"
-    return paragraphs(pen.say("The interval, {d}, " + side + " no effect.", d=ctx.contrast(c)), analysed(ctx))
+    side = "values out" if excludes_null(c) else "includes"
+    return paragraphs(writer.say("The interval, {d}, " + side + " no effect.", d=ctx.contrast(c)), analysed(ctx))
 
 
 @sentence()
 def not_the_others(ctx: Context) -> Inlines:
     """Whom the trial does not speak about, as its exclusions say."""
-    pen = ctx.pen
+    writer = ctx.writer
     texts = [
-        (c, c.text.strip().rstrip(".;")) for c in ctx.record.eligibility
+        (c, c.text.strip().rstrip(".;"))
+        for c in ctx.record.eligibility
         if c.usable and c.kind == "exclusion" and not c.text.rstrip().endswith(":")
-    ]  # fmt: skip
-    out = [q for c, text in texts if (q := pen.told(text, c))]
+    ]
+    out = [q for c, text in texts if (q := writer.told(text, c))]
     if not out:
         return ()
-    return (*pen.words("Left out, among others: "), *joined(out[:3], "; "), Text("."))
+    return (*writer.words("Left out, among others: "), *joined(out[:3], "; "), Text("."))

@@ -18,8 +18,8 @@ __all__ = ["build", "dots_figure", "main_answers", "reading", "use_of"]
 
 def build(ctx: Context) -> Section:
     """The answers in words, the comparison as a plot and as a table; without a replica, how to get one."""
-    pen = ctx.pen
-    title = pen.words("What the replica says")
+    writer = ctx.writer
+    title = writer.words("What the replica says")
     replica = ctx.replica
     if replica is None:
         return Section("replica", title, (Paragraph(_without(ctx)),))
@@ -39,43 +39,45 @@ def build(ctx: Context) -> Section:
             blocks.append(figure)
         blocks.append(
             Fold(
-                "replica-rows", pen.words("Published and simulated, every quantity"), (comparison_table(ctx, replica),)
+                "replica-rows",
+                writer.words("Published and simulated, every quantity"),
+                (comparison_table(ctx, replica),),
             )
         )
     notes = [replica_sentence(ctx, n, replica.command, "a remark of the replica") for n in replica.notes]
     if notes:
-        blocks.append(Fold("replica-notes", pen.words("How it was fitted"), (Listing(tuple(notes)),)))
+        blocks.append(Fold("replica-notes", writer.words("How it was fitted"), (Listing(tuple(notes)),)))
     return Section("replica", title, tuple(blocks))
 
 
 def _without(ctx: Context) -> Inlines:
     if shipped_file(ctx.record.id, "scenario") is None:
-        return ctx.pen.words(
+        return ctx.writer.words(
             "This page was written without a replica: no scenario of this trial comes with the package, so that it has "
             "not been rebuilt."
         )
-    return ctx.pen.say(
+    return ctx.writer.say(
         "This page was written without the replica. The replica rebuilds the trial as a virtual one, runs the trial's "
         "own analyses on many repeats of it and holds the results against what was published. To make it: {c}.",
-        c=ctx.pen.code(f"equipoise replicate {ctx.record.id}"),
+        c=ctx.writer.code(f"equipoise replicate {ctx.record.id}"),
     )
 
 
 def _what(ctx: Context, replica: Replica) -> Inlines:
-    pen = ctx.pen
+    writer = ctx.writer
     words = mechanism_words(replica, replica.mechanism)
     on = "" if about_events(replica) else "on function "
-    imputed = pen.say(" ({k} imputations each)", k=pen.simulated(str(replica.imputations)))
-    return pen.say(
+    imputed = writer.say(" ({k} imputations each)", k=writer.simulated(str(replica.imputations)))
+    return writer.say(
         "The replica is {t} rebuilt on the computer: virtual patients made to match the published baseline, a drug "
         f"that acts {on}by the mechanism {{m}}{{w}}, the protocol's visits and losses, and the trial's own analyses on "
         "each of {n} simulated trials{i}. It cannot show that the drug works; it shows what a trial of this shape "
         f"would see if the drug works as fitted, and what it would see if the drug {nothing(replica)}.",
         t=ctx.trial,
-        w=pen.say(" ({x})", x=words) if words else (),
-        m=ctx.pen.em(replica.mechanism)
+        w=writer.say(" ({x})", x=words) if words else (),
+        m=ctx.writer.em(replica.mechanism)
         if not any(c.isdigit() for c in replica.mechanism)
-        else ctx.pen.code(replica.mechanism),
-        n=ctx.pen.simulated(f"{replica.replicates:,}"),
+        else ctx.writer.code(replica.mechanism),
+        n=ctx.writer.simulated(f"{replica.replicates:,}"),
         i=imputed if replica.imputations else (),
     )

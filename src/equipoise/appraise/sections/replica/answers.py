@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from equipoise.appraise import risk, show
+from equipoise.appraise import absolute_risk, numbers
 from equipoise.appraise.context import Context
 from equipoise.appraise.phrases import paragraphs, replica_sentence
 from equipoise.appraise.sections.replica.words import nothing
@@ -29,8 +29,8 @@ def main_answers(replica: Replica) -> tuple[Answer, ...]:
 
 def answers_table(ctx: Context, replica: Replica) -> Table:
     """Every question with the share of simulated trials that answers it."""
-    pen = ctx.pen
-    first, null, elsewhere = _of(replica, *_ORDER), _of(replica, "null"), _of(replica, "elsewhere")
+    writer = ctx.writer
+    first, null, elsewhere = _of(replica, *_ORDER), _of(replica, "null"), _of(replica, "external")
     tests = tuple(a for a in replica.answers if a.kind in ("test", "tests differ"))
     rest = _of(replica, "formal")
     rows: list[Row] = []
@@ -42,19 +42,23 @@ def answers_table(ctx: Context, replica: Replica) -> Table:
         ("Further questions", rest),
     ):
         if group and len(group) < len(replica.answers):
-            rows.append(Row((pen.words(heading),), heading=True))
+            rows.append(Row((writer.words(heading),), heading=True))
         rows.extend(
             Row(
                 (
                     upper(replica_sentence(ctx, a.short or a.question, a.command, a.question)),
-                    (pen.by_command(show.percent(a.probability), a.command, a.question),),
-                    (pen.by_command(show.number(100 * a.mc_error, 1), a.command, a.question),),
+                    (writer.by_command(numbers.percent(a.probability), a.command, a.question),),
+                    (writer.by_command(numbers.number(100 * a.mc_error, 1), a.command, a.question),),
                 )
             )
             for a in group
         )
-    columns = (pen.words("Question"), pen.words("Share of trials"), pen.words("Monte Carlo error, percentage points"))
-    caption = pen.words("What the rebuilt trial answers, as shares of simulated trials.")
+    columns = (
+        writer.words("Question"),
+        writer.words("Share of trials"),
+        writer.words("Monte Carlo error, percentage points"),
+    )
+    caption = writer.words("What the rebuilt trial answers, as shares of simulated trials.")
     return Table("t-answers", caption, columns, tuple(rows), (False, True, True))
 
 
@@ -66,8 +70,8 @@ def _pair(replica: Replica) -> tuple[Answer, Answer] | None:
 
 def _of_hundred(ctx: Context, share: float, a: Answer) -> Inlines:
     """``22 of 100``, as simulated."""
-    text = f"{show.number(100 * share, 1 if share < 0.095 or share > 0.905 else 0)} of {100}"
-    return (ctx.pen.by_command(text, a.command, a.question),)
+    text = f"{numbers.number(100 * share, 1 if share < 0.095 or share > 0.905 else 0)} of {100}"
+    return (ctx.writer.by_command(text, a.command, a.question),)
 
 
 def reading(ctx: Context) -> Inlines:
@@ -75,7 +79,7 @@ def reading(ctx: Context) -> Inlines:
     pair = None if ctx.replica is None else _pair(ctx.replica)
     if pair is None or ctx.replica is None or (ctx.findings.met is None and not ctx.findings.disputed):
         return ()
-    pen, (works, nothing) = ctx.pen, pair
+    writer, (works, nothing) = ctx.writer, pair
     parts = {
         "w": _of_hundred(ctx, works.probability, works),
         "n": _of_hundred(ctx, nothing.probability, nothing),
@@ -83,27 +87,27 @@ def reading(ctx: Context) -> Inlines:
         "mn": _of_hundred(ctx, 1 - nothing.probability, nothing),
     }
     if ctx.findings.disputed:
-        return pen.say(
+        return writer.say(
             "A trial of this size and length would be called significant, by the test rebuilt as the primary one, in "
             "{w} trials if the drug works as fitted and in {n} if it does nothing; whether this one was depends on the "
             "test, as the sources tell it.",
             **parts,
         )
     if ctx.findings.met:
-        return pen.say(
+        return writer.say(
             "Such a trial meets its endpoint in {w} trials if the drug works as fitted and in {n} if it does "
             "nothing, so "
             "that success speaks for the drug as far as the two are apart.",
             **parts,
         )
     if 1 - works.probability >= 0.5 * (1 - nothing.probability):
-        return pen.say(
+        return writer.say(
             "In plain words: a trial of this size and length would miss its endpoint in {mw} trials even if the drug "
             "works as fitted, and in {mn} if it does nothing. Either way a miss was the likely result, so "
             "the miss by itself says little about whether the drug works.",
             **parts,
         )
-    return pen.say(
+    return writer.say(
         "In plain words: a trial of this size and length would miss its endpoint in {mw} trials if the drug works as "
         "fitted, and in {mn} if it does nothing. The miss therefore speaks against an effect of the fitted size.",
         **parts,
@@ -115,22 +119,28 @@ def chance(ctx: Context, replica: Replica) -> Inlines:
     pair = _pair(replica)
     if pair is None:
         return ()
-    pen, (works, nothing) = ctx.pen, pair
-    expected = risk.false_alarms_in_favour(_ALPHA)
+    writer, (works, nothing) = ctx.writer, pair
+    expected = absolute_risk.false_alarms_in_favour(_ALPHA)
     level, favour = (
-        pen.compute(f, _ALPHA, show=s, what=w, method="half of the two-sided level falls on each side")
+        writer.compute(f, _ALPHA, show=s, what=w, method="half of the two-sided level falls on each side")
         for f, s, w in (
-            (risk.false_alarms, lambda x: show.percent(x, 0), "the conventional two-sided level"),
-            (risk.false_alarms_in_favour, lambda x: show.percent(x, 1), "false alarms in the drug's favour"),
+            (absolute_risk.false_alarms, lambda x: numbers.percent(x, 0), "the conventional two-sided level"),
+            (
+                absolute_risk.false_alarms_in_favour,
+                lambda x: numbers.percent(x, 1),
+                "false alarms in the drug's favour",
+            ),
         )
     )
     apart = nothing.probability - expected
     found = (
-        "the share found here is {n}, as it should be" if abs(apart) <= 3 * nothing.mc_error
-        else "the share found here, {n}, is lower: as rebuilt, the test errs on the cautious side" if apart < 0
+        "the share found here is {n}, as it should be"
+        if abs(apart) <= 3 * nothing.mc_error
+        else "the share found here, {n}, is lower: as rebuilt, the test errs on the cautious side"
+        if apart < 0
         else "the share found here, {n}, is higher: as rebuilt, the test is too easily passed"
-    )  # fmt: skip
-    out = pen.say(
+    )
+    out = writer.say(
         "A two-sided test at the {l} level gives about {f} of trials in favour of a drug that does nothing, by chance "
         "alone; "
         + found
@@ -138,17 +148,17 @@ def chance(ctx: Context, replica: Replica) -> Inlines:
         "chance of success against a benefit known beforehand.",
         l=level,
         f=favour,
-        n=(pen.by_command(show.percent(nothing.probability), nothing.command, nothing.question),),
-        w=(pen.by_command(show.percent(works.probability), works.command, works.question),),
+        n=(writer.by_command(numbers.percent(nothing.probability), nothing.command, nothing.question),),
+        w=(writer.by_command(numbers.percent(works.probability), works.command, works.question),),
     )
     here = next(iter(_of(replica, "as it happened")), None)
     if here is None or works.probability - here.probability <= 3 * (works.mc_error + here.mc_error):
         return out
     return paragraphs(
         out,
-        pen.say(
+        writer.say(
             "With the arms as unlike at the start as they happened to be, the chance falls to {h}: the primary "
             "test did not allow for that difference.",
-            h=(pen.by_command(show.percent(here.probability), here.command, here.question),),
+            h=(writer.by_command(numbers.percent(here.probability), here.command, here.question),),
         ),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from equipoise.appraise import risk, show
+from equipoise.appraise import absolute_risk, numbers
 from equipoise.appraise.context import Context
 from equipoise.appraise.phrases import paragraphs
 from equipoise.appraise.sections.replica.words import LOG, difference, known, period, title_of, use_of
@@ -16,29 +16,29 @@ from equipoise.replica.replica import MechanismRow, Replica, ReplicaRow
 
 
 def tally(ctx: Context, replica: Replica) -> Inlines:
-    pen = ctx.pen
+    writer = ctx.writer
     fitted = [r for r in replica.rows if r.used_in_fit and r.z is not None]
     held = [r for r in replica.rows if not r.used_in_fit and r.z is not None]
     out: Inlines = ()
     if fitted:
         within = sum(bool(r.within_one_se) for r in fitted)
-        out = pen.say(
+        out = writer.say(
             "Of the quantities that the replica was fitted to, {k} of {n} lie within one published standard error of "
             "their published value.",
-            k=pen.simulated(str(within)),
-            n=pen.simulated(str(len(fitted))),
+            k=writer.simulated(str(within)),
+            n=writer.simulated(str(len(fitted))),
         )
-    same = [r for r in held if use_of(ctx, r) == "same period"]
+    same = [r for r in held if use_of(ctx, r) == "restated"]
     later = [r for r in held if use_of(ctx, r) == "check"]
     if same:
         out = paragraphs(
             out,
-            pen.say(
+            writer.say(
                 "Of others from the same period, {k} of {n} do; they belong to the same people and weeks, and so are "
                 "no "
                 "independent check.",
-                k=pen.simulated(str(sum(bool(r.within_one_se) for r in same))),
-                n=pen.simulated(str(len(same))),
+                k=writer.simulated(str(sum(bool(r.within_one_se) for r in same))),
+                n=writer.simulated(str(len(same))),
             ),
         )
     if later:
@@ -47,33 +47,33 @@ def tally(ctx: Context, replica: Replica) -> Inlines:
             for r in replica.rows
             if use_of(ctx, r) == "check" and r.scale not in ("p", "se") and math.isfinite(r.position)
         ]
-        expected = pen.compute(
-            risk.within_errors,
+        expected = writer.compute(
+            absolute_risk.within_errors,
             1,
-            show=lambda x: show.percent(x, 0),
+            show=lambda x: numbers.percent(x, 0),
             what="how often an estimate lies within one standard error of the truth",
             method="normal theory",
         )
         out = paragraphs(
             out,
-            pen.say(
+            writer.say(
                 "Of those after the fitted period, the real checks, {k} of {n} do; of a replica that was exactly "
                 "right, "
                 "about {e} would.",
-                k=pen.simulated(str(sum(bool(r.within_one_se) for r in later))),
-                n=pen.simulated(str(len(later))),
+                k=writer.simulated(str(sum(bool(r.within_one_se) for r in later))),
+                n=writer.simulated(str(len(later))),
                 e=expected,
             ),
-            pen.say(
+            writer.say(
                 "Of all values published for that time, with or without a standard error, {i} of {n} lie inside the "
                 "95 % "
                 "range of single simulated trials.",
-                i=pen.simulated(str(sum(0.025 <= r.position <= 0.975 for r in placed))),
-                n=pen.simulated(str(len(placed))),
+                i=writer.simulated(str(sum(0.025 <= r.position <= 0.975 for r in placed))),
+                n=writer.simulated(str(len(placed))),
             ),
         )
         out = paragraphs(out, *_differences(ctx, replica))
-    return out or pen.words("None of the quantities was published with a standard error to compare on.")
+    return out or writer.words("None of the quantities was published with a standard error to compare on.")
 
 
 def weaker(r: ReplicaRow) -> bool:
@@ -97,26 +97,26 @@ def held_out_contrasts(ctx: Context, replica: Replica) -> list[ReplicaRow]:
 
 def _differences(ctx: Context, replica: Replica) -> list[Inlines]:
     """Every held-out difference between the arms with equal weight, and whether they err to one side."""
-    pen, kept = ctx.pen, held_out_contrasts(ctx, replica)
+    writer, kept = ctx.writer, held_out_contrasts(ctx, replica)
     if len(kept) < 2:
         return []
     each = []
     for r in kept:
         label = f"{title_of(ctx, r) or r.quantity}, {lower(_row_label(ctx, r))}"
         name = label.replace(", hazard ratio", "").replace(", difference", "").replace(", ratio", "")
-        each.append(pen.say("{n} {p} and {s}", n=name, p=published(ctx, r), s=_simulated(ctx, r, r.simulated)))
+        each.append(writer.say("{n} {p} and {s}", n=name, p=published(ctx, r), s=_simulated(ctx, r, r.simulated)))
     weak = sum(weaker(r) for r in kept)
     out = [
         (
-            *pen.words("Every difference between the arms kept out of the fit, as published and as predicted: "),
+            *writer.words("Every difference between the arms kept out of the fit, as published and as predicted: "),
             *joined(each, "; "),
             Text("."),
         )
     ]
-    counts = {"k": pen.simulated(str(weak)), "n": pen.simulated(str(len(kept)))}
+    counts = {"k": writer.simulated(str(weak)), "n": writer.simulated(str(len(kept)))}
     if weak > 0.75 * len(kept):
         out.append(
-            pen.say(
+            writer.say(
                 "They do not miss at random: {k} of {n} are predicted weaker than they were published. The drug of the "
                 "replica is too weak for what came later, or the later analyses, chosen by people who had seen data, "
                 "flatter it; the fit cannot tell these apart. A count within one standard error must not reassure.",
@@ -125,7 +125,7 @@ def _differences(ctx: Context, replica: Replica) -> list[Inlines]:
         )
     elif weak < 0.25 * len(kept):
         out.append(
-            pen.say(
+            writer.say(
                 "Only {k} of {n} are predicted weaker than published: the drug of the replica is too strong.", **counts
             )
         )
@@ -134,17 +134,22 @@ def _differences(ctx: Context, replica: Replica) -> list[Inlines]:
     ]
     if other:
         said = [
-            pen.say("{q} {p} and {s}", q=r.quantity, p=published(ctx, r), s=_simulated(ctx, r, r.simulated))
+            writer.say("{q} {p} and {s}", q=r.quantity, p=published(ctx, r), s=_simulated(ctx, r, r.simulated))
             for r in other
         ]
-        out.append((*pen.words("Nor does it carry every link between measures, as published and as predicted: "),
-                    *joined(said, "; "), Text(".")))  # fmt: skip
+        out.append(
+            (
+                *writer.words("Nor does it carry every link between measures, as published and as predicted: "),
+                *joined(said, "; "),
+                Text("."),
+            )
+        )
     return out
 
 
 def dots_figure(ctx: Context, replica: Replica) -> Figure | None:
     """Simulated against published, in published standard errors; contrasts and arm values that have one."""
-    pen = ctx.pen
+    writer = ctx.writer
     scored = [r for r in replica.rows if r.z is not None and r.published_se and _finite(r)]
     chosen = [r for r in scored if r.arm is None and r.scale in ("difference", "ratio", "hazard_ratio")] or scored[:40]
     if not chosen:
@@ -156,34 +161,34 @@ def dots_figure(ctx: Context, replica: Replica) -> Figure | None:
     for outcome, group in groups.items():
         title = title_of(ctx, group[0]) or outcome
         panels.append(DotPanel(title, tuple(_dot(ctx, r) for r in group)))
-        rows.append(Row((pen.label(title),), heading=True))
+        rows.append(Row((writer.label(title),), heading=True))
         for r in group:
             assert r.z is not None
             rows.append(
                 Row(
                     (
-                        pen.label(_row_label(ctx, r)),
-                        (pen.simulated(show.number(r.z, 2, plus=True)),),
-                        pen.words(use_of(ctx, r)),
+                        writer.label(_row_label(ctx, r)),
+                        (writer.simulated(numbers.number(r.z, 2, plus=True)),),
+                        writer.words(use_of(ctx, r)),
                     )
                 )
             )
     table = Table(
         "t-dots",
-        pen.words("Simulated mean minus published value, in published standard errors (ratios on the log scale)."),
-        (pen.words("Quantity"), pen.words("Distance"), pen.words("Used as")),
+        writer.words("Simulated mean minus published value, in published standard errors (ratios on the log scale)."),
+        (writer.words("Quantity"), writer.words("Distance"), writer.words("Used as")),
         tuple(rows),
         (False, True, False),
     )
     return Figure(
         "fig-dots",
-        pen.words("How far the replica lies from what was published"),
-        pen.words(
+        writer.words("How far the replica lies from what was published"),
+        writer.words(
             "Dot plot by outcome: where the simulated mean lies, in published standard errors from the published "
             "value, with the range of single simulated trials. The table below holds the same distances."
         ),
         Dots(tuple(panels)),
-        pen.words(
+        writer.words(
             "Zero is the published value. The mark is the mean of the simulated trials, the line the 95 % range of a "
             f"single one. Of the values that were not used in the fit only those after the {period(ctx)} are an "
             "independent check; the table tells them apart."
@@ -225,9 +230,9 @@ def _row_label(ctx: Context, r: ReplicaRow) -> str:
 
 
 def comparison_table(ctx: Context, replica: Replica) -> Table:
-    pen = ctx.pen
+    writer = ctx.writer
     labels = {o.id: short(o.label) for o in ctx.record.outcomes}
-    uses = {"check": "after the fitted period: a check", "same period": "same period, not fitted", "fit": "fitted"}
+    uses = {"check": "after the fitted period: a check", "restated": "same period, not fitted", "fit": "fitted"}
     rows = []
     group = None
     inputs = [r for r in replica.rows if r.outcome == "AE" or use_of(ctx, r) == "set"]
@@ -242,7 +247,7 @@ def comparison_table(ctx: Context, replica: Replica) -> Table:
         key = (use_of(ctx, r), title)
         if key != group:
             group = key
-            rows.append(Row((pen.say("{o} – {u}", o=title, u=pen.words(uses[key[0]])),), heading=True))
+            rows.append(Row((writer.say("{o} – {u}", o=title, u=writer.words(uses[key[0]])),), heading=True))
         rows.append(
             Row(
                 (
@@ -251,25 +256,25 @@ def comparison_table(ctx: Context, replica: Replica) -> Table:
                     _simulated(ctx, r, r.simulated),
                     _simulated(ctx, r, r.simulated_low, r.simulated_high),
                     _simulated(ctx, r, r.mc_error, more=1),
-                    (pen.simulated(show.percent(r.position, 0)),) if math.isfinite(r.position) else (Text("–"),),
+                    (writer.simulated(numbers.percent(r.position, 0)),) if math.isfinite(r.position) else (Text("–"),),
                 )
             )
         )
     columns = (
-        pen.words("Quantity"),
-        pen.words("Published"),
-        pen.words("Simulated mean"),
-        pen.words("95 % range of one trial"),
-        pen.words("Monte Carlo error"),
-        pen.words("Simulated trials below the published value"),
+        writer.words("Quantity"),
+        writer.words("Published"),
+        writer.words("Simulated mean"),
+        writer.words("95 % range of one trial"),
+        writer.words("Monte Carlo error"),
+        writer.words("Simulated trials below the published value"),
     )
-    caption = pen.words(
+    caption = writer.words(
         "What was published beside what the rebuilt trial gives; first what is a check, last what was fitted."
     )
     if inputs:
         caption = (
             *caption,
-            *pen.words(" Rates of adverse events and other counts put in as published are left out here."),
+            *writer.words(" Rates of adverse events and other counts put in as published are left out here."),
         )
     return Table("t-replica", caption, columns, tuple(rows), (False, True, True, True, True, True))
 
@@ -286,28 +291,28 @@ def _quantity(ctx: Context, r: ReplicaRow, title: str) -> Inlines:
         if r.week is None and found is not None and found.week is not None:
             where.append(f"week {found.week:g}")
         where.append(ctx.test_name(r.method))
-    return upper((*ctx.pen.label(quantity), *ctx.pen.label(", " + lower(", ".join(where)))))
+    return upper((*ctx.writer.label(quantity), *ctx.writer.label(", " + lower(", ".join(where)))))
 
 
 def form(r: ReplicaRow | MechanismRow, x: float, more: int = 0) -> str:
     """A number of a row on its own scale: shares as percentages, small numbers with more decimals."""
     if isinstance(r, MechanismRow) and r.scale == "difference":
-        return show.number(x, 1)
+        return numbers.number(x, 1)
     if r.scale == "percent":
-        return show.number(100 * x, 1) if difference(r) else show.percent(x, 1)
+        return numbers.number(100 * x, 1) if difference(r) else numbers.percent(x, 1)
     if r.scale == "median":
-        return show.number(x, more) if math.isfinite(x) else "not reached"
+        return numbers.number(x, more) if math.isfinite(x) else "not reached"
     size = abs(r.published)
     if r.scale == "p" and not more and x < 0.001:
         return "< 0.001"
     digits = 3 if r.scale == "p" else 2 if r.scale in ("gmr", "hazard_ratio", "correlation") or size < 2 else 1
-    return show.number(x, digits + more)
+    return numbers.number(x, digits + more)
 
 
 def _simulated(ctx: Context, r: ReplicaRow, *values: float, more: int = 0) -> Inlines:
     if any(math.isnan(v) for v in values) or (r.scale != "median" and not all(math.isfinite(v) for v in values)):
         return (Text("–"),)
-    return (ctx.pen.simulated(" to ".join(form(r, v, more) for v in values)),)
+    return (ctx.writer.simulated(" to ".join(form(r, v, more) for v in values)),)
 
 
 def published(ctx: Context, r: ReplicaRow) -> Inlines:
@@ -320,5 +325,5 @@ def published(ctx: Context, r: ReplicaRow) -> Inlines:
     found = known(ctx, r.result)
     if r.scale == "se" and found is not None and found.contrast is not None and found.contrast.se is None:
         confidence = "derived"  # from the interval
-    leaf = Sourced(source=r.source, place=r.place or None, confidence=confidence)  # type: ignore[arg-type]
-    return (ctx.pen.cite(text, leaf),)
+    sourced = Sourced(source=r.source, place=r.place or None, confidence=confidence)  # type: ignore[arg-type]
+    return (ctx.writer.cite(text, sourced),)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from equipoise.appraise import show
+from equipoise.appraise import numbers
 from equipoise.appraise.context import Context
 from equipoise.appraise.phrases import paragraphs
 from equipoise.appraise.sections.replica.comparison import form, published
@@ -15,7 +15,7 @@ from equipoise.replica.replica import MechanismRow, Replica
 
 def mechanisms(ctx: Context, replica: Replica) -> list[Block]:
     """What each mechanism, fitted to the randomised period alone, foretells for results held back."""
-    pen = ctx.pen
+    writer = ctx.writer
     groups: dict[str, list[MechanismRow]] = {}
     for m in replica.mechanisms:
         groups.setdefault(m.id, []).append(m)
@@ -24,40 +24,45 @@ def mechanisms(ctx: Context, replica: Replica) -> list[Block]:
         first = group[0]
         kept = held(ctx, first)
         head = _head(ctx, replica, first)
-        head = (*head, *pen.words(" – kept out of the fit: a check" if kept else " – follows from the fit: no check"))
+        head = (
+            *head,
+            *writer.words(" – kept out of the fit: a check" if kept else " – follows from the fit: no check"),
+        )
         rows.append(Row((head,), heading=True))
         for m in group:
             misfit: Inlines = (Text("–"),)
             if m.misfit is not None:
                 over = f" over {m.n_targets}" if m.n_targets is not None else ""
-                misfit = (pen.simulated(f"{show.number(m.misfit, 0)}{over}"),)
-            name = pen.say("{m}: {w}", m=m.mechanism, w=pen.words(mechanism_words(replica, m.mechanism) or "as named"))
+                misfit = (writer.simulated(f"{numbers.number(m.misfit, 0)}{over}"),)
+            name = writer.say(
+                "{m}: {w}", m=m.mechanism, w=writer.words(mechanism_words(replica, m.mechanism) or "as named")
+            )
             rows.append(
                 Row(
                     (
                         upper(name),
                         misfit,
-                        (pen.simulated(form(m, m.mean)),),
-                        (pen.simulated(f"{form(m, m.low)} to {form(m, m.high)}"),),
-                        (pen.simulated(show.percent(m.at_least)),),
+                        (writer.simulated(form(m, m.mean)),),
+                        (writer.simulated(f"{form(m, m.low)} to {form(m, m.high)}"),),
+                        (writer.simulated(numbers.percent(m.at_least)),),
                     )
                 )
             )
     plain = all(m.scale == "difference" for m in replica.mechanisms)
     columns = (
-        pen.words("Mechanism"),
-        pen.words(f"Misfit, {period(ctx)}"),
-        pen.words("Difference simulated" if plain else "Simulated"),
-        pen.words("95 % range of one trial"),
-        pen.words("Trials with at least the published difference" if plain else "Trials at least as favourable"),
+        writer.words("Mechanism"),
+        writer.words(f"Misfit, {period(ctx)}"),
+        writer.words("Difference simulated" if plain else "Simulated"),
+        writer.words("95 % range of one trial"),
+        writer.words("Trials with at least the published difference" if plain else "Trials at least as favourable"),
     )
     alone = "the same published numbers" if ctx.record.extension is None else f"the {period(ctx)} alone"
-    caption = pen.words(
+    caption = writer.words(
         f"Mechanisms of action, each fitted to {alone}, and what they lead to. Misfit: the sum of "
         "squared distances from the published values, in standard errors, and over how many values. The values hang "
         "together from week to week, so that misfits describe and do not test."
     )
-    lead = pen.words(
+    lead = writer.words(
         "The randomised period alone cannot settle how a drug acts on function. So each mechanism was fitted to that "
         "period, and then asked what comes later. Only results after the switch, which no fit has seen, are a check. "
         "Results of the randomised period itself were partly fitted, or follow from sets and weeks that were: that a "
@@ -72,7 +77,7 @@ def mechanisms(ctx: Context, replica: Replica) -> list[Block]:
 
 def _verdict(ctx: Context, replica: Replica) -> list[Inlines]:
     """What the results kept out of the fit say of the mechanisms, and what they cannot say."""
-    pen = ctx.pen
+    writer = ctx.writer
     kept = [m for m in replica.mechanisms if held(ctx, m)]
     names = list(dict.fromkeys(m.mechanism for m in kept))
     if len(names) < 2:
@@ -86,8 +91,8 @@ def _verdict(ctx: Context, replica: Replica) -> list[Inlines]:
 
     def span_of(chosen: list[str]) -> Inlines:
         each = [s for name in chosen for s in shares(name)]
-        low, high = show.percent(min(each)), show.percent(max(each))
-        return (pen.simulated(low if low == high else f"{low} to {high}"),)
+        low, high = numbers.percent(min(each)), numbers.percent(max(each))
+        return (writer.simulated(low if low == high else f"{low} to {high}"),)
 
     plain = all(m.scale == "difference" for m in kept)
     # foretelling more than was found is a misfit as much as foretelling less
@@ -96,11 +101,11 @@ def _verdict(ctx: Context, replica: Replica) -> list[Inlines]:
     far = [n for n in names if n not in near and n not in over]
 
     def listed(chosen: list[str]) -> Inlines:
-        return joined([(pen.em(pen.label(n)),) for n in chosen])
+        return joined([(writer.em(writer.label(n)),) for n in chosen])
 
     out: Inlines = ()
     if near:
-        out = pen.say(
+        out = writer.say(
             "What it shows: the results kept out of the fit are in keeping with {m}; {s} of such trials give at "
             "least the "
             "published difference."
@@ -113,34 +118,32 @@ def _verdict(ctx: Context, replica: Replica) -> list[Inlines]:
         )
     if far:
         first = "With {m} it is {s}." if near else "With {m}, {s} of such trials give results at least as favourable."
-        out = paragraphs(out, pen.say(first, m=listed(far), s=span_of(far)))
+        out = paragraphs(out, writer.say(first, m=listed(far), s=span_of(far)))
         outside = [n for n in far if not within(n)]
         inside = [n for n in far if within(n)]
         if inside:
             out = paragraphs(
                 out,
-                pen.say(
+                writer.say(
                     "Less to be expected, then, but not ruled out: with {m} the published values still lie inside the "
                     "range of single trials.",
                     m=listed(inside),
                 ),
             )
         if outside:
-            out = paragraphs(
-                out, pen.say("With {m} a published value lies outside that range.", m=listed(outside))
-            )  # fmt: skip
+            out = paragraphs(out, writer.say("With {m} a published value lies outside that range.", m=listed(outside)))
     if over:
         out = paragraphs(
             out,
-            pen.say(
+            writer.say(
                 "With {m} more was to be expected than was found: up to {s} of such trials give a result at least as "
                 "favourable, so that the effect as fitted is larger than what came later or elsewhere bears out, or "
                 "the trials differ in more than was rebuilt.",
                 m=listed(over),
-                s=(pen.simulated(show.percent(max(max(shares(n)) for n in over))),),
+                s=(writer.simulated(numbers.percent(max(max(shares(n)) for n in over))),),
             ),
         )
-    limits = pen.words(
+    limits = writer.words(
         f"What it does not show: that the drug {'lengthens life' if about_events(replica) else 'slows the disease'}. "
         "This is one trial, its later results hang together, and "
         "two mechanisms that predict nearly the same cannot be told apart by them."
@@ -148,7 +151,7 @@ def _verdict(ctx: Context, replica: Replica) -> list[Inlines]:
     if ctx.item("nfl_imbalance") is not None:
         limits = paragraphs(
             limits,
-            pen.words(
+            writer.words(
                 "Nor is it free of the imbalance: the arms began with unequal neurofilament, the replica carries that "
                 "into every figure of this table, and how much decline it ties to neurofilament is itself estimated."
             ),
@@ -158,20 +161,20 @@ def _verdict(ctx: Context, replica: Replica) -> list[Inlines]:
 
 def _head(ctx: Context, replica: Replica, m: MechanismRow) -> Inlines:
     """What a group of rows is about, with the published value."""
-    pen = ctx.pen
+    writer = ctx.writer
     found = known(ctx, m.result)
     if found is not None and found.contrast is not None and found.contrast.usable:
         return (
-            *pen.label(short(ctx.record.outcome(found.outcome).label)),
+            *writer.label(short(ctx.record.outcome(found.outcome).label)),
             Text(": "),
             *result_label(ctx, found, outcome=False),
-            *pen.say("; published {d}", d=ctx.contrast(found.contrast)),
+            *writer.say("; published {d}", d=ctx.contrast(found.contrast)),
         )
     row = next((r for r in replica.rows if r.id == m.id), None)
     if row is None:
-        return pen.label(m.quantity)
+        return writer.label(m.quantity)
     where = [] if row.week is None else [f"week {row.week:g}"]
     if not ctx.is_all(row.analysis_set):
         where.insert(0, ctx.set_name(row.analysis_set))
-    head = upper(pen.label(", ".join([m.quantity, *where])))
-    return (*head, *pen.say("; published {d}", d=published(ctx, row)))
+    head = upper(writer.label(", ".join([m.quantity, *where])))
+    return (*head, *writer.say("; published {d}", d=published(ctx, row)))

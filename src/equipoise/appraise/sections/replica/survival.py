@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from equipoise.appraise import show
+from equipoise.appraise import numbers
 from equipoise.appraise.context import Context
 from equipoise.document.document import CurvePanel, Curves, Figure, Inlines, Row, Series, Table, Text
 from equipoise.document.text import lower, short, upper
@@ -14,7 +14,7 @@ from equipoise.replica.replica import Replica, ReplicaRow
 
 def survival_figure(ctx: Context, replica: Replica) -> Figure | None:
     """One panel a set and end point, both arms in each; None where the replica has no such curves."""
-    pen, f = ctx.pen, ctx.findings
+    writer, f = ctx.writer, ctx.findings
     bands = [b for b in replica.bands if b.event is not None and b.weeks]
     if not bands:
         return None
@@ -42,22 +42,26 @@ def survival_figure(ctx: Context, replica: Replica) -> Figure | None:
             series.append(Series(arm.label, "simulated", role, band.weeks, *curve))  # type: ignore[arg-type]
             found += [_row(ctx, arm.label, r) for r in points]
         panels.append(CurvePanel(title, "%", 100.0, False, tuple(series)))
-        rows += [Row((pen.label(title),), heading=True), *found] if found else []
-    columns = (pen.words("Arm and week"), pen.words("Published"), pen.words("Simulated, with 95 % range of one trial"))
-    caption = pen.words(
+        rows += [Row((writer.label(title),), heading=True), *found] if found else []
+    columns = (
+        writer.words("Arm and week"),
+        writer.words("Published"),
+        writer.words("Simulated, with 95 % range of one trial"),
+    )
+    caption = writer.words(
         "The published shares drawn, free of the event by the week, and the same shares of the simulated trials."
     )
     table = Table("t-survival", caption, columns, tuple(rows), (False, True, True))
-    description = pen.say(
+    description = writer.say(
         "Line charts by week, one panel for each end point and set, {a} and {c} in each.", a=ctx.active, c=ctx.control
     )
-    note = pen.say(
+    note = writer.say(
         "Lines and bands: mean and 95 % range of the Kaplan-Meier curves of {n} simulated trials. Points: published "
         "shares with one standard error; where they are shares of everyone at the end of a follow-up that differed "
         "from patient to patient, they need not lie on a curve.",
-        n=pen.simulated(f"{replica.replicates:,}"),
+        n=writer.simulated(f"{replica.replicates:,}"),
     )
-    heading = pen.words("Survival: the published shares over the simulated curves")
+    heading = writer.words("Survival: the published shares over the simulated curves")
     return Figure(
         "fig-survival", heading, description, Curves(tuple(panels), f.active.label, f.control.label), note, table
     )
@@ -77,16 +81,16 @@ def _free(r: ReplicaRow) -> float:
 
 
 def _row(ctx: Context, arm: str, r: ReplicaRow) -> Row:
-    pen = ctx.pen
+    writer = ctx.writer
     ends = (r.simulated, r.simulated_low, r.simulated_high)
     mean, low, high = ends if r.key.quantity == "survival" else (1 - ends[0], 1 - ends[2], 1 - ends[1])
     published: Inlines = (Text("–"),)
     if r.confidence != "recall" and r.source in ctx.record.sources:
         confidence = r.confidence if r.key.quantity == "survival" else "derived"
-        leaf = Sourced(source=r.source, place=r.place or None, confidence=confidence)  # type: ignore[arg-type]
-        published = (pen.cite(show.percent(_free(r)), leaf),)
+        sourced = Sourced(source=r.source, place=r.place or None, confidence=confidence)  # type: ignore[arg-type]
+        published = (writer.cite(numbers.percent(_free(r)), sourced),)
     simulated: Inlines = (Text("–"),)
     if math.isfinite(mean):
-        text = f"{show.percent(mean)} ({show.percent(low)} to {show.percent(high)})"
-        simulated = (pen.simulated(text),)
-    return Row((upper(pen.label(f"{arm}, week {r.week:g}")), published, simulated))
+        text = f"{numbers.percent(mean)} ({numbers.percent(low)} to {numbers.percent(high)})"
+        simulated = (writer.simulated(text),)
+    return Row((upper(writer.label(f"{arm}, week {r.week:g}")), published, simulated))

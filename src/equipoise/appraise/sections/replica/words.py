@@ -9,7 +9,7 @@ from equipoise.replica.replica import MechanismRow, Replica, ReplicaRow
 
 MECHANISMS = {
     "none": "no effect on function",
-    "symptomatic": "a lift that leaves the rate of loss as it was",
+    "symptomatic": "a lift that values the rate of loss as it was",
     "slowing": "slower loss from the first dose on",
     "lagged": "slower loss, after a delay",
     "survival": "a lower hazard, by the same factor throughout",
@@ -75,4 +75,4 @@ def title_of(ctx: Context, r: ReplicaRow) -> str | None:
     label = next((short(o.label) for o in ctx.record.outcomes if o.id == r.outcome), None)
     if label is not None:
         return label
-    return "Another trial of the drug" if r.elsewhere else None
+    return "Another trial of the drug" if r.external else None

@@ -1,4 +1,4 @@
-"""How numbers are written: minus signs, intervals, p-values, percentages. Sources are the pen's matter."""
+"""How numbers are written: minus signs, intervals, p-values, percentages. Sources are the writer's matter."""
 
 from __future__ import annotations
 
@@ -127,8 +127,20 @@ def _bounds(bounds: tuple[float, float]) -> str:
     return f"{low} to {high}"
 
 
-_MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
-           "December")  # fmt: skip
+_MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
 
 
 def date_text(date: str) -> str:

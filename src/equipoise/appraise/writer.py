@@ -1,9 +1,9 @@
-"""The pen: writes inline runs and keeps the register of names, citations and computations.
+"""The writer: writes inline runs and keeps the register of names, citations and computations.
 
-Sentences are templates (:meth:`Pen.say`); their words are ours, their numbers come from leaves of the record
-(:meth:`Pen.cite`), from functions that a command can repeat (:meth:`Pen.compute`) or from the replica
-(:meth:`Pen.simulated`). Texts that a record brings along (:meth:`Pen.quote`) are split so that each number in them
-becomes a link to what the text rests on.
+Sentences are templates (:meth:`Writer.say`); their words are ours, their numbers come from values of the record
+(:meth:`Writer.cite`), from functions that a command can repeat (:meth:`Writer.compute`) or from the replica
+(:meth:`Writer.simulated`). Texts that a record brings along (:meth:`Writer.quote`) are split so that each number
+in them becomes a link to what the text rests on.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _SLUG = re.compile(r"[^A-Za-z0-9]+")
 T = TypeVar("T")
 
 
-class Pen:
+class Writer:
     """Writes prose about one record and keeps the register of what its numbers rest on.
 
     ``prefix`` goes before every id and source key, so that a page can hold the registers of several pens.
@@ -73,9 +73,9 @@ class Pen:
         self._extra_sources: dict[str, Source] = {}
         self._below: dict[str, list[Sourced]] = {}
         self.index = record.index(recall=True)
-        """Every leaf of the record by its address, recalled ones too: ask ``leaf.usable``."""
+        """Every sourced of the record by its address, recalled ones too: ask ``sourced.usable``."""
         self._adopted: dict[str, Entry] = {}
-        self.leaves: Mapping[str, Entry] = ChainMap(self._adopted, self.index)
+        self.values: Mapping[str, Entry] = ChainMap(self._adopted, self.index)
         """The same with the values that a file of judgements brings along."""
         self.blocks = record.blocks()
         for label in _labels(record):
@@ -177,16 +177,16 @@ class Pen:
 
     # -- citations --------------------------------------------------------------------------------------------------
 
-    def cite(self, text: str, *leaves: Sourced) -> Cited:
-        """``text`` as a link to where the leaves were read. Raises if one of them is recalled or has no source."""
+    def cite(self, text: str, *values: Sourced) -> Cited:
+        """``text`` as a link to where the values were read. Raises if one of them is recalled or has no source."""
         refs: dict[str, None] = {}
-        for leaf in leaves:
-            if not leaf.usable or leaf.source is None:
+        for sourced in values:
+            if not sourced.usable or sourced.source is None:
                 raise UncitedNumberError(f"{text!r} rests on a value that cannot be shown as fact")
-            refs.setdefault(self._citation(leaf.source, leaf.place, str(leaf.confidence), leaf.note))
-            for more in leaf.also:
+            refs.setdefault(self._citation(sourced.source, sourced.place, str(sourced.confidence), sourced.note))
+            for more in sourced.also:
                 key, place = split_also(more)
-                refs.setdefault(self._citation(key, place, str(leaf.confidence), None))
+                refs.setdefault(self._citation(key, place, str(sourced.confidence), None))
         return Cited(text, tuple(refs))
 
     def _citation(self, source: str, place: str | None, confidence: str, note: str | None) -> str:
@@ -206,8 +206,8 @@ class Pen:
 
     def _refs(self, ref: str) -> tuple[str, ...] | None:
         """Citation ids of one reference of a statement; None if it rests on recall."""
-        if ref in self.leaves:
-            leaf: Sourced | None = self.leaves[ref].leaf
+        if ref in self.values:
+            sourced: Sourced | None = self.values[ref].sourced
         elif isinstance(block := self.blocks.get(ref), RecordCitation):
             key = block.source
             if key is None:
@@ -216,26 +216,26 @@ class Pen:
                 self._extra_sources.setdefault(key, Source(key, block.text, address, "publication"))
             return (self._citation(key, None, "seen", None),)
         elif isinstance(block, Sourced):
-            leaf = block
+            sourced = block
         elif ref in self.record.sources or ref in self._extra_sources:
             return (self._citation(ref, None, "seen", None),)
         else:
-            leaf = None
-        if leaf is not None and leaf.confidence == "recall":
+            sourced = None
+        if sourced is not None and sourced.confidence == "recall":
             return None
-        if leaf is None or not leaf.usable or leaf.source is None:
-            # a block that leaves its provenance to its parts
+        if sourced is None or not sourced.usable or sourced.source is None:
+            # a block that values its provenance to its parts
             parts = self._parts(ref)
-            leaf = next((part for part in parts if part.usable and part.source is not None), None)
-        return None if leaf is None else self.cite(ref, leaf).refs
+            sourced = next((part for part in parts if part.usable and part.source is not None), None)
+        return None if sourced is None else self.cite(ref, sourced).refs
 
     def _parts(self, ref: str) -> list[Sourced]:
-        """The leaves below a block, in the order of the record."""
+        """The values below a block, in the order of the record."""
         if not self._below:
-            for address, entry in self.leaves.items():
+            for address, entry in self.values.items():
                 names = address.split(".")
                 for i in range(1, len(names)):
-                    self._below.setdefault(".".join(names[:i]), []).append(entry.leaf)
+                    self._below.setdefault(".".join(names[:i]), []).append(entry.sourced)
         return self._below.get(ref, [])
 
     def _support(self, ref: Sourced | str, text: str) -> list[tuple[tuple[str, ...], frozenset[float]]] | None:
@@ -247,18 +247,20 @@ class Pen:
         main = self._refs(ref)
         if main is None:
             return None
-        if ref in self.leaves:
-            return [(main, _numbers(self.leaves[ref].leaf))]
+        if ref in self.values:
+            return [(main, _numbers(self.values[ref].sourced))]
         parts = self._parts(ref)
         found = [
-            (self.cite(text, leaf).refs, _numbers(leaf)) for leaf in parts if leaf.usable and leaf.source is not None
+            (self.cite(text, sourced).refs, _numbers(sourced))
+            for sourced in parts
+            if sourced.usable and sourced.source is not None
         ]
         return [(main, frozenset()), *found]
 
     def quote(self, text: str, *rests_on: Sourced | str) -> Inlines | None:
-        """A text of the record with every number in it tied to what the text rests on (leaves or references).
+        """A text of the record with every number in it tied to what the text rests on (values or references).
 
-        A number that one of the leaves holds is linked to that leaf, any other is tied to all of them without a link;
+        A number that one of the values holds is linked to it, any other is tied to all of them without a link;
         where no number is held, the first one carries the link. None if any of what it rests on is recalled: such a
         text is not shown as fact.
         """
@@ -299,7 +301,7 @@ class Pen:
         return self.told(statement.text, *statement.refs)
 
     def told(self, text: str, *rests_on: Sourced | str, stop: str = "") -> Inlines | None:
-        """As :meth:`quote`, then ``stop``; a text without a number of a leaf is followed by the keys of its sources."""
+        """As :meth:`quote`, then ``stop``; a text without a sourced number is followed by the keys of its sources."""
         runs = self._quoted(text, *rests_on)
         if runs is None:
             return None
@@ -384,10 +386,10 @@ class Pen:
         for name, source in sources.items():
             self._extra_sources.setdefault(name, Source(name, source.title, source.address, source.what, source.note))
             self.register(name)
-        for name, leaf in values.items():
-            origin = sources.get(leaf.source or "")
+        for name, sourced in values.items():
+            origin = sources.get(sourced.source or "")
             self._below.clear()
-            self._adopted[name] = Entry(name, leaf, origin, leaf.source, leaf.place, leaf.confidence)
+            self._adopted[name] = Entry(name, sourced, origin, sourced.source, sourced.place, sourced.confidence)
 
     # -- the register -----------------------------------------------------------------------------------------------
 
@@ -426,7 +428,7 @@ def _figures(piece: str, choose: Callable[[str], tuple[tuple[str, ...], bool]]) 
             yield Text(piece[:start])
         shown, refs = piece[start:end], choose(piece[start:end])
         if _OF_TIME.match(piece[end:]) and not _MEASURED.search(shown):
-            refs = (refs[0], True)  # the weeks of a trial are words, however many leaves hold the number
+            refs = (refs[0], True)  # the weeks of a trial are words, however many values hold the number
         yield Cited(shown.replace("-", "\N{MINUS SIGN}", 1) if re.match(r"-\d", shown) else shown, *refs)
         piece = piece[end:]
 
@@ -458,15 +460,15 @@ def _among(held: float | None, figure: str, numbers: frozenset[float]) -> bool:
     return held in numbers or (places > 0 and held is not None and any(round(x, places) == held for x in numbers))
 
 
-def _numbers(leaf: Sourced) -> frozenset[float]:
-    """Every number a leaf holds, signs left aside."""
+def _numbers(sourced: Sourced) -> frozenset[float]:
+    """Every number a sourced holds, signs left aside."""
     out: set[float] = set()
     for name in ("value", "low", "high", "se", "sd", "n", "events", "total", "percent"):
-        number = getattr(leaf, name, None)
+        number = getattr(sourced, name, None)
         if isinstance(number, int | float):
             out.add(abs(float(number)))
     for name in ("range", "iqr"):
-        out.update(abs(float(x)) for x in getattr(leaf, name, None) or ())
+        out.update(abs(float(x)) for x in getattr(sourced, name, None) or ())
     return frozenset(out)
 
 

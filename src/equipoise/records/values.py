@@ -1,4 +1,4 @@
-"""The leaves of a record: a number, a short text, a date, each with its provenance; p-values and contrasts."""
+"""The values of a record: a number, a short text, a date, each with its provenance; p-values and contrasts."""
 
 from __future__ import annotations
 
