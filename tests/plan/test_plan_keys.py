@@ -124,6 +124,15 @@ def test_every_test_that_may_be_taken_up_is_told_in_the_documentation() -> None:
     assert lent == {q for q in lent if f"`{q}`" in table}
 
 
+def test_every_quantity_is_told_in_the_documentation(blocks: dict[str, Block], study: Study) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "adam.md").read_text()
+    table = text[text.index("| method | quantities |") :].split("\n\n")[0]
+    made = parse_plan(LOOKS.format(look="{method: group_sequential, of: times, planned: [9, 99]}", death=DEATH))
+    there = {key.quantity for found in blocks.values() for key in found.numbers}
+    there |= {key.quantity for key in analyse(study, made).numbers}
+    assert {q for q in there if f"`{q}`" not in table and f"`{q.removesuffix('_share')}`" not in table} == set()
+
+
 LOOKS = """
 study: T
 treatment: {{arms: [Placebo, Drug]}}
