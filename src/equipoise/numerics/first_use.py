@@ -132,7 +132,7 @@ def once(job: str) -> None:
 
     def say(done: int, total: int) -> None:
         if done == 0:
-            print(f"equipoise: compiling {total} kernels, once (about 20 s on two cores)", file=sys.stderr, flush=True)
+            print(f"equipoise: compiling {total} kernels, once (about 35 s of processor time, shared)", file=sys.stderr, flush=True)
 
     compile_ahead(job, say)
     tell_if_not_kept()
