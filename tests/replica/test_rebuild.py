@@ -105,6 +105,20 @@ def test_property_every_question_is_answered(replica: Replica) -> None:
         assert "{" not in answer.sentence
 
 
+def test_property_fields_say_what_a_part_is_about(replica: Replica) -> None:
+    """Nothing has to be read from ids or sentences: kinds, keys and the end point of a band are fields."""
+    assert {a.kind for a in replica.answers} == {"works", "nothing", "longer works", "longer nothing", "null", "formal",
+                                                 "as it happened"}  # fmt: skip
+    assert all(a.short is not None and a.short in a.question for a in replica.answers if a.kind == "null")
+    assert all(r.key.id == r.id and (r.key.arm, r.key.week) == (r.arm, r.week) for r in replica.rows)
+    assert all(m.key.id == m.id for m in replica.mechanisms)
+    assert {b.event for b in replica.bands} == {None}
+    assert replica.on_function
+    assert not any(replica.tally in note for note in replica.notes)
+    adjusted = [n for n in replica.notes if "adjusting for baseline NfL moved it" in n]
+    assert len(adjusted) == 5, "as many as differences published with and without NfL"
+
+
 def test_property_scenario_and_record_must_belong_together(valor: Scenario) -> None:
     record = load_record("valor")
     with pytest.raises(ScenarioError, match="rebuilds the record 'other'"):

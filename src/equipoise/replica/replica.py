@@ -19,7 +19,7 @@ AnswerKind = Literal[
 """What an answer is about. The first five are of the primary end point: in a fresh trial if the drug works as fitted
 or does nothing, the same in a longer one, and in this trial with its arms as unlike as they happened to be. ``null``:
 how often a drug that does nothing shows what was published. ``test``, ``tests differ``: which test would have called
-the end point significant, and how often two of them disagree. ``elsewhere``: another trial of the drug. ``formal``:
+the end point significant, and how often two of them disagree. ``external``: another trial of the drug. ``formal``:
 the tests in their planned order."""
 
 

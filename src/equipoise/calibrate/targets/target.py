@@ -37,7 +37,7 @@ class Target:
     ``value`` and ``se`` are on the scale of the comparison: natural logs for ratios (``ln`` True), shares for
     percentages. ``se`` is the published standard error, or follows from the published interval, SD and n, or count
     by arithmetic; None where nothing published gives one. ``fit_se`` is what the fit divides by. ``subject`` is what
-    a comparison of arms is of, ``quantity`` without the comparison. ``elsewhere``: it is of another trial of the drug.
+    a comparison of arms is of, ``quantity`` without the comparison. ``external``: it is of another trial of the drug.
     """
 
     key: Key
