@@ -132,7 +132,8 @@ def once(job: str) -> None:
 
     def say(done: int, total: int) -> None:
         if done == 0:
-            print(f"equipoise: compiling {total} kernels, once (about 35 s of processor time, shared)", file=sys.stderr, flush=True)
+            text = f"equipoise: compiling {total} kernels, once (about 35 s of processor time, shared)"
+            print(text, file=sys.stderr, flush=True)
 
     compile_ahead(job, say)
     tell_if_not_kept()
