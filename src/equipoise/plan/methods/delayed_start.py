@@ -86,7 +86,7 @@ def _place(name: str, arm: str) -> Place:
 def delayed_start(context: Context, section: DelayedStartSection) -> Found:
     """Patients followed, the estimates, and each question with its one-sided p-value.
 
-    A question stands as ``question`` with its number as the visit; a period as ``period 1`` or ``period 2``.
+    A question stands as ``question`` with its number, ``Q1``, as the visit; a period as ``period 1`` or ``period 2``.
     """
     from equipoise.estimate.delayed_start import delayed_start as one_model
     from equipoise.estimate.delayed_start import delayed_start_slopes as slopes

@@ -169,7 +169,8 @@ def _tested(section: SurvivalSection, test: LogRank | MaxCombo | None) -> Estima
     if test is None:
         return Estimate.of_test("all arms", _named(section) + _within(section), math.nan, 0)
     if isinstance(test, LogRank) and len(test.groups) == 2:
-        return test.estimate(level=section.level)
+        made = test.estimate(level=section.level)
+        return replace(made, p=test.p) if made.estimable else made  # the table's p to the last digit
     statistic, df = (test.chi_square, float(test.df)) if isinstance(test, LogRank) else (test.statistic, math.nan)
     return Estimate.of_test(
         "all arms", _named(section) + _within(section), test.p, int(test.n.sum()), statistic=statistic, df=df,
