@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import equipoise
@@ -74,3 +76,24 @@ def test_property_no_private_name_crosses_a_module() -> None:
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("equipoise"):
                 wrong += [f"{room(path)}: {a.name}" for a in node.names if re.match(r"_[a-z]", a.name)]
     assert wrong == []
+
+
+def test_property_every_module_of_estimators_may_be_the_first_to_be_imported() -> None:
+    """No circle that only works in one order: each module in a process that knows nothing of the package yet."""
+    names = [
+        ".".join(("equipoise", *path.relative_to(ROOT).with_suffix("").parts))
+        for path in SOURCES
+        if room(path).startswith("estimate/") and "kernels" not in path.parts and path.name != "__init__.py"
+    ]
+    script = """
+import importlib, sys
+for name in sys.argv[1:]:
+    for known in [m for m in sys.modules if m.split(".")[0] == "equipoise"]:
+        del sys.modules[known]
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        print(name, error)
+"""
+    done = subprocess.run([sys.executable, "-c", script, *names], capture_output=True, text=True, check=True)
+    assert done.stdout == ""

@@ -15,8 +15,8 @@ from equipoise.estimate.linear.ancova import REFERENCES as ANCOVA
 from equipoise.estimate.linear.mmrm.batch import fit_batch
 from equipoise.estimate.missing.kernels import mi_ancova as repeated
 from equipoise.estimate.panel import Panel
-from equipoise.estimate.ranks.joint_rank_tests import BERRY, survival_of
 from equipoise.estimate.ranks.kernels import win as win_kernel
+from equipoise.estimate.ranks.survival_data import BERRY, survival_of
 from equipoise.estimate.result import Estimate
 from equipoise.types import BoolArray, FloatArray, IntArray
 

@@ -28,7 +28,6 @@ from equipoise.estimate.missing.kernels import mi_ancova as repeated
 from equipoise.estimate.panel import read_panel
 from equipoise.estimate.ranks.joint_rank_cafs import Cafs, CafsBatch, RankSum, cafs, cafs_batch
 from equipoise.estimate.ranks.joint_rank_tests import (
-    BERRY,
     DETAIL,
     FINKELSTEIN,
     METHODS,
@@ -38,9 +37,9 @@ from equipoise.estimate.ranks.joint_rank_tests import (
     one_armed,
     run_tests,
     strata_of,
-    survival_of,
 )
 from equipoise.estimate.ranks.kernels import rank_tests
+from equipoise.estimate.ranks.survival_data import BERRY, survival_of
 from equipoise.estimate.result import Estimate
 from equipoise.types import BoolArray, FloatArray, IntArray, Status
 

@@ -20,10 +20,10 @@ from equipoise.estimate.ranks.joint_rank_tests import (
     one_armed,
     run_tests,
     strata_of,
-    survival_of,
 )
 from equipoise.estimate.ranks.kernels import rank as kernel
 from equipoise.estimate.ranks.kernels import rank_tests
+from equipoise.estimate.ranks.survival_data import survival_of
 from equipoise.estimate.ranks.win import of_pairs
 from equipoise.estimate.result import Estimate
 from equipoise.types import BoolArray, FloatArray, IntArray

@@ -4,28 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from scipy import special
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.linear.ancova import REFERENCES as ANCOVA_REFERENCES
-from equipoise.estimate.missing.kernels import mi_ancova as repeated
 from equipoise.estimate.panel import (
     Panel,
     labels,
-    numbers,
-    one_indicator,
-    one_row_a_patient,
-    read_flags,
-    read_frame,
-    require,
 )
 from equipoise.estimate.ranks.kernels import rank_tests
+from equipoise.estimate.ranks.survival_data import BERRY
 from equipoise.estimate.result import Estimate
 from equipoise.types import BoolArray, CodeArray, FloatArray, IntArray, Status
 
-BERRY = "Berry et al. 2013, Amyotroph Lateral Scler Frontotemporal Degener 14:162"
 FINKELSTEIN = "Finkelstein & Schoenfeld 1999, Stat Med 18:1341"
 VAN_ELTEREN = "van Elteren 1960, Bull Int Stat Inst 37:351"
 QUADE = "Quade 1967, J Am Stat Assoc 62:1187"
@@ -56,36 +49,6 @@ DETAIL = {
     Status.SINGULAR: "not estimable: the covariates determine the arm, or leave no degrees of freedom",
     Status.NO_VARIANCE: "not estimable: arm and covariates determine the scores, which leaves no variance",
 }
-
-
-def survival_of(
-    panel: Panel, data: Any, subject: str, time: str, censor: str | None, event: str | None
-) -> tuple[FloatArray, BoolArray]:
-    """(subject,) times and death indicators of the panel's patients."""
-    indicator = one_indicator(event, censor)
-    frame = read_frame(data)
-    require(frame, [subject, time, indicator])
-    rows, subjects, _ = one_row_a_patient(frame, subject, [time, indicator])
-    times, (flags, unread, mend) = numbers(rows, time), read_flags(numbers(rows, indicator), censor is not None)
-    everyone = "every patient needs a time, of death or of last follow-up, and an indicator"
-    for bad, what, hint in (
-        (np.isnan(times), f"{time!r} is missing", everyone),
-        (np.isnan(flags), f"{indicator!r} is missing", everyone),
-        (unread, f"{indicator!r} is no indicator", mend),
-        (times < 0.0, f"{time!r} is negative", "times count from randomisation or first dose"),
-    ):
-        if bad.any():
-            raise DataError(f"{what} for patient {subjects[int(np.flatnonzero(bad)[0])]}", hint=hint)
-    index = {s: i for i, s in enumerate(subjects)}
-    absent = [str(s) for s in panel.subjects if s not in index]
-    if absent:
-        raise DataError(
-            f"{len(absent)} patients have no survival time (such as {', '.join(absent[:5])})",
-            hint="every patient of the analysis needs a row in the survival data",
-        )
-    order = [index[s] for s in panel.subjects]
-    died = flags[order] == 1.0
-    return times[order], died
 
 
 def strata_of(panel: Panel, names: Sequence[str]) -> tuple[IntArray, tuple[str, ...]]:
@@ -121,7 +84,7 @@ class RankTest:
     @property
     def p(self) -> FloatArray:
         """(trial,) two-sided p-values."""
-        return np.asarray(repeated.p_value(self.difference, self.se, self.df))
+        return np.asarray(2.0 * special.stdtr(self.df, -np.abs(self.difference / self.se)))
 
     def estimate(self, name: str, method: str, n: int, what: str, level: float, more: tuple[str, ...] = ()) -> Estimate:
         """The test of the first trial as an :class:`Estimate`."""
