@@ -70,7 +70,7 @@ def survival_lines(repeats: int, block: int) -> Iterator[Line]:
     for n, data in frames.items():
         door = measure(lambda d=data: cox("Surv(time, event) ~ arm + a + b", d).estimates, repeats)
         yield Line(f"Cox, 3 covariates, n = {n:,}, door", door, r=beside(r, f"cox efron {n}"))
-        door = measure(lambda d=data: kaplan_meier(d, time="time", event="event", by="arm"), repeats)
+        door = measure(lambda d=data: kaplan_meier(d, time="time", event="event", arm="arm"), repeats)
         yield Line(f"Kaplan-Meier of two arms, n = {n:,}, door", door, r=beside(r, f"curve {n}"))
         door = measure(lambda d=data: log_rank("Surv(time, event) ~ arm", d), repeats)
         yield Line(f"log-rank, n = {n:,}, door", door, r=beside(r, f"test {n}"))

@@ -140,7 +140,7 @@ def compare_proportionality(case: str) -> tuple[Comparison, ...]:
 def compare_predictions(case: str) -> tuple[Comparison, ...]:
     """Survival of two patients after a Cox regression, with its standard errors; relative 1e-7."""
     fit, expected = fitted(case), cases("coxph")[case]["predicted_survival"]
-    made = fit.survival(pd.DataFrame(expected["newdata"]))
+    made = fit.predict(pd.DataFrame(expected["newdata"]))
     wide = {c: made[c].to_numpy().reshape(2, -1) for c in ("time", "survival", "se")}
     return (
         block(case, "", "predicted survival: times", wide["time"], [expected["time"]] * 2, RTOL),
@@ -170,7 +170,7 @@ def compare_curve(case: str, scale: str) -> tuple[Comparison, ...]:
     """The curve, its errors, limits on one scale, and quantiles with their limits."""
     found = cases("survfit")[case]
     frame, names = rebuilt(case)
-    curves = {c.group: c for c in kaplan_meier(frame, time="T", event="E", by="G", scale=scale)}
+    curves = {c.group: c for c in kaplan_meier(frame, time="T", event="E", arm="G", scale=scale)}
     ordered = [curves[name] for name in names]
     join = lambda what: np.concatenate([getattr(c, what) for c in ordered])  # noqa: E731
     inner = join("survival") > 0
@@ -199,8 +199,8 @@ def compare_hazards(case: str) -> tuple[Comparison, ...]:
     """
     found = cases("survfit")[case]
     frame, names = rebuilt(case)
-    curves = {c.group: c for c in kaplan_meier(frame, time="T", event="E", by="G", scale="plain")}
-    other = kaplan_meier(frame, time="T", event="E", by="G", estimator="fleming-harrington")
+    curves = {c.group: c for c in kaplan_meier(frame, time="T", event="E", arm="G", scale="plain")}
+    other = kaplan_meier(frame, time="T", event="E", arm="G", estimator="fleming-harrington")
     tied = {c.group: c for c in other}
     join = lambda own, what: np.concatenate([getattr(own[name], what) for name in names])  # noqa: E731
     end = float(frame["T"].max())  # type: ignore[arg-type]

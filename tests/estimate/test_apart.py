@@ -31,7 +31,7 @@ def test_property_log_rank_of_groups_apart_is_the_sum_of_its_parts(seed: int) ->
 @pytest.mark.parametrize("seed", range(10))
 def test_property_gray_of_groups_apart_is_the_sum_of_its_parts(seed: int) -> None:
     data = apart(seed)
-    named = {"time": "T", "cause": "HOW", "of": 1, "by": "A"}
+    named = {"time": "T", "cause": "HOW", "of": 1, "arm": "A"}
     whole = gray_test(data, strata="S", **named)
     parts = [gray_test(data.filter(S=s), **named) for s in "xy"]
     assert whole.df == 2

@@ -18,10 +18,10 @@ from equipoise.estimate.survival import cox, log_rank
 from equipoise.estimate.survival.competing_risks import (
     cause_specific,
     cumulative_incidence,
-    fine_gray,
     gray_test,
     incidence_difference,
 )
+from equipoise.estimate.survival.fine_gray import fine_gray
 from equipoise.estimate.survival.kaplan_meier import kaplan_meier
 from equipoise.estimate.survival.kernels import competing_risks as kernel
 from equipoise.estimate.survival.kernels import fine_gray as regression
@@ -53,7 +53,7 @@ def spread(seed: int, n: int = 200, ties: bool = False) -> pl.DataFrame:
 def test_reference_cuminc_printed_by_r() -> None:
     """R's cmprsk::cuminc, seven digits: estimates and Aalen's variances, everyone and three groups."""
     data = printed()
-    curves = {c.group: c for c in cumulative_incidence(data, time="time", cause="cause", by="group", variance="aalen")}
+    curves = {c.group: c for c in cumulative_incidence(data, time="time", cause="cause", arm="group", variance="aalen")}
     (whole,) = cumulative_incidence(data, time="time", cause="cause", variance="aalen")
     for curve, key in ((whole, "all"), (curves[1], "group_a"), (curves[2], "group_b"), (curves[3], "group_c")):
         expected = R[f"incidence_{key}"]
@@ -120,7 +120,7 @@ def test_independent_one_cause_is_kaplan_meier_log_rank_and_cox() -> None:
         if scale == "plain":
             np.testing.assert_allclose(aj.low[inner, 0], 1 - km.high[inner], rtol=1e-8, atol=1e-12)
     rank = log_rank("Surv(T, C) ~ ARM", data)
-    gray = gray_test(data, time="T", cause="C", of=1, by="ARM")
+    gray = gray_test(data, time="T", cause="C", of=1, arm="ARM")
     np.testing.assert_allclose(gray.score, rank.observed - rank.expected, rtol=1e-10)
     assert gray.variance[0, 0] == pytest.approx(rank.variance[0, 0], rel=0.05)  # another correction for ties
     fit = fine_gray("Surv(T, C) ~ ARM + X", data, of=1, variance="model")
@@ -133,7 +133,7 @@ def test_independent_one_cause_is_kaplan_meier_log_rank_and_cox() -> None:
 
 def test_property_incidences_and_survival_add_to_one() -> None:
     data = spread(3, 300, ties=True)
-    for curve in cumulative_incidence(data, time="T", cause="C", by="ARM"):
+    for curve in cumulative_incidence(data, time="T", cause="C", arm="ARM"):
         np.testing.assert_allclose(curve.incidence.sum(axis=1) + curve.survival, 1.0, rtol=1e-12)
         assert (np.diff(curve.incidence, axis=0) >= 0).all()
         assert (curve.low <= curve.incidence + 1e-12).all()
@@ -149,7 +149,7 @@ def test_property_incidences_and_survival_add_to_one() -> None:
 
 def test_independent_difference_is_of_the_curves() -> None:
     data = spread(4, 200)
-    c = {c.group: c for c in cumulative_incidence(data, time="T", cause="C", by="ARM", variance="aalen")}
+    c = {c.group: c for c in cumulative_incidence(data, time="T", cause="C", arm="ARM", variance="aalen")}
     made = incidence_difference(data, time="T", cause="C", of=1, arm="ARM", at=[6, 24], variance="aalen")
     for e, t in zip(made, (6, 24), strict=True):
         a, b = c[1.0].at(t, 1), c[0.0].at(t, 1)
@@ -165,7 +165,7 @@ def test_reference_gray_printed_by_r() -> None:
     data = printed()
 
     def tests(frame: pl.DataFrame, time: str = "time") -> list[Any]:
-        return [gray_test(frame, time=time, cause="cause", of=k, by="group", strata="stratum") for k in (1, 2)]
+        return [gray_test(frame, time=time, cause="cause", of=k, arm="group", strata="stratum") for k in (1, 2)]
 
     cases = [
         ("gray_stratified", tests(data), 2),
@@ -181,15 +181,15 @@ def test_reference_gray_printed_by_r() -> None:
 
 def test_property_gray_does_not_depend_on_labels_or_order() -> None:
     data = spread(5, 120, ties=True).with_columns(G=pl.Series(np.arange(120) % 3), S=pl.Series(np.arange(120) % 2))
-    one = gray_test(data, time="T", cause="C", of=1, by="G", strata="S")
+    one = gray_test(data, time="T", cause="C", of=1, arm="G", strata="S")
     other = gray_test(
         data[::-1].with_columns(G=pl.col("G").replace_strict({0: "c", 1: "a", 2: "b"}), T=pl.col("T") * 7),
-        time="T", cause="C", of=1, by="G", strata=["S"],
+        time="T", cause="C", of=1, arm="G", strata=["S"],
     )  # fmt: skip
     assert other.chi_square == pytest.approx(one.chi_square, rel=1e-10)
     assert one.score.sum() == pytest.approx(0.0, abs=1e-10)
     assert np.linalg.matrix_rank(one.variance, tol=1e-9) == 2
-    two = gray_test(data, time="T", cause="C", of=2, by="S")
+    two = gray_test(data, time="T", cause="C", of=2, arm="S")
     assert two.estimate().p == pytest.approx(two.p, rel=1e-10)
 
 
@@ -384,7 +384,7 @@ def test_property_not_estimable_is_said_in_words() -> None:
     assert fit.status is Status.NO_EVENTS
     assert "no events (1: events 0/3 a, 0/3 p)" in fit.reason
     assert math.isnan(fit.estimates[0].estimate)
-    test = gray_test(data, time="T", cause="C", of=1, by="ARM")
+    test = gray_test(data, time="T", cause="C", of=1, arm="ARM")
     assert test.status is Status.NO_EVENTS
     assert "no events" in test.estimate().reason
     assert math.isnan(test.p)
@@ -416,7 +416,7 @@ def test_property_not_estimable_is_said_in_words() -> None:
         (lambda d: cumulative_incidence(d, time="T", cause="HOW"), DataError, "censoring is 0 but 'HOW' holds"),
         (lambda d: cumulative_incidence(d, time="T", cause="C", variance="x"), EstimationError, "unknown variance"),
         (lambda d: cumulative_incidence(d, time="T", cause="C", scale="x"), EstimationError, "unknown scale"),
-        (lambda d: gray_test(d, time="T", cause="C", of=1, by="ONE"), DataError, "fewer than two levels"),
+        (lambda d: gray_test(d, time="T", cause="C", of=1, arm="ONE"), DataError, "fewer than two levels"),
         (lambda d: fine_gray("T ~ ARM", d, of=1), EstimationError, "cannot read"),
         (lambda d: fine_gray("Surv(T, C) ~ ARM + strata(ONE)", d, of=1), EstimationError, "censoring_by"),
         (lambda d: fine_gray("Surv(T, C) ~ 1", d, of=1), EstimationError, "no terms"),

@@ -202,7 +202,7 @@ def test_property_door_and_block_agree_and_flow_on() -> None:
         again = deterioration(frame.to_pandas().sample(frac=1.0, random_state=1), rule, death="DTHWK")
         assert isinstance(again, pd.DataFrame)
         np.testing.assert_array_equal(again.sort_values("USUBJID")["AVAL"], time[t])
-    curves = kaplan_meier(made.with_columns(E=1 - pl.col("CNSR")), time="AVAL", event="E", by="TRT01P")
+    curves = kaplan_meier(made.with_columns(E=1 - pl.col("CNSR")), time="AVAL", event="E", arm="TRT01P")
     assert sum(c.n for c in curves) == 50
     assert cox("Surv(AVAL, 1 - CNSR) ~ TRT01P", made).n == 50
     apart = deterioration(frame, DeteriorationRule(threshold=4, death="competing"), death="DTHWK")

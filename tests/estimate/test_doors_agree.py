@@ -27,7 +27,8 @@ from equipoise.estimate.ranks.win import Binary, Time, Value, win_statistics
 from equipoise.estimate.ranks.win_regression import win_regression
 from equipoise.estimate.result import Estimate
 from equipoise.estimate.survival import cox, log_rank, max_combo
-from equipoise.estimate.survival.competing_risks import fine_gray, gray_test, incidence_difference
+from equipoise.estimate.survival.competing_risks import gray_test, incidence_difference
+from equipoise.estimate.survival.fine_gray import fine_gray
 from equipoise.estimate.survival.kaplan_meier import kaplan_meier
 from equipoise.estimate.survival.kernels import competing_risks as causes_kernel
 from equipoise.estimate.survival.kernels import cox as cox_kernel
@@ -93,7 +94,7 @@ def close(a: Estimate, b: Estimate, rtol: float = 1e-10) -> None:
 @pytest.mark.parametrize("ties", [False, True])
 def test_independent_restricted_means_and_landmarks_are_read_off_the_curves(ties: bool) -> None:
     data = people(ties=ties)
-    curves = {k.group: k for k in kaplan_meier(data, time="T", event="E", by="ARM")}
+    curves = {k.group: k for k in kaplan_meier(data, time="T", event="E", arm="ARM")}
     made = rmst(data, time="T", event="E", arm="ARM", control="p", tau=15.0)
     for arm in made.arms:
         mean, se = curves[arm.arm].mean(15.0)
@@ -134,7 +135,7 @@ def test_independent_gray_without_censoring_or_other_causes() -> None:
     data = people().with_columns(E=pl.lit(1), T=pl.when(pl.col("ARM") == "a").then(pl.col("T") / 3).otherwise("T"))
     for strata in ("", "SITE"):
         rank = log_rank("Surv(T, E) ~ ARM" + (" + strata(SITE)" if strata else ""), data)
-        gray = gray_test(data, time="T", cause="E", of=1, by="ARM", strata=strata or ())
+        gray = gray_test(data, time="T", cause="E", of=1, arm="ARM", strata=strata or ())
         assert gray.status == 0
         np.testing.assert_allclose(gray.score, rank.observed - rank.expected, rtol=1e-9)
         assert 0.0 < gray.p < 1.0
@@ -217,7 +218,7 @@ def test_property_a_block_of_one_trial_is_the_door() -> None:
     np.testing.assert_allclose([a.mean for a in made.arms], mean[0], **same)
     cause = data["HOW"].to_numpy()[None]
     score, *_ = causes_kernel.gray(time, cause, arm)
-    np.testing.assert_allclose(gray_test(two, time="T", cause="HOW", of=1, by="ARM").score, score[0], **same)
+    np.testing.assert_allclose(gray_test(two, time="T", cause="HOW", of=1, arm="ARM").score, score[0], **same)
     beta, *_ = fine_gray_kernel.fine_gray(time, cause, x)
     np.testing.assert_allclose(fine_gray("Surv(T, HOW) ~ ARM + AGE", two, of=1).beta, beta[0], **same)
     on = data["ON"].to_numpy()[None]
@@ -271,7 +272,7 @@ def everything(data: pl.DataFrame, control: str = "p", unit: float = 1.0) -> dic
         "incidence": incidence_difference(
             frame, time="T", cause="HOW", of=1, at=9.0 / unit, arm="ARM", control=control
         )[0],
-        "gray": gray_test(frame, time="T", cause="HOW", of=1, by="ARM", strata="SITE").estimate(),
+        "gray": gray_test(frame, time="T", cause="HOW", of=1, arm="ARM", strata="SITE").estimate(),
         "fine-gray": fine_gray("Surv(T, HOW) ~ ARM + AGE", frame, of=1).hazard_ratio("ARM"),
         "psi": switching.psi,
         "win ratio": wins.win_ratio,

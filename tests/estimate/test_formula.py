@@ -291,7 +291,7 @@ def test_property_functions_that_learn_keep_what_they_learned() -> None:
     raw, learned = cox("Surv(T, E) ~ x + I(x^2)", frame), cox("Surv(T, E) ~ poly(x, 2)", frame)
     np.testing.assert_allclose(learned.loglik, raw.loglik, rtol=1e-12)
     new = frame.head(3)
-    np.testing.assert_allclose(learned.survival(new)["survival"], raw.survival(new)["survival"], rtol=1e-8)
+    np.testing.assert_allclose(learned.predict(new)["survival"], raw.predict(new)["survival"], rtol=1e-8)
 
 
 def test_property_a_value_that_is_no_number_names_its_row() -> None:

@@ -62,7 +62,7 @@ def test_reference_cafs_by_hand() -> None:
     assert made.ranks.tolist() == [3, 2, 4.5, 4.5, 6, 1]
     assert (made.wins, made.losses, made.ties) == (7, 1, 1)  # A, C, E against B, D, F
     assert made.deaths == (1, 1)
-    assert isinstance(made.to_frame(), pl.DataFrame)
+    assert isinstance(made.patients(), pl.DataFrame)
 
 
 def test_reference_joint_rank_by_hand_with_ties_and_deaths() -> None:
@@ -210,7 +210,7 @@ def test_property_one_trial_and_a_block_agree() -> None:
             ours = [test.difference[t], test.se[t], test.p[t]]
             np.testing.assert_allclose(ours, [estimate.estimate, estimate.se, estimate.p], rtol=1e-9)
         np.testing.assert_allclose(made.fit.beta[1], made.ancova.estimate, rtol=1e-9)
-        assert len(made.to_table()) == len(made.estimates) == 10
+        assert len(made.to_frame()) == len(made.estimates) == 10
 
 
 def test_independent_rank_tests_by_numpy() -> None:

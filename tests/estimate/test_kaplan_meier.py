@@ -48,7 +48,7 @@ def test_independent_late_entry_by_hand() -> None:
 
 def test_property_a_time_that_is_not_reached_says_so() -> None:
     frame = pl.DataFrame({"T": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], "E": [1, 1, 1, 0, 0, 0], "G": ["a"] * 6})
-    (curve,) = kaplan_meier(frame, time="T", event="E", by="G")
+    (curve,) = kaplan_meier(frame, time="T", event="E", arm="G")
     early = curve.time_by(0.25)
     assert early.estimable
     assert (early.estimate, early.low, early.high) == (2.0, 1.0, math.inf)
@@ -97,8 +97,8 @@ def test_property_order_of_rows_and_units_do_not_matter(rows: list[tuple[int, bo
     frame = pl.DataFrame([(float(t), e, g) for t, e, g in rows], schema=["T", "E", "G"], orient="row")
     shuffled = list(range(len(rows)))
     order.shuffle(shuffled)
-    first = kaplan_meier(frame, time="T", event="E", by="G")
-    again = kaplan_meier(frame[shuffled].with_columns(pl.col("T") * 7), time="T", event="E", by="G")
+    first = kaplan_meier(frame, time="T", event="E", arm="G")
+    again = kaplan_meier(frame[shuffled].with_columns(pl.col("T") * 7), time="T", event="E", arm="G")
     for one, other in zip(first, again, strict=True):
         np.testing.assert_array_equal(one.survival, other.survival)
         np.testing.assert_array_equal(one.time * 7, other.time)
@@ -113,7 +113,7 @@ def test_levels_keep_the_order_of_a_category() -> None:
     frame = pl.DataFrame({"T": [1.0, 2.0], "E": [1, 1], "G": ["a", "b"]}).with_columns(
         pl.col("G").cast(pl.Enum(["b", "a", "c"]))
     )
-    assert [c.group for c in kaplan_meier(frame, time="T", event="E", by="G")] == ["b", "a"]
+    assert [c.group for c in kaplan_meier(frame, time="T", event="E", arm="G")] == ["b", "a"]
 
 
 def test_mistakes_are_named() -> None:

@@ -61,7 +61,7 @@ def test_independent_kernel_is_the_curve() -> None:
     at = [7.5, 3.0, 12.0, 0.5]
     *_, survival, greenwood, _ = kernel.curves(time, event, group, tau=1.0, at=at)
     frame = pl.DataFrame({"T": time[0], "E": event[0], "G": group[0]})
-    for k, curve in enumerate(kaplan_meier(frame, time="T", event="E", by="G")):
+    for k, curve in enumerate(kaplan_meier(frame, time="T", event="E", arm="G")):
         for j, t in enumerate(at):
             s, se, *_ = curve.at(t)
             assert survival[0, k, j] == pytest.approx(s, rel=1e-12)

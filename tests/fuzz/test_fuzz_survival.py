@@ -36,6 +36,7 @@ from equipoise import (
 )
 from equipoise.decision.fixed_order import closed_sequence
 from equipoise.errors import EquipoiseError
+from equipoise.estimate.fit import Fit
 from equipoise.estimate.missing import mi_ancova
 from equipoise.estimate.ranks.win import Binary, Recurrent, Time, Value
 from equipoise.estimate.result import Estimate
@@ -208,23 +209,28 @@ def _closed(g: Draw, d: Any) -> Iterator[Any]:
     yield from ()
 
 
+def _all_of(curves: Any) -> Iterator[Any]:
+    yield curves
+    yield from curves
+
+
 ONE_ROW: dict[str, Callable[[Draw, Any], Iterator[Any]]] = {
     "cox": _cox,
     "log_rank": lambda g, d: iter([
         log_rank(grouping(g), d, rho=float(g.choice([0, 1])), gamma=float(g.choice([0, 1])))]),
     "max_combo": lambda g, d: iter([max_combo(grouping(g), d, tolerance=0.05)]),
-    "kaplan_meier": lambda g, d: iter(kaplan_meier(d, **named(g), by=g.choice(["ARM", None]),
-                                                   entry=g.choice(["START", None]))),
+    "kaplan_meier": lambda g, d: _all_of(kaplan_meier(d, **named(g), arm=g.choice(["ARM", None]),
+                                                      entry=g.choice(["START", None]))),
     "rmst": lambda g, d: iter([
         rmst(d, **named(g), arm="ARM", tau=g.choice([None, 2.0, 5.0]), covariates=covariates(g))]),
     "landmark": lambda g, d: iter([landmark(d, **named(g), arm="ARM", at=at(g), strata=strata(g),
                                             scale=str(g.choice(["plain", "log-log"])),
                                             weights=str(g.choice(["size", "mantel-haenszel", "inverse-variance"])))]),
-    "cumulative_incidence": lambda g, d: iter(
-        cumulative_incidence(d, time="T", cause="HOW", by=g.choice(["ARM", None]))),
+    "cumulative_incidence": lambda g, d: _all_of(
+        cumulative_incidence(d, time="T", cause="HOW", arm=g.choice(["ARM", None]))),
     "incidence_difference": lambda g, d: iter([
         incidence_difference(d, time="T", cause="HOW", of=1, at=at(g), arm="ARM")]),
-    "gray_test": lambda g, d: iter([gray_test(d, time="T", cause="HOW", of=1, by="ARM", strata=strata(g))]),
+    "gray_test": lambda g, d: iter([gray_test(d, time="T", cause="HOW", of=1, arm="ARM", strata=strata(g))]),
     "cause_specific": lambda g, d: iter([cause_specific("Surv(T, HOW) ~ ARM + X", d, of=1)]),
     "fine_gray": lambda g, d: iter([fine_gray(f"Surv(T, HOW) ~ {g.choice(['ARM', 'ARM + X', 'X'])}", d, of=1)]),
     "rpsftm": lambda g, d: iter([rpsftm(d, **named(g), arm="ARM", on="ON", recensor=False, points=11,
@@ -249,7 +255,7 @@ LONG: dict[str, Callable[[Draw, Any, Any], Iterator[Any]]] = {
 
 def keeps_the_contract(estimate: Estimate) -> None:
     if estimate.status is Status.OK:
-        assert math.isfinite(estimate.estimate), estimate
+        assert math.isfinite(estimate.estimate) or estimate.form == "p_only", estimate
         assert math.isnan(estimate.p) or 0.0 <= estimate.p <= 1.0, estimate
         assert estimate.form != "test" or (math.isfinite(estimate.se) and not math.isnan(estimate.p)), estimate
     else:
@@ -274,6 +280,11 @@ def check(result: Any) -> None:
         assert (result.status is Status.OK) == (math.isfinite(result.p) and result.df > 0), result
         assert (result.status is Status.OK) == math.isfinite(result.chi_square), result
         assert result.reason
+    if isinstance(result, Fit):
+        assert len(result.to_frame()) == len(result.estimates), result
+        assert str(result)
+        assert "object at" not in repr(result)
+        assert result._repr_html_()
     if hasattr(result, "left_out"):
         assert int(result.left_out) == sum(result.left_out.reasons.values())
         assert result.left_out.to_sentence() in result.summary()

@@ -95,7 +95,7 @@ def test_independent_numbers_are_those_of_the_estimators(folder: Path) -> None:
     assert cells["n"]["All arms"].values["p"] == pytest.approx(test.p, rel=1e-12)
     ratio = cox("Surv(AVAL, EVENT) ~ TRT01P", events).hazard_ratio("TRT01P")
     assert cells["Hazard ratio (95% CI)"]["Active"].values["estimate"] == pytest.approx(ratio.estimate, rel=1e-12)
-    curve = kaplan_meier(events, time="AVAL", event="EVENT", by="TRT01P")[0]
+    curve = kaplan_meier(events, time="AVAL", event="EVENT", arm="TRT01P")[0]
     assert cells["Events, n (%)"]["Placebo"].values["n"] == curve.events
 
 

@@ -164,7 +164,7 @@ def test_independent_tests_of_times_are_those_of_one_trial(trials: Trials, resul
 def test_independent_kaplan_meier_of_a_block_is_that_of_one_trial(trials: Trials) -> None:
     t = trials[1]
     data = t.events.filter(pl.col("PARAMCD") == "DTHPV").with_columns(EVENT=1 - pl.col("CNSR"))
-    for curve in kaplan_meier(data, time="AVAL", event="EVENT", by="TRT01P"):
+    for curve in kaplan_meier(data, time="AVAL", event="EVENT", arm="TRT01P"):
         keys = [
             Key("survival", variable="death_or_ventilation", set="ITT", arm=curve.group, week=w)
             for w in (0.5, 30, 52)

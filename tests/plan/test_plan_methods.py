@@ -250,14 +250,15 @@ def test_independent_restricted_means_and_landmarks(study: Study) -> None:
 
 
 def test_independent_competing_risks(study: Study) -> None:
-    from equipoise.estimate.survival.competing_risks import cause_specific, cumulative_incidence, fine_gray, gray_test
+    from equipoise.estimate.survival.competing_risks import cause_specific, cumulative_incidence, gray_test
+    from equipoise.estimate.survival.fine_gray import fine_gray
 
     frame = events(study)
     found = block(study, "{method: competing_risks, of: ventilation, at: [12]}", dataset="ADTTE", parameter="DTHPV")
     options = {"time": "AVAL", "cause": "EVNTDESC", "censored": "censored"}
-    test = gray_test(frame, of="ventilation", by="TRT01P", **options)
+    test = gray_test(frame, of="ventilation", arm="TRT01P", **options)
     assert value(found, "n", "All arms", "p") == pytest.approx(test.p, rel=1e-12)
-    curve = cumulative_incidence(frame, by="TRT01P", **options)[0]
+    curve = cumulative_incidence(frame, arm="TRT01P", **options)[0]
     assert value(found, "ventilation by 12", "Placebo") == pytest.approx(100 * curve.at(12.0, "ventilation")[0])
     for label, fit in (("Subdistribution", fine_gray), ("Cause-specific", cause_specific)):
         direct = fit("Surv(AVAL, EVNTDESC) ~ TRT01P", frame, of="ventilation", censored="censored")

@@ -65,7 +65,7 @@ LOOKS = [
 
 
 def curves() -> Any:
-    return km(PATIENTS.with_columns(pl.col("ARM").cast(ARMS)), time="T", event="E", by="ARM")
+    return km(PATIENTS.with_columns(pl.col("ARM").cast(ARMS)), time="T", event="E", arm="ARM")
 
 
 def forest_rows() -> list[dict[str, Any]]:

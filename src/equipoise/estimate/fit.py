@@ -224,6 +224,11 @@ def _cells(made: Sequence[Estimate], keys: Sequence[Mapping[str, Any]]) -> tuple
     elif scales - {"difference"}:
         head[1] = scales.pop()
     del keys  # the names say them
+    if all(math.isinf(one.df) for one in made if not math.isnan(one.df)):  # normal theory: z, and no df to show
+        at = head.index("df")
+        head[at + 1] = "z"
+        for row in body:
+            row[at] = ""
     used = [i for i in range(len(head)) if i == 0 or any(row[i] for row in body)]
     return [head[i] for i in used], [[row[i] for i in used] for row in body]
 

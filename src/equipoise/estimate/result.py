@@ -134,7 +134,7 @@ class Estimate(Fit):
     @classmethod
     def of_test(
         cls, name: str, estimator: str, p: float, n: int, *, statistic: float = math.nan, df: float = math.nan,
-        sided: int = 2, detail: str | None = None,
+        sided: int = 2, detail: str | None = None, status: Status = Status.OK,
     ) -> Estimate:  # fmt: skip
         """A test without an estimate: its p-value, and the statistic and degrees of freedom (of F the denominator's).
 
@@ -143,7 +143,7 @@ class Estimate(Fit):
         """
         nan = math.nan
         return cls(name, estimator, nan, nan, df, nan, nan, p, n, scale="test", detail=detail, form="p_only",
-                   statistic=statistic, sided=sided)  # fmt: skip
+                   statistic=statistic, sided=sided, status=status)  # fmt: skip
 
     @classmethod
     def of_count(cls, name: str, count: float, n: int, *, scale: str = "count") -> Estimate:
@@ -172,6 +172,8 @@ class Estimate(Fit):
         status: Status = Status.OK,
         detail: str | None = None,
         references: tuple[str, ...] = (),
+        term: str = "",
+        contrast: str = "",
     ) -> Estimate:
         """An estimate with the interval and two-sided p-value of Student's t on ``df`` (normal where infinite).
 
@@ -209,6 +211,8 @@ class Estimate(Fit):
             references=references,
             ratio=ratio,
             statistic=statistic,
+            term=term,
+            contrast=contrast,
         )
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -99,17 +99,32 @@ class Cafs(Fit):
         return (self.ancova, self.wilcoxon, self.quade, *own, self.rank_ancova, self.finkelstein_schoenfeld,
                 self.win_ratio, self.win_odds, self.net_benefit)  # fmt: skip
 
-    def to_frame(self) -> Any:  # type: ignore[override]
+    def patients(self) -> Any:
         """One row a patient, as a frame of the kind that came in: patient, arm, score, rank."""
         arms = [self.panel.arms[int(a)] for a in self.panel.arm]
         return self.panel.native(
             {"USUBJID": self.panel.subjects, "ARM": arms, "SCORE": self.scores.tolist(), "RANK": self.ranks.tolist()}
         )
 
-    def to_table(self) -> Any:
-        """One row a comparison, as a frame of the kind that came in: the columns of ``Estimate.to_table``."""
-        rows = [e.to_table() for e in self.estimates]
-        return self.panel.native({key: [row[key] for row in rows] for key in rows[0]})
+    def _backend(self) -> Any:
+        return self.panel.backend
+
+    def _keys(self) -> Sequence[Mapping[str, Any]]:
+        return [{"test": e.estimator.removeprefix("CAFS, "), "scale": e.scale} for e in self.estimates]
+
+    def _title(self) -> str:
+        return "Combined assessment of function and survival (CAFS)"
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        control, active = self.panel.arms
+        sizes = [int((self.panel.arm == a).sum()) for a in (0.0, 1.0)]
+        for arm, n, dead in zip((control, active), sizes, self.deaths, strict=True):
+            yield str(arm), f"{n} patients, {dead} died"
+        yield "pairs", f"{active} won {self.wins}, lost {self.losses}, tied {self.ties}"
+
+    def _drawn(self) -> Any:
+        """The comparisons that are differences in ranks; ratios of wins have an axis of their own."""
+        return tuple(e for e in self.estimates if not e.ratio)
 
 
 def cafs(

@@ -9,6 +9,7 @@ in ``docs/methods/survival.md``.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +20,9 @@ from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.formula import Design, FactorSpec, NoCompleteRow, build, with_intercept
 from equipoise.estimate.left_out import Sieve
 from equipoise.estimate.panel import codes_of, kept_rows, numbers, ordered, require, values_of
+from equipoise.estimate.result import check_level
 from equipoise.estimate.survival import cox_path
+from equipoise.estimate.survival.asked import as_formula
 from equipoise.estimate.survival.cox_fit import TIES, CoxFit
 from equipoise.estimate.survival.cox_path import CoxData
 from equipoise.estimate.survival.kernels import cox as kernel
@@ -29,14 +32,23 @@ from equipoise.types import BoolArray, FloatArray, IntArray, Status
 
 
 def cox(
-    formula: str,
-    data: Any,
+    formula: Any = None,
+    data: Any = None,
     *,
+    time: str | None = None,
+    event: str | None = None,
+    censor: str | None = None,
+    entry: str | None = None,
+    arm: str | None = None,
+    covariates: str | Sequence[str] = (),
+    strata: str | Sequence[str] = (),
     ties: str = "efron",
     robust: bool | None = None,
     cluster: str | None = None,
     weights: str | None = None,
     firth: bool = False,
+    level: float = 0.95,
+    estimand: str | None = None,
 ) -> CoxFit:
     """Cox proportional-hazards regression.
 
@@ -45,12 +57,15 @@ def cox(
     formula : ``Surv(AVAL, 1 - CNSR) ~ TRT01P + ONSETMO + strata(RILFL)``, or ``Surv(START, STOP, EVENT) ~ ...`` with a
         row for every interval ``(START, STOP]``. Text columns and categories are factors (treatment contrasts, first
         level the reference). ``cluster(column)`` is the same as ``cluster``.
+    time, event or censor, entry, arm, covariates, strata : in place of a formula, with the data first: columns of the
+        time, of the event (1) or of censoring (ADaM's CNSR, 0 for an event), of coming under observation, and terms.
     data : one row a patient (or interval); pandas, polars or pyarrow. Rows that lack a column take no part.
     ties : ``efron``, ``breslow`` or ``exact`` (the discrete-time likelihood; no residuals, no weights).
     robust : the sandwich variance of Lin & Wei; the default with clusters, or with weights that are not whole numbers.
     cluster : column of patients or centres whose rows belong together. weights : column of case weights.
     firth : penalise the likelihood, for a finite estimate where an arm has no events; intervals and p-values are then
         those of the profile of the penalised likelihood. Not with weights, clusters or exact ties.
+    level : coverage of the intervals.
 
     Returns
     -------
@@ -71,6 +86,11 @@ def cox(
     >>> [round(v, 3) for v in (ratio.estimate, ratio.low, ratio.high, ratio.p)]
     [3.0, 0.16, 437.761, 0.469]
     """
+    check_level(level)
+    formula, data = as_formula(
+        formula, data, time=time, event=event, censor=censor, entry=entry, arm=arm, covariates=covariates,
+        strata=strata, default_arm=not covariates,
+    )  # fmt: skip
     if ties not in TIES:
         raise EstimationError(f"unknown ties {ties!r}", hint="choose one of " + ", ".join(TIES))
     read = read_surv(formula, data)
@@ -103,7 +123,7 @@ def cox(
         None if codes is None else np.unique(codes[keep], return_inverse=True)[1],
         read.row[keep],
     )
-    events_by, arm = _arms(design, columns, rows.event)
+    events_by, first = _arms(design, columns, rows.event)
     common: dict[str, Any] = {
         "formula": formula,
         "names": names,
@@ -120,6 +140,8 @@ def cox(
         "cluster": together,
         "left_out": left_out,
         "design": design,
+        "level": level,
+        "estimand": estimand,
     }
     if rows.n == 0 or absent:
         status, detail = Status.EMPTY_ARM if rows.n else Status.NO_DATA, absent or None
@@ -128,7 +150,7 @@ def cox(
             beta=np.full(p, np.nan), vcov=nothing, naive=nothing, loglik=(math.nan, math.nan), score=math.nan,
             iterations=0, status=status, detail=detail, **common,
         )  # fmt: skip
-    return _fit(rows, ties, robust, firth, arm, common)
+    return _fit(rows, ties, robust, firth, first, common)
 
 
 def _fit(rows: CoxData, ties: str, robust: bool, firth: bool, arm: int, common: dict[str, Any]) -> CoxFit:

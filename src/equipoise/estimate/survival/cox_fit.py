@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -13,11 +13,11 @@ import numpy as np
 from scipy import optimize, special
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.fit import Fit
+from equipoise.estimate.fit import Fit, aligned, notes_of, number, p_value
 from equipoise.estimate.formula import Design, Factor, products, read_column
 from equipoise.estimate.left_out import NOBODY, LeftOut
 from equipoise.estimate.panel import read_frame
-from equipoise.estimate.result import Estimate, check_level
+from equipoise.estimate.result import Estimate, check_level, times_at
 from equipoise.estimate.survival import cox_path
 from equipoise.estimate.survival.cox_path import CoxData, Path
 from equipoise.estimate.survival.kernels import cox_firth
@@ -38,27 +38,32 @@ Test = tuple[float, int, float]
 
 
 @dataclass(frozen=True)
-class Proportionality:
+class Proportionality(Fit):
     """Tests of proportional hazards: chi-square, df and p-value by term, and of all terms together.
 
-    transform : of time, against which the coefficients might move.
+    transform : of time, against which the coefficients might move. n : rows of the model. backend : data-frame library.
     """
 
     transform: str
     terms: tuple[str, ...]
     tests: tuple[Test, ...]
     overall: Test
+    n: int = 0
+    backend: Any = None
     references: tuple[str, ...] = (GRAMBSCH,)
 
-    def to_table(self) -> dict[str, list[Any]]:
-        """Columns ``term``, ``chi_square``, ``df`` and ``p``; the last row is ``all``."""
+    @property
+    def estimates(self) -> tuple[Estimate, ...]:
+        """The test of every term, then that of all together."""
         rows = [*zip(self.terms, self.tests, strict=True), ("all", self.overall)]
-        return {
-            "term": [name for name, _ in rows],
-            "chi_square": [t[0] for _, t in rows],
-            "df": [t[1] for _, t in rows],
-            "p": [t[2] for _, t in rows],
-        }
+        return tuple(
+            Estimate.of_test(name, f"test of proportional hazards (time: {self.transform})", p, self.n,
+                             statistic=chi_square, df=float(df))
+            for name, (chi_square, df, p) in rows
+        )  # fmt: skip
+
+    def _notes(self) -> Iterator[str]:
+        yield self.to_sentence()
 
     def to_sentence(self) -> str:
         """The result as a person would say it."""
@@ -102,6 +107,8 @@ class CoxFit(Fit):
     left_out: LeftOut = NOBODY
     detail: str | None = None
     design: Design | None = field(default=None, repr=False)
+    level: float = 0.95
+    estimand: str | None = None
 
     @property
     def reason(self) -> str:
@@ -198,7 +205,7 @@ class CoxFit(Fit):
         """
         terms = tuple(self.term_columns)
         *tests, overall = cox_path.proportionality(self.path, transform, [self.term_columns[t] for t in terms])
-        return Proportionality(transform, terms, tuple(tests), overall)
+        return Proportionality(transform, terms, tuple(tests), overall, self.n, self._backend())
 
     def baseline(self) -> Any:
         """Cumulative hazard at covariates zero: a frame of ``stratum``, ``time``, ``hazard`` at every distinct time."""
@@ -212,18 +219,46 @@ class CoxFit(Fit):
             table["stratum"] += [label] * len(times)
             table["time"] += times.tolist()
             table["hazard"] += (shift * total[np.searchsorted(made.time[here], times, side="right")]).tolist()
-        return self._native(table)
+        return self._frame(table)
 
-    def survival(self, new: Any, *, level: float = 0.95) -> Any:
-        """Predicted survival of patients with the covariates of ``new``, a frame with the columns of the formula.
+    def predict(
+        self, new: Any, *, kind: str = "survival", at: float | Sequence[float] | None = None, level: float | None = None
+    ) -> Any:
+        """Survival, or risk, of patients with the covariates of ``new``, a frame with the columns of the formula.
 
-        Returns a frame of ``patient`` (row of ``new``, from 0), ``stratum``, ``time`` (every distinct time of the
-        stratum), ``survival``, ``se`` (of its logarithm), ``low`` and ``high`` (symmetric on the log scale). The error
-        of the hazard and of the coefficients both count (Tsiatis 1981; Link 1984).
+        kind : ``survival``, or ``risk``: the hazard as a multiple of that of a patient whose covariates are the means
+        of the data. at : times of survival; default every distinct time of the stratum. level : coverage of the limits,
+        default that of the fit.
+
+        Returns a frame of ``patient`` (row of ``new``, from 0), then ``risk``; or ``stratum``, ``time``, ``survival``;
+        then ``se`` of the logarithm, ``low`` and ``high``, symmetric on the log scale. In survival the error of the
+        hazard and of the coefficients both count (Tsiatis 1981; Link 1984); beyond the last time of a stratum it is
+        missing. Every patient has a curve in each stratum.
+
+        Raises :class:`EstimationError` where the fit failed or an option means nothing, :class:`DataError` for a column
+        or level of ``new`` that is not there.
+
+        Examples
+        --------
+        >>> import polars as pl
+        >>> from equipoise import cox
+        >>> frame = pl.DataFrame({"T": [3, 5, 7, 2, 8, 9], "E": [1, 1, 0, 1, 1, 0], "ARM": list("aaabbb")})
+        >>> fit = cox("Surv(T, E) ~ ARM", frame)
+        >>> new = pl.DataFrame({"ARM": ["a", "b"]})
+        >>> [round(s, 3) for s in fit.predict(new, at=5)["survival"]]
+        [0.462, 0.644]
+        >>> [round(r, 3) for r in fit.predict(new, kind="risk")["risk"]]
+        [1.326, 0.754]
         """
+        if kind not in ("survival", "risk"):
+            raise EstimationError(f"unknown kind {kind!r}", hint="choose survival or risk")
+        level = self.level if level is None else level
         check_level(level)
+        wanted = None if at is None else np.array(times_at(at, "survival"))
         made, x = self.path, self._covariates(new)
         z = float(special.ndtri(0.5 + 0.5 * level))
+        if kind == "risk":
+            return self._risk(x - made.centre, z)
         names = ("patient", "stratum", "time", "survival", "se", "low", "high")
         table: dict[str, list[Any]] = {name: [] for name in names}
         for i, row in enumerate(x - made.centre):
@@ -231,10 +266,12 @@ class CoxFit(Fit):
             for s, label in enumerate(self.data.stratum_labels):
                 here = made.stratum == s
                 times = np.unique(self.data.time[self.data.stratum == s])
-                at = np.searchsorted(made.time[here], times, side="right")
-                total = np.concatenate([[0.0], np.cumsum(made.hazard[here])])[at]
-                error = np.concatenate([[0.0], np.cumsum(made.spread[here])])[at]
-                drift = np.vstack([np.zeros(len(row)), np.cumsum(made.drift[here], axis=0)])[at]
+                last = float(times[-1]) if len(times) else 0.0
+                times = times if wanted is None else wanted
+                at_event = np.searchsorted(made.time[here], times, side="right")
+                total = np.concatenate([[0.0], np.cumsum(made.hazard[here])])[at_event]
+                error = np.concatenate([[0.0], np.cumsum(made.spread[here])])[at_event]
+                drift = np.vstack([np.zeros(len(row)), np.cumsum(made.drift[here], axis=0)])[at_event]
                 away = row * total[:, None] - drift
                 se = risk * np.sqrt(error + np.einsum("ta,ab,tb->t", away, self.vcov, away))
                 hazard = risk * total
@@ -243,8 +280,19 @@ class CoxFit(Fit):
                 table["stratum"] += [label] * len(times)
                 table["time"] += times.tolist()
                 for name, column in zip(names[3:], columns, strict=True):
-                    table[name] += column.tolist()
-        return self._native(table)
+                    table[name] += np.where(times > last, np.nan, column).tolist()
+        return self._frame(table)
+
+    def _risk(self, away: FloatArray, z: float) -> Any:
+        """Hazards relative to that at the means of the covariates, with limits."""
+        log = away @ self.beta
+        se = np.sqrt(np.einsum("ia,ab,ib->i", away, self.vcov, away))
+        risk, low, high = (
+            [_exp(float(v), f"the hazard of row {i + 1} of the new data") for i, v in enumerate(values)]
+            for values in (log, log - z * se, log + z * se)
+        )
+        table = {"patient": list(range(len(risk))), "risk": risk, "se": se.tolist(), "low": low, "high": high}
+        return self._frame(table)
 
     def _covariates(self, new: Any) -> FloatArray:
         """(row, p) the design of ``new``."""
@@ -260,8 +308,50 @@ class CoxFit(Fit):
                 columns.append(products(made.blocks(), len(frame)))
         return np.hstack(columns)
 
-    def _native(self, table: dict[str, list[Any]]) -> Any:
-        return nw.from_dict(table, backend=nw.get_native_namespace(self.frame)).to_native()
+    def _backend(self) -> Any:
+        return nw.get_native_namespace(self.frame)
+
+    def _title(self) -> str:
+        return self._words[0]
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        yield "formula", self.formula
+        by = ", ".join(f"{e}/{m} {label}" for label, (e, m) in self.events_by.items())
+        yield "rows", f"{self.n}, {self.events} events" + (f" ({by})" if by else "")
+        if self.status is not Status.OK:
+            return
+        tests = {"likelihood ratio": self.likelihood_ratio, "Wald": self.wald, "score": self.score_test}
+        if self.robust:
+            tests["robust score"] = self.robust_score_test
+        for name, (chi_square, df, p) in tests.items():
+            yield name, f"chi-square {number(chi_square)} on {df} df, p {p_value(p)}"
+        c, se = self.concordance
+        if not math.isnan(c):
+            yield "concordance", f"{c:.3f} (se {se:.3f})"
+
+    def _table(self) -> tuple[list[str], list[list[str]]]:
+        """Hazard ratios as in R's summary: term, ratio, interval, log ratio, its standard error, z and p."""
+        interval = f"{100 * self.level:g} % CI"
+        head = ["", "hazard ratio", interval, "log", "se(log)", "z", "p"]
+        body = []
+        for b, one in zip(self.beta, self.estimates, strict=True):
+            limits = f"{number(one.low)} to {number(one.high)}" if one.estimable else ""
+            log = number(float(b)) if one.estimable else ""
+            body.append([one.name, number(one.estimate), limits, log, number(one.se), number(one.statistic),
+                         p_value(one.p)])  # fmt: skip
+        return head, body
+
+    def _told(self) -> Iterator[str]:
+        facts = list(self._facts())
+        width = max(len(what) for what, _ in facts)
+        yield self._title()
+        yield from (f"{what:<{width}}  {value}" for what, value in facts)
+        yield ""
+        yield from aligned(*self._table())
+        notes = list(notes_of(self.estimates))
+        if notes:
+            yield ""
+            yield from notes
 
     @property
     def _words(self) -> tuple[str, tuple[str, ...]]:
@@ -273,8 +363,8 @@ class CoxFit(Fit):
 
     @property
     def estimates(self) -> tuple[Estimate, ...]:
-        """The ratio of every term, with 95 % intervals."""
-        return self.at_level(0.95)
+        """The hazard ratio of every term, at the level of the fit."""
+        return self.at_level(self.level)
 
     def at_level(self, level: float, *, estimand: str | None = None) -> tuple[Estimate, ...]:
         """Hazard ratio of every term: Wald interval and p-value; with ``firth``, those of the profile of the penalised
@@ -283,6 +373,7 @@ class CoxFit(Fit):
         return tuple(self._estimate(i, level, estimand) for i in range(len(self.names)))
 
     def _estimate(self, i: int, level: float, estimand: str | None) -> Estimate:
+        term, contrast = self._compared.get(self.names[i], (self.names[i], ""))
         status, detail = self.status, None if self.status is Status.OK else self.reason
         se = math.sqrt(float(self.vcov[i, i])) if status is Status.OK else math.nan
         if status is Status.OK and se == 0.0:
@@ -300,16 +391,31 @@ class CoxFit(Fit):
             level=level,
             ratio=True,
             scale="hazard ratio",
-            estimand=estimand,
+            estimand=estimand or self.estimand,
             status=status,
             detail=detail,
             references=references,
+            term=term,
+            contrast=contrast,
         )
         if not self.firth or status is not Status.OK:
             return made
         low, high, p = self._profile(i, level)
         return replace(made, low=math.exp(low), high=math.exp(high) if high < 709.0 else math.inf, p=p,
                        statistic=math.copysign(-float(special.ndtri(0.5 * p)), beta))  # fmt: skip
+
+    @cached_property
+    def _compared(self) -> dict[str, tuple[str, str]]:
+        """Coefficient of a factor -> its column, and the level that is compared with the reference."""
+        out = {}
+        for term in self.design.terms if self.design is not None else ():
+            column = term.factors[0].column if len(term.factors) == 1 else None
+            levels = () if column is None else tuple(column.levels or ())
+            for name in term.names:
+                for level in levels[1:]:
+                    if name == f"{term.name}[T.{level}]":
+                        out[name] = (term.name, f"{level} / {levels[0]}")
+        return out
 
     def _profile(self, i: int, level: float) -> tuple[float, float, float]:
         """Limits of coefficient ``i`` and its p-value, where twice the penalised log likelihood, maximised over the
@@ -346,20 +452,14 @@ class CoxFit(Fit):
             limits.append(beta + sign * float(found))
         return limits[0], limits[1], float(special.chdtrc(1, max(deviance(0.0), 0.0)))
 
-    def hazard_ratio(self, term: str, *, level: float = 0.95, estimand: str | None = None) -> Estimate:
-        """Hazard ratio of one term, by its name or by the name of its column if that has a single term."""
+    def hazard_ratio(self, term: str, *, level: float | None = None, estimand: str | None = None) -> Estimate:
+        """Hazard ratio of one term, by its name or by the name of its column if that has a single term; at ``level``,
+        by default that of the fit.
+        """
         hits = [i for i, n in enumerate(self.names) if n == term or n.split("[")[0] == term]
         if len(hits) != 1:
             raise EstimationError(f"{len(hits)} terms are called {term!r}", hint="terms are " + ", ".join(self.names))
-        return self._estimate(hits[0], level, estimand)
-
-    def to_frame(self, *, level: float = 0.95) -> Any:  # type: ignore[override]
-        """One row a term, as a frame of the kind that came in: log hazard ratio, then ``Estimate.to_table``."""
-        rows = [
-            {"term": made.name, "log_hazard_ratio": float(b), **made.to_table()}
-            for b, made in zip(self.beta, self.at_level(level), strict=True)
-        ]
-        return self._native({key: [row[key] for row in rows] for key in rows[0]})
+        return self._estimate(hits[0], self.level if level is None else level, estimand)
 
 
 def _exp(value: float, what: str) -> float:

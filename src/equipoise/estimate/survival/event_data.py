@@ -16,6 +16,7 @@ from equipoise.estimate.formula import FactorSpec, ModelFormula, build, with_int
 from equipoise.estimate.formula.terms import TermSpec
 from equipoise.estimate.left_out import LeftOut, Sieve
 from equipoise.estimate.panel import codes_of, events_of, numbers, read_frame, require, tied_times, times_of, two_levels
+from equipoise.estimate.survival.asked import Named
 from equipoise.estimate.survival.surv_formula import combined
 from equipoise.types import BoolArray, FloatArray, IntArray
 
@@ -124,6 +125,16 @@ def read_covariates(frame: nw.DataFrame[Any], names: Sequence[str]) -> tuple[Flo
         return np.zeros((len(frame), 0)), ()
     x, called, *_ = read_terms(frame, [(FactorSpec.of_column(n),) for n in dict.fromkeys(names)])
     return x, called
+
+
+def read_named(
+    named: Named, *, control: Any = None, numeric: Sequence[str] = ()
+) -> tuple[EventData, dict[str, FloatArray]]:
+    """:func:`read_events` of the columns that were asked for."""
+    return read_events(
+        named.data, time=named.time, event=named.event, censor=named.censor, arm=str(named.arm), control=control,
+        strata=named.strata, covariates=named.covariates, numeric=numeric,
+    )  # fmt: skip
 
 
 def read_events(

@@ -17,10 +17,11 @@ limit, is at or below 1 - p; where S equals 1 - p over an interval, its middle (
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
+import narwhals.stable.v2 as nw
 import numpy as np
 from scipy import special
 
@@ -28,7 +29,8 @@ from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.fit import Fit
 from equipoise.estimate.left_out import NOBODY, LeftOut, Sieve
 from equipoise.estimate.panel import codes_of, events_of, read_frame, refuse, require, tied_times, times_of
-from equipoise.estimate.result import Estimate, check_level
+from equipoise.estimate.result import Estimate, check_level, times_at
+from equipoise.estimate.survival.asked import as_columns
 from equipoise.types import BoolArray, FloatArray, IntArray, Status
 
 ESTIMATORS = ("kaplan-meier", "nelson-aalen", "fleming-harrington")
@@ -72,6 +74,42 @@ class KaplanMeier(Fit):
     estimator: str
     entries: FloatArray
     left_out: LeftOut = NOBODY
+    backend: Any = None
+
+    picture: ClassVar[str] = "kaplan_meier"
+
+    @property
+    def estimates(self) -> tuple[Estimate, ...]:
+        """The median time."""
+        return (self.time_by(),)
+
+    def _keys(self) -> Sequence[dict[str, Any]]:
+        return ({"group": self.group},)
+
+    def at_level(self, level: float) -> tuple[Estimate, ...]:
+        """The median time with limits of coverage ``level``."""
+        check_level(level)
+        z = float(special.ndtri(0.5 + 0.5 * level))
+        low, high = limits_of(self.survival, self.se_log, z, self.scale)
+        return replace(self, low=low, high=high, level=level).estimates
+
+    def _title(self) -> str:
+        return f"{self.estimator.title()} curve, {self.scale} limits"
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        who = "everyone" if self.group is None else str(self.group)
+        yield who, f"{self.events} of {self.n} had the event, followed to {self.time[-1]:g}"
+
+    def _drawn(self) -> Any:
+        return self
+
+    def predict(self, at: float | Sequence[float] | None = None) -> Any:
+        """Survival at each time of ``at`` (default every distinct time of an event or censoring), as a frame: group,
+        time, at_risk, survival, se, low, high.
+
+        Raises :class:`EstimationError` for times that are not above 0.
+        """
+        return KaplanMeierCurves((self,), self.left_out, self.backend).predict(at)
 
     def quantile(self, p: float = 0.5) -> tuple[float, float, float]:
         """Time by which a share ``p`` has had the event, with its limits; NaN where the curve does not get there."""
@@ -108,12 +146,8 @@ class KaplanMeier(Fit):
             detail=detail,
             references=(SOURCES[self.estimator], BROOKMEYER),
             form="description",
+            term="median" if p == 0.5 else f"quantile {p:g}",
         )
-
-    def _told(self) -> Iterator[str]:
-        who = "everyone" if self.group is None else str(self.group)
-        yield f"{self.estimator.title()} curve of {who}: {self.events} of {self.n} had the event."
-        yield self.time_by().summary()
 
     def mean(self, to: float | None = None) -> tuple[float, float]:
         """Area under the curve up to ``to`` (default the last time) and its standard error by Greenwood's formula.
@@ -164,51 +198,144 @@ class KaplanMeier(Fit):
         return s, se, float(self.low[i]), float(self.high[i]), risk
 
 
+@dataclass(frozen=True, eq=False)
+class KaplanMeierCurves(Fit, Sequence[KaplanMeier]):
+    """The curves of one analysis, one a group: goes through them in order, and takes a place or a group's label.
+
+    curves : in the order of the groups. left_out : rows that take no part in any curve.
+    """
+
+    curves: tuple[KaplanMeier, ...]
+    left_out: LeftOut = NOBODY
+    backend: Any = None
+
+    picture: ClassVar[str] = "kaplan_meier"
+
+    def __len__(self) -> int:
+        return len(self.curves)
+
+    def __iter__(self) -> Iterator[KaplanMeier]:
+        return iter(self.curves)
+
+    def __getitem__(self, which: Any) -> Any:
+        """A curve by the label of its group, or by its place."""
+        return of_group(self.curves, which)
+
+    @property
+    def groups(self) -> tuple[Any, ...]:
+        """The labels of the groups; None for everyone."""
+        return tuple(c.group for c in self.curves)
+
+    @property
+    def estimates(self) -> tuple[Estimate, ...]:
+        """The median time of each group."""
+        return tuple(c.time_by() for c in self.curves)
+
+    def at_level(self, level: float) -> tuple[Estimate, ...]:
+        """The median times with limits of coverage ``level``."""
+        return tuple(e for c in self.curves for e in c.at_level(level))
+
+    def _keys(self) -> Sequence[dict[str, Any]]:
+        return [{"group": c.group} for c in self.curves]
+
+    def _title(self) -> str:
+        first = self.curves[0]
+        return f"{first.estimator.title()} curves, {first.scale} limits"
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        for c in self.curves:
+            yield from c._facts()
+
+    def _drawn(self) -> Any:
+        return self.curves
+
+    def predict(self, at: float | Sequence[float] | None = None) -> Any:
+        """Survival of every group at each time of ``at`` (default every distinct time of an event or censoring), as a
+        frame: group, time, at_risk, survival, se, low, high; missing beyond the end of a curve.
+
+        Raises :class:`EstimationError` for times that are not above 0.
+        """
+        wanted = None if at is None else times_at(at, "survival")
+        rows = [
+            (c.group, float(t), *c.at(float(t))) for c in self.curves for t in (c.time if wanted is None else wanted)
+        ]
+        names = ("group", "time", "survival", "se", "low", "high", "at_risk")
+        table = {name: [row[k] for row in rows] for k, name in enumerate(names)}
+        order = ("group", "time", "at_risk", "survival", "se", "low", "high")
+        return self._frame({name: table[name] for name in order})
+
+
+def of_group(curves: Sequence[Any], which: Any) -> Any:
+    """The curve whose ``group`` is ``which``, or the one at that place; raises :class:`EstimationError` for neither."""
+    for curve in curves:
+        if curve.group is not None and curve.group == which:
+            return curve
+    if isinstance(which, int | slice) and not isinstance(which, bool):
+        return curves[which]
+    raise EstimationError(f"no curve of {which!r}", hint="groups are " + ", ".join(repr(c.group) for c in curves))
+
+
 def kaplan_meier(
-    data: Any,
+    formula: Any = None,
+    data: Any = None,
     *,
-    time: str,
+    time: str | None = None,
     event: str | None = None,
     censor: str | None = None,
-    by: str | None = None,
+    arm: str | None = None,
     entry: str | None = None,
     level: float = 0.95,
     scale: str = "log-log",
     estimator: str = "kaplan-meier",
-) -> tuple[KaplanMeier, ...]:
-    """Kaplan-Meier curves, one a level of ``by`` (in the order of a category, else sorted).
+) -> KaplanMeierCurves:
+    """Kaplan-Meier curves, one a level of ``arm`` (in the order of a category, else sorted).
 
     Parameters
     ----------
+    formula : ``Surv(AVAL, 1 - CNSR) ~ TRT01P``, or ``~ 1`` for everyone together; or leave it out, give the data first
+        and name the columns.
     data : one row a patient; pandas, polars or pyarrow. Rows that lack time, event, group or entry take no part. A
         level without patients has no curve.
     time : column of times, none negative. event or censor : column that is 1 (or True) for an event and 0 for
-        censoring, or ADaM's CNSR, 0 for an event and above it for censoring. entry : column of times of coming under
-        observation.
+        censoring, or ADaM's CNSR, 0 for an event and above it for censoring. arm : column of the groups; without it
+        everyone is one. entry : column of times of coming under observation.
     scale : ``plain``, ``log``, ``log-log``, ``logit`` or ``arcsin``, on which intervals are symmetric.
     estimator : ``kaplan-meier``, or the exponential of the cumulative hazard of ``nelson-aalen`` or
         ``fleming-harrington``.
 
+    Returns
+    -------
+    KaplanMeierCurves, also of a single group: ``curve, = kaplan_meier(...)``.
+
     Raises
     ------
     DataError : a column is not there or holds what it should not, or no row is left. EstimationError : an unknown
-    scale, estimator or level.
+    scale, estimator or level, or a formula that is none.
 
     Examples
     --------
     >>> import polars as pl
-    >>> frame = pl.DataFrame({"T": [3, 5, 7, 8, 9], "E": [1, 1, 0, 1, 1]})
+    >>> frame = pl.DataFrame({"T": [3, 5, 7, 8, 9, 4], "E": [1, 1, 0, 1, 1, 1], "ARM": list("aaabbb")})
     >>> curve, = kaplan_meier(frame, time="T", event="E")
     >>> [round(float(s), 3) for s in curve.survival], curve.quantile(0.5)[0]
-    ([0.8, 0.6, 0.6, 0.3, 0.0], 8.0)
+    ([0.833, 0.667, 0.5, 0.5, 0.25, 0.0], 6.5)
+    >>> curves = kaplan_meier("Surv(T, E) ~ ARM", frame)
+    >>> curves.groups, round(curves["b"].at(4)[0], 3)
+    (('a', 'b'), 0.667)
     """
+    named = as_columns(
+        formula, data, time=time, event=event, censor=censor, arm=arm, entry=entry, default_arm=False, takes=["entry"]
+    )
+    data, time, event, censor, arm, entry = (
+        named.data, named.time, named.event, named.censor, named.arm, named.entry
+    )  # fmt: skip
     if scale not in SCALES:
         raise EstimationError(f"unknown scale {scale!r}", hint="choose one of " + ", ".join(SCALES))
     check_level(level)
     if estimator not in ESTIMATORS:
         raise EstimationError(f"unknown estimator {estimator!r}", hint="choose one of " + ", ".join(ESTIMATORS))
     frame = read_frame(data)
-    require(frame, [time, *(name for name in (by, entry) if name)])
+    require(frame, [time, *(name for name in (arm, entry) if name)])
     times, flags = times_of(frame, time), events_of(frame, event, censor)
     entries = times_of(frame, entry) if entry else None
     if entries is not None:
@@ -227,25 +354,27 @@ def kaplan_meier(
             sieve.keep & (entries >= times), f"{entry!r} and {time!r} differ by rounding alone", "mend or leave it out"
         )
     groups: list[tuple[Any, BoolArray]] = [(None, sieve.keep)]
-    if by is not None:
-        code, levels = codes_of(frame, by)
-        sieve.need(code >= 0, f"without {by}")
+    if arm is not None:
+        code, levels = codes_of(frame, arm)
+        sieve.need(code >= 0, f"without {arm}")
         groups = [(g, sieve.keep & (code == i)) for i, g in enumerate(levels)]
     if not sieve.keep.any():
         raise DataError(
-            "no row has " + ", ".join(n for n in (time, event, censor, by, entry) if n), hint="check the columns"
+            "no row has " + ", ".join(n for n in (time, event, censor, arm, entry) if n), hint="check the columns"
         )
-    return tuple(
-        _curve(
+    backend = nw.get_native_namespace(frame)
+    curves = tuple(
+        curve_of(
             g, times[m], flags[m] == 1.0, level, scale, None if entries is None else entries[m], estimator,
-            sieve.left_out,
+            sieve.left_out, backend,
         )
         for g, m in groups
         if m.any()
     )  # fmt: skip
+    return KaplanMeierCurves(curves, sieve.left_out, backend)
 
 
-def _curve(
+def curve_of(
     group: Any,
     times: FloatArray,
     events: BoolArray,
@@ -254,7 +383,9 @@ def _curve(
     entries: FloatArray | None = None,
     estimator: str = "kaplan-meier",
     left_out: LeftOut = NOBODY,
+    backend: Any = None,
 ) -> KaplanMeier:
+    """The curve of one group from (subject,) times, events and, where there is late entry, entries."""
     distinct, place = np.unique(times, return_inverse=True)
     d = np.bincount(place, weights=events, minlength=len(distinct)).astype(np.int64)
     c = np.bincount(place, weights=~events, minlength=len(distinct)).astype(np.int64)
@@ -275,14 +406,14 @@ def _curve(
             se = np.asarray(np.sqrt(np.cumsum(terms)), dtype=np.float64)
     else:
         survival, se = np.exp(-hazard), se_hazard
-    low, high = _limits(survival, se, float(special.ndtri(0.5 + 0.5 * level)), scale)
+    low, high = limits_of(survival, se, float(special.ndtri(0.5 + 0.5 * level)), scale)
     return KaplanMeier(
         group, len(times), int(d.sum()), distinct, n, d, c, survival, se, low, high, level, scale, hazard, se_hazard,
-        estimator, entered, left_out,
+        estimator, entered, left_out, backend,
     )  # fmt: skip
 
 
-def _limits(s: FloatArray, se: FloatArray, z: float, scale: str) -> tuple[FloatArray, FloatArray]:
+def limits_of(s: FloatArray, se: FloatArray, z: float, scale: str) -> tuple[FloatArray, FloatArray]:
     """Pointwise limits; 1 before the first event, NaN where S is 0 (0 for both on the plain scale)."""
     inner = (s > 0.0) & (s < 1.0)
     x, e = np.where(inner, s, 0.5), np.where(inner, se, 0.0)

@@ -10,19 +10,19 @@ Klein et al. 2007 (Stat Med 26:4505) compare these and other scales. See ``docs/
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import narwhals.stable.v2 as nw
 import numpy as np
 
 from equipoise.errors import EstimationError
-from equipoise.estimate.fit import Fit
+from equipoise.estimate.fit import Fit, number
 from equipoise.estimate.left_out import LeftOut, of_one_arm
 from equipoise.estimate.result import Estimate, check_level, times_at
-from equipoise.estimate.survival.event_data import EventData, read_events
-from equipoise.estimate.survival.kaplan_meier import KaplanMeier, _curve
+from equipoise.estimate.survival.asked import as_columns
+from equipoise.estimate.survival.event_data import EventData, read_named
+from equipoise.estimate.survival.kaplan_meier import KaplanMeier, curve_of
 from equipoise.estimate.survival.kernels import rmst as kernel
 from equipoise.types import FloatArray, Status
 
@@ -68,30 +68,29 @@ class Landmarks(Fit):
         """The comparison at each time."""
         return tuple(p.comparison for p in self.points)
 
-    def to_frame(self) -> Any:  # type: ignore[override]
-        """One row a time, as a frame of the kind that came in."""
-        rows = [
-            {
-                "time": p.time,
-                "survival_control": p.arms[0].survival,
-                "survival_active": p.arms[1].survival,
-                "scale": p.comparison.scale,
-                **p.comparison.to_table(),
-            }
+    def _keys(self) -> Sequence[dict[str, Any]]:
+        return [
+            {"time": p.time, "survival_control": p.arms[0].survival, "survival_active": p.arms[1].survival}
             for p in self.points
         ]
-        table = {key: [row[key] for row in rows] for key in rows[0]}
-        return nw.from_dict(table, backend=self.backend).to_native()
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        for p in self.points:
+            for a in p.arms:
+                if not math.isnan(a.survival):
+                    limits = f" ({number(a.low)} to {number(a.high)})" if not math.isnan(a.low) else ""
+                    yield f"{a.arm} at {p.time:g}", f"{number(a.survival)}{limits}, {a.at_risk} at risk"
 
 
 def landmark(
-    data: Any,
+    formula: Any = None,
+    data: Any = None,
     *,
-    time: str,
     at: float | Sequence[float],
+    time: str | None = None,
     event: str | None = None,
     censor: str | None = None,
-    arm: str = "TRT01P",
+    arm: str | None = None,
     control: Any = None,
     strata: str | Sequence[str] = (),
     weights: str = "size",
@@ -103,6 +102,8 @@ def landmark(
 
     Parameters
     ----------
+    formula : ``Surv(AVAL, 1 - CNSR) ~ TRT01P + strata(RILFL)``; or leave it out, give the data first and name the
+        columns.
     data : one row a patient; pandas, polars or pyarrow. Rows that lack a value take no part.
     at : one or more times, above 0. time, event or censor, arm, control : as in :func:`rmst`.
     strata : columns; comparisons within strata are averaged with ``weights``: ``size`` (patients), ``mantel-haenszel``
@@ -132,8 +133,11 @@ def landmark(
     if weights not in WEIGHTS:
         raise EstimationError(f"unknown weights {weights!r}", hint="choose one of " + ", ".join(WEIGHTS))
     times = times_at(at, "landmarks")
-    read, _ = read_events(data, time=time, event=event, censor=censor, arm=arm, control=control, strata=strata)
-    names = (strata,) if isinstance(strata, str) else tuple(strata)
+    named = as_columns(
+        formula, data, time=time, event=event, censor=censor, arm=arm, strata=strata, takes=["strata"]
+    )  # fmt: skip
+    read, _ = read_named(named, control=control)
+    names = named.strata
     used, left_out = _used(read)
     code = 2 * np.searchsorted(used, read.stratum) + read.arm
     kept = np.isin(read.stratum, used)
@@ -144,7 +148,7 @@ def landmark(
     )  # fmt: skip
     sizes = np.bincount(code[kept], minlength=n_groups).reshape(-1, 2).astype(np.float64)
     whole = [
-        _curve(read.arms[g], read.time[read.arm == g], read.event[read.arm == g], level, "log-log")
+        curve_of(read.arms[g], read.time[read.arm == g], read.event[read.arm == g], level, "log-log")
         if read.sizes[g]
         else None
         for g in range(2)
@@ -181,6 +185,8 @@ def landmark(
                     status=status,
                     detail=detail,
                     references=(GREENWOOD, KLEIN),
+                    term="survival" if scale == "plain" else "cumulative hazard",
+                    contrast=f"{read.arms[1]} {'-' if scale == 'plain' else '/'} {read.arms[0]}",
                 ),
             )
         )

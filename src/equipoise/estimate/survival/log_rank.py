@@ -10,14 +10,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import narwhals.stable.v2 as nw
 import numpy as np
 from scipy import special
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.fit import Fit
+from equipoise.estimate.fit import Fit, p_value
 from equipoise.estimate.left_out import LeftOut
 from equipoise.estimate.panel import codes_of, require
 from equipoise.estimate.result import Estimate
+from equipoise.estimate.survival.asked import as_formula
 from equipoise.estimate.survival.kernels import log_rank as kernel
 from equipoise.estimate.survival.kernels import max_combo as max_combo_kernel
 from equipoise.estimate.survival.surv_formula import HINT, SurvData, read_surv
@@ -60,6 +62,19 @@ class LogRank(Fit):
     expected_by: FloatArray
     left_out: LeftOut
     status: Status
+    backend: Any = None
+
+    @property
+    def estimates(self) -> tuple[Estimate, ...]:
+        """For two groups events observed minus expected; else the test alone."""
+        if len(self.groups) == 2:
+            return (self.estimate(),)
+        return (
+            Estimate.of_test(
+                "all groups", self._title(), self.p, int(self.n.sum()), statistic=self.chi_square, df=float(self.df),
+                detail=None if self.status is Status.OK else self.reason, status=self.status,
+            ),
+        )  # fmt: skip
 
     @property
     def reason(self) -> str:
@@ -69,16 +84,15 @@ class LogRank(Fit):
         counts = f"events {_counts(self.groups, self.observed, self.n)}" if self.groups else "nobody"
         return f"{_why(self.status)} ({counts})"
 
-    def _told(self) -> Iterator[str]:
-        if len(self.groups) == 2:
-            yield self.estimate().summary()
+    def _title(self) -> str:
+        kind = f"{_kind(self.rho, self.gamma)}{_by(self.strata)}"
+        return f"{kind[0].upper()}{kind[1:]}"
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        for group, n, o, e in zip(self.groups, self.n, self.observed, self.expected, strict=True):
+            yield str(group), f"{n} patients, {o:g} events, {e:.4g} expected"
         if self.status is Status.OK:
-            p = "P < 0.0001" if self.p < 1e-4 else f"P = {self.p:.4f}"
-            kind = f"{_kind(self.rho, self.gamma)}{_by(self.strata)}"
-            yield f"{kind[0].upper()}{kind[1:]}: chi-square {self.chi_square:.4g} on {self.df} df, {p}."
-        elif len(self.groups) != 2:
-            yield f"{_kind(self.rho, self.gamma)}: {self.reason}."
-        yield f"Events {_counts(self.groups, self.observed, self.n)}."
+            yield "test", f"chi-square {self.chi_square:.4g} on {self.df} df, p {p_value(self.p)}"
 
     @property
     def z(self) -> float:
@@ -105,6 +119,8 @@ class LogRank(Fit):
             status=self.status,
             detail=None if self.status is Status.OK else self.reason,
             references=_references(self.rho, self.gamma),
+            term="hazard",
+            contrast=f"{self.groups[1]} - {self.groups[0]}" if there else "",
         )
 
 
@@ -182,13 +198,27 @@ def between(score: FloatArray, variance: FloatArray) -> tuple[float, int, float]
     return (chi_square, df, float(special.chdtrc(df, chi_square))) if df else (math.nan, 0, math.nan)
 
 
-def log_rank(formula: str, data: Any, *, rho: float = 0.0, gamma: float = 0.0) -> LogRank:
+def log_rank(
+    formula: Any = None,
+    data: Any = None,
+    *,
+    time: str | None = None,
+    event: str | None = None,
+    censor: str | None = None,
+    arm: str | None = None,
+    strata: str | Sequence[str] = (),
+    rho: float = 0.0,
+    gamma: float = 0.0,
+) -> LogRank:
     """Log-rank test of the groups on the right-hand side, within strata.
 
     Parameters
     ----------
-    formula : ``Surv(AVAL, 1 - CNSR) ~ TRT01P + strata(RILFL)``; one grouping column.
+    formula : ``Surv(AVAL, 1 - CNSR) ~ TRT01P + strata(RILFL)``; one grouping column. Or leave it out, give the data
+        first and name the columns.
     data : one row a patient; pandas, polars or pyarrow. Rows that lack a column take no part.
+    time, event or censor, arm, strata : in place of a formula; ``event`` is 1 for an event, ``censor`` 0 (ADaM's CNSR),
+        ``arm`` the grouping column (TRT01P where it is not given).
     rho, gamma : weights ``S(t-)^rho (1 - S(t-))^gamma`` with the pooled Kaplan-Meier estimate of the stratum: 0, 0 for
         the log-rank test, 1, 0 for that of Peto and Peto (early differences), 0, 1 for late differences.
 
@@ -206,9 +236,10 @@ def log_rank(formula: str, data: Any, *, rho: float = 0.0, gamma: float = 0.0) -
     """
     if not (0.0 <= rho < math.inf and 0.0 <= gamma < math.inf):
         raise EstimationError(f"weights rho = {rho!r}, gamma = {gamma!r}", hint="give numbers of zero or more")
+    formula, data = as_formula(formula, data, time=time, event=event, censor=censor, arm=arm, strata=strata)
     read, levels, code, keep, left_out = _groups(formula, data)
-    k, strata = max(len(levels), 2), range(max(len(read.stratum_labels), 1))
-    members = [np.flatnonzero(keep & (read.stratum == s)) for s in strata]
+    k, every = max(len(levels), 2), range(max(len(read.stratum_labels), 1))
+    members = [np.flatnonzero(keep & (read.stratum == s)) for s in every]
     place = np.zeros((len(members), max(1, *(len(m) for m in members))), np.int64)
     within = np.zeros(place.shape, np.bool_)
     for s, rows in enumerate(members):
@@ -250,6 +281,7 @@ def log_rank(formula: str, data: Any, *, rho: float = 0.0, gamma: float = 0.0) -
         expected[:, :m].T,
         left_out,
         status,
+        nw.get_native_namespace(read.frame),
     )
 
 
@@ -278,6 +310,19 @@ class MaxCombo(Fit):
     left_out: LeftOut
     status: Status
     references: tuple[str, ...] = (TARONE, LEE, FLEMING)
+    backend: Any = None
+
+    @property
+    def estimates(self) -> tuple[Estimate, ...]:
+        """The test: the largest statistic and its p-value; nothing is estimated."""
+        return (
+            Estimate.of_test(
+                f"{self.groups[1]} against {self.groups[0]}" if len(self.groups) == 2 else "max-combo test",
+                self._title(), self.p, int(self.n.sum()), statistic=self.statistic, df=math.inf,
+                sided=2 if self.alternative == "two-sided" else 1,
+                detail=None if self.status is Status.OK else self.reason, status=self.status,
+            ),
+        )  # fmt: skip
 
     @property
     def reason(self) -> str:
@@ -290,8 +335,16 @@ class MaxCombo(Fit):
             return f"not estimable: a weighted statistic has no variance, {where} ({counts})"
         return f"{_why(self.status)} ({counts})"
 
-    def _told(self) -> Iterator[str]:
-        yield self.to_sentence()
+    def _title(self) -> str:
+        return f"Max-combo test{_by(self.strata)}, {self.alternative}"
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        for group, n, e in zip(self.groups, self.n, self.events, strict=True):
+            yield str(group), f"{n} patients, {e} events"
+        for (rho, gamma), z, p in zip(self.weights, self.z, self.p_each, strict=True):
+            if not math.isnan(z):
+                chosen = " (the largest)" if (rho, gamma) == self.best else ""
+                yield f"weights ({rho:g}, {gamma:g})", f"z {z:.3f}, p {p_value(float(p))}{chosen}"
 
     def to_sentence(self) -> str:
         """The result as a person would say it."""
@@ -304,9 +357,14 @@ class MaxCombo(Fit):
 
 
 def max_combo(
-    formula: str,
-    data: Any,
+    formula: Any = None,
+    data: Any = None,
     *,
+    time: str | None = None,
+    event: str | None = None,
+    censor: str | None = None,
+    arm: str | None = None,
+    strata: str | Sequence[str] = (),
     weights: Sequence[tuple[float, float]] = COMBINATION,
     alternative: str = "two-sided",
     tolerance: float = 1e-5,
@@ -315,7 +373,7 @@ def max_combo(
 
     Parameters
     ----------
-    formula, data : as for :func:`log_rank`, two groups.
+    formula, data, time, event or censor, arm, strata : as for :func:`log_rank`, two groups.
     weights : (rho, gamma) of each test; default the log-rank test and Fleming and Harrington's (0, 1), (1, 0), (1, 1).
     alternative : ``two-sided``; ``benefit``, fewer events in the second group; or ``harm``, more.
     tolerance : relative error of the p-value; points of integration are added until it is met or there are 524,288.
@@ -344,6 +402,7 @@ def max_combo(
         raise wrong from found
     if not 0 < len(chosen) <= normal.LARGEST or not all(0.0 <= w < math.inf for pair in chosen for w in pair):
         raise wrong
+    formula, data = as_formula(formula, data, time=time, event=event, censor=censor, arm=arm, strata=strata)
     read, levels, code, keep, left_out = _groups(formula, data)
     if len(levels) > 2:
         raise DataError(
@@ -378,4 +437,5 @@ def max_combo(
         read.strata,
         left_out,
         status,
+        backend=nw.get_native_namespace(read.frame),
     )

@@ -6,19 +6,19 @@ Needs no proportional hazards and has a unit. Equations, defaults and sources in
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import narwhals.stable.v2 as nw
 import numpy as np
 from scipy import special
 
 from equipoise.errors import EstimationError
-from equipoise.estimate.fit import Fit
+from equipoise.estimate.fit import Fit, number
 from equipoise.estimate.left_out import LeftOut
 from equipoise.estimate.result import Estimate, check_level, is_time
-from equipoise.estimate.survival.event_data import EventData, read_events
+from equipoise.estimate.survival.asked import as_columns
+from equipoise.estimate.survival.event_data import EventData, read_named
 from equipoise.estimate.survival.kernels import rmst as kernel
 from equipoise.types import REASONS, FloatArray, Status
 
@@ -79,20 +79,26 @@ class RestrictedMeans(Fit):
         """Difference, ratio of means, ratio of times lost."""
         return (self.difference, self.ratio, self.lost_ratio)
 
-    def to_frame(self) -> Any:  # type: ignore[override]
-        """One row an estimate, as a frame of the kind that came in."""
-        rows = [{"tau": self.tau, "scale": e.scale, **e.to_table()} for e in self.estimates]
-        table = {key: [row[key] for row in rows] for key in rows[0]}
-        return nw.from_dict(table, backend=self.backend).to_native()
+    def _keys(self) -> Sequence[dict[str, Any]]:
+        return [{"tau": self.tau, "scale": e.scale} for e in self.estimates]
+
+    def _title(self) -> str:
+        return self.estimates[0].estimator[0].upper() + self.estimates[0].estimator[1:] + f", up to {self.tau:g}"
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        for a in self.arms:
+            mean = "" if math.isnan(a.mean) else f", mean {number(a.mean)} ({number(a.low)} to {number(a.high)})"
+            yield str(a.arm), f"{a.n} patients, {a.events} events{mean}"
 
 
 def rmst(
-    data: Any,
+    formula: Any = None,
+    data: Any = None,
     *,
-    time: str,
+    time: str | None = None,
     event: str | None = None,
     censor: str | None = None,
-    arm: str = "TRT01P",
+    arm: str | None = None,
     control: Any = None,
     tau: float | None = None,
     covariates: str | Sequence[str] = (),
@@ -103,8 +109,11 @@ def rmst(
 
     Parameters
     ----------
+    formula : ``Surv(AVAL, 1 - CNSR) ~ TRT01P + AGE``, the arm first, then covariates; or leave it out, give the data
+        first and name the columns.
     data : one row a patient; pandas, polars or pyarrow. Rows that lack a value take no part.
-    time, event or censor : columns; ``event`` is 1 for an event, ``censor`` 0 (ADaM's CNSR).
+    time, event or censor : columns; ``event`` is 1 for an event, ``censor`` 0 (ADaM's CNSR). arm : TRT01P where it is
+        not given.
     control : level of ``arm`` to compare with; default the first.
     tau : end of the horizon; default the largest at which both curves are known (the smaller of the last times, an arm
         whose curve reaches 0 being known for ever), as in R's survRM2.
@@ -130,7 +139,10 @@ def rmst(
     check_level(level)
     if tau is not None and not is_time(tau):
         raise EstimationError(f"tau = {tau!r}", hint="give the end of the horizon, above 0, in the unit of the times")
-    read, _ = read_events(data, time=time, event=event, censor=censor, arm=arm, control=control, covariates=covariates)
+    named = as_columns(
+        formula, data, time=time, event=event, censor=censor, arm=arm, covariates=covariates, takes=["covariates"]
+    )
+    read, _ = read_named(named, control=control)
     until, mean, variance, _, _, horizon = kernel.curves(read.time[None], read.event[None], read.arm[None], tau=tau)
     end = float(until[0])
     status, detail = _state(read, end, horizon[0], variance[0])
@@ -173,6 +185,8 @@ def rmst(
             status=own,
             detail=why,
             references=(TIAN,) if read.names else (IRWIN, ROYSTON, UNO),
+            term=scale,
+            contrast=f"{read.arms[1]} {'-' if link == 'difference' else '/'} {read.arms[0]}",
         )
     return RestrictedMeans(
         end,

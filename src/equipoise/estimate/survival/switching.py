@@ -9,7 +9,7 @@ sources in ``docs/methods/switching.md``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,8 @@ from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.fit import Fit
 from equipoise.estimate.left_out import LeftOut
 from equipoise.estimate.result import Estimate, check_level, is_time
-from equipoise.estimate.survival.event_data import EventData, read_events
+from equipoise.estimate.survival.asked import as_columns
+from equipoise.estimate.survival.event_data import EventData, read_named
 from equipoise.estimate.survival.kernels import cox as cox_kernel
 from equipoise.estimate.survival.kernels import switching as kernel
 from equipoise.types import BoolArray, CodeArray, FloatArray, IntArray, Status
@@ -251,11 +252,21 @@ class SwitchingFit(Fit):
         """psi, time ratio, hazard ratio."""
         return (self.psi, self.time_ratio, self.hazard_ratio)
 
-    def to_frame(self) -> Any:  # type: ignore[override]
-        """One row an estimate, as a frame of the kind that came in."""
-        rows = [{"scale": e.scale, **e.to_table()} for e in self.estimates]
-        table = {key: [row[key] for row in rows] for key in rows[0]}
-        return nw.from_dict(table, backend=self.backend).to_native()
+    def _keys(self) -> Sequence[dict[str, Any]]:
+        return [{"scale": e.scale} for e in self.estimates]
+
+    def _title(self) -> str:
+        return self.psi.estimator[0].upper() + self.psi.estimator[1:]
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        yield "patients", f"{self.n}, events {self.events[0]} {self.arms[0]}, {self.events[1]} {self.arms[1]}"
+        yield "departed", f"{self.switched} of {self.arms[0]} switched, {self.stopped} of {self.arms[1]} stopped"
+        again = [str(a) for a, r in zip(self.arms, self.recensored, strict=True) if r]
+        yield "censored anew", ", ".join(again) or "nobody"
+
+    def _drawn(self) -> Any:
+        """The two ratios: psi is the logarithm of one, and an end that is open cannot be drawn."""
+        return (self.time_ratio, self.hazard_ratio)
 
     def untreated(self, psi: float | None = None) -> Any:
         """Row (from 0), arm, untreated time and event of every patient, at ``psi`` or at its estimate, as a frame."""
@@ -274,12 +285,13 @@ class SwitchingFit(Fit):
 
 
 def rpsftm(
-    data: Any,
+    formula: Any = None,
+    data: Any = None,
     *,
-    time: str,
+    time: str | None = None,
     event: str | None = None,
     censor: str | None = None,
-    arm: str = "TRT01P",
+    arm: str | None = None,
     control: Any = None,
     share: str | None = None,
     on: str | None = None,
@@ -300,6 +312,8 @@ def rpsftm(
 
     Parameters
     ----------
+    formula : ``Surv(AVAL, 1 - CNSR) ~ TRT01P + AGE + strata(RILFL)``, the arm first, then covariates; or leave it out,
+        give the data first and name the columns.
     data : one row a patient; pandas, polars or pyarrow. Rows that lack a value take no part.
     time, event or censor, arm, control : as in :func:`equipoise.estimate.survival.rmst.rmst`.
     share or on : column with the share of ``time`` spent on active treatment (0 to 1), or with that time itself.
@@ -333,7 +347,11 @@ def rpsftm(
     check_level(level)
     if test not in TESTS:
         raise EstimationError(f"unknown test {test!r}", hint="choose one of " + ", ".join(TESTS))
-    if covariates and test != "cox":
+    named = as_columns(
+        formula, data, time=time, event=event, censor=censor, arm=arm, covariates=covariates, strata=strata,
+        takes=["covariates", "strata"],
+    )  # fmt: skip
+    if named.covariates and test != "cox":
         raise EstimationError(f"covariates in the {test} test", hint='use test="cox", or strata')
     if (share is None) == (on is None):
         raise EstimationError("give either share or on", hint="the share of time, or the time, on active treatment")
@@ -347,10 +365,9 @@ def rpsftm(
     if not tolerance >= 0.0:
         raise EstimationError(f"tolerance = {tolerance!r}", hint="give 0 or more, on the scale of psi")
     grid = _grid(*psi, points)
-    read, given = read_events(
-        data, time=time, event=event, censor=censor, arm=arm, control=control, strata=strata, covariates=covariates,
-        numeric=[c for c in (share, on, modifier, censor_time) if isinstance(c, str)],
-    )  # fmt: skip
+    read, given = read_named(
+        named, control=control, numeric=[c for c in (share, on, modifier, censor_time) if isinstance(c, str)]
+    )
     used, end, factor = _exposure(read, given, share, on, censor_time, modifier)
     again = np.full(len(read.time), recensor and censor_time is not None)
     if autoswitch:
@@ -465,6 +482,7 @@ def _estimates(
     p = 2.0 * float(special.ndtr(-abs(z))) if not math.isnan(z) else math.nan
     critical = float(special.ndtri(0.5 + 0.5 * level))
     name = f"{read.arms[1]} against {read.arms[0]}, switching accounted for"
+    contrast = f"{read.arms[1]} / {read.arms[0]}"
     low, high = (found.low, found.high) if ok else (math.nan, math.nan)
     value = found.psi if ok else math.nan
 
@@ -488,6 +506,8 @@ def _estimates(
             ratio=scale != "psi",
             form="inverted",
             statistic=z if ok else math.nan,
+            term=scale,
+            contrast=contrast,
         )
 
     psi = inverted("psi", value, low, high)
@@ -523,5 +543,7 @@ def _estimates(
         status=own,
         detail=why,
         references=(ROBINS, KORHONEN),
+        term="hazard ratio",
+        contrast=contrast,
     )
     return psi, ratio, hazard

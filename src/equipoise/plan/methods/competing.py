@@ -71,11 +71,11 @@ def estimates(context: Context, section: CompetingRisksSection) -> Found:
             hint=f"{section.cause} is one of {', '.join([*causes, section.censored])}",
         )
     options: dict[str, Any] = {"time": section.time, "cause": section.cause, "censored": section.censored}
-    curves = {str(c.group): c for c in cumulative_incidence(data, by=context.treatment, level=section.level,
+    curves = {str(c.group): c for c in cumulative_incidence(data, arm=context.treatment, level=section.level,
                                                             variance=section.variance, **options)}  # fmt: skip
     test = None
     if section.test and len(curves) > 1:
-        test = gray_test(data, of=section.of, by=context.treatment, **options)
+        test = gray_test(data, of=section.of, arm=context.treatment, **options)
     made = _Made(curves, tuple(causes), test, *_ratios(context, section, data))
     patients = {a: c.n for a, c in curves.items()}
     out = {Place("patients", a): Estimate.of_count(f"patients, {a}", n, n) for a, n in patients.items()}
@@ -172,7 +172,8 @@ def _ratios(
     context: Context, section: CompetingRisksSection, data: pl.DataFrame
 ) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
     """The hazard ratios of each other arm against control: of the subdistribution, and of the cause."""
-    from equipoise.estimate.survival.competing_risks import cause_specific, fine_gray
+    from equipoise.estimate.survival.competing_risks import cause_specific
+    from equipoise.estimate.survival.fine_gray import fine_gray
 
     arm = context.treatment
     if data[arm].n_unique() < 2:

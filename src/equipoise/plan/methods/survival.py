@@ -110,7 +110,7 @@ def estimates(context: Context, section: SurvivalSection) -> Found:
     if data.height:
         options: dict[str, Any] = {"time": section.time, "event": EVENT, "entry": section.entry or section.start,
                                    "level": section.level, "scale": section.scale}  # fmt: skip
-        curves = {str(c.group): c for c in kaplan_meier(whole, by=context.treatment, **options)}
+        curves = {str(c.group): c for c in kaplan_meier(whole, arm=context.treatment, **options)}
         if context.analysis.total:
             curves[TOTAL] = kaplan_meier(whole, **options)[0]
         if section.start is not None:

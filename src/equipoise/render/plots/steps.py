@@ -93,8 +93,9 @@ def kaplan_meier(
     >>> print(kaplan_meier(estimate(frame, time="T", event="E")).description)
     5 patients, 4 events; event-free 80 % at week 4, 30 % at week 8; median 8 weeks.
     """
-    if _are_curves(curves):
-        read = [_of_curve(c, labels) for c in curves]
+    found = _curves_in(curves)
+    if found:
+        read = [_of_curve(c, labels) for c in found]
     else:
         read = _of_frame(curves, labels, group, time, "survival", 1.0, legend)
     return _draw(
@@ -135,11 +136,12 @@ def cumulative_incidence(
     top_percent : where the vertical axis ends; default above the highest limit.
     The rest as in :func:`kaplan_meier`.
     """
-    if _are_curves(curves) and all(hasattr(c, "causes") for c in curves):
-        read = [one for c in curves for one in _of_causes(c, causes, labels)]
+    found = _curves_in(curves)
+    if found and all(hasattr(c, "causes") for c in found):
+        read = [one for c in found for one in _of_causes(c, causes, labels)]
         need(read, "cause of that name")
-    elif _are_curves(curves):
-        read = [_of_curve(c, labels, incidence=True) for c in curves]
+    elif found:
+        read = [_of_curve(c, labels, incidence=True) for c in found]
     else:
         read = _of_frame(curves, labels, group, time, "incidence", 0.0, legend)
     return _draw(
@@ -149,8 +151,12 @@ def cumulative_incidence(
     )  # fmt: skip
 
 
-def _are_curves(curves: Any) -> bool:
-    return isinstance(curves, list | tuple) and bool(curves) and all(hasattr(c, "at_risk") for c in curves)
+def _curves_in(given: Any) -> list[Any]:
+    """The curves of an estimator, one or several; none where it is something else (a frame)."""
+    if hasattr(given, "at_risk") and not hasattr(given, "columns"):
+        return [given]
+    found = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else []
+    return found if all(hasattr(c, "at_risk") for c in found) else []
 
 
 def _of_curve(curve: Any, labels: Mapping[Any, str] | None, *, incidence: bool = False) -> _Steps:
