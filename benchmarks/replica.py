@@ -22,8 +22,8 @@ from measure import Spread, measure  # isort: skip  (threads, before NumPy)
 
 from equipoise.calibrate import targets
 from equipoise.plan.block_analyses import repeated_analysis, time_to_event_analysis
+from equipoise.plan.compiled import Repeated
 from equipoise.plan.read_keys import read
-from equipoise.plan.scenario_plan import Repeated
 from equipoise.records import load_record
 from equipoise.run import run_study
 from equipoise.run.study import BLOCK, threads_available
@@ -79,11 +79,11 @@ def main() -> None:
     trials = simulator.block(1, 0, BLOCK)
     print("  simulation".ljust(53) + f"{each(lambda: simulator.block(1, 0, BLOCK))}")
     total, results = 0.0, {}
-    for analysis in scenario.plan.analyses:
+    for analysis in scenario.plan.compiled:
         if isinstance(analysis, Repeated):
 
             def work(a: Repeated = analysis) -> object:
-                return repeated_analysis(trials, a, imputations=scenario.plan.imputations)
+                return repeated_analysis(trials, a)
 
             results[analysis.id] = work()
         else:

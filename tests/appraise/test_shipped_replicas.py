@@ -17,10 +17,11 @@ from equipoise.appraise.findings import read
 from equipoise.calibrate.plan import load_plan
 from equipoise.errors import ScenarioError
 from equipoise.plan.block_analyses import analyse
+from equipoise.plan.compiled import TimeToEvent
 from equipoise.plan.deciding import deciding
 from equipoise.plan.key import Key
 from equipoise.plan.read_keys import read as read_measures
-from equipoise.plan.scenario_plan import AnalysisPlan, TimeToEvent
+from equipoise.plan.scenario_plan import AnalysisPlan
 from equipoise.records import load_record
 from equipoise.render import render
 from equipoise.replica import rebuild

@@ -34,7 +34,7 @@ def run(*arguments: str, cwd: Path, **options: object) -> subprocess.CompletedPr
         ("appraise", "valor", "--replica", "replica.json"),
         ("appraise", "valor", "--no-replica", "--judgements", "self.yaml"),
         ("replicate", "valor", "-n", "1", "-q", "--scenario", "deep.yaml"),
-        ("replicate", "valor", "-n", "1", "-q", "--plan", "deep.yaml"),
+        ("replicate", "valor", "-n", "1", "-q", "--fit-plan", "deep.yaml"),
         ("replicate", "valor", "-n", "1", "-q", "--scenario", "pipe.yaml"),
         ("analyse", "deep.yaml", "--data", "."),
         ("analyse", f"{LONG}.yaml", "--data", "x"),

@@ -143,7 +143,7 @@ def test_the_test_and_the_estimate_of_valor_answer_different_questions(valor: Sc
 
 
 def test_every_test_of_the_shipped_plan_has_its_estimand(valor: Scenario) -> None:
-    for analysis in valor.plan.analyses:
+    for analysis in valor.plan.compiled:
         for test in analysis.tests:
             made = valor.plan.estimand(f"{analysis.id}.{test}", "tofersen against placebo")
             assert made.population == analysis.set

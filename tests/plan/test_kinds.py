@@ -18,9 +18,10 @@ from equipoise.estimate.survival import cox, log_rank
 from equipoise.estimate.survival.kaplan_meier import kaplan_meier
 from equipoise.estimate.survival.kernels import kaplan_meier as kernel
 from equipoise.plan.block_analyses import analyse
+from equipoise.plan.compiled import CarriedForward, MixedModel, Slopes, TimeToEvent
 from equipoise.plan.key import Key
 from equipoise.plan.read_keys import read
-from equipoise.plan.scenario_plan import AnalysisPlan, CarriedForward, MixedModel, Slopes, TimeToEvent
+from equipoise.plan.scenario_plan import AnalysisPlan
 from equipoise.simulate import Scenario, Simulator
 from equipoise.trial import Trials
 from equipoise.types import WEEKS_PER_MONTH

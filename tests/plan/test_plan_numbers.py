@@ -71,6 +71,7 @@ analyses:
       - {{method: cafs, week: 28, time: DTHWK, censor: DTHCN, strata: [GROUP]}}
       - {{method: subgroups, of: difference, by: [GROUP], covariates: [BASE], where: {{AVISITN: 28}}}}
       - {{method: deterioration, threshold: 6, died: {{time: DTHWK, where: {{DTHCN: 0}}}}}}
+      - {{method: carried_forward, covariates: [BASE], weeks: [12, 28]}}
   - id: baseline
     title: Function, baseline too
     population: ITT

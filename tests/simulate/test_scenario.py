@@ -95,7 +95,7 @@ def test_property_junk_never_gets_through(junk: object) -> None:
 
 
 def test_property_misspelt_outcome_is_refused(valor: Scenario) -> None:
-    text = scenario_text(valor).replace("variable: ALSFRS", "variable: ALSFSR", 1)
+    text = scenario_text(valor).replace("parameter: ALSFRS", "parameter: ALSFSR", 1)
     with pytest.raises(ScenarioError, match="ALSFSR"):
         parse_scenario(text, "bad.yaml")
 

@@ -14,9 +14,9 @@ from dataclasses import replace
 import numpy as np
 
 from equipoise.errors import ScenarioError
+from equipoise.plan.compiled import CarriedForward, Repeated, Slopes
 from equipoise.plan.key import Key
 from equipoise.plan.read_keys import read
-from equipoise.plan.scenario_plan import CarriedForward, Repeated, Slopes
 from equipoise.simulate import Simulator
 from equipoise.simulate.diseases import Mechanism
 from equipoise.simulate.scenario import Scenario

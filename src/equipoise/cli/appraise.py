@@ -43,7 +43,7 @@ def appraise(
     replica: Path | None = typer.Option(None, "--replica", help="Use a replica saved by 'replicate --json'."),
     no_replica: bool = typer.Option(False, "--no-replica", help="Only what was published; no simulation."),
     scenario_file: str | None = typer.Option(None, "--scenario", help="A scenario file, e.g. one written by fit."),
-    plan: Path | None = typer.Option(None, "--plan", help="A fit plan of your own, with --scenario."),
+    plan: Path | None = typer.Option(None, "--fit-plan", help="A fit plan of your own, with --scenario."),
     records_dir: Path | None = typer.Option(None, "--records", help="A folder with records of your own."),
     judgements: Path | None = typer.Option(
         None, "--judgements", help="Your own judgements on risk of bias and certainty; see 'equipoise judgements'."

@@ -64,7 +64,7 @@ def replicate_command(
 ) -> str:
     """The command that repeats a replica, as printed beside its numbers."""
     parts = ["equipoise", "replicate", record, "--replicates", str(replicates), "--seed", str(seed)]
-    options = (("--mechanism", mechanism), ("--scenario", scenario), ("--records", records), ("--plan", plan))
+    options = (("--mechanism", mechanism), ("--scenario", scenario), ("--records", records), ("--fit-plan", plan))
     for option, value in options:
         if value is not None:
             parts += [option, str(value)]

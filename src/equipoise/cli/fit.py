@@ -16,7 +16,7 @@ def fit(
     trials: int = typer.Option(120, "--trials", min=10, help="Copies of the trial in that cohort."),
     records_dir: Path | None = typer.Option(None, "--records", help="A folder with records of your own."),
     scenario_file: str | None = typer.Option(None, "--scenario", help="A scenario file of your own, to be fitted."),
-    plan: Path | None = typer.Option(None, "--plan", help="A fit plan of your own: what is fitted to what."),
+    plan: Path | None = typer.Option(None, "--fit-plan", help="A fit plan of your own: what is fitted to what."),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress bar."),
 ) -> None:
     """Fit the disease and the drug to what was published.
@@ -44,7 +44,7 @@ def fit(
             progress=lambda block, n, free: report(f"fitting {block}: {free} parameters, evaluation {n}", n, 0),
         )
     table = misfit_table(fitted)
-    own = (("--records", records_dir), ("--scenario", scenario_file), ("--plan", plan))
+    own = (("--records", records_dir), ("--scenario", scenario_file), ("--fit-plan", plan))
     options = "".join(f" {name} {value}" for name, value in own if value is not None)
     header = (
         f"Scenario fitted to the record {published.id!r} by: equipoise fit {record} --seed {seed} --trials {trials}"

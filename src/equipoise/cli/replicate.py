@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,12 @@ def replicate(
     ),
     json_out: Path | None = typer.Option(None, "--json", help="Write the whole replica here as JSON."),
     scenario_file: str | None = typer.Option(None, "--scenario", help="A scenario file, e.g. one written by fit."),
-    plan: Path | None = typer.Option(None, "--plan", help="A fit plan of your own: what was fitted, what is a check."),
+    fit_plan: Path | None = typer.Option(
+        None, "--fit-plan", help="A fit plan of your own: what was fitted, what is a check."
+    ),
+    plan: Path | None = typer.Option(
+        None, "--plan", help="An analysis plan: what its numbers do over the virtual trials, in place of the replica."
+    ),
     store: Path | None = typer.Option(None, "--store", help="Keep finished blocks here, and resume from them."),
     threads: int | None = typer.Option(None, "--threads", min=1, help="Default: all processors."),
     records_dir: Path | None = typer.Option(None, "--records", help="A folder with records of your own."),
@@ -47,6 +53,9 @@ def replicate(
         raise ScenarioError(f"--replicates {replicates}", hint="ask for at least 1; 2000 is a good number")
     if json_out is not None:
         check_writable(json_out)
+    if plan is not None:
+        _operating(record, scenario_file, plan, mechanism, replicates, seed, threads, store, json_out, quiet)
+        return
     published = load_record(record, records_dir=records_dir)
     scenario = load_scenario(scenario_file or published.id)
     with progress_bar(quiet) as report:
@@ -60,13 +69,61 @@ def replicate(
             threads=threads,
             store=store,
             progress=report,
-            command=replicate_command(record, replicates, seed, mechanism, scenario_file, records_dir, plan),
-            plan=None if plan is None else load_plan(str(plan)),
+            command=replicate_command(record, replicates, seed, mechanism, scenario_file, records_dir, fit_plan),
+            plan=None if fit_plan is None else load_plan(str(fit_plan)),
         )
-    weeks = {scenario.protocol.period_end, scenario.protocol.visits[-1], *(o.analysis.week for o in scenario.external)}
+    weeks = {scenario.protocol.period_end, scenario.protocol.visits[-1], *(o.form.week for o in scenario.external)}
     _print(replica, None if everything else weeks)
     if json_out is not None:
         write_text(json_out, json.dumps(replica.to_dict(), indent=1, allow_nan=False, default=str) + "\n")
+        say(f"wrote {json_out}")
+
+
+def _operating(
+    name: str, scenario_file: str | None, plan: Path, mechanism: str | None, replicates: int, seed: int,
+    threads: int | None, store: Path | None, json_out: Path | None, quiet: bool,
+) -> None:  # fmt: skip
+    """The numbers of a further plan over virtual trials, as a table."""
+    import json
+
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from equipoise.cli.common import progress_bar, say, write_text
+    from equipoise.plan.scenario_plan import read_scenario_plan
+    from equipoise.run import operating_characteristics
+    from equipoise.simulate import load_scenario
+
+    asked = read_scenario_plan(plan)
+    with progress_bar(quiet) as report:
+        made = operating_characteristics(
+            load_scenario(scenario_file or name), asked, mechanism=mechanism, replicates=replicates, seed=seed,
+            threads=threads, store=store, tested=True,
+            progress=lambda done, total: report("virtual trials", done, total),
+        )  # fmt: skip
+    console = Console(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _FILE
+    console.print(f"[bold]{escape(made.scenario)}: {made.replicates} virtual trials ({made.mechanism})[/bold]")
+    console.print(
+        f"Significant: share of all trials with p below {made.alpha:g}; SD: of the estimates over trials; SE: mean of "
+        "those that the trials gave (of a ratio's logarithm); MC: Monte Carlo error; failed: not estimable.\n"
+    )
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("number", overflow="fold")
+    for head in ("significant", "MC", "mean", "MC", "SD", "SE", "failed"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for n in made.numbers:
+        share, error = n.significant or 0.0, n.mc_error_significant or 0.0
+        table.add_row(
+            escape(n.key.id), f"{100 * share:.1f} %", f"{100 * error:.1f} %", _number(n.mean, False),
+            _number(n.mc_error_mean, False), _number(n.sd, False), _number(n.mean_se, False), str(n.failed),
+        )  # fmt: skip
+    console.print(table)
+    if json_out is not None:
+        write_text(json_out, json.dumps(made.to_dict(), indent=1, allow_nan=False) + "\n")
         say(f"wrote {json_out}")
 
 
@@ -78,7 +135,6 @@ _FILE = 160
 
 def _print(replica: Replica, weeks: set[float] | None) -> None:
     """The table, every row or those of some weeks, and the answers."""
-    import os
     import textwrap
 
     from rich.console import Console

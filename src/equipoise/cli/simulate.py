@@ -17,12 +17,19 @@ def simulate(
         True, "--as-it-happened/--randomised", help="Baseline unlike in the arms as it was, or freshly randomised."
     ),
 ) -> None:
-    """Write one virtual trial as CDISC ADaM files."""
-    from equipoise.cli.common import say
+    """Write one virtual trial as CDISC ADaM files, and its analysis plan.
+
+    plan.yaml is the scenario's own: equipoise analyse FOLDER/plan.yaml --data FOLDER carries it out.
+    """
+    from equipoise.cli.common import say, write_text
+    from equipoise.plan.analysis_plan import dump_plan
     from equipoise.simulate import load_scenario
     from equipoise.simulate import simulate as run
     from equipoise.trial.adam import from_trial, write_adam
 
-    trials = run(load_scenario(scenario), 1, seed=seed, first=replicate, mechanism=mechanism, imbalance=imbalance)
+    chosen = load_scenario(scenario)
+    trials = run(chosen, 1, seed=seed, first=replicate, mechanism=mechanism, imbalance=imbalance)
     for path in write_adam(from_trial(trials[0]), adam):
         say(f"wrote {path}")
+    write_text(adam / "plan.yaml", dump_plan(chosen.whole_plan()))
+    say(f"wrote {adam / 'plan.yaml'}")

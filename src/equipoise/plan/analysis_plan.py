@@ -25,7 +25,7 @@ from equipoise.plan.methods import REGISTRY
 from equipoise.plan.methods.other_tests import Picked
 from equipoise.plan.parts import Gather, Population, Section, Show, Treatment, Where, check_where, condition
 
-__all__ = ["Analysis", "Plan", "condition", "dump_plan", "parse_plan", "read_plan"]
+__all__ = ["Analysis", "Plan", "analysis_data", "condition", "dump_plan", "parse_plan", "plan_data", "read_plan"]
 
 _STYLED = ("statistics", "lsmeans", "contrasts")
 
@@ -43,7 +43,7 @@ class Analysis(Frozen):
     """
 
     id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    title: str
+    title: str = ""
     population: str
     dataset: str = "ADSL"
     parameter: str | None = None
@@ -112,10 +112,30 @@ def _answers_what_it_asks(analysis: Analysis) -> None:
             raise PlaceError(f"{where} does not answer its estimand. " + " ".join(wrong), "sections", number - 1)
 
 
+def styled(raw: Any) -> Any:
+    """A plan as plain data, its sections with the lines of the style they name."""
+    if not isinstance(raw, dict) or not isinstance(raw.get("styles"), dict):
+        return raw
+    styles, analyses = raw["styles"], []
+    for analysis in raw.get("analyses") or ():
+        if isinstance(analysis, dict) and isinstance(analysis.get("sections"), list):
+            sections = [
+                {k: styles.get(v, v) if k in _STYLED and isinstance(v, str) else v for k, v in section.items()}
+                if isinstance(section, dict)
+                else section
+                for section in analysis["sections"]
+            ]
+            analysis = {**analysis, "sections": sections}
+        analyses.append(analysis)
+    return {**raw, "analyses": analyses}
+
+
 class Plan(Frozen):
     """The whole plan. ``populations`` are named by short keys (``ITT``), which the analyses use.
 
-    ``styles`` names lists of lines, so that a section may say ``statistics: continuous`` for one of them.
+    ``styles`` names lists of lines, so that a section may say ``statistics: continuous`` for one of them. ``order``:
+    the tests in the order in which they are made, each at ``alpha`` and formal only where all before it were
+    significant; an entry is ``ANALYSIS.METHOD``.
     """
 
     study: str
@@ -124,26 +144,11 @@ class Plan(Frozen):
     treatment: Treatment
     populations: dict[str, Population] = Field(min_length=1)
     styles: dict[str, tuple[Show, ...]] = Field(default_factory=dict)
+    alpha: float = Field(default=0.05, gt=0, lt=1)
     analyses: tuple[Analysis, ...] = Field(min_length=1)
+    order: tuple[str, ...] = ()
 
-    @model_validator(mode="before")
-    @classmethod
-    def _styled(cls, raw: Any) -> Any:
-        """Sections with the lines of the style they name."""
-        if not isinstance(raw, dict) or not isinstance(raw.get("styles"), dict):
-            return raw
-        styles, analyses = raw["styles"], []
-        for analysis in raw.get("analyses") or ():
-            if isinstance(analysis, dict) and isinstance(analysis.get("sections"), list):
-                sections = [
-                    {k: styles.get(v, v) if k in _STYLED and isinstance(v, str) else v for k, v in section.items()}
-                    if isinstance(section, dict)
-                    else section
-                    for section in analysis["sections"]
-                ]
-                analysis = {**analysis, "sections": sections}
-            analyses.append(analysis)
-        return {**raw, "analyses": analyses}
+    _styled = model_validator(mode="before")(lambda raw: styled(raw))
 
     @model_validator(mode="after")
     def _consistent(self) -> Plan:
@@ -241,11 +246,23 @@ def _plan(document: Document) -> Plan:
     return validate(Plan, document, error=ScenarioError, what="not a plan", hint=_HELP)
 
 
+def analysis_data(analysis: Analysis) -> dict[str, Any]:
+    """An analysis as plain data that reads back as the same; defaults are left out."""
+    data = analysis.model_dump(mode="json", exclude_defaults=True)
+    data["sections"] = [
+        {"method": section.kind, **section.model_dump(mode="json", exclude_defaults=True)}
+        for section in analysis.sections
+    ]
+    return data
+
+
+def plan_data(plan: Any) -> dict[str, Any]:
+    """A plan, or that of a scenario, as plain data that reads back as the same; defaults are left out."""
+    data: dict[str, Any] = plan.model_dump(mode="json", exclude_defaults=True)
+    return {**data, "analyses": [analysis_data(a) for a in plan.analyses]}
+
+
 def dump_plan(plan: Plan) -> str:
     """The plan as YAML that :func:`parse_plan` reads back; defaults are left out."""
-    data = plan.model_dump(mode="json", exclude_defaults=True)
-    for analysis, kept in zip(plan.analyses, data["analyses"], strict=True):
-        for section, entry in zip(analysis.sections, kept["sections"], strict=True):
-            entry["method"] = section.kind
-    text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
+    text: str = yaml.safe_dump(plan_data(plan), sort_keys=False, allow_unicode=True, width=100)
     return text

@@ -6,8 +6,9 @@ trial would bring, so that each method of a plan has operating characteristics.
 
 from __future__ import annotations
 
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,14 +83,43 @@ def study_of(trials: Trials, index: int) -> Study:
     return Study({d.name: d for d in from_trial(trials[index])})
 
 
-def estimates(study: Study, plan: Plan) -> dict[Key, Estimate]:
-    """Every number of a plan on one study; a section that cannot be done has none."""
+_ONE_AT_A_TIME = threading.Lock()
+"""Methods take down what estimators warn of, and the filters of warnings are those of the whole process."""
+
+
+def _needed(plan: Plan, analyses: Collection[str] | None) -> frozenset[str]:
+    """The analyses asked for (None: all) and those that they refer to."""
+    known = {a.id: a for a in plan.analyses}
+    wanted, found = list(known if analyses is None else analyses), set[str]()
+    while wanted:
+        one = wanted.pop()
+        if one in known and one not in found:
+            found.add(one)
+            wanted += [other.of for other in known[one].refers()]
+    return frozenset(found)
+
+
+def estimates(
+    study: Study, plan: Plan, analyses: Collection[str] | None = None, *, strict: bool = False
+) -> dict[Key, Estimate]:
+    """Every number of a plan on one study; a section that cannot be done has none.
+
+    analyses : the ids of those that are asked for; None: all. strict : a mistake in the plan is raised; what these data
+    cannot tell is not.
+
+    Raises
+    ------
+    DataError, ScenarioError : with ``strict``, the plan does not fit the data.
+    """
     out: dict[Key, Estimate] = {}
     done: dict[str, Table] = {}
-    for analysis in plan.in_turn():
+    needed = _needed(plan, analyses)
+    for analysis in (a for a in plan.in_turn() if a.id in needed):
         try:
             context = prepare(study, plan, analysis, done)
-        except EquipoiseError:
+        except EquipoiseError as error:
+            if strict and not isinstance(error, EstimationError):
+                raise
             continue
         blocks = []
         for place, section in enumerate(analysis.sections, start=1):
@@ -98,8 +128,9 @@ def estimates(study: Study, plan: Plan) -> dict[Key, Estimate]:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
                     numbers = REGISTRY[section.kind].estimates(context, section).keyed(analysis.id, place)
-            except EquipoiseError:
-                pass
+            except EquipoiseError as error:
+                if strict and not isinstance(error, EstimationError):
+                    raise
             out.update(numbers)
             blocks.append(Block(section.label, section.kind, analysis.dataset, None, (), numbers=numbers))
         done[analysis.id] = Table(
@@ -108,9 +139,7 @@ def estimates(study: Study, plan: Plan) -> dict[Key, Estimate]:
     return out
 
 
-def block(trials: Trials, plan: Plan) -> BlockEstimates:
-    """Every number of a plan on every trial of a block.
-
-    A section whose method has a kernel for many trials is done at once, the others trial by trial.
-    """
-    return BlockEstimates.of([estimates(study_of(trials, i), plan) for i in range(len(trials))])
+def block(trials: Trials, plan: Plan, analyses: Collection[str] | None = None) -> BlockEstimates:
+    """Every number of a plan, or of some of its analyses, on every trial of a block, one trial after the other."""
+    with _ONE_AT_A_TIME:
+        return BlockEstimates.of([estimates(study_of(trials, i), plan, analyses) for i in range(len(trials))])

@@ -11,8 +11,9 @@ from scipy import special
 from equipoise.estimate.missing.kernels import mi_ancova as repeated
 from equipoise.estimate.survival.kernels import log_rank as survival
 from equipoise.estimate.survival.kernels.cox import cox
+from equipoise.plan.compiled import Repeated, TimeToEvent
 from equipoise.plan.longitudinal import OutcomeResult, change_from_baseline, columns, nothing, outcome_analysis
-from equipoise.plan.scenario_plan import AnalysisPlan, Repeated, TimeToEvent
+from equipoise.plan.scenario_plan import AnalysisPlan
 from equipoise.trial import Trials
 from equipoise.types import BoolArray, CodeArray, FloatArray, IntArray, Status
 
@@ -42,7 +43,7 @@ class TimeToEventResult:
 Results = dict[str, OutcomeResult | TimeToEventResult]
 
 
-def repeated_analysis(trials: Trials, analysis: Repeated, *, imputations: int) -> OutcomeResult:
+def repeated_analysis(trials: Trials, analysis: Repeated) -> OutcomeResult:
     """ANCOVA after multiple imputation (and the joint rank test) on every trial of the block.
 
     The random numbers of the imputation follow from the analysis's id, so that leaving other analyses out of the
@@ -60,7 +61,8 @@ def repeated_analysis(trials: Trials, analysis: Repeated, *, imputations: int) -
         death_week=death_week,
         rank_week=analysis.week if rank else float("nan"),
         rank_visit=len(weeks) - 1 if rank else -1,
-        n_imputations=imputations,
+        n_imputations=analysis.imputations,
+        burn_in=analysis.burn_in,
         seed=trials.seed,
         first_replicate=trials.first_replicate,
         unit=zlib.crc32(analysis.id.encode()),
@@ -118,11 +120,11 @@ def time_to_event_analysis(trials: Trials, analysis: TimeToEvent) -> TimeToEvent
 
 
 def analyse(trials: Trials, plan: AnalysisPlan) -> Results:
-    """Every analysis of ``plan`` on every trial of the block, by analysis id."""
+    """Every analysis of ``plan`` that has a kernel, on every trial of the block, by analysis id."""
     results: Results = {}
-    for analysis in plan.analyses:
+    for analysis in plan.compiled:
         if isinstance(analysis, Repeated):
-            results[analysis.id] = repeated_analysis(trials, analysis, imputations=plan.imputations)
+            results[analysis.id] = repeated_analysis(trials, analysis)
         elif isinstance(analysis, TimeToEvent):
             results[analysis.id] = time_to_event_analysis(trials, analysis)
         else:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple, cast
 
+from equipoise.errors import ScenarioError
+from equipoise.plan.compiled import AnyForm, TrialByTrial
 from equipoise.plan.key import Key, Quantity
-from equipoise.plan.scenario_plan import AnalysisPlan, OutcomeAnalysis, TimeToEvent
+from equipoise.plan.scenario_plan import AnalysisPlan
 
 
 class Deciding(NamedTuple):
@@ -25,9 +27,19 @@ def deciding(plan: AnalysisPlan, name: str) -> Deciding:
     return of_test(plan.analysis(key), test)
 
 
-def of_test(analysis: OutcomeAnalysis | TimeToEvent, test: str) -> Deciding:
-    """The numbers of one of the tests of an analysis."""
+def of_test(analysis: AnyForm | TrialByTrial, test: str) -> Deciding:
+    """The numbers of one of the tests of an analysis.
+
+    Raises
+    ------
+    ScenarioError : the analysis is carried out trial by trial.
+    """
     key = analysis.id
+    if isinstance(analysis, TrialByTrial):
+        raise ScenarioError(
+            f"{key}.{test}: no kernel carries this analysis out, so that a replica cannot decide by it",
+            hint="equipoise replicate NAME --plan FILE tells how often its test is significant",
+        )
     p = cast(Quantity, f"p_{test}")
     match test:
         case "joint_rank":

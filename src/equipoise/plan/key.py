@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Quantity = Literal[
     # of an analysis of an outcome at a week (the last one where none is given)
@@ -43,13 +43,18 @@ Quantity = Literal[
 """The numbers that a compiled analysis or a description of a block gives."""
 
 
+OF_SECTIONS = ("estimate", "se", "df", "p", "low", "high", "status")
+"""What may be taken of a number of a section."""
+
+
 @dataclass(frozen=True)
 class Key:
     """The key of one number.
 
     quantity : what it is (:data:`Quantity`; of a section of a plan, any name that its method gives: ``win_ratio``).
     analysis : an analysis of the plan, None for a number of the trial itself.
-    variable : an outcome, a covariate, an event or an adverse event; ``statistic`` what is taken of it.
+    variable : an outcome, a covariate, an event or an adverse event; ``statistic`` what is taken of it: of a number
+    of a section ``estimate`` (the default), ``se``, ``df``, ``p``, ``low``, ``high`` or ``status``.
     set : the analysis set, where no analysis says so. arm : an arm; None for a contrast or for all arms together.
     week : of the visit. section : which section of the analysis, from 1. visit : the visit by its name, where the data
     have names for them. level : of ``variable``, of a number in a subgroup or of a category. versus : the arm compared
@@ -70,6 +75,12 @@ class Key:
     visit: str | None = None
     level: str | None = None
     versus: str | None = None
+
+    @property
+    def of_section(self) -> bool:
+        """Whether it is a number of a section, rather than of a compiled analysis or of the trial itself."""
+        named = self.statistic in OF_SECTIONS or self.quantity not in get_args(Quantity)
+        return self.analysis is not None and named
 
     @property
     def id(self) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from equipoise.estimate.linear.mmrm.batch import BatchFit, fit_batch
 from equipoise.estimate.missing.kernels import mi_ancova as repeated
-from equipoise.plan.scenario_plan import CarriedForward, MixedModel, OutcomeAnalysis, Slopes
+from equipoise.plan.compiled import CarriedForward, MixedModel, OutcomeForm, Slopes
 from equipoise.trial import Trials
 from equipoise.types import WEEKS_PER_MONTH, BoolArray, CodeArray, FloatArray, Status
 
@@ -155,7 +155,7 @@ def slope_model(trials: Trials, analysis: Slopes) -> OutcomeResult:
     return OutcomeResult(weeks[1:], stats[:, 1:], nothing(len(trials)), stats[:, 0], whole, np.zeros_like(status))
 
 
-def outcome_analysis(trials: Trials, analysis: OutcomeAnalysis) -> OutcomeResult:
+def outcome_analysis(trials: Trials, analysis: OutcomeForm) -> OutcomeResult:
     """The analyses of this module, by kind."""
     if isinstance(analysis, CarriedForward):
         return carried_forward(trials, analysis)

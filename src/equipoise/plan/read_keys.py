@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy.stats import rankdata
@@ -10,19 +11,41 @@ from scipy.stats import rankdata
 from equipoise.errors import ScenarioError
 from equipoise.estimate.missing.kernels import mi_ancova as repeated
 from equipoise.estimate.survival.kernels import kaplan_meier
+from equipoise.plan.block import BlockEstimates
 from equipoise.plan.block_analyses import Results, TimeToEventResult
 from equipoise.plan.key import Key
 from equipoise.plan.longitudinal import OutcomeResult
 from equipoise.trial import Trials
-from equipoise.types import DAYS_PER_WEEK, WEEKS_PER_MONTH, BoolArray, FloatArray
+from equipoise.types import DAYS_PER_WEEK, WEEKS_PER_MONTH, BoolArray, FloatArray, Status
 
 WEEKS_PER_UNIT = {"days": 1.0 / DAYS_PER_WEEK, "weeks": 1.0, "months": WEEKS_PER_MONTH}
 
 
-def read(trials: Trials, results: Results, measures: Sequence[Key]) -> FloatArray:
-    """(trial, measure) values; NaN where a trial has none. Ratios are on the natural log scale."""
+def read(
+    trials: Trials, results: Results, measures: Sequence[Key], sections: BlockEstimates | None = None
+) -> FloatArray:
+    """(trial, measure) values; NaN where a trial has none. Ratios are on the natural log scale.
+
+    sections : the numbers of sections of the plan (:func:`equipoise.plan.block.block`), where measures ask for some; a
+    ratio among them is a ratio, its standard error that of the logarithm.
+    """
     curves = _survival(trials, measures)
-    return np.stack([curves[m] if m in curves else _one(trials, results, m) for m in measures], axis=1)
+
+    def one(m: Key) -> FloatArray:
+        if m in curves:
+            return curves[m]
+        return _of_section(trials, sections, m) if m.of_section else _one(trials, results, m)
+
+    return np.stack([one(m) for m in measures], axis=1)
+
+
+def _of_section(trials: Trials, sections: BlockEstimates | None, m: Key) -> FloatArray:
+    """A number of a section; a trial in which it is not estimable has none."""
+    number, key = m.statistic or "estimate", replace(m, statistic=None)
+    if sections is None or key not in sections.keys:
+        lost = float(Status.NO_DATA) if number == "status" else np.nan
+        return np.full(len(trials), lost)
+    return sections.column(key, number).astype(np.float64)
 
 
 def _survival(trials: Trials, measures: Sequence[Key]) -> dict[Key, FloatArray]:

@@ -1,187 +1,71 @@
-"""The analysis plan as data: which analyses, on whom, with which covariates, tested in which order."""
+"""The plan of a scenario: the language of analysis plans, with what the scenario implies left out.
+
+Study, arms and the populations ITT and one for each recruitment group follow from the scenario;
+:meth:`AnalysisPlan.complete` writes them out, and what it gives is what ``equipoise analyse`` reads.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from equipoise.files import Frozen
+from equipoise.errors import ScenarioError
+from equipoise.files import Frozen, parse_yaml, read_yaml, validate
+from equipoise.plan import end_points
+from equipoise.plan.analysis_plan import Analysis, Plan, styled
+from equipoise.plan.compiled import (
+    AnyForm,
+    Repeated,
+    Test,
+    TimeToEvent,
+    TrialByTrial,
+    does_of,
+    method_of,
+)
 from equipoise.plan.estimand import METHODS, Estimand, EventStrategy, Strategy, carried_out, contradictions
+from equipoise.plan.lowering import Lowered, is_old, lower, modern
+from equipoise.plan.parts import Population, Show, Treatment
 
-Test = Literal["ancova", "joint_rank", "mmrm", "slope", "log_rank", "wilcoxon", "cox"]
-
-
-Variable = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")]
-"""An outcome as the scenario's ``outcomes`` name it."""
-
-Covariate = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")]
-"""A baseline variable as :meth:`equipoise.trial.Trials.baseline` knows it; ``BASE`` is the outcome's own baseline."""
-
-Event = Literal["death_or_ventilation", "death_or_tracheostomy", "death", "hospitalisation", "key_event"]
-"""An end point in time, as :meth:`equipoise.trial.Trials.times_to` knows it. The first two are both the first event of
-a virtual patient, named as the trial named it; a key event is that or a stay in hospital."""
-
-Observed = Annotated[float, Field(ge=0)]
+TEST_OF_METHOD: dict[str, str] = {"mi_ancova": "ancova", "carried_forward": "ancova", "clda": "mmrm"}
+"""Methods whose test has a name of its own."""
 
 
-class _Analysis(Frozen):
-    """What all analyses share: a name, whom they are about, and how far they go."""
-
-    id: str
-    set: str
-    week: Annotated[float, Field(gt=0)]
-    prespecified: bool = True
-
-    @property
-    def tests(self) -> tuple[Test, ...]:
-        """The tests it offers, as in ``order``."""
-        raise NotImplementedError
-
-    @property
-    def subject(self) -> str:
-        """What it is about, in a word or two: an outcome or an event."""
-        raise NotImplementedError
+def trial_by_trial(analysis: Analysis) -> TrialByTrial:
+    """What is known of an analysis that no kernel covers: whom it is about, how far it goes, its methods."""
+    bounds = analysis.where.get("AVISITN")
+    weeks = [bounds["le"]] if isinstance(bounds, dict) and "le" in bounds else []
+    named = (getattr(s, name, None) for s in analysis.sections for name in ("up_to", "week", "tau"))
+    weeks += [w for w in named if isinstance(w, float)]
+    return TrialByTrial(
+        id=analysis.id, set=analysis.population, prespecified=analysis.reason != "DATA DRIVEN",
+        week=max((float(w) for w in weeks if w > 0), default=None), about=analysis.parameter or analysis.dataset,
+        outcome=analysis.parameter if analysis.dataset.upper() == "ADEFF" else None,
+        methods=tuple(dict.fromkeys(s.kind for s in analysis.sections)),
+    )  # fmt: skip
 
 
-class _OfOutcome(_Analysis):
-    variable: Variable
-    covariates: tuple[Covariate, ...] = ()
-    log: bool = False
-
-    @property
-    def subject(self) -> str:
-        return self.variable
-
-
-class Repeated(_OfOutcome):
-    """ANCOVA after multiple imputation at every visit up to ``week``, and the joint rank test at ``week``.
-
-    ``covariates`` enter the ANCOVA beside treatment; ``impute_with`` enter the imputation model beside treatment
-    and all earlier visits. ``BASE`` is the outcome's own baseline (its log when ``log``).
-    """
-
-    kind: Literal["repeated"] = "repeated"
-    covariates: tuple[Covariate, ...]
-    impute_with: tuple[Covariate, ...]
-    joint_rank: bool = False
-
-    @property
-    def tests(self) -> tuple[Test, ...]:
-        return ("ancova", "joint_rank") if self.joint_rank else ("ancova",)
-
-
-class CarriedForward(_OfOutcome):
-    """ANOVA, or with ``covariates`` ANCOVA, of the change from baseline with the last observation carried forward.
-
-    At every visit up to ``week`` each patient has the last value seen after baseline; who has none takes no part.
-    ``observed_to`` (weeks): only patients seen at a visit in that week or later, as in a trial that analyses those who
-    completed a first part.
-    """
-
-    kind: Literal["carried_forward"] = "carried_forward"
-    observed_to: Observed = 0.0
-
-    @property
-    def tests(self) -> tuple[Test, ...]:
-        return ("ancova",)
-
-
-class MixedModel(_OfOutcome):
-    """MMRM of the change from baseline: arm and every covariate by visit, one covariance over the visits, REML.
-
-    With ``constrained`` the baseline is a response whose mean the arms share (cLDA), and the covariates do not hold
-    ``BASE``. ``df``: as in :func:`equipoise.estimate.linear.mmrm.mmrm`.
-    """
-
-    kind: Literal["mmrm"] = "mmrm"
-    constrained: bool = False
-    structure: Literal["us", "cs", "csh", "ar1", "ar1h", "toep", "toeph", "ad", "adh"] = "us"
-    df: Literal["satterthwaite", "kenward-roger", "kenward-roger-linear"] = "kenward-roger-linear"
-
-    @property
-    def tests(self) -> tuple[Test, ...]:
-        return ("mmrm",)
-
-    @model_validator(mode="after")
-    def _baseline_once(self) -> Self:
-        if self.constrained and "BASE" in self.covariates:
-            raise ValueError(f"{self.id}: the baseline is a response of the constrained model; leave BASE out")
-        return self
-
-
-class Slopes(_OfOutcome):
-    """Random intercept and slope: the outcome on time, arm by time and ``covariates``, each also by time, to ``week``.
-
-    With ``shared_baseline`` the arms have one mean at baseline. Slopes are per month; the means at a week are levels.
-    """
-
-    kind: Literal["slopes"] = "slopes"
-    shared_baseline: bool = True
-    df: Literal["satterthwaite", "kenward-roger", "kenward-roger-linear"] = "kenward-roger-linear"
-
-    @property
-    def tests(self) -> tuple[Test, ...]:
-        return ("slope",)
-
-    @model_validator(mode="after")
-    def _baseline_once(self) -> Self:
-        if "BASE" in self.covariates:
-            raise ValueError(f"{self.id}: the baseline is a response of this model; leave BASE out")
-        return self
-
-
-class TimeToEvent(_Analysis):
-    """Log-rank and Wilcoxon tests within ``strata``, and Cox regression on ``covariates``, up to ``week``.
-
-    Arms are those of the randomisation, whatever was taken later. The Wilcoxon test weighs an event by the
-    Kaplan-Meier estimate before it (Peto & Peto), so that early events count more.
-    """
-
-    kind: Literal["time_to_event"] = "time_to_event"
-    event: Event
-    covariates: tuple[Covariate, ...] = ()
-    strata: tuple[Covariate, ...] = ()
-
-    TESTS: ClassVar[tuple[Test, ...]] = ("log_rank", "wilcoxon", "cox")
-
-    @property
-    def tests(self) -> tuple[Test, ...]:
-        return self.TESTS
-
-    @property
-    def subject(self) -> str:
-        return self.event.replace("_", " ")
-
-
-Analysis = Annotated[Repeated | CarriedForward | MixedModel | Slopes | TimeToEvent, Field(discriminator="kind")]
-OutcomeAnalysis = Repeated | CarriedForward | MixedModel | Slopes
-"""The analyses of a measured outcome, which have means of the arms at visits."""
-
-_FIRST = ("death_or_ventilation", "death_or_tracheostomy", "key_event")
-
-
-def method_of(analysis: OutcomeAnalysis | TimeToEvent, test: str) -> str:
-    """The method behind a test, as :data:`equipoise.plan.estimand.METHODS` calls it."""
-    if isinstance(analysis, Repeated) and test == "ancova":
-        return "mi_ancova"
-    return "carried_forward" if isinstance(analysis, CarriedForward) else test
-
-
-def _does(analysis: OutcomeAnalysis | TimeToEvent) -> dict[str, str]:
-    """What a time to event does at death and ventilation: whether they are the event, or end the time to another."""
-    if not isinstance(analysis, TimeToEvent):
-        return {}
-    death = "counted" if analysis.event in (*_FIRST, "death") else "censored"
-    return {"death": death, "ventilation": "counted" if analysis.event in _FIRST else "kept"}
+def _form(analysis: Analysis) -> AnyForm | TrialByTrial:
+    found = lower(analysis)
+    return trial_by_trial(analysis) if found is None else found.form
 
 
 class IntercurrentEvent(Frozen):
     """An intercurrent event and the strategy that the analyses with a test follow at it (ICH E9(R1), A.3.2)."""
 
-    event: Literal["death", "ventilation", "withdrawal"]
+    event: str
     analysis: Test
     strategy: Strategy
+
+    @field_validator("event")
+    @classmethod
+    def _known(cls, event: str) -> str:
+        known = end_points.intercurrent_events()
+        if event not in known:
+            raise ValueError(f"{event!r} is no event of a virtual patient; there are {', '.join(known)}")
+        return event
 
 
 class StatedEstimand(Estimand):
@@ -197,34 +81,112 @@ class AnalysisPlan(Frozen):
     first is the primary test; everything after a failed one is nominal (fixed-sequence testing).
     """
 
+    study: str | None = None
+    title: str = ""
+    source: str | None = None
+    treatment: Treatment | None = None
+    populations: dict[str, Population] = Field(default_factory=dict)
+    styles: dict[str, tuple[Show, ...]] = Field(default_factory=dict)
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    imputations: Annotated[int, Field(ge=2)] = 20
     intercurrent_events: tuple[IntercurrentEvent, ...] = ()
     estimands: tuple[StatedEstimand, ...] = ()
     analyses: Annotated[tuple[Analysis, ...], Field(min_length=1)]
-    order: tuple[str, ...]
+    order: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_one_language(cls, raw: Any) -> Any:
+        """The five old kinds of analysis, and ``imputations`` of them all, in the language of plans."""
+        if not isinstance(raw, dict) or not isinstance(raw.get("analyses"), list | tuple):
+            return raw
+        given = {k: v for k, v in raw.items() if k != "imputations"}
+        return styled({**given, "analyses": [modern(a, raw.get("imputations")) if is_old(a) else a
+                                                  for a in raw["analyses"]]})  # fmt: skip
+
+    @field_validator("order")
+    @classmethod
+    def _by_test(cls, order: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """Tests under the names that keys give them: ``ancova`` for an analysis by ``mi_ancova``."""
+        forms = {a.id: _form(a) for a in info.data.get("analyses", ())}
+        out = []
+        for name in order:
+            key, _, test = name.partition(".")
+            other = TEST_OF_METHOD.get(test, test)
+            known = key in forms and test not in forms[key].tests and other in forms[key].tests
+            out.append(f"{key}.{other}" if known else name)
+        return tuple(out)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        seen: dict[str, OutcomeAnalysis | TimeToEvent] = {}
+        forms: dict[str, AnyForm | TrialByTrial] = {}
         for analysis in self.analyses:
-            if analysis.id in seen:
+            if analysis.id in forms:
                 raise ValueError(f"analyses: the id {analysis.id!r} is used twice")
-            seen[analysis.id] = analysis
+            forms[analysis.id] = self.analysis(analysis.id)
         for name in self.order:
             key, _, test = name.partition(".")
-            if key not in seen:
+            if key not in forms:
                 raise ValueError(f"order: {name!r} names no analysis of this plan")
-            if test not in seen[key].tests:
-                raise ValueError(f"order: {name!r}: analysis {key!r} offers {', '.join(seen[key].tests)}")
+            if test not in forms[key].tests:
+                raise ValueError(f"order: {name!r}: analysis {key!r} offers {', '.join(forms[key].tests)}")
         self._answer_what_they_ask()
         return self
 
+    def _lowered(self) -> dict[str, Lowered | None]:
+        """Analysis -> the form that a kernel carries out of it, found once for these very analyses."""
+        kept = self.__dict__.get("_lowered_of")
+        if kept is None or kept[0] is not self.analyses:
+            kept = (self.analyses, {a.id: lower(a) for a in self.analyses})
+            self.__dict__["_lowered_of"] = kept
+        found: dict[str, Lowered | None] = kept[1]
+        return found
+
+    @property
+    def compiled(self) -> tuple[AnyForm, ...]:
+        """The forms that kernels carry out, in the order of the plan."""
+        return tuple(found.form for found in self._lowered().values() if found is not None)
+
+    @property
+    def imputations(self) -> int:
+        """How many imputations its analyses take, the most of any; 0 where none imputes."""
+        return max((f.imputations for f in self.compiled if isinstance(f, Repeated)), default=0)
+
+    def complete(self, study: str, arms: Sequence[str], groups: Sequence[str]) -> Plan:
+        """The whole plan, as ``equipoise analyse`` reads it: with study, arms (control first) and populations.
+
+        Raises
+        ------
+        ScenarioError : it is about other arms, or an analysis names a population or a test that is not there.
+        """
+        if self.treatment is not None and set(self.treatment.arms) != set(arms):
+            raise ScenarioError(
+                f"the plan is about the arms {', '.join(self.treatment.arms)}; the trial has {', '.join(arms)}",
+                hint="leave treatment: out of a plan for a scenario",
+            )
+        populations = {"ITT": Population(label="All randomised")}
+        populations |= {g: Population(label=f"Group {g}", where={"GROUP": g}) for g in groups}
+        whole = {
+            "study": self.study or study,
+            "title": self.title,
+            "source": self.source,
+            "treatment": self.treatment or Treatment(arms=tuple(arms)),
+            "populations": {**populations, **self.populations},
+            "alpha": self.alpha,
+            "analyses": self.analyses,
+            "order": self.order,
+        }
+        try:
+            return Plan.model_validate(whole)
+        except ValidationError as error:
+            said = [p["msg"].removeprefix("Value error, ") for p in error.errors()]
+            raise ScenarioError("the plan cannot be carried out: " + "; ".join(said), hint="see docs/adam.md") from None
+
     def _answer_what_they_ask(self) -> None:
         """Raise ``ValueError`` where a strategy or an estimand is not what the analysis carries out."""
+        forms = self.compiled
         for item in self.intercurrent_events:
-            for analysis in (a for a in self.analyses if item.analysis in a.tests):
-                done = carried_out(method_of(analysis, item.analysis), item.event, _does(analysis))
+            for analysis in (a for a in forms if item.analysis in a.tests):
+                done = carried_out(method_of(analysis, item.analysis), item.event, does_of(analysis))
                 if done != item.strategy:
                     raise ValueError(
                         f"intercurrent_events: {item.event} in the {item.analysis}: {item.strategy!r} is not what "
@@ -232,12 +194,12 @@ class AnalysisPlan(Frozen):
                     )
         for stated in self.estimands:
             key, _, test = stated.of.partition(".")
-            found = next((a for a in self.analyses if a.id == key and test in a.tests), None)
+            found = next((a for a in self.compiled if a.id == key and test in a.tests), None)
             if found is None:
                 raise ValueError(f"estimands: {stated.of!r} names no test of this plan")
             if stated.population != found.set:
                 raise ValueError(f"estimands: {stated.of}: population {stated.population!r}, analysed in {found.set!r}")
-            wrong = contradictions(stated, method_of(found, test), does=_does(found), called=stated.of)
+            wrong = contradictions(stated, method_of(found, test), does=does_of(found), called=stated.of)
             if wrong:
                 raise ValueError("estimands: " + " ".join(wrong))
 
@@ -250,12 +212,12 @@ class AnalysisPlan(Frozen):
             if stated.of == name:
                 return stated
         key, _, test = name.partition(".")
-        found = next((a for a in self.analyses if a.id == key and test in a.tests), None)
+        found = next((a for a in self.compiled if a.id == key and test in a.tests), None)
         if found is None:
             raise ValueError(f"{name!r} names no test of this plan")
         method, events = method_of(found, test), []
-        for event in ("death", "ventilation", "withdrawal"):
-            strategy = carried_out(method, event, _does(found))
+        for event in end_points.intercurrent_events():
+            strategy = carried_out(method, event, does_of(found))
             if strategy is not None and not (isinstance(found, TimeToEvent) and strategy == "composite"
                                              and found.event == event):  # fmt: skip
                 events.append(EventStrategy(event=event, strategy=strategy))
@@ -274,16 +236,24 @@ class AnalysisPlan(Frozen):
     def primary(self) -> str:
         """The p-value that decides, as ``ANALYSIS.TEST``; raises ``ValueError`` where no order is given."""
         if not self.order:
-            raise ValueError("order: name the primary test first, e.g. alsfrs_f_w28.joint_rank")
+            raise ValueError("order: name the primary test first, ANALYSIS.TEST")
         return self.order[0]
 
     @property
     def imputes(self) -> bool:
         """Whether any analysis imputes missing values."""
-        return any(isinstance(a, Repeated) for a in self.analyses)
+        return self.imputations > 0
 
-    def analysis(self, key: str) -> OutcomeAnalysis | TimeToEvent:
-        return next(a for a in self.analyses if a.id == key)
+    def analysis(self, key: str) -> AnyForm | TrialByTrial:
+        """What is known of an analysis: the form that a kernel carries out, or that of one done trial by trial.
+
+        Raises ``ValueError`` for an analysis that is not in the plan.
+        """
+        found = next((a for a in self.analyses if a.id == key), None)
+        if found is None:
+            raise ValueError(f"the plan has no analysis {key!r}; it has {', '.join(a.id for a in self.analyses)}")
+        lowered = self._lowered()[key]
+        return trial_by_trial(found) if lowered is None else lowered.form
 
     def only(self, *ids: str) -> AnalysisPlan:
         """The same plan reduced to some analyses; the order keeps what is left of it."""
@@ -291,3 +261,23 @@ class AnalysisPlan(Frozen):
         order = tuple(o for o in self.order if o.partition(".")[0] in ids)
         left = tuple(e for e in self.estimands if e.of.partition(".")[0] in ids)
         return self.model_copy(update={"analyses": keep, "order": order, "estimands": left})
+
+
+_HELP = "it is an analysis plan (docs/adam.md) without study, arms and populations, which the scenario implies"
+
+
+def read_scenario_plan(path: str | Path) -> AnalysisPlan:
+    """Read and check a plan for a scenario; a whole plan, as ``equipoise analyse`` reads it, is one too.
+
+    Raises
+    ------
+    ScenarioError : no such file, not YAML, or not a plan; each mistake is named with its place.
+    """
+    document = read_yaml(path, error=ScenarioError, what="an analysis plan", hint=_HELP)
+    return validate(AnalysisPlan, document, error=ScenarioError, what="not a plan", hint=_HELP)
+
+
+def parse_scenario_plan(text: str, source: str = "plan") -> AnalysisPlan:
+    """A plan for a scenario from YAML text; see :func:`read_scenario_plan`."""
+    document = parse_yaml(text, source, error=ScenarioError, hint=_HELP)
+    return validate(AnalysisPlan, document, error=ScenarioError, what="not a plan", hint=_HELP)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from equipoise.calibrate.targets import Target
-from equipoise.plan.scenario_plan import OutcomeAnalysis, Repeated, TimeToEvent
+from equipoise.plan.compiled import AnyForm, Repeated, TimeToEvent, TrialByTrial
 from equipoise.records.schema import Record
 from equipoise.replica.replica import Answer, AnswerKind, MechanismRow
 from equipoise.simulate.diseases import ON_FUNCTION, Mechanism
@@ -296,7 +296,7 @@ def formal_answers(ask: Asked, formal: dict[str, FloatArray], *, imbalanced: boo
     return out
 
 
-def _label(analysis: OutcomeAnalysis | TimeToEvent, test: str) -> str:
+def _label(analysis: AnyForm | TrialByTrial, test: str) -> str:
     name = TEST_NAMES.get(test, test.replace("_", " "))
     who = "everyone randomised" if analysis.set == "ITT" else f"the set {analysis.set}"
     return f"{analysis.subject} in {who} (by {name})"

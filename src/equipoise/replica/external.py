@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from equipoise.calibrate.targets import Target, Where
 from equipoise.errors import ScenarioError
+from equipoise.plan.compiled import TimeToEvent
 from equipoise.plan.deciding import deciding
 from equipoise.plan.key import Key
-from equipoise.plan.scenario_plan import TimeToEvent
 from equipoise.records.schema import Record, Value
 from equipoise.replica.answers import TEST_NAMES, Asked, met
 from equipoise.replica.replica import Answer
@@ -38,7 +38,7 @@ def elsewhere_targets(record: Record, other: ExternalTrial) -> tuple[Target, ...
         return values[key]
 
     out: list[Target] = []
-    analysis = other.analysis
+    analysis = other.form
     subject = next((o.label for o in record.outcomes if o.id == analysis.subject), analysis.subject)
     shares: list[tuple[float, float]] = []
     if isinstance(analysis, TimeToEvent):

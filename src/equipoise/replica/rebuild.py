@@ -16,9 +16,10 @@ from equipoise.calibrate.plan import FitPlan, load_plan
 from equipoise.calibrate.targets import Target, targets
 from equipoise.decision.fixed_order import closed_sequence_rejections
 from equipoise.errors import ScenarioError
+from equipoise.plan.compiled import AnyForm, Slopes, TimeToEvent, TrialByTrial
 from equipoise.plan.deciding import deciding
 from equipoise.plan.key import Key
-from equipoise.plan.scenario_plan import AnalysisPlan, OutcomeAnalysis, Slopes, TimeToEvent
+from equipoise.plan.scenario_plan import AnalysisPlan
 from equipoise.records import load_record
 from equipoise.records.schema import Record
 from equipoise.replica.answers import (
@@ -212,7 +213,7 @@ def _band_measures(scenario: Scenario) -> list[Key]:
     """Means of every visit of every planned analysis of change, for the simulated bands of the charts."""
     return [
         Key("arm_mean", analysis=a.id, arm=arm, week=week)
-        for a in scenario.plan.analyses
+        for a in scenario.plan.compiled
         if not isinstance(a, (TimeToEvent, Slopes))
         for arm in scenario.protocol.arms
         for week in scenario.protocol.visits
@@ -313,7 +314,7 @@ def _tests_compared(plan: AnalysisPlan) -> list[str]:
         return []
     return [
         f"{a.id}.{test}"
-        for a in plan.analyses
+        for a in plan.compiled
         if isinstance(a, TimeToEvent) and (a.event, a.set) == (primary.event, primary.set)
         for test in a.tests
         if test != "cox"
@@ -354,7 +355,7 @@ def _week(scenario: Scenario, t: Target) -> float:
     m = t.key
     if m.week is not None or m.analysis is None:
         return m.week or 0.0
-    return scenario.plan.analysis(m.analysis).week
+    return scenario.plan.analysis(m.analysis).week or 0.0
 
 
 def _sides(record: Record, scenario: Scenario, chosen: Mechanism, found: Sequence[Target]) -> list[_Side]:
@@ -395,11 +396,13 @@ def _prolonged(scenario: Scenario) -> Scenario | None:
     later = [v for v in protocol.visits if protocol.period_end < v <= LONG_TRIAL_WEEKS]
     key, _, test = scenario.plan.primary.partition(".")
     primary = scenario.plan.analysis(key)
-    if not later or isinstance(primary, TimeToEvent):
+    if not later or isinstance(primary, TimeToEvent | TrialByTrial):
         return None
     week = later[-1]
     moved = primary.model_copy(update={"id": f"{key}_randomised_{week:g}", "week": week})
-    plan = scenario.plan.model_copy(update={"analyses": (moved,), "order": (f"{moved.id}.{test}",)})
+    plan = AnalysisPlan.model_validate(
+        {"alpha": scenario.plan.alpha, "analyses": [moved], "order": (f"{moved.id}.{test}",)}
+    )
     return scenario.model_copy(update={"protocol": protocol.prolonged(week), "plan": plan})
 
 
@@ -408,7 +411,7 @@ def _prolonged(scenario: Scenario) -> Scenario | None:
 
 def _bands(scenario: Scenario, study: Study) -> list[Band]:
     out = []
-    for a in scenario.plan.analyses:
+    for a in scenario.plan.compiled:
         if isinstance(a, (TimeToEvent, Slopes)):
             continue
         for arm in scenario.protocol.arms:
@@ -435,7 +438,7 @@ def _bands(scenario: Scenario, study: Study) -> list[Band]:
     return out
 
 
-def _adjusts_for_marker(analysis: OutcomeAnalysis | TimeToEvent) -> bool:
+def _adjusts_for_marker(analysis: AnyForm | TrialByTrial) -> bool:
     """Whether baseline NfL is a covariate of an analysis of another outcome."""
     return not {"NFLBL", "LNNFLBL"}.isdisjoint(getattr(analysis, "covariates", ()))
 

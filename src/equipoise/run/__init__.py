@@ -9,14 +9,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from equipoise.run.operating import OperatingCharacteristics as OperatingCharacteristics
+    from equipoise.run.operating import operating_characteristics as operating_characteristics
     from equipoise.run.study import Study as Study
     from equipoise.run.study import run_study as run_study
-__all__ = ["Study", "run_study"]
+_PLACES = {
+    "OperatingCharacteristics": "operating",
+    "Study": "study",
+    "operating_characteristics": "operating",
+    "run_study": "study",
+}
+__all__ = ["OperatingCharacteristics", "Study", "operating_characteristics", "run_study"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        value = getattr(import_module("equipoise.run.study"), name)
+    if name in _PLACES:
+        value = getattr(import_module(f"equipoise.run.{_PLACES[name]}"), name)
         globals()[name] = value
         return value
     raise AttributeError(f"module 'equipoise.run' has no attribute {name!r}")

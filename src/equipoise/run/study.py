@@ -26,11 +26,13 @@ import numpy as np
 
 from equipoise import __version__
 from equipoise.errors import ScenarioError
+from equipoise.plan.block import block as sections_of
 from equipoise.plan.block_analyses import analyse
 from equipoise.plan.key import Key
 from equipoise.plan.read_keys import read
 from equipoise.run.store import Store, read_part
 from equipoise.simulate import Simulator
+from equipoise.trial import Trials
 from equipoise.types import FloatArray
 
 BLOCK = 20
@@ -132,6 +134,16 @@ def _sources(folder: Traversable, name: str) -> Iterator[tuple[str, bytes]]:
             yield f"{name}/{entry.name}", entry.read_bytes()
 
 
+def _read(trials: Trials, simulator: Simulator, measures: Sequence[Key]) -> FloatArray:
+    """(trial, measure): compiled analyses at once, sections of the plan that keys ask for trial by trial."""
+    scenario = simulator.scenario
+    asked = {str(m.analysis) for m in measures if m.of_section}
+    sections = sections_of(trials, scenario.whole_plan(), asked) if asked else None
+    others = [str(m.analysis) for m in measures if m.analysis is not None and not m.of_section]
+    plan = scenario.plan if not asked else scenario.plan.only(*others)
+    return read(trials, analyse(trials, plan), measures, sections)
+
+
 def run_study(
     simulator: Simulator,
     measures: Sequence[Key],
@@ -174,7 +186,7 @@ def run_study(
         made = kept.find(number, wanted[number])  # another process may have been here meanwhile
         if made is None:
             trials = simulator.block(seed, number * BLOCK, wanted[number])
-            made = kept.write(number, read(trials, analyse(trials, simulator.scenario.plan), measures))
+            made = kept.write(number, _read(trials, simulator, measures))
         return number, made
 
     pool = ThreadPoolExecutor(threads or threads_available())

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from equipoise.files import Frozen
-from equipoise.plan.scenario_plan import Analysis, AnalysisPlan, Test
+from equipoise.plan.analysis_plan import Analysis
+from equipoise.plan.compiled import AnyForm, Test
+from equipoise.plan.lowering import is_old, lower, modern
+from equipoise.plan.scenario_plan import AnalysisPlan
 from equipoise.simulate.protocol import Protocol
 
 
@@ -29,6 +32,24 @@ class ExternalTrial(Frozen):
     free_of_event: dict[str, str] = Field(default_factory=dict)
     contrast: str | None = None
     p: dict[Test, str] = Field(default_factory=dict)
+
+    @field_validator("analysis", mode="before")
+    @classmethod
+    def _in_one_language(cls, given: Any) -> Any:
+        return modern(given) if is_old(given) else given
+
+    @model_validator(mode="after")
+    def _compiled(self) -> Self:
+        if lower(self.analysis) is None:
+            raise ValueError(f"analysis {self.analysis.id}: no kernel carries it out; it cannot be foretold here")
+        return self
+
+    @property
+    def form(self) -> AnyForm:
+        """The analysis as a kernel carries it out."""
+        found = lower(self.analysis)
+        assert found is not None  # checked when it was read
+        return found.form
 
     def protocol_from(self, own: Protocol) -> Protocol:
         """The second trial's protocol."""

@@ -13,7 +13,9 @@ from equipoise.errors import ScenarioError
 from equipoise.files import Document, Frozen, parse_yaml, read_yaml, validate
 from equipoise.files.tree import excerpt
 from equipoise.library import shipped, shipped_file
-from equipoise.plan.scenario_plan import AnalysisPlan, TimeToEvent
+from equipoise.plan.analysis_plan import Plan, analysis_data, plan_data
+from equipoise.plan.compiled import TimeToEvent, TrialByTrial
+from equipoise.plan.scenario_plan import AnalysisPlan
 from equipoise.simulate.diseases import (
     CHANNELS,
     ON_FUNCTION,
@@ -84,12 +86,19 @@ class Scenario(Frozen):
             _checked(self.disease, hypothesis.disease, f"mechanisms.{mechanism.value}.disease")
         if not self.plan.order:
             raise ValueError("plan.order: name the primary test first, ANALYSIS.TEST")
-        known = {*self.protocol.groups, "ITT"}
-        for analysis in self.plan.analyses:
+        known = {*self.protocol.groups, "ITT", *self.plan.populations}
+        for analysis in (self.plan.analysis(a.id) for a in self.plan.analyses):
             if analysis.set not in known:
                 raise ValueError(
                     f"plan.analyses.{analysis.id}: unknown set {analysis.set!r}; sets are {', '.join(sorted(known))}"
                 )
+            if isinstance(analysis, TrialByTrial):
+                if analysis.outcome is not None and analysis.outcome not in self.outcomes:
+                    raise ValueError(
+                        f"plan.analyses.{analysis.id}.parameter: {analysis.outcome!r} is not measured; "
+                        f"outcomes are {', '.join(self.outcomes) or 'none'}"
+                    )
+                continue
             if isinstance(analysis, TimeToEvent):
                 if analysis.week > self.protocol.last_week:
                     raise ValueError(
@@ -98,11 +107,15 @@ class Scenario(Frozen):
                 continue
             if analysis.variable not in self.outcomes:
                 raise ValueError(
-                    f"plan.analyses.{analysis.id}.variable: {analysis.variable!r} is not measured; "
+                    f"plan.analyses.{analysis.id}.parameter: {analysis.variable!r} is not measured; "
                     f"outcomes are {', '.join(self.outcomes) or 'none'}"
                 )
             if analysis.week not in self.protocol.visits:
                 raise ValueError(f"plan.analyses.{analysis.id}: no visit at week {analysis.week:g}")
+        try:
+            self.whole_plan()
+        except ScenarioError as error:
+            raise ValueError(f"plan: {error.message}") from None
         for event, rates in self.adverse_events.items():
             for arm, rate in rates.items():
                 if arm not in self.protocol.arms:
@@ -173,7 +186,24 @@ class Scenario(Frozen):
             raise ScenarioError(f"elsewhere {other.id!r}: {describe_problems(error)}") from None
 
     def with_plan(self, plan: AnalysisPlan) -> Scenario:
+        """The scenario with another plan.
+
+        Raises
+        ------
+        ScenarioError : the plan is about other arms, or names what is not there.
+        """
+        if plan.analyses:
+            plan.complete(self.name, self.protocol.arms, tuple(self.protocol.groups))
         return self.model_copy(update={"plan": plan})
+
+    @property
+    def end_points(self) -> frozenset[str]:
+        """The PARAMCD of times to events that the plan reads."""
+        return frozenset(a.parameter for a in self.plan.analyses if a.parameter and a.dataset.upper() == "ADTTE")
+
+    def whole_plan(self) -> Plan:
+        """The plan with everything that the scenario implies, as ``equipoise analyse`` reads it."""
+        return self.plan.complete(self.name, self.protocol.arms, tuple(self.protocol.groups))
 
     def digest(self) -> str:
         """A short hash of everything that decides what is simulated."""
@@ -244,6 +274,29 @@ def shipped_scenarios() -> list[str]:
     return shipped("scenario")
 
 
+class _OnALine(dict[str, Any]):
+    """A mapping that is written on one line."""
+
+
+_A_LINE = 116
+_MAPPING = "tag:yaml.org,2002:map"
+
+
+def _short(analysis: dict[str, Any]) -> dict[str, Any]:
+    """An analysis with its conditions and sections a line each, and whole numbers without a point."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: plain(v) for k, v in value.items()}
+        if isinstance(value, list):
+            return [plain(v) for v in value]
+        return int(value) if isinstance(value, float) and value.is_integer() else value
+
+    told = plain(analysis)
+    told["sections"] = [_OnALine(s) if len(str(s)) < _A_LINE else s for s in told["sections"]]
+    return {k: _OnALine(v) if k in ("where", "gather", "derive") else v for k, v in told.items()}
+
+
 def scenario_text(scenario: Scenario, header: str = "") -> str:
     """The scenario as YAML, to be read back by :func:`load_scenario`."""
 
@@ -255,10 +308,14 @@ def scenario_text(scenario: Scenario, header: str = "") -> str:
         return dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=flat)
 
     Dumper.add_representer(list, sequence)
+    Dumper.add_representer(_OnALine, lambda dumper, value: dumper.represent_mapping(_MAPPING, value, flow_style=True))
     data = scenario.model_dump(mode="json", exclude_none=True)
     # what a trial has no use for stands at its default, and is left out
     data["groups"] = {k: g.model_dump(mode="json", exclude_defaults=True) for k, g in scenario.groups.items()}
     data["disease"] = scenario.disease.model_dump(mode="json", exclude_defaults=True)
+    data["plan"] = {**plan_data(scenario.plan), "analyses": [_short(analysis_data(a)) for a in scenario.plan.analyses]}
+    for other, given in zip(scenario.external, data["external"], strict=True):
+        given["analysis"] = _short(analysis_data(other.analysis))
     for name, hypothesis in scenario.mechanisms.items():
         data["mechanisms"][name.value]["effect"] = hypothesis.effect.model_dump(mode="json", exclude_defaults=True)
     comment = "".join(f"# {line}\n" for line in header.splitlines())

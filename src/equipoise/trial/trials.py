@@ -184,6 +184,7 @@ class Trials:
                 "TRT01P": arm,
                 "GROUP": np.array(self.sets)[self.group[i]],
                 **{name: values[i] for name, values in self.covariates.items()},
+                **{name: values[i] for name, values in self._baseline_variables().items()},
                 "LASTWK": self.last_week[i],
                 "OLEFL": np.where(self.entered_extension[i], "Y", "N"),
             }
@@ -223,6 +224,11 @@ class Trials:
             events=events,
             adverse_events=self._adverse_events(i, ids),
         )
+
+    def _baseline_variables(self) -> dict[str, FloatArray]:
+        """Baselines of the outcomes (``NFLBL``) and variables made from them, by names that ADaM can hold."""
+        made = {f"{code}BL": values[:, :, 0] for code, values in self.outcomes.items() if len(code) <= 6}
+        return {k: v for k, v in {**made, **self.derived}.items() if k not in self.covariates}
 
     @classmethod
     def joined(cls, parts: Sequence[Trials]) -> Trials:

@@ -16,8 +16,8 @@ from equipoise.calibrate.targets.target import (
     simulated_set,
     where,
 )
+from equipoise.plan.compiled import TimeToEvent
 from equipoise.plan.key import Key
-from equipoise.plan.scenario_plan import TimeToEvent
 from equipoise.records.schema import Record, Result, Value
 from equipoise.simulate.scenario import Scenario
 
@@ -115,7 +115,7 @@ def _analysis(record: Record, scenario: Scenario, result: Result, event: str, gr
     """The plan's time-to-event analysis of a result; one without a week is that of the whole follow-up."""
     follow_up = scenario.protocol.follow_up
     week = result.week if result.week is not None else follow_up.last if follow_up else None
-    for analysis in scenario.plan.analyses:
+    for analysis in scenario.plan.compiled:
         if (
             isinstance(analysis, TimeToEvent)
             and (analysis.event, analysis.set, analysis.week) == (event, group, week)

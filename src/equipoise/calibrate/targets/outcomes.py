@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from equipoise.calibrate.plan import FitPlan
 from equipoise.calibrate.targets.target import Target, arm_n, fit_sets, point_se, simulated_set, where
+from equipoise.plan.compiled import OutcomeForm, TimeToEvent
 from equipoise.plan.key import Key, Quantity
-from equipoise.plan.scenario_plan import OutcomeAnalysis, TimeToEvent
 from equipoise.records.schema import Record, Result, Value
 from equipoise.simulate.scenario import Scenario
 
@@ -18,10 +18,10 @@ _KIND_OF_TEST = {"p_joint_rank": "repeated", "p_mmrm": "mmrm", "p_slope": "slope
 
 def _analysis(
     scenario: Scenario, kind: str, outcome: str, group: str, week: float, *, adjusted: bool, late: bool
-) -> OutcomeAnalysis | None:
+) -> OutcomeForm | None:
     """The plan's analysis of an outcome in a set that covers ``week``: planned or NfL-adjusted."""
     end = scenario.protocol.period_end
-    for analysis in scenario.plan.analyses:
+    for analysis in scenario.plan.compiled:
         if (
             not isinstance(analysis, TimeToEvent)
             and analysis.kind == kind
@@ -203,7 +203,7 @@ def _observed(record: Record, scenario: Scenario, plan: FitPlan, result: Result)
         yield target(float(contrast.value), both if se is None else se, contrast, None)
 
 
-def _estimates(record: Record, rules: _Rules, result: Result, analysis: OutcomeAnalysis) -> Iterator[Target]:
+def _estimates(record: Record, rules: _Rules, result: Result, analysis: OutcomeForm) -> Iterator[Target]:
     """Arms and contrast of an analysis of the plan, with the standard error of the contrast."""
     outcome = record.outcome(result.outcome)
     ln = result.measure == "geometric_mean_ratio"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from equipoise.plan.methods import (
+    carried_forward,
     competing,
     delayed_start,
     descriptive,
@@ -27,6 +28,7 @@ _MODULES = (
     disposition,
     models,
     slope,
+    carried_forward,
     imputation,
     delayed_start,
     ranks,

@@ -41,6 +41,7 @@ class SurvivalSection(Section):
     takes the weights ``rho`` and ``gamma``, ``max-combo`` the largest of four. ``firth``: penalised hazard ratios,
     finite where an arm has no events. ``robust``: the sandwich variance, by ``cluster``. ``proportional_hazards``: a
     line with its test.
+    ``up_to``: followed to that time at most, who has had no event by then is censored there.
     ``scale`` of the intervals of the curves, ``unit`` of the times in the figure (that of AVALU where not given).
     """
 
@@ -67,6 +68,7 @@ class SurvivalSection(Section):
     decimals: int = Field(default=1, ge=0, le=6)
     unit: str | None = None
     axis_from: float = Field(default=0.0, ge=0, lt=100)
+    up_to: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
     def _makes_sense(self) -> SurvivalSection:
@@ -105,6 +107,7 @@ def estimates(context: Context, section: SurvivalSection) -> Found:
     from equipoise.estimate.survival.kaplan_meier import kaplan_meier
 
     data = event_data(context, section.where, section.time, section.censor, _needed(section), start=section.start)
+    data = _cut(data, section)
     whole = data if section.start is None else _followed(context, section, data)
     curves: dict[str, KaplanMeier] = {}
     if data.height:
@@ -207,6 +210,19 @@ def lines(context: Context, section: SurvivalSection, found: Found) -> Block:
             "events": int(made.data[EVENT].sum()) if made.data.height else 0,
         },
         figures=figures,
+    )
+
+
+def _cut(data: pl.DataFrame, section: SurvivalSection) -> pl.DataFrame:
+    """The data as they were known at ``up_to``."""
+    if section.up_to is None:
+        return data
+    first = section.entry or section.start
+    late = pl.lit(False) if first is None else pl.col(first) >= section.up_to
+    over = pl.col(section.time) > section.up_to
+    return data.filter(~late).with_columns(
+        pl.when(over).then(0).otherwise(pl.col(EVENT)).alias(EVENT),
+        pl.when(over).then(section.up_to).otherwise(pl.col(section.time)).alias(section.time),
     )
 
 
@@ -343,6 +359,8 @@ def _written(value: float) -> str:
 
 def _description(context: Context, section: SurvivalSection) -> str:
     parts = [f"Kaplan-Meier estimates with {section.scale} intervals"]
+    if section.up_to is not None:
+        parts.append(f"followed to {section.up_to:g} at most")
     if section.entry:
         parts.append(f"at risk from {section.entry} on")
     if section.start:

@@ -119,7 +119,7 @@ class Simulator:
             group=group,
             covariates=covariates,
             outcomes=outcomes,
-            events=event_times(times, hospital=self.disease.hospital_hazard > 0),
+            events=event_times(times, hospital=self.disease.hospital_hazard > 0, named=self.scenario.end_points),
             last_week=times[:, 4],
             entered_extension=times[:, 5] > 0.5,
             derived=derived_baseline(outcomes, covariates),

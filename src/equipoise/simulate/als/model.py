@@ -19,12 +19,21 @@ import numpy as np
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from equipoise.files import Frozen
+from equipoise.plan.end_points import EndPoint, declare
 from equipoise.simulate.als import course
 
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Correlation = Annotated[float, Field(gt=-1, lt=1)]
+
+
+declare(
+    DTHPV=EndPoint("death_or_ventilation", ("death", "ventilation")),
+    DTHTR=EndPoint("death_or_tracheostomy", ("death", "ventilation")),
+    HOSP=EndPoint("hospitalisation"),
+    KEYEVT=EndPoint("key_event", ("death", "ventilation")),
+)
 
 
 class _Finite(Frozen, allow_inf_nan=False):

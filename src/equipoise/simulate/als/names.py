@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -60,11 +60,12 @@ def derived_baseline(outcomes: Mapping[str, FloatArray], covariates: Mapping[str
     return out
 
 
-def event_times(times: FloatArray, *, hospital: bool) -> dict[str, EventTimes]:
+def event_times(times: FloatArray, *, hospital: bool, named: Collection[str] = ()) -> dict[str, EventTimes]:
     """The events of a block from the kernel's (trial, time, subject) table.
 
     Death or permanent ventilation is also called death or tracheostomy, as the trial named it. A key event is that or
-    a stay in hospital, where stays are recorded.
+    a stay in hospital, where stays are recorded. ``named``: the PARAMCD that a plan reads; these two are written for a
+    plan that reads them.
     """
     first, week = times[:, 1].astype(np.int8), times[:, 0]
     fatal = times[:, 3] > 0.5
@@ -75,8 +76,10 @@ def event_times(times: FloatArray, *, hospital: bool) -> dict[str, EventTimes]:
     if hospital:
         stay = times[:, 7] > 0.5
         out["hospitalisation"] = EventTimes(times[:, 6], stay, parameter="HOSP", words=_WORD["hospitalisation"])
-        out["key_event"] = EventTimes(np.minimum(week, times[:, 6]), (first > 0) | stay)
-    out["death_or_tracheostomy"] = EventTimes(week, first > 0, cause=first, words=_FIRST)
+        code = "KEYEVT" if "KEYEVT" in named else None
+        out["key_event"] = EventTimes(np.minimum(week, times[:, 6]), (first > 0) | stay, parameter=code)
+    code = "DTHTR" if "DTHTR" in named else None
+    out["death_or_tracheostomy"] = EventTimes(week, first > 0, parameter=code, cause=first, words=_FIRST)
     return out
 
 
