@@ -110,7 +110,7 @@ def rank_lines(repeats: int, block: int) -> Iterator[Line]:
     wins, losses = np.zeros((*death.shape, 2)), np.zeros((*death.shape, 2))
     counted = measure(lambda: rank_kernel.cafs_counts(changes, death, follow, active, inside, wins, losses), repeats)
     yield Line("CAFS scores with gaps of follow-up, n = 108, batched", counted.each(block), 0.05)
-    tested = measure(lambda: cafs_batch(changes, dead, death, active, horizon=28.0), repeats)
+    tested = measure(lambda: cafs_batch(changes, dead, death, active, up_to=28.0), repeats)
     yield Line("CAFS with its tests, n = 108, batched", tested.each(block))
     value = np.stack([follow, y[:, :, 0]], axis=-1)
     event = np.stack([death, np.ones_like(death)], axis=-1)

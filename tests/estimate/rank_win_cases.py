@@ -49,7 +49,7 @@ def run_cafs(case: str, *, stratified: bool = False) -> Cafs:
     subjects = pd.read_csv(parity.data_file("sim_als_subject.csv"))
     visits = pd.read_csv(parity.data_file("sim_als_long.csv"))
     return cafs(
-        visits, subjects, horizon=cases("joint_rank")[case]["horizon_weeks"], control="PLACEBO", covariates=["BASE"],
+        visits, subjects, up_to=cases("joint_rank")[case]["horizon_weeks"], control="PLACEBO", covariates=["BASE"],
         visit="WEEK", arm="TRT", time="TIME_WEEKS", censor=None, event="DEATH",
         strata=["BULBAR"] if stratified else [],
     )  # fmt: skip

@@ -120,7 +120,7 @@ def test_independent_rows_left_out_are_counted_with_their_reason() -> None:
 @pytest.mark.parametrize("method", ["ancova", "wilcoxon", "van-elteren", "quade", "rank-ancova"])
 def test_independent_joint_rank_of_equal_patients_is_not_estimable(method: str) -> None:
     data = PEOPLE.assign(CHG=0.0)
-    options = {"week": 8, "n_imputations": 2, "burn_in": 1, "method": method}
+    options = {"at": 8, "n_imputations": 2, "burn_in": 1, "method": method}
     found = joint_rank(data, ALIVE, covariates=["BASE"], **options).difference
     assert found.status is not Status.OK
     assert math.isnan(found.p)

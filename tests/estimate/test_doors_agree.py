@@ -157,8 +157,8 @@ def test_independent_wins_of_one_yes_or_no() -> None:
 def test_independent_nobody_missing_nobody_dead() -> None:
     """CAFS, the joint rank test, Wilcoxon's test and multiple imputation are then plain analyses of the last visit."""
     data, deaths = panel(), alive(panel())
-    made = cafs(data, deaths, horizon=12, covariates=[], **LONG)
-    joint = joint_rank(data, deaths, week=12, covariates=[], method="wilcoxon", **LONG)
+    made = cafs(data, deaths, up_to=12, covariates=[], **LONG)
+    joint = joint_rank(data, deaths, at=12, covariates=[], method="wilcoxon", **LONG)
     np.testing.assert_allclose(joint.difference.p, made.wilcoxon.p, rtol=1e-10)
     last = data.filter(pl.col("WEEK") == 12.0)
     score = {k: v["CHG"].to_numpy() for (k,), v in last.group_by("ARM")}
@@ -325,7 +325,7 @@ def test_property_long_doors_do_not_mind_order_or_unit_of_outcome() -> None:
                                       CNSR=pl.when(pl.col("ID") == "S004").then(0).otherwise("CNSR"))  # fmt: skip
 
     def made(d: pl.DataFrame) -> list[Estimate]:
-        c = cafs(d, deaths, horizon=12, strata=["SITE"], **LONG)
+        c = cafs(d, deaths, up_to=12, strata=["SITE"], **LONG)
         return [
             mi_analysis(d, method=ConditionalMean(), **LONG).difference(12),
             delayed_start(d, period_end=8, week=12, df="satterthwaite", **LONG).estimates["delta2"],

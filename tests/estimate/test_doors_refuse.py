@@ -119,11 +119,11 @@ BY_PATIENT: dict[str, Callable[[Any], Any]] = {
 NAMES = {"value": "CHG", "subject": "ID", "visit": "WEEK", "arm": "ARM"}
 FEW = {"n_imputations": 2, "burn_in": 2, **NAMES}
 BY_VISIT: dict[str, Callable[[Any, Any], Any]] = {
-    "joint_rank": lambda f, s: joint_rank(f, s, week=12, time="T", censor=None, event="E", strata=["SITE"], **FEW),
+    "joint_rank": lambda f, s: joint_rank(f, s, at=12, time="T", censor=None, event="E", strata=["SITE"], **FEW),
     "joint_rank, Wilcoxon": lambda f, s: joint_rank(
-        f, s, week=12, time="T", censor=None, event="E", method="wilcoxon", **FEW
+        f, s, at=12, time="T", censor=None, event="E", method="wilcoxon", **FEW
     ),
-    "cafs": lambda f, s: cafs(f, s, horizon=12, time="T", censor=None, event="E", strata=["SITE"], **NAMES),
+    "cafs": lambda f, s: cafs(f, s, up_to=12, time="T", censor=None, event="E", strata=["SITE"], **NAMES),
     "mi_ancova": lambda f, _: [mi_ancova(f, **FEW).difference(w) for w in (4, 12)],
     "multiple_imputation": lambda f, _: multiple_imputation(f, **FEW),
     "mi_analysis, Bayes": lambda f, _: mi_analysis(f, method=Bayes(n_imputations=2, burn_in=2, thin=1), **NAMES),
@@ -448,7 +448,7 @@ def test_property_no_interval_at_a_level_that_is_none(level: Any) -> None:
         lambda: win_statistics(f, [Value("CHG")], arm="ARM", level=level),
         lambda: win_regression(f, [Value("CHG")], ["ARM"], level=level),
         lambda: mi_ancova(v, **FEW).difference(12, level=level),
-        lambda: cafs(v, f, horizon=12, time="T", censor=None, event="E", level=level, **NAMES),
+        lambda: cafs(v, f, up_to=12, time="T", censor=None, event="E", level=level, **NAMES),
         lambda: trimmed_mean(v, week=12, level=level, n_permutations=99, n_samples=99, **NAMES),
     ):
         with pytest.raises(EstimationError, match="level"):

@@ -47,9 +47,9 @@ DOORS: dict[str, Callable[[pl.DataFrame], float]] = {
     "win_statistics": lambda d: win_statistics(d, [Time("AVAL", censor="CNSR")], control="pbo").win_ratio.estimate,
     "win_regression": lambda d: win_regression(d, [Time("AVAL", censor="CNSR")], ["TRT01P"]).estimates[0].estimate,
     "joint_rank": lambda d: joint_rank(
-        d, d, week=120, subject="ID", control="pbo", n_imputations=2, burn_in=2
+        d, d, at=120, subject="ID", control="pbo", n_imputations=2, burn_in=2
     ).difference.estimate,
-    "cafs": lambda d: cafs(d, d, horizon=120, subject="ID", control="pbo").ancova.estimate,
+    "cafs": lambda d: cafs(d, d, up_to=120, subject="ID", control="pbo").ancova.estimate,
 }  # fmt: skip
 
 

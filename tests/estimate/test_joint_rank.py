@@ -55,7 +55,7 @@ def test_reference_cafs_by_hand() -> None:
     F = -1 - 1 - 1 - 1 - 1 = -5.
     """
     visits, survival = small()
-    made = cafs(visits, survival, horizon=12, control="P", covariates=[])
+    made = cafs(visits, survival, up_to=12, control="P", covariates=[])
     assert dict(zip(made.panel.subjects, made.scores.tolist(), strict=True)) == {
         "A": -1, "B": -3, "C": 2, "D": 2, "E": 5, "F": -5,
     }  # fmt: skip
@@ -80,7 +80,7 @@ def test_reference_joint_rank_by_hand_with_ties_and_deaths() -> None:
     survival = pd.DataFrame(
         {"USUBJID": range(8), "AVAL": [20, 20, 20, 9, 20, 20, 3, 13], "CNSR": [1, 1, 1, 0, 1, 1, 0, 0]}
     )
-    made = joint_rank(visits, survival, week=12, control="P", covariates=[])
+    made = joint_rank(visits, survival, at=12, control="P", covariates=[])
     assert made.difference.estimate == pytest.approx(3.0, rel=1e-12)
     assert made.difference.se == pytest.approx(np.sqrt(148 / 6 / 2), rel=1e-12)
     assert made.difference.df == 6
@@ -99,7 +99,7 @@ def test_independent_joint_rank_without_missing_is_ancova_on_ranks() -> None:
                            "CHG": change, "BASE": base})  # fmt: skip
     survival = pl.DataFrame({"USUBJID": np.arange(n), "AVAL": np.full(n, 28.0), "DTH": np.zeros(n)})
     for ranked in (False, True):
-        made = joint_rank(visits, survival, week=28, censor=None, event="DTH", rank_covariates=ranked)
+        made = joint_rank(visits, survival, at=28, censor=None, event="DTH", rank_covariates=ranked)
         x = np.c_[np.ones(n), arm, stats.rankdata(base) if ranked else base]
         y = stats.rankdata(change)
         b, rss, *_ = np.linalg.lstsq(x, y, rcond=None)
@@ -112,28 +112,28 @@ def test_independent_joint_rank_without_missing_is_ancova_on_ranks() -> None:
 def test_property_bad_input_is_named() -> None:
     visits, survival = small()
     with pytest.raises(DataError, match="no visit at week 7"):
-        joint_rank(visits, survival, week=7, covariates=[])
+        joint_rank(visits, survival, at=7, covariates=[])
     with pytest.raises(DataError, match="patients have no survival time \\(such as E, F"):
-        joint_rank(visits, survival.head(4), week=12, covariates=[])
+        joint_rank(visits, survival.head(4), at=12, covariates=[])
     with pytest.raises(EstimationError, match="either event or censor"):
-        joint_rank(visits, survival, week=12, event="CNSR")
+        joint_rank(visits, survival, at=12, event="CNSR")
     with pytest.raises(DataError, match="'DTH'"):
-        cafs(visits, survival, horizon=12, censor=None, event="DTH")
+        cafs(visits, survival, up_to=12, censor=None, event="DTH")
     for wrong in (-1.0, 0.5):
         with pytest.raises(DataError, match="'CNSR' is no indicator for patient"):
-            cafs(visits, survival.with_columns(pl.lit(wrong).alias("CNSR")), horizon=12)
+            cafs(visits, survival.with_columns(pl.lit(wrong).alias("CNSR")), up_to=12)
     with pytest.raises(DataError, match="'CNSR' is no indicator for patient"):
-        cafs(visits, survival.with_columns(pl.lit(2).alias("CNSR")), horizon=12, censor=None, event="CNSR")
+        cafs(visits, survival.with_columns(pl.lit(2).alias("CNSR")), up_to=12, censor=None, event="CNSR")
     with pytest.raises(EstimationError, match="1 imputations"):
-        joint_rank(visits, survival, week=12, n_imputations=1)
+        joint_rank(visits, survival, at=12, n_imputations=1)
     with pytest.raises(EstimationError, match="unknown method 'x'"):
-        joint_rank(visits, survival, week=12, method="x")
+        joint_rank(visits, survival, at=12, method="x")
     late = survival.with_columns(pl.when(pl.col("USUBJID") == "C").then(-1).otherwise("AVAL").alias("AVAL"))
     with pytest.raises(DataError, match="negative for patient C"):
-        cafs(visits, late, horizon=12)
+        cafs(visits, late, up_to=12)
     site = visits.with_columns(pl.when(pl.col("USUBJID") != "B").then(pl.lit("x")).alias("SITE"))
     with pytest.raises(DataError, match="'SITE' is missing for patient B"):
-        cafs(site, survival, horizon=12, strata=["SITE"])
+        cafs(site, survival, up_to=12, strata=["SITE"])
 
 
 def block(g: np.random.Generator, trials: int, n: int, visits: int, gaps: float):
@@ -155,7 +155,7 @@ def test_property_counting_by_visit_equals_all_pairs(n: int, visits: int, gaps: 
     g = np.random.default_rng(n)
     y, time, died, active = block(g, 12, n, visits, gaps)
     include = g.random(active.shape) < 0.9
-    made = cafs_batch(y, time, died, active, horizon=visits, include=include)
+    made = cafs_batch(y, time, died, active, up_to=visits, include=include)
     for t in range(12):
         who = np.flatnonzero(include[t])
         score, pairs = np.zeros(len(who)), np.zeros((len(who), len(who)))
@@ -195,12 +195,10 @@ def test_property_one_trial_and_a_block_agree() -> None:
     g = np.random.default_rng(2)
     y, time, died, active = block(g, 3, 60, 4, 0.05)
     stratum, x = g.integers(0, 3, active.shape), np.round(g.normal(size=active.shape), 1)
-    batch = cafs_batch(
-        y, time, died, active, horizon=4, covariates=x[:, :, None], stratum=stratum, methods=list(METHODS)
-    )
+    batch = cafs_batch(y, time, died, active, up_to=4, covariates=x[:, :, None], stratum=stratum, methods=list(METHODS))
     for t in range(3):
         long, survival = as_frames(y[t], time[t], died[t], active[t], stratum[t], x[t])
-        made = cafs(long, survival, horizon=4, control="P", censor=None, event="DTH", strata=["SITE"])
+        made = cafs(long, survival, up_to=4, control="P", censor=None, event="DTH", strata=["SITE"])
         for method, estimate in (
             ("ancova", made.ancova), ("wilcoxon", made.stratified_wilcoxon), ("van-elteren", made.van_elteren),
             ("quade", made.quade), ("rank-ancova", made.rank_ancova),
@@ -268,7 +266,7 @@ def test_independent_joint_rank_by_other_tests() -> None:
     })  # fmt: skip
     survival = pl.DataFrame({"USUBJID": np.arange(n), "AVAL": time, "CNSR": 1 - died.astype(int)})
     y = np.where(died, time - 1000, change)
-    by = {m: joint_rank(visits, survival, week=28, method=m) for m in METHODS}
+    by = {m: joint_rank(visits, survival, at=28, method=m) for m in METHODS}
     u = stats.mannwhitneyu(y[arm == 1], y[arm == 0], use_continuity=False, method="asymptotic")
     assert by["wilcoxon"].difference.p == pytest.approx(u.pvalue, rel=1e-9)
     assert by["van-elteren"].difference.estimate == pytest.approx(u.statistic / 25 / 25 - 0.5, rel=1e-9)
@@ -281,7 +279,7 @@ def test_independent_joint_rank_by_other_tests() -> None:
     assert by["quade"].difference.p == pytest.approx(stats.ttest_ind(e[arm == 1], e[arm == 0]).pvalue, rel=1e-9)
     holes = visits.with_columns(pl.when(pl.col("USUBJID") % 7 == 0).then(None).otherwise("CHG").alias("CHG"))
     for method in METHODS:
-        some = joint_rank(holes, survival, week=28, method=method, strata=["SITE"], seed=3)
+        some = joint_rank(holes, survival, at=28, method=method, strata=["SITE"], seed=3)
         assert some.difference.estimable
         assert some.difference.se > 0
         assert "imputations" in some.difference.estimator
@@ -290,28 +288,28 @@ def test_independent_joint_rank_by_other_tests() -> None:
 
 def test_property_what_cannot_be_estimated_says_why() -> None:
     visits, survival = small()
-    tied = cafs(visits.with_columns(CHG=pl.lit(0.0)), survival.with_columns(CNSR=pl.lit(1)), horizon=12, covariates=[])
+    tied = cafs(visits.with_columns(CHG=pl.lit(0.0)), survival.with_columns(CNSR=pl.lit(1)), up_to=12, covariates=[])
     for estimate in tied.estimates:
         assert not estimate.estimable
         assert "tied" in estimate.reason
         assert np.isnan(estimate.p)
     site = visits.with_columns(SITE=pl.col("USUBJID").is_in(["A", "C", "E"]).cast(int))
-    apart = cafs(site, survival, horizon=12, covariates=[], strata=["SITE"])
+    apart = cafs(site, survival, up_to=12, covariates=[], strata=["SITE"])
     assert apart.strata_left_out == ("SITE 0", "SITE 1")
     assert (apart.left_out, apart.van_elteren.n, apart.wilcoxon.n) == (6, 0, 6)
     assert apart.van_elteren.status is Status.EMPTY_ARM
     assert "no stratum has patients of both arms" in apart.rank_ancova.reason
     assert apart.wilcoxon.estimable
     half = visits.with_columns(SITE=pl.when(pl.col("USUBJID").is_in(["A", "C"])).then(1).otherwise(2))
-    some = cafs(half, survival, horizon=12, covariates=[], strata=["SITE"])
+    some = cafs(half, survival, up_to=12, covariates=[], strata=["SITE"])
     assert some.strata_left_out == ("SITE 1",)
     assert (some.left_out, some.van_elteren.n) == (2, 4)
     assert "2 in a stratum of one arm (SITE 1)" in some.summary()
     assert some.van_elteren.estimable
     known = visits.with_columns(CHG=pl.lit(-1.0), ARM=(pl.col("TRT01P") == "T").cast(float))
-    same = joint_rank(known, survival.with_columns(CNSR=pl.lit(1)), week=12, covariates=[], method="wilcoxon")
+    same = joint_rank(known, survival.with_columns(CNSR=pl.lit(1)), at=12, covariates=[], method="wilcoxon")
     assert same.difference.status is Status.NO_EVENTS
-    determined = cafs(known, survival, horizon=12, covariates=["ARM"])
+    determined = cafs(known, survival, up_to=12, covariates=["ARM"])
     assert determined.ancova.status is Status.SINGULAR
     assert "covariates determine the arm" in determined.ancova.reason
     y = np.full((3, 6, 2), -1.0)
@@ -319,7 +317,7 @@ def test_property_what_cannot_be_estimated_says_why() -> None:
     active = np.array([[1, 0] * 3, [1] * 6, [1, 0] * 3], bool)
     include = np.array([[1] * 6, [1] * 6, [0] * 6], bool)
     made = cafs_batch(
-        y, np.full((3, 6), 3.0), np.zeros((3, 6), bool), active, horizon=2, include=include, methods=METHODS
+        y, np.full((3, 6), 3.0), np.zeros((3, 6), bool), active, up_to=2, include=include, methods=METHODS
     )
     for test in made.tests.values():
         assert test.status.tolist() == [Status.NO_EVENTS, Status.EMPTY_ARM, Status.NO_DATA]
@@ -341,7 +339,7 @@ def null_block(g: np.random.Generator, trials: int, n: int):
 
 def rejections(trials: int, n: int, seed: int) -> dict[str, float]:
     y, time, died, active, stratum, x = null_block(np.random.default_rng(seed), trials, n)
-    made = cafs_batch(y, time, died, active, horizon=4, stratum=stratum, covariates=x[..., None], methods=list(METHODS))
+    made = cafs_batch(y, time, died, active, up_to=4, stratum=stratum, covariates=x[..., None], methods=list(METHODS))
     assert all((t.status == 0).all() for t in made.tests.values())
     return {name: float(np.mean(test.p < 0.05)) for name, test in made.tests.items()}
 

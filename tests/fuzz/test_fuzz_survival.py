@@ -244,9 +244,9 @@ ONE_ROW: dict[str, Callable[[Draw, Any], Iterator[Any]]] = {
 NAMES = {"subject": "ID", "visit": "WEEK", "arm": "ARM", "value": "CHG"}
 LONG: dict[str, Callable[[Draw, Any, Any], Iterator[Any]]] = {
     "joint_rank": lambda g, v, d: iter([joint_rank(
-        v, d, week=float(g.choice([4.0, 8.0])), **deaths(g), n_imputations=2, burn_in=2, strata=strata(g),
+        v, d, at=float(g.choice([4.0, 8.0])), **deaths(g), n_imputations=2, burn_in=2, strata=strata(g),
         method=str(g.choice(["ancova", "wilcoxon", "van-elteren", "quade", "rank-ancova"])), **NAMES)]),
-    "cafs": lambda g, v, d: iter([cafs(v, d, horizon=12.0, **deaths(g), strata=strata(g), **NAMES)]),
+    "cafs": lambda g, v, d: iter([cafs(v, d, up_to=12.0, **deaths(g), strata=strata(g), **NAMES)]),
     "mi_ancova": lambda g, v, d: iter([mi_ancova(v, n_imputations=2, burn_in=2, **NAMES).difference(4.0)]),
     "deterioration": lambda g, v, d: iter([deterioration(v, DeteriorationRule(threshold=1.0), subject="ID",
                                                          visit="WEEK", keep=["ARM"])]),

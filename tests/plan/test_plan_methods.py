@@ -170,11 +170,11 @@ def test_independent_ranks(study: Study) -> None:
     frame = long(study)
     survival = frame.unique("USUBJID").select("USUBJID", AVAL="DTHWK", CNSR="DTHCN")
     found = block(study, "{method: joint_rank, week: 16, time: DTHWK, censor: DTHCN, imputations: 5, burn_in: 10}")
-    direct = joint_rank(frame, survival, week=16.0, n_imputations=5, burn_in=10)
+    direct = joint_rank(frame, survival, at=16.0, n_imputations=5, burn_in=10)
     assert value(found, "Difference") == pytest.approx(direct.difference.estimate, rel=1e-12)
     assert (value(found, "Deaths", "Placebo", "n"), value(found, "Deaths", "Drug", "n")) == direct.deaths
     found = block(study, "{method: cafs, week: 16, time: DTHWK, censor: DTHCN, strata: [SEX]}")
-    other = cafs(frame, survival, horizon=16.0, strata=["SEX"])
+    other = cafs(frame, survival, up_to=16.0, strata=["SEX"])
     assert value(found, "Difference in mean rank") == pytest.approx(other.ancova.estimate, rel=1e-12)
     assert value(found, "p-value (van Elteren)", name="p") == pytest.approx(other.van_elteren.p, rel=1e-12)
     assert value(found, "Pairs won", name="n") == other.wins

@@ -12,7 +12,7 @@ Equations and sources in ``docs/methods/joint-rank.md``.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,30 +63,46 @@ class JointRank(Fit):
     """The joint rank test on multiply imputed data.
 
     difference : active minus control, on the scale of the method. means : mean score of each arm, control first
-    (adjusted for ANCOVA, raw otherwise). deaths : (control, active) deaths up to ``week``. strata_left_out : strata
+    (adjusted for ANCOVA, raw otherwise). deaths : (control, active) deaths up to ``at``. strata_left_out : strata
     with one arm. left_out : their patients, where the method compares within strata; the ``n`` of the difference is
     that of the others. A score is how many patients one did better than, minus how many did better; with n patients it
     lies between -(n - 1) and n - 1.
     """
 
-    week: float
+    at: float
     difference: Estimate
     means: tuple[Estimate, Estimate]
     deaths: tuple[int, int]
     strata_left_out: tuple[str, ...] = ()
     left_out: LeftOut = NOBODY
+    arms: tuple[Any, Any] = ("control", "active")
+    backend: Any = None
 
     @property
     def estimates(self) -> tuple[Estimate, ...]:
         """The difference, then the means of the arms."""
         return (self.difference, *self.means)
 
+    def _keys(self) -> Sequence[dict[str, Any]]:
+        return [
+            {"visit": self.at, "arm": arm, "scale": e.scale}
+            for arm, e in zip(("", *map(str, self.arms)), self.estimates, strict=True)
+        ]
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        for arm, dead in zip(self.arms, self.deaths, strict=True):
+            yield str(arm), f"{dead} died to {self.at:g}"
+
+    def _drawn(self) -> Any:
+        """The difference; means of scores are on another axis."""
+        return (self.difference,)
+
 
 def joint_rank(
     data: Any,
     survival: Any,
     *,
-    week: float,
+    at: float,
     value: str = "CHG",
     subject: str = "USUBJID",
     visit: str = "AVISITN",
@@ -105,13 +121,13 @@ def joint_rank(
     seed: int = 0,
     level: float = 0.95,
 ) -> JointRank:
-    """Joint rank test at ``week`` with multiple imputation.
+    """Joint rank test at the visit ``at`` with multiple imputation.
 
     Parameters
     ----------
     data : long frame, one row a patient and visit, every patient at least once; pandas, polars or pyarrow.
     survival : one row a patient: ``time`` in the unit of ``visit``, and ``censor`` (0 for a death, as in ADaM) or
-        ``event`` (1 for a death). Deaths up to ``week`` rank below all survivors, the earlier the lower.
+        ``event`` (1 for a death). Deaths up to ``at`` rank below all survivors, the earlier the lower.
     covariates : of the ANCOVA or rank ANCOVA; ``rank_covariates`` replaces numbers by their ranks (Quade 1967).
     strata : columns of categories. They enter ``ancova`` as factors, ``wilcoxon``, ``van-elteren`` and
     ``rank-ancova`` as
@@ -135,23 +151,23 @@ def joint_rank(
         arm=arm,
         control=control,
         covariates=tuple(dict.fromkeys([*covariates, *strata, *helpers])),
-        up_to=week,
+        up_to=at,
     )
-    at = panel.at(week)
+    place = panel.at(at)
     times, died = survival_of(panel, survival, subject, time, censor, event)
     columns, _ = panel.columns(covariates)
     if rank_covariates:
         columns = stats.rankdata(columns, axis=0)
     code, called = strata_of(panel, strata)
     factors = (code[:, None] == np.arange(1, len(called))).astype(np.float64)
-    dead = died & (times <= week)
+    dead = died & (times <= at)
     first, second = panel.arms
     alive = [panel.arm[~dead] == a for a in (0, 1)]
-    untold = any(mine.any() and np.isnan(panel.y[~dead, at][mine]).all() for mine in alive)
+    untold = any(mine.any() and np.isnan(panel.y[~dead, place][mine]).all() for mine in alive)
     include = np.ones((1, panel.n), np.bool_)
     alone = one_armed(code, called, panel.arm) if strata else {}
     left_out = LeftOut(of_one_arm(alone) if method in WITHIN else {})
-    names = (f"{second} - {first} at week {week:g}", f"{first} at week {week:g}", f"{second} at week {week:g}")
+    names = (f"{second} - {first} at week {at:g}", f"{first} at week {at:g}", f"{second} at week {at:g}")
     options: dict[str, Any] = {"n_imputations": n_imputations, "burn_in": burn_in, "seed": seed}
     references: tuple[str, ...] = (BERRY, FINKELSTEIN, *REFERENCES)
     if method == "ancova":
@@ -161,18 +177,18 @@ def joint_rank(
             predictors_of(panel, helpers),
             np.column_stack([np.ones(panel.n), panel.arm, columns, factors])[None],
             death_week=np.where(died, times, np.inf)[None],
-            rank_week=week,
-            rank_visit=at,
+            rank_week=at,
+            rank_visit=place,
             **options,
         )
         results = ranks[0, 0].reshape(3, 3)[[2, 0, 1]]
         states = [Status(int(status[0, 0]))] * 3
-        if states[0] is Status.NO_VARIANCE and _all_alike(panel.y[:, at], dead):
+        if states[0] is Status.NO_VARIANCE and _all_alike(panel.y[:, place], dead):
             states = [Status.NO_EVENTS] * 3
     else:
         imputed = imputing.multiple_imputation(panel.y[None], include, predictors_of(panel, helpers), **options)
-        completed = imputing.complete(panel.y[None], *imputed)[0, :, :, at]
-        results, states = _pooled(method, completed, dead, times, week, panel.arm == 1.0, code, columns)
+        completed = imputing.complete(panel.y[None], *imputed)[0, :, :, place]
+        results, states = _pooled(method, completed, dead, times, at, panel.arm == 1.0, code, columns)
         if imputed[0][0, imputing.BROKEN]:
             states = [Status.NOT_CONVERGED] * 3
         if untold:
@@ -194,18 +210,22 @@ def joint_rank(
             level=level,
             scale=scales[i],
             status=states[i],
-            detail=f"not estimable: {panel.unseen(at)}" if untold else _WHY.get(states[i], DETAIL.get(states[i])),
+            detail=f"not estimable: {panel.unseen(place)}" if untold else _WHY.get(states[i], DETAIL.get(states[i])),
             references=references,
+            term=scales[i],
+            contrast=f"{second} - {first}" if i == 0 else "",
         )
         for i in range(3)
     ]
     return JointRank(
-        week,
+        at,
         estimates[0],
         (estimates[1], estimates[2]),
         (int(dead[panel.arm == 0.0].sum()), int(dead[panel.arm == 1.0].sum())),
         tuple(alone),
         left_out,
+        panel.arms,
+        panel.backend,
     )
 
 

@@ -131,7 +131,7 @@ def cafs(
     data: Any,
     survival: Any,
     *,
-    horizon: float,
+    up_to: float,
     value: str = "CHG",
     subject: str = "USUBJID",
     visit: str = "AVISITN",
@@ -144,7 +144,7 @@ def cafs(
     strata: Sequence[str] = (),
     level: float = 0.95,
 ) -> Cafs:
-    """Score every pair by survival, then by function at the last common visit, up to ``horizon``.
+    """Score every pair by survival, then by function at the last common visit, up to ``up_to``.
 
     Two deaths: the later wins. One death: the other wins if followed to that time, otherwise the two are compared on
     function. No death: change from baseline at the last visit observed in both; the smaller loss wins, equal or no
@@ -152,7 +152,7 @@ def cafs(
     Quade's rank ANCOVA, by the Wilcoxon test, plain and stratified, by van Elteren's test, by stratified rank ANCOVA,
     and the scores by the Finkelstein-Schoenfeld test.
 
-    Parameters as in :func:`joint_rank`; ``horizon`` in the unit of ``visit``. All pairs
+    Parameters as in :func:`joint_rank`; ``up_to`` in the unit of ``visit``. All pairs
     are scored, across strata too; strata matter to the tests. Berry et al. 2013, Amyotroph Lateral Scler Frontotemporal
     Degener 14:162.
 
@@ -168,7 +168,7 @@ def cafs(
     >>> visits = pl.DataFrame({"USUBJID": list("AABBCCDD"), "TRT01P": list("aappaapp"), "AVISITN": [4, 8] * 4,
     ...                        "CHG": [-1, -2, -3, None, 0, -1, -2, -4]})
     >>> deaths = pl.DataFrame({"USUBJID": list("ABCD"), "AVAL": [8, 6, 8, 8], "CNSR": [1, 0, 1, 1]})
-    >>> made = cafs(visits, deaths, horizon=8, control="p", covariates=[])
+    >>> made = cafs(visits, deaths, up_to=8, control="p", covariates=[])
     >>> made.scores.tolist(), made.wins, made.losses, made.ties
     ([1.0, -3.0, 3.0, -1.0], 4, 0, 0)
     """
@@ -180,15 +180,15 @@ def cafs(
         arm=arm,
         control=control,
         covariates=tuple(dict.fromkeys([*covariates, *strata])),
-        up_to=horizon,
+        up_to=up_to,
     )
     times, died = survival_of(panel, survival, subject, time, censor, event)
-    dead = died & (times <= horizon)
+    dead = died & (times <= up_to)
     n = panel.n
     score, pairs = np.zeros(n), np.zeros((n, n))
-    kernel.cafs_scores(panel.y, dead, np.minimum(times, horizon), score, pairs)
+    kernel.cafs_scores(panel.y, dead, np.minimum(times, up_to), score, pairs)
     active = panel.arm == 1.0
-    name = f"{panel.arms[1]} - {panel.arms[0]} to week {horizon:g}"
+    name = f"{panel.arms[1]} - {panel.arms[0]} to week {up_to:g}"
     columns, _ = panel.columns(covariates)
     code, strata_called = strata_of(panel, strata)
     whole, alone = np.zeros((1, n), np.int64), len(strata_called)
@@ -276,7 +276,7 @@ def cafs_batch(
     died: BoolArray,
     active: BoolArray,
     *,
-    horizon: float,
+    up_to: float,
     include: BoolArray | None = None,
     covariates: FloatArray | None = None,
     stratum: IntArray | None = None,
@@ -286,7 +286,7 @@ def cafs_batch(
 
     Parameters
     ----------
-    change : (trial, subject, visit) change from baseline at the visits up to ``horizon``, NaN where not seen.
+    change : (trial, subject, visit) change from baseline at the visits up to ``up_to``, NaN where not seen.
     time, died : (trial, subject) week of death or of the end of follow-up, and whether it was a death.
     active, include, stratum : (trial, subject); covariates : (trial, subject, q).
     methods : of :data:`METHODS`; the Finkelstein-Schoenfeld test always comes with them.
@@ -299,8 +299,8 @@ def cafs_batch(
     shape = change.shape[:2]
     active = np.ascontiguousarray(active, dtype=np.bool_)
     inside = np.ones(shape, np.bool_) if include is None else np.ascontiguousarray(include, dtype=np.bool_)
-    end = np.minimum(np.asarray(time, dtype=np.float64), horizon)
-    dead = np.asarray(died, dtype=np.bool_) & (np.asarray(time) <= horizon)
+    end = np.minimum(np.asarray(time, dtype=np.float64), up_to)
+    dead = np.asarray(died, dtype=np.bool_) & (np.asarray(time) <= up_to)
     wins, losses = np.empty((*shape, 2)), np.empty((*shape, 2))
     kernel.cafs_counts(change, np.ascontiguousarray(dead), np.ascontiguousarray(end), active, inside, wins, losses)
     score = np.where(inside, wins.sum(axis=2) - losses.sum(axis=2), 0.0)

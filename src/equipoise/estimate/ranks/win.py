@@ -255,15 +255,20 @@ class WinStatistics(Fit):
         """Win ratio, win odds, net benefit, test."""
         return (self.win_ratio, self.win_odds, self.net_benefit, self.finkelstein_schoenfeld)
 
-    def to_frame(self) -> Any:  # type: ignore[override]
-        """One row an estimate, as a frame of the kind that came in."""
-        rows = [e.to_table() for e in self.estimates]
-        table = {key: [row[key] for row in rows] for key in rows[0]}
-        return nw.from_dict(table, backend=self.backend).to_native()
+    def _keys(self) -> Sequence[dict[str, Any]]:
+        return [{"scale": e.scale} for e in self.estimates]
 
-    def _told(self) -> Iterator[str]:
-        yield self.to_sentence()
-        yield from super()._told()
+    def _title(self) -> str:
+        return self.win_ratio.estimator[0].upper() + self.win_ratio.estimator[1:]
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        yield "pairs", self.to_sentence()
+        for s in self.strata if len(self.strata) > 1 else ():
+            yield s.name, f"{s.active} against {s.control} patients, {s.wins} won, {s.losses} lost"
+
+    def _drawn(self) -> Any:
+        """The ratios; the net benefit and the test are on other axes."""
+        return (self.win_ratio, self.win_odds)
 
     def to_sentence(self) -> str:
         """The pairs in words, outcome by outcome."""
@@ -400,6 +405,8 @@ def win_statistics(
         status=fs_status,
         detail=_reason(fs_status) if fs_status is not Status.OK else None,
         references=(FINKELSTEIN,),
+        term="wins minus losses",
+        contrast=f"{levels[1]} against {levels[0]}",
     )
     return WinStatistics(
         levels,
@@ -475,6 +482,8 @@ def _estimates(
                 status=state,
                 detail=detail,
                 references=(source, *references),
+                term=scale,
+                contrast=name,
             )
         )
     return made[0], made[1], made[2]
@@ -512,6 +521,8 @@ def _by_precision(
                 status=Status.OK if found else Status.SINGULAR,
                 detail=detail,
                 references=e.references,
+                term=e.term,
+                contrast=e.contrast,
             )
         )
     return made[0], made[1], made[2]

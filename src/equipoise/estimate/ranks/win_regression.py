@@ -8,7 +8,7 @@ sources in ``docs/methods/win.md``.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 from scipy import special
 
 from equipoise.errors import EstimationError
-from equipoise.estimate.fit import Fit
+from equipoise.estimate.fit import Fit, number, p_value
 from equipoise.estimate.left_out import LeftOut, Sieve
 from equipoise.estimate.panel import coded, read_frame
 from equipoise.estimate.ranks.kernels import win_regression as kernel
@@ -74,10 +74,13 @@ class WinRegression(Fit):
         statistic = float(b @ np.linalg.solve(self.vcov[np.ix_(chosen, chosen)], b))
         return statistic, len(chosen), float(special.chdtrc(len(chosen), statistic))
 
-    def to_frame(self) -> Any:  # type: ignore[override]
-        """One row a covariate, as a frame of the kind that came in: the columns of ``Estimate.to_table``."""
-        rows = [{"covariate": c, **e.to_table()} for c, e in zip(self.covariates, self.estimates, strict=True)]
-        return nw.from_dict({key: [row[key] for row in rows] for key in rows[0]}, backend=self.backend).to_native()
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        yield "patients", str(self.n)
+        yield "pairs", f"{self.decided} decided, {self.tied} tied"
+        yield "decided by", ", ".join(f"{name} {count}" for name, count in self.layers.items())
+        chi_square, df, p = self.test()
+        if self.status is Status.OK:
+            yield "Wald", f"chi-square {number(chi_square)} on {df} df, p {p_value(p)}"
 
 
 def win_regression(
@@ -157,6 +160,7 @@ def win_regression(
             status=status,
             detail=None if status is Status.OK else _DETAIL.get(status, REASONS[status]),
             references=(MAO,),
+            term=name,
         )
         for k, name in enumerate(names)
     )

@@ -95,7 +95,7 @@ def joint_rank(context: Context, section: JointRankSection) -> Found:
         context,
         frame,
         lambda data: estimate(
-            data, survival, week=section.week, value=section.value, visit=section.visit, arm=context.treatment,
+            data, survival, at=section.week, value=section.value, visit=section.visit, arm=context.treatment,
             control=control, time=section.time, censor=section.censor, covariates=section.covariates,
             strata=section.strata, method=section.by, impute_with=section.impute_with,
             rank_covariates=section.rank_covariates, n_imputations=section.imputations, burn_in=section.burn_in,
@@ -162,7 +162,7 @@ def cafs(context: Context, section: CafsSection) -> Found:
         context,
         frame,
         lambda data: estimate(
-            data, survival, horizon=section.week, value=section.value, visit=section.visit,
+            data, survival, up_to=section.week, value=section.value, visit=section.visit,
             arm=context.treatment, control=control, time=section.time, censor=section.censor,
             covariates=section.covariates, strata=section.strata, level=section.level,
         ),
