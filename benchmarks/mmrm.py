@@ -29,7 +29,7 @@ from equipoise.estimate.linear.mmrm import mmrm
 rows = [(f"S{i}", f"V{v}", "ab"[i % 2], (i * 7 + v * 5) % 11 + v, (i * 3) % 10) for i in range(40) for v in (1, 2, 3)]
 data = pl.DataFrame(rows, schema=["id", "visit", "arm", "y", "base"], orient="row")
 fit = mmrm("y ~ base * visit + arm * visit + us(visit | id)", data)
-fit.lsmeans("arm", by="visit")
+fit.lsmeans("arm", by="visit").to_frame()
 print(time.perf_counter() - start)
 """
 
@@ -107,7 +107,11 @@ def single(n: int, m: int, repeats: int, seed: int, targets: dict[str, float], n
     def means(df: str) -> Callable[[], object]:
         def call() -> object:
             fit = mmrm(FORMULA, data, df=df)
-            return fit.lsmeans("arm", by="visit"), fit.contrasts("arm", by="visit"), fit.coefficients
+            return (
+                fit.lsmeans("arm", by="visit").to_frame(),
+                fit.contrasts("arm", by="visit").to_frame(),
+                fit.coefficients,
+            )
 
         return call
 
@@ -134,7 +138,7 @@ def single(n: int, m: int, repeats: int, seed: int, targets: dict[str, float], n
 
     def lsmeans() -> object:
         fit.__dict__.pop("_grids", None)
-        return fit.lsmeans("arm", by="visit")
+        return fit.lsmeans("arm", by="visit").to_frame()
 
     print("  where it goes:")
     line("    data frame to design", measure(lambda: build(model, frame, extra), repeats))

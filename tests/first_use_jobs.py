@@ -39,7 +39,7 @@ def mmrm() -> None:
             "CHG": rng.normal(size=n * visits) + np.repeat(base, visits),
         }
     )
-    fit("CHG ~ BASE * AVISIT + TRT01P * AVISIT + us(AVISIT | USUBJID)", frame).lsmeans("TRT01P", by="AVISIT")
+    fit("CHG ~ BASE * AVISIT + TRT01P * AVISIT + us(AVISIT | USUBJID)", frame).lsmeans("TRT01P", by="AVISIT").to_frame()
 
 
 JOBS: dict[str, Callable[[], None]] = {"replicate": replicate, "mmrm": mmrm}

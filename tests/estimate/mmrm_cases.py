@@ -120,10 +120,10 @@ def _compare(case: dict, key: str) -> Iterator[Comparison]:
     target, visit = list(method["lsmeans"])[:2]
     for what, reference in (("LS means", method["lsmeans"]), ("contrasts", method["contrasts"])):
         if what == "LS means":
-            got = fit.lsmeans(target, by=visit, weights=case["emmeans_weights"])
+            got = fit.lsmeans(target, by=visit, weights=case["emmeans_weights"]).to_frame()
             label, value = target, "emmean"
         else:
-            got = fit.contrasts(target, by=visit, weights=case["emmeans_weights"])
+            got = fit.contrasts(target, by=visit, weights=case["emmeans_weights"]).to_frame()
             label, value = "contrast", "estimate"
         rows = {(str(a), str(b)): i for i, (a, b) in enumerate(zip(got[label], got[visit], strict=True))}
         place = [rows[str(a), str(b)] for a, b in zip(reference[label], reference[visit], strict=True)]
@@ -132,7 +132,7 @@ def _compare(case: dict, key: str) -> Iterator[Comparison]:
         yield block(name, key, what, got["estimate"].to_numpy()[place], reference[value], rel, errors)
         yield block(name, key, f"{what}: standard errors", got["se"].to_numpy()[place], errors, rel)
         yield block(name, key, f"{what}: degrees of freedom", got["df"].to_numpy()[place], reference["df"], tol)
-        lower = got["lower"].to_numpy()[place]
+        lower = got["low"].to_numpy()[place]
         yield block(name, key, f"{what}: lower limits", lower, reference["lower.CL"], tol, errors)
         if what == "contrasts":
             yield block(name, key, "contrasts: p-values", got["p"].to_numpy()[place], reference["p.value"], tol, 1e-12)

@@ -83,7 +83,7 @@ def _cafs(case: str) -> Iterator[Comparison]:
         rows = expected[key]["coefficients"]["values"]
         ours = [fit.ancova.estimate, fit.ancova.se, fit.ancova.estimate / fit.ancova.se, fit.ancova.p]
         yield block(case, name, "difference, error, t, p-value", ours, rows[1], tol)
-        table = fit.fit.coefficients[["estimate", "se", "t", "p"]].to_numpy()
+        table = fit.fit.coefficients[["estimate", "se", "statistic", "p"]].to_numpy()
         # our order: intercept, arm, BASE, stratum; R's: intercept, arm, stratum, BASE
         theirs = rows if len(rows) == 3 else [rows[0], rows[1], rows[3], rows[2]]
         yield block(case, name, "all coefficients, errors, t, p-values", table, theirs, tol)

@@ -43,10 +43,10 @@ def test_reference_week_28_equals_r_lm_and_emmeans(kind: str) -> None:
     np.testing.assert_allclose(fit.beta, expected["beta"]["values"], rtol=1e-8)
     np.testing.assert_allclose(fit.vcov, expected["vcov"]["values"], rtol=1e-8)
     np.testing.assert_allclose(fit.sigma, expected["sigma"], rtol=1e-8)
-    means = fit.lsmeans("TRT01P")
-    for ours, theirs in (("estimate", "emmean"), ("se", "SE"), ("lower", "lower.CL"), ("upper", "upper.CL")):
+    means = fit.lsmeans("TRT01P").to_frame()
+    for ours, theirs in (("estimate", "emmean"), ("se", "SE"), ("low", "lower.CL"), ("high", "upper.CL")):
         np.testing.assert_allclose(column(means, ours), expected["lsmeans"][theirs], rtol=1e-8)
-    difference = fit.estimates("TRT01P", against="Placebo")[0]
+    difference = fit.contrasts("TRT01P", against="Placebo").estimates[0]
     contrast = expected["contrast"]
     for ours, theirs in (
         ("estimate", "estimate"),
@@ -109,13 +109,13 @@ def test_reference_equals_r_on_other_trials(case: str, vcov: str) -> None:
     np.testing.assert_allclose(fit.r2, expected["r2"], rtol=1e-8)
     for weights in ("equal", "proportional"):
         arm = CASES[case][-1]
-        means = fit.lsmeans(arm, weights=weights)
+        means = fit.lsmeans(arm, weights=weights).to_frame()
         np.testing.assert_allclose(
             column(means, "estimate"), expected["emmeans"][weights]["lsmeans"]["emmean"], rtol=1e-8
         )
         np.testing.assert_allclose(column(means, "se"), expected["emmeans"][weights]["lsmeans"]["SE"], rtol=1e-8)
-        contrast = fit.contrasts(arm, weights=weights)
-        for ours, theirs in (("estimate", "estimate"), ("se", "SE"), ("p", "p.value"), ("lower", "lower.CL")):
+        contrast = fit.contrasts(arm, weights=weights).to_frame()
+        for ours, theirs in (("estimate", "estimate"), ("se", "SE"), ("p", "p.value"), ("low", "lower.CL")):
             expected_value = expected["emmeans"][weights]["contrasts"][theirs]
             np.testing.assert_allclose(column(contrast, ours), expected_value, rtol=1e-8)
 
@@ -134,15 +134,17 @@ def test_property_aliased_column_is_left_out_and_means_stay_estimable() -> None:
     fit = ancova("CHG ~ BASE + TWICE + TRT01P", data)
     plain = ancova("CHG ~ BASE + TRT01P", data)
     assert fit.aliased == ("TWICE",)
-    np.testing.assert_allclose(column(fit.lsmeans("TRT01P"), "estimate"), column(plain.lsmeans("TRT01P"), "estimate"))
+    np.testing.assert_allclose(
+        column(fit.lsmeans("TRT01P").to_frame(), "estimate"), column(plain.lsmeans("TRT01P").to_frame(), "estimate")
+    )
     assert np.isnan(column(fit.coefficients, "estimate")[fit.names.index("TWICE")])
 
 
 def test_property_log_response_gives_ratios() -> None:
     data = week28("pandas")
     data["RATIO"] = np.exp(data["CHG"] / 10)
-    log = ancova("log(RATIO) ~ BASE + TRT01P", data).estimates("TRT01P")[0]
-    ratio = ancova("log(RATIO) ~ BASE + TRT01P", data).estimates("TRT01P", ratio=True)[0]
+    log = ancova("log(RATIO) ~ BASE + TRT01P", data).contrasts("TRT01P").estimates[0]
+    ratio = ancova("log(RATIO) ~ BASE + TRT01P", data).contrasts("TRT01P", ratio=True).estimates[0]
     assert ratio.name == "Active / Placebo"
     assert ratio.estimate == pytest.approx(np.exp(log.estimate))
     assert (ratio.low, ratio.high) == pytest.approx((np.exp(log.low), np.exp(log.high)))

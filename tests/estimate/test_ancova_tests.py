@@ -55,8 +55,8 @@ def test_independent_types_two_and_three_by_fitting_again() -> None:
     assert two["f"][where] == pytest.approx(gain / full.sigma**2, rel=1e-9)
     # Type III of treatment: its effect averaged equally over riluzole use
     three = table(full.anova(type=3))
-    contrast = table(full.contrasts("TRT01P", against="Placebo", at={"BASE": 0.0}))
-    assert three["f"][where] == pytest.approx(contrast["t"][0] ** 2, rel=1e-9)
+    contrast = table(full.contrasts("TRT01P", against="Placebo", at={"BASE": 0.0}).to_frame())
+    assert three["f"][where] == pytest.approx(contrast["statistic"][0] ** 2, rel=1e-9)
     # the interaction is the same under all three
     one = table(full.anova(type=1))
     assert one["f"][-1] == pytest.approx(two["f"][-1], rel=1e-9)
@@ -67,7 +67,7 @@ def test_independent_types_two_and_three_by_fitting_again() -> None:
 
 def test_property_robust_covariance_goes_with_type_three_only() -> None:
     fit = ancova("CHG ~ BASE + TRT01P", week28("polars"), vcov="HC3")
-    t = table(fit.coefficients)["t"][-1]
+    t = table(fit.coefficients)["statistic"][-1]
     assert table(fit.anova())["f"][-1] == pytest.approx(t**2, rel=1e-9)
     for kind in (1, 2):
         with pytest.raises(EstimationError, match="do not go with HC3"):

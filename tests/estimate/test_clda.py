@@ -26,7 +26,7 @@ def test_independent_complete_data_give_ancova() -> None:
     """With complete data and ML the effect at each visit is that of ANCOVA on baseline (Liang & Zeger 2000)."""
     d = simulated()
     fit = clda("Y ~ us(VISIT | ID)", d, arm="ARM", baseline="Base", reml=False, df="satterthwaite")
-    table = fit.contrasts("ARM", by="VISIT").set_index("VISIT")
+    table = fit.contrasts("ARM", by="VISIT").to_frame().set_index("VISIT")
     wide = d.pivot(index="ID", columns="VISIT", values="Y")
     arm = (d.groupby("ID")["ARM"].first() == "b").to_numpy(float)
     for visit in ("Week 1", "Week 2"):
@@ -45,12 +45,12 @@ def test_independent_the_same_model_by_indicator_columns() -> None:
                        W2=((d["VISIT"] == "Week 2") & (d["ARM"] == "b")).astype(float))  # fmt: skip
     other = mmrm("Y ~ STRATUM + VISIT + W1 + W2 + us(VISIT | ID)", by_hand)
     assert fit.loglik == pytest.approx(other.loglik, rel=1e-11)
-    mine = fit.contrasts("ARM", by="VISIT").set_index("VISIT").loc[["Week 1", "Week 2"]]
+    mine = fit.contrasts("ARM", by="VISIT").to_frame().set_index("VISIT").loc[["Week 1", "Week 2"]]
     theirs = other.coefficients.set_index("term").loc[["W1", "W2"]]
     for column in ("estimate", "se", "df", "p"):
         np.testing.assert_allclose(mine[column], theirs[column], rtol=1e-6)
-    assert fit.fitted.data[0]  # the fast form of the design
-    assert not other.fitted.data[0]
+    assert fit.optimum.data[0]  # the fast form of the design
+    assert not other.optimum.data[0]
 
 
 def test_property_baseline_comes_first_and_numbers_are_visits() -> None:
@@ -60,8 +60,8 @@ def test_property_baseline_comes_first_and_numbers_are_visits() -> None:
     week = d.assign(WEEK=d["VISIT"].map({"Base": 0, "Week 1": 4, "Week 2": 8}))
     numbered = clda("Y ~ us(WEEK | ID)", week, arm="ARM", baseline=0)
     assert numbered.loglik == pytest.approx(named.loglik, rel=1e-12)
-    a = named.contrasts("ARM", by="VISIT")["estimate"].to_numpy()
-    np.testing.assert_allclose(numbered.contrasts("ARM", by="WEEK")["estimate"], a, atol=1e-9)
+    a = named.contrasts("ARM", by="VISIT").to_frame()["estimate"].to_numpy()
+    np.testing.assert_allclose(numbered.contrasts("ARM", by="WEEK").to_frame()["estimate"], a, atol=1e-9)
 
 
 def test_property_type_three_is_not_defined() -> None:
@@ -81,7 +81,12 @@ def test_property_errors() -> None:
 
 def test_independent_batched() -> None:
     d = simulated(dropout=0.12, seed=9)
-    one = clda("Y ~ us(VISIT | ID)", d, arm="ARM", baseline="Base").contrasts("ARM", by="VISIT").set_index("VISIT")
+    one = (
+        clda("Y ~ us(VISIT | ID)", d, arm="ARM", baseline="Base")
+        .contrasts("ARM", by="VISIT")
+        .to_frame()
+        .set_index("VISIT")
+    )
     n = int(d["ID"].max()) + 1
     y = np.full((1, n, 3), np.nan)
     y[0, d["ID"], d["VISIT"].map({"Base": 0, "Week 1": 1, "Week 2": 2})] = d["Y"]

@@ -40,12 +40,12 @@ def test_independent_rounding_is_told_from_variance() -> None:
 @pytest.mark.parametrize("vcov", ["model", "HC0", "HC1", "HC2", "HC3"])
 def test_independent_ancova_of_a_constant_outcome_has_no_test(value: float, vcov: str) -> None:
     fit = ancova("CHG ~ BASE + TRT01P", PEOPLE.assign(CHG=value), vcov=vcov)
-    found = fit.estimates("TRT01P")[0]
+    found = fit.contrasts("TRT01P").estimates[0]
     assert found.status is Status.NO_VARIANCE
     assert "the outcome does not vary" in found.reason
     assert math.isnan(found.p)
     assert math.isnan(found.se)
-    assert fit.contrasts("TRT01P")["p"].isna().all()
+    assert fit.contrasts("TRT01P").to_frame()["p"].isna().all()
     assert math.isnan(fit.r2)
     assert fit.anova(3)["p"].isna().all()
 
@@ -53,7 +53,7 @@ def test_independent_ancova_of_a_constant_outcome_has_no_test(value: float, vcov
 @pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
 def test_property_exact_fit_at_any_scale_and_small_noise_is_kept(scale: float) -> None:
     exact = PEOPLE.assign(CHG=scale * (0.1 * PEOPLE.BASE + 3.3 * (PEOPLE.TRT01P == "drug")))
-    found = ancova("CHG ~ BASE + TRT01P", exact).estimates("TRT01P")[0]
+    found = ancova("CHG ~ BASE + TRT01P", exact).contrasts("TRT01P").estimates[0]
     assert found.status is Status.NO_VARIANCE
     assert "fits the outcome exactly" in found.reason
     noise = np.random.default_rng(1).normal(0.0, 1e-7, 40)
@@ -64,7 +64,7 @@ def test_property_exact_fit_at_any_scale_and_small_noise_is_kept(scale: float) -
 
 def test_independent_aliased_arm_has_a_status_and_no_p() -> None:
     data = pd.DataFrame({"Y": [1.0, 4, 2, 6, 3, 5.5], "SITE": list("sssttt"), "A": list("aaappp")})
-    found = ancova("Y ~ SITE + A", data).estimates("A")[0]
+    found = ancova("Y ~ SITE + A", data).contrasts("A").estimates[0]
     assert found.status is Status.ALIASED
     assert "A[T.p]" in found.reason
     assert math.isnan(found.p)
@@ -73,9 +73,9 @@ def test_independent_aliased_arm_has_a_status_and_no_p() -> None:
 def test_independent_one_arm_gives_an_empty_table() -> None:
     one = PEOPLE.assign(TRT01P="drug", CHG=RNG.normal(size=40))
     fit = ancova("CHG ~ BASE + TRT01P", one)
-    assert len(fit.contrasts("TRT01P")) == 0
-    assert fit.estimates("TRT01P") == ()
-    assert len(fit.lsmeans("TRT01P")) == 1
+    assert len(fit.contrasts("TRT01P").to_frame()) == 0
+    assert fit.contrasts("TRT01P").estimates == ()
+    assert len(fit.lsmeans("TRT01P").to_frame()) == 1
 
 
 def test_independent_two_columns_of_one_name_are_named() -> None:
@@ -101,7 +101,7 @@ def test_property_leverage_one_is_one_rule() -> None:
 def test_independent_robust_variance_that_nobody_adds_to_is_none() -> None:
     data = pd.DataFrame({"Y": [1.0, 1.0, 1.0, 4.0, 5.0, 7.5], "A": list("aaabbb")})
     fit = ancova("Y ~ A", data, vcov="HC0")
-    means = fit.lsmeans("A")
+    means = fit.lsmeans("A").to_frame()
     assert math.isnan(means["se"][0])
     assert means["se"][1] == pytest.approx(math.sqrt(np.var([4.0, 5.0, 7.5]) / 3))
 
@@ -139,9 +139,9 @@ def test_independent_imputed_ancova_of_a_constant_or_exact_outcome_has_no_test()
 def test_independent_mmrm_of_one_visit_is_an_ancova_by_default() -> None:
     g = np.random.default_rng(20)
     data = PEOPLE.head(30).assign(CHG=0.4 * PEOPLE.BASE[:30] + g.normal(0, 5, 30), AVISIT="Week 8")
-    exact = ancova("CHG ~ BASE + TRT01P", data).contrasts("TRT01P")
-    found = mmrm("CHG ~ BASE + TRT01P + us(AVISIT | USUBJID)", data).contrasts("TRT01P")
+    exact = ancova("CHG ~ BASE + TRT01P", data).contrasts("TRT01P").to_frame()
+    found = mmrm("CHG ~ BASE + TRT01P + us(AVISIT | USUBJID)", data).contrasts("TRT01P").to_frame()
     for column in ("estimate", "se", "df", "p"):
         np.testing.assert_allclose(found[column], exact[column], rtol=1e-9)
-    r = mmrm("CHG ~ BASE + TRT01P + us(AVISIT | USUBJID)", data, df="kenward-roger").contrasts("TRT01P")
+    r = mmrm("CHG ~ BASE + TRT01P + us(AVISIT | USUBJID)", data, df="kenward-roger").contrasts("TRT01P").to_frame()
     np.testing.assert_allclose(r["se"], exact["se"] * math.sqrt(1 - 1 / 27), rtol=1e-9)

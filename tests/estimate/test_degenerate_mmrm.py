@@ -48,7 +48,7 @@ def test_independent_exact_fit_is_not_estimable_whatever_the_structure(structure
     assert fit.status is Status.NO_VARIANCE
     assert "fits the outcome exactly" in said
     assert "subjects" not in said
-    for found in fit.estimates("A", by="V"):
+    for found in fit.contrasts("A", by="V").estimates:
         assert found.status is Status.NO_VARIANCE
         assert math.isnan(found.p)
 
@@ -60,7 +60,9 @@ def test_independent_visit_where_nothing_varies_is_named_and_the_others_stay() -
     assert "the outcome does not vary at VISIT 2" in said
     assert fit.left_out == 40
     without, _ = fitted(LONG[LONG.V != "VISIT 2"])
-    pd.testing.assert_frame_equal(fit.contrasts("A", by="V"), without.contrasts("A", by="V"), rtol=1e-8)
+    pd.testing.assert_frame_equal(
+        fit.contrasts("A", by="V").to_frame(), without.contrasts("A", by="V").to_frame(), rtol=1e-8
+    )
     assert "does not vary at VISIT 2" in fit.summary()
 
 
@@ -73,8 +75,8 @@ def test_independent_two_visits_that_nobody_shares() -> None:
     assert np.isnan(fit.covariance).sum() == 2
     for gone, left in (("VISIT 3", "VISIT 2"), ("VISIT 2", "VISIT 3")):
         pair, _ = fitted(data[gone != data.V])
-        one = next(e for e in pair.estimates("A", by="V") if left in e.name)
-        both = next(e for e in fit.estimates("A", by="V") if left in e.name)
+        one = next(e for e in pair.contrasts("A", by="V").estimates if left in e.name)
+        both = next(e for e in fit.contrasts("A", by="V").estimates if left in e.name)
         assert both.status is Status.OK
         assert both.estimate == pytest.approx(one.estimate, abs=0.5)
         assert both.se == pytest.approx(one.se, rel=0.3)
@@ -85,7 +87,7 @@ def test_independent_nobody_seen_twice_leaves_t_tests() -> None:
     data = LONG[(WHO % 3).astype(float) == LONG["T"]]
     fit, said = fitted(data, df="satterthwaite")
     assert "no subject was seen twice" in said
-    for found in fit.estimates("A", by="V"):
+    for found in fit.contrasts("A", by="V").estimates:
         visit = found.name.split(" at ")[1]
         difference, se = t_test(data, visit)
         assert found.estimate == pytest.approx(difference, rel=1e-9)
@@ -93,19 +95,21 @@ def test_independent_nobody_seen_twice_leaves_t_tests() -> None:
         assert found.df == pytest.approx((visit == data.V).sum() - 2, rel=1e-5)
     alike, said = fitted(data, "Y ~ A * V + cs(V | ID)")
     assert alike.status is Status.NOT_IDENTIFIED
-    assert "no subject was seen twice" in alike.estimates("A", by="V")[0].reason
+    assert "no subject was seen twice" in alike.contrasts("A", by="V").estimates[0].reason
 
 
 def test_independent_visit_with_as_many_coefficients_as_subjects_is_named() -> None:
     fit, said = fitted(LONG[(LONG.V != "VISIT 3") | (WHO < 2)])
     assert "2 subjects for 2 coefficients at VISIT 3" in said
     without, _ = fitted(LONG[LONG.V != "VISIT 3"])
-    pd.testing.assert_frame_equal(fit.contrasts("A", by="V"), without.contrasts("A", by="V"), rtol=1e-8)
+    pd.testing.assert_frame_equal(
+        fit.contrasts("A", by="V").to_frame(), without.contrasts("A", by="V").to_frame(), rtol=1e-8
+    )
 
 
 def test_independent_aliased_arm_has_a_status() -> None:
     fit, _ = fitted(LONG.assign(B=LONG.A), "Y ~ B + A + V + us(V | ID)")
-    found = fit.estimates("A")[0]
+    found = fit.contrasts("A").estimates[0]
     assert found.status is Status.ALIASED
     assert math.isnan(found.p)
 

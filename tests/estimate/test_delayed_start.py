@@ -81,7 +81,7 @@ def test_independent_contrasts_of_the_general_estimators() -> None:
         "delta1": at[24.0], "delta2": at[40.0],
         "preserved": {"ARM": 0.5, "C(AVISITN)[T.40]:ARM": 1.0, "C(AVISITN)[T.24]:ARM": -0.5},
         "slope2": {"C(AVISITN)[T.40]:ARM": 1 / 8, "C(AVISITN)[T.32]:ARM": -1 / 8},
-    })  # fmt: skip
+    }).to_frame()  # fmt: skip
     for name, estimate, se, df in by_hand.select("contrast", "estimate", "se", "df").iter_rows():
         ours = made.estimates[name]
         np.testing.assert_allclose([ours.estimate, ours.se, ours.df], [estimate, se, df], rtol=1e-8)
@@ -90,7 +90,7 @@ def test_independent_contrasts_of_the_general_estimators() -> None:
     by_hand = fit.contrasts({
         "preserved": {"ARM": 0.5, "ARM:C(AVISITN)[T.40]": 1.0, "ARM:C(AVISITN)[T.24]": -0.5},
         "delta1": {"ARM": 1.0, "ARM:C(AVISITN)[T.24]": 1.0},
-    })  # fmt: skip
+    }).to_frame()  # fmt: skip
     for name, estimate, se, df in by_hand.select("contrast", "estimate", "se", "df").iter_rows():
         ours = plain.estimates[name]
         np.testing.assert_allclose([ours.estimate, ours.se, ours.df], [estimate, se, df], rtol=1e-8)
@@ -100,7 +100,7 @@ def test_independent_contrasts_of_the_general_estimators() -> None:
     ]).with_columns(TRT01P=pl.col("TRT01P").cast(pl.Enum(["late", "early"])))  # fmt: skip
     shared = clda("Y ~ us(AVISITN | USUBJID)", wide, arm="TRT01P", baseline=0)
     constrained = delayed_start(data, period_end=24, week=40, control="late", covariates=[], constrained=True)
-    theirs = shared.contrasts({"d": {"C(AVISITN)[T.40]:TRT01P[T.early]": 1.0}})
+    theirs = shared.contrasts({"d": {"C(AVISITN)[T.40]:TRT01P[T.early]": 1.0}}).to_frame()
     ours = constrained.estimates["delta2"]
     np.testing.assert_allclose([ours.estimate, ours.se], [theirs["estimate"][0], theirs["se"][0]], rtol=1e-8)
     assert ours.n == 90
@@ -110,7 +110,7 @@ def test_independent_contrasts_of_the_general_estimators() -> None:
         part = long.filter(pl.col("AVISITN").is_between(low, high)).drop_nulls("CHG")
         part = part.with_columns(T=pl.col("AVISITN") - 0.5 * (low + high))
         by_slope = slope("CHG ~ ARM * T + BASE + (T | USUBJID)", part)
-        theirs = by_slope.contrasts({"s": {"ARM:T": 1.0}})
+        theirs = by_slope.contrasts({"s": {"ARM:T": 1.0}}).to_frame()
         ours = slopes.estimates[name]
         np.testing.assert_allclose([ours.estimate, ours.se], [theirs["estimate"][0], theirs["se"][0]], rtol=1e-7)
     assert [q.key for q in slopes.questions] == ["Q1", "Q2", "Q3"]

@@ -194,7 +194,7 @@ def test_independent_first_question_is_the_contrast_of_a_mixed_model() -> None:
     made = delayed_start(data, period_end=8, week=12, df="satterthwaite", **LONG)
     frame = data.with_columns(pl.col("ARM").cast(pl.Enum(["p", "a"])), V=pl.col("WEEK").cast(pl.Int64))
     fit = mmrm("CHG ~ BASE * C(V) + ARM * C(V) + us(V | ID)", frame, df="satterthwaite")
-    table = pl.DataFrame(fit.contrasts({"q1": {"ARM[T.a]": 1.0, "C(V)[T.8]:ARM[T.a]": 1.0}}))
+    table = pl.DataFrame(fit.contrasts({"q1": {"ARM[T.a]": 1.0, "C(V)[T.8]:ARM[T.a]": 1.0}}).to_frame())
     (row,) = table.to_dicts()
     one = made.estimates["delta1"]
     np.testing.assert_allclose((one.estimate, one.se, one.df), (row["estimate"], row["se"], row["df"]), rtol=1e-5)

@@ -280,9 +280,11 @@ def test_property_codings_change_coefficients_and_nothing_else() -> None:
         fit = ancova(f"Y ~ x + C(A, {coding})", frame)
         np.testing.assert_allclose(fit.sigma, plain.sigma, rtol=1e-12)
         assert fit.names != plain.names
-        np.testing.assert_allclose(fit.lsmeans("A")["estimate"], plain.lsmeans("A")["estimate"], rtol=1e-10)
+        np.testing.assert_allclose(
+            fit.lsmeans("A").to_frame()["estimate"], plain.lsmeans("A").to_frame()["estimate"], rtol=1e-10
+        )
     sums = ancova("Y ~ C(A, contr.sum)", frame)
-    means = ancova("Y ~ A", frame).lsmeans("A")["estimate"].to_numpy()
+    means = ancova("Y ~ A", frame).lsmeans("A").to_frame()["estimate"].to_numpy()
     np.testing.assert_allclose(sums.beta, [means.mean(), *(means[:2] - means.mean())], rtol=1e-10)
 
 

@@ -59,7 +59,9 @@ def test_independent_door_equals_analysis_of_its_completed_frames(visits) -> Non
         parts = []
         for number in range(1, 7):
             one = imputed.filter(pl.col("IMPNUM") == number, pl.col("AVISITN") == week).join(subjects, on="USUBJID")
-            parts.append(ancova("CHG ~ BASE + ONSETMO + RILFL + TRT01P", one).estimates("TRT01P", against="Placebo")[0])
+            parts.append(
+                ancova("CHG ~ BASE + ONSETMO + RILFL + TRT01P", one).contrasts("TRT01P", against="Placebo").estimates[0]
+            )
         pooled = pool([e.estimate for e in parts], [e.se for e in parts], df=parts[0].df)
         made = fit.difference(week)
         for name in ("estimate", "se", "df", "low", "high", "p"):

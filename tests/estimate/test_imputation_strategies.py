@@ -222,14 +222,14 @@ def test_independent_analyses_equal_their_own_doors(trial) -> None:
     last = [f.filter(pl.col("AVISITN") == 16) for f in frames]
 
     made = completed.analyse(Ancova(("BASE", "SITE"))).difference(16)
-    doors = [ancova("CHG ~ BASE + SITE + TRT01P", f).estimates("TRT01P", against="a")[0] for f in last]
+    doors = [ancova("CHG ~ BASE + SITE + TRT01P", f).contrasts("TRT01P", against="a").estimates[0] for f in last]
     by_hand = pool([e.estimate for e in doors], [e.se for e in doors], doors[0].df)
     assert (made.estimate, made.se, made.df) == pytest.approx((by_hand.estimate, by_hand.se, by_hand.df), rel=1e-9)
 
     made = completed.analyse(Mmrm(("BASE",)))
     for k, frame in enumerate(frames):
         fit = mmrm("CHG ~ BASE * C(AVISITN) + TRT01P * C(AVISITN) + us(AVISITN | USUBJID)", frame, df="satterthwaite")
-        row = fit.contrasts("TRT01P", by="AVISITN").row(-1, named=True)
+        row = fit.contrasts("TRT01P", by="AVISITN").to_frame().row(-1, named=True)
         j = [q.name for q in made.quantities].index("b - a at week 16")
         assert (made.samples[k, j], made.errors[k, j], made.df[k, j]) == pytest.approx(
             (row["estimate"], row["se"], row["df"]), rel=1e-6
@@ -258,7 +258,7 @@ def test_independent_analyses_equal_their_own_doors(trial) -> None:
                 else:
                     score[i] += np.sign(y[i] - y[j])
         fit = ancova("SCORE ~ BASE + TRT01P", frame.with_columns(SCORE=pl.Series(score)))
-        door = fit.estimates("TRT01P", against="a")[0]
+        door = fit.contrasts("TRT01P", against="a").estimates[0]
         assert (made.samples[k, 0], made.errors[k, 0]) == pytest.approx((door.estimate, door.se), rel=1e-9)
 
     made = completed.analyse(WinRatio(16, survival))
@@ -277,7 +277,7 @@ def test_property_own_function_with_every_method(trial) -> None:
     def own(frame: pl.DataFrame):
         last = frame.filter(pl.col("AVISITN") == 16)
         assert last["USUBJID"].n_unique() == len(last)
-        e = ancova("CHG ~ BASE + TRT01P", last).estimates("TRT01P", against="a")[0]
+        e = ancova("CHG ~ BASE + TRT01P", last).contrasts("TRT01P", against="a").estimates[0]
         return {"difference": (e.estimate, e.se, e.df)}
 
     data, ice = trial
@@ -381,7 +381,11 @@ def test_property_complete_data_are_not_touched(trial) -> None:
     data, _ = trial
     whole = data.filter(~pl.col("CHG").is_null().any().over("USUBJID"))
     ice = pl.DataFrame({"USUBJID": ["S03", "S04"], "AVISITN": [8, 12]})
-    door = ancova("CHG ~ BASE + TRT01P", whole.filter(pl.col("AVISITN") == 16)).estimates("TRT01P", against="a")[0]
+    door = (
+        ancova("CHG ~ BASE + TRT01P", whole.filter(pl.col("AVISITN") == 16))
+        .contrasts("TRT01P", against="a")
+        .estimates[0]
+    )
     made = mi_analysis(whole, ice, strategy="JR", method=FEW).difference(16)
     assert (made.estimate, made.se, made.df, made.p) == pytest.approx(
         (door.estimate, door.se, door.df, door.p), rel=1e-9

@@ -47,7 +47,7 @@ def test_property_frames_come_back_in_kind(trial: pd.DataFrame, kind: str) -> No
     elif kind == "pyarrow":
         data = pa.Table.from_pandas(plain)
     fit = mmrm(FORMULA, data)
-    tables = [fit.coefficients, fit.lsmeans("TRT01P", by="AVISIT"), fit.contrasts("TRT01P", by="AVISIT"),
+    tables = [fit.coefficients, fit.lsmeans("TRT01P", by="AVISIT").to_frame(), fit.contrasts("TRT01P", by="AVISIT").to_frame(),
               fit.test("TRT01P:AVISIT"), fit.residuals()]  # fmt: skip
     for table in tables:
         assert type(table) is type(data)
@@ -72,13 +72,13 @@ def test_property_summary_says_what_was_done(trial: pd.DataFrame) -> None:
 
 def test_property_estimates_are_the_contrasts(trial: pd.DataFrame) -> None:
     fit = mmrm(FORMULA, trial)
-    table = fit.contrasts("TRT01P", by="AVISIT")
-    estimates = fit.estimates("TRT01P", by="AVISIT", estimand="treatment policy")
+    table = fit.contrasts("TRT01P", by="AVISIT").to_frame()
+    estimates = fit.contrasts("TRT01P", by="AVISIT", estimand="treatment policy").estimates
     assert all(isinstance(e, Estimate) and e.status is Status.OK for e in estimates)
     assert [e.estimate for e in estimates] == table["estimate"].tolist()
     assert estimates[-1].name == "Active - Placebo at Week 28"
     assert "Kenward" in " ".join(estimates[0].references)
-    own = fit.contrasts({"last": {"TRT01P[T.Active]": 1, "AVISIT[T.Week 28]:TRT01P[T.Active]": 1}})
+    own = fit.contrasts({"last": {"TRT01P[T.Active]": 1, "AVISIT[T.Week 28]:TRT01P[T.Active]": 1}}).to_frame()
     assert own["estimate"][0] == pytest.approx(table["estimate"].iloc[-1], rel=1e-12)
     assert own["df"][0] == pytest.approx(table["df"].iloc[-1], rel=1e-9)
 
@@ -101,7 +101,7 @@ def test_independent_lsmeans_weightings_by_hand() -> None:
         return total
 
     def got(weights: str) -> dict[tuple[str, str], float]:
-        table = fit.lsmeans("ARM", by="VISIT", weights=weights)
+        table = fit.lsmeans("ARM", by="VISIT", weights=weights).to_frame()
         return {(a, v): e for a, v, e in zip(table["ARM"], table["VISIT"], table["estimate"], strict=True)}
 
     per_subject = used.groupby("ID").first()
@@ -115,7 +115,7 @@ def test_independent_lsmeans_weightings_by_hand() -> None:
         each = [predict(*key, float(s == "F"), b) for s, b in zip(per_subject["SEX"], per_subject["BASE"], strict=True)]
         assert value == pytest.approx(np.mean(each), rel=1e-10)
     # g-computation carries the sampling of the subjects on top of the model-based variance
-    table = fit.lsmeans("ARM", by="VISIT", weights="counterfactual")
+    table = fit.lsmeans("ARM", by="VISIT", weights="counterfactual").to_frame()
     rows = fit._grid("ARM", "VISIT", "counterfactual", None)[0].rows
     model_based = np.sqrt(np.einsum("ra,ab,rb->r", rows, fit.vcov, rows))
     key = (table["ARM"][0], table["VISIT"][0])
@@ -126,18 +126,18 @@ def test_independent_lsmeans_weightings_by_hand() -> None:
 
 def test_property_lsmeans_at_and_levels() -> None:
     fit = mmrm("Y ~ BASE * VISIT + ARM * VISIT + cs(VISIT | ID)", simulated())
-    at = fit.lsmeans("ARM", by="VISIT", at={"BASE": 0.0})
+    at = fit.lsmeans("ARM", by="VISIT", at={"BASE": 0.0}).to_frame()
     assert at["estimate"][0] == pytest.approx(fit.beta[0], rel=1e-12)
-    wide, narrow = (fit.contrasts("ARM", by="VISIT", level=level) for level in (0.99, 0.5))
-    assert (wide["lower"] < narrow["lower"]).all()
-    one = fit.contrasts("VISIT", against="W0")
+    wide, narrow = (fit.contrasts("ARM", by="VISIT", level=level).to_frame() for level in (0.99, 0.5))
+    assert (wide["low"] < narrow["low"]).all()
+    one = fit.contrasts("VISIT", against="W0").to_frame()
     assert one["contrast"].tolist() == ["W1 - W0", "W2 - W0", "W3 - W0"]
     with pytest.raises(EstimationError, match="'W9' is not a level"):
-        fit.contrasts("VISIT", against="W9")
+        fit.contrasts("VISIT", against="W9").to_frame()
     with pytest.raises(EstimationError, match="'COUNTRY' is not a factor"):
-        fit.lsmeans("COUNTRY")
+        fit.lsmeans("COUNTRY").to_frame()
     with pytest.raises(EstimationError, match="level = 95"):
-        fit.lsmeans("ARM", level=95)
+        fit.lsmeans("ARM", level=95).to_frame()
 
 
 def test_property_functions_in_the_formula() -> None:
@@ -147,9 +147,9 @@ def test_property_functions_in_the_formula() -> None:
     b = mmrm("Y ~ LOGB + ARM * VISIT + us(VISIT | ID)", by_hand)
     assert a.loglik == pytest.approx(b.loglik, rel=1e-12)
     np.testing.assert_allclose(a.beta, b.beta, rtol=1e-8)
-    mean = a.lsmeans("ARM", by="VISIT")["estimate"][0]
+    mean = a.lsmeans("ARM", by="VISIT").to_frame()["estimate"][0]
     assert mean == pytest.approx(
-        b.lsmeans("ARM", by="VISIT", at={"LOGB": np.log(d["BASE"].mean())})["estimate"][0], rel=1e-10
+        b.lsmeans("ARM", by="VISIT", at={"LOGB": np.log(d["BASE"].mean())}).to_frame()["estimate"][0], rel=1e-10
     )
 
 
@@ -165,13 +165,13 @@ def test_property_rank_deficiency_is_named_and_the_rest_fitted() -> None:
     assert np.isnan(table.loc["TWIN", "estimate"])
     assert "aliased" in fit.summary()
     np.testing.assert_allclose(
-        fit.contrasts("ARM", by="VISIT")["se"], full.contrasts("ARM", by="VISIT")["se"], rtol=1e-9
+        fit.contrasts("ARM", by="VISIT").to_frame()["se"], full.contrasts("ARM", by="VISIT").to_frame()["se"], rtol=1e-9
     )
     # a cell without data cannot be estimated, and is not
     empty = d[~((d["ARM"] == "b") & (d["VISIT"] == "W2"))]
     with pytest.warns(MmrmWarning, match=r"ARM\[T.b\]:VISIT\[T.W2\]"):
         fit = mmrm("Y ~ ARM * VISIT + us(VISIT | ID)", empty)
-    means = fit.lsmeans("ARM", by="VISIT")
+    means = fit.lsmeans("ARM", by="VISIT").to_frame()
     lost = (means["ARM"] == "b") & (means["VISIT"] == "W2")
     assert np.isnan(means.loc[lost, "estimate"]).all()
     assert means.loc[~lost, "se"].notna().all()
@@ -197,9 +197,9 @@ def test_property_ladder_is_climbed_and_reported() -> None:
         failed = mmrm(formula, d)
     assert not failed.converged
     assert np.isnan(failed.coefficients["se"]).all()
-    assert np.isnan(failed.contrasts("ARM")["p"]).all()
+    assert np.isnan(failed.contrasts("ARM").to_frame()["p"]).all()
     assert np.isnan(failed.test("ARM")["f"]).all()
-    assert all(e.status is not Status.OK for e in failed.estimates("ARM"))
+    assert all(e.status is not Status.OK for e in failed.contrasts("ARM").estimates)
 
 
 def test_property_order_of_visits_is_questioned() -> None:

@@ -85,8 +85,8 @@ def test_independent_satterthwaite_by_differences(structure: str) -> None:
 
     d = simulated(7, n=60, m=3)
     fit = mmrm(f"Y ~ ARM * VISIT + {term(structure)}", d, df="satterthwaite")
-    theta = fit.fitted.theta
-    coords = fit.fitted.coords
+    theta = fit.optimum.theta
+    coords = fit.optimum.coords
 
     def at(t: np.ndarray) -> np.ndarray:
         out, work = np.empty((3, 3)), np.empty((3, 3))
@@ -103,13 +103,13 @@ def test_independent_satterthwaite_by_differences(structure: str) -> None:
                 for s, t in ((1, 1), (1, -1), (-1, 1), (-1, -1))
             ]
             hessian[a, b] = -(f[0] - f[1] - f[2] + f[3]) / (4 * h * h)
-    np.testing.assert_allclose(fit.fitted.information, hessian, rtol=2e-3, atol=2e-3 * np.abs(hessian).max())
+    np.testing.assert_allclose(fit.optimum.information, hessian, rtol=2e-3, atol=2e-3 * np.abs(hessian).max())
     c = np.eye(len(fit.names))[-1]
     plus = [c @ dense(d, fit, True, at(theta + e))[2] @ c for e in eye]
     minus = [c @ dense(d, fit, True, at(theta - e))[2] @ c for e in eye]
     gradient = (np.array(plus) - np.array(minus)) / (2 * h)
     variance = c @ fit.vcov @ c
-    df = 2 * variance**2 / (gradient @ np.linalg.solve(fit.fitted.information, gradient))
+    df = 2 * variance**2 / (gradient @ np.linalg.solve(fit.optimum.information, gradient))
     assert fit.coefficients["df"].iloc[-1] == pytest.approx(df, rel=1e-5)
 
 
@@ -124,8 +124,14 @@ def test_property_labels_and_rows_do_not_matter(seed: int, structure: str) -> No
     formula = f"Y ~ BASE * VISIT + ARM * VISIT + {structure}(VISIT | ID)"
     a, b = mmrm(formula, d, df="kenward-roger-linear"), mmrm(formula, other, df="kenward-roger-linear")
     assert a.loglik == pytest.approx(b.loglik, rel=1e-10)
-    mine = a.contrasts("ARM", by="VISIT").assign(VISIT=lambda t: t["VISIT"].map(names)).set_index("VISIT").sort_index()
-    theirs = b.contrasts("ARM", by="VISIT").set_index("VISIT").sort_index()
+    mine = (
+        a.contrasts("ARM", by="VISIT")
+        .to_frame()
+        .assign(VISIT=lambda t: t["VISIT"].map(names))
+        .set_index("VISIT")
+        .sort_index()
+    )
+    theirs = b.contrasts("ARM", by="VISIT").to_frame().set_index("VISIT").sort_index()
     for column in ("estimate", "se", "df"):
         np.testing.assert_allclose(mine[column], theirs[column], rtol=1e-6, atol=1e-9)
 
@@ -136,7 +142,7 @@ def test_property_scale_and_shift_of_the_outcome(seed: int, structure: str, scal
     d = simulated(seed, n=60)
     formula = f"Y ~ BASE + ARM * VISIT + {term(structure)}"
     a, b = mmrm(formula, d), mmrm(formula, d.assign(Y=scale * d["Y"] + shift))
-    mine, theirs = a.contrasts("ARM", by="VISIT"), b.contrasts("ARM", by="VISIT")
+    mine, theirs = a.contrasts("ARM", by="VISIT").to_frame(), b.contrasts("ARM", by="VISIT").to_frame()
     for column in ("estimate", "se"):
         np.testing.assert_allclose(scale * mine[column], theirs[column], rtol=1e-6, atol=1e-8 * scale)
     np.testing.assert_allclose(mine["df"], theirs["df"], rtol=1e-5)
@@ -166,7 +172,7 @@ def test_property_two_codings_give_the_same_means(seed: int) -> None:
     c = mmrm("Y ~ BASE * VISIT + ARM * VISIT + us(VISIT | ID)", relevelled)
 
     def means(fit) -> pd.DataFrame:
-        table = fit.lsmeans("ARM", by="VISIT")
+        table = fit.lsmeans("ARM", by="VISIT").to_frame()
         return table.astype({"ARM": str, "VISIT": str}).set_index(["ARM", "VISIT"]).sort_index()
 
     for other in (b, c):
@@ -185,8 +191,8 @@ def test_independent_fast_and_general_path_agree() -> None:
     for structure in STRUCTURES:
         formula = f"Y ~ BASE * VISIT + ARM * VISIT + {term(structure)}"
         fast, general = mmrm(formula, d), mmrm(formula, d, weights=np.ones(len(d)))
-        assert fast.fitted.data[0]
-        assert not general.fitted.data[0]
+        assert fast.optimum.data[0]
+        assert not general.optimum.data[0]
         assert fast.loglik == pytest.approx(general.loglik, rel=1e-11)
         np.testing.assert_allclose(fast.vcov, general.vcov, rtol=1e-6, atol=1e-9)
         np.testing.assert_allclose(fast.coefficients["df"], general.coefficients["df"], rtol=1e-6)
@@ -200,7 +206,7 @@ def test_independent_spatial_by_pattern_and_by_subject(df: str, monkeypatch: pyt
     pattern = mmrm(formula, d, df=df)
     monkeypatch.setattr("equipoise.estimate.linear.mmrm.fit.MAX_COMMON_TIMES", 1)
     subject = mmrm(formula, d, df=df)
-    assert subject.fitted.own_times is not None
+    assert subject.optimum.own_times is not None
     assert pattern.loglik == pytest.approx(subject.loglik, rel=1e-11)
     np.testing.assert_allclose(pattern.covariance, subject.covariance, rtol=1e-7)
     for column in ("estimate", "se", "df"):
@@ -234,7 +240,11 @@ def test_independent_batch_equals_the_single_fits(structure: str, df: str) -> No
         i, v = np.nonzero(~np.isnan(y[k]))
         d = pd.DataFrame({"ID": i, "VISIT": [f"W{j}" for j in v], "ARM": np.where(arm[k, i] > 0, "b", "a"),
                           "BASE": base[k, i], "Y": y[k, i, v]})  # fmt: skip
-        one = mmrm(f"Y ~ BASE * VISIT + ARM * VISIT + {structure}(VISIT | ID)", d, df=df).contrasts("ARM", by="VISIT")
+        one = (
+            mmrm(f"Y ~ BASE * VISIT + ARM * VISIT + {structure}(VISIT | ID)", d, df=df)
+            .contrasts("ARM", by="VISIT")
+            .to_frame()
+        )
         for column, got in (("estimate", many.estimate), ("se", many.se), ("df", many.df), ("p", many.p)):
             np.testing.assert_allclose(got[k], one[column], rtol=1e-5)
         np.testing.assert_allclose(many.estimate[k], one["estimate"], rtol=1e-8)

@@ -74,7 +74,7 @@ def test_reference_random_slope_of_the_fixture_trial() -> None:
     reference = json.loads((mmrm_cases.FIXTURES / "trial_other.json").read_text())["random_slope"]
     d = d.assign(MONTH=d["AVISITN"] / 4.348)
     fit = slope("AVAL ~ TRT01P * MONTH + (MONTH | USUBJID)", d)
-    phi = fit.fitted.linv.T @ fit.fitted.linv
+    phi = fit.optimum.linv.T @ fit.optimum.linv
     assert fit.loglik == pytest.approx(reference["logLik"], abs=1e-7)
     np.testing.assert_allclose(fit.beta, reference["beta"]["values"], rtol=1e-6)
     se = np.sqrt(np.diag(np.array(reference["vcov"]["values"])))

@@ -100,8 +100,8 @@ def run(k: int) -> list[Estimate]:
     if kind == 0:
         fit: Any = ancova(f"Y ~ ARM{more}", data, vcov=str(g.choice(["model", "HC0", "HC1", "HC2", "HC3"])),
                           weights=str(g.choice(["W"])) if g.random() < 0.2 else None)  # fmt: skip
-        made = fit.estimates("ARM")
-        fit.lsmeans("ARM")
+        made = fit.contrasts("ARM").estimates
+        fit.lsmeans("ARM").to_frame()
         assert fit.left_out is not None
         return list(made)
     if kind == 1:
@@ -112,14 +112,14 @@ def run(k: int) -> list[Estimate]:
     elif kind == 2:
         fit = slope(f"Y ~ ARM * T{more.replace(' * V', '')} + ({g.choice(['T', '1'])} | ID)", data, df=df, reml=reml)
         fit.summary()
-        return list(fit.estimates("ARM"))
+        return list(fit.contrasts("ARM").estimates)
     else:
         right = more.removeprefix(" + ").replace(" * V", "")
         fit = clda(f"Y ~ {right + ' + ' if right else ''}{structure}(V | ID)", data, arm="ARM", baseline="V0", df=df,
                    reml=reml)  # fmt: skip
     fit.summary()
-    fit.lsmeans("ARM", by="V")
-    return list(fit.estimates("ARM", by="V"))
+    fit.lsmeans("ARM", by="V").to_frame()
+    return list(fit.contrasts("ARM", by="V").estimates)
 
 
 def attempt(k: int) -> str:

@@ -82,7 +82,7 @@ def test_independent_numbers_are_those_of_the_estimators(folder: Path) -> None:
     visits = trial.visits.filter((pl.col("AVISITN") == 28) & (pl.col("PARAMCD") == "ALSFRSR"))
     arms = pl.Enum(["Placebo", "Active"])
     fit = ancova("CHG ~ TRT01P + BASE", visits.with_columns(pl.col("TRT01P").cast(arms)))
-    direct = fit.contrasts("TRT01P", against="Placebo").row(0, named=True)
+    direct = fit.contrasts("TRT01P", against="Placebo").to_frame().row(0, named=True)
     found = results.table("ADEFF.ALSFRSR.ANCOVA").cell("ANCOVA", "Difference of LS means (SE)", "Active").values
     assert found["estimate"] == pytest.approx(direct["estimate"], rel=1e-12)
     assert found["se"] == pytest.approx(direct["se"], rel=1e-12)
@@ -175,10 +175,10 @@ analyses:
         )
     )
     fit = ancova("Y ~ TRT01P + X", visits)
-    direct = fit.contrasts("TRT01P", against="Placebo", level=0.9).row(0, named=True)
-    mean = fit.lsmeans("TRT01P").filter(pl.col("TRT01P") == "Active").row(0, named=True)
+    direct = fit.contrasts("TRT01P", against="Placebo", level=0.9).to_frame().row(0, named=True)
+    mean = fit.lsmeans("TRT01P").to_frame().filter(pl.col("TRT01P") == "Active").row(0, named=True)
     assert means["estimate"] == pytest.approx(np.exp(mean["estimate"]), rel=1e-10)
-    for mine, theirs in (("estimate", "estimate"), ("low", "lower"), ("high", "upper")):
+    for mine, theirs in (("estimate", "estimate"), ("low", "low"), ("high", "high")):
         assert found[mine] == pytest.approx(np.exp(direct[theirs]), rel=1e-10)
     assert found["se"] == pytest.approx(direct["se"], rel=1e-10)
     assert found["p"] == pytest.approx(direct["p"], rel=1e-8)
@@ -232,6 +232,10 @@ analyses:
     found = block.rows[0].cells["Active"].values
     assert found["p"] == pytest.approx(whole["p"], rel=1e-8)
     assert found["f"] == pytest.approx(whole["f"], rel=1e-8)
-    last = fit.contrasts("TRT01P", by="AVISIT", against="Placebo").filter(pl.col("AVISIT").cast(pl.String) == "Week 28")
+    last = (
+        fit.contrasts("TRT01P", by="AVISIT", against="Placebo")
+        .to_frame()
+        .filter(pl.col("AVISIT").cast(pl.String) == "Week 28")
+    )
     for mine in ("estimate", "se", "df"):
         assert block.rows[2].cells["Active"].values[mine] == pytest.approx(last[mine][0], rel=1e-8)

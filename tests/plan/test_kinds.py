@@ -83,7 +83,7 @@ def test_independent_carried_forward_is_the_ancova_of_the_last_value(trials: Tri
         )
         fit = ancova("CHG ~ TRT01P + BASE + PRESLOPE", last)
         made = stats(results, "locf", week)
-        means = {r["TRT01P"]: r for r in fit.lsmeans("TRT01P").iter_rows(named=True)}
+        means = {r["TRT01P"]: r for r in fit.lsmeans("TRT01P").to_frame().iter_rows(named=True)}
         for arm, (at, se) in zip(trials.arms, ((0, 1), (3, 4)), strict=True):
             np.testing.assert_allclose(made[[at, se]], [means[arm]["estimate"], means[arm]["se"]], rtol=1e-10)
         assert made[repeated.DIFFERENCE_DF] == fit.df
@@ -99,7 +99,7 @@ def test_independent_who_left_early_takes_no_part(trials: Trials, results: Any) 
     last = seen.filter(pl.col("USUBJID").is_in(stayed.to_list())).sort("AVISITN").group_by("USUBJID").last()
     fit = ancova("CHG ~ TRT01P", last)
     made = stats(results, "locf_part", 28)
-    means = fit.lsmeans("TRT01P").sort("TRT01P").get_column("estimate").to_numpy()
+    means = fit.lsmeans("TRT01P").to_frame().sort("TRT01P").get_column("estimate").to_numpy()
     np.testing.assert_allclose([made[0], made[3]], means, rtol=1e-10)
 
 
@@ -107,10 +107,16 @@ def test_independent_mmrm_of_a_block_is_the_mmrm_of_one_trial(trials: Trials, re
     data = rows(trials, 12).filter(pl.col("AVISITN") > 0)
     fit = mmrm("CHG ~ TRT01P * VISIT + BASE * VISIT + us(VISIT | USUBJID)", data, df="kenward-roger-linear")
     made = stats(results, "mmrm", 12)
-    low, high = fit.lsmeans("TRT01P", by="VISIT").filter(pl.col("VISIT") == "12").sort("TRT01P").iter_rows(named=True)
+    low, high = (
+        fit.lsmeans("TRT01P", by="VISIT")
+        .to_frame()
+        .filter(pl.col("VISIT") == "12")
+        .sort("TRT01P")
+        .iter_rows(named=True)
+    )
     means = [low["estimate"], low["se"], high["estimate"], high["se"]]
     np.testing.assert_allclose(made[[0, 1, 3, 4]], means, rtol=1e-5)
-    found = fit.contrasts("TRT01P", by="VISIT").filter(pl.col("VISIT") == "12").row(0, named=True)
+    found = fit.contrasts("TRT01P", by="VISIT").to_frame().filter(pl.col("VISIT") == "12").row(0, named=True)
     np.testing.assert_allclose(abs(made[6]), abs(found["estimate"]), rtol=1e-5)
     np.testing.assert_allclose(made[[7, 8]], [found["se"], found["df"]], rtol=1e-5)
 
@@ -119,10 +125,12 @@ def test_independent_constrained_model_of_a_block_is_that_of_one_trial(trials: T
     fit = clda("AVAL ~ us(VISIT | USUBJID)", rows(trials, 12), arm="TRT01P", baseline="00")
     for week in (2.0, 12.0):
         made = stats(results, "clda", week)
-        by = fit.contrasts("TRT01P", by="VISIT").filter(pl.col("VISIT") == f"{week:02.0f}").row(0, named=True)
+        by = (
+            fit.contrasts("TRT01P", by="VISIT").to_frame().filter(pl.col("VISIT") == f"{week:02.0f}").row(0, named=True)
+        )
         np.testing.assert_allclose(abs(made[6]), abs(by["estimate"]), rtol=1e-5)
         np.testing.assert_allclose(made[[7, 8]], [by["se"], by["df"]], rtol=1e-5)
-        means = fit.lsmeans("TRT01P", by="VISIT").sort("VISIT", "TRT01P")
+        means = fit.lsmeans("TRT01P", by="VISIT").to_frame().sort("VISIT", "TRT01P")
         levels = means.get_column("estimate").to_numpy().reshape(-1, 2)
         row = list(means.get_column("VISIT").unique().sort()).index(f"{week:02.0f}")
         np.testing.assert_allclose(made[[0, 3]], levels[row] - levels[0, 0], rtol=1e-4)

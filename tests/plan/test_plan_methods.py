@@ -312,9 +312,9 @@ def test_independent_subgroups(study: Study) -> None:
     )  # fmt: skip
     last = long(study).filter(pl.col("AVISITN") == 16)
     women = ancova("CHG ~ TRT01P + BASE", last.filter(pl.col("SEX") == "F"))
-    expected = women.contrasts("TRT01P", against="Placebo").row(0, named=True)
+    expected = women.contrasts("TRT01P", against="Placebo").to_frame().row(0, named=True)
     assert value(found, "F") == pytest.approx(expected["estimate"], rel=1e-12)
-    assert value(found, "F", name="low") == pytest.approx(expected["lower"], rel=1e-10)
+    assert value(found, "F", name="low") == pytest.approx(expected["low"], rel=1e-10)
     both = ancova("CHG ~ TRT01P * SEX + BASE", last).test("TRT01P:SEX").row(0, named=True)
     assert value(found, "p-value (interaction)", name="p") == pytest.approx(both["p"], rel=1e-12)
     ratios = block(study, "{method: subgroups, of: hazard ratio, by: [SEX]}", dataset="ADTTE", parameter="DTHPV")

@@ -56,13 +56,13 @@ def test_independent_slopes(study: Study) -> None:
     mine = fit.contrasts(
         {"difference": {name: 1.0}, "drug": {"MONTH": 1.0, name: 1.0}, "late": {"TRT01P[T.Drug]": 1.0, name: 4.0}},
         level=0.9,
-    )
+    ).to_frame()
     rows = {r["contrast"]: r for r in mine.iter_rows(named=True)}
     for label, key in (("Difference of slopes a month (90% CI)", "difference"), ("Difference at 16", "late"),
                        ("Slope a month", "drug")):  # fmt: skip
         assert value(found, label) == pytest.approx(rows[key]["estimate"], rel=1e-7)
         assert value(found, label, name="se") == pytest.approx(rows[key]["se"], rel=1e-7)
-        assert value(found, label, name="high") == pytest.approx(rows[key]["upper"], rel=1e-6)
+        assert value(found, label, name="high") == pytest.approx(rows[key]["high"], rel=1e-6)
     assert value(found, "p-value", name="p") == pytest.approx(rows["difference"]["p"], rel=1e-6)
     assert value(found, "Subjects", name="n") == frame.filter(pl.col("TRT01P") == "Drug")["USUBJID"].n_unique()
     shared = block(study, "{method: slope, per: 4, shared_baseline: true, covariates_by_time: [SEX]}")
@@ -81,12 +81,16 @@ def test_independent_constrained_model(study: Study) -> None:
     visits = pl.Enum(["Baseline", *(f"Week {w}" for w in (4, 8, 12, 16))])
     frame = long(study).with_columns(pl.col("AVISIT").cast(visits))
     fit = clda("AVAL ~ SEX + cs(AVISIT | USUBJID)", frame, arm="TRT01P", baseline="Baseline")
-    direct = fit.contrasts("TRT01P", by="AVISIT", against="Placebo").filter(pl.col("AVISIT") == "Week 16")
+    direct = fit.contrasts("TRT01P", by="AVISIT", against="Placebo").to_frame().filter(pl.col("AVISIT") == "Week 16")
     assert [r.label for r in found.rows if not r.cells] == ["Week 4", "Week 8", "Week 12", "Week 16"]
     last = [r for r in found.rows if r.label.startswith("Difference")][-1].cells["Drug"].values
-    for name, column in (("estimate", "estimate"), ("se", "se"), ("p", "p"), ("low", "lower")):
+    for name, column in (("estimate", "estimate"), ("se", "se"), ("p", "p"), ("low", "low")):
         assert last[name] == pytest.approx(direct[column][0], rel=1e-8)
-    mean = fit.lsmeans("TRT01P", by="AVISIT").filter((pl.col("AVISIT") == "Week 4") & (pl.col("TRT01P") == "Drug"))
+    mean = (
+        fit.lsmeans("TRT01P", by="AVISIT")
+        .to_frame()
+        .filter((pl.col("AVISIT") == "Week 4") & (pl.col("TRT01P") == "Drug"))
+    )
     assert value(found, "LS mean") == pytest.approx(mean["estimate"][0], rel=1e-9)
     (figure,) = found.figures
     assert {r["visit"] for r in figure.rows} == {"Baseline", "Week 4", "Week 8", "Week 12", "Week 16"}

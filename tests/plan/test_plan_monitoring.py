@@ -74,7 +74,9 @@ def contrast(study: Study, visit: str = "Week 16") -> dict[str, float]:
     from equipoise.estimate.linear.mmrm import mmrm
 
     frame = long(study).with_columns(pl.col("AVISIT").cast(pl.Enum([f"Week {w}" for w in (4, 8, 12, 16)])))
-    table = mmrm(f"{MODEL} + cs(AVISIT | USUBJID)", frame).contrasts("TRT01P", by="AVISIT", against="Placebo")
+    table = (
+        mmrm(f"{MODEL} + cs(AVISIT | USUBJID)", frame).contrasts("TRT01P", by="AVISIT", against="Placebo").to_frame()
+    )
     return dict(table.filter(pl.col("AVISIT") == visit).row(0, named=True))
 
 

@@ -48,13 +48,19 @@ def test_a_misspelt_statistic_is_named_with_those_there_are(section: str, said: 
 def test_a_misspelt_covariate_of_at_is_named() -> None:
     data = frames()["ADQS"].join(frames()["ADSL"], on="USUBJID")
     fit = eq.ancova("CHG ~ TRT01P + BASE", data)
-    assert fit.lsmeans("TRT01P", at={"BASE": 30})["estimate"][0] != fit.lsmeans("TRT01P")["estimate"][0]
-    for ask in (lambda: fit.lsmeans("TRT01P", at={"BSAE": 30}), lambda: fit.contrasts("TRT01P", at={"BSAE": 30})):
+    assert (
+        fit.lsmeans("TRT01P", at={"BASE": 30}).to_frame()["estimate"][0]
+        != fit.lsmeans("TRT01P").to_frame()["estimate"][0]
+    )
+    for ask in (
+        lambda: fit.lsmeans("TRT01P", at={"BSAE": 30}).to_frame(),
+        lambda: fit.contrasts("TRT01P", at={"BSAE": 30}).to_frame(),
+    ):
         with pytest.raises(EstimationError, match="'BSAE' is no variable of the model") as error:
             ask()
         assert "BASE" in str(error.value)
     with pytest.raises(EstimationError, match="both fixed"):
-        fit.lsmeans("TRT01P", at={"TRT01P": "Drug"})
+        fit.lsmeans("TRT01P", at={"TRT01P": "Drug"}).to_frame()
 
 
 def test_visits_without_numbers_come_in_the_order_of_their_names() -> None:

@@ -349,7 +349,7 @@ def by_model(
                 unseen.add(name)
         rows[name] = terms or dict.fromkeys(fit.names[:1], 0.0)
     made = {}
-    table = nw.from_native(fit.contrasts(rows))
+    table = nw.from_native(fit.contrasts(rows).to_frame())
     columns = {key: table.get_column(key).to_list() for key in ("estimate", "se", "df")}
     for k, name in enumerate(wanted):
         estimate, se, dof = (float(columns[key][k]) for key in ("estimate", "se", "df"))

@@ -20,6 +20,7 @@ from equipoise.estimate.formula.design import (
     Term,
     build,
     products,
+    renewed,
     sum_coded,
 )
 from equipoise.estimate.formula.terms import (
@@ -55,6 +56,7 @@ __all__ = [
     "quoted",
     "read",
     "read_column",
+    "renewed",
     "sum_coded",
     "with_intercept",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -126,6 +126,39 @@ class Design:
         for term in self.terms:
             _fill(x[:, term.columns], term.blocks())
         return x
+
+    def matrix_of(self, frame: nw.DataFrame[Any]) -> FloatArray:
+        """(row, p) the design of the rows of another frame; raises :class:`DataError` where they do not fit."""
+        factors = {name: renewed(factor, frame) for name, factor in self.factors.items()}
+        x = np.empty((len(frame), len(self.names)))
+        for term in self.terms:
+            own = replace(term, factors=tuple(factors[f.spec.expression] for f in term.factors))
+            _fill(x[:, term.columns], own.blocks())
+        return x
+
+
+def renewed(factor: Factor, frame: nw.DataFrame[Any]) -> Factor:
+    """``factor`` with the values that its columns have in ``frame``.
+
+    Raises :class:`DataError` for a column that is not there, a value that is missing, or a level not in the
+    model.
+    """
+    for name in factor.variables:
+        if name not in frame.columns:
+            raise DataError(f"no column {name!r} in the new data", hint="columns are " + ", ".join(frame.columns[:40]))
+    if factor.column is not None:
+        levels = factor.column.levels or ()
+        column = read_column(frame, factor.variables[0], categorical=True)
+        there = [None if c < 0 else (column.levels or ())[c] for c in column.codes]
+        unknown = next((v for v in there if v not in levels), levels[0])
+        if unknown not in levels:
+            raise DataError(
+                f"{factor.variables[0]!r} is {unknown!r} in the new data",
+                hint="levels are " + ", ".join(map(str, levels)),
+            )
+        codes = np.array([levels.index(v) for v in there], np.int64)
+        return replace(factor, column=replace(factor.column, values=codes))
+    return replace(factor, numeric=factor.of({name: read_column(frame, name).numbers for name in factor.variables}))
 
 
 def _fill(out: FloatArray, blocks: list[FloatArray]) -> None:

@@ -8,9 +8,8 @@ Equations, and what R and SAS call things, in ``docs/methods/ancova.md``.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -18,13 +17,13 @@ import numpy as np
 from scipy import linalg, special
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.fit import number
 from equipoise.estimate.formula import Design, ModelFormula, Term, build, parse, sum_coded
 from equipoise.estimate.left_out import LeftOut
-from equipoise.estimate.linear.mmrm.lsmeans import Grid, grid
+from equipoise.estimate.linear.fitted import LinearFit
 from equipoise.estimate.panel import kept_rows, read_frame, values_of
-from equipoise.estimate.result import Estimate, check_level
 from equipoise.numerics.linalg import is_rounding
-from equipoise.types import REASONS, BoolArray, FloatArray, IntArray, Status
+from equipoise.types import REASONS, FloatArray, IntArray, Status
 
 #: A leverage within this of 1 is 1: the patient determines a coefficient alone.
 LEVERAGE = 1e-10
@@ -41,7 +40,7 @@ REFERENCES = {
 
 
 @dataclass(eq=False)
-class AncovaFit:
+class AncovaFit(LinearFit):
     """A fitted analysis of covariance.
 
     names, kept : every column of the design, and the indices of those not aliased with earlier ones.
@@ -66,7 +65,7 @@ class AncovaFit:
     df: int
     loglik: float
     hat: FloatArray = field(repr=False)
-    residuals: FloatArray = field(repr=False)
+    errors: FloatArray = field(repr=False)
     unscaled: FloatArray = field(repr=False)
     size: float = field(repr=False)
     status: Status = Status.OK
@@ -77,62 +76,63 @@ class AncovaFit:
         return len(self.response)
 
     @property
-    def aliased(self) -> tuple[str, ...]:
-        """Columns that are linear combinations of earlier ones: no coefficient."""
-        lost = set(range(len(self.names))) - set(self.kept.tolist())
-        return tuple(self.names[i] for i in sorted(lost))
-
-    @property
     def r2(self) -> float:
         """Share of the (weighted) variance about the mean that is explained."""
         w = np.ones(self.n) if self.weights is None else self.weights
         mean = np.average(self.response, weights=w)
         if is_rounding(float((w * (self.response - mean) ** 2).sum()), self.n, self.size):
             return math.nan
-        return 1.0 - float((w * self.residuals**2).sum() / (w * (self.response - mean) ** 2).sum())
+        return 1.0 - float((w * self.errors**2).sum() / (w * (self.response - mean) ** 2).sum())
 
-    @cached_property
-    def _null_space(self) -> FloatArray:
-        x = self.design.matrix()
-        lost = np.setdiff1d(np.arange(x.shape[1]), self.kept)
-        out = np.zeros((x.shape[1], len(lost)))
-        out[self.kept] = np.linalg.lstsq(x[:, self.kept], x[:, lost], rcond=None)[0]
-        out[lost, np.arange(len(lost))] = -1.0
-        return out
+    def _estimated(self) -> tuple[FloatArray, FloatArray]:
+        return self.beta[self.kept], self.vcov[np.ix_(self.kept, self.kept)]
 
-    def linear(self, rows: FloatArray, level: float = 0.95) -> dict[str, list[float]]:
-        """Estimate, se, df, t, p and interval of linear functions (row, column) of all columns of the design.
+    def _degrees(self, rows: FloatArray) -> FloatArray:
+        return np.full(len(rows), float(self.df))
 
-        NaN where a function is not estimable.
-        """
-        check_level(level)
-        rows = np.atleast_2d(np.asarray(rows, dtype=np.float64))
-        estimable = self._estimable(rows)
-        used = rows[:, self.kept]
-        estimate = used @ self.beta[self.kept]
-        variance = np.einsum("ra,ab,rb->r", used, self.vcov[np.ix_(self.kept, self.kept)], used)
+    def _errors(self, rows: FloatArray, variance: FloatArray) -> FloatArray:
         # a robust variance to which nobody with a residual adds
-        unit = np.einsum("ra,ab,rb->r", used, self.unscaled, used)
-        se = np.sqrt(np.where(is_rounding(variance, unit, self.size), np.nan, variance))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            t = estimate / se
-        half = special.stdtrit(self.df, 0.5 + 0.5 * level) * se
-        table = {
-            "estimate": estimate,
-            "se": se,
-            "df": np.where(np.isnan(se), np.nan, float(self.df)),
-            "t": t,
-            "p": 2.0 * special.stdtr(self.df, -np.abs(t)),
-            "lower": estimate - half,
-            "upper": estimate + half,
-        }
-        return {k: np.where(estimable, v, np.nan).tolist() for k, v in table.items()}
+        unit = np.einsum("ra,ab,rb->r", rows, self.unscaled, rows)
+        with np.errstate(invalid="ignore"):
+            return np.asarray(np.sqrt(np.where(is_rounding(variance, unit, self.size), np.nan, variance)))
 
-    def _estimable(self, rows: FloatArray) -> BoolArray:
-        if not self.aliased:
-            return np.ones(len(rows), dtype=np.bool_)
-        limit = 1e-8 * (1.0 + np.abs(rows).max(axis=1, initial=0.0))
-        return np.asarray(np.abs(rows @ self._null_space).max(axis=1) < limit)
+    def state_of(self, estimable: bool, se: float) -> tuple[Status, str | None]:
+        """Status and reason of a linear function."""
+        if not estimable:
+            lost = f"it needs {', '.join(self.aliased)}, which earlier terms determine (aliased)"
+            return Status.ALIASED, f"not estimable: {lost}"
+        if self.status is not Status.OK:
+            return self.status, self.reason
+        if not se > 0.0:
+            why = f"no patient with a residual adds to the {self.vcov_method} variance"
+            return Status.NO_VARIANCE, f"not estimable: {why}"
+        return Status.OK, None
+
+    @property
+    def words(self) -> tuple[str, tuple[str, ...]]:
+        """The estimator, and its references."""
+        references = [REFERENCES["ancova"], REFERENCES["means"]]
+        if self.vcov_method == "model":
+            return "ANCOVA", tuple(references)
+        return f"ANCOVA, {self.vcov_method} covariance", (*references, REFERENCES[self.vcov_method])
+
+    @property
+    def n_patients(self) -> int:
+        return self.n
+
+    def _share(self) -> FloatArray:
+        return np.ones(self.n)
+
+    def _places(self) -> dict[str, list[Any]]:
+        return {"row": (np.flatnonzero(self.design.keep) + 1).tolist()}
+
+    def _variances(self, frame: nw.DataFrame[Any] | None) -> FloatArray:
+        rows = self.n if frame is None else len(frame)
+        out = np.full(rows, self.sigma**2)
+        return out if frame is not None or self.weights is None else out / self.weights
+
+    def _draw(self, generator: np.random.Generator) -> FloatArray:
+        return np.asarray(generator.standard_normal(self.n) * np.sqrt(self._variances(None)))
 
     @property
     def reason(self) -> str:
@@ -141,95 +141,44 @@ class AncovaFit:
             return REASONS[self.status]
         return f"not estimable: {_no_variance(self.response, self.weights, self.size)}"
 
-    def _native(self, table: Mapping[str, Sequence[Any]]) -> Any:
-        return nw.from_dict(dict(table), backend=nw.get_native_namespace(self.design.frame)).to_native()
-
-    @property
-    def coefficients(self) -> Any:
-        """Term, estimate, se, df, t, p and 95 % interval of every coefficient, as a frame of the kind that came in."""
-        table = self.linear(np.eye(len(self.names)))
-        lost = [n in set(self.aliased) for n in self.names]
-        table = {k: [math.nan if a else x for a, x in zip(lost, v, strict=True)] for k, v in table.items()}
-        return self._native({"term": list(self.names), **table})
-
-    @cached_property
-    def _observed_design(self) -> Design:
-        design, _ = build(self.model.without_response(), self.design.frame, {})
-        if design.names != self.names:
-            raise DataError(
-                "records without a response have levels of a factor that analysed records lack",
-                hint="drop those records, or use weights='proportional'",
-            )
-        return design
-
-    def _grid(self, specs: str | Sequence[str], weights: str, at: Mapping[str, Any] | None) -> tuple[Grid, list[str]]:
-        names = [s.strip() for s in specs.split(":")] if isinstance(specs, str) else list(specs)
-        if weights == "counterfactual":
+    def lsmeans(self, specs: str | Sequence[str], by: str | Sequence[str] | None = None, **options: Any) -> Any:
+        """As :meth:`equipoise.estimate.linear.fitted.LinearFit.lsmeans`, without counterfactual means."""
+        if options.get("weights") == "counterfactual":
             raise EstimationError("counterfactual means are not offered by ancova", hint="use mmrm, or 'proportional'")
-        observed = self._observed_design if weights == "observed" else None
-        made = grid(self.design, names, weights, at or {}, np.ones(self.n), np.nan_to_num(self.beta), observed)
-        return made, names
+        return super().lsmeans(specs, by, **options)
 
-    def lsmeans(
-        self,
-        specs: str | Sequence[str],
-        *,
-        weights: str = "equal",
-        at: Mapping[str, Any] | None = None,
-        level: float = 0.95,
-    ) -> Any:
-        """Least-squares means for every combination of the levels of ``specs``.
+    def fitted(self) -> Any:
+        """The fitted mean of every row analysed, as a frame: ``row`` of the data, from 1, and ``fitted``."""
+        return self.fitted_values()
 
-        ``weights``: other factors count ``equal`` (SAS LSMEANS), ``proportional`` to the analysed records (emmeans) or
-        as in all ``observed`` records with complete covariates (SAS OM). Numeric covariates are at their mean, or at
-        the value given in ``at``. Returns a frame: the levels, estimate, se, df, t, p, lower, upper.
+    def residuals(self, kind: str = "response") -> Any:
+        """Residuals of every row analysed, as a frame: ``row`` of the data, from 1, and ``residual``.
+
+        ``response``: observed minus fitted. ``pearson``: divided by the residual standard deviation (of the row, where
+        rows are weighted). ``normalized``: also by the root of 1 - leverage (R ``rstandard``); NaN where that is 0.
+
+        Raises :class:`EstimationError` for another kind.
         """
-        made, _ = self._grid(specs, weights, at)
-        return self._native({**made.labels, **self.linear(made.rows, level)})
+        r = self.errors
+        if kind == "pearson":
+            r = r / np.sqrt(self._variances(None))
+        elif kind in ("normalized", "normalised"):
+            with np.errstate(divide="ignore", invalid="ignore"):
+                left = np.where(self.hat > 1.0 - LEVERAGE, np.nan, 1.0 - self.hat)
+                r = r / np.sqrt(self._variances(None) * left)
+        elif kind != "response":
+            raise EstimationError(f"unknown kind of residuals {kind!r}", hint="choose response, pearson or normalized")
+        return self._native({**self._places(), "residual": r.tolist()})
 
-    def _pairs(
-        self, specs: str | Sequence[str], weights: str, at: Mapping[str, Any] | None, against: Any
-    ) -> tuple[list[str], FloatArray]:
-        made, names = self._grid(specs, weights, at)
-        text = [" ".join(str(made.labels[f][i]) for f in names) for i in range(len(made.rows))]
-        if against is not None and str(against) not in text:
-            raise EstimationError(
-                f"{against!r} is not a level of {', '.join(names)}", hint="levels are " + ", ".join(text)
-            )
-        pairs = [
-            (a, b)
-            for a in range(len(text))
-            for b in range(len(text))
-            if ((b < a) if against is None else (text[b] == str(against) and a != b))
-        ]
-        rows = np.array([made.rows[a] - made.rows[b] for a, b in pairs]).reshape(len(pairs), len(self.names))
-        return [f"{text[a]} - {text[b]}" for a, b in pairs], rows
+    def _title(self) -> str:
+        return "Analysis of covariance"
 
-    def contrasts(
-        self,
-        specs: str | Sequence[str] | Mapping[str, Mapping[str, float]],
-        *,
-        against: Any = None,
-        weights: str = "equal",
-        at: Mapping[str, Any] | None = None,
-        level: float = 0.95,
-    ) -> Any:
-        """Differences of least-squares means: every level minus every earlier one, or all others minus ``against``.
-
-        ``specs`` may instead be your own contrasts of coefficients, ``{"name": {"term": weight, ...}, ...}``. Returns
-        a frame: contrast, estimate, se, df, t, p, lower, upper.
-        """
-        if isinstance(specs, Mapping):
-            rows = np.zeros((len(specs), len(self.names)))
-            for i, weights_of in enumerate(specs.values()):
-                for term, value in weights_of.items():
-                    if term not in self.names:
-                        raise EstimationError(f"no coefficient {term!r}", hint="coefficients: " + ", ".join(self.names))
-                    rows[i, self.names.index(term)] = value
-            labels = list(specs)
-        else:
-            labels, rows = self._pairs(specs, weights, at, against)
-        return self._native({"contrast": labels, **self.linear(rows, level)})
+    def _facts(self) -> Iterable[tuple[str, str]]:
+        yield "Formula", self.formula
+        yield "Data", f"{self.n} patients, {len(self.kept)} coefficients"
+        yield "Covariance", self.vcov_method
+        if self.status is Status.OK:
+            yield "Residual", f"standard deviation {number(self.sigma)} on {self.df} df, R2 {number(self.r2)}"
 
     def test(self, terms: str | Sequence[str] | FloatArray) -> Any:
         """F test that the coefficients of ``terms`` are all zero, with the covariance of the fit.
@@ -334,55 +283,6 @@ class AncovaFit:
         columns = zip(("num_df", "den_df", "f", "p"), zip(*results, strict=True), strict=True)
         return self._native({"terms": names, **more, **{k: list(v) for k, v in columns}})
 
-    def estimates(
-        self,
-        specs: str,
-        *,
-        against: Any = None,
-        weights: str = "equal",
-        level: float = 0.95,
-        ratio: bool = False,
-        estimand: str | None = None,
-    ) -> tuple[Estimate, ...]:
-        """The contrasts of :meth:`contrasts` as :class:`equipoise.estimate.Estimate` objects.
-
-        ``ratio``: the response was a logarithm; give ratios of geometric means.
-        """
-        labels, rows = self._pairs(specs, weights, None, against)
-        table = self.linear(rows, level)
-        references = [REFERENCES["ancova"], REFERENCES["means"]]
-        if self.vcov_method != "model":
-            references.append(REFERENCES[self.vcov_method])
-        states: list[tuple[Status, str | None]] = []
-        for there, se in zip(self._estimable(rows), table["se"], strict=True):
-            if not there:
-                lost = f"it needs {', '.join(self.aliased)}, which earlier terms determine (aliased)"
-                states.append((Status.ALIASED, f"not estimable: {lost}"))
-            elif self.status is not Status.OK:
-                states.append((self.status, self.reason))
-            elif not se > 0.0:
-                why = f"no patient with a residual adds to the {self.vcov_method} variance"
-                states.append((Status.NO_VARIANCE, f"not estimable: {why}"))
-            else:
-                states.append((Status.OK, None))
-        return tuple(
-            Estimate.from_t(
-                label.replace(" - ", " / ") if ratio else label,
-                "ANCOVA" if self.vcov_method == "model" else f"ANCOVA, {self.vcov_method} covariance",
-                table["estimate"][i],
-                table["se"][i],
-                float(self.df),
-                self.n,
-                level=level,
-                ratio=ratio,
-                estimand=estimand,
-                status=states[i][0],
-                detail=states[i][1],
-                references=tuple(references),
-            )
-            for i, label in enumerate(labels)
-        )
-
 
 def _no_variance(y: FloatArray, weights: FloatArray | None, size: float) -> str:
     """Why no residual variance is left, in words."""
@@ -434,7 +334,7 @@ def ancova(formula: str, data: Any, *, weights: str | None = None, vcov: str = "
     >>> change, base = [-6.0, -4.0, -5.0, -1.0, -3.0, -2.0], [30, 35, 40, 33, 36, 41]
     >>> data = pl.DataFrame({"CHG": change, "BASE": base, "ARM": list("aaabbb")})
     >>> fit = ancova("CHG ~ BASE + ARM", data)
-    >>> print(fit.estimates("ARM")[0].to_sentence())
+    >>> print(fit.contrasts("ARM").estimates[0].to_sentence())
     b - a: difference 2.96 (95 % CI -0.0968 to 6.02), P = 0.0541 (ANCOVA, n = 6).
     """
     if vcov not in VCOV:

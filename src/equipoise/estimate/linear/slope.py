@@ -36,7 +36,7 @@ class SlopeFit(MmrmFit):
     @property
     def random_covariance(self) -> FloatArray:
         """(2, 2) covariance D of random intercept and slope, or (1, 1) of the intercept."""
-        theta = self.fitted.theta
+        theta = self.optimum.theta
         if self.structure == "intercept":
             return np.array([[theta[0] ** 2]])
         low = np.array([[theta[0], 0.0], [theta[1], theta[2]]])
@@ -45,16 +45,16 @@ class SlopeFit(MmrmFit):
     @property
     def residual_variance(self) -> float:
         """s2, the variance of a measurement about its subject's line."""
-        return float(np.exp(2.0 * self.fitted.theta[-1]))
+        return float(np.exp(2.0 * self.optimum.theta[-1]))
 
     @property
     def random_effects(self) -> Any:
         """Predicted deviation of every subject's intercept and slope (best linear unbiased), as a frame."""
-        own = self.fitted.own_times
+        own = self.optimum.own_times
         assert own is not None
         d, s2 = self.random_covariance, self.residual_variance
         x = self.design.matrix()[:, self.kept]
-        residual = self.response - x @ self.fitted.beta
+        residual = self.response - x @ self.optimum.beta
         order = np.lexsort((self.rows.visit, self.rows.subject))
         out = np.empty((self.n_subjects, len(d)))
         for i in range(self.n_subjects):

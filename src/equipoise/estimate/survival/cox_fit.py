@@ -12,16 +12,16 @@ import narwhals.stable.v2 as nw
 import numpy as np
 from scipy import optimize, special
 
-from equipoise.errors import DataError, EstimationError
+from equipoise.errors import EstimationError
 from equipoise.estimate.fit import Fit, aligned, notes_of, number, p_value
-from equipoise.estimate.formula import Design, Factor, products, read_column
+from equipoise.estimate.formula import Design, Factor, products, renewed
 from equipoise.estimate.left_out import NOBODY, LeftOut
 from equipoise.estimate.panel import read_frame
 from equipoise.estimate.result import Estimate, check_level, times_at
 from equipoise.estimate.survival import cox_path
 from equipoise.estimate.survival.cox_path import CoxData, Path
 from equipoise.estimate.survival.kernels import cox_firth
-from equipoise.types import REASONS, FloatArray, IntArray, Status
+from equipoise.types import REASONS, FloatArray, Status
 
 COX = "Cox 1972, J R Stat Soc B 34:187"
 TIES = {
@@ -300,7 +300,7 @@ class CoxFit(Fit):
         frame = read_frame(new)
         blocks: dict[str, Factor] = {}
         for name, factor in self.design.factors.items():
-            blocks[name] = _renewed(factor, frame)
+            blocks[name] = renewed(factor, frame)
         columns = []
         for term in self.design.terms:
             made = replace(term, factors=tuple(blocks[f.spec.expression] for f in term.factors))
@@ -470,23 +470,3 @@ def _exp(value: float, what: str) -> float:
             hint="count covariates from a value that patients have, and fill in missing ones",
         )
     return math.exp(value)
-
-
-def _renewed(factor: Factor, frame: nw.DataFrame[Any]) -> Factor:
-    """``factor`` with the values that its columns have in ``frame``."""
-    for name in factor.variables:
-        if name not in frame.columns:
-            raise DataError(f"no column {name!r} in the new data", hint="columns are " + ", ".join(frame.columns[:40]))
-    if factor.column is not None:
-        levels = factor.column.levels or ()
-        column = read_column(frame, factor.variables[0], categorical=True)
-        there = [None if c < 0 else (column.levels or ())[c] for c in column.codes]
-        unknown = next((v for v in there if v not in levels), levels[0])
-        if unknown not in levels:
-            raise DataError(
-                f"{factor.variables[0]!r} is {unknown!r} in the new data",
-                hint="levels are " + ", ".join(map(str, levels)),
-            )
-        codes: IntArray = np.array([levels.index(v) for v in there], np.int64)
-        return replace(factor, column=replace(factor.column, values=codes))
-    return replace(factor, numeric=factor.of({name: read_column(frame, name).numbers for name in factor.variables}))

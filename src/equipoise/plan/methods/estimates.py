@@ -33,11 +33,11 @@ def from_row(
 
     ratio : the row is of logarithms: estimate and interval are exponentiated, ``se`` stays that of the logarithm.
     """
-    value, low, high = (float(row[k]) for k in ("estimate", "lower", "upper"))
+    value, low, high = (float(row[k]) for k in ("estimate", "low", "high"))
     if ratio:
         value, low, high = (math.exp(v) if not v > 709.0 else math.inf for v in (value, low, high))
     return Estimate(name, estimator, value, row["se"], row["df"], low, high, row["p"], n, level, scale=scale,
-                    ratio=ratio, statistic=row["t"])  # fmt: skip
+                    ratio=ratio, statistic=row["statistic"])  # fmt: skip
 
 
 def cell(estimate: Estimate, show: str = DIFFERENCE) -> Cell:

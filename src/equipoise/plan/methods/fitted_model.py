@@ -201,7 +201,8 @@ class FittedModel:
                 ask["by"] = self.visit
             arm = self.context.treatment
             with self._listening():
-                table = fit.lsmeans(arm, **ask) if versus is None else fit.contrasts(arm, against=versus, **ask)
+                made = fit.lsmeans(arm, **ask) if versus is None else fit.contrasts(arm, against=versus, **ask)
+                table = made.to_frame()
             self._tables[versus] = _rows_of(table)
         return self._tables[versus]
 

@@ -111,7 +111,7 @@ def slope(context: Context, section: SlopeSection) -> Found:
         for t in section.at:
             first = {} if section.shared_baseline else {f"{arm}[T.{a}]": 1.0}
             asked[Place("difference", a, f"{t:g}")] = {**first, name: t / section.per}
-    table = fit.contrasts({str(k): weights for k, weights in enumerate(asked.values())}, level=section.level)
+    table = fit.contrasts({str(k): weights for k, weights in enumerate(asked.values())}, level=section.level).to_frame()
     measured = data.group_by(arm).agg(pl.col("USUBJID").n_unique().alias("n"))
     people = {str(r[0]): int(r[1]) for r in measured.iter_rows()}
     numbers = {Place("patients", a): Estimate.of_count(f"patients, {a}", people[a], people[a]) for a in present}

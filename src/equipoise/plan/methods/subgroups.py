@@ -186,13 +186,13 @@ def _difference(context: Context, section: SubgroupsSection, part: pl.DataFrame,
     formula = f"{quoted(section.variable)} ~ " + " + ".join(map(quoted, [context.treatment, *own]))
     try:
         fit = ancova(formula, data)
-        found = fit.contrasts(context.treatment, against=context.plan.treatment.reference, level=section.level)
+        made = fit.contrasts(context.treatment, against=context.plan.treatment.reference, level=section.level)
     except (DataError, EstimationError) as error:
         return _none(section, data.height, error.message)
-    row = (found if isinstance(found, pl.DataFrame) else pl.DataFrame(found)).row(0, named=True)
-    if finite(row["se"]) is None:
+    (found,) = made.estimates
+    if not found.estimable:
         return _none(section, data.height, "no degrees of freedom are left")
-    return Estimate.from_t(arm, "ANCOVA", row["estimate"], row["se"], row["df"], data.height, level=section.level)
+    return Estimate.from_t(arm, "ANCOVA", found.estimate, found.se, found.df, data.height, level=section.level)
 
 
 def _ratio(context: Context, section: SubgroupsSection, part: pl.DataFrame, arm: str) -> Estimate:

@@ -143,7 +143,7 @@ def _rows(means: Any, arm: str | None, visit: str | None) -> tuple[list[Row], st
     if hasattr(means, "lsmeans"):
         if arm is None or visit is None:
             raise DataError("which columns are arm and visit?", hint='say arm="TRT01P", visit="AVISIT"')
-        return rows_of(means.lsmeans(arm, by=visit)), arm, visit
+        return rows_of(means.lsmeans(arm, by=visit).to_frame()), arm, visit
     if hasattr(means, "panel") and hasattr(means, "mean"):
         panel, out = means.panel, []
         for week_at, week in enumerate(panel.weeks):

@@ -175,8 +175,8 @@ def mmrm(
     >>> rows = [(f"S{i}", v, "ab"[i % 2], (i * 7 + v * 5) % 11 + v) for i in range(40) for v in (1, 2, 3)]
     >>> data = pl.DataFrame(rows, schema=["ID", "VISIT", "ARM", "Y"], orient="row")
     >>> fit = mmrm("Y ~ ARM * C(VISIT) + us(VISIT | ID)", data)
-    >>> fit.contrasts("ARM", by="VISIT").columns
-    ['contrast', 'VISIT', 'estimate', 'se', 'df', 't', 'p', 'lower', 'upper']
+    >>> fit.contrasts("ARM", by="VISIT").to_frame().columns
+    ['VISIT', 'term', 'contrast', 'estimate', 'se', 'df', 'statistic', 'p', 'low', 'high', 'n', 'status']
     """
     model = parse(formula)
     model.refuse(random="give one covariance of the visits, or use slope() for a random part")

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
-from scipy.special import fdtrc, stdtr, stdtrit
+from scipy.special import fdtrc
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.formula import CovarianceTerm, Design, ModelFormula, build, sum_coded
+from equipoise.estimate.formula import CovarianceTerm, Design, ModelFormula, sum_coded
 from equipoise.estimate.left_out import LeftOut
+from equipoise.estimate.linear.fitted import LinearFit
 from equipoise.estimate.linear.mmrm import kenward_roger, satterthwaite
 from equipoise.estimate.linear.mmrm.engine import Fitted, Rows
-from equipoise.estimate.linear.mmrm.lsmeans import Grid, grid
 from equipoise.estimate.linear.mmrm.sandwich import KINDS, Sandwich, sandwich
-from equipoise.estimate.result import Estimate, check_level
+from equipoise.estimate.panel import values_of
 from equipoise.types import REASONS, BoolArray, FloatArray, IntArray, Status
 
 REFERENCES = {
@@ -33,7 +33,7 @@ REFERENCES = {
 
 
 @dataclass(eq=False)
-class MmrmFit:
+class MmrmFit(LinearFit):
     """A fitted mixed model for repeated measures.
 
     Attributes
@@ -61,7 +61,7 @@ class MmrmFit:
     vcov_method: str
     design: Design = field(repr=False)
     rows: Rows = field(repr=False)
-    fitted: Fitted = field(repr=False)
+    optimum: Fitted = field(repr=False)
     kept: IntArray = field(repr=False)
     response: FloatArray = field(repr=False)
     visits: tuple[Any, ...]
@@ -76,26 +76,19 @@ class MmrmFit:
 
     @property
     def structure(self) -> str:
-        return self.fitted.structure
+        return self.optimum.structure
 
     @property
     def names(self) -> tuple[str, ...]:
         return self.design.names
 
     @property
-    def aliased(self) -> tuple[str, ...]:
-        """Columns of the design that depend on the ones before them, left out as R does."""
-        out = np.ones(len(self.names), dtype=np.bool_)
-        out[self.kept] = False
-        return tuple(n for n, o in zip(self.names, out, strict=True) if o)
-
-    @property
     def converged(self) -> bool:
-        return self.fitted.status is Status.OK
+        return self.optimum.status is Status.OK
 
     @property
     def status(self) -> Status:
-        return self.fitted.status
+        return self.optimum.status
 
     @property
     def reason(self) -> str:
@@ -108,15 +101,15 @@ class MmrmFit:
 
     @property
     def gradient_norm(self) -> float:
-        return self.fitted.gradient_norm
+        return self.optimum.gradient_norm
 
     @property
     def steps(self) -> int:
-        return self.fitted.steps
+        return self.optimum.steps
 
     @property
     def loglik(self) -> float:
-        return self.fitted.loglik
+        return self.optimum.loglik
 
     @property
     def n_obs(self) -> int:
@@ -129,7 +122,7 @@ class MmrmFit:
     @property
     def n_parameters(self) -> int:
         """Covariance parameters: what AIC and BIC count."""
-        return len(self.fitted.theta)
+        return len(self.optimum.theta)
 
     @property
     def aic(self) -> float:
@@ -142,14 +135,14 @@ class MmrmFit:
     @cached_property
     def beta(self) -> FloatArray:
         out = np.full(len(self.names), np.nan)
-        out[self.kept] = self.fitted.beta
+        out[self.kept] = self.optimum.beta
         return out
 
     @property
     def covariance(self) -> FloatArray | dict[Any, FloatArray]:
         if self.groups is None:
-            return self._known(self.fitted.block(np.arange(len(self.visits)), 0), 0)
-        return {g: self._known(self.fitted.sigma[i].copy(), i) for i, g in enumerate(self.groups)}
+            return self._known(self.optimum.block(np.arange(len(self.visits)), 0), 0)
+        return {g: self._known(self.optimum.sigma[i].copy(), i) for i, g in enumerate(self.groups)}
 
     def _known(self, sigma: FloatArray, group: int) -> FloatArray:
         """``sigma`` without the elements that the data hold nothing on."""
@@ -164,9 +157,9 @@ class MmrmFit:
     def _factor(self) -> FloatArray:
         """Lower Cholesky factor of the information of the covariance parameters, NaN where it is not definite."""
         try:
-            return np.asarray(np.linalg.cholesky(self.fitted.information), np.float64)
+            return np.asarray(np.linalg.cholesky(self.optimum.information), np.float64)
         except np.linalg.LinAlgError:
-            return np.full_like(self.fitted.information, np.nan)
+            return np.full_like(self.optimum.information, np.nan)
 
     @cached_property
     def _w(self) -> FloatArray:
@@ -174,13 +167,13 @@ class MmrmFit:
         if not np.isfinite(self._factor).all():
             return self._factor
         try:
-            return np.asarray(np.linalg.inv(self.fitted.information), np.float64)
+            return np.asarray(np.linalg.inv(self.optimum.information), np.float64)
         except np.linalg.LinAlgError:  # definite by a hair
-            return np.full_like(self.fitted.information, np.nan)
+            return np.full_like(self.optimum.information, np.nan)
 
     @cached_property
     def _phi(self) -> FloatArray:
-        return self.fitted.linv.T @ self.fitted.linv
+        return self.optimum.linv.T @ self.optimum.linv
 
     @cached_property
     def _weighted_rows(self) -> tuple[FloatArray, FloatArray]:
@@ -194,7 +187,7 @@ class MmrmFit:
     def _sandwich(self) -> Sandwich:
         x, y = self._weighted_rows
         return sandwich(
-            self.vcov_method, self.fitted, x, y, self.rows.subject, self.rows.visit, self.rows.subject_group
+            self.vcov_method, self.optimum, x, y, self.rows.subject, self.rows.visit, self.rows.subject_group
         )
 
     @cached_property
@@ -204,7 +197,7 @@ class MmrmFit:
         if self.vcov_method in KINDS:
             return self._sandwich.vcov
         if self.vcov_method in ("kenward-roger", "kenward-roger-linear"):
-            adjusted = kenward_roger.adjust(self.fitted, self._w, self.vcov_method == "kenward-roger")
+            adjusted = kenward_roger.adjust(self.optimum, self._w, self.vcov_method == "kenward-roger")
             return np.full_like(self._phi, np.nan) if adjusted is None else adjusted
         return self._phi
 
@@ -240,25 +233,9 @@ class MmrmFit:
             return self._sandwich.df(contrasts)
         if not np.isfinite(self._factor).all():
             return np.full(len(contrasts), np.nan)
-        return satterthwaite.model_table(self.fitted.linv, self.fitted.packed, self._factor, contrasts)[1]
+        return satterthwaite.model_table(self.optimum.linv, self.optimum.packed, self._factor, contrasts)[1]
 
-    @cached_property
-    def _null_space(self) -> FloatArray:
-        """(p, aliased) directions of the coefficients the data say nothing about."""
-        x = self.design.matrix()
-        lost = np.setdiff1d(np.arange(x.shape[1]), self.kept)
-        out = np.zeros((x.shape[1], len(lost)))
-        out[self.kept] = np.linalg.lstsq(x[:, self.kept], x[:, lost], rcond=None)[0]
-        out[lost, np.arange(len(lost))] = -1.0
-        return out
-
-    def _estimable(self, rows: FloatArray) -> BoolArray:
-        if len(self.kept) == len(self.names):
-            return np.ones(len(rows), dtype=np.bool_)
-        limit = 1e-8 * (1.0 + np.abs(rows).max(axis=1, initial=0.0))
-        return np.asarray(np.abs(rows @ self._null_space).max(axis=1) < limit)
-
-    def _state(self, estimable: bool, se: float) -> tuple[Status, str | None]:
+    def state_of(self, estimable: bool, se: float) -> tuple[Status, str | None]:
         """Status and reason of one linear function."""
         if not estimable:
             return Status.ALIASED, f"not estimable: it needs {', '.join(self.aliased)} (aliased, or never observed)"
@@ -268,151 +245,87 @@ class MmrmFit:
             return Status.SINGULAR, f"not estimable: its {self.vcov_method} variance is not positive"
         return Status.OK, None
 
-    def _linear(self, rows: FloatArray, level: float, spread: FloatArray | None = None) -> dict[str, list[float]]:
-        """Estimate, se, df, t, p and interval of every row (row, p) in all columns of the design."""
-        check_level(level)
-        estimable = self._estimable(rows)
-        used = rows[:, self.kept]
-        estimate = used @ self.fitted.beta
-        variance = np.einsum("ra,ab,rb->r", used, self._vcov, used)
-        if spread is not None:
-            variance = variance + spread
-        df = self._df(used)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            se = np.sqrt(variance)  # NaN where a Kenward-Roger variance came out negative
-            t = estimate / se
-        p = 2.0 * stdtr(df, -np.abs(t))
-        half = stdtrit(df, 0.5 + 0.5 * level) * se
-        table = {"estimate": estimate, "se": se, "df": df, "t": t, "p": p, "lower": estimate - half,
-                 "upper": estimate + half}  # fmt: skip
-        return {k: np.where(estimable, v, np.nan).tolist() for k, v in table.items()}
+    def _estimated(self) -> tuple[FloatArray, FloatArray]:
+        return self.optimum.beta, self._vcov
 
-    def _native(self, table: Mapping[str, Sequence[Any]]) -> Any:
-        backend = nw.get_native_namespace(self.design.frame)
-        return nw.from_dict(dict(table), backend=backend).to_native()
+    def _degrees(self, rows: FloatArray) -> FloatArray:
+        return self._df(rows)
 
     @property
-    def coefficients(self) -> Any:
-        """Term, estimate, se, df, t, p and 95 % interval of every coefficient, as a frame of the kind that came in."""
-        rows = np.eye(len(self.names))
-        table = self._linear(rows, 0.95)
-        if self.aliased:
-            lost = [n in set(self.aliased) for n in self.names]
-            table = {k: [math.nan if a else x for a, x in zip(lost, v, strict=True)] for k, v in table.items()}
-        return self._native({"term": list(self.names), **table})
-
-    def _names_of(self, specs: str | Sequence[str] | None) -> list[str]:
-        if specs is None:
-            return []
-        return [s.strip() for s in specs.split(":")] if isinstance(specs, str) else list(specs)
-
-    @cached_property
-    def _observed_design(self) -> Design:
-        """The design on all records with complete covariates, whether or not the response was observed."""
-        model = self.model.without_response()
-        design, _ = build(model, self.design.frame, {}, self.design.reduced, self.design.first)
-        if design.names != self.names:
-            raise DataError("records without a response have levels of a factor that analysed records lack",
-                            hint="drop those records, or use weights='proportional'")  # fmt: skip
-        return design
-
-    def _grid(self, specs: str | Sequence[str], by: str | Sequence[str] | None, weights: str,
-              at: Mapping[str, Any] | None) -> tuple[Grid, list[str], list[str]]:  # fmt: skip
-        first, second = self._names_of(specs), self._names_of(by)
-        key = (tuple(first), tuple(second), weights, tuple(sorted((at or {}).items())))
-        cache: dict[Any, Grid] = self.__dict__.setdefault("_grids", {})
-        if key not in cache:
-            per_subject = np.bincount(self.rows.subject, minlength=self.n_subjects)
-            share = 1.0 / per_subject[self.rows.subject]
-            cache[key] = grid(self.design, first + second, weights, at or {}, share, np.nan_to_num(self.beta),
-                              self._observed_design if weights == "observed" else None)  # fmt: skip
-        return cache[key], first, second
-
-    def lsmeans(self, specs: str | Sequence[str], by: str | Sequence[str] | None = None, *, weights: str = "equal",
-                at: Mapping[str, Any] | None = None, level: float = 0.95) -> Any:  # fmt: skip
-        """Least-squares means for every combination of the levels of ``specs`` (and ``by``).
-
-        ``weights``: ``equal``, ``proportional``, ``observed`` (SAS ``OM``) or ``counterfactual``
-        (:mod:`mmrm.lsmeans`). ``at`` fixes covariates elsewhere than at their mean. A mean that is
-        not estimable is NaN. Returns a frame: the levels, estimate, se, df, t, p, lower, upper.
-        """
-        made, _, _ = self._grid(specs, by, weights, at)
-        spread = None if made.spread is None else np.diag(made.spread)
-        return self._native({**made.labels, **self._linear(made.rows, level, spread)})
-
-    def _pairs(
-        self,
-        specs: str | Sequence[str],
-        by: str | Sequence[str] | None,
-        weights: str,
-        at: Mapping[str, Any] | None,
-        against: Any,
-    ) -> tuple[dict[str, list[Any]], FloatArray, FloatArray | None]:
-        made, first, second = self._grid(specs, by, weights, at)
-        n = len(made.rows)
-        cells: dict[tuple[Any, ...], list[int]] = {}
-        for i in range(n):
-            cells.setdefault(tuple(made.labels[b][i] for b in second), []).append(i)
-        text = [" ".join(str(made.labels[f][i]) for f in first) for i in range(n)]
-        labels: dict[str, list[Any]] = {"contrast": [], **{b: [] for b in second}}
-        out = []
-        for cell, members in cells.items():
-            if against is not None and str(against) not in {text[i] for i in members}:
-                raise EstimationError(f"{against!r} is not a level of {', '.join(first)}",
-                                      hint="levels are " + ", ".join(dict.fromkeys(text)))  # fmt: skip
-            for hi in range(len(members)):
-                for lo in range(len(members)):
-                    a, b = members[hi], members[lo]
-                    if (lo < hi) if against is None else (text[b] == str(against) and a != b):
-                        row = np.zeros(n)
-                        row[a], row[b] = 1.0, -1.0
-                        out.append(row)
-                        labels["contrast"].append(f"{text[a]} - {text[b]}")
-                        for name, value in zip(second, cell, strict=True):
-                            labels[name].append(value)
-        combine = np.array(out).reshape(len(out), n)
-        spread = None if made.spread is None else np.einsum("ra,ab,rb->r", combine, made.spread, combine)
-        return labels, combine @ made.rows, spread
-
-    def contrasts(self, specs: str | Sequence[str] | Mapping[str, Mapping[str, float]],
-                  by: str | Sequence[str] | None = None, *, against: Any = None, weights: str = "equal",
-                  at: Mapping[str, Any] | None = None, level: float = 0.95) -> Any:  # fmt: skip
-        """Differences of least-squares means within each level of ``by``: every level minus every earlier one.
-
-        ``against`` a level: all others minus it. ``specs`` may instead be your own contrasts of coefficients,
-        ``{"name": {"term": weight, ...}, ...}``. Returns a frame: contrast, ``by``, estimate, se, df, t, p, lower and
-        upper.
-        """
-        if isinstance(specs, Mapping):
-            rows = np.zeros((len(specs), len(self.names)))
-            for i, weights_of in enumerate(specs.values()):
-                for term, value in weights_of.items():
-                    if term not in self.names:
-                        raise EstimationError(f"no coefficient {term!r}", hint="see fit.names")
-                    rows[i, self.names.index(term)] = value
-            return self._native({"contrast": list(specs), **self._linear(rows, level)})
-        labels, rows, spread = self._pairs(specs, by, weights, at, against)
-        return self._native({**labels, **self._linear(rows, level, spread)})
-
-    def estimates(self, specs: str, by: str | None = None, *, against: Any = None, weights: str = "equal",
-                  level: float = 0.95, estimand: str | None = None) -> tuple[Estimate, ...]:  # fmt: skip
-        """The contrasts of :meth:`contrasts` as :class:`equipoise.estimate.Estimate` objects."""
-        labels, rows, spread = self._pairs(specs, by, weights, None, against)
-        table = self._linear(rows, level, spread)
-        estimable = self._estimable(rows)
-        second = self._names_of(by)
+    def words(self) -> tuple[str, tuple[str, ...]]:
+        """The estimator, and its references."""
         estimator = f"MMRM, {self.structure} covariance, {self.df_method}"
-        references = (REFERENCES["mmrm"], REFERENCES[self.df_method])
-        out = []
-        for i in range(len(rows)):
-            place = ", ".join(f"{labels[b][i]}" for b in second)
-            status, detail = self._state(bool(estimable[i]), table["se"][i])
-            out.append(Estimate(
-                name=labels["contrast"][i] + (f" at {place}" if place else ""), estimator=estimator,
-                estimate=table["estimate"][i], se=table["se"][i], df=table["df"][i], low=table["lower"][i],
-                high=table["upper"][i], p=table["p"][i], n=self.n_subjects, level=level, estimand=estimand,
-                status=status, detail=detail, references=references, statistic=table["t"][i]))  # fmt: skip
-        return tuple(out)
+        return estimator, (REFERENCES["mmrm"], REFERENCES[self.df_method])
+
+    @property
+    def n_patients(self) -> int:
+        return self.n_subjects
+
+    def _share(self) -> FloatArray:
+        per_subject = np.bincount(self.rows.subject, minlength=self.n_subjects)
+        return np.asarray(1.0 / per_subject[self.rows.subject])
+
+    def _places(self) -> dict[str, list[Any]]:
+        return {
+            self.term.subject: [self.subjects[s] for s in self.rows.subject],
+            self.term.visit: [self.visits[v] for v in self.rows.visit],
+        }
+
+    def _variances(self, frame: nw.DataFrame[Any] | None) -> FloatArray:
+        if frame is None:
+            visit, group = self.rows.visit, self.rows.subject_group[self.rows.subject]
+            weights = self.rows.weights
+        else:
+            visit = self._visits_of(frame)
+            group, weights = np.zeros(len(visit), np.int64), None
+            if self.groups is not None:
+                raise EstimationError(
+                    "a prediction interval for new data under a covariance a group",
+                    hint="ask for interval='confidence'",
+                )
+        known: dict[tuple[int, int], float] = {}
+        for v, g in zip(visit.tolist(), group.tolist(), strict=True):
+            if (v, g) not in known:
+                known[v, g] = float(self.optimum.block(np.array([v]), g)[0, 0])
+        out = np.array([known[v, g] for v, g in zip(visit.tolist(), group.tolist(), strict=True)])
+        return out if weights is None else out / weights
+
+    def _visits_of(self, frame: nw.DataFrame[Any]) -> IntArray:
+        """Codes of the visits of new rows."""
+        if self.term.visit not in frame.columns:
+            raise DataError(f"no column {self.term.visit!r} in the new data", hint="a prediction needs the visit")
+        found = values_of(frame.get_column(self.term.visit))
+        places = {v: i for i, v in enumerate(self.visits)}
+        unknown = [v for v in found if v not in places]
+        if unknown:
+            raise DataError(
+                f"{self.term.visit!r} is {unknown[0]!r} in the new data",
+                hint="visits are " + ", ".join(map(str, self.visits)),
+            )
+        return np.array([places[v] for v in found], np.int64)
+
+    def _draw(self, generator: np.random.Generator) -> FloatArray:
+        out = generator.standard_normal(self.n_obs)
+        root = np.ones(self.n_obs) if self.rows.weights is None else np.sqrt(self.rows.weights)
+        factors: dict[tuple[Any, ...], FloatArray] = {}
+        for block in self._blocks():
+            g = int(self.rows.subject_group[self.rows.subject[block[0]]])
+            key = (g, *self.rows.visit[block].tolist())
+            if key not in factors:
+                factors[key] = np.asarray(np.linalg.cholesky(self.optimum.block(self.rows.visit[block], g)), np.float64)
+            out[block] = factors[key] @ out[block] / root[block]
+        return out
+
+    def _blocks(self) -> list[IntArray]:
+        """The rows of every subject, in the order of visits."""
+        visit, subject = self.rows.visit, self.rows.subject
+        order = np.lexsort((visit, subject))
+        starts = np.flatnonzero(np.r_[True, np.diff(subject[order]) != 0])
+        return list(np.split(order, starts[1:]))
+
+    def fitted(self) -> Any:
+        """The fitted mean of every record analysed, with subject and visit, as a frame."""
+        return self.fitted_values()
 
     def _rows_of(self, terms: Any) -> FloatArray:
         p = len(self.names)
@@ -441,13 +354,13 @@ class MmrmFit:
         if not self.converged:
             return (float(len(rows)), math.nan, math.nan, math.nan)
         if self.vcov_method in ("kenward-roger", "kenward-roger-linear"):
-            return kenward_roger.joint_test(rows, self.fitted.beta, self._vcov, self.fitted.linv, self.fitted.packed,
+            return kenward_roger.joint_test(rows, self.optimum.beta, self._vcov, self.optimum.linv, self.optimum.packed,
                                               self._w)  # fmt: skip
         if self.df_method in ("between-within", "residual"):
-            q, _, f, _ = satterthwaite.joint_test(rows, self.fitted.beta, self._vcov, lambda r: np.full(len(r), 1e9))
+            q, _, f, _ = satterthwaite.joint_test(rows, self.optimum.beta, self._vcov, lambda r: np.full(len(r), 1e9))
             den = float(self._df(rows).min())
             return (q, den, f, float(fdtrc(q, den, f)))
-        return satterthwaite.joint_test(rows, self.fitted.beta, self._vcov, self._df)
+        return satterthwaite.joint_test(rows, self.optimum.beta, self._vcov, self._df)
 
     def test(self, terms: str | Sequence[str] | FloatArray) -> Any:
         """F test that the coefficients of ``terms`` are all zero (one test for all of them together).
@@ -496,33 +409,23 @@ class MmrmFit:
         ``response``: observed minus fitted mean. ``pearson``: divided by the fitted standard deviation. ``normalized``:
         the residuals of a subject times the inverse Cholesky factor of their covariance, in the order of visits.
         """
-        x = self.design.matrix()[:, self.kept]
-        r = self.response - x @ self.fitted.beta
-        visit, subject = self.rows.visit, self.rows.subject
+        r = self.response - self._means()
         root = np.ones(self.n_obs) if self.rows.weights is None else np.sqrt(self.rows.weights)
-        group = self.rows.subject_group[subject]
         if kind == "pearson":
-            one = np.array([self.fitted.block(np.array([v]), int(g))[0, 0] for v, g in zip(visit, group, strict=True)])
-            r = r * root / np.sqrt(one)
-        elif kind == "normalized":
-            order = np.lexsort((visit, subject))
-            starts = np.flatnonzero(np.r_[True, np.diff(subject[order]) != 0])
+            r = r / np.sqrt(self._variances(None))
+        elif kind in ("normalized", "normalised"):
             out = np.empty(self.n_obs)
-            for block in np.split(order, starts[1:]):
-                v = self.fitted.block(visit[block], int(group[block[0]]))
+            for block in self._blocks():
+                group = int(self.rows.subject_group[self.rows.subject[block[0]]])
+                v = self.optimum.block(self.rows.visit[block], group)
                 out[block] = np.linalg.solve(np.linalg.cholesky(v), (r * root)[block])
             r = out
         elif kind != "response":
             raise EstimationError(f"unknown kind of residuals {kind!r}", hint="choose response, pearson or normalized")
-        return self._native({
-            self.term.subject: [self.subjects[s] for s in subject], self.term.visit: [self.visits[v] for v in visit],
-            "residual": r.tolist()})  # fmt: skip
+        return self._native({**self._places(), "residual": r.tolist()})
 
     def summary(self) -> str:
         """The fit as people print it."""
         from equipoise.estimate.linear.mmrm.summary import render
 
         return render(self)
-
-    def __str__(self) -> str:
-        return self.summary()

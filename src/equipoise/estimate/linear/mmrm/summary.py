@@ -6,23 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from equipoise.estimate.fit import aligned, p_value
 from equipoise.estimate.linear.mmrm.covariance import LABELS
 
 if TYPE_CHECKING:
     from equipoise.estimate.linear.mmrm.result import MmrmFit
-
-
-def _table(header: list[str], rows: list[list[str]]) -> list[str]:
-    widths = [max(len(r[i]) for r in [header, *rows]) for i in range(len(header))]
-    lines = []
-    for row in [header, *rows]:
-        cells = [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]
-        lines.append("  ".join(cells).rstrip())
-    return lines
-
-
-def _p(value: float) -> str:
-    return "" if np.isnan(value) else "<0.0001" if value < 1e-4 else f"{value:.4f}"
 
 
 def _number(value: float, digits: int = 4) -> str:
@@ -44,7 +32,7 @@ def render(fit: MmrmFit) -> str:
     for structure, what in fit.attempts[:-1]:
         lines.append(f"             tried {structure} before: {what}")
     lines += ["", f"Log-likelihood {fit.loglik:.4f}   AIC {fit.aic:.4f}   BIC {fit.bic:.4f}", "", "Coefficients:"]
-    table = fit._linear(np.eye(len(fit.names)), 0.95)
+    table = fit.linear(np.eye(len(fit.names)))
     lost = set(fit.aliased)
     rows = []
     for i, name in enumerate(fit.names):
@@ -52,13 +40,13 @@ def render(fit: MmrmFit) -> str:
             rows.append([name, "aliased", "", "", "", ""])
         else:
             rows.append([name, _number(table["estimate"][i]), _number(table["se"][i]), _number(table["df"][i], 2),
-                         _number(table["t"][i], 3), _p(table["p"][i])])  # fmt: skip
-    lines += _table(["", "Estimate", "Std. error", "df", "t", "Pr(>|t|)"], rows)
+                         _number(table["statistic"][i], 3), p_value(table["p"][i])])  # fmt: skip
+    lines += aligned(["", "Estimate", "Std. error", "df", "t", "Pr(>|t|)"], rows)
     covariance = fit.covariance
     for label, matrix in covariance.items() if isinstance(covariance, dict) else [(None, covariance)]:
         lines += ["", "Covariance matrix:" if label is None else f"Covariance matrix, {fit.term.group} {label}:"]
         cells = [[str(v), *(_number(x) for x in row)] for v, row in zip(fit.visits, matrix, strict=True)]
-        lines += _table(["", *map(str, fit.visits)], cells)
+        lines += aligned(["", *map(str, fit.visits)], cells)
     for message in fit.messages:
         lines += ["", f"Note: {message}"]
     return "\n".join(lines)

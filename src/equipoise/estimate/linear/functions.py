@@ -1,0 +1,117 @@
+"""Linear functions of the coefficients of a linear model as results: LS means, contrasts of them, adjusted together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from equipoise.estimate.fit import Fit
+from equipoise.estimate.linear import adjust as several
+from equipoise.estimate.result import Estimate, check_level
+from equipoise.types import FloatArray, Status
+
+if TYPE_CHECKING:
+    from equipoise.estimate.linear.fitted import LinearFit
+
+
+@dataclass(frozen=True, eq=False)
+class LinearFunctions(Fit):
+    """LS means or contrasts of a fitted linear model.
+
+    model : the fit. names : what each is called; keys : what else tells them apart (arm, visit). rows : (function, p)
+    weights of the coefficients, ``spread`` (function, function) what is added to their covariance. ``adjust``: how
+    p-values and limits are adjusted within each family (``family`` (function,), its number). ``ratio``: the response
+    was a logarithm; ``estimates`` are ratios of geometric means.
+    """
+
+    model: LinearFit
+    term: str
+    names: tuple[str, ...]
+    contrasts: tuple[str, ...]
+    keys: tuple[Mapping[str, Any], ...]
+    rows: FloatArray = field(repr=False)
+    spread: FloatArray | None = field(default=None, repr=False)
+    level: float = 0.95
+    adjust: str = "none"
+    family: tuple[int, ...] = ()
+    means: int = 2
+    ratio: bool = False
+    scale: str = "difference"
+    estimand: str | None = None
+
+    @property
+    def estimates(self) -> tuple[Estimate, ...]:
+        """The functions at the level that was asked for."""
+        return self.at_level(self.level)
+
+    def at_level(self, level: float) -> tuple[Estimate, ...]:
+        """The functions with intervals (adjusted where asked) of coverage ``level``."""
+        check_level(level)
+        table, covariance = self.model.functions(self.rows, self.spread)
+        states = [self.model.state_of(there, se) for there, se in zip(table["estimable"], table["se"], strict=True)]
+        good = [i for i, (status, _) in enumerate(states) if status is Status.OK]
+        p, factor = np.full(len(self.names), np.nan), np.full(len(self.names), np.nan)
+        family = np.zeros(len(self.names), np.int64) if not self.family else np.array(self.family)
+        for one in dict.fromkeys(family[good].tolist()):
+            mine = np.array([i for i in good if family[i] == one])
+            se = table["se"][mine]
+            correlation = covariance[np.ix_(mine, mine)] / np.outer(se, se)
+            p[mine], factor[mine] = several.adjusted(
+                self.adjust, table["statistic"][mine], table["df"][mine], correlation, level, self.means
+            )
+        estimator, references = self.model.words
+        if self.adjust != "none" and len(self.names) > 1:
+            estimator += f", {self.adjust} adjustment"
+            references = (*references, several.REFERENCES[self.adjust])
+        out = []
+        for i, name in enumerate(self.names):
+            status, detail = states[i]
+            value, half = table["estimate"][i], factor[i] * table["se"][i]
+            shown = (value, value - half, value + half)
+            if self.ratio:
+                with np.errstate(over="ignore"):
+                    shown = tuple(float(v) for v in np.exp(shown))  # type: ignore[assignment]
+            if not table["estimable"][i]:
+                shown = (np.nan, np.nan, np.nan)
+            out.append(
+                Estimate(
+                    name=name,
+                    estimator=estimator,
+                    estimate=float(shown[0]),
+                    se=float(table["se"][i]),
+                    df=float(table["df"][i]),
+                    low=float(shown[1]),
+                    high=float(shown[2]),
+                    p=float(p[i]),
+                    n=self.model.n_patients,
+                    level=level,
+                    scale=self.scale,
+                    estimand=self.estimand,
+                    status=status,
+                    detail=detail,
+                    references=references,
+                    ratio=self.ratio,
+                    statistic=float(table["statistic"][i]),
+                    term=self.term,
+                    contrast=self.contrasts[i],
+                )
+            )
+        return tuple(out)
+
+    def _keys(self) -> Sequence[Mapping[str, Any]]:
+        return self.keys
+
+    def _backend(self) -> Any:
+        return self.model._backend()
+
+    def _title(self) -> str:
+        what = "Contrasts of" if any(self.contrasts) else "Least-squares means of"
+        made = self.model.words[0]
+        more = f", {self.adjust} adjustment" if self.adjust != "none" else ""
+        return f"{what} {self.term} ({made}{more})"
+
+    def __len__(self) -> int:
+        return len(self.names)
