@@ -14,7 +14,7 @@ from equipoise.estimate.linear.ancova import AncovaFit, ancova
 
 
 def rss(fit: AncovaFit) -> float:
-    return float((fit.residuals**2).sum())
+    return float((fit.errors**2).sum())
 
 
 def table(frame: object) -> dict[str, np.ndarray]:

@@ -47,7 +47,8 @@ def test_property_frames_come_back_in_kind(trial: pd.DataFrame, kind: str) -> No
     elif kind == "pyarrow":
         data = pa.Table.from_pandas(plain)
     fit = mmrm(FORMULA, data)
-    tables = [fit.coefficients, fit.lsmeans("TRT01P", by="AVISIT").to_frame(), fit.contrasts("TRT01P", by="AVISIT").to_frame(),
+    tables = [fit.coefficients, fit.lsmeans("TRT01P", by="AVISIT").to_frame(),
+              fit.contrasts("TRT01P", by="AVISIT").to_frame(),
               fit.test("TRT01P:AVISIT"), fit.residuals()]  # fmt: skip
     for table in tables:
         assert type(table) is type(data)

@@ -27,8 +27,8 @@ def comparisons(method: str | Weights, levels: Sequence[str], against: Any = Non
     ----------
     method : ``pairwise`` (every level minus every earlier one), ``dunnett`` (all others minus ``against``, default the
         first level), ``trend`` (orthogonal polynomials of equally spaced levels, in whole numbers), ``sequential``
-        (each minus the one before), ``effects`` (each minus the mean of all); or a mapping of names to weights, in the order
-        of the levels or by level; or a matrix (contrast, level).
+        (each minus the one before), ``effects`` (each minus the mean of all); or a mapping of names to weights, in the
+        order of the levels or by level; or a matrix (contrast, level).
 
     Raises
     ------

@@ -16,7 +16,7 @@ from equipoise.estimate.formula import Design, ModelFormula, build
 from equipoise.estimate.linear.adjust import check_adjust
 from equipoise.estimate.linear.comparisons import Weights, comparisons
 from equipoise.estimate.linear.functions import LinearFunctions
-from equipoise.estimate.linear.mmrm.lsmeans import Grid, grid
+from equipoise.estimate.linear.lsmeans import Grid, grid
 from equipoise.estimate.panel import read_frame
 from equipoise.estimate.result import Estimate, check_level
 from equipoise.types import BoolArray, FloatArray, IntArray, Status
@@ -233,7 +233,7 @@ class LinearFit(Fit):
 
         ``weights``: other factors count ``equal`` (SAS LSMEANS), ``proportional`` to the analysed records (emmeans), as
         in all ``observed`` records with complete covariates (SAS OM), or ``counterfactual``
-        (:mod:`equipoise.estimate.linear.mmrm.lsmeans`). Numeric covariates are at their mean, or at the value given in
+        (:mod:`equipoise.estimate.linear.lsmeans`). Numeric covariates are at their mean, or at the value given in
         ``at``. A mean that is not estimable says why. ``ratio``: the response was a logarithm, give geometric means.
 
         Raises :class:`EstimationError` for a factor, or a name in ``at``, that the model does not have.

@@ -241,6 +241,8 @@ class MmrmFit(LinearFit):
             return Status.ALIASED, f"not estimable: it needs {', '.join(self.aliased)} (aliased, or never observed)"
         if not self.converged:
             return self.status, self.reason
+        if se == 0.0:
+            return Status.NO_VARIANCE, "not estimable: the model fixes it, without a variance"
         if not se > 0.0:
             return Status.SINGULAR, f"not estimable: its {self.vcov_method} variance is not positive"
         return Status.OK, None
