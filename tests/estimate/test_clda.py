@@ -35,7 +35,8 @@ def test_independent_complete_data_give_ancova() -> None:
         # the constraint removes the chance difference at baseline, as adjusting for it does
         assert table.loc[visit, "estimate"] == pytest.approx(beta[1], rel=1e-7)
     assert table.loc["Base", "estimate"] == pytest.approx(0.0, abs=1e-12)
-    assert np.isnan(table.loc["Base", "se"]) and table.loc["Base", "status"] == "no_variance"
+    assert np.isnan(table.loc["Base", "se"])
+    assert table.loc["Base", "status"] == "no_variance"
 
 
 def test_independent_the_same_model_by_indicator_columns() -> None:
