@@ -43,6 +43,7 @@ mine = [x[~np.isnan(x)] for x in mine]
 cell = results.tables[0].cell("Means", "Difference (95% CI)", "tofersen")
 assert math.isclose(cell.values["estimate"], mine[1].mean() - mine[0].mean(), rel_tol=1e-12)
 assert "Difference (95% CI)" in to_text(results)
+assert results.tables[-1].title == "Tests in order"
 (figure,) = drawn(results)
 assert figure.plot is not None, figure.reason
 

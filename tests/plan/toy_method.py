@@ -7,7 +7,7 @@ from typing import Literal
 
 from equipoise.estimate.result import Estimate
 from equipoise.plan.methods.estimates import against, by_arm, forest
-from equipoise.plan.methods.registry import Found, Method, Place
+from equipoise.plan.methods.registry import Found, Method, Place, Test
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Context, others
 from equipoise.plan.results import Block
@@ -49,4 +49,4 @@ def lines(context: Context, section: ToySection, found: Found) -> Block:
     )  # fmt: skip
 
 
-METHODS = (Method("toy_mean", ToySection, estimates, lines, "Means and a z test"),)
+METHODS = (Method("toy_mean", ToySection, estimates, lines, "Means and a z test", tests=(Test("difference", "more"),)),)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from equipoise.cli.main import app
 from equipoise.errors import DataError, EstimationError, ScenarioError
-from equipoise.plan.analysis_plan import read_plan
+from equipoise.plan.analysis_plan import Plan, read_plan
 from equipoise.plan.block import estimates, study_of
 from equipoise.plan.carry_out import analyse
 from equipoise.plan.key import Key
@@ -110,5 +111,25 @@ def test_property_a_written_trial_brings_its_plan(valor: Scenario, tmp_path: Pat
     plan = read_plan(tmp_path / "plan.yaml")
     assert plan == valor.whole_plan()
     some = [a for a in plan.analyses if a.id in ("alsfrs_f_w28", "nfl_f_w28", "svc_itt_w28_nfl", "dthpv_itt_w52_nfl")]
-    results = analyse(tmp_path, plan.model_copy(update={"analyses": tuple(some), "order": ()}), strict=True)
+    order = ("alsfrs_f_w28.joint_rank", "nfl_f_w28.ancova")
+    results = analyse(
+        tmp_path,
+        plan.model_copy(update={"analyses": tuple(some), "order": order}),
+        strict=True,
+    )
     assert all(block.rows and block.failure is None for table in results.tables for block in table.blocks)
+    last = results.tables[-1]
+    assert (last.id, last.title) == ("order", "Tests in order")
+    p = {r.label: r.cells["p"].values["p"] for r in last.blocks[0].rows}
+    rank = results.table("alsfrs_f_w28").blocks[1].numbers[Key("rank_difference", analysis="alsfrs_f_w28", section=2,
+                                                               arm="tofersen")]  # fmt: skip
+    assert p["alsfrs_f_w28.joint_rank"] == pytest.approx(rank.p)
+    decided = {r.label: r.cells["decision"].text for r in last.blocks[0].rows}
+    assert len(decided) == 2
+
+
+def test_property_an_order_of_tests_that_are_not_there_is_refused(valor: Scenario) -> None:
+    plan = valor.whole_plan()
+    for order, words in ((("nothing.ancova",), "there are alsfrs_f_w28"), (("hhd_f_w28.win",), "has mi_ancova")):
+        with pytest.raises(ValidationError, match=words):
+            Plan.model_validate({**dict(plan), "order": order})

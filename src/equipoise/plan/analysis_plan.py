@@ -24,6 +24,7 @@ from equipoise.plan.estimand import Estimand, contradictions
 from equipoise.plan.methods import REGISTRY
 from equipoise.plan.methods.other_tests import Picked
 from equipoise.plan.parts import Gather, Population, Section, Show, Treatment, Where, check_where, condition
+from equipoise.plan.tests_in_order import in_order
 
 __all__ = ["Analysis", "Plan", "analysis_data", "condition", "dump_plan", "parse_plan", "plan_data", "read_plan"]
 
@@ -180,6 +181,10 @@ class Plan(Frozen):
             except PlaceError as error:
                 raise PlaceError(str(error), *here, *error.place) from None
         self._refers_to_what_is_there()
+        try:
+            self.tested_in_order()
+        except ValueError as error:
+            raise PlaceError(str(error), "order") from None
         return self
 
     def _refers_to_what_is_there(self) -> None:
@@ -201,6 +206,10 @@ class Plan(Frozen):
         except CycleError as error:
             round_trip = " of ".join(reversed(error.args[1]))
             raise ValueError(f"analyses refer to each other in a circle: {round_trip}") from None
+
+    def tested_in_order(self) -> Analysis | None:
+        """The order of its tests as an analysis; None where the plan has none."""
+        return Analysis.model_validate(in_order(self.analyses, self.order, self.alpha)) if self.order else None
 
     def reads(self) -> dict[str, frozenset[str] | None]:
         """Data set -> the parameters that the plan reads, None for all; data sets not here are not read."""

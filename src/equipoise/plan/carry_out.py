@@ -46,6 +46,9 @@ def analyse(study: Study | str | Path, plan: Plan | str | Path, *, command: str 
     for analysis in plan.in_turn():
         done[analysis.id] = _table(study, plan, analysis, done, strict)
     tables = tuple(done[analysis.id] for analysis in plan.analyses)
+    order = plan.tested_in_order()
+    if order is not None:
+        tables = (*tables, _table(study, plan, order, done, strict))
     return Results(
         study=plan.study,
         title=plan.title,
@@ -86,7 +89,7 @@ def _table(study: Study, plan: Plan, analysis: Analysis, done: Mapping[str, Tabl
     asked = _said(analysis.estimand)
     return Table(
         id=analysis.id,
-        title=analysis.title,
+        title=analysis.title or analysis.id,
         population=analysis.population,
         population_label=plan.populations[analysis.population].label,
         columns=columns,

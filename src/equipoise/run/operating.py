@@ -100,7 +100,7 @@ def plan_keys(simulator: Simulator, *, seed: int = 1, trials: int = LOOKED_AT, t
     plan, made = simulator.scenario.whole_plan(), simulator.block(seed, 0, trials)
     estimates(study_of(made, 0), plan, strict=True)
     found = block(made, plan)
-    has_p = np.isfinite(found.p).any(axis=0).tolist()
+    has_p = [bool(np.isfinite(found.p[:, k]).any()) for k in range(len(found.keys))]
     keys = tuple(key for k, key in enumerate(found.keys) if has_p[k] or not tested)
     if not keys:
         what = "no number with a p-value" if tested else "no number"
