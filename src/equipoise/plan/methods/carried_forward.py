@@ -122,7 +122,7 @@ def _at(context: Context, section: CarriedForwardSection, last: pl.DataFrame, we
     estimator = "ANCOVA" if section.covariates else "ANOVA"
     mean = "geometric_mean_ratio" if section.log else "lsmean"
     scale = "geometric mean ratio to baseline" if section.log else "mean change"
-    for row in fit.lsmeans(arm, level=section.level).iter_rows(named=True):
+    for row in fit.lsmeans(arm, level=section.level).to_frame().iter_rows(named=True):
         ok = fit.status is Status.OK
         out[Place(mean, str(row[arm]), visit)] = Estimate.from_t(
             f"{row[arm]} at week {week:g}", f"{estimator}, last observation carried forward", row["estimate"],
@@ -130,7 +130,7 @@ def _at(context: Context, section: CarriedForwardSection, last: pl.DataFrame, we
             scale=scale, status=fit.status, detail=None if ok else fit.reason,
         )  # fmt: skip
     found = {e.name.split(" / " if section.log else " - ")[0]: e
-             for e in fit.estimates(arm, against=control, level=section.level, ratio=section.log)}  # fmt: skip
+             for e in fit.contrasts(arm, against=control, level=section.level, ratio=section.log).estimates}  # fmt: skip
     for one in others(context):
         if one in found:
             out[Place("ratio" if section.log else "difference", one, visit)] = found[one]
