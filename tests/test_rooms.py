@@ -12,7 +12,7 @@ import equipoise
 
 ROOT = Path(equipoise.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
-WORDS = re.compile(r"ALSFRS|\bNFL\b|SOD1|ventilat|tracheost|neurofilament|riluzole|edaravone", re.IGNORECASE)
+WORDS = re.compile(r"(?i:ALSFRS|SOD1|ventilat|tracheost|neurofilament|riluzole|edaravone)|\bN[Ff]L\b")
 DISEASE = ("appraise", "library", "simulate/als")
 """Where the words of the disease belong."""
 READABLE = ("records", "calibrate/targets", "replica")

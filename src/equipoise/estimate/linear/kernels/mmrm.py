@@ -38,9 +38,7 @@ from equipoise.estimate.linear.kernels.mmrm_design import (
 from equipoise.estimate.linear.kernels.mmrm_start import start_covariance, start_parameters
 from equipoise.numerics.compiler import inner, kernel
 from equipoise.numerics.linalg import cholesky, solve_cholesky
-
-# status codes as in equipoise.types.Status
-OK, NOT_CONVERGED, BOUNDARY, SINGULAR, NO_DATA = 0, 1, 2, 6, 7
+from equipoise.numerics.status import NOT_CONVERGED, OK, SINGULAR
 
 LOGLIK, DECREMENT, GRADIENT, ITERATIONS, MIN_EIGEN = range(5)
 N_INFO = 5

@@ -15,15 +15,15 @@ import math
 
 import numpy as np
 
-from equipoise.estimate.linear.kernels.mmrm import MIN_EIGEN, N_INFO, NO_DATA, NOT_CONVERGED, OK, SINGULAR, fit
+from equipoise.estimate.linear.kernels.mmrm import MIN_EIGEN, N_INFO, fit
 from equipoise.estimate.linear.kernels.mmrm_covariance import jacobian, n_parameters, second_sum
 from equipoise.estimate.linear.kernels.mmrm_design import accumulate, cross_products, find_patterns, response_products
 from equipoise.numerics.compiler import inner, kernel
 from equipoise.numerics.linalg import cholesky, is_rounding, solve_cholesky, solve_lower
+from equipoise.numerics.status import NO_DATA, NO_VARIANCE, NOT_CONVERGED, OK, SINGULAR
 
 SATTERTHWAITE, KENWARD_ROGER, KENWARD_ROGER_LINEAR = 0, 1, 2
 
-NO_VARIANCE = 8  # equipoise.types.Status
 #: A visit of which the visits before leave no more than this share of its variance: a singular covariance.
 SINGULAR_PIVOT = 1e-10
 

@@ -14,15 +14,11 @@ import math
 import numpy as np
 
 from equipoise.estimate.linear.kernels.mmrm import (
-    BOUNDARY,
     DECREMENT,
     GRADIENT,
     ITERATIONS,
     LOGLIK,
     MIN_EIGEN,
-    NOT_CONVERGED,
-    OK,
-    SINGULAR,
     add_gram,
     inverse_factor,
     outer_inverse,
@@ -38,6 +34,7 @@ from equipoise.estimate.linear.kernels.mmrm_covariance import (
 from equipoise.estimate.linear.kernels.mmrm_design import transform_pack
 from equipoise.numerics.compiler import inner, kernel
 from equipoise.numerics.linalg import cholesky, solve_cholesky
+from equipoise.numerics.status import BOUNDARY, NOT_CONVERGED, OK, SINGULAR
 
 
 @inner

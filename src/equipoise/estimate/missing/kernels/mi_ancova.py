@@ -28,14 +28,13 @@ from equipoise.estimate.missing.kernels import imputation as imp
 from equipoise.estimate.ranks.kernels.rank import merge, score_sorted, sort_order
 from equipoise.numerics.compiler import inner, kernel
 from equipoise.numerics.linalg import is_cancelled, is_rounding
+from equipoise.numerics.status import EMPTY_ARM, NO_DATA, NO_VARIANCE, NOT_CONVERGED, OK, SINGULAR
 
 CONTROL, CONTROL_SE, CONTROL_DF = 0, 1, 2
 ACTIVE, ACTIVE_SE, ACTIVE_DF = 3, 4, 5
 DIFFERENCE, DIFFERENCE_SE, DIFFERENCE_DF = 6, 7, 8
 N_STATS = 9
 """Positions in the last axis of the ANCOVA results; for the joint rank test, the same for mean scores."""
-
-_OK, _NOT_CONVERGED, _EMPTY_ARM, _SINGULAR, _NO_DATA, _NO_VARIANCE = 0, 1, 5, 6, 7, 8  # equipoise.types.Status
 
 
 def generalised_inverse(a):
@@ -288,10 +287,10 @@ def ancova_imputed(imputed, designs, *, n_columns=None, death_week=None, rank_we
             inverse[..., 1, 1] <= 0.0,
             np.broadcast_to(counts[:, imp.BROKEN, None] > 0, df.shape),
         ],
-        [_NO_DATA, _EMPTY_ARM, _SINGULAR, _NOT_CONVERGED],
-        _OK,
+        [NO_DATA, EMPTY_ARM, SINGULAR, NOT_CONVERGED],
+        OK,
     )
-    df[code != _OK] = 0.0
+    df[code != OK] = 0.0
     factors = np.stack(
         [
             inverse[..., 0, 0],
@@ -325,7 +324,7 @@ def ancova_imputed(imputed, designs, *, n_columns=None, death_week=None, rank_we
     exact = is_rounding(within * df[:, :, None] / draws[..., 0], np.maximum(rows, 1)[:, None, None], size)
     out[lost | exact] = np.nan
     code = np.broadcast_to(code[:, :, None], lost.shape)
-    status = np.select([(code == _OK) & lost, (code == _OK) & exact], [_NO_DATA, _NO_VARIANCE], code).astype(np.int8)
+    status = np.select([(code == OK) & lost, (code == OK) & exact], [NO_DATA, NO_VARIANCE], code).astype(np.int8)
     return out[:, :, :-1], out[:, :, -1], status[:, :, :-1], status[:, :, -1], counts[:, imp.DROPPED]
 
 

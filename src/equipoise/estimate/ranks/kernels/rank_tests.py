@@ -14,8 +14,7 @@ import numpy as np
 from equipoise.estimate.missing.kernels.mi_ancova import generalised_inverse
 from equipoise.estimate.ranks.kernels import rank as kernel
 from equipoise.numerics.linalg import is_cancelled, is_rounding
-
-_OK, _NO_EVENTS, _EMPTY_ARM, _SINGULAR, _NO_DATA, _NO_VARIANCE = 0, 3, 5, 6, 7, 8  # equipoise.types.Status
+from equipoise.numerics.status import EMPTY_ARM, NO_DATA, NO_EVENTS, NO_VARIANCE, OK, SINGULAR
 
 
 def groups(shape, stratum=None, include=None):
@@ -49,7 +48,7 @@ def sums(values, active, group, n_groups, *, fractional=False):
 
 def _status(total, group):
     return np.select(
-        [(group < 0).all(axis=1), total[:, 5] == 0.0, ~(total[:, 2] > 0.0)], [_NO_DATA, _EMPTY_ARM, _NO_EVENTS], _OK
+        [(group < 0).all(axis=1), total[:, 5] == 0.0, ~(total[:, 2] > 0.0)], [NO_DATA, EMPTY_ARM, NO_EVENTS], OK
     ).astype(np.int8)
 
 
@@ -59,8 +58,8 @@ def permutation(total, group, scale):
     """
     status = _status(total, group)
     with np.errstate(divide="ignore", invalid="ignore"):
-        difference = np.where(status == _OK, (total[:, 0] - total[:, 1]) / scale, np.nan)
-        se = np.where(status == _OK, np.sqrt(total[:, 2]) / scale, np.nan)
+        difference = np.where(status == OK, (total[:, 0] - total[:, 1]) / scale, np.nan)
+        se = np.where(status == OK, np.sqrt(total[:, 2]) / scale, np.nan)
     return difference, se, np.full(len(status), np.inf), status
 
 
@@ -119,10 +118,10 @@ def ancova(values, active, group, covariates):
     flat = is_rounding(spread, 1.0, np.sqrt(np.where(inside, np.square(values), 0.0).sum(axis=1)))
     status = np.select(
         [n == 0, (count == 0.0) | (count == n), inverse[:, -1, -1] <= 0.0, df <= 0.0, flat, is_cancelled(rss, spread)],
-        [_NO_DATA, _EMPTY_ARM, _SINGULAR, _SINGULAR, _NO_EVENTS, _NO_VARIANCE],
-        _OK,
+        [NO_DATA, EMPTY_ARM, SINGULAR, SINGULAR, NO_EVENTS, NO_VARIANCE],
+        OK,
     ).astype(np.int8)
-    lost = status != _OK
+    lost = status != OK
     with np.errstate(divide="ignore", invalid="ignore"):
         se = np.sqrt(rss / df * inverse[:, -1, -1])
     return np.where(lost, np.nan, beta[:, -1]), np.where(lost, np.nan, se), np.where(lost, np.nan, df), status

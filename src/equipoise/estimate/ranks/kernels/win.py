@@ -28,10 +28,10 @@ import math
 import numpy as np
 
 from equipoise.numerics.compiler import inner, kernel
+from equipoise.numerics.status import BOUNDARY, EMPTY_ARM, NO_DATA, NO_EVENTS, OK, SINGULAR
 
 VALUE, TIME, COUNT, FIRST, LAST = range(5)
 
-_OK, _BOUNDARY, _NO_EVENTS, _EMPTY_ARM, _SINGULAR, _NO_DATA = 0, 2, 3, 5, 6, 7  # types.Status
 
 WEIGHTS = ("mantel-haenszel", "size", "pairs", "equal")
 
@@ -423,10 +423,10 @@ def combine(rows, counts, moments, weights="mantel-haenszel"):
             (total_won == total_pairs) | (total_lost == total_pairs),
             lonely,
         ],
-        [_NO_DATA, _EMPTY_ARM, _NO_EVENTS, _BOUNDARY, _SINGULAR],
-        _OK,
+        [NO_DATA, EMPTY_ARM, NO_EVENTS, BOUNDARY, SINGULAR],
+        OK,
     )
-    covariance[status != _OK] = np.nan
+    covariance[status != OK] = np.nan
     return shares, covariance, v[:, 3], status.astype(np.int8)
 
 

@@ -23,6 +23,7 @@ import numpy as np
 from equipoise.estimate.ranks.kernels.win import compare_pair
 from equipoise.numerics.compiler import kernel
 from equipoise.numerics.linalg import cholesky, solve_cholesky
+from equipoise.numerics.status import BOUNDARY, NO_DATA, NO_EVENTS, NOT_CONVERGED, OK, SINGULAR
 
 MAX_STEPS = 50
 TOLERANCE = 1e-10
@@ -30,8 +31,6 @@ TOLERANCE = 1e-10
 
 RUNAWAY = 40.0
 """A log odds this large of any decided pair means that the covariates separate the winners."""
-
-_OK, _NOT_CONVERGED, _BOUNDARY, _NO_EVENTS, _SINGULAR, _NO_DATA = 0, 1, 2, 3, 6, 7  # types.Status
 
 
 @kernel
@@ -70,11 +69,11 @@ def fit_pairs(result, z, include, beta, vcov):
         for j in range(i):
             decided += result[i, j] != 0
     if people == 0:
-        return _NO_DATA
+        return NO_DATA
     if decided == 0:
-        return _NO_EVENTS
+        return NO_EVENTS
     if people <= p + 1:
-        return _SINGULAR
+        return SINGULAR
     b = np.zeros(p)
     d = np.empty(p)
     score = np.empty(p)
@@ -82,7 +81,7 @@ def fit_pairs(result, z, include, beta, vcov):
     information = np.empty((p, p))
     factor = np.zeros((p, p))
     psi = np.zeros((n, p))
-    status = _NOT_CONVERGED
+    status = NOT_CONVERGED
     for iteration in range(MAX_STEPS + 1):
         score[:] = 0.0
         information[:] = 0.0
@@ -110,10 +109,10 @@ def fit_pairs(result, z, include, beta, vcov):
             for c in range(a):
                 information[c, a] = information[a, c]
         if largest > RUNAWAY:
-            return _BOUNDARY
+            return BOUNDARY
         if not cholesky(information, p, factor):
-            return _SINGULAR if iteration == 0 else _BOUNDARY
-        if status == _OK:
+            return SINGULAR if iteration == 0 else BOUNDARY
+        if status == OK:
             break
         for a in range(p):
             step[a] = score[a]
@@ -124,8 +123,8 @@ def fit_pairs(result, z, include, beta, vcov):
             size += step[a] * score[a]
         # the squared step in the metric of the information; one more pass evaluates everything at the estimate
         if size < TOLERANCE * TOLERANCE:
-            status = _OK
-    if status != _OK:
+            status = OK
+    if status != OK:
         return status
     scale = people / (people - p - 1.0)
     vcov[:] = 0.0
@@ -138,7 +137,7 @@ def fit_pairs(result, z, include, beta, vcov):
                 vcov[a, c] += scale * step[a] * step[c]
     for a in range(p):
         beta[a] = b[a]
-    return _OK
+    return OK
 
 
 @kernel

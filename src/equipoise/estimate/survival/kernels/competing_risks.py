@@ -24,10 +24,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from equipoise.estimate.survival.kernels.log_rank import _sorted
+from equipoise.estimate.survival.kernels.log_rank import sorted_by_time
 from equipoise.numerics.compiler import kernel
-
-_OK, _NOT_CONVERGED, _BOUNDARY, _NO_EVENTS, _ONE_ARM, _EMPTY_ARM, _SINGULAR, _NO_DATA = range(8)  # types.Status
+from equipoise.numerics.status import EMPTY_ARM, NO_DATA, NO_EVENTS, OK, SINGULAR
 
 VARIANCES = ("greenwood", "aalen")
 
@@ -117,7 +116,7 @@ def incidence(time, cause, *, at, group=None, include=None, n_causes=None, n_gro
     cause = np.asarray(cause).astype(np.int64)
     group = np.zeros(cause.shape, np.int64) if group is None else group
     n_causes = int(n_causes or max(int(cause.max(initial=0)), 1))
-    rows, time, group, cause = _sorted(time, include, group, cause)
+    rows, time, group, cause = sorted_by_time(time, include, group, cause)
     at = np.asarray(at, dtype=np.float64)
     order = np.argsort(at)
     back = np.argsort(order)
@@ -253,7 +252,7 @@ def gray(time, cause, group, *, include=None, stratum=None, rho=0.0, n_groups=2)
     ``EMPTY_ARM``, ``SINGULAR`` or ``NO_DATA``.
     """
     cause, group = np.asarray(cause).astype(np.int64), np.asarray(group).astype(np.int64)
-    rows, time, stratum, cause, group = _sorted(time, include, stratum, cause, group)
+    rows, time, stratum, cause, group = sorted_by_time(time, include, stratum, cause, group)
     score = np.zeros((len(rows), n_groups))
     variance = np.zeros((len(rows), n_groups, n_groups))
     gray_sorted(rows, time, cause, group, stratum, float(rho), score, variance)
@@ -261,7 +260,7 @@ def gray(time, cause, group, *, include=None, stratum=None, rho=0.0, n_groups=2)
     sizes = np.stack([((group == g) & member).sum(axis=1) for g in range(n_groups)], axis=1)
     status = np.select(
         [rows == 0, (sizes == 0).any(axis=1), ~((cause == 1) & member).any(axis=1), ~(variance[:, 0, 0] > 0.0)],
-        [_NO_DATA, _EMPTY_ARM, _NO_EVENTS, _SINGULAR],
-        _OK,
+        [NO_DATA, EMPTY_ARM, NO_EVENTS, SINGULAR],
+        OK,
     )
     return score, variance, status.astype(np.int8)

@@ -25,8 +25,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from equipoise.numerics.compiler import inner, kernel
+from equipoise.numerics.status import (
+    BOUNDARY,
+    EMPTY_ARM,
+    NO_DATA,
+    NO_EVENTS,
+    NOT_CONVERGED,
+    OK,
+    ONE_ARM_EVENTS,
+    SINGULAR,
+)
 
-_OK, _NOT_CONVERGED, _BOUNDARY, _NO_EVENTS, _ONE_ARM, _EMPTY_ARM, _SINGULAR, _NO_DATA = range(8)  # types.Status
 TIES = {"breslow": 0, "efron": 1, "exact": 2}
 
 
@@ -291,7 +300,7 @@ def cox_block(
     scale, base, now, step, gradient = np.empty(p), np.empty(p), np.empty(p), np.empty(p), np.empty(p)
     sums, packed, info = np.empty((2, 1 + p + p * (p + 1) // 2)), np.empty(p * (p + 1) // 2), np.empty((p, p))
     for t in range(x.shape[0]):
-        if status[t] != _OK:
+        if status[t] != OK:
             continue
         m = rows[t]
         events = gather(t, m, order, time, entry, event, stratum, late, tm, en, ev, st, place, out)
@@ -302,7 +311,7 @@ def cox_block(
             beta[t, a] = start[t, a] / scale[a] if scale[a] > 0.0 else 0.0
             step[a] = 0.0
         best = 0.0
-        status[t] = _NOT_CONVERGED
+        status[t] = NOT_CONVERGED
         for iteration in range(max_iterations + 1):
             for a in range(p):
                 now[a] = beta[t, a] + step[a]
@@ -340,14 +349,14 @@ def cox_block(
             if iteration == 0:
                 score[t] = decrement
                 if arm >= 0 and info[arm, arm] == 0.0:
-                    status[t] = _SINGULAR
+                    status[t] = SINGULAR
                     break
             settled = iteration > 3 and gain < 1e-9 * (1.0 + abs(best)) and largest > 1e-2
             if flat or settled or largest == math.inf:
-                status[t] = _BOUNDARY
+                status[t] = BOUNDARY
                 break
             if largest < 1e-8:
-                status[t] = _OK
+                status[t] = OK
                 loglik[t, 1] = best
                 for a in range(p):
                     beta[t, a] += step[a]
@@ -398,14 +407,14 @@ def standing(rows, happened, active=None):
     the active arm, 0 for all others, or None where there is no arm.
     """
     n_events = happened.sum(axis=1)
-    conditions, reasons = [rows == 0, n_events == 0], [_NO_DATA, _NO_EVENTS]
+    conditions, reasons = [rows == 0, n_events == 0], [NO_DATA, NO_EVENTS]
     if active is not None:
         n_active, in_active = active.sum(axis=1), (active * happened).sum(axis=1)
         conditions.insert(1, (n_active == 0.0) | (n_active == rows))
-        reasons.insert(1, _EMPTY_ARM)
+        reasons.insert(1, EMPTY_ARM)
         conditions.append((in_active == 0.0) | (in_active == n_events))
-        reasons.append(_ONE_ARM)
-    return np.select(conditions, reasons, _OK)
+        reasons.append(ONE_ARM_EVENTS)
+    return np.select(conditions, reasons, OK)
 
 
 def fit(
@@ -451,7 +460,7 @@ def fit(
         rows, order, time, entered, event, code, weights, late, x, begin, int(arm), TIES[ties], int(max_iterations),
         made.beta, made.covariance, made.loglik, made.score, made.iterations, made.drift, status,
     )  # fmt: skip
-    failed = status != _OK
+    failed = status != OK
     made.beta[failed] = np.nan
     made.covariance[failed] = np.nan
     return made._replace(status=status.astype(np.int8))

@@ -19,8 +19,7 @@ import numpy as np
 
 from equipoise.estimate.survival.kernels.cox import by_stratum_and_time, gather, standardise, sweep
 from equipoise.numerics.compiler import inner, kernel
-
-_OK, _NOT_CONVERGED, _BOUNDARY, _NO_EVENTS, _ONE_ARM, _EMPTY_ARM, _SINGULAR, _NO_DATA = range(8)  # types.Status
+from equipoise.numerics.status import NO_DATA, NO_EVENTS, NOT_CONVERGED, OK, SINGULAR
 
 
 @inner
@@ -214,7 +213,7 @@ def firth_block(
     sums = np.empty((2, 1 + p + p * p + p * p * p))
     h = 1e-5
     for t in range(x.shape[0]):
-        if status[t] != _OK:
+        if status[t] != OK:
             continue
         m = rows[t]
         events = gather(t, m, order, time, entry, event, stratum, late, tm, en, ev, st, place, out)
@@ -226,7 +225,7 @@ def firth_block(
             beta[t, a] = start[t, a] / scale[a] if scale[a] > 0.0 else 0.0
             step[a] = 0.0
             units -= 2.0 * math.log(scale[a]) if scale[a] > 0.0 else 0.0
-        status[t] = _SINGULAR if flat else _NOT_CONVERGED
+        status[t] = SINGULAR if flat else NOT_CONVERGED
         best = -math.inf
         for iteration in range(0 if flat else max_iterations + 1):
             for a in range(p):
@@ -249,7 +248,7 @@ def firth_block(
                     for a in range(p):  # constant in every risk set, up to rounding
                         done = done or (held < 0 and info[a, a] > 1e12 / events)
                     if done:
-                        status[t] = _SINGULAR
+                        status[t] = SINGULAR
                         break
                 if iteration > 0 and not value[1] >= best - 1e-12 * abs(best):
                     for a in range(p):
@@ -274,7 +273,7 @@ def firth_block(
                         step[a] += v * gradient[b]
                     largest = max(largest, abs(step[a]))
                 if largest < 1e-9:
-                    status[t] = _OK
+                    status[t] = OK
                     done = True
                     break
             if done:
@@ -322,7 +321,7 @@ def firth(
     include = include & ~broken[:, None] & ~np.isnan(time)
     entered = np.zeros((n_trials, 0)) if entry is None else np.ascontiguousarray(entry, dtype=np.float64)
     rows, order, code, late = by_stratum_and_time(time, include, stratum, None if entry is None else entered)
-    status = np.select([rows == 0, ~(event & include).any(axis=1)], [_NO_DATA, _NO_EVENTS], _OK)
+    status = np.select([rows == 0, ~(event & include).any(axis=1)], [NO_DATA, NO_EVENTS], OK)
     begin = np.zeros((n_trials, p)) if start is None else np.ascontiguousarray(start, dtype=np.float64)
     beta = np.full((n_trials, p), np.nan)
     covariance = np.full((n_trials, p, p), np.nan)
@@ -332,7 +331,7 @@ def firth(
         rows, order, time, entered, event, code, late, x, begin, int(held), ties == "efron", int(max_iterations),
         beta, covariance, loglik, iterations, status,
     )  # fmt: skip
-    failed = status != _OK
+    failed = status != OK
     beta[failed] = np.nan
     covariance[failed] = np.nan
     loglik[failed] = np.nan

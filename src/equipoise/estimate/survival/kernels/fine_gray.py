@@ -12,11 +12,10 @@ import math
 import numpy as np
 
 from equipoise.estimate.survival.kernels.cox import standing
-from equipoise.estimate.survival.kernels.log_rank import _sorted
+from equipoise.estimate.survival.kernels.log_rank import sorted_by_time
 from equipoise.numerics.compiler import inner, kernel
 from equipoise.numerics.linalg import cholesky, solve_cholesky
-
-_OK, _NOT_CONVERGED, _BOUNDARY, _SINGULAR = 0, 1, 2, 6  # equipoise.types.Status
+from equipoise.numerics.status import BOUNDARY, NOT_CONVERGED, OK, SINGULAR
 
 ROBUST = {"fine-gray": 2, "robust": 1, "model": 0}
 
@@ -111,7 +110,7 @@ def fine_gray_sorted(
     info, chol, meat, bread = np.empty((p, p)), np.empty((p, p)), np.empty((p, p)), np.empty((p, p))
     influence = np.empty((n_max, p))
     for t in range(time.shape[0]):
-        if status[t] != _OK:
+        if status[t] != OK:
             continue
         n = rows[t]
         # censoring: left limits at every patient's time, in every group
@@ -140,7 +139,7 @@ def fine_gray_sorted(
             step[a] = 0.0
         best = 0.0
         m = 0
-        status[t] = _NOT_CONVERGED
+        status[t] = NOT_CONVERGED
         for iteration in range(max_iterations + 1):
             for a in range(p):
                 now[a] = beta[t, a] + step[a]
@@ -187,7 +186,7 @@ def fine_gray_sorted(
                 for b in range(a):
                     info[b, a] = info[a, b]
             if not cholesky(info, p, chol):
-                status[t] = _SINGULAR if iteration == 0 else _BOUNDARY
+                status[t] = SINGULAR if iteration == 0 else BOUNDARY
                 break
             solve_cholesky(chol, p, step)
             largest = 0.0
@@ -198,13 +197,13 @@ def fine_gray_sorted(
             if iteration == 0:
                 score_test[t] = decrement
             if iteration > 3 and gain < 1e-9 * (1.0 + abs(best)) and largest > 1e-2:
-                status[t] = _BOUNDARY
+                status[t] = BOUNDARY
                 break
             if largest < 1e-9:
-                status[t] = _OK
+                status[t] = OK
                 loglik[t, 1] = best
                 break
-        if status[t] != _OK:
+        if status[t] != OK:
             continue
         for a in range(p):
             for b in range(p):
@@ -336,7 +335,7 @@ def fine_gray(time, cause, x, *, include=None, censoring_group=None, arm=0, vari
     include = np.ones(cause.shape, np.bool_) if include is None else np.asarray(include, dtype=np.bool_)
     include = include & ~np.isnan(x).any(axis=2)
     n_groups = int(group[include].max(initial=0)) + 1
-    rows, time, _, cause, group, x = _sorted(time, include, None, cause, group, x)
+    rows, time, _, cause, group, x = sorted_by_time(time, include, None, cause, group, x)
     member = np.arange(x.shape[1]) < rows[:, None]
     hit = (cause == 1) & member
     status = standing(rows, hit, np.where(member, x[:, :, arm], 0.0) if arm >= 0 else None).astype(np.int64)
@@ -357,7 +356,7 @@ def fine_gray(time, cause, x, *, include=None, censoring_group=None, arm=0, vari
     )  # fmt: skip
     beta *= scale[:, 0]
     covariance *= scale[:, 0, :, None] * scale
-    failed = status != _OK
+    failed = status != OK
     beta[failed], covariance[failed], loglik[failed], baseline[failed] = np.nan, np.nan, np.nan, np.nan
     with np.errstate(over="ignore", invalid="ignore"):  # covariates at zero may be far from anyone's
         baseline *= np.exp(-(beta * centre[:, 0]).sum(axis=1))[:, None]

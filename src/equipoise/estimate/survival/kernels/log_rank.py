@@ -13,8 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from equipoise.numerics.compiler import kernel
-
-_OK, _NOT_CONVERGED, _BOUNDARY, _NO_EVENTS, _ONE_ARM, _EMPTY_ARM, _SINGULAR, _NO_DATA = range(8)  # types.Status
+from equipoise.numerics.status import EMPTY_ARM, NO_DATA, NO_EVENTS, OK, SINGULAR
 
 
 @kernel
@@ -107,7 +106,7 @@ def combination_sorted(rows, time, event, active, stratum, rho, gamma, score, va
                 n1 -= left
 
 
-def _sorted(time, include, stratum, *others):
+def sorted_by_time(time, include, stratum, *others):
     """Gather the included subjects of each trial, by stratum and time; returns ``rows, time, stratum, *others``."""
     time = np.asarray(time, dtype=np.float64)
     include = np.ones(time.shape, np.bool_) if include is None else np.asarray(include, dtype=np.bool_)
@@ -137,7 +136,7 @@ def log_rank(time, event, group, *, include=None, stratum=None, rho=0.0, gamma=0
     status : (trial,) ``NO_EVENTS``, ``EMPTY_ARM`` or ``SINGULAR`` (no stratum has both arms at risk at an event).
     With events in one arm only the test still exists.
     """
-    rows, time, stratum, event, group = _sorted(
+    rows, time, stratum, event, group = sorted_by_time(
         time, include, stratum, np.asarray(event).astype(np.bool_), np.asarray(group).astype(np.int64)
     )
     n_trials = len(rows)
@@ -149,8 +148,8 @@ def log_rank(time, event, group, *, include=None, stratum=None, rho=0.0, gamma=0
     sizes = np.stack([((group == g) & member).sum(axis=1) for g in range(n_groups)], axis=1)
     status = np.select(
         [rows == 0, (sizes == 0).any(axis=1), ~(event & member).any(axis=1), (variance[:, 0, 0] <= 0.0)],
-        [_NO_DATA, _EMPTY_ARM, _NO_EVENTS, _SINGULAR],
-        _OK,
+        [NO_DATA, EMPTY_ARM, NO_EVENTS, SINGULAR],
+        OK,
     )
     return observed, expected, variance, status.astype(np.int8)
 
@@ -169,7 +168,7 @@ def combination(time, event, group, weights, *, include=None, stratum=None):
     covariance; status : (trial,) as in :func:`log_rank`, ``SINGULAR`` also where a weight leaves nothing to test.
     """
     weights = np.asarray(weights, dtype=np.float64).reshape(-1, 2)
-    rows, time, stratum, event, active = _sorted(
+    rows, time, stratum, event, active = sorted_by_time(
         time, include, stratum, np.asarray(event).astype(np.bool_), np.asarray(group).astype(np.int64) == 1
     )
     score = np.zeros((len(rows), len(weights)))
@@ -181,7 +180,7 @@ def combination(time, event, group, weights, *, include=None, stratum=None):
     flat = (np.diagonal(variance, axis1=1, axis2=2) <= 0.0).any(axis=1)
     status = np.select(
         [rows == 0, (second == 0) | (second == rows), ~(event & member).any(axis=1), flat],
-        [_NO_DATA, _EMPTY_ARM, _NO_EVENTS, _SINGULAR],
-        _OK,
+        [NO_DATA, EMPTY_ARM, NO_EVENTS, SINGULAR],
+        OK,
     )
     return score, variance, status.astype(np.int8)

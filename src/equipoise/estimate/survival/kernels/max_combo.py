@@ -7,15 +7,14 @@ import numpy as np
 from equipoise.estimate.survival.kernels.log_rank import combination
 from equipoise.numerics.compiler import kernel
 from equipoise.numerics.normal import tail_of_largest
-
-_OK = 0  # types.Status
+from equipoise.numerics.status import OK
 
 
 @kernel
 def tails(statistic, correlation, both, tolerance, status, p):
     """Fill ``p`` (trial,) with the tail probability of ``statistic`` (trial,) where ``status`` is 0."""
     for t in range(len(statistic)):
-        if status[t] == _OK:
+        if status[t] == OK:
             p[t] = tail_of_largest(statistic[t], correlation[t], both, tolerance)[0]
 
 
@@ -35,7 +34,7 @@ def max_combo(time, event, group, weights, *, include=None, stratum=None, altern
     """
     score, variance, status = combination(time, event, group, weights, include=include, stratum=stratum)
     sd = np.sqrt(np.diagonal(variance, axis1=1, axis2=2))
-    sd = np.where((status == _OK)[:, None], sd, np.nan)
+    sd = np.where((status == OK)[:, None], sd, np.nan)
     z = score / sd
     correlation = np.clip(variance / (sd[:, :, None] * sd[:, None, :]), -1.0, 1.0)
     statistic = {"two-sided": np.abs(z), "benefit": -z, "harm": z}[alternative].max(axis=1)

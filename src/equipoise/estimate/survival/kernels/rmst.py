@@ -14,11 +14,10 @@ import math
 
 import numpy as np
 
-from equipoise.estimate.survival.kernels.log_rank import _sorted
+from equipoise.estimate.survival.kernels.log_rank import sorted_by_time
 from equipoise.numerics.compiler import kernel
 from equipoise.numerics.linalg import cholesky, solve_cholesky
-
-_OK, _NOT_CONVERGED, _BOUNDARY, _NO_EVENTS, _ONE_ARM, _EMPTY_ARM, _SINGULAR, _NO_DATA = range(8)  # types.Status
+from equipoise.numerics.status import BOUNDARY, NO_DATA, NOT_CONVERGED, OK, SINGULAR
 
 LINKS = {"difference": 0, "ratio": 1, "lost-ratio": 2}
 
@@ -100,7 +99,7 @@ def curves(time, event, group, *, tau=None, at=(), include=None, n_groups=2):
     the variance of its logarithm. horizon : (trial, group) up to which the curve is known, infinite if it reaches 0.
     NaN for a group without patients. A curve is continued at its last value beyond its horizon: compare with it.
     """
-    rows, time, group, event = _sorted(time, include, group, np.asarray(event).astype(np.bool_))
+    rows, time, group, event = sorted_by_time(time, include, group, np.asarray(event).astype(np.bool_))
     n_trials = len(rows)
     at = np.asarray(at, dtype=np.float64)
     order = np.argsort(at)
@@ -167,7 +166,7 @@ def regression_sorted(rows, time, seen, group, weight, z, y, log_link, max_itera
     column = np.empty(p)
     score = np.empty((z.shape[1], p))
     for t in range(z.shape[0]):
-        if status[t] != _OK:
+        if status[t] != OK:
             continue
         for a in range(p):
             beta[t, a] = 0.0
@@ -178,10 +177,10 @@ def regression_sorted(rows, time, seen, group, weight, z, y, log_link, max_itera
                 total += weight[t, i] * y[t, i]
                 count += weight[t, i]
             if total <= 0.0:
-                status[t] = _BOUNDARY
+                status[t] = BOUNDARY
                 continue
             beta[t, 0] = math.log(total / count)
-        status[t] = _NOT_CONVERGED
+        status[t] = NOT_CONVERGED
         for _ in range(max_iterations):
             for a in range(p):
                 step[a] = 0.0
@@ -206,7 +205,7 @@ def regression_sorted(rows, time, seen, group, weight, z, y, log_link, max_itera
                     info[b, a] = info[a, b]
                     bread[b, a] = bread[a, b]
             if not cholesky(info, p, chol):
-                status[t] = _SINGULAR
+                status[t] = SINGULAR
                 break
             solve_cholesky(chol, p, step)
             largest = 0.0
@@ -214,12 +213,12 @@ def regression_sorted(rows, time, seen, group, weight, z, y, log_link, max_itera
                 beta[t, a] += step[a]
                 largest = max(largest, abs(step[a]))
             if not largest < 1e8:
-                status[t] = _BOUNDARY
+                status[t] = BOUNDARY
                 break
             if largest < 1e-11 * (1.0 + abs(beta[t, 0])):
-                status[t] = _OK
+                status[t] = OK
                 break
-        if status[t] != _OK:
+        if status[t] != OK:
             continue
         # each patient's influence: the score, and what the estimated weights add (a martingale of censoring)
         for a in range(p):
@@ -257,7 +256,7 @@ def regression_sorted(rows, time, seen, group, weight, z, y, log_link, max_itera
                     for a in range(p):
                         tail[a] -= score[j, a]
         if not cholesky(bread, p, chol):
-            status[t] = _SINGULAR
+            status[t] = SINGULAR
             continue
         for side in range(2):
             for b in range(p):
@@ -292,7 +291,7 @@ def regression(time, event, x, group, tau, *, link="difference", include=None, m
     seen = np.asarray(event).astype(np.bool_) | (time >= tau)
     include = np.ones(time.shape, np.bool_) if include is None else np.asarray(include, dtype=np.bool_)
     include = include & ~np.isnan(x).any(axis=2)
-    rows, time, group, seen, x = _sorted(np.minimum(time, tau), include, group, seen, x)
+    rows, time, group, seen, x = sorted_by_time(np.minimum(time, tau), include, group, seen, x)
     n_trials, n_subjects, p = x.shape
     member = np.arange(n_subjects) < rows[:, None]
     count = np.maximum(rows, 1)[:, None, None]
@@ -307,7 +306,7 @@ def regression(time, event, x, group, tau, *, link="difference", include=None, m
     y = np.ascontiguousarray(np.where(member, tau - time if link == "lost-ratio" else time, 0.0))
     beta = np.full((n_trials, p + 1), np.nan)
     covariance = np.full((n_trials, p + 1, p + 1), np.nan)
-    status = np.where(rows == 0, _NO_DATA, _OK).astype(np.int64)
+    status = np.where(rows == 0, NO_DATA, OK).astype(np.int64)
     regression_sorted(
         rows, time, seen, group, weight, z, y, link != "difference", int(max_iterations), beta, covariance, status
     )
@@ -318,7 +317,7 @@ def regression(time, event, x, group, tau, *, link="difference", include=None, m
     turn[:, 0, 1:] = -(centre * scale)[:, 0]
     beta = np.einsum("tab,tb->ta", turn, beta)
     covariance = np.einsum("tab,tbc,tdc->tad", turn, covariance, turn)
-    failed = status != _OK
+    failed = status != OK
     beta[failed] = np.nan
     covariance[failed] = np.nan
     return beta, covariance, status.astype(np.int8)
