@@ -130,7 +130,8 @@ def _at(context: Context, section: CarriedForwardSection, last: pl.DataFrame, we
             scale=scale, status=fit.status, detail=None if ok else fit.reason,
         )  # fmt: skip
     found = {e.name.split(" / " if section.log else " - ")[0]: e
-             for e in fit.contrasts(arm, against=control, level=section.level, ratio=section.log).estimates}  # fmt: skip
+             for e in fit.contrasts(arm, against=control, level=section.level, ratio=section.log)
+             .estimates}  # fmt: skip
     for one in others(context):
         if one in found:
             out[Place("ratio" if section.log else "difference", one, visit)] = found[one]
