@@ -15,8 +15,11 @@ from equipoise.estimate.result import Estimate
 
 
 def visits() -> pl.DataFrame:
-    rows = [(f"S{i}", v, "ab"[i % 2], 30.0 + i % 5, 3.0 * (i % 7) + (i * 5 + v * 3) % 4 - v * (1 + i % 2)) for i in range(40)
-            for v in (1, 2, 3)]  # fmt: skip
+    rows = [
+        (f"S{i}", v, "ab"[i % 2], 30.0 + i % 5, 3.0 * (i % 7) + (i * 5 + v * 3) % 4 - v * (1 + i % 2))
+        for i in range(40)
+        for v in (1, 2, 3)
+    ]
     return pl.DataFrame(rows, schema=["ID", "V", "ARM", "BASE", "Y"], orient="row")
 
 
