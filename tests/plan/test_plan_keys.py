@@ -62,7 +62,7 @@ def test_independent_numbers_by_key(study: Study, blocks: dict[str, Block]) -> N
     test = log_rank("Surv(AVAL, EV) ~ TRT01P", frame)
     assert number(found, "log_rank").p == pytest.approx(test.p, rel=1e-9)
     assert number(found, "log_rank").estimate == pytest.approx(test.observed[1] - test.expected[1])
-    curve = {str(c.group): c for c in kaplan_meier(frame, by="TRT01P", time="AVAL", event="EV")}["Drug"]
+    curve = {str(c.group): c for c in kaplan_meier(frame, arm="TRT01P", time="AVAL", event="EV")}["Drug"]
     at = number(found, "survival", arm="Drug", visit="8")
     assert (at.estimate, at.se, at.low, at.high) == pytest.approx(curve.at(8.0)[:4])
     assert math.isnan(at.p)
@@ -71,7 +71,7 @@ def test_independent_numbers_by_key(study: Study, blocks: dict[str, Block]) -> N
     assert number(found, "events", arm="Drug").estimate == drug["EV"].sum()
     assert number(found, "events_share", arm="Drug").estimate == pytest.approx(drug["EV"].mean())
 
-    causes = cumulative_incidence(frame, by="TRT01P", time="AVAL", cause="EVNTDESC", censored="censored")
+    causes = cumulative_incidence(frame, arm="TRT01P", time="AVAL", cause="EVNTDESC", censored="censored")
     placebo = next(c for c in causes if str(c.group) == "Placebo")
     place = {"arm": "Placebo", "variable": "EVNTDESC", "level": "death"}
     assert number(blocks["competing_risks"], "incidence", visit="12", **place).estimate == pytest.approx(
