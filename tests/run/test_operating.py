@@ -96,7 +96,9 @@ def test_property_mistakes_of_a_plan_are_told_before_the_study(valor: Scenario) 
 def test_property_the_command_prints_and_writes_the_table(tmp_path: Path) -> None:
     out = tmp_path / "oc.json"
     done = CliRunner().invoke(
-        app, ["replicate", "valor", "--plan", str(PLAN), "-n", "4", "-q", "--json", str(out), "--seed", "3"], env={"COLUMNS": "160"}
+        app,
+        ["replicate", "valor", "--plan", str(PLAN), "-n", "4", "-q", "--json", str(out), "--seed", "3"],
+        env={"COLUMNS": "160"},
     )
     assert done.exit_code == 0, done.output
     assert "win_ratio:win:tofersen" in done.output
