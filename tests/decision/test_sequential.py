@@ -165,7 +165,7 @@ def test_property_designs_have_their_level_and_power() -> None:
         skipped = ~np.array(kwargs.get("efficacy_at", [True] * 4))
         assert np.isinf(made.upper[skipped]).all()
         assert np.isfinite(made.upper[~skipped]).all()
-        assert [row["upper_z"] for row in made.to_table()] == made.upper.tolist()
+        assert made.to_frame()["upper_z"].to_list() == made.upper.tolist()
         assert "4 looks at 30 %, 60 %, 80 %, 100 %" in made.to_sentence()
         assert made.references
     assert np.isinf(group_sequential(t, futility=HwangShihDeCani(0.0), futility_at=[1, 0, 1, 1]).lower[1])

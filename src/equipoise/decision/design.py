@@ -8,8 +8,9 @@ inflation factor is the squared ratio of the two: how much more information the 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import optimize, special
@@ -25,6 +26,8 @@ from equipoise.decision.spending import (
     WangTsiatis,
 )
 from equipoise.errors import ScenarioError
+from equipoise.estimate.fit import Fit, aligned, number
+from equipoise.estimate.result import Estimate
 from equipoise.types import BoolArray, FloatArray, IntArray
 
 _LIMIT = 20.0  # no boundary lies further out than this
@@ -188,7 +191,7 @@ class _Rules:
 
 
 @dataclass(frozen=True, eq=False)
-class GroupSequentialDesign:
+class GroupSequentialDesign(Fit):
     """A group sequential design on the scale of information fractions.
 
     fractions : (look,) of full information. alpha : error of the test (both sides together if ``sided`` is 2). power :
@@ -209,6 +212,13 @@ class GroupSequentialDesign:
     drift: float
     fixed_drift: float
     rules: _Rules
+
+    picture: ClassVar[str] = "boundaries"
+
+    @property
+    def estimates(self) -> tuple[Estimate, ...]:
+        """None: a design estimates nothing."""
+        return ()
 
     @property
     def upper(self) -> FloatArray:
@@ -291,10 +301,14 @@ class GroupSequentialDesign:
         bounds, _ = self.rules.solve(t, t, self.drift, wanted[0], wanted[1], closing, planned=False)
         return Boundaries(info, bounds.upper, bounds.lower, bounds.spent)
 
-    def to_table(self) -> list[dict[str, float]]:
-        """One row a look: fraction, boundaries, nominal P value, error spent, exit probabilities under both
-        hypotheses.
+    def to_frame(self, *, level: float | None = None) -> Any:
+        """One row a look, as a polars frame: fraction, boundaries, nominal P value, error spent, exit probabilities
+        under both hypotheses. ``level`` has no meaning here: a design has no intervals.
         """
+        rows = self._looks()
+        return self._frame({key: [row[key] for row in rows] for key in rows[0]})
+
+    def _looks(self) -> list[dict[str, Any]]:
         null, alternative = self.exit_probabilities(0.0), self.exit_probabilities(self.drift)
         return [
             {
@@ -311,6 +325,50 @@ class GroupSequentialDesign:
             }
             for k in range(self.upper.size)
         ]
+
+    def _title(self) -> str:
+        kind = f"{'two' if self.sided == 2 else 'one'}-sided {100 * self.alpha:g} %"
+        low = (
+            f"; {'binding' if self.binding else 'non-binding'} futility: {self.futility.name}" if self.futility else ""
+        )
+        return f"Group sequential design, {self.efficacy.name}, {kind}{low}"
+
+    def _told(self) -> Iterator[str]:
+        yield self._title()
+        yield f"power {100 * self.power:g} % with {self.inflation:.4f} times the information of one look"
+        yield ""
+        heads = {
+            "fraction": "information",
+            "upper_z": "efficacy Z",
+            "lower_z": "futility Z",
+            "nominal_p": "nominal p",
+            "spent": "alpha spent",
+            "efficacy_null": "P(stop), H0",
+            "efficacy_alternative": "P(stop), H1",
+        }
+        if self.futility is None:
+            heads["lower_z"] = "lower Z"
+            if self.sided == 1:
+                del heads["lower_z"]
+        body = [
+            (f"look {row['look']}", *("none" if math.isinf(row[key]) else number(row[key]) for key in heads))
+            for row in self._looks()
+        ]
+        yield from aligned(("", *heads.values()), body)
+
+    def _drawn(self) -> Any:
+        futile = self.sided == 2 or self.futility is not None
+        return [
+            {
+                "information": 100.0 * row["fraction"],
+                "upper": row["upper_z"],
+                "lower": row["lower_z"] if futile else None,
+            }
+            for row in self._looks()
+        ]
+
+    def __repr__(self) -> str:
+        return f"<GroupSequentialDesign: {self.to_sentence().rstrip('.')}>"
 
     def to_sentence(self) -> str:
         """The design as a protocol would put it."""

@@ -9,12 +9,16 @@ error is at most alpha whatever the dependence between the tests.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
+from typing import Any
 
 import numpy as np
 
 from equipoise.errors import ScenarioError
+from equipoise.estimate.fit import Fit, aligned, number, p_value
+from equipoise.estimate.result import Estimate
 from equipoise.types import BoolArray, FloatArray, IntArray
 
 REFERENCES = (
@@ -182,8 +186,8 @@ class Graph:
         )
 
 
-@dataclass(frozen=True)
-class GraphResult:
+@dataclass(frozen=True, repr=False)
+class GraphResult(Fit):
     """What a graph allows to be said.
 
     rejected : in the order of rejection. adjusted : P values to hold against ``alpha``. levels : of those not rejected,
@@ -194,6 +198,37 @@ class GraphResult:
     adjusted: Mapping[str, float]
     levels: Mapping[str, float]
     alpha: float
+
+    @property
+    def estimates(self) -> tuple[Estimate, ...]:
+        """The test of every hypothesis with its adjusted p-value; ``n`` is 0 for not known."""
+        return tuple(
+            Estimate.of_test(name, "graphical procedure, adjusted p-value", p, 0) for name, p in self.adjusted.items()
+        )
+
+    def _keys(self) -> Sequence[dict[str, Any]]:
+        return [{"rejected": name in self.rejected, "level": self.levels.get(name, math.nan)} for name in self.adjusted]
+
+    def _rows(self, level: float | None = None) -> list[dict[str, Any]]:
+        return [{**row, "n": None} for row in super()._rows(level)]
+
+    def _title(self) -> str:
+        return f"Several hypotheses at a family-wise {100 * self.alpha:g} %"
+
+    def _told(self) -> Iterator[str]:
+        yield self._title()
+        body = [
+            (name, p_value(p), "rejected" if name in self.rejected else "not rejected",
+             number(self.levels[name]) if name in self.levels else "")
+            for name, p in self.adjusted.items()
+        ]  # fmt: skip
+        yield from aligned(("", "adjusted p", "verdict", "tested at"), body)
+
+    def __repr__(self) -> str:
+        return f"<GraphResult: {self.to_sentence().rstrip('.')}>"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(self.summary())}</pre>"
 
     def to_sentence(self) -> str:
         """The result in words."""
