@@ -14,6 +14,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from equipoise.drawing import drawing
+from equipoise.errors import EstimationError
 
 if TYPE_CHECKING:
     from equipoise.estimate.left_out import LeftOut
@@ -163,7 +164,13 @@ class Fit:
         return self._made()
 
     def plot(self, **options: Any) -> Any:
-        """The result drawn by the function of :mod:`equipoise.plot` that fits it; ``options`` are that function's."""
+        """The result drawn by the function of :mod:`equipoise.plot` that fits it; ``options`` are that function's.
+
+        Raises :class:`EstimationError` for tests that estimate nothing, which there is nothing to draw of.
+        """
+        made = self._made()
+        if self.picture == "forest" and made and all(one.form == "p_only" for one in made):
+            raise EstimationError(f"{self._title()}: tests alone, nothing to draw", hint="print the result")
         return drawing(self.picture)(self._drawn(), **options)
 
 

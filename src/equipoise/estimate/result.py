@@ -95,7 +95,8 @@ class Estimate(Fit):
     def __post_init__(self) -> None:
         if self.form not in FORMS:
             raise EstimationError(f"form = {self.form!r}", hint="choose one of " + ", ".join(FORMS))
-        if self.status is Status.OK and math.isnan(self.statistic) and self.se > 0.0:
+        tested = self.form != "description"
+        if tested and self.status is Status.OK and math.isnan(self.statistic) and self.se > 0.0:
             centre = self.estimate
             if self.ratio:
                 centre = math.log(centre) if 0.0 < centre < math.inf else math.nan

@@ -78,7 +78,7 @@ class CumulativeIncidence(Fit):
                 Estimate(
                     f"{_label(cause)} by {end:g}{who}", f"Aalen-Johansen estimate, {self.variance} variance", value, se,
                     math.inf, low, high, nan, self.n, level=self.level, scale="cumulative incidence",
-                    references=(AALEN_JOHANSEN, SOURCES[self.variance]), form="description", statistic=0.0,
+                    references=(AALEN_JOHANSEN, SOURCES[self.variance]), form="description",
                     term=_label(cause),
                 )
             )  # fmt: skip

@@ -62,6 +62,9 @@ class Proportionality(Fit):
             for name, (chi_square, df, p) in rows
         )  # fmt: skip
 
+    def _title(self) -> str:
+        return f"Test of proportional hazards (time: {self.transform})"
+
     def _notes(self) -> Iterator[str]:
         yield self.to_sentence()
 

@@ -85,6 +85,10 @@ class RestrictedMeans(Fit):
     def _title(self) -> str:
         return self.estimates[0].estimator[0].upper() + self.estimates[0].estimator[1:] + f", up to {self.tau:g}"
 
+    def _drawn(self) -> Any:
+        """The difference; the ratios are on another axis."""
+        return (self.difference,)
+
     def _facts(self) -> Iterator[tuple[str, str]]:
         for a in self.arms:
             mean = "" if math.isnan(a.mean) else f", mean {number(a.mean)} ({number(a.low)} to {number(a.high)})"
