@@ -39,8 +39,9 @@ def load_record(name_or_path: str | FilePath, records_dir: str | FilePath | None
 
     A name is looked up in ``records_dir`` first, then among the records that come with the package.
 
-    Raises:
-        RecordError: there is no such record, it cannot be read, or it has problems (the first few are named).
+    Raises
+    ------
+    RecordError : there is no such record, it cannot be read, or it has problems (the first few are named).
     """
     raw, shown = _fetch(name_or_path, records_dir)
     record, problems = parse_record(raw)
@@ -56,8 +57,9 @@ def load_record(name_or_path: str | FilePath, records_dir: str | FilePath | None
 def check_record(path: str | FilePath) -> list[RecordProblem]:
     """Every problem of the record in a file, in the order of its lines; empty if it is sound.
 
-    Raises:
-        RecordError: the file is not there or cannot be opened.
+    Raises
+    ------
+    RecordError : the file is not there or cannot be opened.
     """
     return parse_record(_read_file(FilePath(path)))[1]
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from pkgutil import iter_modules
+
 from equipoise.plan.methods import (
     carried_forward,
     competing,
@@ -44,6 +47,10 @@ _MODULES = (
 )
 
 REGISTRY: dict[str, Method] = {entry.name: entry for module in _MODULES for entry in module.METHODS}
-"""Every method by its name in a plan."""
+"""Every method by its name in a plan: those above in their order, then those of any further module of this folder."""
+
+for _further in sorted(found.name for found in iter_modules(__path__)):
+    for _entry in getattr(import_module(f"{__name__}.{_further}"), "METHODS", ()):
+        REGISTRY.setdefault(_entry.name, _entry)
 
 __all__ = ["REGISTRY", "Method"]

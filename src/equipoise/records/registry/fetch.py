@@ -30,17 +30,19 @@ def fetch_study(
 ) -> Import:
     """Fetch a study by its number and import it.
 
-    Args:
-        number: ``NCT`` and eight digits.
-        registry: address of the API, for a mirror.
-        timeout: seconds for connecting, and for every read.
-        retries: how often to try again when the registry is busy or the connection breaks; waits 0.5, 1, 2 ... s, or
-            as long as the registry asks for, 10 s at most.
-        wait: what waits (for tests).
+    Parameters
+    ----------
+    number : ``NCT`` and eight digits.
+    registry : address of the API, for a mirror.
+    timeout : seconds for connecting, and for every read.
+    retries : how often to try again when the registry is busy or the connection breaks; waits 0.5, 1, 2 ... s, or
+        as long as the registry asks for, 10 s at most.
+    wait : what waits (for tests).
 
-    Raises:
-        RecordError: no such study, no network, no answer in time, or an answer that is no study record. The hint tells
-            how to go on by hand.
+    Raises
+    ------
+    RecordError : no such study, no network, no answer in time, or an answer that is no study record. The hint tells
+        how to go on by hand.
     """
     number = number.strip().upper()
     if not is_number(number):

@@ -36,8 +36,9 @@ def import_study(entry: Any) -> Import:
     The record has the design, arms, populations, baseline, outcomes with their analyses, flow, events and adverse
     events of the entry, as posted; ``unmapped`` lists every part that is not in it, with the reason.
 
-    Raises:
-        RecordError: the data are no study record.
+    Raises
+    ------
+    RecordError : the data are no study record.
     """
     if not isinstance(entry, dict) or not isinstance(entry.get("protocolSection"), dict):
         raise RecordError(
@@ -113,8 +114,9 @@ def _primary(made: dict[str, Any]) -> str | None:
 def read_study(path: str | Path) -> Import:
     """Import the study record in a JSON file.
 
-    Raises:
-        RecordError: the file cannot be read, is too large, is no JSON or no study record.
+    Raises
+    ------
+    RecordError : the file cannot be read, is too large, is no JSON or no study record.
     """
     hint = "give a JSON file of API v2, or a number NCT01234567"
     raw = read_bytes(path, max_bytes=MAX_BYTES, error=RecordError, hint=hint, stdin=True)
