@@ -37,8 +37,8 @@ from equipoise.records import Record, load_record
 from equipoise.replica.replica import Replica
 
 SECTIONS = [
-    "bottom-line", "findings", "design", "results", "safety", "replica", "limitations", "significance", "certainty",
-    "questions", "context", "related", "coherence", "made",
+    "brief", "bottom-line", "findings", "design", "results", "safety", "replica", "limitations", "significance",
+    "certainty", "questions", "context", "related", "coherence", "made",
 ]  # fmt: skip
 
 

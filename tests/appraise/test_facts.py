@@ -308,7 +308,7 @@ def test_a_balance_against_its_sizes_is_refused() -> None:
 
 def test_the_page_states_one_certainty_and_one_threshold(page: Document, valor: Record) -> None:
     """Very low over the critical outcomes; what matters is a fifth of the placebo loss of 8.14, so 1.6 points."""
-    stats = {plain(s.label): plain(s.value) for s in walk(page.section("bottom-line")) if isinstance(s, Stat)}
+    stats = {plain(s.label): plain(s.value) for s in walk(page.section("brief")) if isinstance(s, Stat)}
     assert stats["Certainty of the evidence"] == "Very low"
     assert not any(re.search(r"low, at most moderate", t) for t in texts(page))
     lead = " ".join(texts(page, "bottom-line"))

@@ -23,7 +23,7 @@ def page_of(name: str) -> Document:
 
 
 def glance(page: Document) -> dict[str, Stat]:
-    stats = next(n for n in walk(page.section("bottom-line")) if isinstance(n, Stats))
+    stats = next(n for n in walk(page.section("brief")) if isinstance(n, Stats))
     return {plain(s.label): s for s in stats.items}
 
 

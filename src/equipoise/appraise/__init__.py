@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from equipoise.appraise.brief import in_brief
 from equipoise.appraise.build import appraise
 from equipoise.appraise.questions import question_set
 from equipoise.document.document import Document, DocumentError, UncitedNumberError
@@ -26,6 +27,7 @@ __all__ = [
     "ReplicaRow",
     "UncitedNumberError",
     "appraise",
+    "in_brief",
     "question_set",
     "replicate",
 ]

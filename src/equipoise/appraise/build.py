@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import equipoise
 from equipoise.appraise import single
 from equipoise.appraise.certainty import Judgements, load_judgements
@@ -9,6 +11,7 @@ from equipoise.appraise.context import Context
 from equipoise.appraise.findings import read
 from equipoise.appraise.sections import (
     bottom_line,
+    brief,
     certainty,
     coherence,
     design,
@@ -33,6 +36,7 @@ from equipoise.records.schema import Record
 from equipoise.replica.replica import Replica
 
 _SECTIONS = (
+    brief,
     bottom_line,
     key_findings,
     design,
@@ -71,7 +75,7 @@ def appraise(
     record = load_record(record) if isinstance(record, str) else record
     ctx = draft(record, replica, Reader(role, specialty, stage, level), judgements)
     if len(record.arms) < 2:
-        return finish(ctx, single.sections(ctx))  # nothing to compare: one group described
+        return finish(ctx, (brief.build(ctx), *single.sections(ctx)))  # nothing to compare: one group described
     built = [module.build(ctx) for module in _SECTIONS]
     return finish(ctx, tuple(s for s in built if s is not None))
 
@@ -99,15 +103,18 @@ def draft(
     )
 
 
-def finish(ctx: Context, sections: tuple[Section, ...]) -> Document:
-    """The document of these sections, with title, subtitle and the register of what its numbers rest on."""
+def finish(ctx: Context, sections: tuple[Section, ...], kind: Literal["appraisal", "brief"] = "appraisal") -> Document:
+    """The document of these sections, with title, subtitle and the register of what its numbers rest on.
+
+    The subtitle of a brief leaves out the citation, which has a line of its own.
+    """
     record, writer = ctx.record, ctx.writer
     named = record.acronym and not record.title.startswith(record.acronym)
     title = writer.say("{a}: {t}", a=record.acronym or "", t=record.title) if named else writer.label(record.title)
     subtitle = writer.say("{c}.", c=record.condition[:1].upper() + record.condition[1:])
     if phase := ctx.fact(record.design.phase):
         subtitle = (*subtitle, *writer.words(" "), *upper(phase), *writer.words("."))
-    if record.origin == "written" and record.citations:
+    if record.origin == "written" and record.citations and kind == "appraisal":
         subtitle = (*subtitle, *writer.words(" "), *writer.label(record.citations[0].text))
     sponsor = ctx.item("reg_sponsor")
     if sponsor is not None and sponsor.text and (said := writer.told(sponsor.text, sponsor, stop=".")):
@@ -123,4 +130,5 @@ def finish(ctx: Context, sections: tuple[Section, ...]) -> Document:
         citations=writer.citations(),
         computations=writer.computations(),
         names=writer.names,
+        kind=kind,
     )

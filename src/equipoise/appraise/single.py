@@ -15,8 +15,6 @@ from equipoise.document.document import (
     Paragraph,
     Row,
     Section,
-    Stat,
-    Stats,
     Table,
     Text,
 )
@@ -45,7 +43,6 @@ def _bottom(ctx: Context) -> Section:
     lead = writer.say("{t} followed one group of people and compared it with nobody.", t=ctx.trial)
     said = writer.statements("bottom_line")
     blocks: list[Block] = [
-        Stats((Stat(writer.words("Comparison"), writer.words("None"), writer.words("one group alone"), "open"),)),
         Paragraph(paragraphs((writer.strong(lead),), people, *said), lead=True),
     ]
     if f.outcome is not None:

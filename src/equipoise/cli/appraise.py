@@ -18,12 +18,15 @@ class Format(StrEnum):
     html = "html"
     md = "md"
     json = "json"
+    brief = "brief"
 
 
 def appraise(
     record: str = typer.Argument(help="The trial, e.g. valor."),
     out: Path | None = typer.Option(None, "--out", "-o", help="Where to write; default RECORD.html (or .md, .json)."),
-    format: Format = typer.Option(Format.html, "--format", "-f", help="Format of the page."),
+    format: Format = typer.Option(
+        Format.html, "--format", "-f", help="html, md or json: the page; brief: one printed side of it."
+    ),
     replicates: int = typer.Option(500, "--replicates", "-n", help="Virtual trials in each study behind the page."),
     seed: int = typer.Option(1, "--seed", min=0, max=2**63 - 1, help="Replicate r depends on (seed, r) alone."),
     mechanism: str | None = typer.Option(
@@ -52,6 +55,7 @@ def appraise(
 ) -> None:
     """Write the page: every number cited or computed."""
     from equipoise.appraise import appraise as build
+    from equipoise.appraise import in_brief
     from equipoise.appraise.certainty import load_judgements
     from equipoise.cli.common import check_writable, compile_once, progress_bar, replicate_command, say, write_text
     from equipoise.document.readers import Reader
@@ -69,6 +73,18 @@ def appraise(
     Reader(role, specialty, stage, level)  # an unknown one is refused before the work starts
     published = load_record(record, records_dir=records_dir)
     judged = None if judgements is None else load_judgements(published, judgements)
+    if format is Format.brief:
+        if replica is not None or mechanism or scenario_file or role or specialty or stage or level:
+            raise ScenarioError(
+                "--format brief goes without a reader, --replica, --mechanism and --scenario",
+                hint="the brief tells what was published, to every reader alike; leave the others out",
+            )
+        path = out or Path(f"{published.id}-brief.html")
+        check_writable(path)
+        kind = {".md": "md", ".json": "json"}.get(path.suffix.lower(), "html")
+        write_text(path, render(in_brief(published, judgements=judged), kind))
+        say(f"wrote {path}")
+        return
     path = out or Path(f"{published.id}.{format.value}")
     check_writable(path)
     rebuilt = None

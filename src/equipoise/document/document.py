@@ -454,7 +454,7 @@ class Document:
     computations: tuple[Computation, ...]
     names: tuple[str, ...]
     lang: str = "en-GB"
-    kind: Literal["appraisal", "landscape"] = "appraisal"
+    kind: Literal["appraisal", "brief", "landscape"] = "appraisal"
 
     def __post_init__(self) -> None:
         check(self)

@@ -30,7 +30,7 @@ from equipoise.document.text import joined, upper
 from equipoise.errors import RecordError
 from equipoise.records.schema import Contrast, Value
 
-_FILE = "JUDGEMENTS"
+FILE = "JUDGEMENTS"
 """Key of the judgements' own file among the sources."""
 _GRADE = ("risk_of_bias", "inconsistency", "indirectness", "publication_bias")
 _KINDS = {"difference": "", "ratio": "ratio ", "hazard_ratio": "hazard ratio "}
@@ -79,7 +79,7 @@ def overview(ctx: Context) -> tuple[rating.Level | None, rating.Recommendation |
 def _rated(ctx: Context, judged: Judgements) -> list[_Rated]:
     """The outcomes with their ratings; what the file of judgements brings is made known to the writer first."""
     ctx.writer.adopt(
-        _FILE,
+        FILE,
         f"Judgements on {ctx.trial}, made by {judged.judged_by}",
         f"to change them: equipoise judgements {ctx.address} --out FILE, then "
         f"equipoise appraise {ctx.address} --judgements FILE",
@@ -234,7 +234,7 @@ def _threshold(ctx: Context, outcome: Graded, kind: str) -> tuple[float | None, 
         )
         return rating.important_difference(fraction, change), (shown,)
     value = float(given.value or 0)
-    sourced = Value(value=given.value, source=_FILE, place=place, confidence="seen")
+    sourced = Value(value=given.value, source=FILE, place=place, confidence="seen")
     if kind in ("ratio", "hazard_ratio"):
         return rating.log_threshold(value), (writer.cite(numbers.number(value), sourced),)
     text = f"{numbers.number(100 * value)} percentage points" if kind == "risk" else numbers.number(value)
@@ -445,7 +445,7 @@ def _reason(ctx: Context, judged: Judged, where: str) -> Inlines:
     try:
         if not judged.refs:
             # a threshold may be the judges' own number: it rests on their file
-            own = ctx.writer.quote(judged.reason, _FILE) if isinstance(judged, Threshold) else None
+            own = ctx.writer.quote(judged.reason, FILE) if isinstance(judged, Threshold) else None
             return own or ctx.writer.words(judged.reason)
         told = ctx.writer.told(judged.reason, *judged.refs)
     except UncitedNumberError as error:

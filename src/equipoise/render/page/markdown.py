@@ -58,7 +58,7 @@ def to_markdown(document: Document, *, answers_last: bool = False) -> str:
     out.append("## Computed numbers")
     commands = [f"- {_escape(c.what)}. {_escape(c.method)}. {_code(c.command)}" for c in document.computations]
     out.append("\n".join(commands) or "None.")
-    of = "the record" if document.kind == "appraisal" else "the records of the field"
+    of = "the records of the field" if document.kind == "landscape" else "the record"
     out.append(f"Made by Equipoise {_escape(document.version)} from {of} {_code(document.record)}.")
     addresses = {s.key: safe_url(s.address) for s in document.sources}
     links = []

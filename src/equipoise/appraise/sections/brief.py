@@ -1,0 +1,267 @@
+"""In brief: the verdict, two numbers, harm, certainty, caveats and what the trial changes, before everything else."""
+
+from __future__ import annotations
+
+import math
+
+from equipoise.appraise import absolute_risk, numbers
+from equipoise.appraise.certainty import rating
+from equipoise.appraise.context import Context
+from equipoise.appraise.sections import certainty
+from equipoise.appraise.tables import DASH, cell
+from equipoise.document.document import Block, Facts, Inlines, Listing, Note, Section, Stat, Stats
+from equipoise.document.text import joined, short, upper
+from equipoise.records.schema import Contrast, PValue, Result
+
+CAVEATS = 3
+"""How many caveats a brief gives."""
+
+_MEANS: dict[rating.Level, str] = {
+    "high": "the true effect lies close to the estimate",
+    "moderate": "the true effect is probably close to the estimate",
+    "low": "the true effect may differ much from the estimate",
+    "very low": "the true effect is likely to differ much from the estimate",
+}
+"""What each level says (H. Balshem et al., GRADE guidelines 3, J Clin Epidemiol 2011;64:401-406), in our words."""
+
+
+def build(ctx: Context, *, alone: bool = False) -> Section:
+    """The key figures, caveats, what it changes; ``alone`` adds the citation that the page has in its heading."""
+    writer = ctx.writer
+    blocks: list[Block] = [Stats(tuple(_stats(ctx)))]
+    if caveats := _caveats(ctx)[:CAVEATS]:
+        blocks.append(Note("caution", writer.words("Before relying on it"), (Listing(tuple(caveats), ordered=True),)))
+    facts = [(writer.words("What it changes"), _changes(ctx))]
+    if alone and ctx.findings.met is None and (said := writer.statements("bottom_line")):
+        facts.insert(0, (writer.words("What was found"), said[0]))
+    if alone or ctx.record.origin != "written":
+        facts.append((writer.words("Citation"), _citation(ctx)))
+    blocks.append(Facts(tuple(facts)))
+    return Section("brief", writer.words("In brief"), tuple(blocks))
+
+
+def _stats(ctx: Context) -> list[Stat]:
+    """Verdict and effect, certainty and recommendation, the strongest other effect and the gravest harm."""
+    return [_verdict(ctx), *_primary(ctx), *_sure(ctx), *_second(ctx), _harm(ctx)]
+
+
+def _verdict(ctx: Context) -> Stat:
+    writer, f = ctx.writer, ctx.findings
+    if len(ctx.record.arms) < 2:
+        return Stat(writer.words("Comparison"), writer.words("None"), writer.words("one group alone"), "open")
+    word, tone = {True: ("Met", "good"), False: ("Missed", "bad"), None: ("Not stated", "open")}[f.met]
+    remark: Inlines = ()
+    if f.disputed:
+        word = "Disputed"
+        remark = joined([writer.say("{p}, {t}", p=ctx.p(p), t=_test(ctx, p)) for p in f.disputed], "; ")
+    elif f.test is not None:
+        remark = writer.say("{p}, {t}", p=ctx.p(f.test), t=_test(ctx, f.test))
+    elif f.primary is None:
+        remark = writer.words("the record holds no result of it")
+    return Stat(writer.words("Primary endpoint"), writer.words(word), remark, tone)  # type: ignore[arg-type]
+
+
+def _primary(ctx: Context) -> list[Stat]:
+    """The primary contrast, else the people of each arm, else that there is none; nothing of a single group."""
+    f = ctx.findings
+    if f.primary is None or len(ctx.record.arms) < 2:
+        return []
+    if f.contrast is not None and f.contrast.value is not None and f.outcome is not None:
+        return [_effect(ctx, f.primary, f.contrast, whose=True)]
+    if (counted := _counted(ctx, f.primary)) is not None:
+        return [counted]
+    label = ctx.writer.say("{o} at {w}", o=upper_label(ctx, f.primary.outcome), w=ctx.week(f.week))
+    return [Stat(label, ctx.writer.words("No estimate"), ctx.writer.words("the record gives no difference"), "open")]
+
+
+def _effect(ctx: Context, r: Result, c: Contrast, *, whose: bool = False, remark: Inlines = ()) -> Stat:
+    """An estimate with its interval; ``whose`` names the arms."""
+    writer = ctx.writer
+    digits = numbers.contrast_digits(c)
+    value: Inlines = (writer.cite(numbers.number(c.value or 0, digits, plus=c.kind == "difference"), c),)
+    unit = ctx.unit(ctx.record.outcome(r.outcome), r)
+    if unit and c.kind == "difference":
+        value = (*value, *writer.label(unit))
+    bounds: Inlines = ()
+    if c.low is not None and c.high is not None:
+        level = numbers.level(c)
+        bounds = writer.say(
+            "interval {b}" if level else "95 % interval {b}",
+            b=(writer.cite(numbers.span(c.low, c.high, digits) + level, c),),
+        )
+    kind = {"difference": "", "ratio": ", ratio", "hazard_ratio": ", hazard ratio"}[c.kind]
+    week = ctx.findings.week if whose else r.week
+    arms = ", {a} against {c}" if whose else ""
+    label = writer.say(
+        "{o} at {w}" + arms + kind, o=upper_label(ctx, r.outcome), w=ctx.week(week), a=ctx.active, c=ctx.control
+    )
+    return Stat(label, value, joined([x for x in (bounds, remark) if x], ", "))
+
+
+def _second(ctx: Context) -> list[Stat]:
+    """The effect that stands out most beside its error: of the markers, else of the other outcomes, else survival."""
+    writer, f = ctx.writer, ctx.findings
+    for found in (f.biomarkers(), f.co_primary(), f.clinical(), f.survival()):
+        pairs = [
+            (strength, r, r.contrast)
+            for r in found
+            if r.contrast is not None and r.contrast.usable and (strength := _strength(r.contrast)) is not None
+        ]
+        if not pairs:
+            continue
+        _, r, c = max(pairs, key=lambda pair: pair[0])
+        nominal = writer.words("nominal") if f.met is False and not ctx.formal(r) else ()
+        lower = ctx.percent_lower(r) if found == f.biomarkers() else None
+        if lower is None:
+            return [_effect(ctx, r, c, remark=nominal)]
+        ratio = writer.say("ratio {r}", r=ctx.contrast(c))
+        label = writer.say("{o} at {w}", o=upper_label(ctx, r.outcome), w=ctx.week(r.week))
+        return [Stat(label, (lower,), joined([x for x in (ratio, nominal) if x], ", "))]
+    return []
+
+
+def _strength(c: Contrast) -> float | None:
+    """How many standard errors, as the interval implies them, an estimate lies from no effect."""
+    if c.value is None or c.low is None or c.high is None or not c.low < c.high:
+        return None
+    if c.kind == "difference":
+        return abs(float(c.value) - c.null) / absolute_risk.se_from_interval(float(c.low), float(c.high), c.level)
+    if c.value <= 0 or c.low <= 0:
+        return None
+    return abs(math.log(float(c.value))) / absolute_risk.se_from_ratio(float(c.low), float(c.high), c.level)
+
+
+def _harm(ctx: Context) -> Stat:
+    """The gravest harm that was counted by arm; else what the record says of harm, else that it says nothing."""
+    writer, f = ctx.writer, ctx.findings
+    name = writer.words("Harm")
+    event = f.serious_neurologic()
+    if event is None:
+        told = [
+            e
+            for e in ctx.record.adverse_events
+            if e.usable and all(cell(ctx, e.arms.get(arm.id)) != DASH for arm in (f.active, f.control))
+        ]
+        # those that sum up, serious ones first; a single coded term says little of harm as a whole
+        event = min((e for e in told if e.category != "term"), key=lambda e: (not e.serious, e.category != "summary"),
+                    default=None)  # fmt: skip
+    if event is None:
+        said = next(iter(writer.statements("safety")), None)
+        silent = writer.words("no count of harm by arm was found in what was read")
+        return Stat(name, writer.words("Not counted by arm"), said or silent, "open")
+    label = writer.quote(event.term, event) or writer.label(event.term)
+    if not event.term.endswith("s") and f.counts(event):
+        label = (*label, *writer.words("s"))
+    counts = f.counts(event)
+    pair = (
+        [ctx.count(v) for v in counts] if counts else [cell(ctx, event.arms.get(a.id)) for a in (f.active, f.control)]
+    )
+    label = (*writer.words("Harm: "), *label)
+    if len(ctx.record.arms) < 2:
+        return Stat(label, pair[0])
+    return Stat(label, pair[0], writer.say("with {a}; {n} with {c}", a=ctx.active, n=pair[1], c=ctx.control))
+
+
+def _caveats(ctx: Context) -> list[Inlines]:
+    """The record's own limitations, then what follows from how its numbers came about."""
+    writer, f, record = ctx.writer, ctx.findings, ctx.record
+    out = list(writer.statements("limitations"))
+    if len(record.arms) < 2:
+        out.append(writer.words("Nothing was compared: whether the treatment works cannot be concluded."))
+    elif f.primary is None:
+        out.append(writer.words("No result of the primary endpoint was found, so nothing can be said on its effect."))
+    elif f.disputed:
+        out.append(writer.words("The sources do not agree on which test decides."))
+    elif f.met is False and not f.worse:
+        out.append(writer.words("A missed endpoint does not show that the treatment has no effect."))
+    elif f.met is True:
+        out.append(writer.words("A met endpoint says that there is an effect, not that it is large enough to matter."))
+    elif f.met is None:
+        out.append(writer.words("What was read does not say whether the primary endpoint was met."))
+    if f.split:
+        out.append(writer.words("The P value and the estimate of the primary endpoint come from different analyses."))
+    c = f.contrast
+    if f.primary is not None and (c is None or c.low is None or c.high is None):
+        out.append(writer.words("The record gives no interval, so how large an effect still fits the data is open."))
+    if not record.design.randomised and len(record.arms) > 1:
+        out.append(writer.words("The groups were not made by chance."))
+    if record.origin != "written":
+        out.append(writer.words("It was read from the registry entry alone, which no one has held against a paper."))
+    if ctx.judgements is None:
+        out.append(writer.words("Nobody has judged its risk of bias here."))
+    if not any(f.counts(e) for e in record.adverse_events):
+        out.append(writer.words("Harm is not counted by arm, so benefit cannot be weighed against it."))
+    out.append(writer.words("A single trial is seldom enough to act on."))
+    return out
+
+
+def _changes(ctx: Context) -> Inlines:
+    """The record's own word on it; else what the verdict allows one to say, whoever the drug is for."""
+    writer, f = ctx.writer, ctx.findings
+    said = writer.statements("clinical_significance")
+    if said:
+        return said[0]
+    if len(ctx.record.arms) < 2 or f.primary is None:
+        return writer.words("By itself nothing: it gives no comparison of the primary endpoint to act on.")
+    if f.met is True:
+        return writer.say(
+            "It is an argument for {a}, to be weighed against its harm, its cost and the other trials.", a=ctx.active
+        )
+    if f.met is False:
+        return writer.say("By itself it gives no ground to use {a} for what was tested.", a=ctx.active)
+    return writer.say("By itself nothing, until it is clear whether the endpoint was met with {a}.", a=ctx.active)
+
+
+def _citation(ctx: Context) -> Inlines:
+    writer, record = ctx.writer, ctx.record
+    if record.citations:
+        return writer.label(record.citations[0].text)
+    if record.registrations:
+        first = record.registrations[0]
+        return writer.say("{r} {n}", r=first.registry, n=first.number)
+    return writer.label(record.title)
+
+
+def _counted(ctx: Context, r: Result) -> Stat | None:
+    """The primary result as people of people, where the record has no contrast of it."""
+    pair = ctx.arms_pair(r)
+    if pair is None or not all(v.total for v in pair):
+        return None
+    label = ctx.writer.say("{o} at {w}", o=upper_label(ctx, r.outcome), w=ctx.week(r.week))
+    remark = ctx.writer.say("with {a}; {n} with {c}", a=ctx.active, n=ctx.count(pair[1]), c=ctx.control)
+    return Stat(label, ctx.count(pair[0]), remark)
+
+
+def _sure(ctx: Context) -> list[Stat]:
+    """How certain the evidence is and what is recommended, each leading to where it is argued."""
+    writer = ctx.writer
+    label = writer.words("Certainty of the evidence")
+    if ctx.judgements is None:
+        remark = writer.words("risk of bias and certainty are judgements of people, and are never inferred here")
+        if len(ctx.record.arms) < 2:  # its page has no section to lead to
+            return [Stat(label, writer.words("Not judged"), remark, "open")]
+        return [Stat(label, (writer.to("certainty", "Not judged"),), remark, "open")]
+    level, found = certainty.overview(ctx)
+    out = []
+    if level is not None:
+        remark = writer.say("over the critical outcomes: {m}", m=_MEANS[level])
+        out.append(Stat(label, (writer.to("certainty", level.capitalize()),), remark))
+    if found is not None and ctx.judgements.decision is not None:
+        said = (
+            "Neither for nor against"
+            if found.direction == "neither"
+            else f"{found.strength.capitalize()} {found.direction}"
+        )
+        asked = upper(writer.label(ctx.judgements.decision.question))
+        out.append(Stat(writer.words("Illustration of a recommendation"), (writer.to("decision", said),), asked))
+    return out
+
+
+def _test(ctx: Context, p: PValue) -> Inlines:
+    name = ctx.test_name(p.method)
+    return ctx.method(p.method) if name == "test" else ctx.writer.words(name)
+
+
+def upper_label(ctx: Context, outcome: str) -> Inlines:
+    """An outcome's label at the start of a line."""
+    return upper(ctx.writer.label(short(ctx.record.outcome(outcome).label)))
