@@ -54,7 +54,7 @@ def _compare(case: str) -> Iterator[Comparison]:
     assert (expected["p1_end"], expected["p2_end"], expected["slope_weeks"]) == (36, 72, SLOPE_WEEKS)
     for level, key in ((0.95, "contrasts_ci95"), (0.90, "contrasts_ci90")):
         made, table = run(case, level), expected[key]
-        rows = [made.estimates[NAMES[name]] for name in table["contrast"]]
+        rows = [made.named[NAMES[name]] for name in table["contrast"]]
         name = f"{100 * level:.0f} %"
         for what, ours, column, tolerance in (
             ("contrasts", [e.estimate for e in rows], "estimate", 1e-7),

@@ -40,11 +40,11 @@ def test_reference_mmrm_contrasts(case: str) -> None:
     parity.check(delayed_start_cases.compare(case), at_least=21)
     for level in (0.95, 0.90):
         made = delayed_start_cases.run(case, level)
-        assert all(e.level == pytest.approx(level) for e in made.estimates.values())
+        assert all(e.level == pytest.approx(level) for e in made.named.values())
     # the questions follow from these numbers: better at the end of both periods, half of the gap not kept
     assert [q.met for q in made.questions] == [True, True, False]
     assert made.questions[2].p == pytest.approx(
-        stats.t.sf(-0.14299470354236318 / made.estimates["preserved"].se, made.estimates["preserved"].df), rel=1e-6
+        stats.t.sf(-0.14299470354236318 / made.named["preserved"].se, made.named["preserved"].df), rel=1e-6
     )
     assert not made.disease_modification
     assert made.followed["randomised"] == (150, 150)
@@ -83,7 +83,7 @@ def test_independent_contrasts_of_the_general_estimators() -> None:
         "slope2": {"C(AVISITN)[T.40]:ARM": 1 / 8, "C(AVISITN)[T.32]:ARM": -1 / 8},
     }).to_frame()  # fmt: skip
     for name, estimate, se, df in by_hand.select("contrast", "estimate", "se", "df").iter_rows():
-        ours = made.estimates[name]
+        ours = made.named[name]
         np.testing.assert_allclose([ours.estimate, ours.se, ours.df], [estimate, se, df], rtol=1e-8)
     plain = delayed_start(data, period_end=24, week=40, control="late", covariates=[])
     fit = mmrm("CHG ~ ARM * C(AVISITN) + us(AVISITN | USUBJID)", long)
@@ -92,7 +92,7 @@ def test_independent_contrasts_of_the_general_estimators() -> None:
         "delta1": {"ARM": 1.0, "ARM:C(AVISITN)[T.24]": 1.0},
     }).to_frame()  # fmt: skip
     for name, estimate, se, df in by_hand.select("contrast", "estimate", "se", "df").iter_rows():
-        ours = plain.estimates[name]
+        ours = plain.named[name]
         np.testing.assert_allclose([ours.estimate, ours.se, ours.df], [estimate, se, df], rtol=1e-8)
     wide = pl.concat([
         data.select("USUBJID", "TRT01P", "AVISITN", Y=pl.col("CHG") + pl.col("BASE")),
@@ -101,7 +101,7 @@ def test_independent_contrasts_of_the_general_estimators() -> None:
     shared = clda("Y ~ us(AVISITN | USUBJID)", wide, arm="TRT01P", baseline=0)
     constrained = delayed_start(data, period_end=24, week=40, control="late", covariates=[], constrained=True)
     theirs = shared.contrasts({"d": {"C(AVISITN)[T.40]:TRT01P[T.early]": 1.0}}).to_frame()
-    ours = constrained.estimates["delta2"]
+    ours = constrained.named["delta2"]
     np.testing.assert_allclose([ours.estimate, ours.se], [theirs["estimate"][0], theirs["se"][0]], rtol=1e-8)
     assert ours.n == 90
     options = {"first_window": (8, 24), "second_window": (24, 40), "margin": 0.1}
@@ -111,7 +111,7 @@ def test_independent_contrasts_of_the_general_estimators() -> None:
         part = part.with_columns(T=pl.col("AVISITN") - 0.5 * (low + high))
         by_slope = slope("CHG ~ ARM * T + BASE + (T | USUBJID)", part)
         theirs = by_slope.contrasts({"s": {"ARM:T": 1.0}}).to_frame()
-        ours = slopes.estimates[name]
+        ours = slopes.named[name]
         np.testing.assert_allclose([ours.estimate, ours.se], [theirs["estimate"][0], theirs["se"][0]], rtol=1e-7)
     assert [q.key for q in slopes.questions] == ["Q1", "Q2", "Q3"]
     assert slopes.questions[2].margin == 0.1
@@ -131,20 +131,20 @@ def test_independent_imputation_of_those_who_did_not_go_on() -> None:
     draws = imputation_draws(data, ice, method=method, control="late", seed=5).impute()
     ancova = draws.analyse(Ancova(weeks=[24.0, 40.0]))
     for name, week in (("delta1", 24.0), ("delta2", 40.0)):
-        ours, theirs = made.estimates[name], ancova.difference(week)
+        ours, theirs = made.named[name], ancova.difference(week)
         np.testing.assert_allclose(
             [ours.estimate, ours.se, ours.df], [theirs.estimate, theirs.se, theirs.df], rtol=1e-8
         )
-    d1, d2 = made.estimates["delta1"].estimate, made.estimates["delta2"].estimate
-    assert made.estimates["preserved"].estimate == pytest.approx(d2 - 0.5 * d1, rel=1e-8)
+    d1, d2 = made.named["delta1"].estimate, made.named["delta2"].estimate
+    assert made.named["preserved"].estimate == pytest.approx(d2 - 0.5 * d1, rel=1e-8)
     assert made.followed["seen in period 2"][0] + made.followed["seen in period 2"][1] == len(seen)
     assert made.fit is None
     assert made.strategy == "imputed by JR, delayed start as the reference"
     # the lost early starters take the delayed arm's course: the gap at the end shrinks, that of period 1 hardly moves
     mar = delayed_start(data, period_end=24, week=40, control="late", method=method, seed=5)
     mixed = delayed_start(data, period_end=24, week=40, control="late")
-    assert made.estimates["delta2"].estimate < mar.estimates["delta2"].estimate - 0.3
-    assert abs(mar.estimates["delta2"].estimate - mixed.estimates["delta2"].estimate) < 0.25
+    assert made.named["delta2"].estimate < mar.named["delta2"].estimate - 0.3
+    assert abs(mar.named["delta2"].estimate - mixed.named["delta2"].estimate) < 0.25
     assert mar.strategy == "missing at random"
 
 
@@ -161,14 +161,14 @@ def test_property_questions_are_tested_in_order() -> None:
     assert [q.met for q in turned.questions][:2] == [False, False]
     assert [q.tested for q in turned.questions] == [True, False, False]
     assert "descriptive" in turned.to_sentence()
-    assert turned.estimates["delta1"].estimate == pytest.approx(-made.estimates["delta1"].estimate, rel=1e-8)
+    assert turned.named["delta1"].estimate == pytest.approx(-made.named["delta1"].estimate, rel=1e-8)
     whole = delayed_start(data, period_end=24, week=40, control="late", fraction=1.0)
-    assert whole.estimates["preserved"].estimate == pytest.approx(whole.estimates["change"].estimate, rel=1e-12)
+    assert whole.named["preserved"].estimate == pytest.approx(whole.named["change"].estimate, rel=1e-12)
     wide = delayed_start(data, period_end=24, week=40, control="late", third="difference", margin=50.0)
     assert wide.questions[2].met
-    assert wide.questions[2].estimate == wide.estimates["change"]
+    assert wide.questions[2].estimate == wide.named["change"]
     steep = delayed_start(data, period_end=24, week=40, control="late", third="slope", margin=0.0)
-    assert steep.questions[2].estimate == steep.estimates["slope2"]
+    assert steep.questions[2].estimate == steep.named["slope2"]
     assert isinstance(made.questions[0], Question)
 
 
@@ -195,7 +195,7 @@ def test_property_one_trial_and_a_block_agree() -> None:
     for t, d in enumerate(data):
         made = delayed_start(d, control="late", df="satterthwaite", **options)
         for k, name in enumerate(batch.names):
-            e = made.estimates[name]
+            e = made.named[name]
             ours = [batch.estimate[t, k], batch.se[t, k], batch.df[t, k]]
             np.testing.assert_allclose(ours, [e.estimate, e.se, e.df], rtol=1e-6, err_msg=name)
         assert batch.met()[t].tolist() == [q.met for q in made.questions]
@@ -204,7 +204,7 @@ def test_property_one_trial_and_a_block_agree() -> None:
             warnings.simplefilter("ignore")  # a random intercept alone, where slopes do not vary
             other = delayed_start_slopes(d, control="late", df="satterthwaite", margin=0.05, **options)
         for k, name in enumerate(slopes.names):
-            e = other.estimates[name]
+            e = other.named[name]
             ours = [slopes.estimate[t, k], slopes.se[t, k], slopes.df[t, k]]
             np.testing.assert_allclose(ours, [e.estimate, e.se, e.df], rtol=1e-5, err_msg=name)
         criteria = Criteria(third="slope", first="slope", margin=0.05)
@@ -222,7 +222,7 @@ def test_property_what_cannot_be_estimated_says_why() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the model says that it left an aliased column out
         made = delayed_start(nobody, period_end=24, week=40, control="late")
-    assert made.estimates["delta1"].estimable
+    assert made.named["delta1"].estimable
     assert made.questions[1].estimate.reason == "not estimable: an arm has nobody at week 40"
     assert not made.questions[1].met
     assert np.isnan(made.questions[1].p)
@@ -232,14 +232,14 @@ def test_property_what_cannot_be_estimated_says_why() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the model says that it left the visit out
         empty = delayed_start(nowhere, period_end=24, week=40, control="late")
-    assert empty.estimates["delta1"].estimable
+    assert empty.named["delta1"].estimable
     for name in ("delta2", "change", "preserved", "slope2"):
-        assert empty.estimates[name].reason == "not estimable: an arm has nobody at week 40", name
+        assert empty.named[name].reason == "not estimable: an arm has nobody at week 40", name
     few = data.filter(pl.col("USUBJID") < 6)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tiny = delayed_start(few, period_end=24, week=40, control="late", covariates=[])
-    assert tiny.estimates["delta1"].status is not Status.OK
+    assert tiny.named["delta1"].status is not Status.OK
     assert "not estimable" in tiny.questions[0].estimate.reason
     y = np.random.default_rng(0).normal(size=(2, 30, 4))
     y[1, 15:] = np.nan

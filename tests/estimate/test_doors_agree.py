@@ -196,7 +196,7 @@ def test_independent_first_question_is_the_contrast_of_a_mixed_model() -> None:
     fit = mmrm("CHG ~ BASE * C(V) + ARM * C(V) + us(V | ID)", frame, df="satterthwaite")
     table = pl.DataFrame(fit.contrasts({"q1": {"ARM[T.a]": 1.0, "C(V)[T.8]:ARM[T.a]": 1.0}}).to_frame())
     (row,) = table.to_dicts()
-    one = made.estimates["delta1"]
+    one = made.named["delta1"]
     np.testing.assert_allclose((one.estimate, one.se, one.df), (row["estimate"], row["se"], row["df"]), rtol=1e-5)
 
 
@@ -244,7 +244,7 @@ def test_property_a_block_of_one_long_trial_is_the_door() -> None:
     block = delayed_start_batch(y, arm, [4.0, 8.0, 12.0], period_end=8, week=12, covariates=base)
     for name in ("delta1", "delta2", "preserved"):
         estimate, se, df = (a[0] for a in block.column(name))
-        one = door.estimates[name]
+        one = door.named[name]
         np.testing.assert_allclose((one.estimate, one.se, one.df), (estimate, se, df), rtol=1e-5)
     predictors = np.concatenate([np.ones((1, 60, 1)), arm[:, :, None], base], axis=2)
     many = conditional_mean_batch(y, predictors, np.full((1, 60), 3))
@@ -328,7 +328,7 @@ def test_property_long_doors_do_not_mind_order_or_unit_of_outcome() -> None:
         c = cafs(d, deaths, up_to=12, strata=["SITE"], **LONG)
         return [
             mi_analysis(d, method=ConditionalMean(), **LONG).difference(12),
-            delayed_start(d, period_end=8, week=12, df="satterthwaite", **LONG).estimates["delta2"],
+            delayed_start(d, period_end=8, week=12, df="satterthwaite", **LONG).named["delta2"],
             c.ancova, c.van_elteren, c.win_ratio, c.finkelstein_schoenfeld,
         ]  # fmt: skip
 

@@ -429,8 +429,8 @@ def test_property_what_stood_in_the_way_is_the_reason() -> None:
     assert fit.difference(12).reason == "not estimable: no observed values of Active at week 12"
     late = pl.DataFrame(VISIT_CASES["nobody of an arm at the start"][0](visits()), strict=False)
     made = delayed_start(late, period_end=4, week=12, df="satterthwaite", **NAMES)
-    assert not made.estimates["delta1"].estimable
-    assert "an arm has nobody at week 4" in made.estimates["delta1"].reason
+    assert not made.named["delta1"].estimable
+    assert "an arm has nobody at week 4" in made.named["delta1"].reason
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0, -0.5, 95, math.nan, "0.95", None])

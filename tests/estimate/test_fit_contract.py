@@ -9,8 +9,20 @@ import polars as pl
 import pytest
 from test_comparisons import doses
 
-from equipoise import ancova, cox, mmrm, slope
+from equipoise import (
+    ancova,
+    cox,
+    delayed_start,
+    imputation_draws,
+    mi_analysis,
+    mi_ancova,
+    mmrm,
+    slope,
+    tipping_point,
+    trimmed_mean,
+)  # fmt: skip
 from equipoise.estimate.fit import COLUMNS, Fit
+from equipoise.estimate.missing import Bayes
 from equipoise.estimate.result import Estimate
 
 
@@ -23,6 +35,7 @@ def visits() -> pl.DataFrame:
     return pl.DataFrame(rows, schema=["ID", "V", "ARM", "BASE", "Y"], orient="row")
 
 
+LONG: dict[str, Any] = {"subject": "ID", "visit": "V", "arm": "ARM"}
 RESULTS: dict[str, Callable[[], Any]] = {
     "ancova": lambda: ancova("Y ~ BASE + ARM", doses()),
     "LS means": lambda: ancova("Y ~ BASE + ARM", doses()).lsmeans("ARM"),
@@ -30,6 +43,14 @@ RESULTS: dict[str, Callable[[], Any]] = {
     "mmrm": lambda: mmrm("Y ~ BASE + ARM * C(V) + cs(V | ID)", visits()),
     "slope": lambda: slope("Y ~ ARM * V + (1 | ID)", visits()),
     "cox": lambda: cox("Surv(BASE, E) ~ ARM", visits().with_columns(E=1)),
+    "mi_ancova": lambda: mi_ancova(visits(), value="Y", n_imputations=3, burn_in=5, **LONG),
+    "mi_analysis": lambda: mi_analysis(visits(), value="Y", method=Bayes(n_imputations=3, burn_in=5), **LONG),
+    "tipping_point": lambda: tipping_point(
+        imputation_draws(visits(), value="Y", method=Bayes(n_imputations=3, burn_in=5), **LONG).impute(),
+        deltas=(0.0, -4.0),
+    ),
+    "delayed_start": lambda: delayed_start(visits(), value="Y", period_end=2, week=3, df="satterthwaite", **LONG),
+    "trimmed_mean": lambda: trimmed_mean(visits(), value="Y", week=3, **LONG),
     "an estimate": lambda: ancova("Y ~ BASE + ARM", doses()).contrasts("ARM").estimates[0],
 }
 

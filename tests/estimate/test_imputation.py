@@ -109,9 +109,9 @@ def test_property_delayed_start_is_the_same_analysis_under_two_models(visits) ->
     made = delayed_start.compare(visits, models, week=28, control="Placebo", seed=4)
     for name, covariates in models.items():
         alone = mi_ancova(visits, covariates=covariates, control="Placebo", seed=4).difference(28)
-        assert made.estimates[name].estimate == alone.estimate
-        assert made.estimates[name].se == alone.se
-        assert name in made.estimates[name].to_sentence()
+        assert made.named[name].estimate == alone.estimate
+        assert made.named[name].se == alone.se
+        assert name in made.named[name].to_sentence()
     assert made.to_frame()["model"].to_list() == list(models)
     with pytest.raises(EstimationError, match="no model"):
         delayed_start.compare(visits, {})

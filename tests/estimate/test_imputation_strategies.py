@@ -305,7 +305,7 @@ def test_property_every_frame_block_and_seed(trial, monkeypatch) -> None:
     monkeypatch.setattr(samples_module, "MAX_CELLS", 300)
     np.testing.assert_array_equal(mi_analysis(data, ice, strategy="CIR", method=FEW, seed=4).samples, first.samples)
     assert (mi_analysis(data, ice, strategy="CIR", method=FEW, seed=5).samples != first.samples).any()
-    assert first.to_frame()["mc_error"].max() > 0.0
+    assert first.monte_carlo_error.max() > 0.0
 
 
 def test_property_strategies_that_must_agree(trial) -> None:
@@ -438,8 +438,8 @@ def test_property_tipping_point_is_where_p_is_alpha(trial) -> None:
         shift = np.where(completed.panel.arm[:, None] == 1.0, tip.delta, tip.control) * completed.missing
         assert completed.analyse(Ancova(weeks=16), delta=shift).difference().p == pytest.approx(0.05, abs=1e-6)
     assert made.boundary[1].delta > made.boundary[0].delta  # better controls: tips earlier
-    assert made.grid.height == 22
-    assert made.to_frame()["delta_active"].is_not_null().all()
+    assert made.to_frame().height == 22
+    assert made.boundary_frame()["delta_active"].is_not_null().all()
     assert "turns where" in made.to_sentence()
     never = tipping_point(completed, deltas=(0.0, -0.1))
     assert never.boundary[0].delta is None

@@ -204,12 +204,12 @@ def test_independent_delayed_start(study: Study) -> None:
 
     found = block(study, "{method: delayed_start, period_end: 8, week: 16, third: difference, margin: 2}")
     direct = delayed_start(long(study), period_end=8.0, week=16.0, third="difference", margin=2.0)
-    assert value(found, "Difference at the end of period 2") == pytest.approx(direct.estimates["delta2"].estimate)
+    assert value(found, "Difference at the end of period 2") == pytest.approx(direct.named["delta2"].estimate)
     assert value(found, "Q3", name="p") == pytest.approx(direct.questions[2].p, rel=1e-9)
     assert value(found, "Patients seen at week 16", "Drug", "n") == direct.followed["seen at week 16"][1]
     found = block(study, "{method: delayed_start, form: slopes, margin: 0.2, period_end: 8, week: 16}")
     slopes = delayed_start_slopes(long(study), period_end=8.0, week=16.0, margin=0.2)
-    assert value(found, "Difference of slopes, period 1") == pytest.approx(slopes.estimates["slope1"].estimate)
+    assert value(found, "Difference of slopes, period 1") == pytest.approx(slopes.named["slope1"].estimate)
 
 
 def test_independent_survival_options(study: Study) -> None:

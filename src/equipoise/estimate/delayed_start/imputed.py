@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from equipoise.errors import EstimationError
+from equipoise.estimate.fit import Fit
 from equipoise.estimate.missing import BURN_IN, MiAncova, mi_ancova
 from equipoise.estimate.result import Estimate
 
@@ -18,21 +19,26 @@ LEBER = "Leber 1997, Alzheimer Dis Assoc Disord 11(suppl 5):S10"
 
 
 @dataclass(frozen=True, eq=False)
-class DelayedStart:
+class DelayedStart(Fit):
     """Early minus delayed start by several models.
 
-    estimates : name of the model -> difference at ``week``. fits : name -> the whole analysis, all visits.
+    named : name of the model -> difference at ``week``. fits : name -> the whole analysis, all visits.
     """
 
     week: float
-    estimates: Mapping[str, Estimate]
+    named: Mapping[str, Estimate]
     fits: Mapping[str, MiAncova]
 
-    def to_frame(self) -> Any:
-        """One row a model, as a frame of the kind that came in."""
-        rows = [{"model": name, **made.to_table()} for name, made in self.estimates.items()]
-        panel = next(iter(self.fits.values())).panel
-        return panel.native({key: [row[key] for row in rows] for key in rows[0]})
+    @property
+    def estimates(self) -> tuple[Estimate, ...]:
+        """The difference by every model, in the order of ``named``."""
+        return tuple(self.named.values())
+
+    def _keys(self) -> Sequence[Mapping[str, Any]]:
+        return [{"model": name} for name in self.named]
+
+    def _backend(self) -> Any:
+        return next(iter(self.fits.values())).panel.backend
 
 
 def compare(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from equipoise.estimate.delayed_start.questions import (
     in_order,
     weights,
 )
+from equipoise.estimate.fit import Fit
 from equipoise.estimate.linear.clda import clda
 from equipoise.estimate.linear.mmrm import mmrm
 from equipoise.estimate.linear.mmrm.result import REFERENCES, MmrmFit
@@ -47,10 +48,10 @@ SCALES = {
 
 
 @dataclass(frozen=True, eq=False)
-class DelayedStartTest:
+class DelayedStartTest(Fit):
     """A delayed-start trial by one model.
 
-    questions : Q1, Q2, Q3 in the order in which they are tested. estimates : ``delta1``, ``delta2`` (early minus
+    questions : Q1, Q2, Q3 in the order in which they are tested. named : ``delta1``, ``delta2`` (early minus
     delayed at the end of each period), ``change`` (``delta2 - delta1``), ``preserved`` (``delta2 - fraction delta1``)
     and, over visits of a period, ``slope1`` and ``slope2`` (a unit of time); what Q3 is about has the interval of its
     one-sided test.
@@ -59,7 +60,7 @@ class DelayedStartTest:
     """
 
     questions: tuple[Question, ...]
-    estimates: Mapping[str, Estimate]
+    named: Mapping[str, Estimate]
     followed: Mapping[str, tuple[int, int]]
     strategy: str
     fit: MmrmFit | None
@@ -70,10 +71,19 @@ class DelayedStartTest:
         """Whether all three questions are answered yes."""
         return all(q.met for q in self.questions)
 
-    def to_frame(self) -> Any:
-        """One row a quantity, as a frame of the kind that came in: the columns of ``Estimate.to_table``."""
-        rows = [{"quantity": name, **e.to_table()} for name, e in self.estimates.items()]
-        return nw.from_dict({key: [row[key] for row in rows] for key in rows[0]}, backend=self.backend).to_native()
+    @property
+    def estimates(self) -> tuple[Estimate, ...]:
+        """The quantities, in the order of ``named``."""
+        return tuple(self.named.values())
+
+    def _keys(self) -> Sequence[Mapping[str, Any]]:
+        return [{"quantity": name} for name in self.named]
+
+    def _title(self) -> str:
+        return f"Delayed start, {self.strategy}"
+
+    def _facts(self) -> Iterable[tuple[str, str]]:
+        return ((q.key, q.to_sentence()) for q in self.questions)
 
     def to_sentence(self) -> str:
         """The questions with their answers, and what follows."""

@@ -11,6 +11,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.fit import Fit
 from equipoise.estimate.missing.analyses import Analysis, Ancova, Block, Own, Quantity
 from equipoise.estimate.missing.delta import read_delta, template_columns
 from equipoise.estimate.missing.events import (
@@ -250,7 +251,7 @@ class Completed:
 
 
 @dataclass(frozen=True, eq=False)
-class MiAnalysis:
+class MiAnalysis(Fit):
     """An analysis of completed data sets, pooled by the rule of the method.
 
     quantities : what was estimated. samples, errors, df : (sample, quantity) results of each completed data set.
@@ -363,10 +364,16 @@ class MiAnalysis:
         """What stands behind each arm and visit; see :meth:`Completed.counts`."""
         return self.completed.counts()
 
-    def to_frame(self) -> Any:
-        """One row an estimate, as a frame of the kind that came in: week, then the columns of ``Estimate.to_table``."""
-        rows = [
-            {"week": q.week, **e.to_table(), "mc_error": float(m)}
-            for q, e, m in zip(self.quantities, self.estimates, self.monte_carlo_error, strict=True)
-        ]
-        return self.completed.panel.native({key: [row[key] for row in rows] for key in rows[0]})
+    def at_level(self, level: float) -> tuple[Estimate, ...]:
+        """The pooled estimates with intervals of coverage ``level``; pooled anew, not computed anew."""
+        check_level(level)
+        return replace(self, level=level).estimates
+
+    def _keys(self) -> Sequence[Mapping[str, Any]]:
+        return [{"week": q.week} for q in self.quantities]
+
+    def _backend(self) -> Any:
+        return self.completed.panel.backend
+
+    def _title(self) -> str:
+        return self.label

@@ -6,13 +6,14 @@ equations; ``docs/methods/imputation.md`` has them with their derivation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.fit import Fit
 from equipoise.estimate.missing.kernels import imputation as kernel
 from equipoise.estimate.missing.kernels import mi_ancova as repeated
 from equipoise.estimate.missing.pooling import BARNARD_RUBIN, RUBIN
@@ -132,7 +133,7 @@ def multiple_imputation(
 
 
 @dataclass(frozen=True, eq=False)
-class MiAncova:
+class MiAncova(Fit):
     """ANCOVA at every visit on multiply imputed data.
 
     visits : (visit, N_STATS) LS mean, standard error and df of control and active, and of their difference.
@@ -140,6 +141,8 @@ class MiAncova:
     log : the outcome was analysed as a log ratio to baseline, so that results are ratios.
     dropped : predictors the imputation had to do without, over all visits.
     """
+
+    picture = "ls_means"
 
     panel: Panel
     covariates: tuple[str, ...]
@@ -200,16 +203,30 @@ class MiAncova:
         position = (repeated.CONTROL, repeated.ACTIVE)[self.panel.arms.index(arm)]
         return self._estimate(week, position, str(arm), level, None)
 
-    def to_frame(self, *, level: float = 0.95) -> Any:
-        """All visits, as a frame of the kind that came in: week, then the columns of ``Estimate.to_table``."""
-        rows = []
-        for week in self.panel.weeks:
+    @property
+    def estimates(self) -> tuple[Estimate, ...]:
+        """At every visit the mean of each arm and the difference, with 95 % intervals."""
+        return self.at_level(0.95)
+
+    def at_level(self, level: float) -> tuple[Estimate, ...]:
+        """The estimates with intervals of coverage ``level``."""
+        return tuple(
+            made
+            for week in self.panel.weeks
             for made in (
                 *(self.mean(a, week, level=level) for a in self.panel.arms),
                 self.difference(week, level=level),
-            ):
-                rows.append({"week": float(week), **made.to_table()})
-        return self.panel.native({key: [row[key] for row in rows] for key in rows[0]})
+            )
+        )
+
+    def _keys(self) -> Sequence[Mapping[str, Any]]:
+        return [{"week": float(week)} for week in self.panel.weeks for _ in range(3)]
+
+    def _backend(self) -> Any:
+        return self.panel.backend
+
+    def _drawn(self) -> Any:
+        return self
 
 
 def mi_ancova(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from equipoise.errors import EstimationError
+from equipoise.estimate.fit import Fit
 from equipoise.estimate.missing.analyses import Analysis, Ancova
 from equipoise.estimate.missing.completed import Completed
 from equipoise.estimate.missing.delta import lag_scale
@@ -33,37 +34,46 @@ class Tip:
 
 
 @dataclass(frozen=True, eq=False)
-class TippingPoint:
+class TippingPoint(Fit):
     """Results over a grid of deltas, and the boundary between significant and not.
 
-    control, active : the deltas tried. estimates : one a pair, control by active. boundary : one a delta of control.
+    control, active : the deltas tried. cells : one estimate a pair, control by
+    active. boundary : one a delta of control.
     """
 
     completed: Completed
     control: FloatArray
     active: FloatArray
-    estimates: tuple[tuple[Estimate, ...], ...]
+    cells: tuple[tuple[Estimate, ...], ...]
     boundary: tuple[Tip, ...]
     alpha: float
     references = (YAN,)
+    picture = "tipping_point"
 
     def table(self, field: str) -> FloatArray:
         """(control, active) of ``estimate``, ``se``, ``low``, ``high`` or ``p``: what a heat map shows."""
-        return np.array([[getattr(e, field) for e in row] for row in self.estimates], dtype=np.float64)
+        return np.array([[getattr(e, field) for e in row] for row in self.cells], dtype=np.float64)
 
     @property
-    def grid(self) -> Any:
-        """One row a pair of deltas, as a frame of the kind that came in."""
-        rows = [
-            {"delta_control": float(c), "delta_active": float(a), **e.to_table(), "significant": bool(e.p < self.alpha)}
-            for c, row in zip(self.control, self.estimates, strict=True)
-            for a, e in zip(self.active, row, strict=True)
-        ]
-        return self.completed.panel.native({key: [row[key] for row in rows] for key in rows[0]})
+    def estimates(self) -> tuple[Estimate, ...]:
+        """The difference at every pair of deltas, those of active varying fastest."""
+        return tuple(one for row in self.cells for one in row)
 
-    def to_frame(self) -> Any:
+    def _keys(self) -> Sequence[Mapping[str, Any]]:
+        return [{"delta_control": float(c), "delta_active": float(a)} for c in self.control for a in self.active]
+
+    def _backend(self) -> Any:
+        return self.completed.panel.backend
+
+    def _title(self) -> str:
+        return self.to_sentence()
+
+    def _drawn(self) -> Any:
+        return self.to_frame()
+
+    def boundary_frame(self) -> Any:
         """The boundary: delta_control, delta_active (missing where there is none), p there, and the reason."""
-        return self.completed.panel.native(
+        return self._frame(
             {
                 "delta_control": [t.control for t in self.boundary],
                 "delta_active": [t.delta for t in self.boundary],

@@ -116,7 +116,7 @@ def delayed_start(context: Context, section: DelayedStartSection) -> Found:
         for stage, (late, early) in m.followed.items():
             for whom, n in ((control, late), (arm, early)):
                 numbers.setdefault(Place("patients", whom, stage), Estimate.of_count(f"{whom} {stage}", n, n))
-        for name, estimate in m.estimates.items():
+        for name, estimate in m.named.items():
             numbers[_place(name, arm)] = estimate
         for q in m.questions:
             numbers[Place("question", arm, q.key)] = Estimate.of_test(
@@ -134,7 +134,7 @@ def _lines(context: Context, section: DelayedStartSection, found: Found) -> Bloc
     for stage in first.followed:
         people = {a: found.numbers[Place("patients", a, stage)] for a in (control, *made)}
         rows.append(counts(f"Patients {stage}", {a: int(e.estimate) for a, e in people.items()}))
-    for name, estimate in first.estimates.items():
+    for name, estimate in first.named.items():
         label = f"{_LABELS[name]} ({100 * estimate.level:g}% CI)"
         form = DIFFERENCE if "slope" not in name else "{estimate:4} ({low:4}; {high:4})"
         rows.append(against(context, label, {a: found.numbers[_place(name, a)] for a in made}, form))
@@ -147,13 +147,13 @@ def _lines(context: Context, section: DelayedStartSection, found: Found) -> Bloc
             p = found.numbers[Place("question", arm, q.key)].p
             cells[arm] = cell_of("{p:p4} " + told, {"p": finite(p), "sided": 1.0})
         rows.append(Row(f"{question.key}. {question.asks} One-sided p", cells, f"against {control}"))
-    named = [(_LABELS[n], e) for m in made.values() for n, e in m.estimates.items()]
+    named = [(_LABELS[n], e) for m in made.values() for n, e in m.named.items()]
     labels = context.plan.treatment.labels
     active = next(iter(made))
     figures: tuple[Figure, ...] = ()
     if section.figure:
         figures = forest(
-            [(f"{_LABELS[n]} ({100 * e.level:g} % CI)", e) for n, e in first.estimates.items() if "slope" not in n],
+            [(f"{_LABELS[n]} ({100 * e.level:g} % CI)", e) for n, e in first.named.items() if "slope" not in n],
             caption=section.label or "Early against delayed start", ratio=False,
             axis=f"{section.value}, early minus delayed start", higher_better=True,
             names=(labels.get(control, control), labels.get(active, active)), interval="estimate (interval)",

@@ -363,7 +363,7 @@ def _tipping_lines(
         grid = [
             {"delta_active": r["delta_active"], "delta_control": r["delta_control"], "p": finite(r["p"]),
              "estimate": finite(r["estimate"])}
-            for r in made.grid.iter_rows(named=True)
+            for r in made.to_frame().iter_rows(named=True)
         ]  # fmt: skip
         options = {"alpha": asked.alpha, "higher_better": asked.higher_better,
                    "arms": (labels.get(control, control), labels.get(arm, arm))}  # fmt: skip
