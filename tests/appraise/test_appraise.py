@@ -264,7 +264,7 @@ def test_prose_follows_the_record(valor: Record) -> None:
     page = appraise(good)
     text = of(page, "bottom-line")
     assert "VALOR met its primary endpoint." in text
-    assert "The interval values out no effect" in text
+    assert "The interval leaves out no effect" in text
     assert "do not belong together" not in words(page)
     assert "every P value after it is nominal" not in words(page)
     assert "Missed" not in text

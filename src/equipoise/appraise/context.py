@@ -327,7 +327,7 @@ class Context:
         return "post_hoc" if self.findings.planned(r) is False else "main"
 
     def includes_null(self, c: Contrast | None) -> bool:
-        """Whether an interval values room for no effect."""
+        """Whether an interval leaves room for no effect."""
         return c is not None and excludes_null(c) is False
 
     @property

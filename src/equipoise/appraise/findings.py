@@ -249,7 +249,7 @@ def usable(c: Contrast | None) -> bool:
 
 
 def excludes_null(c: Contrast) -> bool | None:
-    """Whether the interval values out the value of no effect; None without an interval."""
+    """Whether the interval leaves out the value of no effect; None without an interval."""
     if c.low is None or c.high is None:
         return None
     return bool(c.low > c.null or c.high < c.null)

@@ -146,7 +146,7 @@ def co_primary_sentence(ctx: Context) -> Inlines:
 
 
 def interval_sentence(ctx: Context) -> Inlines:
-    """What the interval of the primary contrast values room for."""
+    """What the interval of the primary contrast leaves room for."""
     f, writer = ctx.findings, ctx.writer
     c, o = f.contrast, f.outcome
     if c is None or o is None or c.low is None or c.high is None:
@@ -154,9 +154,9 @@ def interval_sentence(ctx: Context) -> Inlines:
     against = f.worse and bool(excludes_null(c))
     if c.kind != "difference":
         if against:
-            return writer.say("The interval values out the value of no effect, on the side of {k}.", k=ctx.control)
+            return writer.say("The interval leaves out the value of no effect, on the side of {k}.", k=ctx.control)
         if excludes_null(c):
-            return writer.say("The interval values out the value of no effect.")
+            return writer.say("The interval leaves out the value of no effect.")
         if o.direction == "not_stated":
             return writer.say("The interval includes the value of no effect.")
         return writer.say("The interval includes the value of no effect, so neither benefit nor harm can be ruled out.")
@@ -166,7 +166,7 @@ def interval_sentence(ctx: Context) -> Inlines:
     if excludes_null(c):
         side = ", all of them in favour of {control}" if against else ""
         return writer.say(
-            "The interval values out no effect: the data fit a difference between {low} and {high}{u}" + side + ".",
+            "The interval leaves out no effect: the data fit a difference between {low} and {high}{u}" + side + ".",
             control=ctx.control,
             low=writer.cite(numbers.number(c.low, digits), c),
             high=writer.cite(numbers.number(c.high, digits), c),

@@ -58,7 +58,7 @@ T = TypeVar("T")
 class Writer:
     """Writes prose about one record and keeps the register of what its numbers rest on.
 
-    ``prefix`` goes before every id and source key, so that a page can hold the registers of several pens.
+    ``prefix`` goes before every id and source key, so that a page can hold the registers of several writers.
     """
 
     def __init__(self, record: Record, replica: Replica | None = None, prefix: str = "") -> None:
@@ -73,7 +73,7 @@ class Writer:
         self._extra_sources: dict[str, Source] = {}
         self._below: dict[str, list[Sourced]] = {}
         self.index = record.index(recall=True)
-        """Every sourced of the record by its address, recalled ones too: ask ``sourced.usable``."""
+        """Every sourced value of the record by its address, recalled ones too: ask ``sourced.usable``."""
         self._adopted: dict[str, Entry] = {}
         self.values: Mapping[str, Entry] = ChainMap(self._adopted, self.index)
         """The same with the values that a file of judgements brings along."""
@@ -224,7 +224,7 @@ class Writer:
         if sourced is not None and sourced.confidence == "recall":
             return None
         if sourced is None or not sourced.usable or sourced.source is None:
-            # a block that values its provenance to its parts
+            # a block that leaves its provenance to its parts
             parts = self._parts(ref)
             sourced = next((part for part in parts if part.usable and part.source is not None), None)
         return None if sourced is None else self.cite(ref, sourced).refs
@@ -301,7 +301,7 @@ class Writer:
         return self.told(statement.text, *statement.refs)
 
     def told(self, text: str, *rests_on: Sourced | str, stop: str = "") -> Inlines | None:
-        """As :meth:`quote`, then ``stop``; a text without a sourced number is followed by the keys of its sources."""
+        """As :meth:`quote`, then ``stop``; a text without a sourced value number is followed by the keys of its sources."""
         runs = self._quoted(text, *rests_on)
         if runs is None:
             return None
@@ -461,7 +461,7 @@ def _among(held: float | None, figure: str, numbers: frozenset[float]) -> bool:
 
 
 def _numbers(sourced: Sourced) -> frozenset[float]:
-    """Every number a sourced holds, signs left aside."""
+    """Every number a sourced value holds, signs left aside."""
     out: set[float] = set()
     for name in ("value", "low", "high", "se", "sd", "n", "events", "total", "percent"):
         number = getattr(sourced, name, None)

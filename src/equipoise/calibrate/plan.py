@@ -50,7 +50,7 @@ class Block(Frozen):
 
     mechanism : fitted for each mechanism on its own; otherwise once, for all.
     effect : the free parameters of the mechanism's effect are fitted here too.
-    dropout : predictions are read off a cohort that values and misses visits as patients do.
+    dropout : predictions are read off a cohort that leaves and misses visits as patients do.
     robust : distances beyond half a standard error count linearly (numbers read off curves).
     """
 

@@ -46,7 +46,7 @@ estimands, missing data, surrogacy."""
 
 @dataclass(frozen=True)
 class Reader:
-    """A choice of questions: ``role``, ``stage`` and ``level`` choose, ``specialty`` orders; None values it open.
+    """A choice of questions: ``role``, ``stage`` and ``level`` choose, ``specialty`` orders; None leaves it open.
 
     Raises :class:`RecordError` on a word that is not in :data:`READERS`, :data:`SPECIALTIES`, :data:`STAGES` or
     :data:`LEVELS`.

@@ -4,7 +4,7 @@ A record is written as YAML (see ``docs/records.md``) and read by :func:`equipoi
 run through the models:
 
 * **Every number is a** :class:`Value`, **every short text fact a** :class:`Fact`; both carry ``source`` (a key into
-  ``Record.sources``), ``place`` (page, table) and ``confidence``. What a sourced values out it inherits from the block
+  ``Record.sources``), ``place`` (page, table) and ``confidence``. What a value leaves out it inherits from the block
   around it, so that a source is written once per block.
 * **Every block has an** ``id``, unique in the record; a sourced's address is ``<block id>.<tail>``, for instance
   ``alsfrs_f_w28.contrast``, ``alsfrs_f_w28.p.joint_rank_mi``, ``bl_alsfrs.F.placebo``, ``curve_nfl_f_tofersen.w28``.
@@ -123,7 +123,7 @@ __all__ = [
 
 
 class Entry(NamedTuple):
-    """One addressable fact: the sourced, the source it resolves to, and where in it."""
+    """One addressable fact: the sourced value, the source it resolves to, and where in it."""
 
     id: str
     sourced: Value | Fact | DateFact
@@ -290,7 +290,7 @@ class Record(Model):
 
 
 def walk(record: Record) -> Iterator[tuple[str, Value | Fact | DateFact]]:
-    """Yield (address, sourced) for every sourced of the record, curve points included, in the order of the record."""
+    """Yield (address, sourced) for every sourced value of the record, curve points included, in the order of the record."""
     for name in type(record).model_fields:
         yield from _walk(getattr(record, name), name)
 
@@ -345,7 +345,7 @@ def _models(node: Any) -> Iterator[Any]:
 
 
 def _fill(node: Any, outer: Sourced) -> None:
-    """Hand source, place and confidence down to every model that values them out (once, while the record is built)."""
+    """Hand source, place and confidence down to every model that leaves them out (once, while the record is built)."""
     if isinstance(node, BaseModel):
         if isinstance(node, Sourced):
             if node.source is None:

@@ -17,7 +17,7 @@ from equipoise.types import FloatArray
 
 IN_WORDS = {
     Mechanism.NONE: "no effect on function",
-    Mechanism.SYMPTOMATIC: "a lift that values the rate of loss as it was",
+    Mechanism.SYMPTOMATIC: "a lift that leaves the rate of loss as it was",
     Mechanism.SLOWING: "slower loss",
     Mechanism.LAGGED: "slower loss after a delay",
     Mechanism.SURVIVAL: "a lower hazard of the event, by the same factor throughout",

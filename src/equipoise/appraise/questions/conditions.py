@@ -158,7 +158,7 @@ def marker_measured(ctx: Context) -> bool:
 
 @condition
 def marker_moved(ctx: Context) -> bool:
-    """The interval of such a marker values out no effect."""
+    """The interval of such a marker leaves out no effect."""
     return any(r.contrast is not None and excludes_null(r.contrast) for r in ctx.findings.biomarkers())
 
 
@@ -196,7 +196,7 @@ def early_delayed(ctx: Context) -> bool:
 
 @condition
 def unplanned_success(ctx: Context) -> bool:
-    """A main result values out no effect and was not fixed in advance."""
+    """A main result leaves out no effect and was not fixed in advance."""
     f = ctx.findings
     return any(
         r.role == "main"

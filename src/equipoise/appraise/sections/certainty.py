@@ -105,7 +105,7 @@ def _nobody(ctx: Context) -> Block:
     own = excludes_null(c) if c is not None else None
     computed: Inlines = ()
     if own is not None:
-        said = "values out no effect" if own else "includes no effect"
+        said = "leaves out no effect" if own else "includes no effect"
         computed = writer.say(
             "What can be computed without judgement: the interval of the primary estimate, {c}, {said}.",
             c=ctx.contrast(c),  # type: ignore[arg-type]
@@ -244,7 +244,7 @@ def _threshold(ctx: Context, outcome: Graded, kind: str) -> tuple[float | None, 
 def _why(ctx: Context, found: rating.Imprecision, arguments: tuple[float, ...], threshold: Inlines) -> Inlines:
     """What the interval says, each figure with its command."""
     writer = ctx.writer
-    parts = ["the interval includes no effect" if found.includes_null else "the interval values out no effect"]
+    parts = ["the interval includes no effect" if found.includes_null else "the interval leaves out no effect"]
     if found.crosses_benefit and found.crosses_harm:
         parts.append("and reaches from an important benefit to an important harm")
     elif found.crosses_benefit:

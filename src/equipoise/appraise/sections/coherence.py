@@ -172,7 +172,7 @@ def _unplanned(ctx: Context) -> _Found | None:
             )
         )
     body = writer.say(
-        "Not fixed before the data were seen, though each values out no effect: {l}.", l=joined(parts, "; ")
+        "Not fixed before the data were seen, though each leaves out no effect: {l}.", l=joined(parts, "; ")
     )
     opinions = []
     first = next((r for r in chosen if f.outcome is not None and r.outcome == f.outcome.id), chosen[0])
@@ -326,7 +326,7 @@ def _checks(ctx: Context, notes: Sequence[CoherenceNote]) -> Table:
         for n in notes
     )
     caption = writer.words(
-        "Found by program in the record's own numbers. Certain: the arithmetic values no other reading. Likely: "
+        "Found by program in the record's own numbers. Certain: the arithmetic leaves no other reading. Likely: "
         "another reading would be unusual. Possible: an ordinary reason could explain it. "
         "Not known: nothing was found that would."
     )

@@ -146,7 +146,7 @@ def _clinical(ctx: Context) -> Inlines:
         tail = writer.say(
             "Only for {n} does the interval leave out the value of no effect"
             if len(sure) < len(results)
-            else "Every interval values out the value of no effect",
+            else "Every interval leaves out the value of no effect",
             n=names,
         )
         if f.met is False:

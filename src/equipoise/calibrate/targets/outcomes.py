@@ -279,7 +279,7 @@ def _estimates(record: Record, rules: _Rules, result: Result, analysis: OutcomeF
     )
     if se is None:
         return
-    # the sampling SD of a standard error on the degrees of freedom that the set values
+    # the sampling SD of a standard error on the degrees of freedom that the set leaves
     n = sum(arm_n(record, result.set, arm) for arm in rules.scenario.protocol.arms)
     df = n - 2 - len(analysis.covariates)
     se_kind: Quantity = "slope_difference_se" if slope else "contrast_se"

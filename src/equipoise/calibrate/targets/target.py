@@ -74,7 +74,7 @@ class Target:
 
 
 def where(sourced: Value | CurvePoint) -> Where:
-    """Where a sourced of the record came from."""
+    """Where a sourced value of the record came from."""
     return Where(sourced.source or "", sourced.place or "", str(sourced.confidence or ""))
 
 

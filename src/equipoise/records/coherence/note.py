@@ -36,7 +36,7 @@ NoteKind = Literal[
 ]
 
 Certainty = Literal["certain", "likely", "possible"]
-"""How sure a note is. certain: arithmetic values no other reading. likely: another reading would be unusual. possible:
+"""How sure a note is. certain: arithmetic leaves no other reading. likely: another reading would be unusual. possible:
 an ordinary reason could explain it (another model, a rounding habit, people who left), and a reader should look."""
 
 

@@ -135,7 +135,7 @@ def parse_number(raw: str) -> tuple[int | float, int] | None:
 
 
 def values(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Every sourced of a JSON document with its path; empty containers and nulls are not values."""
+    """Every sourced value of a JSON document with its path; empty containers and nulls are not values."""
     stack: list[tuple[Path, Any]] = [(path, value)]
     while stack:
         at, node = stack.pop()

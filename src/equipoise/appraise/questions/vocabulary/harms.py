@@ -122,7 +122,7 @@ def death_counts(ctx: Context) -> tuple[EventRow, Value, Value] | None:
 
 
 def ranked(ctx: Context) -> list[AdverseEvent]:
-    """Events with counts in both arms: first those whose interval values out zero, then by the size of the gap."""
+    """Events with counts in both arms: first those whose interval leaves out zero, then by the size of the gap."""
     f = ctx.findings
     found: list[tuple[bool, float, AdverseEvent]] = []
     for event in ctx.record.adverse_events:
@@ -147,7 +147,7 @@ def largest(ctx: Context) -> list[Inlines]:
 
 @items("No event differs between the arms by more than chance easily gives.")
 def telling(ctx: Context) -> list[Inlines]:
-    """Events whose interval values out zero: what could have told patients or raters who received what."""
+    """Events whose interval leaves out zero: what could have told patients or raters who received what."""
     out = []
     for e in ranked(ctx)[:4]:
         a, c = _counts(ctx, e)
@@ -168,7 +168,7 @@ def compared(ctx: Context) -> Inlines:
         absolute_risk.expected_small,
         n,
         show=lambda x: numbers.number(x, 0),
-        what="events whose interval values out zero by chance",
+        what="events whose interval leaves out zero by chance",
         method="the number of events compared times the conventional level",
     )
     return writer.say(

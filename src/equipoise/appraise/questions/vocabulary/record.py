@@ -233,7 +233,7 @@ def weak_sources(ctx: Context) -> Inlines:
     writer = ctx.writer
     named = joined([(writer.cite(key, _sourced(key)),) for key in found[:10]], ", ")
     return writer.say(
-        "Read only as an abstract, a release, slides or at second hand: {n}. What such a source values out, the record "
+        "Read only as an abstract, a release, slides or at second hand: {n}. What such a source leaves out, the record "
         "cannot hold.",
         n=named,
     )

@@ -36,7 +36,7 @@ def primary(ctx: Context) -> Inlines:
 
 @sentence("The source gives no interval, and so does not tell which true effects the data leave open.")
 def interval(ctx: Context) -> Inlines:
-    """What the interval of the primary contrast values room for."""
+    """What the interval of the primary contrast leaves room for."""
     return phrases.interval_sentence(ctx)
 
 
@@ -200,7 +200,7 @@ def counts(ctx: Context) -> Inlines:
         return ()
     shares = [_share(ctx, v, f.outcome.label) for v in pair]
     difference, rd = ctx.risk_difference(f.outcome.label, *pair)
-    tail = "an interval that values out none" if rd.low > 0 or rd.high < 0 else "an interval that includes none"
+    tail = "an interval that leaves out none" if rd.low > 0 or rd.high < 0 else "an interval that includes none"
     return writer.say(
         "That is {a} people with {x} and {c} with {y}, a difference of {d} percentage points, " + tail + ".",
         a=shares[0],

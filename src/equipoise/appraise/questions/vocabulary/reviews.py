@@ -158,7 +158,7 @@ def precision(ctx: Context) -> Inlines:
     writer, c = ctx.writer, ctx.findings.contrast
     if c is None or excludes_null(c) is None:
         return ()
-    side = "values out" if excludes_null(c) else "includes"
+    side = "leaves out" if excludes_null(c) else "includes"
     return paragraphs(writer.say("The interval, {d}, " + side + " no effect.", d=ctx.contrast(c)), analysed(ctx))
 
 

@@ -9,7 +9,7 @@ from equipoise.replica.replica import MechanismRow, Replica, ReplicaRow
 
 MECHANISMS = {
     "none": "no effect on function",
-    "symptomatic": "a lift that values the rate of loss as it was",
+    "symptomatic": "a lift that leaves the rate of loss as it was",
     "slowing": "slower loss from the first dose on",
     "lagged": "slower loss, after a delay",
     "survival": "a lower hazard, by the same factor throughout",
