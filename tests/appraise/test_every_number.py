@@ -1,6 +1,6 @@
 """Every number on every page that ships leads to its source or to the command that prints it.
 
-For each shipped record and registry entry, and for the landscape: a cited figure is held by a sourced value or a text of the
+For each shipped record and registry entry, and for the landscape: a cited figure is held by a value or a text of the
 record (or of the judgements) that was read in the source named; a computed figure is printed by its command.
 """
 

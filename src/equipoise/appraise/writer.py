@@ -301,7 +301,7 @@ class Writer:
         return self.told(statement.text, *statement.refs)
 
     def told(self, text: str, *rests_on: Sourced | str, stop: str = "") -> Inlines | None:
-        """As :meth:`quote`, then ``stop``; a text without a sourced value number is followed by the keys of its sources."""
+        """As :meth:`quote`, then ``stop``; a text without sourced numbers is followed by the keys of its sources."""
         runs = self._quoted(text, *rests_on)
         if runs is None:
             return None

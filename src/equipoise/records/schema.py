@@ -290,7 +290,7 @@ class Record(Model):
 
 
 def walk(record: Record) -> Iterator[tuple[str, Value | Fact | DateFact]]:
-    """Yield (address, sourced) for every sourced value of the record, curve points included, in the order of the record."""
+    """Yield (address, value) for every sourced value of the record, curve points included, in its order."""
     for name in type(record).model_fields:
         yield from _walk(getattr(record, name), name)
 
