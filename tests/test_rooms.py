@@ -97,3 +97,9 @@ for name in sys.argv[1:]:
 """
     done = subprocess.run([sys.executable, "-c", script, *names], capture_output=True, text=True, check=True)
     assert done.stdout == ""
+
+
+def test_property_the_tour_tells_of_every_room() -> None:
+    tour = (Path(__file__).parents[1] / "docs" / "tour.md").read_text(encoding="utf-8")
+    rooms = sorted(p.name for p in ROOT.iterdir() if p.is_dir() and (p / "__init__.py").is_file())
+    assert [r for r in rooms if f"| `{r}/` |" not in tour] == []
