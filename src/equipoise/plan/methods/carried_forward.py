@@ -129,12 +129,12 @@ def _at(context: Context, section: CarriedForwardSection, last: pl.DataFrame, we
             row["se"] if ok else float("nan"), float(fit.df), fit.n, level=section.level, ratio=section.log,
             scale=scale, status=fit.status, detail=None if ok else fit.reason,
         )  # fmt: skip
-    found = {e.name.split(" / " if section.log else " - ")[0]: e
-             for e in fit.contrasts(arm, against=control, level=section.level, ratio=section.log)
-             .estimates}  # fmt: skip
+    compared = fit.contrasts(arm, against=control, level=section.level, ratio=section.log)
+    found = {e.name: e for e in compared.estimates}
     for one in others(context):
-        if one in found:
-            out[Place("ratio" if section.log else "difference", one, visit)] = found[one]
+        named = f"{one} / {control}" if section.log else f"{one} - {control}"
+        if named in found:
+            out[Place("ratio" if section.log else "difference", one, visit)] = found[named]
     return out
 
 
