@@ -11,6 +11,7 @@ from scipy import stats
 
 import parity
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.missing import mi_ancova
 from equipoise.estimate.ranks.joint_rank import METHODS, cafs, cafs_batch, joint_rank
 from equipoise.estimate.ranks.kernels import rank as kernel
 from equipoise.estimate.ranks.kernels import rank_tests
@@ -357,3 +358,18 @@ def test_simulation_type_one_error_of_every_test() -> None:
     print(rates)
     for name, rate in rates.items():
         assert abs(rate - 0.05) < 4 * 0.0011, name
+
+
+def test_property_rows_without_a_visit_are_counted() -> None:
+    visits = pl.DataFrame({"USUBJID": list("AABBCCDDA"), "TRT01P": list("aappaappa"), "AVISITN": [4, 8] * 4 + [None],
+                           "CHG": [-1.0, -2, -3, None, 0, -1, -2, -4, 5],
+                           "SITE": list("xxyyxxxxx")})  # fmt: skip
+    deaths = pl.DataFrame({"USUBJID": list("ABCD"), "AVAL": [8, 6, 8, 8], "CNSR": [1, 0, 1, 1]})
+    made = cafs(visits, deaths, up_to=8, control="p", covariates=[], strata=["SITE"])
+    assert made.left_out.reasons == {"without AVISITN": 1, "in a stratum of one arm (SITE y)": 1}
+    test = joint_rank(visits, deaths, at=8, control="p", covariates=[], n_imputations=2, burn_in=2, method="wilcoxon")
+    assert test.left_out.reasons == {"without AVISITN": 1}
+    assert "1 row left out: 1 without AVISITN" in test.summary()
+    assert mi_ancova(visits, control="p", covariates=[], n_imputations=2, burn_in=2).left_out.reasons == {
+        "without AVISITN": 1
+    }

@@ -94,6 +94,20 @@ RESULTS: dict[str, Callable[[], Any]] = {
 }
 
 
+#: What is public under these headings and gives no result: the words of a question, not answers.
+NO_RESULT = {
+    "deterioration", "DeteriorationRule", "Time", "Value", "Binary", "HaybittlePeto", "HwangShihDeCani",
+    "OBrienFlemingSpending", "PocockSpending", "PowerSpending", "WangTsiatis", "FixedFutility", "conditional_power",
+    "predictive_power", "InverseNormal",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("heading", ["Times to an event", "Ranks and wins", "Decisions"])
+def test_property_no_public_result_is_forgotten(heading: str) -> None:
+    held = {*RESULTS, *NO_RESULT, "group_sequential"}  # a design has looks for estimates: see the test of decisions
+    assert not set(eq.SURFACE[heading]) - held
+
+
 @pytest.mark.parametrize("name", RESULTS)
 def test_property_every_result_keeps_the_contract(name: str) -> None:
     made = RESULTS[name]()
@@ -111,6 +125,10 @@ def test_property_every_result_keeps_the_contract(name: str) -> None:
     assert "\n" not in repr(made)
     assert "array(" not in repr(made)
     assert made._repr_html_().startswith(("<table>", "<pre>"))
+    assert list(made.confint().columns)[-2:] == ["low", "high"]
+    if name != "rpsftm":  # its limits come from inverting a test: level= of the function
+        pairs = zip(made.at_level(0.5), made.at_level(0.99), strict=True)
+        assert all(w.low <= n.low and n.high <= w.high for n, w in pairs if n.estimable and n.form != "p_only")
     if all(e.form == "p_only" for e in made.estimates):
         with pytest.raises(EstimationError, match="nothing to draw"):
             made.plot()

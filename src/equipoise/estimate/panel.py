@@ -11,6 +11,7 @@ import numpy as np
 from narwhals.exceptions import DuplicateError
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.left_out import NOBODY, LeftOut
 from equipoise.types import BoolArray, FloatArray, IntArray
 
 LARGEST = 1e100
@@ -330,7 +331,8 @@ class Panel:
 
     subjects : (subject,) identifiers, in order of first appearance. weeks : (visit,) sorted visits. y : (subject,
     visit), NaN where missing. arms : labels, control first. arm : (subject,) 1 for active. backend : the data-frame
-    library that came in. baseline : the frame reduced to one row a patient.
+    library that came in. baseline : the frame reduced to one row a patient. left_out : rows that take no part because
+    they have no visit; a visit without a value is a missing one.
     """
 
     subjects: list[Any]
@@ -340,6 +342,7 @@ class Panel:
     arm: FloatArray
     baseline: nw.DataFrame[Any]
     backend: Any
+    left_out: LeftOut = NOBODY
 
     @property
     def n(self) -> int:
@@ -477,4 +480,5 @@ def read_panel(
         np.array([float(a == levels[1]) for a in named]),
         base,
         nw.get_native_namespace(frame),
+        LeftOut({f"without {visit}": int(np.isnan(week).sum())}),
     )

@@ -14,6 +14,7 @@ import numpy as np
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.fit import Fit
+from equipoise.estimate.left_out import LeftOut
 from equipoise.estimate.missing.kernels import imputation as kernel
 from equipoise.estimate.missing.kernels import mi_ancova as repeated
 from equipoise.estimate.missing.pooling import BARNARD_RUBIN, RUBIN
@@ -176,6 +177,11 @@ class MiAncova(Fit):
             detail=detail,
             references=REFERENCES,
         )
+
+    @property
+    def left_out(self) -> LeftOut:
+        """Rows that take no part, and why; a visit without a value is imputed and not left out."""
+        return self.panel.left_out
 
     def _state(self, v: int) -> tuple[Status, str | None]:
         """What became of visit ``v``, and what stood in the way where the word for the status would not tell."""

@@ -64,7 +64,8 @@ class JointRank(Fit):
 
     difference : active minus control, on the scale of the method. means : mean score of each arm, control first
     (adjusted for ANCOVA, raw otherwise). deaths : (control, active) deaths up to ``at``. strata_left_out : strata
-    with one arm. left_out : their patients, where the method compares within strata; the ``n`` of the difference is
+    with one arm. left_out : rows without a visit, then their patients,
+    where the method compares within strata; the ``n`` of the difference is
     that of the others. A score is how many patients one did better than, minus how many did better; with n patients it
     lies between -(n - 1) and n - 1.
     """
@@ -166,7 +167,7 @@ def joint_rank(
     untold = any(mine.any() and np.isnan(panel.y[~dead, place][mine]).all() for mine in alive)
     include = np.ones((1, panel.n), np.bool_)
     alone = one_armed(code, called, panel.arm) if strata else {}
-    left_out = LeftOut(of_one_arm(alone) if method in WITHIN else {})
+    apart = LeftOut(of_one_arm(alone) if method in WITHIN else {})
     names = (f"{second} - {first} at week {at:g}", f"{first} at week {at:g}", f"{second} at week {at:g}")
     options: dict[str, Any] = {"n_imputations": n_imputations, "burn_in": burn_in, "seed": seed}
     references: tuple[str, ...] = (BERRY, FINKELSTEIN, *REFERENCES)
@@ -206,7 +207,7 @@ def joint_rank(
             float(results[i, 0]),
             float(results[i, 1]),
             float(results[i, 2]),
-            panel.n - left_out if i == 0 else panel.n,
+            panel.n - apart if i == 0 else panel.n,
             level=level,
             scale=scales[i],
             status=states[i],
@@ -223,7 +224,7 @@ def joint_rank(
         (estimates[1], estimates[2]),
         (int(dead[panel.arm == 0.0].sum()), int(dead[panel.arm == 1.0].sum())),
         tuple(alone),
-        left_out,
+        panel.left_out.and_then(apart.reasons),
         panel.arms,
         panel.backend,
     )

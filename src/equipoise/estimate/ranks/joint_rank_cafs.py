@@ -55,7 +55,8 @@ class Cafs(Fit):
     rank_ancova : within ``strata``. finkelstein_schoenfeld : in mean score, with the permutation variance. win_ratio,
     win_odds, net_benefit : of the pairs of one patient from each arm, U-statistic variance. fit : the ANCOVA.
     rank_sums : the sums behind ``wilcoxon``, ``stratified_wilcoxon`` and ``van_elteren``. deaths : control, active.
-    strata_left_out : strata with one arm, which take no part in the stratified tests. left_out : their patients.
+    strata_left_out : strata with one arm, which take no part in the stratified tests. left_out : rows without a
+    visit, then the patients of such strata.
     """
 
     panel: Panel
@@ -244,7 +245,7 @@ def cafs(
         (int(dead[~active].sum()), int(dead[active].sum())),
         strata_called,
         tuple(apart),
-        left_out,
+        panel.left_out.and_then(left_out.reasons),
     )
 
 
