@@ -63,7 +63,7 @@ SURFACE: dict[str, dict[str, tuple[str, str]]] = {
         "landmark": ("equipoise.estimate.survival.landmark", "landmark"),
         "cumulative_incidence": ("equipoise.estimate.survival.competing_risks", "cumulative_incidence"),
         "incidence_difference": ("equipoise.estimate.survival.competing_risks", "incidence_difference"),
-        "gray_test": ("equipoise.estimate.survival.competing_risks", "gray_test"),
+        "gray_test": ("equipoise.estimate.survival.gray", "gray_test"),
         "cause_specific": ("equipoise.estimate.survival.competing_risks", "cause_specific"),
         "fine_gray": ("equipoise.estimate.survival.fine_gray", "fine_gray"),
         "deterioration": ("equipoise.estimate.survival.deterioration", "deterioration"),
@@ -179,11 +179,11 @@ if TYPE_CHECKING:
     from equipoise.estimate.survival import max_combo as max_combo
     from equipoise.estimate.survival.competing_risks import cause_specific as cause_specific
     from equipoise.estimate.survival.competing_risks import cumulative_incidence as cumulative_incidence
-    from equipoise.estimate.survival.competing_risks import gray_test as gray_test
     from equipoise.estimate.survival.competing_risks import incidence_difference as incidence_difference
     from equipoise.estimate.survival.deterioration import DeteriorationRule as DeteriorationRule
     from equipoise.estimate.survival.deterioration import deterioration as deterioration
     from equipoise.estimate.survival.fine_gray import fine_gray as fine_gray
+    from equipoise.estimate.survival.gray import gray_test as gray_test
     from equipoise.estimate.survival.kaplan_meier import kaplan_meier as kaplan_meier
     from equipoise.estimate.survival.landmark import landmark as landmark
     from equipoise.estimate.survival.rmst import rmst as rmst

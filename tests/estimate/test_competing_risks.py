@@ -15,13 +15,9 @@ from scipy import optimize, stats
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.survival import cox, log_rank
-from equipoise.estimate.survival.competing_risks import (
-    cause_specific,
-    cumulative_incidence,
-    gray_test,
-    incidence_difference,
-)
+from equipoise.estimate.survival.competing_risks import cause_specific, cumulative_incidence, incidence_difference
 from equipoise.estimate.survival.fine_gray import fine_gray
+from equipoise.estimate.survival.gray import gray_test
 from equipoise.estimate.survival.kaplan_meier import kaplan_meier
 from equipoise.estimate.survival.kernels import competing_risks as kernel
 from equipoise.estimate.survival.kernels import fine_gray as regression

@@ -27,8 +27,9 @@ from equipoise.estimate.ranks.win import Binary, Time, Value, win_statistics
 from equipoise.estimate.ranks.win_regression import win_regression
 from equipoise.estimate.result import Estimate
 from equipoise.estimate.survival import cox, log_rank, max_combo
-from equipoise.estimate.survival.competing_risks import gray_test, incidence_difference
+from equipoise.estimate.survival.competing_risks import incidence_difference
 from equipoise.estimate.survival.fine_gray import fine_gray
+from equipoise.estimate.survival.gray import gray_test
 from equipoise.estimate.survival.kaplan_meier import kaplan_meier
 from equipoise.estimate.survival.kernels import competing_risks as causes_kernel
 from equipoise.estimate.survival.kernels import cox as cox_kernel

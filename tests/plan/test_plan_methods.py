@@ -250,8 +250,9 @@ def test_independent_restricted_means_and_landmarks(study: Study) -> None:
 
 
 def test_independent_competing_risks(study: Study) -> None:
-    from equipoise.estimate.survival.competing_risks import cause_specific, cumulative_incidence, gray_test
+    from equipoise.estimate.survival.competing_risks import cause_specific, cumulative_incidence
     from equipoise.estimate.survival.fine_gray import fine_gray
+    from equipoise.estimate.survival.gray import gray_test
 
     frame = events(study)
     found = block(study, "{method: competing_risks, of: ventilation, at: [12]}", dataset="ADTTE", parameter="DTHPV")

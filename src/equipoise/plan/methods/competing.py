@@ -22,7 +22,8 @@ from equipoise.plan.results import Block, Figure, Row, cell_of, share_of
 from equipoise.types import Status
 
 if TYPE_CHECKING:
-    from equipoise.estimate.survival.competing_risks import CumulativeIncidence, GrayTest
+    from equipoise.estimate.survival.competing_risks import CumulativeIncidence
+    from equipoise.estimate.survival.gray import GrayTest
 
 
 class CompetingRisksSection(Section):
@@ -59,7 +60,8 @@ class _Made:
 
 def estimates(context: Context, section: CompetingRisksSection) -> Found:
     """Events by cause, incidence at the times asked for, Gray's test, hazard ratios of both kinds against control."""
-    from equipoise.estimate.survival.competing_risks import cumulative_incidence, gray_test
+    from equipoise.estimate.survival.competing_risks import cumulative_incidence
+    from equipoise.estimate.survival.gray import gray_test
 
     data = event_data(context, section.where, section.time, section.cause, section.covariates, numeric=False)
     if data.height and data.schema[section.cause].is_numeric():
