@@ -32,10 +32,8 @@ def virtual(valor: Scenario, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def tables(virtual: Path) -> Results:
-    """The example on the virtual trial, with few imputations."""
-    text = (EXAMPLES / "valor.yaml").read_text()
-    text = text.replace("imputations: 100", "imputations: 5").replace("imputations: 20", "imputations: 3")
-    return analyse(virtual, parse_plan(text))
+    """The example on the virtual trial, as it stands: fewer imputations would give other P values than the command."""
+    return analyse(virtual, read_plan(EXAMPLES / "valor.yaml"))
 
 
 def test_the_virtual_valor_gives_every_table_and_figure(tables: Results, tmp_path: Path) -> None:
@@ -89,7 +87,7 @@ def test_the_result_that_the_readme_promises(tables: Results) -> None:
         for block in tables.table("2").blocks[:2]
     ]
     assert 0.05 < found[0] < 0.055
-    assert found[1] < 0.05
+    assert 0.04 < found[1] < 0.05  # 0.042 by the plan's 20 imputations
 
 
 def test_independent_interim_look(virtual: Path) -> None:

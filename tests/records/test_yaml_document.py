@@ -55,7 +55,9 @@ def test_hostile_documents_are_refused_with_their_place(name: str) -> None:
         ("a: 1\nb: .nan\n", 2, "finite"),
         ("a: -.inf\n", 1, "finite"),
         ("a: 1e999\n", 1, "finite"),
-        ("1: a\n", 1, "text"),
+        ("true: a\n", 1, "text"),
+        ("null: a\n", 1, "text"),
+        ("1: a\n'1': b\n", 2, "once"),
         ("yes: a\n~: b\n", 2, "text"),
         ("? [x, y]\n: b\n", 1, "text"),
         ("a: &a {x: 1}\nb:\n  <<: *a\n", 3, "merge"),
@@ -132,3 +134,7 @@ def test_independent_the_tree_is_pyyamls(tree: object) -> None:
         return  # PyYAML's scanner refuses some escapes, and we pass that on
     if not problems:
         assert values == json.loads(text)
+
+
+def test_numbers_are_keys_as_they_are_written() -> None:
+    assert data(read(b"1: a\n2.50: b\n-3: c\n'4': d\n")) == ({"1": "a", "2.50": "b", "-3": "c", "4": "d"}, [])

@@ -226,12 +226,20 @@ def _build(text: str) -> Node:
 
 
 def data(node: Node, *, infinite: bool = False) -> tuple[Any, list[Problem]]:
-    """The document as Python data, and what is wrong with single nodes (duplicate keys, NaN, other keys than text).
+    """The document as Python data, and what is wrong with single nodes (duplicate keys, NaN, keys that are neither
+    text nor numbers; a number is the key that it is written as).
 
     ``infinite``: whether ``.inf`` and ``-.inf`` are numbers here (bounds of an interval that is open).
     """
     problems: list[Problem] = []
     return _data(node, (), node, problems, infinite), problems
+
+
+def _names(value: Any) -> bool:
+    """Whether a plain scalar can be a key: text, or a number as it is written (``levels: {1: Mild}``)."""
+    if isinstance(value, str):
+        return True
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _data(node: Node, path: Path, root: Node, problems: list[Problem], infinite: bool) -> Any:
@@ -241,9 +249,11 @@ def _data(node: Node, path: Path, root: Node, problems: list[Problem], infinite:
         out: dict[str, Any] = {}
         first: dict[str, int] = {}
         for key, child in node.pairs:
-            if key.kind != "scalar" or (key.plain and not isinstance(_scalar(key), str)):
+            if key.kind != "scalar" or (key.plain and not _names(_scalar(key))):
                 shown = key.text if key.kind == "scalar" else f"a {key.kind}"
-                problems.append(_at(key, path, root, f"the key {shown}", "a key that is text", "put it in quotes"))
+                problems.append(
+                    _at(key, path, root, f"the key {shown}", "a key that is text or a number", "put it in quotes")
+                )
             elif key.text == "<<" and key.plain:
                 problems.append(_at(key, path, root, "a merge key <<", "keys written out", "aliases of values work"))
             elif key.text in out:
