@@ -77,8 +77,10 @@ def main() -> None:
     parser.add_argument("--mechanisms", nargs="+", default=list(MECHANISMS))
     asked = parser.parse_args()
     scenario = load_scenario("valor")
-    print(f"scenario valor, digest {scenario.digest()}; {asked.trials} trials each, seed {asked.seed}; "
-          f"largest Monte Carlo error {50 / math.sqrt(asked.trials):.2f} points")  # fmt: skip
+    print(
+        f"scenario valor, digest {scenario.digest()}; {asked.trials} trials each, seed {asked.seed}; "
+        f"largest Monte Carlo error {50 / math.sqrt(asked.trials):.2f} points"
+    )
     print("| mechanism | patients | delta1 | delta2 | " + " | ".join(COLUMNS) + " |")
     print("| --- " * (4 + len(COLUMNS)) + "|")
     times = []
@@ -88,13 +90,17 @@ def main() -> None:
             share, delta, spent = rates(own, mechanism, asked.trials, asked.seed, asked.margin)
             error = np.sqrt(share * (1.0 - share) / asked.trials)
             cells = [f"{100 * s:.1f} ({100 * e:.1f})" for s, e in zip(share, error, strict=True)]
-            print(f"| {mechanism} | {own.protocol.n} | {delta[0]:.2f} | {delta[1]:.2f} | " + " | ".join(cells) + " |",
-                  flush=True)  # fmt: skip
+            print(
+                f"| {mechanism} | {own.protocol.n} | {delta[0]:.2f} | {delta[1]:.2f} | " + " | ".join(cells) + " |",
+                flush=True,
+            )
             times.append((own.protocol.n, spent))
     for n in sorted({n for n, _ in times}):
         mean = 1e3 * np.mean([s for m, s in times if m == n], axis=0)
-        print(f"{n} patients, ms a trial: simulation {mean[0]:.1f}, mixed model {mean[1]:.1f}, "
-              f"slope form {mean[2]:.1f}, ANCOVA + MI {mean[3]:.1f}")  # fmt: skip
+        print(
+            f"{n} patients, ms a trial: simulation {mean[0]:.1f}, mixed model {mean[1]:.1f}, "
+            f"slope form {mean[2]:.1f}, ANCOVA + MI {mean[3]:.1f}"
+        )
 
 
 if __name__ == "__main__":

@@ -146,10 +146,13 @@ def imputation_lines(repeats: int, block: int) -> Iterator[Line]:
     y, x, last = (a[0] for a in visits(1, 172, 4, 0.1, 7))
     frame = pl.DataFrame(
         {
-            "USUBJID": np.repeat(np.arange(172), 4), "AVISITN": np.tile(np.arange(1, 5), 172),
-            "TRT01P": np.repeat(np.where(x[:, 1] == 1, "b", "a"), 4), "BASE": np.repeat(x[:, 2], 4), "CHG": y.ravel(),
+            "USUBJID": np.repeat(np.arange(172), 4),
+            "AVISITN": np.tile(np.arange(1, 5), 172),
+            "TRT01P": np.repeat(np.where(x[:, 1] == 1, "b", "a"), 4),
+            "BASE": np.repeat(x[:, 2], 4),
+            "CHG": y.ravel(),
         }
-    ).with_columns(pl.col("CHG").fill_nan(None))  # fmt: skip
+    ).with_columns(pl.col("CHG").fill_nan(None))
     left = np.flatnonzero(last < 4)
     ice = pl.DataFrame({"USUBJID": left, "AVISITN": last[left] + 1})
     ours = {

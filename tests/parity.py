@@ -74,8 +74,9 @@ def block(
         difference = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b) / scale)
     difference = np.where(np.isnan(difference), np.inf, difference)
     worst = int(np.argmax(np.where(np.isnan(b) & (difference == 0.0), -1.0, difference)))
-    return Comparison(case, method, quantity, float(a[worst]), float(b[worst]), float(difference[worst]), tolerance,
-                      a.size, unit)  # fmt: skip
+    return Comparison(
+        case, method, quantity, float(a[worst]), float(b[worst]), float(difference[worst]), tolerance, a.size, unit
+    )
 
 
 def _values(x: object) -> object:
@@ -147,8 +148,10 @@ def _overview(sections: Iterable[Section]) -> list[str]:
                 worst = max(c.difference for c in held)
                 figure = f"{worst:.1f}" if unit == MONTE_CARLO else f"{worst:.1e}"
                 largest.append(f"{figure} {unit or 'relative'}")
-        out.append(f"| {s.title} | {len({c.case for c in s.compared})} | {len(s.compared)} "
-                   f"| {sum(c.size for c in s.compared)} | {'; '.join(largest) or 'shown only'} |")  # fmt: skip
+        out.append(
+            f"| {s.title} | {len({c.case for c in s.compared})} | {len(s.compared)} "
+            f"| {sum(c.size for c in s.compared)} | {'; '.join(largest) or 'shown only'} |"
+        )
     return out
 
 
@@ -165,9 +168,17 @@ the tolerance that the test holds the whole block to."""
 
 def page(name: str, title: str, prose: str, sections: Sequence[Section]) -> str:
     """The whole page as Markdown."""
-    lines = [f"# {title}", "", _wrapped(prose), "", _wrapped(READING), "",
-             f"This page is written by `python tests/parity_pages.py {name}` and checked by "
-             "`tests/test_parity_pages.py`.", "", *_overview(sections)]  # fmt: skip
+    lines = [
+        f"# {title}",
+        "",
+        _wrapped(prose),
+        "",
+        _wrapped(READING),
+        "",
+        f"This page is written by `python tests/parity_pages.py {name}` and checked by `tests/test_parity_pages.py`.",
+        "",
+        *_overview(sections),
+    ]
     for s in sections:
         lines += ["", f"## {s.title}", ""]
         if s.prose:

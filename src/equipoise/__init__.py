@@ -116,9 +116,7 @@ SURFACE: dict[str, dict[str, tuple[str, str]]] = {
         "serial_gatekeeping": ("equipoise.decision", "serial_gatekeeping"),
         "closed_sequence": ("equipoise.decision.fixed_order", "closed_sequence"),
     },
-    "What they give back": {
-        "Estimate": ("equipoise.estimate.result", "Estimate"),
-    },
+    "What they give back": {"Estimate": ("equipoise.estimate.result", "Estimate")},
 }
 
 _HOME = {name: home for names in SURFACE.values() for name, home in names.items()}

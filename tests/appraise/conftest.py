@@ -27,25 +27,57 @@ def minimal_data() -> dict[str, Any]:
         "citations": [{"id": "paper", "text": "Nobody A. A tiny trial. J Nowhere."}],
         "sources": {"P": {"title": "The paper"}},
         "design": {
-            "source": "P", "confidence": "seen", "phase": "exploratory", "type": "parallel groups", "masking": "open",
-            "allocation": {"drug": 1, "none": 1}, "n_actual": 20,
+            "source": "P",
+            "confidence": "seen",
+            "phase": "exploratory",
+            "type": "parallel groups",
+            "masking": "open",
+            "allocation": {"drug": 1, "none": 1},
+            "n_actual": 20,
         },
         "arms": [
-            {"id": "drug", "label": "Drug", "role": "active", "n": 10, "drug": "a drug", "source": "P",
-             "confidence": "seen"},
-            {"id": "none", "label": "Nothing", "role": "control", "n": 10, "drug": "nothing", "source": "P",
-             "confidence": "seen"},
+            {
+                "id": "drug",
+                "label": "Drug",
+                "role": "active",
+                "n": 10,
+                "drug": "a drug",
+                "source": "P",
+                "confidence": "seen",
+            },
+            {
+                "id": "none",
+                "label": "Nothing",
+                "role": "control",
+                "n": 10,
+                "drug": "nothing",
+                "source": "P",
+                "confidence": "seen",
+            },
         ],
         "sets": [
-            {"id": "ALL", "label": "All", "definition": "everyone", "n": {"drug": 10, "none": 10}, "source": "P",
-             "confidence": "seen"},
+            {
+                "id": "ALL",
+                "label": "All",
+                "definition": "everyone",
+                "n": {"drug": 10, "none": 10},
+                "source": "P",
+                "confidence": "seen",
+            }
         ],
         "outcomes": [
-            {"id": "SCORE", "label": "Score", "scale": "linear", "direction": "higher_better", "role": "primary",
-             "source": "P", "confidence": "seen"},
+            {
+                "id": "SCORE",
+                "label": "Score",
+                "scale": "linear",
+                "direction": "higher_better",
+                "role": "primary",
+                "source": "P",
+                "confidence": "seen",
+            }
         ],
         "methods": [],
-    }  # fmt: skip
+    }
 
 
 @pytest.fixture(scope="session")

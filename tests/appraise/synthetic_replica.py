@@ -75,14 +75,29 @@ def synthetic_replica(record: Record, seed: int = 7) -> Replica:
     answers = tuple(
         Answer(id, "formal", question, p, 0.008, 2000, sentence, command)
         for id, question, p, sentence in (
-            ("works", "Met, if the drug works as fitted", 0.143, "If the drug works as fitted, a trial like this would "
-             "have met its primary endpoint in 14.3 % of repeats (synthetic)."),
+            (
+                "works",
+                "Met, if the drug works as fitted",
+                0.143,
+                "If the drug works as fitted, a trial like this would "
+                "have met its primary endpoint in 14.3 % of repeats (synthetic).",
+            ),
             ("none", "Met, if the drug does nothing", 0.049, "If it does nothing, in 4.9 % (synthetic)."),
             ("longer", "Met, had it run 52 weeks", 0.402, "Had it run 52 weeks, in 40.2 % (synthetic)."),
         )
-    )  # fmt: skip
+    )
     return Replica(
-        record=record.id, scenario=record.id, mechanism="lagged", seed=1, replicates=2000, imputations=20,
-        version="0.1.0", command=command, seconds=1.0, rows=tuple(rows), answers=answers, bands=tuple(bands),
+        record=record.id,
+        scenario=record.id,
+        mechanism="lagged",
+        seed=1,
+        replicates=2000,
+        imputations=20,
+        version="0.1.0",
+        command=command,
+        seconds=1.0,
+        rows=tuple(rows),
+        answers=answers,
+        bands=tuple(bands),
         notes=("Synthetic numbers for a test, made with seed 7.",),
-    )  # fmt: skip
+    )

@@ -37,9 +37,22 @@ from equipoise.records import Record, load_record
 from equipoise.replica.replica import Replica
 
 SECTIONS = [
-    "brief", "bottom-line", "findings", "design", "results", "safety", "replica", "limitations", "significance",
-    "certainty", "questions", "context", "related", "coherence", "made",
-]  # fmt: skip
+    "brief",
+    "bottom-line",
+    "findings",
+    "design",
+    "results",
+    "safety",
+    "replica",
+    "limitations",
+    "significance",
+    "certainty",
+    "questions",
+    "context",
+    "related",
+    "coherence",
+    "made",
+]
 
 
 def words(node: Any) -> str:
@@ -92,10 +105,7 @@ def test_figures_hold_what_they_should(full_page: Document) -> None:
 def test_every_figure_has_its_numbers_as_a_table(full_page: Document) -> None:
     for figure in (n for n in walk(full_page) if isinstance(n, Figure)):
         rows = [r for r in figure.table.rows if not r.heading]
-        marks = sum(
-            len(getattr(p, "intervals", ())) + len(getattr(p, "dots", ()))
-            for p in figure.chart.panels
-        )  # fmt: skip
+        marks = sum(len(getattr(p, "intervals", ())) + len(getattr(p, "dots", ())) for p in figure.chart.panels)
         assert len(rows) >= max(marks, 1)
         assert any(isinstance(n, Cited | Computed) for n in walk(figure.table))
 
@@ -282,15 +292,30 @@ def test_a_record_without_results_yields_a_page(tiny: Record) -> None:
 def test_a_record_with_one_plain_result(tiny: Record) -> None:
     data = tiny.model_dump(mode="json", exclude_defaults=True)
     data["methods"] = [
-        {"id": "t", "label": "t-test", "family": "other", "gives": ["estimate", "p"], "description": "two means",
-         "source": "P", "confidence": "seen"},
-    ]  # fmt: skip
+        {
+            "id": "t",
+            "label": "t-test",
+            "family": "other",
+            "gives": ["estimate", "p"],
+            "description": "two means",
+            "source": "P",
+            "confidence": "seen",
+        }
+    ]
     data["results"] = [
-        {"id": "r", "outcome": "SCORE", "set": "ALL", "method": "t", "measure": "mean_change", "source": "P",
-         "confidence": "seen", "arms": {"drug": 2.5, "none": 1.0},
-         "contrast": {"kind": "difference", "value": 1.5, "low": 0.5, "high": 2.5},
-         "p": [{"method": "t", "value": 0.004}]},
-    ]  # fmt: skip
+        {
+            "id": "r",
+            "outcome": "SCORE",
+            "set": "ALL",
+            "method": "t",
+            "measure": "mean_change",
+            "source": "P",
+            "confidence": "seen",
+            "arms": {"drug": 2.5, "none": 1.0},
+            "contrast": {"kind": "difference", "value": 1.5, "low": 0.5, "high": 2.5},
+            "p": [{"method": "t", "value": 0.004}],
+        }
+    ]
     data["primary_result"] = "r"
     page = appraise(Record.model_validate(data))
     assert "tiny met its primary endpoint." in of(page, "bottom-line")

@@ -182,10 +182,16 @@ def test_a_brief_prints_on_one_side(name: str, tmp_path: Path) -> None:
         file, out = tmp_path / "b.html", tmp_path / "b.pdf"
         file.write_text(render(page), encoding="utf-8")
         command = [
-            str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
-            f"--user-data-dir={tmp_path / 'profile'}", "--no-pdf-header-footer", f"--print-to-pdf={out}",
+            str(BROWSER),
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--no-first-run",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--no-pdf-header-footer",
+            f"--print-to-pdf={out}",
             file.as_uri(),
-        ]  # fmt: skip
+        ]
         subprocess.run(command, check=True, capture_output=True, timeout=120)
         pages.append(len(re.findall(rb"/Type\s*/Page(?!s)", out.read_bytes())))
     assert pages[0] == 1

@@ -173,10 +173,17 @@ def test_an_answered_form_is_taken() -> None:
             domain.update(judgement="low", reason="said so")
     data["decision"]["question"] = "Should it be given?"
     answers = {
-        "problem": "yes", "desirable": "small", "undesirable": "moderate", "values": "little variability",
-        "balance": "favours the comparison", "resources": "unknown", "cost_effectiveness": "no studies read",
-        "equity": "unknown", "acceptability": "yes", "feasibility": "yes",
-    }  # fmt: skip
+        "problem": "yes",
+        "desirable": "small",
+        "undesirable": "moderate",
+        "values": "little variability",
+        "balance": "favours the comparison",
+        "resources": "unknown",
+        "cost_effectiveness": "no studies read",
+        "equity": "unknown",
+        "acceptability": "yes",
+        "feasibility": "yes",
+    }
     for key, criterion in data["decision"]["criteria"].items():
         criterion.update(judgement=answers[key], reason="so we think")
     judged = parse_judgements(yaml.safe_dump(data), "answered").against(record, "answered")

@@ -76,8 +76,12 @@ def graded(record: Record, page: Document) -> None:
     notes = coherence_notes(record)
     if not notes:
         return
-    rows = [row for node in walk(page.section("coherence")) if getattr(node, "id", None) in ("t-implied", "t-checks")
-            for row in node.rows]  # fmt: skip
+    rows = [
+        row
+        for node in walk(page.section("coherence"))
+        if getattr(node, "id", None) in ("t-implied", "t-checks")
+        for row in node.rows
+    ]
     assert len(rows) == len(notes)
     told = [tuple(plain(c) for c in row.cells) for row in rows]
     for note in notes:

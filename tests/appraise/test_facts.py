@@ -184,8 +184,10 @@ def test_independent_the_bulbar_share_of_riluzole_and_its_interaction() -> None:
         == pytest.approx(end)
         == pytest.approx(0.600, abs=1e-3)
     )
-    d, v = 11 / 15 - 6 / 17 - (46 / 62 - 39 / 61), sum(p * (1 - p) / n for p, n in (
-        (11 / 15, 15), (6 / 17, 17), (46 / 62, 62), (39 / 61, 61)))  # fmt: skip
+    d, v = (
+        11 / 15 - 6 / 17 - (46 / 62 - 39 / 61),
+        sum(p * (1 - p) / n for p, n in ((11 / 15, 15), (6 / 17, 17), (46 / 62, 62), (39 / 61, 61))),
+    )
     p = math.erfc(d / math.sqrt(v) / math.sqrt(2))
     assert (
         absolute_risk.interaction_of_risks((11, 15, 6, 17), (46, 62, 39, 61))
@@ -368,13 +370,34 @@ def test_people_stand_with_the_effect_that_they_gave() -> None:
 def held_row(record: Record, id: str, outcome: str, published: float, simulated: float) -> ReplicaRow:
     r = record.result(id)
     return ReplicaRow(
-        id=f"contrast:{id}", quantity="difference between the arms", outcome=outcome, analysis_set=r.set, arm=None,
-        week=52.0, method=r.method, unit="", scale="difference", published=published, published_low=None,
-        published_high=None, published_se=2.0, source=str(r.source), place=r.place or "", confidence="seen", result=id,
-        simulated=simulated, simulated_low=simulated - 4, simulated_high=simulated + 4, mc_error=0.1,
-        n_estimable=500, used_in_fit=False, position=0.8, z=(simulated - published) / 2.0,
-        key=Key("contrast", analysis=id), use="check",
-    )  # fmt: skip
+        id=f"contrast:{id}",
+        quantity="difference between the arms",
+        outcome=outcome,
+        analysis_set=r.set,
+        arm=None,
+        week=52.0,
+        method=r.method,
+        unit="",
+        scale="difference",
+        published=published,
+        published_low=None,
+        published_high=None,
+        published_se=2.0,
+        source=str(r.source),
+        place=r.place or "",
+        confidence="seen",
+        result=id,
+        simulated=simulated,
+        simulated_low=simulated - 4,
+        simulated_high=simulated + 4,
+        mc_error=0.1,
+        n_estimable=500,
+        used_in_fit=False,
+        position=0.8,
+        z=(simulated - published) / 2.0,
+        key=Key("contrast", analysis=id),
+        use="check",
+    )
 
 
 def test_every_held_out_difference_is_told_and_that_they_err_to_one_side(valor: Record, replica: Replica) -> None:

@@ -59,9 +59,12 @@ def test_the_later_pair_is_planned_beside_published(valor: Record) -> None:
 def test_direction_follows_the_outcome(valor: Record) -> None:
     f = read(valor)
     expected = {
-        "alsfrs_f_w28": True, "nfl_f_w28": True, "alsaq5_f_w28": True, "dthpv_f_jan2022": False,
+        "alsfrs_f_w28": True,
+        "nfl_f_w28": True,
+        "alsaq5_f_w28": True,
+        "dthpv_f_jan2022": False,
         "dthpv_itt_jan2022_nfl": True,
-    }  # fmt: skip
+    }
     assert {id: f.favourable(valor.result(id)) for id in expected} == expected
 
 
@@ -88,18 +91,31 @@ def test_without_p_the_interval_decides_and_without_either_nothing(valor: Record
 
 @pytest.mark.parametrize(
     ("value", "verdict"),
-    [(p(0.049), True), (p(0.05), False), (p(0.9), False), (p(0.0001, relation="<"), True),
-     (p(0.05, relation="<"), True), (p(0.1, relation=">"), False), (p(0.01, relation=">"), None)],
-)  # fmt: skip
+    [
+        (p(0.049), True),
+        (p(0.05), False),
+        (p(0.9), False),
+        (p(0.0001, relation="<"), True),
+        (p(0.05, relation="<"), True),
+        (p(0.1, relation=">"), False),
+        (p(0.01, relation=">"), None),
+    ],
+)
 def test_the_conventional_level(value: PValue, verdict: bool | None) -> None:
     assert significant(value) is verdict
 
 
 @pytest.mark.parametrize(
     ("kind", "low", "high", "apart"),
-    [("difference", -1.0, 2.0, False), ("difference", 0.1, 2.0, True), ("ratio", 0.3, 0.9, True),
-     ("ratio", 0.3, 1.1, False), ("hazard_ratio", 1.1, 3.0, True), ("difference", None, None, None)],
-)  # fmt: skip
+    [
+        ("difference", -1.0, 2.0, False),
+        ("difference", 0.1, 2.0, True),
+        ("ratio", 0.3, 0.9, True),
+        ("ratio", 0.3, 1.1, False),
+        ("hazard_ratio", 1.1, 3.0, True),
+        ("difference", None, None, None),
+    ],
+)
 def test_whether_an_interval_leaves_out_no_effect(
     kind: str, low: float | None, high: float | None, apart: bool | None
 ) -> None:

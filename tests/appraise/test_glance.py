@@ -102,8 +102,9 @@ def test_the_figures_of_curves_say_what_points_and_bands_are(full_page: Document
 
 
 def test_what_is_secondary_is_folded(page: Document) -> None:
-    inside = {f.id: {n.id for n in walk(f.blocks) if isinstance(n, Table | Figure)} for f in walk(page)
-              if isinstance(f, Fold)}  # fmt: skip
+    inside = {
+        f.id: {n.id for n in walk(f.blocks) if isinstance(n, Table | Figure)} for f in walk(page) if isinstance(f, Fold)
+    }
     assert {"fig-later", "t-later"} <= inside["after-switch"]
     assert "t-safety-more" in inside["harms-more"]
     assert inside["design-more"] == set()

@@ -66,11 +66,17 @@ def test_a_second_primary_outcome_stands_in_bottom_line_and_findings() -> None:
     outcome(entry, 1).update(type="PRIMARY")
     outcome(entry, 1)["analyses"] = [
         {
-            "groupIds": ["OG000", "OG001"], "pValue": "0.026", "statisticalMethod": "Regression, Cox",
-            "paramType": "Hazard Ratio (HR)", "paramValue": "0.62", "ciPctValue": "95", "ciNumSides": "TWO_SIDED",
-            "ciLowerLimit": "0.41", "ciUpperLimit": "0.95",
+            "groupIds": ["OG000", "OG001"],
+            "pValue": "0.026",
+            "statisticalMethod": "Regression, Cox",
+            "paramType": "Hazard Ratio (HR)",
+            "paramValue": "0.62",
+            "ciPctValue": "95",
+            "ciNumSides": "TWO_SIDED",
+            "ciLowerLimit": "0.41",
+            "ciUpperLimit": "0.95",
         }
-    ]  # fmt: skip
+    ]
     page = appraise(import_study(entry).record)
     for section in ("bottom-line", "findings"):
         said = " ".join(texts(page, section))
@@ -81,9 +87,10 @@ def test_a_second_primary_outcome_stands_in_bottom_line_and_findings() -> None:
 def test_one_rank_test_with_its_estimate_is_not_said_to_be_two_analyses() -> None:
     entry = study()
     first(entry).update(
-        statisticalMethod="Wilcoxon (Mann-Whitney)", paramType="Median Difference (Final Values)",
+        statisticalMethod="Wilcoxon (Mann-Whitney)",
+        paramType="Median Difference (Final Values)",
         estimateComment="Hodges-Lehmann estimate of the difference",
-    )  # fmt: skip
+    )
     said = " ".join(texts(appraise(import_study(entry).record)))
     assert "do not belong together" not in said
 

@@ -42,8 +42,23 @@ def rebuilt(replica: Replica, works: float, nothing: float, here: float = 0.03) 
         )
 
     def row(mechanism: str, result: str, published: float, mean: float, at_least: float) -> MechanismRow:
-        return MechanismRow(mechanism, 60.0, 188, f"contrast:{result}", result, result, published, mean, mean - 4.0,
-                            mean + 4.0, 0.05, at_least, 0.005, 2000, Key("contrast", analysis=result))  # fmt: skip
+        return MechanismRow(
+            mechanism,
+            60.0,
+            188,
+            f"contrast:{result}",
+            result,
+            result,
+            published,
+            mean,
+            mean - 4.0,
+            mean + 4.0,
+            0.05,
+            at_least,
+            0.005,
+            2000,
+            Key("contrast", analysis=result),
+        )
 
     return replace(
         replica,
@@ -209,12 +224,28 @@ def test_the_tally_keeps_checks_apart(valor: Record, replica: Replica) -> None:
 
 def test_the_table_of_quantities_speaks_words(valor: Record, replica: Replica) -> None:
     first = replica.rows[0]
-    onset = replace(first, outcome="ONSETMO", quantity="Time since symptom onset, baseline median", arm="placebo",
-                    scale="baseline", week=None, result=None)  # fmt: skip
+    onset = replace(
+        first,
+        outcome="ONSETMO",
+        quantity="Time since symptom onset, baseline median",
+        arm="placebo",
+        scale="baseline",
+        week=None,
+        result=None,
+    )
     ae = replace(onset, outcome="AE", quantity="Headache", scale="percent")
-    tiny_p = replace(first, outcome="NFL", quantity="Plasma neurofilament light chain, P value", scale="p",
-                     published=0.00004, published_low=None, published_high=None, simulated=0.0, simulated_low=0.0,
-                     simulated_high=0.0)  # fmt: skip
+    tiny_p = replace(
+        first,
+        outcome="NFL",
+        quantity="Plasma neurofilament light chain, P value",
+        scale="p",
+        published=0.00004,
+        published_low=None,
+        published_high=None,
+        simulated=0.0,
+        simulated_low=0.0,
+        simulated_high=0.0,
+    )
     page = appraise(valor, replace(replica, rows=(*replica.rows, onset, ae, tiny_p)))
     table = tables(page)["t-replica"]
     text = " ".join(words(c) for r in table.rows for c in r.cells)

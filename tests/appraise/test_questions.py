@@ -427,16 +427,19 @@ def test_role_stage_and_level_choose() -> None:
     record = load_record("valor")
     everything = {q.id: q for q in questions(asked("valor"))}
     for reader in (
-        Reader(role="fellow"), Reader(stage="journal_club"), Reader(level="advanced"),
+        Reader(role="fellow"),
+        Reader(stage="journal_club"),
+        Reader(level="advanced"),
         Reader("phd", None, "critical_reading", "advanced"),
-    ):  # fmt: skip
+    ):
         got = {q.id for q in questions(question_set(record, reader=reader))}
         wanted = {
-            id for id, q in everything.items()
+            id
+            for id, q in everything.items()
             if (reader.role is None or reader.role in q.roles)
             and (reader.stage is None or q.stage == reader.stage)
             and (reader.level is None or q.level == reader.level)
-        }  # fmt: skip
+        }
         assert got == wanted
         assert got
 

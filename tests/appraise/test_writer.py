@@ -102,9 +102,15 @@ def test_an_unknown_source_is_refused(writer: Writer) -> None:
 
 @pytest.mark.parametrize(
     ("label", "inside"),
-    [("Placebo", "placebo"), ("ALSFRS-R total score", "ALSFRS-R total score"), ("CSF total SOD1", "CSF total SOD1"),
-     ("Cox regression", "Cox regression"), ("F", "F"), ("Slow vital capacity", "slow vital capacity")],
-)  # fmt: skip
+    [
+        ("Placebo", "placebo"),
+        ("ALSFRS-R total score", "ALSFRS-R total score"),
+        ("CSF total SOD1", "CSF total SOD1"),
+        ("Cox regression", "Cox regression"),
+        ("F", "F"),
+        ("Slow vital capacity", "slow vital capacity"),
+    ],
+)
 def test_labels_inside_a_sentence(label: str, inside: str) -> None:
     assert lower(label) == inside
 

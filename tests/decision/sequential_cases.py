@@ -124,11 +124,25 @@ def _loose(name: str) -> Iterator[Comparison]:
     yield block(name, "", "exit probabilities at gsDesign's boundaries", at_theirs, theirs, 1e-6)
     yield block(name, "", "exit probabilities at our boundaries", ours, theirs, 2e-7, **z)
     if case["test_type"] != 4:  # exit probabilities without effect are the error spent
-        yield block(name, "", "exit probabilities without effect against the error to be spent",
-                    made.exit_probabilities(0.0)[0], each, 1e-12, **z)  # fmt: skip
+        yield block(
+            name,
+            "",
+            "exit probabilities without effect against the error to be spent",
+            made.exit_probabilities(0.0)[0],
+            each,
+            1e-12,
+            **z,
+        )
     if case["spending_lower"]:
-        yield block(name, "", "exit for futility under the effect against the error to be spent",
-                    made.exit_probabilities(made.drift)[1], case["beta_spent"], 1e-12, **z)  # fmt: skip
+        yield block(
+            name,
+            "",
+            "exit for futility under the effect against the error to be spent",
+            made.exit_probabilities(made.drift)[1],
+            case["beta_spent"],
+            1e-12,
+            **z,
+        )
     yield block(name, "", "nominal P", made.boundaries.nominal_p, case["nominal_p_upper"], None)
 
 

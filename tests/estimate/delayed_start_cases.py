@@ -14,9 +14,12 @@ from equipoise.estimate.delayed_start import DelayedStart, delayed_start
 from parity import Comparison, Section, block
 
 NAMES = {
-    "delta1": "delta1", "delta2": "delta2", "delta2_minus_delta1": "change", "delta2_minus_0.5_delta1": "preserved",
+    "delta1": "delta1",
+    "delta2": "delta2",
+    "delta2_minus_delta1": "change",
+    "delta2_minus_0.5_delta1": "preserved",
     "delayed_period_slope_difference": "slope2",
-}  # fmt: skip
+}
 COLUMNS = {"visit": "WEEK", "arm": "ARM", "control": "DELAYED", "period_end": 36.0, "week": 72.0}
 SLOPE_WEEKS = [48.0, 54.0, 60.0, 66.0, 72.0]
 DF = {"us_krlinear": "kenward-roger-linear", "us_satterthwaite": "satterthwaite"}
@@ -87,11 +90,7 @@ def _compare(case: str) -> Iterator[Comparison]:
 def public_page() -> str:
     """The page docs/parity/delayed-start.md."""
     sections = tuple(
-        Section(
-            title,
-            f"`{cases()[case]['formula']}`, {cases()[case]['df_method']} degrees of freedom.",
-            compare(case),
-        )
+        Section(title, f"`{cases()[case]['formula']}`, {cases()[case]['df_method']} degrees of freedom.", compare(case))
         for case, title in (("us_krlinear", "Kenward-Roger, linear"), ("us_satterthwaite", "Satterthwaite"))
     )
     prose = f"""

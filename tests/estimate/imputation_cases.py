@@ -147,9 +147,11 @@ def compare_model() -> tuple[Comparison, ...]:
     model = "imputation model"
     return (
         block(TIGHT, model, "intercepts, effects, slopes of the visits", mine, by_visit, 1e-9),
-        *(block(TIGHT, model, f"covariance, {arm}", samples.sigma[0, 0], theirs["sigma"][arm], 1e-9)
-          for arm in ("DRUG", "PLACEBO")),
-    )  # fmt: skip
+        *(
+            block(TIGHT, model, f"covariance, {arm}", samples.sigma[0, 0], theirs["sigma"][arm], 1e-9)
+            for arm in ("DRUG", "PLACEBO")
+        ),
+    )
 
 
 # ---- Monte Carlo methods ----
@@ -177,8 +179,9 @@ def compare_rubin(case: str) -> tuple[Comparison, ...]:
         ours = [e.estimate for e in made]
         out.append(block(case, strategy, "pooled estimates", ours, table["est"], 4.0, scale=error, unit=MONTE_CARLO))
         ours = [e.se**2 for e in made]
-        out.append(block(case, strategy, "pooled variances", ours, np.square(table["se"]), 4.0, scale=spread,
-                         unit=MONTE_CARLO))  # fmt: skip
+        out.append(
+            block(case, strategy, "pooled variances", ours, np.square(table["se"]), 4.0, scale=spread, unit=MONTE_CARLO)
+        )
     return tuple(out)
 
 

@@ -76,8 +76,14 @@ def fit_case(case: dict, method: dict) -> MmrmFit:
         df = "kenward-roger-linear"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        return mmrm(case["formula"], data(case["dataset"]), reml=case["reml"], df=df, vcov=VCOV[method["vcov_method"]],
-                    weights=case["weights"])  # fmt: skip
+        return mmrm(
+            case["formula"],
+            data(case["dataset"]),
+            reml=case["reml"],
+            df=df,
+            vcov=VCOV[method["vcov_method"]],
+            weights=case["weights"],
+        )
 
 
 @cache
@@ -182,7 +188,9 @@ def public_page() -> str:
                     n += 1
                     worst = max(worst, c.difference)
                     method = c.method.replace(" | ", ", ")
-                    body.append(f"| {method} | {c.quantity} | {c.ours:.10g} | {c.reference:.10g} | {c.difference:.1e} "
-                                f"| {c.tolerance:.0e} |")  # fmt: skip
+                    body.append(
+                        f"| {method} | {c.quantity} | {c.ours:.10g} | {c.reference:.10g} | {c.difference:.1e} "
+                        f"| {c.tolerance:.0e} |"
+                    )
     lines.append(f"{n} blocks of numbers; the largest difference of all is {worst:.1e}.")
     return "\n".join(lines + body) + "\n"

@@ -31,9 +31,20 @@ WINS: dict[str, list[Layer]] = {
 RECURRENT = ("WRrec_hfaction", "WRrec_hfaction_age60_strata")
 FORMS = {"naive": ("", ".naive"), "first": ("first", ".FI"), "last": ("last", "")}
 COVARIATES = [
-    "trt_ab", "age", "sex", "Black.vs.White", "Other.vs.White", "bmi", "bipllvef", "hyperten", "COPD", "diabetes",
-    "acei", "betab", "smokecurr",
-]  # fmt: skip
+    "trt_ab",
+    "age",
+    "sex",
+    "Black.vs.White",
+    "Other.vs.White",
+    "bmi",
+    "bipllvef",
+    "hyperten",
+    "COPD",
+    "diabetes",
+    "acei",
+    "betab",
+    "smokecurr",
+]
 
 
 def cases(name: str) -> dict[str, Any]:
@@ -49,10 +60,18 @@ def run_cafs(case: str, *, stratified: bool = False) -> Cafs:
     subjects = pd.read_csv(parity.data_file("sim_als_subject.csv"))
     visits = pd.read_csv(parity.data_file("sim_als_long.csv"))
     return cafs(
-        visits, subjects, up_to=cases("joint_rank")[case]["horizon_weeks"], control="PLACEBO", covariates=["BASE"],
-        visit="WEEK", arm="TRT", time="TIME_WEEKS", censor=None, event="DEATH",
+        visits,
+        subjects,
+        up_to=cases("joint_rank")[case]["horizon_weeks"],
+        control="PLACEBO",
+        covariates=["BASE"],
+        visit="WEEK",
+        arm="TRT",
+        time="TIME_WEEKS",
+        censor=None,
+        event="DEATH",
         strata=["BULBAR"] if stratified else [],
-    )  # fmt: skip
+    )
 
 
 @cache
@@ -90,10 +109,14 @@ def _cafs(case: str) -> Iterator[Comparison]:
     yield block(case, "ANCOVA on ranks", "residual error", made.fit.sigma, expected["ancova_on_ranks"]["sigma"], tol)
     for ours, estimate, key, name in (
         (stratified.rank_sums["wilcoxon"], stratified.wilcoxon, "wilcoxon_on_scores", "Wilcoxon"),
-        (stratified.rank_sums["stratified_wilcoxon"], stratified.stratified_wilcoxon,
-         "stratified_rank_sum_unweighted", "stratified rank sum"),
+        (
+            stratified.rank_sums["stratified_wilcoxon"],
+            stratified.stratified_wilcoxon,
+            "stratified_rank_sum_unweighted",
+            "stratified rank sum",
+        ),
         (stratified.rank_sums["van_elteren"], stratified.van_elteren, "van_elteren", "van Elteren"),
-    ):  # fmt: skip
+    ):
         reference = expected[key]
         z = [-reference["z"]] * 2  # R's sum is of the first arm, placebo
         yield block(case, name, "z", [ours.z, estimate.estimate / estimate.se], z, tol)
@@ -105,8 +128,9 @@ def _cafs(case: str) -> Iterator[Comparison]:
             n = len(who)
             whole += n * (n + 1) / 2 / (n + 1 if key == "van_elteren" else 1)
         sums = [whole - ours.expectation, whole - ours.statistic]
-        yield block(case, name, "sum and its expectation", sums,
-                    [reference["expectation"], reference["linear_statistic"]], tol)  # fmt: skip
+        yield block(
+            case, name, "sum and its expectation", sums, [reference["expectation"], reference["linear_statistic"]], tol
+        )
     fs, total = made.finkelstein_schoenfeld, made.rank_sums["finkelstein_schoenfeld"]
     reference = expected["finkelstein_schoenfeld"]
     ours = [total.statistic, total.variance, total.z, fs.estimate / fs.se, fs.p]
@@ -132,8 +156,16 @@ def hfaction() -> pd.DataFrame:
         admitted = np.sort(own[own.status == 2].time.to_numpy())
         first = {"H": admitted[0] if len(admitted) else end.time, "DH": int(len(admitted) > 0)}
         times = {f"H{i + 1}": t for i, t in enumerate(admitted)}
-        out.append({"T": end.time, "D": int(end.status == 1), "trt": own.trt_ab.iloc[0], "age60": own.age60.iloc[0],
-                    **first, **times})  # fmt: skip
+        out.append(
+            {
+                "T": end.time,
+                "D": int(end.status == 1),
+                "trt": own.trt_ab.iloc[0],
+                "age60": own.age60.iloc[0],
+                **first,
+                **times,
+            }
+        )
     return pd.DataFrame(out)
 
 
@@ -158,19 +190,47 @@ def compare_pairwise(case: str) -> tuple[Comparison, ...]:
     ratio, net, odds, test = made.win_ratio, made.net_benefit, made.win_odds, made.finkelstein_schoenfeld
     counts = ("wins", "losses", "ties", "n1", "n0")
     return (
-        block(case, "", "wins, losses, ties, patients", [made.wins, made.losses, made.ties, s.active, s.control],
-              [expected[k] for k in counts], 0.0),
-        block(case, "", "win ratio, its log, its error and z",
-              [ratio.estimate, np.log(ratio.estimate), ratio.se, z_of(ratio)],
-              [expected[k] for k in ("win_ratio", "log_win_ratio", "se_log_win_ratio", "z_win_ratio")], tol),
-        block(case, "", "net benefit and its error", [net.estimate, net.se],
-              [expected["net_benefit"], expected["se_net_benefit"]], tol),
-        block(case, "", "win odds and its error", [odds.estimate, odds.se],
-              [expected["win_odds"], expected["se_log_win_odds"]], tol),
-        block(case, "", "Finkelstein-Schoenfeld: sum, variance, z, p-value",
-              [test.estimate, test.se**2, z_of(test), test.p],
-              [fs[k] for k in ("T", "variance", "z", "p_two_sided")], tol),
-    )  # fmt: skip
+        block(
+            case,
+            "",
+            "wins, losses, ties, patients",
+            [made.wins, made.losses, made.ties, s.active, s.control],
+            [expected[k] for k in counts],
+            0.0,
+        ),
+        block(
+            case,
+            "",
+            "win ratio, its log, its error and z",
+            [ratio.estimate, np.log(ratio.estimate), ratio.se, z_of(ratio)],
+            [expected[k] for k in ("win_ratio", "log_win_ratio", "se_log_win_ratio", "z_win_ratio")],
+            tol,
+        ),
+        block(
+            case,
+            "",
+            "net benefit and its error",
+            [net.estimate, net.se],
+            [expected["net_benefit"], expected["se_net_benefit"]],
+            tol,
+        ),
+        block(
+            case,
+            "",
+            "win odds and its error",
+            [odds.estimate, odds.se],
+            [expected["win_odds"], expected["se_log_win_odds"]],
+            tol,
+        ),
+        block(
+            case,
+            "",
+            "Finkelstein-Schoenfeld: sum, variance, z, p-value",
+            [test.estimate, test.se**2, z_of(test), test.p],
+            [fs[k] for k in ("T", "variance", "z", "p_two_sided")],
+            tol,
+        ),
+    )
 
 
 @cache
@@ -239,10 +299,15 @@ def non_ischemic() -> pd.DataFrame:
     out = []
     for _, own in rows.groupby("ID", sort=False):
         end, admitted = own[own.status != 2].iloc[0], own[own.status == 2].time
-        out.append({
-            **own.iloc[0][COVARIATES], "T": end.time, "D": int(end.status == 1), "DH": int(len(admitted) > 0),
-            "H": admitted.min() if len(admitted) else end.time,
-        })  # fmt: skip
+        out.append(
+            {
+                **own.iloc[0][COVARIATES],
+                "T": end.time,
+                "D": int(end.status == 1),
+                "DH": int(len(admitted) > 0),
+                "H": admitted.min() if len(admitted) else end.time,
+            }
+        )
     return pd.DataFrame(out).assign(sex=lambda d: d.sex - 1)
 
 
@@ -285,9 +350,17 @@ def published_pairs() -> tuple[np.ndarray, list[int]]:
     event = d[["D", "DH"]].to_numpy() == 1
     value[event] = d[["T", "H"]].to_numpy(float)[event]
     kernel.compare_all(
-        0, np.ones((1, n), bool), value[None], event[None], np.empty((1, n, 0)), np.ones(2, np.int64), np.zeros(2),
-        np.ones(2, np.int64), ours, layer,
-    )  # fmt: skip
+        0,
+        np.ones((1, n), bool),
+        value[None],
+        event[None],
+        np.empty((1, n, 0)),
+        np.ones(2, np.int64),
+        np.zeros(2),
+        np.ones(2, np.int64),
+        ours,
+        layer,
+    )
     return ours, layer.tolist()
 
 

@@ -217,12 +217,19 @@ def compare_hazards(case: str) -> tuple[Comparison, ...]:
         block(case, "", "cumulative hazard: standard errors", join(curves, "se_hazard"), found["std_chaz"], tol),
         block(case, "", "Fleming-Harrington: survival", join(tied, "survival"), fleming["surv"], tol),
         block(case, "", "Fleming-Harrington: hazard", join(tied, "hazard"), fleming["cumhaz"], tol),
-        block(case, "", "restricted mean and its error, median and limits, counts", table, found["summary_table"], tol,
-              missing=True),
+        block(
+            case,
+            "",
+            "restricted mean and its error, median and limits, counts",
+            table,
+            found["summary_table"],
+            tol,
+            missing=True,
+        ),
         block(case, "", "survival at five times", [p[0] for p in points], at["surv"], tol),
         block(case, "", "survival at five times: standard errors", [p[1] for p in points], at["std_err"], tol),
         block(case, "", "at risk at five times", [p[4] for p in points], at["n_risk"], 0.0),
-    )  # fmt: skip
+    )
 
 
 @cache
@@ -384,7 +391,7 @@ def public_page() -> str:
             "intercepts.",
             tuple(x for c in (*MEANS, ADJUSTED) for x in compare_means(c)),
         ),
-    )  # fmt: skip
+    )
     prose = f"""
 Every case of the reference, made with {parity.versions("survival")}: Cox regression, Kaplan-Meier curves, log-rank
 tests, restricted means. All data are those of R's survival package.

@@ -13,9 +13,14 @@ def apart(seed: int) -> pl.DataFrame:
     g = np.random.default_rng(seed)
     n = 20
     return pl.DataFrame(
-        {"T": np.round(g.exponential(10.0, 4 * n) + 0.1, 2), "HOW": g.integers(1, 3, 4 * n),
-         "E": np.ones(4 * n, np.int64), "A": np.repeat(list("abcd"), n), "S": np.repeat(list("xxyy"), n)}
-    )  # fmt: skip
+        {
+            "T": np.round(g.exponential(10.0, 4 * n) + 0.1, 2),
+            "HOW": g.integers(1, 3, 4 * n),
+            "E": np.ones(4 * n, np.int64),
+            "A": np.repeat(list("abcd"), n),
+            "S": np.repeat(list("xxyy"), n),
+        }
+    )
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -18,8 +18,15 @@ def simulated(n: int = 80, seed: int = 1, dropout: float = 0.0) -> pd.DataFrame:
     y[:, 1:] += arm[:, None] * np.array([0.5, 1.0])
     seen = rng.uniform(size=(n, 3)) >= dropout
     i, v = np.nonzero(seen)
-    return pd.DataFrame({"ID": i, "VISIT": np.array(["Base", "Week 1", "Week 2"])[v], "ARM": np.where(arm[i], "b", "a"),
-                         "STRATUM": np.where(i % 3 == 0, "x", "y"), "Y": y[i, v]})  # fmt: skip
+    return pd.DataFrame(
+        {
+            "ID": i,
+            "VISIT": np.array(["Base", "Week 1", "Week 2"])[v],
+            "ARM": np.where(arm[i], "b", "a"),
+            "STRATUM": np.where(i % 3 == 0, "x", "y"),
+            "Y": y[i, v],
+        }
+    )
 
 
 def test_independent_complete_data_give_ancova() -> None:
@@ -42,8 +49,10 @@ def test_independent_complete_data_give_ancova() -> None:
 def test_independent_the_same_model_by_indicator_columns() -> None:
     d = simulated(dropout=0.15, seed=4)
     fit = clda("Y ~ STRATUM + us(VISIT | ID)", d, arm="ARM", baseline="Base")
-    by_hand = d.assign(W1=((d["VISIT"] == "Week 1") & (d["ARM"] == "b")).astype(float),
-                       W2=((d["VISIT"] == "Week 2") & (d["ARM"] == "b")).astype(float))  # fmt: skip
+    by_hand = d.assign(
+        W1=((d["VISIT"] == "Week 1") & (d["ARM"] == "b")).astype(float),
+        W2=((d["VISIT"] == "Week 2") & (d["ARM"] == "b")).astype(float),
+    )
     other = mmrm("Y ~ STRATUM + VISIT + W1 + W2 + us(VISIT | ID)", by_hand)
     assert fit.loglik == pytest.approx(other.loglik, rel=1e-11)
     mine = fit.contrasts("ARM", by="VISIT").to_frame().set_index("VISIT").loc[["Week 1", "Week 2"]]

@@ -180,8 +180,12 @@ def test_property_gray_does_not_depend_on_labels_or_order() -> None:
     one = gray_test(data, time="T", cause="C", of=1, arm="G", strata="S")
     other = gray_test(
         data[::-1].with_columns(G=pl.col("G").replace_strict({0: "c", 1: "a", 2: "b"}), T=pl.col("T") * 7),
-        time="T", cause="C", of=1, arm="G", strata=["S"],
-    )  # fmt: skip
+        time="T",
+        cause="C",
+        of=1,
+        arm="G",
+        strata=["S"],
+    )
     assert other.chi_square == pytest.approx(one.chi_square, rel=1e-10)
     assert one.score.sum() == pytest.approx(0.0, abs=1e-10)
     assert np.linalg.matrix_rank(one.variance, tol=1e-9) == 2
@@ -227,11 +231,16 @@ def naive_fine_gray(
     beta = optimize.minimize(loss, np.zeros(p), method="BFGS", options={"gtol": 1e-9}).x
     for _ in range(4):  # polish by numerical derivatives
         grad = optimize.approx_fprime(beta, loss, 1e-7)
-        hess = np.array([
-            (optimize.approx_fprime(beta + 1e-4 * e, loss, 1e-7) - optimize.approx_fprime(beta - 1e-4 * e, loss, 1e-7))
-            / 2e-4
-            for e in np.eye(p)
-        ])  # fmt: skip
+        hess = np.array(
+            [
+                (
+                    optimize.approx_fprime(beta + 1e-4 * e, loss, 1e-7)
+                    - optimize.approx_fprime(beta - 1e-4 * e, loss, 1e-7)
+                )
+                / 2e-4
+                for e in np.eye(p)
+            ]
+        )
         beta = beta - np.linalg.solve(hess, grad)
     wr = w * np.exp(z @ beta)
     s0 = wr.sum(axis=0)
@@ -311,8 +320,9 @@ def test_independent_fine_gray_by_expanded_data() -> None:
 
     def loss(b: np.ndarray) -> float:
         risk = weight * np.exp(xs @ b)
-        return -sum(xs[k] @ b - math.log(risk[(start < stop[k]) & (stop >= stop[k])].sum())
-                    for k in np.flatnonzero(event))  # fmt: skip
+        return -sum(
+            xs[k] @ b - math.log(risk[(start < stop[k]) & (stop >= stop[k])].sum()) for k in np.flatnonzero(event)
+        )
 
     found = optimize.minimize(loss, np.zeros(2), method="BFGS", options={"gtol": 1e-7})
     fit = fine_gray("Surv(T, C) ~ ARM + X", data, of=1)

@@ -110,8 +110,14 @@ def test_independent_likelihood_with_late_entry_and_weights(ties: str, late: boo
     found = optimize.minimize(minus, np.zeros(2), method="BFGS", options={"gtol": 1e-7})
     np.testing.assert_allclose(fit.beta, found.x, atol=2e-6)
     h = 1e-4 * np.eye(2)
-    curvature = [[(minus(fit.beta + a + b) - minus(fit.beta + a - b) - minus(fit.beta - a + b)
-                   + minus(fit.beta - a - b)) / 4e-8 for b in h] for a in h]  # fmt: skip
+    curvature = [
+        [
+            (minus(fit.beta + a + b) - minus(fit.beta + a - b) - minus(fit.beta - a + b) + minus(fit.beta - a - b))
+            / 4e-8
+            for b in h
+        ]
+        for a in h
+    ]
     np.testing.assert_allclose(fit.naive, np.linalg.inv(curvature), rtol=1e-4, atol=1e-7)
 
 
@@ -193,8 +199,9 @@ def test_independent_proportionality_is_a_score_test_of_split_rows() -> None:
     for columns, expected in (([0, 1, 2], made.tests[0]), ([0, 1, 3], made.tests[1]), ([0, 1, 2, 3], made.overall)):
         start = np.zeros((1, len(columns)))
         start[0, :2] = fit.beta
-        found = kernel.fit(b[None], e[None], moved[None][:, :, columns], entry=a[None], stratum=s[None], arm=-1,
-                           start=start)  # fmt: skip
+        found = kernel.fit(
+            b[None], e[None], moved[None][:, :, columns], entry=a[None], stratum=s[None], arm=-1, start=start
+        )
         assert found.score[0] == pytest.approx(expected[0], rel=1e-7)
 
 
@@ -411,9 +418,13 @@ def test_simulation_type_i_error_of_the_robust_variance() -> None:
         frailty = np.repeat(g.gamma(0.7, 1 / 0.7, 40), 2)
         time = g.exponential(1.0 / frailty)
         data = pl.DataFrame(
-            {"T": np.minimum(time, 2.0), "E": (time < 2).astype(int), "ID": np.repeat(np.arange(40), 2),
-             "ARM": np.repeat(["a", "b"] * 20, 2)}
-        )  # fmt: skip
+            {
+                "T": np.minimum(time, 2.0),
+                "E": (time < 2).astype(int),
+                "ID": np.repeat(np.arange(40), 2),
+                "ARM": np.repeat(["a", "b"] * 20, 2),
+            }
+        )
         with_clusters.append(cox("Surv(T, E) ~ ARM", data, cluster="ID").hazard_ratio("ARM").p < 0.05)
         without.append(cox("Surv(T, E) ~ ARM", data).hazard_ratio("ARM").p < 0.05)
     assert abs(np.mean(with_clusters) - 0.05) < 3 * 0.007 + 0.01

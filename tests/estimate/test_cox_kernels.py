@@ -39,8 +39,10 @@ def test_property_a_block_is_its_trials_one_by_one(late: bool, weighted: bool) -
     assert not together.status.any()
     for t in range(4):
         k = made["include"][t]
-        alone = cx.fit(*(made[name][t, k][None] for name in ("time", "event", "x")),
-                       **{name: made[name][t, k][None] for name in keys})  # fmt: skip
+        alone = cx.fit(
+            *(made[name][t, k][None] for name in ("time", "event", "x")),
+            **{name: made[name][t, k][None] for name in keys},
+        )
         for a, b in zip(together, alone, strict=True):
             np.testing.assert_allclose(a[t], b[0], rtol=1e-12, atol=1e-15)
 
@@ -87,8 +89,12 @@ def test_independent_firth_solves_its_equation(ties: str, late: bool) -> None:
         out = np.empty((4, 2, 2))
         for i, u in enumerate(np.eye(2) * h):
             for j, v in enumerate(np.eye(2) * h):
-                out[:, i, j] = -(penalised(b + u + v)[0] - penalised(b + u - v)[0] - penalised(b - u + v)[0]
-                                 + penalised(b - u - v)[0]) / (4 * h * h)  # fmt: skip
+                out[:, i, j] = -(
+                    penalised(b + u + v)[0]
+                    - penalised(b + u - v)[0]
+                    - penalised(b - u + v)[0]
+                    + penalised(b - u - v)[0]
+                ) / (4 * h * h)
         return out
 
     np.testing.assert_allclose(np.linalg.inv(information(beta)), covariance, rtol=1e-4, atol=1e-6)
@@ -125,9 +131,7 @@ def test_property_firth_statuses() -> None:
     x[4, :, 1] = time[4] == time[4].min()  # varies only before the first event
     event[4] &= time[4] > time[4].min()
     beta, covariance, loglik, _, status = firth(time, event, x, include=include)
-    assert status.tolist() == [
-        Status.NO_EVENTS, Status.OK, Status.NO_DATA, Status.SINGULAR, Status.SINGULAR, Status.OK
-    ]  # fmt: skip
+    assert status.tolist() == [Status.NO_EVENTS, Status.OK, Status.NO_DATA, Status.SINGULAR, Status.SINGULAR, Status.OK]
     failed = status != Status.OK
     assert np.isnan(beta[failed]).all()
     assert np.isfinite(beta[~failed]).all()

@@ -88,9 +88,13 @@ def test_property_leverage_one_is_one_rule() -> None:
     for seed in range(60):
         g = np.random.default_rng(seed)
         data = pd.DataFrame(
-            {"Y": g.normal(0, 3, 20).round(1), "A": ["a", "p"] * 10, "BASE": g.normal(40, 5, 20).round(1),
-             "SITE": ["s1"] * 8 + ["s2"] * 11 + ["s3"]}
-        )  # fmt: skip
+            {
+                "Y": g.normal(0, 3, 20).round(1),
+                "A": ["a", "p"] * 10,
+                "BASE": g.normal(40, 5, 20).round(1),
+                "SITE": ["s1"] * 8 + ["s2"] * 11 + ["s3"],
+            }
+        )
         for vcov in ("HC2", "HC3"):
             with pytest.raises(EstimationError, match="row 20"):
                 ancova("Y ~ A + BASE + SITE", data, vcov=vcov)

@@ -17,10 +17,13 @@ from equipoise.types import Status
 
 G = np.random.default_rng(1)
 LONG = pd.DataFrame(
-    [(f"S{i:02d}", v, float(k), "ab"[i % 2], u + G.normal()) for i, u in enumerate(G.normal(0, 1, 40))
-     for k, v in enumerate(("VISIT 1", "VISIT 2", "VISIT 3"))],
+    [
+        (f"S{i:02d}", v, float(k), "ab"[i % 2], u + G.normal())
+        for i, u in enumerate(G.normal(0, 1, 40))
+        for k, v in enumerate(("VISIT 1", "VISIT 2", "VISIT 3"))
+    ],
     columns=["ID", "V", "T", "A", "Y"],
-)  # fmt: skip
+)
 WHO = LONG.ID.str[1:].astype(int)
 FORMULA = "Y ~ A * V + us(V | ID)"
 

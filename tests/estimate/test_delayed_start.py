@@ -77,27 +77,34 @@ def test_independent_contrasts_of_the_general_estimators() -> None:
     long = data.with_columns(ARM=(pl.col("TRT01P") == "early").cast(int))
     fit = mmrm("CHG ~ BASE * C(AVISITN) + SITE * C(AVISITN) + ARM * C(AVISITN) + us(AVISITN | USUBJID)", long)
     at = {w: {"ARM": 1.0, f"C(AVISITN)[T.{w:g}]:ARM": 1.0} for w in (16.0, 24.0, 32.0, 40.0)}
-    by_hand = fit.contrasts({
-        "delta1": at[24.0], "delta2": at[40.0],
-        "preserved": {"ARM": 0.5, "C(AVISITN)[T.40]:ARM": 1.0, "C(AVISITN)[T.24]:ARM": -0.5},
-        "slope2": {"C(AVISITN)[T.40]:ARM": 1 / 8, "C(AVISITN)[T.32]:ARM": -1 / 8},
-    }).to_frame()  # fmt: skip
+    by_hand = fit.contrasts(
+        {
+            "delta1": at[24.0],
+            "delta2": at[40.0],
+            "preserved": {"ARM": 0.5, "C(AVISITN)[T.40]:ARM": 1.0, "C(AVISITN)[T.24]:ARM": -0.5},
+            "slope2": {"C(AVISITN)[T.40]:ARM": 1 / 8, "C(AVISITN)[T.32]:ARM": -1 / 8},
+        }
+    ).to_frame()
     for name, estimate, se, df in by_hand.select("contrast", "estimate", "se", "df").iter_rows():
         ours = made.named[name]
         np.testing.assert_allclose([ours.estimate, ours.se, ours.df], [estimate, se, df], rtol=1e-8)
     plain = delayed_start(data, period_end=24, week=40, control="late", covariates=[])
     fit = mmrm("CHG ~ ARM * C(AVISITN) + us(AVISITN | USUBJID)", long)
-    by_hand = fit.contrasts({
-        "preserved": {"ARM": 0.5, "ARM:C(AVISITN)[T.40]": 1.0, "ARM:C(AVISITN)[T.24]": -0.5},
-        "delta1": {"ARM": 1.0, "ARM:C(AVISITN)[T.24]": 1.0},
-    }).to_frame()  # fmt: skip
+    by_hand = fit.contrasts(
+        {
+            "preserved": {"ARM": 0.5, "ARM:C(AVISITN)[T.40]": 1.0, "ARM:C(AVISITN)[T.24]": -0.5},
+            "delta1": {"ARM": 1.0, "ARM:C(AVISITN)[T.24]": 1.0},
+        }
+    ).to_frame()
     for name, estimate, se, df in by_hand.select("contrast", "estimate", "se", "df").iter_rows():
         ours = plain.named[name]
         np.testing.assert_allclose([ours.estimate, ours.se, ours.df], [estimate, se, df], rtol=1e-8)
-    wide = pl.concat([
-        data.select("USUBJID", "TRT01P", "AVISITN", Y=pl.col("CHG") + pl.col("BASE")),
-        data.unique("USUBJID").select("USUBJID", "TRT01P", AVISITN=pl.lit(0.0), Y="BASE"),
-    ]).with_columns(TRT01P=pl.col("TRT01P").cast(pl.Enum(["late", "early"])))  # fmt: skip
+    wide = pl.concat(
+        [
+            data.select("USUBJID", "TRT01P", "AVISITN", Y=pl.col("CHG") + pl.col("BASE")),
+            data.unique("USUBJID").select("USUBJID", "TRT01P", AVISITN=pl.lit(0.0), Y="BASE"),
+        ]
+    ).with_columns(TRT01P=pl.col("TRT01P").cast(pl.Enum(["late", "early"])))
     shared = clda("Y ~ us(AVISITN | USUBJID)", wide, arm="TRT01P", baseline=0)
     constrained = delayed_start(data, period_end=24, week=40, control="late", covariates=[], constrained=True)
     theirs = shared.contrasts({"d": {"C(AVISITN)[T.40]:TRT01P[T.early]": 1.0}}).to_frame()

@@ -22,9 +22,10 @@ from equipoise.estimate.survival.kernels import deterioration as kernel
 
 def patient(changes: dict[float, float | None], died: float | None, rule: dict[str, Any]) -> tuple[Any, Any, str]:
     """AVAL, CNSR and EVNTDESC of one patient: change by week, under a rule with threshold 4."""
-    frame = pl.DataFrame({
-        "USUBJID": "A", "AVISITN": [0.0, *changes], "CHG": [0.0, *changes.values()], "DTH": died, "BASE": 40.0,
-    }, strict=False).with_columns(pl.col("DTH").cast(pl.Float64))  # fmt: skip
+    frame = pl.DataFrame(
+        {"USUBJID": "A", "AVISITN": [0.0, *changes], "CHG": [0.0, *changes.values()], "DTH": died, "BASE": 40.0},
+        strict=False,
+    ).with_columns(pl.col("DTH").cast(pl.Float64))
     made = deterioration(frame, DeteriorationRule(**{"threshold": 4, **rule}), death="DTH", base="BASE", keep=())
     return tuple(made.select("AVAL", "CNSR", "EVNTDESC").row(0))  # type: ignore[return-value]
 
@@ -37,25 +38,53 @@ CASES = [
     ({4: -5, 8: -3}, None, {"confirm": "none"}, (4, 0, "deterioration at week 4")),
     ({4: -5, 8: None, 12: -5}, None, {}, (4, 0, "deterioration at week 4, confirmed at week 12")),
     ({4: -5, 8: -3, 12: -6}, None, {"confirm": "any"}, (4, 0, "deterioration at week 4, confirmed at week 12")),
-    ({4: -5, 8: -6, 12: -3, 16: -5, 20: -5}, None, {"confirm": "sustained"},
-     (16, 0, "deterioration at week 16, confirmed at week 20")),
+    (
+        {4: -5, 8: -6, 12: -3, 16: -5, 20: -5},
+        None,
+        {"confirm": "sustained"},
+        (16, 0, "deterioration at week 16, confirmed at week 20"),
+    ),
     ({4: -5, 8: -6}, None, {"date": "confirmation"}, (8, 0, "deterioration at week 4, confirmed at week 8")),
     # windows
     ({4: -5, 5: -3, 12: -6}, None, {"min_gap": 4}, (4, 0, "deterioration at week 4, confirmed at week 12")),
-    ({4: -5, 5: -3, 8: -2, 12: -6}, None, {"min_gap": 4},
-     (12, 1, "censored at week 12: last visit, deterioration at week 12 that no visit could confirm")),
-    ({4: -5, 20: -6}, None, {"max_gap": 8},
-     (20, 1, "censored at week 20: last visit, deterioration at week 4 that no visit could confirm")),
+    (
+        {4: -5, 5: -3, 8: -2, 12: -6},
+        None,
+        {"min_gap": 4},
+        (12, 1, "censored at week 12: last visit, deterioration at week 12 that no visit could confirm"),
+    ),
+    (
+        {4: -5, 20: -6},
+        None,
+        {"max_gap": 8},
+        (20, 1, "censored at week 20: last visit, deterioration at week 4 that no visit could confirm"),
+    ),
     ({4: -5, 20: -6, 24: -6}, None, {"max_gap": 8}, (20, 0, "deterioration at week 20, confirmed at week 24")),
-    ({4: -5, 20: -6}, None, {"max_gap": 8, "unconfirmed": "event"},
-     (4, 0, "deterioration at week 4, counted though no visit could confirm it")),
-    ({4: -5, 20: -1}, None, {"max_gap": 8, "unconfirmed": "event"},
-     (20, 1, "censored at week 20: last visit without confirmed deterioration")),
+    (
+        {4: -5, 20: -6},
+        None,
+        {"max_gap": 8, "unconfirmed": "event"},
+        (4, 0, "deterioration at week 4, counted though no visit could confirm it"),
+    ),
+    (
+        {4: -5, 20: -1},
+        None,
+        {"max_gap": 8, "unconfirmed": "event"},
+        (20, 1, "censored at week 20: last visit without confirmed deterioration"),
+    ),
     # the last visit
-    ({4: -1, 8: -5}, None, {},
-     (8, 1, "censored at week 8: last visit, deterioration at week 8 that no visit could confirm")),
-    ({4: -1, 8: -5}, None, {"unconfirmed": "event"},
-     (8, 0, "deterioration at week 8, counted though no visit could confirm it")),
+    (
+        {4: -1, 8: -5},
+        None,
+        {},
+        (8, 1, "censored at week 8: last visit, deterioration at week 8 that no visit could confirm"),
+    ),
+    (
+        {4: -1, 8: -5},
+        None,
+        {"unconfirmed": "event"},
+        (8, 0, "deterioration at week 8, counted though no visit could confirm it"),
+    ),
     # death
     ({4: -1, 8: -1}, 10, {}, (10, 0, "death at week 10")),
     ({4: -1, 8: -1}, 10, {"death": "competing"}, (10, 2, "death at week 10")),
@@ -66,23 +95,43 @@ CASES = [
     ({4: -1, 8: -5}, 30, {"max_gap": 8}, (30, 0, "death at week 30")),
     ({4: -5, 8: -3}, 10, {}, (10, 0, "death at week 10")),
     ({4: -5, 8: -6}, 10, {}, (4, 0, "deterioration at week 4, confirmed at week 8")),
-    ({4: -5, 8: -6}, 10, {"date": "confirmation", "confirm": "any"},
-     (8, 0, "deterioration at week 4, confirmed at week 8")),
+    (
+        {4: -5, 8: -6},
+        10,
+        {"date": "confirmation", "confirm": "any"},
+        (8, 0, "deterioration at week 4, confirmed at week 8"),
+    ),
     ({}, 10, {}, (10, 0, "death at week 10")),
     ({}, None, {}, (0, 1, "censored at week 0: no visit after baseline")),
     # gaps and the end of the period
-    ({4: -1, 28: -5, 32: -6}, None, {"max_missed": 12},
-     (4, 1, "censored at week 4: no visit for more than 12 weeks before deterioration at week 28")),
-    ({4: -1}, 40, {"max_missed": 12},
-     (4, 1, "censored at week 4: no visit for more than 12 weeks before death at week 40")),
-    ({4: -1, 8: -5, 12: -6}, 40, {"up_to": 8},
-     (8, 1, "censored at week 8: last visit, deterioration at week 8 that no visit could confirm")),
+    (
+        {4: -1, 28: -5, 32: -6},
+        None,
+        {"max_missed": 12},
+        (4, 1, "censored at week 4: no visit for more than 12 weeks before deterioration at week 28"),
+    ),
+    (
+        {4: -1},
+        40,
+        {"max_missed": 12},
+        (4, 1, "censored at week 4: no visit for more than 12 weeks before death at week 40"),
+    ),
+    (
+        {4: -1, 8: -5, 12: -6},
+        40,
+        {"up_to": 8},
+        (8, 1, "censored at week 8: last visit, deterioration at week 8 that no visit could confirm"),
+    ),
     # relative and rising
-    ({4: -8, 8: -9}, None, {"threshold": 0.2, "relative": True},
-     (4, 0, "deterioration at week 4, confirmed at week 8")),
+    (
+        {4: -8, 8: -9},
+        None,
+        {"threshold": 0.2, "relative": True},
+        (4, 0, "deterioration at week 4, confirmed at week 8"),
+    ),
     ({4: 4, 8: 5}, None, {"worse": "higher"}, (4, 0, "deterioration at week 4, confirmed at week 8")),
     ({4: 4, 8: 5}, None, {}, (8, 1, "censored at week 8: last visit without confirmed deterioration")),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("changes", "death", "rule", "expected"), CASES)
@@ -180,13 +229,16 @@ def batch(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def long(change: np.ndarray, weeks: np.ndarray, death: np.ndarray) -> pl.DataFrame:
     n, v = change.shape
-    return pl.DataFrame({
-        "USUBJID": np.repeat([f"P{i:02d}" for i in range(n)], v + 1),
-        "TRT01P": np.repeat(np.where(np.arange(n) % 2, "Active", "Placebo"), v + 1),
-        "AVISITN": np.tile(np.concatenate([[0.0], weeks]), n),
-        "CHG": np.concatenate([np.zeros((n, 1)), change], axis=1).ravel(),
-        "DTHWK": np.repeat(death, v + 1), "BASE": 40.0,
-    }).with_columns(pl.col("CHG", "DTHWK").fill_nan(None))  # fmt: skip
+    return pl.DataFrame(
+        {
+            "USUBJID": np.repeat([f"P{i:02d}" for i in range(n)], v + 1),
+            "TRT01P": np.repeat(np.where(np.arange(n) % 2, "Active", "Placebo"), v + 1),
+            "AVISITN": np.tile(np.concatenate([[0.0], weeks]), n),
+            "CHG": np.concatenate([np.zeros((n, 1)), change], axis=1).ravel(),
+            "DTHWK": np.repeat(death, v + 1),
+            "BASE": 40.0,
+        }
+    ).with_columns(pl.col("CHG", "DTHWK").fill_nan(None))
 
 
 def test_property_door_and_block_agree_and_flow_on() -> None:
@@ -233,8 +285,16 @@ def test_property_rule_says_itself() -> None:
         "could confirm it, it does not count, unless death follows; death is an event; an event after more than 12 "
         "weeks without a visit is censored before them. Dated at its onset."
     )
-    text = DeteriorationRule(threshold=0.2, relative=True, worse="higher", confirm="sustained", min_gap=4, up_to=28,
-                             death="competing", unconfirmed="event").to_sentence()  # fmt: skip
+    text = DeteriorationRule(
+        threshold=0.2,
+        relative=True,
+        worse="higher",
+        confirm="sustained",
+        min_gap=4,
+        up_to=28,
+        death="competing",
+        unconfirmed="event",
+    ).to_sentence()
     assert text.startswith(
         "A rise from baseline of 20 % or more, sustained at every later visit, one or more of them (at least 4"
     )
@@ -242,9 +302,15 @@ def test_property_rule_says_itself() -> None:
 
 
 def test_property_unusable_baseline_and_bad_input_are_named() -> None:
-    frame = pl.DataFrame({"USUBJID": list("AABB"), "AVISITN": [0, 4, 0, 4], "CHG": [0, -9, 0, -9],
-                          "BASE": [0, 0, None, None],
-                          "DTH": [None, None, 2.0, 2.0]})  # fmt: skip
+    frame = pl.DataFrame(
+        {
+            "USUBJID": list("AABB"),
+            "AVISITN": [0, 4, 0, 4],
+            "CHG": [0, -9, 0, -9],
+            "BASE": [0, 0, None, None],
+            "DTH": [None, None, 2.0, 2.0],
+        }
+    )
     rule = DeteriorationRule(threshold=0.2, relative=True)
     made = deterioration(frame, rule, base="BASE", keep=())
     assert made["AVAL"].to_list() == [None, None]

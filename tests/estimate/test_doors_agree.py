@@ -228,9 +228,11 @@ def test_property_a_block_of_one_trial_is_the_door() -> None:
     np.testing.assert_allclose(door.search.psi, block.psi[0], rtol=1e-9)
     value = np.stack([time, data["CHG"].to_numpy()[None]], axis=2)
     shares, covariance, *_ = win_kernel.win_statistics(
-        value, arm == 1, kinds=np.array([win_kernel.TIME, win_kernel.VALUE]),
+        value,
+        arm == 1,
+        kinds=np.array([win_kernel.TIME, win_kernel.VALUE]),
         event=np.stack([event, np.ones_like(event)], axis=2),
-    )  # fmt: skip
+    )
     ratios, errors = win_kernel.ratios(shares, covariance, None)
     wins = win_statistics(two, [Time("T", event="E"), Value("CHG")], arm="ARM", control="p")
     np.testing.assert_allclose((math.log(wins.win_ratio.estimate), wins.win_ratio.se), (ratios[0, 0], errors[0, 0]))
@@ -322,16 +324,21 @@ def test_property_the_unit_of_time_scales_times_alone(unit: float) -> None:
 def test_property_long_doors_do_not_mind_order_or_unit_of_outcome() -> None:
     """Deterministic analyses are the same in any row order; a linear change of the outcome changes estimates so."""
     data = panel(gaps=True)
-    deaths = alive(data).with_columns(AVAL=pl.when(pl.col("ID") == "S004").then(6.0).otherwise("AVAL"),
-                                      CNSR=pl.when(pl.col("ID") == "S004").then(0).otherwise("CNSR"))  # fmt: skip
+    deaths = alive(data).with_columns(
+        AVAL=pl.when(pl.col("ID") == "S004").then(6.0).otherwise("AVAL"),
+        CNSR=pl.when(pl.col("ID") == "S004").then(0).otherwise("CNSR"),
+    )
 
     def made(d: pl.DataFrame) -> list[Estimate]:
         c = cafs(d, deaths, up_to=12, strata=["SITE"], **LONG)
         return [
             mi_analysis(d, method=ConditionalMean(), **LONG).difference(12),
             delayed_start(d, period_end=8, week=12, df="satterthwaite", **LONG).named["delta2"],
-            c.ancova, c.van_elteren, c.win_ratio, c.finkelstein_schoenfeld,
-        ]  # fmt: skip
+            c.ancova,
+            c.van_elteren,
+            c.win_ratio,
+            c.finkelstein_schoenfeld,
+        ]
 
     plain = made(data)
     for a, b in zip(made(data.sample(fraction=1.0, shuffle=True, seed=5)), plain, strict=True):

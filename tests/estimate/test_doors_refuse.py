@@ -206,8 +206,11 @@ def one(value: Any, at: int = 3) -> Callable[[int, Any], Any]:
 
 def ended(how: Callable[[int, int], int]) -> Callable[[Columns], Columns]:
     """Events and causes by a rule."""
-    return lambda d: {**d, "E": [how(i, v) for i, v in enumerate(d["E"])],
-                      "HOW": [c * how(i, 1) for i, c in enumerate(d["HOW"])]}  # fmt: skip
+    return lambda d: {
+        **d,
+        "E": [how(i, v) for i, v in enumerate(d["E"])],
+        "HOW": [c * how(i, 1) for i, c in enumerate(d["HOW"])],
+    }
 
 
 START = dt.datetime(2020, 1, 1)
@@ -284,14 +287,30 @@ VISIT_CASES: dict[str, tuple[Callable[[Columns], Columns], str]] = {
     "constant outcome": (each("CHG", lambda i, v: None if v is None else 1.0), ANY),
     "huge outcome": (each("CHG", lambda i, v: None if v is None else v * 1e300), "too large to compute with"),
     "nobody of an arm at the end": (
-        lambda d: {**d, "CHG": [None if w == 12 and a == "Active" else v
-                                for w, a, v in zip(d["WEEK"], d["ARM"], d["CHG"], strict=True)]}, ANY),
+        lambda d: {
+            **d,
+            "CHG": [
+                None if w == 12 and a == "Active" else v for w, a, v in zip(d["WEEK"], d["ARM"], d["CHG"], strict=True)
+            ],
+        },
+        ANY,
+    ),
     "nobody of an arm at the start": (
-        lambda d: {**d, "CHG": [None if w == 4 and a == "Active" else v
-                                for w, a, v in zip(d["WEEK"], d["ARM"], d["CHG"], strict=True)]}, ANY),
+        lambda d: {
+            **d,
+            "CHG": [
+                None if w == 4 and a == "Active" else v for w, a, v in zip(d["WEEK"], d["ARM"], d["CHG"], strict=True)
+            ],
+        },
+        ANY,
+    ),
     "nobody of an arm ever": (
-        lambda d: {**d, "CHG": [None if w and a == "Active" else v
-                                for w, a, v in zip(d["WEEK"], d["ARM"], d["CHG"], strict=True)]}, ANY),
+        lambda d: {
+            **d,
+            "CHG": [None if w and a == "Active" else v for w, a, v in zip(d["WEEK"], d["ARM"], d["CHG"], strict=True)],
+        },
+        ANY,
+    ),
     "one arm": (each("ARM", lambda i, v: "Active"), ANY),
     "three arms": (each("ARM", lambda i, v: "Third" if i < 8 else v), ANY),
     "arm missing": (each("ARM", lambda i, v: None if i < 4 else v), ANY),
@@ -310,7 +329,7 @@ VISIT_CASES: dict[str, tuple[Callable[[Columns], Columns], str]] = {
     "one row": (rows(lambda d, i: i == 3), ANY),
     "three patients": (rows(lambda d, i: d["ID"][i] < "S03"), ANY),
     "a column absent": (lambda d: {k: v for k, v in d.items() if k != "WEEK"}, "no column 'WEEK'"),
-}  # fmt: skip
+}
 SPARED = {"win_statistics", "win_regression"}  # a missing time ties; the arm is one covariate of several
 
 
@@ -354,16 +373,18 @@ TYPED: dict[str, Callable[[], Any]] = {
     "pandas, categories": lambda: pd.DataFrame(patients()).astype({"ARM": "category", "SITE": "category"}),
     "pandas, boolean": lambda: pd.DataFrame(patients()).astype({"E": "boolean"}),
     "pandas, one index for all": lambda: pd.DataFrame(patients()).set_axis([0] * N),
-    "polars, null at the end": lambda: pl.concat([pl.DataFrame(patients()), pl.DataFrame({"ID": [None]})],
-                                                 how="diagonal_relaxed"),
+    "polars, null at the end": lambda: pl.concat(
+        [pl.DataFrame(patients()), pl.DataFrame({"ID": [None]})], how="diagonal_relaxed"
+    ),
     "polars, categories": lambda: pl.DataFrame(patients()).cast({"ARM": pl.Categorical, "SITE": pl.Categorical}),
     "polars, single precision": lambda: pl.DataFrame(patients()).cast({"T": pl.Float32}),
     "polars, decimal": lambda: pl.DataFrame(patients()).cast({"T": pl.Decimal(10, 2), "AGE": pl.Decimal(10, 2)}),
     "polars, bytes": lambda: pl.DataFrame(patients()).cast({"E": pl.UInt8, "HOW": pl.UInt8}),
     "pyarrow": lambda: pa.table(patients()),
     "pyarrow, dictionary": lambda: (lambda t: t.set_column(4, "ARM", t["ARM"].dictionary_encode()))(
-        pa.table(patients())),
-}  # fmt: skip
+        pa.table(patients())
+    ),
+}
 
 
 @pytest.mark.parametrize("kind", TYPED)
@@ -373,9 +394,11 @@ def test_property_one_answer_for_every_type_of_column(kind: str) -> None:
         expected, found = (list(estimates_in(call(f))) for f in (plain, frame))
         assert [e.name for e in found] == [e.name for e in expected], door
         np.testing.assert_allclose(
-            [(e.estimate, e.low, e.p) for e in found], [(e.estimate, e.low, e.p) for e in expected],
-            rtol=1e-6 if "single" in kind else 1e-12, err_msg=door,
-        )  # fmt: skip
+            [(e.estimate, e.low, e.p) for e in found],
+            [(e.estimate, e.low, e.p) for e in expected],
+            rtol=1e-6 if "single" in kind else 1e-12,
+            err_msg=door,
+        )
 
 
 @pytest.mark.parametrize("column", ["T", "E", "HOW", "ARM", "SITE", "AGE"])
@@ -410,15 +433,28 @@ def test_property_what_stood_in_the_way_is_the_reason() -> None:
     assert "do not vary" in words_of(lambda: BY_PATIENT["win_regression"](alone))
     tied = frame.with_columns(T=5.0)
     assert "a weighted statistic has no variance" in max_combo("Surv(T, E) ~ ARM", tied).reason
-    assert "time lost of 0" in rmst(
-        frame.with_columns(E=pl.col("E") * (pl.col("ARM") == "Active")), time="T", event="E", arm="ARM", tau=10.0,
-        covariates=["AGE"],
-    ).lost_ratio.reason  # fmt: skip
+    assert (
+        "time lost of 0"
+        in rmst(
+            frame.with_columns(E=pl.col("E") * (pl.col("ARM") == "Active")),
+            time="T",
+            event="E",
+            arm="ARM",
+            tau=10.0,
+            covariates=["AGE"],
+        ).lost_ratio.reason
+    )
     with pytest.raises(DataError, match="no cause '1'"):
         cause_specific("Surv(T, HOW) ~ ARM", frame, of="1")
     with pytest.raises(DataError, match=r"row 4"):
-        rpsftm(frame.with_columns(ON=pl.when(pl.col("ID") == "S03").then(99.0).otherwise("ON")), time="T", event="E",
-               arm="ARM", on="ON", censor_time=30.0)  # fmt: skip
+        rpsftm(
+            frame.with_columns(ON=pl.when(pl.col("ID") == "S03").then(99.0).otherwise("ON")),
+            time="T",
+            event="E",
+            arm="ARM",
+            on="ON",
+            censor_time=30.0,
+        )
     nobody = pl.DataFrame(VISIT_CASES["nobody of an arm at the end"][0](visits()), strict=False)
     fit = mi_ancova(nobody, **FEW)
     assert fit.difference(4).estimable
@@ -475,21 +511,39 @@ def test_property_options_that_mean_nothing_are_named(call: Any, words: str) -> 
 
 def test_property_names_of_columns_do_not_matter() -> None:
     frame = pl.DataFrame(patients())
-    odd = frame.rename({"T": "time, in weeks", "E": "the event", "HOW": "how it ended", "ARM": "TRT 01 P",
-                        "AGE": "class", "SITE": "a+b"})  # fmt: skip
+    odd = frame.rename(
+        {
+            "T": "time, in weeks",
+            "E": "the event",
+            "HOW": "how it ended",
+            "ARM": "TRT 01 P",
+            "AGE": "class",
+            "SITE": "a+b",
+        }
+    )
     surv = "Surv(`time, in weeks`, `the event`)".replace("time, in weeks", "t i m e")
     odd = odd.rename({"time, in weeks": "t i m e"})
     pairs = (
-        (cox("Surv(T, E) ~ ARM + AGE + strata(SITE)", frame).beta,
-         cox(f"{surv} ~ `TRT 01 P` + `class` + strata(`a+b`)", odd).beta),
+        (
+            cox("Surv(T, E) ~ ARM + AGE + strata(SITE)", frame).beta,
+            cox(f"{surv} ~ `TRT 01 P` + `class` + strata(`a+b`)", odd).beta,
+        ),
         (log_rank("Surv(T, E) ~ ARM", frame).chi_square, log_rank(f"{surv} ~ `TRT 01 P`", odd).chi_square),
-        (cause_specific("Surv(T, HOW) ~ ARM", frame, of=1).beta,
-         cause_specific("Surv(`t i m e`, `how it ended`) ~ `TRT 01 P`", odd, of=1).beta),
-        (fine_gray("Surv(T, HOW) ~ ARM", frame, of=1).beta,
-         fine_gray("Surv(`t i m e`, `how it ended`) ~ `TRT 01 P`", odd, of=1).beta),
-        (rmst(frame, time="T", event="E", arm="ARM", covariates=["AGE", "SITE"]).difference.estimate,
-         rmst(odd, time="t i m e", event="the event", arm="TRT 01 P", covariates=["class", "a+b"]).difference.estimate),
-    )  # fmt: skip
+        (
+            cause_specific("Surv(T, HOW) ~ ARM", frame, of=1).beta,
+            cause_specific("Surv(`t i m e`, `how it ended`) ~ `TRT 01 P`", odd, of=1).beta,
+        ),
+        (
+            fine_gray("Surv(T, HOW) ~ ARM", frame, of=1).beta,
+            fine_gray("Surv(`t i m e`, `how it ended`) ~ `TRT 01 P`", odd, of=1).beta,
+        ),
+        (
+            rmst(frame, time="T", event="E", arm="ARM", covariates=["AGE", "SITE"]).difference.estimate,
+            rmst(
+                odd, time="t i m e", event="the event", arm="TRT 01 P", covariates=["class", "a+b"]
+            ).difference.estimate,
+        ),
+    )
     for one_way, other in pairs:
         np.testing.assert_allclose(one_way, other, rtol=1e-12)
 

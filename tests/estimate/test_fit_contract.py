@@ -20,7 +20,7 @@ from equipoise import (
     slope,
     tipping_point,
     trimmed_mean,
-)  # fmt: skip
+)
 from equipoise.estimate.fit import COLUMNS, Fit
 from equipoise.estimate.missing import Bayes
 from equipoise.estimate.result import Estimate

@@ -29,10 +29,16 @@ SOURCE = Path(equipoise.__file__).parent
 def data(n: int = 60, seed: int = 3) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
     return {
-        "x": rng.normal(size=n), "z": rng.uniform(1, 3, n), "A": rng.choice(list("abc"), n).tolist(),
-        "B": rng.choice(["u", "v"], n).tolist(), "K": rng.integers(1, 4, n), "Y": rng.normal(size=n),
-        "T": rng.exponential(10, n), "E": rng.integers(0, 2, n), "my col": rng.normal(size=n),
-    }  # fmt: skip
+        "x": rng.normal(size=n),
+        "z": rng.uniform(1, 3, n),
+        "A": rng.choice(list("abc"), n).tolist(),
+        "B": rng.choice(["u", "v"], n).tolist(),
+        "K": rng.integers(1, 4, n),
+        "Y": rng.normal(size=n),
+        "T": rng.exponential(10, n),
+        "E": rng.integers(0, 2, n),
+        "my col": rng.normal(size=n),
+    }
 
 
 def design(right: str, frame: Any = None) -> tuple[tuple[str, ...], np.ndarray]:
@@ -81,12 +87,38 @@ def test_property_the_room_looks_names_up_in_tables_alone() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "exp(0*x + ｅｖａｌ(\"\\137\"))", "eval('1')", "__import__('os').system('id')", "x.__class__", "().__class__",
-        "np.linalg.norm(x)", "x[0]", "lambda: 0", "{x}", "x if x else z", "log(x); z", "open('f')", "`x`('a')",
-        "f'{x}'", "exec", "I(x := 1)", "log(__builtins__)", "C(x, eval)", "C(A, contr.eval('1'))", "x @ z", "$x",
-        "I(x.real)", "log(x)(z)", "getattr(x, 'y')", "\u202ex", "x\x00", "ｘ", "x‑z", "А", "e\u0301",
+        'exp(0*x + ｅｖａｌ("\\137"))',
+        "eval('1')",
+        "__import__('os').system('id')",
+        "x.__class__",
+        "().__class__",
+        "np.linalg.norm(x)",
+        "x[0]",
+        "lambda: 0",
+        "{x}",
+        "x if x else z",
+        "log(x); z",
+        "open('f')",
+        "`x`('a')",
+        "f'{x}'",
+        "exec",
+        "I(x := 1)",
+        "log(__builtins__)",
+        "C(x, eval)",
+        "C(A, contr.eval('1'))",
+        "x @ z",
+        "$x",
+        "I(x.real)",
+        "log(x)(z)",
+        "getattr(x, 'y')",
+        "\u202ex",
+        "x\x00",
+        "ｘ",
+        "x‑z",
+        "А",
+        "e\u0301",
     ],
-)  # fmt: skip
+)
 def test_property_what_is_no_formula_is_refused(text: str) -> None:
     for door, formula in ((ancova, f"Y ~ {text}"), (cox, f"Surv(T, E) ~ {text}")):
         with pytest.raises(EquipoiseError) as caught:
@@ -95,9 +127,15 @@ def test_property_what_is_no_formula_is_refused(text: str) -> None:
 
 
 def test_property_deep_and_long_formulas_are_refused() -> None:
-    for text in ("(" * 5000 + "x" + ")" * 5000, "-" * 5000 + "x", "log(" * 900 + "x" + ")" * 900,
-                 " + ".join(f"x{i}" for i in range(4000)), "^".join(["x"] * 900), "*".join(f"x{i}" for i in range(60)),
-                 "(" + "+".join(f"x{i}" for i in range(300)) + ")^9"):  # fmt: skip
+    for text in (
+        "(" * 5000 + "x" + ")" * 5000,
+        "-" * 5000 + "x",
+        "log(" * 900 + "x" + ")" * 900,
+        " + ".join(f"x{i}" for i in range(4000)),
+        "^".join(["x"] * 900),
+        "*".join(f"x{i}" for i in range(60)),
+        "(" + "+".join(f"x{i}" for i in range(300)) + ")^9",
+    ):
         with pytest.raises(FormulaError) as caught:
             read(f"Y ~ {text}")
         assert len(caught.value.message) < 500
@@ -204,12 +242,39 @@ def test_property_quoted_names_are_read_back() -> None:
 # --- matrices --------------------------------------------------------------------------------------------------------
 
 SAME = [
-    "x + A", "0 + A", "A - 1", "A*B", "A/B", "x:A", "x*A", "x*z + A*B - A:B", "(A + B + x)**2", "(A+B)*x", "log(z) + x",
-    "poly(x, 3)", "scale(x) + center(z)", "I(x**2)", "C(K)", "C(K)*x", "C(A, contr.sum)",
-    "C(A, contr.helmert)*B", "C(A, contr.poly)", "C(A, contr.treatment('b')) + x", "C(A, contr.treatment(base='c'))*B",
-    "C(A, contr.SAS)", "A*B*x", "0 + A:B", "B:A + B", "log10(z) + log2(z)", "I(x/z)", "I(2*x - z**2)", "A + A:x",
-    "`my col` + x", "exp(x):A", "C(A, contr.sum)*C(B, contr.sum)",
-]  # fmt: skip
+    "x + A",
+    "0 + A",
+    "A - 1",
+    "A*B",
+    "A/B",
+    "x:A",
+    "x*A",
+    "x*z + A*B - A:B",
+    "(A + B + x)**2",
+    "(A+B)*x",
+    "log(z) + x",
+    "poly(x, 3)",
+    "scale(x) + center(z)",
+    "I(x**2)",
+    "C(K)",
+    "C(K)*x",
+    "C(A, contr.sum)",
+    "C(A, contr.helmert)*B",
+    "C(A, contr.poly)",
+    "C(A, contr.treatment('b')) + x",
+    "C(A, contr.treatment(base='c'))*B",
+    "C(A, contr.SAS)",
+    "A*B*x",
+    "0 + A:B",
+    "B:A + B",
+    "log10(z) + log2(z)",
+    "I(x/z)",
+    "I(2*x - z**2)",
+    "A + A:x",
+    "`my col` + x",
+    "exp(x):A",
+    "C(A, contr.sum)*C(B, contr.sum)",
+]
 
 
 @pytest.mark.parametrize("right", SAME)
@@ -307,13 +372,17 @@ def test_property_a_value_that_is_no_number_names_its_row() -> None:
 @pytest.mark.parametrize(
     ("door", "formula", "kind"),
     [
-        (ancova, "Y ~ x + offset(z)", "offset"), (ancova, "Y ~ x + strata(A)", "strata"),
-        (ancova, "Y ~ x + (1 | B)", "random part"), (ancova, "Y ~ x + us(A | B)", "covariance term"),
-        (mmrm, "Y ~ x + us(K | A) + (1 | B)", "random part"), (slope, "Y ~ x + (x | A) + us(K | A)", "covariance term"),
-        (cox, "Surv(T, E) ~ x + offset(z)", "offset"), (cox, "Surv(T, E) ~ x + (1 | A)", "random part"),
+        (ancova, "Y ~ x + offset(z)", "offset"),
+        (ancova, "Y ~ x + strata(A)", "strata"),
+        (ancova, "Y ~ x + (1 | B)", "random part"),
+        (ancova, "Y ~ x + us(A | B)", "covariance term"),
+        (mmrm, "Y ~ x + us(K | A) + (1 | B)", "random part"),
+        (slope, "Y ~ x + (x | A) + us(K | A)", "covariance term"),
+        (cox, "Surv(T, E) ~ x + offset(z)", "offset"),
+        (cox, "Surv(T, E) ~ x + (1 | A)", "random part"),
         (log_rank, "Surv(T, E) ~ A + us(K | B)", "covariance term"),
     ],
-)  # fmt: skip
+)
 def test_property_what_an_analysis_does_not_take_is_refused(door: Any, formula: str, kind: str) -> None:
     with pytest.raises(FormulaError, match=kind) as caught:
         door(formula, pl.DataFrame(data()))

@@ -191,9 +191,16 @@ def test_simulation_type_i_error_of_mi_ancova_and_joint_rank() -> None:
         y, one, arm, base, group, death = null_trials(trials // 20, n, n_visits, seed=block)
         designs = np.stack([one, arm, base, group], -1)
         visits, ranks, status, rank_status, _ = repeated.mi_ancova(
-            y, one > 0, designs, designs, death_week=death, rank_week=n_visits, rank_visit=n_visits - 1,
-            seed=1, first_replicate=block * (trials // 20),
-        )  # fmt: skip
+            y,
+            one > 0,
+            designs,
+            designs,
+            death_week=death,
+            rank_week=n_visits,
+            rank_visit=n_visits - 1,
+            seed=1,
+            first_replicate=block * (trials // 20),
+        )
         assert not status.any()
         assert not rank_status.any()
         for k, stat in enumerate((visits[:, 0, -1], ranks[:, 0])):

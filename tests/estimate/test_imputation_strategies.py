@@ -397,8 +397,15 @@ def test_property_delta_shifts_what_was_imputed_and_only_that(trial) -> None:
     completed = imputation_draws(data, ice, strategy="JR", method=ConditionalMean("bootstrap", 2)).impute()
     template = completed.delta_template(delta=(1, 2, 3, 4), lag=(1, 1, 1, 1))
     assert template.columns == [
-        "USUBJID", "AVISITN", "TRT01P", "is_mar", "is_missing", "is_post_ice", "strategy", "delta",
-    ]  # fmt: skip
+        "USUBJID",
+        "AVISITN",
+        "TRT01P",
+        "is_mar",
+        "is_missing",
+        "is_post_ice",
+        "strategy",
+        "delta",
+    ]
     assert (template.filter(~pl.col("is_missing"))["delta"] == 0).all()
     assert (template.filter(~pl.col("is_post_ice"))["delta"] == 0).all()
     assert template.filter(pl.col("is_missing") & ~pl.col("is_post_ice"))["strategy"].unique().to_list() == ["MAR"]

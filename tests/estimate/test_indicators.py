@@ -27,10 +27,17 @@ def trial() -> pl.DataFrame:
     g = np.random.default_rng(11)
     t, c = np.ceil(g.exponential(200, N)), np.ceil(g.uniform(60, 190, N))
     return pl.DataFrame(
-        {"ID": np.arange(N), "TRT01P": np.where(np.arange(N) % 2, "drug", "pbo"), "AVAL": np.minimum(t, c),
-         "CNSR": np.where(t <= c, 0, 1), "CHG": g.normal(size=N), "BASE": g.normal(size=N),
-         "AVISITN": np.full(N, 120.0), "ON": np.where(np.arange(N) % 2, np.minimum(t, c), 0.0)}
-    )  # fmt: skip
+        {
+            "ID": np.arange(N),
+            "TRT01P": np.where(np.arange(N) % 2, "drug", "pbo"),
+            "AVAL": np.minimum(t, c),
+            "CNSR": np.where(t <= c, 0, 1),
+            "CHG": g.normal(size=N),
+            "BASE": g.normal(size=N),
+            "AVISITN": np.full(N, 120.0),
+            "ON": np.where(np.arange(N) % 2, np.minimum(t, c), 0.0),
+        }
+    )
 
 
 BY_NAME = {"time": "AVAL", "censor": "CNSR"}
@@ -41,16 +48,14 @@ DOORS: dict[str, Callable[[pl.DataFrame], float]] = {
     "max_combo": lambda d: max_combo("Surv(AVAL, 1 - CNSR) ~ TRT01P", d, tolerance=0.01).statistic,
     "rmst": lambda d: rmst(d, **BY_NAME, control="pbo", tau=120).difference.estimate,
     "landmark": lambda d: landmark(d, **BY_NAME, control="pbo", at=60).points[0].comparison.estimate,
-    "rpsftm": lambda d: rpsftm(
-        d, **BY_NAME, control="pbo", on="ON", recensor=False, points=21
-    ).search.at_zero,
+    "rpsftm": lambda d: rpsftm(d, **BY_NAME, control="pbo", on="ON", recensor=False, points=21).search.at_zero,
     "win_statistics": lambda d: win_statistics(d, [Time("AVAL", censor="CNSR")], control="pbo").win_ratio.estimate,
     "win_regression": lambda d: win_regression(d, [Time("AVAL", censor="CNSR")], ["TRT01P"]).estimates[0].estimate,
-    "joint_rank": lambda d: joint_rank(
-        d, d, at=120, subject="ID", control="pbo", n_imputations=2, burn_in=2
-    ).difference.estimate,
+    "joint_rank": lambda d: (
+        joint_rank(d, d, at=120, subject="ID", control="pbo", n_imputations=2, burn_in=2).difference.estimate
+    ),
     "cafs": lambda d: cafs(d, d, up_to=120, subject="ID", control="pbo").ancova.estimate,
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("door", DOORS)

@@ -58,8 +58,13 @@ def test_reference_cafs_by_hand() -> None:
     visits, survival = small()
     made = cafs(visits, survival, up_to=12, control="P", covariates=[])
     assert dict(zip(made.panel.subjects, made.scores.tolist(), strict=True)) == {
-        "A": -1, "B": -3, "C": 2, "D": 2, "E": 5, "F": -5,
-    }  # fmt: skip
+        "A": -1,
+        "B": -3,
+        "C": 2,
+        "D": 2,
+        "E": 5,
+        "F": -5,
+    }
     assert made.ranks.tolist() == [3, 2, 4.5, 4.5, 6, 1]
     assert (made.wins, made.losses, made.ties) == (7, 1, 1)  # A, C, E against B, D, F
     assert made.deaths == (1, 1)
@@ -96,8 +101,15 @@ def test_independent_joint_rank_without_missing_is_ancova_on_ranks() -> None:
     base = g.normal(37, 6, n)
     change = np.round(g.normal(-5, 4, n))
     arm = np.arange(n) % 2
-    visits = pl.DataFrame({"USUBJID": np.arange(n), "TRT01P": np.where(arm, "T", "P"), "AVISITN": np.full(n, 28.0),
-                           "CHG": change, "BASE": base})  # fmt: skip
+    visits = pl.DataFrame(
+        {
+            "USUBJID": np.arange(n),
+            "TRT01P": np.where(arm, "T", "P"),
+            "AVISITN": np.full(n, 28.0),
+            "CHG": change,
+            "BASE": base,
+        }
+    )
     survival = pl.DataFrame({"USUBJID": np.arange(n), "AVAL": np.full(n, 28.0), "DTH": np.zeros(n)})
     for ranked in (False, True):
         made = joint_rank(visits, survival, at=28, censor=None, event="DTH", rank_covariates=ranked)
@@ -183,11 +195,16 @@ def as_frames(y, time, died, active, stratum, x):
     """One trial as data frames: every patient has a row at every visit, for the batch to be compared with."""
     n, visits = y.shape
     ids = np.arange(n)
-    long = pl.DataFrame({
-        "USUBJID": np.repeat(ids, visits), "TRT01P": np.repeat(np.where(active, "T", "P"), visits),
-        "AVISITN": np.tile(np.arange(1.0, visits + 1), n), "CHG": y.ravel(), "BASE": np.repeat(x, visits),
-        "SITE": np.repeat(stratum, visits),
-    })  # fmt: skip
+    long = pl.DataFrame(
+        {
+            "USUBJID": np.repeat(ids, visits),
+            "TRT01P": np.repeat(np.where(active, "T", "P"), visits),
+            "AVISITN": np.tile(np.arange(1.0, visits + 1), n),
+            "CHG": y.ravel(),
+            "BASE": np.repeat(x, visits),
+            "SITE": np.repeat(stratum, visits),
+        }
+    )
     return long, pl.DataFrame({"USUBJID": ids, "AVAL": time, "DTH": died.astype(int)})
 
 
@@ -201,10 +218,13 @@ def test_property_one_trial_and_a_block_agree() -> None:
         long, survival = as_frames(y[t], time[t], died[t], active[t], stratum[t], x[t])
         made = cafs(long, survival, up_to=4, control="P", censor=None, event="DTH", strata=["SITE"])
         for method, estimate in (
-            ("ancova", made.ancova), ("wilcoxon", made.stratified_wilcoxon), ("van-elteren", made.van_elteren),
-            ("quade", made.quade), ("rank-ancova", made.rank_ancova),
+            ("ancova", made.ancova),
+            ("wilcoxon", made.stratified_wilcoxon),
+            ("van-elteren", made.van_elteren),
+            ("quade", made.quade),
+            ("rank-ancova", made.rank_ancova),
             ("finkelstein-schoenfeld", made.finkelstein_schoenfeld),
-        ):  # fmt: skip
+        ):
             test = batch.tests[method]
             ours = [test.difference[t], test.se[t], test.p[t]]
             np.testing.assert_allclose(ours, [estimate.estimate, estimate.se, estimate.p], rtol=1e-9)
@@ -261,10 +281,16 @@ def test_independent_joint_rank_by_other_tests() -> None:
     arm = np.arange(n) % 2
     time = np.where(g.random(n) < 0.1, np.round(g.uniform(1, 27, n)), 28.0)
     died = time < 28
-    visits = pl.DataFrame({
-        "USUBJID": np.arange(n), "TRT01P": np.where(arm, "T", "P"), "AVISITN": np.full(n, 28.0), "CHG": change,
-        "BASE": base, "SITE": np.arange(n) // 25,
-    })  # fmt: skip
+    visits = pl.DataFrame(
+        {
+            "USUBJID": np.arange(n),
+            "TRT01P": np.where(arm, "T", "P"),
+            "AVISITN": np.full(n, 28.0),
+            "CHG": change,
+            "BASE": base,
+            "SITE": np.arange(n) // 25,
+        }
+    )
     survival = pl.DataFrame({"USUBJID": np.arange(n), "AVAL": time, "CNSR": 1 - died.astype(int)})
     y = np.where(died, time - 1000, change)
     by = {m: joint_rank(visits, survival, at=28, method=m) for m in METHODS}
@@ -361,9 +387,15 @@ def test_simulation_type_one_error_of_every_test() -> None:
 
 
 def test_property_rows_without_a_visit_are_counted() -> None:
-    visits = pl.DataFrame({"USUBJID": list("AABBCCDDA"), "TRT01P": list("aappaappa"), "AVISITN": [4, 8] * 4 + [None],
-                           "CHG": [-1.0, -2, -3, None, 0, -1, -2, -4, 5],
-                           "SITE": list("xxyyxxxxx")})  # fmt: skip
+    visits = pl.DataFrame(
+        {
+            "USUBJID": list("AABBCCDDA"),
+            "TRT01P": list("aappaappa"),
+            "AVISITN": [4, 8] * 4 + [None],
+            "CHG": [-1.0, -2, -3, None, 0, -1, -2, -4, 5],
+            "SITE": list("xxyyxxxxx"),
+        }
+    )
     deaths = pl.DataFrame({"USUBJID": list("ABCD"), "AVAL": [8, 6, 8, 8], "CNSR": [1, 0, 1, 1]})
     made = cafs(visits, deaths, up_to=8, control="p", covariates=[], strata=["SITE"])
     assert made.left_out.reasons == {"without AVISITN": 1, "in a stratum of one arm (SITE y)": 1}

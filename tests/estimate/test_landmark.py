@@ -44,9 +44,12 @@ def test_independent_by_hand_and_stratified() -> None:
             own = frame.filter(SEX=s)
             n1 = own.filter(ARM="a").height
             w.append(
-                {"size": own.height, "mantel-haenszel": n1 * (own.height - n1) / own.height,
-                 "inverse-variance": part.se**-2}[weights]
-            )  # fmt: skip
+                {
+                    "size": own.height,
+                    "mantel-haenszel": n1 * (own.height - n1) / own.height,
+                    "inverse-variance": part.se**-2,
+                }[weights]
+            )
         w = np.array(w) / np.sum(w)
         assert made.estimates[0].estimate == pytest.approx(sum(w * [p.estimate for p in parts]), rel=1e-12)
         assert made.estimates[0].se == pytest.approx(math.sqrt(sum(w**2 * np.square([p.se for p in parts]))), rel=1e-12)

@@ -33,8 +33,16 @@ def simulated(n: int = 60, m: int = 4, seed: int = 1) -> pd.DataFrame:
     seen = rng.uniform(size=(n, m)) > 0.1
     i, v = np.nonzero(seen)
     arms = np.where(arm[i] == 1, "b", "a")
-    return pd.DataFrame({"ID": [f"S{k:03d}" for k in i], "VISIT": [f"W{k}" for k in v], "ARM": arms,
-                         "SEX": np.where(i % 3 == 0, "F", "M"), "BASE": base[i], "Y": y[i, v]})  # fmt: skip
+    return pd.DataFrame(
+        {
+            "ID": [f"S{k:03d}" for k in i],
+            "VISIT": [f"W{k}" for k in v],
+            "ARM": arms,
+            "SEX": np.where(i % 3 == 0, "F", "M"),
+            "BASE": base[i],
+            "Y": y[i, v],
+        }
+    )
 
 
 @pytest.mark.parametrize("kind", ["pandas", "polars", "pyarrow"])
@@ -47,9 +55,13 @@ def test_property_frames_come_back_in_kind(trial: pd.DataFrame, kind: str) -> No
     elif kind == "pyarrow":
         data = pa.Table.from_pandas(plain)
     fit = mmrm(FORMULA, data)
-    tables = [fit.coefficients, fit.lsmeans("TRT01P", by="AVISIT").to_frame(),
-              fit.contrasts("TRT01P", by="AVISIT").to_frame(),
-              fit.test("TRT01P:AVISIT"), fit.residuals()]  # fmt: skip
+    tables = [
+        fit.coefficients,
+        fit.lsmeans("TRT01P", by="AVISIT").to_frame(),
+        fit.contrasts("TRT01P", by="AVISIT").to_frame(),
+        fit.test("TRT01P:AVISIT"),
+        fit.residuals(),
+    ]
     for table in tables:
         assert type(table) is type(data)
     reference = mmrm_cases.cases("fixtures")["alsfrs_us_reml"]
@@ -63,9 +75,17 @@ def test_property_frames_come_back_in_kind(trial: pd.DataFrame, kind: str) -> No
 def test_property_summary_says_what_was_done(trial: pd.DataFrame) -> None:
     fit = mmrm(FORMULA, trial)
     text = fit.summary()
-    for piece in (FORMULA, "unstructured", "677 observations, 113 subjects, 7 visits", "REML", "kenward-roger",
-                  "converged",
-                  "AVISIT[T.Week 28]:TRT01P[T.Active]", "Covariance matrix", "-1344.8472"):  # fmt: skip
+    for piece in (
+        FORMULA,
+        "unstructured",
+        "677 observations, 113 subjects, 7 visits",
+        "REML",
+        "kenward-roger",
+        "converged",
+        "AVISIT[T.Week 28]:TRT01P[T.Active]",
+        "Covariance matrix",
+        "-1344.8472",
+    ):
         assert piece in text
     assert max(map(len, text.splitlines())) <= 120
     assert str(fit) == text
@@ -301,8 +321,15 @@ def test_independent_type_three_is_the_test_under_sum_coding(df: str) -> None:
     v = ["V0", "V1", "V2"]
     pieces = ["BASE", *v, "S", "A", "S:A", *(f"BASE:{x}" for x in v), *(f"A:{x}" for x in v)]
     other = mmrm(f"Y ~ {' + '.join(pieces)} + us(VISIT | ID)", coded, df=df)
-    groups = {"BASE": ["BASE"], "VISIT": v, "SEX": ["S"], "ARM": ["A"], "SEX:ARM": ["S:A"],
-              "BASE:VISIT": [f"BASE:{x}" for x in v], "VISIT:ARM": [f"A:{x}" for x in v]}  # fmt: skip
+    groups = {
+        "BASE": ["BASE"],
+        "VISIT": v,
+        "SEX": ["S"],
+        "ARM": ["A"],
+        "SEX:ARM": ["S:A"],
+        "BASE:VISIT": [f"BASE:{x}" for x in v],
+        "VISIT:ARM": [f"A:{x}" for x in v],
+    }
     names = {frozenset(n.split(":")): n for n in other.names}
     assert set(table.index) == set(groups)
     for term, columns in groups.items():

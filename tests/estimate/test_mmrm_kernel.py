@@ -45,8 +45,10 @@ def test_independent_derivatives_by_differences(name: str) -> None:
     def f(t: np.ndarray) -> float:
         return float((g * sigma(t)).sum())
 
-    second = [[(f(theta + a + b) - f(theta + a - b) - f(theta - a + b) + f(theta - a - b)) / (4 * h * h) for a in steps]
-              for b in steps]  # fmt: skip
+    second = [
+        [(f(theta + a + b) - f(theta + a - b) - f(theta - a + b) + f(theta - a - b)) / (4 * h * h) for a in steps]
+        for b in steps
+    ]
     np.testing.assert_allclose(out, second, atol=2e-6)
     if name not in ("slope", "intercept"):
         w = rng.normal(size=(k, k))

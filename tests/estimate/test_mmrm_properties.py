@@ -28,8 +28,16 @@ def simulated(seed: int, n: int = 40, m: int = 4, dropout: float = 0.08) -> pd.D
     noise[:, 1:] += 0.4 * noise[:, :-1]
     y = noise + 0.3 * arm[:, None] * np.arange(1, m + 1) + 0.1 * base[:, None]
     i, v = np.nonzero(rng.uniform(size=(n, m)) > dropout)
-    return pd.DataFrame({"ID": [f"S{k:03d}" for k in i], "VISIT": [f"W{k}" for k in v], "WEEK": v * 4.0,
-                         "ARM": np.where(arm[i] == 1, "b", "a"), "BASE": base[i], "Y": y[i, v]})  # fmt: skip
+    return pd.DataFrame(
+        {
+            "ID": [f"S{k:03d}" for k in i],
+            "VISIT": [f"W{k}" for k in v],
+            "WEEK": v * 4.0,
+            "ARM": np.where(arm[i] == 1, "b", "a"),
+            "BASE": base[i],
+            "Y": y[i, v],
+        }
+    )
 
 
 def term(structure: str, group: bool = False) -> str:
@@ -71,8 +79,12 @@ def test_independent_dense_likelihood(structure: str, reml: bool, group: bool) -
     np.testing.assert_allclose(fit.beta, beta, rtol=1e-7, atol=1e-9)
     np.testing.assert_allclose(fit.vcov, phi, rtol=1e-7, atol=1e-10)
     # no better likelihood nearby: perturb the covariance within the structure by fitting slightly changed data
-    other = mmrm(f"Y ~ BASE * VISIT + ARM * VISIT + {term(structure, group)}",
-                 d.assign(Y=d["Y"] + 1e-3 * np.sin(np.arange(len(d)))), reml=reml, df="satterthwaite")  # fmt: skip
+    other = mmrm(
+        f"Y ~ BASE * VISIT + ARM * VISIT + {term(structure, group)}",
+        d.assign(Y=d["Y"] + 1e-3 * np.sin(np.arange(len(d)))),
+        reml=reml,
+        df="satterthwaite",
+    )
     assert dense(d, fit, reml, other.covariance)[0] <= fit.loglik + 1e-10
 
 
@@ -238,8 +250,15 @@ def test_independent_batch_equals_the_single_fits(structure: str, df: str) -> No
     assert many.converged.all()
     for k in range(r):
         i, v = np.nonzero(~np.isnan(y[k]))
-        d = pd.DataFrame({"ID": i, "VISIT": [f"W{j}" for j in v], "ARM": np.where(arm[k, i] > 0, "b", "a"),
-                          "BASE": base[k, i], "Y": y[k, i, v]})  # fmt: skip
+        d = pd.DataFrame(
+            {
+                "ID": i,
+                "VISIT": [f"W{j}" for j in v],
+                "ARM": np.where(arm[k, i] > 0, "b", "a"),
+                "BASE": base[k, i],
+                "Y": y[k, i, v],
+            }
+        )
         one = (
             mmrm(f"Y ~ BASE * VISIT + ARM * VISIT + {structure}(VISIT | ID)", d, df=df)
             .contrasts("ARM", by="VISIT")

@@ -41,8 +41,11 @@ def test_reference_lme(name: str) -> None:
     assert fit.loglik >= case["nlme"]["logLik"] - 1e-9
     np.testing.assert_allclose(fit.beta[order], lme4["fixef"]["values"], rtol=1e-6)
     se = np.sqrt(np.diag(np.array(lme4["vcov"]["values"])))
-    np.testing.assert_allclose(fit.vcov[np.ix_(order, order)] / np.outer(se, se),
-                               np.array(lme4["vcov"]["values"]) / np.outer(se, se), atol=1e-6)  # fmt: skip
+    np.testing.assert_allclose(
+        fit.vcov[np.ix_(order, order)] / np.outer(se, se),
+        np.array(lme4["vcov"]["values"]) / np.outer(se, se),
+        atol=1e-6,
+    )
     np.testing.assert_allclose(np.sqrt(fit.residual_variance), lme4["sigma"], rtol=1e-6)
     d = lme4["varcorr"]["vcov"][:-1]
     d = np.array([[d[0]]]) if len(d) == 1 else np.array([[d[0], d[2]], [d[2], d[1]]])
@@ -100,8 +103,14 @@ def test_independent_two_kernels_agree(df: str) -> None:
     """The pattern kernel (batches) and the subject-by-subject kernel (one trial) give the same fit."""
     y, arm, times = _simulated(1)
     n, m = y.shape
-    frame = pd.DataFrame({"ID": np.repeat([f"S{i:03d}" for i in range(n)], m), "T": np.tile(times, n),
-                          "ARM": np.repeat(np.where(arm > 0, "b", "a"), m), "Y": y.ravel()})  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "ID": np.repeat([f"S{i:03d}" for i in range(n)], m),
+            "T": np.tile(times, n),
+            "ARM": np.repeat(np.where(arm > 0, "b", "a"), m),
+            "Y": y.ravel(),
+        }
+    )
     one = slope("Y ~ ARM * T + (T | ID)", frame, df=df).coefficients
     w = np.stack([np.ones(n), arm], axis=1)
     contrasts = np.eye(4).reshape(4, 2, 2)

@@ -20,13 +20,24 @@ _G = np.random.default_rng(7)
 _N = 80
 PATIENTS = pl.DataFrame(
     {
-        "T": _G.exponential(10.0, _N).round(1) + 0.1, "E": (_G.random(_N) < 0.7).astype(int),
-        "ARM": _G.choice(["a", "b"], _N), "AGE": _G.normal(60.0, 9.0, _N).round(), "SITE": _G.choice(["x", "y"], _N),
-        "HOW": _G.integers(0, 3, _N), "ON": np.zeros(_N), "ID": [f"P{i}" for i in range(_N)],
+        "T": _G.exponential(10.0, _N).round(1) + 0.1,
+        "E": (_G.random(_N) < 0.7).astype(int),
+        "ARM": _G.choice(["a", "b"], _N),
+        "AGE": _G.normal(60.0, 9.0, _N).round(),
+        "SITE": _G.choice(["x", "y"], _N),
+        "HOW": _G.integers(0, 3, _N),
+        "ON": np.zeros(_N),
+        "ID": [f"P{i}" for i in range(_N)],
     }
-).with_columns(CNSR=1 - pl.col("E"), START=pl.col("T") * 0.1, ON=pl.col("T") * (pl.col("ARM") == "b"))  # fmt: skip
-VISITS = pl.concat([PATIENTS.select("ID", "ARM", "SITE", "AGE").with_columns(
-    WEEK=pl.lit(float(w)), CHG=pl.Series(_G.normal(-w / 10.0, 2.0, _N).round(2))) for w in (4, 8)])  # fmt: skip
+).with_columns(CNSR=1 - pl.col("E"), START=pl.col("T") * 0.1, ON=pl.col("T") * (pl.col("ARM") == "b"))
+VISITS = pl.concat(
+    [
+        PATIENTS.select("ID", "ARM", "SITE", "AGE").with_columns(
+            WEEK=pl.lit(float(w)), CHG=pl.Series(_G.normal(-w / 10.0, 2.0, _N).round(2))
+        )
+        for w in (4, 8)
+    ]
+)
 NAMES: dict[str, Any] = {"subject": "ID", "visit": "WEEK", "arm": "ARM", "covariates": ["AGE"]}
 LONG: dict[str, Any] = {**NAMES, "time": "T", "censor": None, "event": "E"}
 NAMED = {"time": "T", "event": "E", "arm": "ARM"}
@@ -96,10 +107,22 @@ RESULTS: dict[str, Callable[[], Any]] = {
 
 #: What is public under these headings and gives no result: the words of a question, not answers.
 NO_RESULT = {
-    "deterioration", "DeteriorationRule", "Time", "Value", "Binary", "HaybittlePeto", "HwangShihDeCani",
-    "OBrienFlemingSpending", "PocockSpending", "PowerSpending", "WangTsiatis", "FixedFutility", "conditional_power",
-    "predictive_power", "InverseNormal",
-}  # fmt: skip
+    "deterioration",
+    "DeteriorationRule",
+    "Time",
+    "Value",
+    "Binary",
+    "HaybittlePeto",
+    "HwangShihDeCani",
+    "OBrienFlemingSpending",
+    "PocockSpending",
+    "PowerSpending",
+    "WangTsiatis",
+    "FixedFutility",
+    "conditional_power",
+    "predictive_power",
+    "InverseNormal",
+}
 
 
 @pytest.mark.parametrize("heading", ["Times to an event", "Ranks and wins", "Decisions"])
@@ -164,7 +187,7 @@ def test_property_a_formula_and_names_of_columns_say_the_same(name: str) -> None
         (lambda: eq.cumulative_incidence("Surv(T, 1 - HOW) ~ ARM", PATIENTS), "cannot read the formula"),
         (lambda: eq.kaplan_meier(PATIENTS, **NAMED)["c"], "no curve of 'c'"),
     ],
-)  # fmt: skip
+)
 def test_property_what_was_asked_for_is_named(call: Callable[[], Any], words: str) -> None:
     with pytest.raises(EquipoiseError, match=words) as found:
         call()
@@ -222,8 +245,17 @@ def test_independent_cox_prints_what_r_prints() -> None:
     )
     told = str(fit)
     assert len(told) < 1200
-    for words in (f"{fit.n}, {fit.events} events", "likelihood ratio", "Wald", "score", "concordance", "hazard ratio",
-                  "95 % CI", "ARM[T.b]", "1 row left out: 1 without AGE"):  # fmt: skip
+    for words in (
+        f"{fit.n}, {fit.events} events",
+        "likelihood ratio",
+        "Wald",
+        "score",
+        "concordance",
+        "hazard ratio",
+        "95 % CI",
+        "ARM[T.b]",
+        "1 row left out: 1 without AGE",
+    ):
         assert words in told
     assert f"{fit.likelihood_ratio[2]:.4f}" in told
     wide = eq.cox("Surv(T, E) ~ ARM", PATIENTS, level=0.9)

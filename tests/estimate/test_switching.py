@@ -37,10 +37,18 @@ def crossover(seed: int, n: int = 200, psi: float = -0.4, stop: float = 0.0, sha
     )
     time = np.minimum(life, end)
     on = np.where(arm == 0, np.maximum(time - switch, 0.0), np.minimum(time, leave))
-    return pl.DataFrame({
-        "T": time, "E": (life <= end).astype(int), "ARM": arm, "ON": on, "END": end, "RX": on / time,
-        "S": g.integers(0, 2, n), "X": g.normal(size=n),
-    })  # fmt: skip
+    return pl.DataFrame(
+        {
+            "T": time,
+            "E": (life <= end).astype(int),
+            "ARM": arm,
+            "ON": on,
+            "END": end,
+            "RX": on / time,
+            "S": g.integers(0, 2, n),
+            "X": g.normal(size=n),
+        }
+    )
 
 
 def plain_z(time: np.ndarray, event: np.ndarray, arm: np.ndarray) -> float:
@@ -212,8 +220,9 @@ def test_property_no_root_and_several_roots_are_said_in_words() -> None:
 
 
 def test_property_not_estimable_is_said_in_words() -> None:
-    data = pl.DataFrame({"T": [5.0, 6, 7, 8, 9, 9], "E": [0] * 6, "ARM": list("pppaaa"), "ON": [0.0, 2, 0, 8, 9, 9],
-                         "END": [10.0] * 6})  # fmt: skip
+    data = pl.DataFrame(
+        {"T": [5.0, 6, 7, 8, 9, 9], "E": [0] * 6, "ARM": list("pppaaa"), "ON": [0.0, 2, 0, 8, 9, 9], "END": [10.0] * 6}
+    )
     none = fit(data, control="p")
     assert none.psi.status is Status.NO_EVENTS
     assert none.psi.reason == "not estimable: no events (events 0/3 p, 0/3 a)"

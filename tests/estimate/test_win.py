@@ -187,9 +187,13 @@ def test_property_sorting_counts_what_visiting_all_pairs_counts() -> None:
         event = g.random(value.shape) < 0.6
         event[:, :, 1:] = True
         options = {
-            "kinds": kinds, "event": event, "margins": [margin, 0.0, 0.0], "signs": signs,
-            "stratum": g.integers(0, 3, (8, n)), "include": g.random((8, n)) < 0.9,
-        }  # fmt: skip
+            "kinds": kinds,
+            "event": event,
+            "margins": [margin, 0.0, 0.0],
+            "signs": signs,
+            "stratum": g.integers(0, 3, (8, n)),
+            "include": g.random((8, n)) < 0.9,
+        }
         active = g.random((8, n)) < 0.4
         a = kernel.win_statistics(value, active, method="pairs", **options)
         b = kernel.win_statistics(value, active, method="sorted", **options)
@@ -294,8 +298,10 @@ def test_property_what_cannot_be_estimated_says_why() -> None:
     assert lone.net_benefit.status is Status.SINGULAR
     half = win_statistics(
         pl.DataFrame({"Y": [1.0, 2, 3, 0, 2, 1, 3], "TRT01P": list("papapap"), "S": list("xxxyyyy")}),
-        [Value("Y")], control="p", strata=["S"],
-    )  # fmt: skip
+        [Value("Y")],
+        control="p",
+        strata=["S"],
+    )
     assert half.net_benefit.estimable
     assert "one patient in an arm of S x" in half.net_benefit.reason
 

@@ -46,10 +46,16 @@ def trial(g: np.random.Generator, n: int, beta: float = 0.7) -> pd.DataFrame:
     arm, x = g.integers(0, 2, n), g.normal(size=n)
     rate = np.exp(-beta * arm - 0.3 * x)
     death, end = g.exponential(1.0, n) / rate, np.minimum(g.exponential(3.0, n), 2.0)
-    return pd.DataFrame({
-        "T": np.minimum(death, end), "D": (death <= end).astype(int), "ARM": arm, "X": x, "G": g.choice(list("abc"), n),
-        "Y": np.round(g.normal(size=n), 1),
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "T": np.minimum(death, end),
+            "D": (death <= end).astype(int),
+            "ARM": arm,
+            "X": x,
+            "G": g.choice(list("abc"), n),
+            "Y": np.round(g.normal(size=n), 1),
+        }
+    )
 
 
 def test_independent_logistic_regression_of_pairs() -> None:

@@ -30,14 +30,53 @@ SEED = 20261128
 MEMORY = 256 << 20
 LIMITS = Limits(process_seconds=60)
 TEXTS = (
-    "", " ", "NA", "-", "1e999", "-0", "0.05", "<0.0001", "Week 52", "aged 65 years", "12 mg", "1.2 mg", "Placebo",
-    "x" * 30_000, "\ud800", "\x00", "\u202e", "'; --", "- no: yes", "${x}", "=1+1", "<b>", "٣", "1,000", "∞", "\n\n",
+    "",
+    " ",
+    "NA",
+    "-",
+    "1e999",
+    "-0",
+    "0.05",
+    "<0.0001",
+    "Week 52",
+    "aged 65 years",
+    "12 mg",
+    "1.2 mg",
+    "Placebo",
+    "x" * 30_000,
+    "\ud800",
+    "\x00",
+    "\u202e",
+    "'; --",
+    "- no: yes",
+    "${x}",
+    "=1+1",
+    "<b>",
+    "٣",
+    "1,000",
+    "∞",
+    "\n\n",
     "{{7*7}}",
-)  # fmt: skip
+)
 VALUES: tuple[Any, ...] = (
-    *TEXTS, None, True, False, 0, -1, 1, 10**400, 1e308, float("nan"), float("inf"), [], {}, [[]], [None], [{}],
+    *TEXTS,
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1,
+    10**400,
+    1e308,
+    float("nan"),
+    float("inf"),
+    [],
+    {},
+    [[]],
+    [None],
+    [{}],
     {"id": "OG000"},
-)  # fmt: skip
+)
 
 
 def nodes(value: Any) -> list[tuple[Any, Any]]:

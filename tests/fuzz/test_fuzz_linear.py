@@ -72,8 +72,16 @@ def data_of(g: Draw) -> pd.DataFrame:
     site = [g.choice(["s", "t"], n), arms, np.array([f"p{i}" for i in range(n)], dtype=object)][
         g.choice([0, 0, 0, 0, 1, 2])
     ]
-    frame = pd.DataFrame({"ID": who, "T": when.astype(float), "V": [f"V{t}" for t in when], "ARM": arms[who],
-                          "X": x[who], "SITE": site[who]})  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "ID": who,
+            "T": when.astype(float),
+            "V": [f"V{t}" for t in when],
+            "ARM": arms[who],
+            "X": x[who],
+            "SITE": site[who],
+        }
+    )
     frame["Y"] = np.asarray(outcome(g, frame), dtype=np.float64)
     frame["W"] = g.choice([0.5, 1.0, 2.0], len(frame))
     seen = g.integers(0, 6)
@@ -98,8 +106,12 @@ def run(k: int) -> list[Estimate]:
     reml = bool(g.random() < 0.8) or df.startswith("kenward")
     kind = g.integers(0, 4)
     if kind == 0:
-        fit: Any = ancova(f"Y ~ ARM{more}", data, vcov=str(g.choice(["model", "HC0", "HC1", "HC2", "HC3"])),
-                          weights=str(g.choice(["W"])) if g.random() < 0.2 else None)  # fmt: skip
+        fit: Any = ancova(
+            f"Y ~ ARM{more}",
+            data,
+            vcov=str(g.choice(["model", "HC0", "HC1", "HC2", "HC3"])),
+            weights=str(g.choice(["W"])) if g.random() < 0.2 else None,
+        )
         made = fit.contrasts("ARM").estimates
         fit.lsmeans("ARM").to_frame()
         assert fit.left_out is not None
@@ -107,16 +119,23 @@ def run(k: int) -> list[Estimate]:
     if kind == 1:
         ladder = ("ad", "cs") if g.random() < 0.3 else ()
         term = f"{structure}(V | ID)" if g.random() < 0.8 else f"{structure}(V | ARM / ID)"
-        fit = mmrm(f"Y ~ ARM * V{more} + {term}", data, df=df, reml=reml, fallback=ladder,
-                   weights="W" if g.random() < 0.1 else None)  # fmt: skip
+        fit = mmrm(
+            f"Y ~ ARM * V{more} + {term}",
+            data,
+            df=df,
+            reml=reml,
+            fallback=ladder,
+            weights="W" if g.random() < 0.1 else None,
+        )
     elif kind == 2:
         fit = slope(f"Y ~ ARM * T{more.replace(' * V', '')} + ({g.choice(['T', '1'])} | ID)", data, df=df, reml=reml)
         fit.summary()
         return list(fit.contrasts("ARM").estimates)
     else:
         right = more.removeprefix(" + ").replace(" * V", "")
-        fit = clda(f"Y ~ {right + ' + ' if right else ''}{structure}(V | ID)", data, arm="ARM", baseline="V0", df=df,
-                   reml=reml)  # fmt: skip
+        fit = clda(
+            f"Y ~ {right + ' + ' if right else ''}{structure}(V | ID)", data, arm="ARM", baseline="V0", df=df, reml=reml
+        )
     fit.summary()
     fit.lsmeans("ARM", by="V").to_frame()
     return list(fit.contrasts("ARM", by="V").estimates)

@@ -20,13 +20,45 @@ from equipoise.plan.carry_out import analyse
 from equipoise.plan.results import FAILURES
 from equipoise.plan.starter import start_plan
 from equipoise.render.tables.tables import to_text
-from equipoise.trial.adam import Study, from_frame
+from equipoise.trial.adam import AdamStudy, from_frame
 
-WORDS = ("CHG", "AVAL", "BASE", "TRT01P", "AVISIT", "AVISITN", "USUBJID", "SEX", "SITE", "CNSR", "PARAMCD", "EMPTY",
-         "NOT",
-         "Placebo", "Drug", "Week 2", "ITT", "ADQS", "ADTTE", "ADSL", "SCORE", "DEATH", "us", "ar1", "fisher",
-         "CHG ~ TRT01P", "CHG ~ TRT01P + BASE", "CHG ~ SEX * TRT01P", "AVAL ~ 1", "CHG ~ TRT01P + EMPTY", "~", "",
-         "{n}", "{mean:1}", "{p:p4}")  # fmt: skip
+WORDS = (
+    "CHG",
+    "AVAL",
+    "BASE",
+    "TRT01P",
+    "AVISIT",
+    "AVISITN",
+    "USUBJID",
+    "SEX",
+    "SITE",
+    "CNSR",
+    "PARAMCD",
+    "EMPTY",
+    "NOT",
+    "Placebo",
+    "Drug",
+    "Week 2",
+    "ITT",
+    "ADQS",
+    "ADTTE",
+    "ADSL",
+    "SCORE",
+    "DEATH",
+    "us",
+    "ar1",
+    "fisher",
+    "CHG ~ TRT01P",
+    "CHG ~ TRT01P + BASE",
+    "CHG ~ SEX * TRT01P",
+    "AVAL ~ 1",
+    "CHG ~ TRT01P + EMPTY",
+    "~",
+    "",
+    "{n}",
+    "{mean:1}",
+    "{p:p4}",
+)
 NUMBERS = (0, 1, 2, -1, 10, 0.5, 1e9, float("nan"), float("inf"))
 SECTIONS: tuple[dict[str, Any], ...] = (
     {"method": "summary", "variable": "CHG", "test": "anova"},
@@ -51,15 +83,22 @@ EVENTS: tuple[dict[str, Any], ...] = (
 )
 
 
-def study() -> Study:
+def study() -> AdamStudy:
     g = random.Random(11)
     people = [f"S{i:02d}" for i in range(16)]
     arm = {who: ("Drug" if i % 2 else "Placebo") for i, who in enumerate(people)}
-    adsl = pl.DataFrame({"USUBJID": people, "TRT01P": [arm[p] for p in people], "ITTFL": ["Y"] * 16,
-                         "SEX": [g.choice("FM") for _ in people], "SITE": [float(g.randint(1, 3)) for _ in people],
-                         "DTHDY": [float(g.randint(1, 60)) for _ in people],
-                         "DTHCN": [float(g.randint(0, 2)) for _ in people],
-                         "EMPTY": pl.Series([None] * 16, dtype=pl.Float64)})  # fmt: skip
+    adsl = pl.DataFrame(
+        {
+            "USUBJID": people,
+            "TRT01P": [arm[p] for p in people],
+            "ITTFL": ["Y"] * 16,
+            "SEX": [g.choice("FM") for _ in people],
+            "SITE": [float(g.randint(1, 3)) for _ in people],
+            "DTHDY": [float(g.randint(1, 60)) for _ in people],
+            "DTHCN": [float(g.randint(0, 2)) for _ in people],
+            "EMPTY": pl.Series([None] * 16, dtype=pl.Float64),
+        }
+    )
     rows = []
     for who in people:
         base, own = g.randint(30, 45), g.gauss(0, 3)
@@ -69,10 +108,15 @@ def study() -> Study:
             change = 0.0 if week == 0 else float(round(own - week / 4 + g.gauss(0, 1)))
             rows.append((who, "SCORE", f"Week {week}", float(week), float(base), base + change, change))
     adqs = pl.DataFrame(rows, schema=["USUBJID", "PARAMCD", "AVISIT", "AVISITN", "BASE", "AVAL", "CHG"], orient="row")
-    adtte = pl.DataFrame({"USUBJID": people, "PARAMCD": ["DEATH"] * 16,
-                          "AVAL": [float(g.randint(1, 40)) for _ in people],
-                          "CNSR": [float(g.choice((0, 0, 1, 3))) for _ in people]})  # fmt: skip
-    return Study({n: from_frame(f, n) for n, f in (("ADSL", adsl), ("ADQS", adqs), ("ADTTE", adtte))})
+    adtte = pl.DataFrame(
+        {
+            "USUBJID": people,
+            "PARAMCD": ["DEATH"] * 16,
+            "AVAL": [float(g.randint(1, 40)) for _ in people],
+            "CNSR": [float(g.choice((0, 0, 1, 3))) for _ in people],
+        }
+    )
+    return AdamStudy({n: from_frame(f, n) for n, f in (("ADSL", adsl), ("ADQS", adqs), ("ADTTE", adtte))})
 
 
 def drawn(g: random.Random) -> dict[str, Any]:
@@ -80,12 +124,24 @@ def drawn(g: random.Random) -> dict[str, Any]:
     for number in range(g.randint(1, 2)):
         events = g.random() < 0.3
         sections = [copy.deepcopy(g.choice(EVENTS if events else SECTIONS)) for _ in range(g.randint(1, 2))]
-        analyses.append({"id": str(number), "title": "x", "population": "ITT", "dataset": "ADTTE" if events else "ADQS",
-                         "parameter": "DEATH" if events else "SCORE", "total": g.random() < 0.3,
-                         "where": {} if events else {"AVISITN": g.choice([4, {"gt": 0}, [2, 4], 12, 99])},
-                         "sections": sections})  # fmt: skip
-    return {"study": "X", "treatment": {"arms": ["Placebo", "Drug"]},
-            "populations": {"ITT": {"label": "All", "where": {"ITTFL": "Y"}}}, "analyses": analyses}  # fmt: skip
+        analyses.append(
+            {
+                "id": str(number),
+                "title": "x",
+                "population": "ITT",
+                "dataset": "ADTTE" if events else "ADQS",
+                "parameter": "DEATH" if events else "SCORE",
+                "total": g.random() < 0.3,
+                "where": {} if events else {"AVISITN": g.choice([4, {"gt": 0}, [2, 4], 12, 99])},
+                "sections": sections,
+            }
+        )
+    return {
+        "study": "X",
+        "treatment": {"arms": ["Placebo", "Drug"]},
+        "populations": {"ITT": {"label": "All", "where": {"ITTFL": "Y"}}},
+        "analyses": analyses,
+    }
 
 
 def places(part: Any) -> list[tuple[Any, Any]]:
@@ -111,10 +167,28 @@ def mutated(g: random.Random, plan: dict[str, Any]) -> dict[str, Any]:
         elif kind == 3:
             del part[key]
         elif kind == 4 and isinstance(part, dict):
-            part[g.choice(WORDS) if g.random() < 0.3 else g.choice(("where", "covariates", "level", "at", "by", "test",
-                  "variable", "strata", "weeks", "visits", "ties", "rows", "gather", "derive"))] = g.choice(
-                (*WORDS, *NUMBERS, [g.choice(WORDS)], [g.choice(NUMBERS)],
-                 {g.choice(WORDS): g.choice(WORDS)}))  # fmt: skip
+            part[
+                g.choice(WORDS)
+                if g.random() < 0.3
+                else g.choice(
+                    (
+                        "where",
+                        "covariates",
+                        "level",
+                        "at",
+                        "by",
+                        "test",
+                        "variable",
+                        "strata",
+                        "weeks",
+                        "visits",
+                        "ties",
+                        "rows",
+                        "gather",
+                        "derive",
+                    )
+                )
+            ] = g.choice((*WORDS, *NUMBERS, [g.choice(WORDS)], [g.choice(NUMBERS)], {g.choice(WORDS): g.choice(WORDS)}))
         elif isinstance(part[key], list) and part[key]:
             part[key].append(copy.deepcopy(g.choice(part[key])))
     return plan

@@ -101,12 +101,18 @@ def levels(g: Draw, n: int, names: list[Any]) -> list[Any]:
 def frame_of(g: Draw) -> dict[str, Any]:
     n = int(g.choice([0, 1, 2, 3, 4, 6, 8, 12, 20, 30], p=[0.03, 0.04, 0.06, 0.07, 0.1, 0.14, 0.16, 0.16, 0.14, 0.1]))
     data = {
-        "ID": [f"S{i}" for i in range(n)], "T": times(g, n), "E": flags(g, n),
+        "ID": [f"S{i}" for i in range(n)],
+        "T": times(g, n),
+        "E": flags(g, n),
         "CNSR": g.integers(0, int(g.choice([1, 2, 4])), n).astype(float),
         "HOW": g.integers(0, int(g.integers(1, 4)), n),
-        "ARM": levels(g, n, ["a", "b", "c"]), "SITE": levels(g, n, ["x", "y", "z"]), "X": numbers(g, n),
-        "CHG": numbers(g, n), "YES": flags(g, n, False), "BASE": numbers(g, n),
-    }  # fmt: skip
+        "ARM": levels(g, n, ["a", "b", "c"]),
+        "SITE": levels(g, n, ["x", "y", "z"]),
+        "X": numbers(g, n),
+        "CHG": numbers(g, n),
+        "YES": flags(g, n, False),
+        "BASE": numbers(g, n),
+    }
     data["START"] = data["T"] * g.choice([0.0, 0.5, 0.9])
     data["ON"] = data["T"] * (g.random(n) < 0.5)
     data["R1"], data["END"] = data["T"] * 0.5, data["T"]
@@ -123,10 +129,13 @@ def long_of(g: Draw, data: dict[str, Any]) -> dict[str, Any]:
     arm = [a or "a" for a in data["ARM"]]
     base = np.nan_to_num(data["BASE"])
     out: dict[str, Any] = {
-        "ID": np.repeat(data["ID"], v).tolist(), "ARM": np.repeat(np.array(arm, dtype=object), v).tolist(),
+        "ID": np.repeat(data["ID"], v).tolist(),
+        "ARM": np.repeat(np.array(arm, dtype=object), v).tolist(),
         "SITE": np.repeat(np.array([s or "x" for s in data["SITE"]], dtype=object), v).tolist(),
-        "BASE": np.repeat(base, v), "WEEK": np.tile(weeks, n), "CHG": numbers(g, n * v),
-    }  # fmt: skip
+        "BASE": np.repeat(base, v),
+        "WEEK": np.tile(weeks, n),
+        "CHG": numbers(g, n * v),
+    }
     if g.random() < 0.1:
         out["CHG"] = np.tile(np.arange(v, dtype=float), n)
     return out
@@ -135,8 +144,9 @@ def long_of(g: Draw, data: dict[str, Any]) -> dict[str, Any]:
 def native(g: Draw, data: dict[str, Any]) -> Any:
     plain = {k: [None if v is None or v != v else v for v in list(c)] for k, c in data.items()}
     text = {"ID", "ARM", "SITE"}
-    made = pl.DataFrame({k: pl.Series(k, v, pl.String if k in text else pl.Float64, strict=False)
-                         for k, v in plain.items()})  # fmt: skip
+    made = pl.DataFrame(
+        {k: pl.Series(k, v, pl.String if k in text else pl.Float64, strict=False) for k, v in plain.items()}
+    )
     kind = g.integers(0, 4)
     if kind == 0:
         return pd.DataFrame({k: pd.Series(c, dtype=object if k in text else float) for k, c in data.items()})
@@ -172,8 +182,14 @@ def grouping(g: Draw) -> str:
 
 
 def hierarchy(g: Draw) -> list[Any]:
-    every = [Time("T", event="E"), Time("T", censor="CNSR", margin=1.0), Value("CHG"), Value("X", lower_better=True),
-             Binary("YES"), Recurrent("END", ("R1",), ties="last")]  # fmt: skip
+    every = [
+        Time("T", event="E"),
+        Time("T", censor="CNSR", margin=1.0),
+        Value("CHG"),
+        Value("X", lower_better=True),
+        Binary("YES"),
+        Recurrent("END", ("R1",), ties="last"),
+    ]
     return [every[i] for i in g.permutation(len(every))[: int(g.integers(1, 4))]]
 
 
@@ -218,31 +234,67 @@ def _all_of(curves: Any) -> Iterator[Any]:
 
 ONE_ROW: dict[str, Callable[[Draw, Any], Iterator[Any]]] = {
     "cox": _cox,
-    "log_rank": lambda g, d: iter([
-        log_rank(grouping(g), d, rho=float(g.choice([0, 1])), gamma=float(g.choice([0, 1])))]),
+    "log_rank": lambda g, d: iter(
+        [log_rank(grouping(g), d, rho=float(g.choice([0, 1])), gamma=float(g.choice([0, 1])))]
+    ),
     "max_combo": lambda g, d: iter([max_combo(grouping(g), d, tolerance=0.05)]),
-    "kaplan_meier": lambda g, d: _all_of(kaplan_meier(d, **named(g), arm=g.choice(["ARM", None]),
-                                                      entry=g.choice(["START", None]))),
-    "rmst": lambda g, d: iter([
-        rmst(d, **named(g), arm="ARM", tau=g.choice([None, 2.0, 5.0]), covariates=covariates(g))]),
-    "landmark": lambda g, d: iter([landmark(d, **named(g), arm="ARM", at=at(g), strata=strata(g),
-                                            scale=str(g.choice(["plain", "log-log"])),
-                                            weights=str(g.choice(["size", "mantel-haenszel", "inverse-variance"])))]),
+    "kaplan_meier": lambda g, d: _all_of(
+        kaplan_meier(d, **named(g), arm=g.choice(["ARM", None]), entry=g.choice(["START", None]))
+    ),
+    "rmst": lambda g, d: iter(
+        [rmst(d, **named(g), arm="ARM", tau=g.choice([None, 2.0, 5.0]), covariates=covariates(g))]
+    ),
+    "landmark": lambda g, d: iter(
+        [
+            landmark(
+                d,
+                **named(g),
+                arm="ARM",
+                at=at(g),
+                strata=strata(g),
+                scale=str(g.choice(["plain", "log-log"])),
+                weights=str(g.choice(["size", "mantel-haenszel", "inverse-variance"])),
+            )
+        ]
+    ),
     "cumulative_incidence": lambda g, d: _all_of(
-        cumulative_incidence(d, time="T", cause="HOW", arm=g.choice(["ARM", None]))),
-    "incidence_difference": lambda g, d: iter([
-        incidence_difference(d, time="T", cause="HOW", of=1, at=at(g), arm="ARM")]),
+        cumulative_incidence(d, time="T", cause="HOW", arm=g.choice(["ARM", None]))
+    ),
+    "incidence_difference": lambda g, d: iter(
+        [incidence_difference(d, time="T", cause="HOW", of=1, at=at(g), arm="ARM")]
+    ),
     "gray_test": lambda g, d: iter([gray_test(d, time="T", cause="HOW", of=1, arm="ARM", strata=strata(g))]),
     "cause_specific": lambda g, d: iter([cause_specific("Surv(T, HOW) ~ ARM + X", d, of=1)]),
     "fine_gray": lambda g, d: iter([fine_gray(f"Surv(T, HOW) ~ {g.choice(['ARM', 'ARM + X', 'X'])}", d, of=1)]),
-    "rpsftm": lambda g, d: iter([rpsftm(d, **named(g), arm="ARM", on="ON", recensor=False, points=11,
-                                        strata=strata(g), test=str(g.choice(["log-rank", "wilcoxon"])))]),
-    "win_statistics": lambda g, d: iter([win_statistics(
-        d, hierarchy(g), arm="ARM", strata=strata(g), variance=str(g.choice(["u-statistic", "null"])),
-        weights=str(g.choice(["mantel-haenszel", "size", "equal", "inverse-variance"])))]),
+    "rpsftm": lambda g, d: iter(
+        [
+            rpsftm(
+                d,
+                **named(g),
+                arm="ARM",
+                on="ON",
+                recensor=False,
+                points=11,
+                strata=strata(g),
+                test=str(g.choice(["log-rank", "wilcoxon"])),
+            )
+        ]
+    ),
+    "win_statistics": lambda g, d: iter(
+        [
+            win_statistics(
+                d,
+                hierarchy(g),
+                arm="ARM",
+                strata=strata(g),
+                variance=str(g.choice(["u-statistic", "null"])),
+                weights=str(g.choice(["mantel-haenszel", "size", "equal", "inverse-variance"])),
+            )
+        ]
+    ),
     "win_regression": lambda g, d: iter([win_regression(d, hierarchy(g), ["ARM", *covariates(g)])]),
     "closed_sequence": _closed,
-}  # fmt: skip
+}
 NAMES = {"subject": "ID", "visit": "WEEK", "arm": "ARM", "value": "CHG"}
 
 
@@ -253,22 +305,52 @@ def _imputed(visits: Any) -> Iterator[Any]:
 
 
 LONG: dict[str, Callable[[Draw, Any, Any], Iterator[Any]]] = {
-    "joint_rank": lambda g, v, d: iter([joint_rank(
-        v, d, at=float(g.choice([4.0, 8.0])), **deaths(g), n_imputations=2, burn_in=2, strata=strata(g),
-        method=str(g.choice(["ancova", "wilcoxon", "van-elteren", "quade", "rank-ancova"])), **NAMES)]),
+    "joint_rank": lambda g, v, d: iter(
+        [
+            joint_rank(
+                v,
+                d,
+                at=float(g.choice([4.0, 8.0])),
+                **deaths(g),
+                n_imputations=2,
+                burn_in=2,
+                strata=strata(g),
+                method=str(g.choice(["ancova", "wilcoxon", "van-elteren", "quade", "rank-ancova"])),
+                **NAMES,
+            )
+        ]
+    ),
     "cafs": lambda g, v, d: iter([cafs(v, d, up_to=12.0, **deaths(g), strata=strata(g), **NAMES)]),
     "mi_ancova": lambda g, v, d: _imputed(v),
-    "mi_analysis": lambda g, v, d: iter([mi_analysis(
-        v, method=g.choice([Bayes(n_imputations=2, burn_in=2, thin=1), ApproxBayes(n_imputations=2)]), **NAMES)]),
-    "trimmed_mean": lambda g, v, d: iter([trimmed_mean(
-        v, week=float(g.choice([4.0, 8.0])), n_permutations=99, n_samples=99, **NAMES)]),
+    "mi_analysis": lambda g, v, d: iter(
+        [
+            mi_analysis(
+                v, method=g.choice([Bayes(n_imputations=2, burn_in=2, thin=1), ApproxBayes(n_imputations=2)]), **NAMES
+            )
+        ]
+    ),
+    "trimmed_mean": lambda g, v, d: iter(
+        [trimmed_mean(v, week=float(g.choice([4.0, 8.0])), n_permutations=99, n_samples=99, **NAMES)]
+    ),
     "delayed_start": lambda g, v, d: iter([delayed_start(v, period_end=4.0, week=8.0, df="satterthwaite", **NAMES)]),
-    "delayed_start_slopes": lambda g, v, d: iter([delayed_start_slopes(
-        v, period_end=4.0, week=12.0, first_window=(4.0, 8.0), second_window=(8.0, 12.0), margin=0.1,
-        df="satterthwaite", **NAMES)]),
-    "deterioration": lambda g, v, d: iter([deterioration(v, DeteriorationRule(threshold=1.0), subject="ID",
-                                                         visit="WEEK", keep=["ARM"])]),
-}  # fmt: skip
+    "delayed_start_slopes": lambda g, v, d: iter(
+        [
+            delayed_start_slopes(
+                v,
+                period_end=4.0,
+                week=12.0,
+                first_window=(4.0, 8.0),
+                second_window=(8.0, 12.0),
+                margin=0.1,
+                df="satterthwaite",
+                **NAMES,
+            )
+        ]
+    ),
+    "deterioration": lambda g, v, d: iter(
+        [deterioration(v, DeteriorationRule(threshold=1.0), subject="ID", visit="WEEK", keep=["ARM"])]
+    ),
+}
 
 
 def keeps_the_contract(estimate: Estimate) -> None:

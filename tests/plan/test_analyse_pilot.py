@@ -13,7 +13,7 @@ import pytest
 from equipoise.plan.analysis_plan import Plan, parse_plan, read_plan
 from equipoise.plan.carry_out import analyse
 from equipoise.plan.results import Results, Row, Table
-from equipoise.trial.adam import Study, from_trial, read_adam, to_trial, write_adam
+from equipoise.trial.adam import AdamStudy, from_trial, read_adam, to_trial, write_adam
 
 PLAN = Path(__file__).parents[2] / "examples" / "cdiscpilot01.yaml"
 ARMS = ("Placebo", "Xanomeline Low Dose", "Xanomeline High Dose")
@@ -28,12 +28,12 @@ def pilot() -> Path:
 
 
 @pytest.fixture(scope="module")
-def study(pilot: Path) -> Study:
+def study(pilot: Path) -> AdamStudy:
     return read_adam(pilot / "adam")
 
 
 @pytest.fixture(scope="module")
-def results(study: Study) -> Results:
+def results(study: AdamStudy) -> Results:
     return analyse(study, read_plan(PLAN))
 
 
@@ -81,14 +81,14 @@ def test_reference_header_of_the_primary_table(pilot: Path, results: Results) ->
     assert [(c.name, c.n) for c in columns] == [("Placebo", 79), (ARMS[1], 81), (ARMS[2], 74)]
 
 
-def primary(study: Study, sections: list[dict[str, Any]]) -> Table:
+def primary(study: AdamStudy, sections: list[dict[str, Any]]) -> Table:
     plan = read_plan(PLAN).model_dump(mode="json", exclude_defaults=True)
     analysis = next(a for a in plan["analyses"] if a["id"] == "14-3.01")
     plan["analyses"] = [{**analysis, "sections": sections}]
     return analyse(study, Plan.model_validate(plan)).tables[0]
 
 
-def test_reference_primary_analysis_equals_sas_to_its_digits(pilot: Path, study: Study) -> None:
+def test_reference_primary_analysis_equals_sas_to_its_digits(pilot: Path, study: AdamStudy) -> None:
     sas = json.loads((pilot / "published.json").read_text())["sas_output"][0]["model_treatment_comparison"]
     rows = [{"label": "mean", "show": "{estimate:8}"}]
     rows += [{"label": f"- {arm}", "show": "{estimate:8}", "versus": arm} for arm in ARMS[:2]]
@@ -123,7 +123,7 @@ def test_reference_mmrm_of_the_plan_equals_sas(results: Results) -> None:
     assert all(float(c.values["p"] or 0) > 0.4 for c in differences.cells.values())
 
 
-def test_reference_carried_forward_records_would_change_the_mmrm(study: Study) -> None:
+def test_reference_carried_forward_records_would_change_the_mmrm(study: AdamStudy) -> None:
     """The trap: with LOCF records left in, the fit is another one."""
     plan = read_plan(PLAN).model_dump(mode="json", exclude_defaults=True)
     analysis = next(a for a in plan["analyses"] if a["id"] == "14-3.11")
@@ -147,7 +147,7 @@ def test_independent_of_the_kind_of_file(pilot: Path, results: Results, tmp_path
 
 
 def test_property_the_trial_written_by_us_gives_the_same_results(
-    study: Study, results: Results, tmp_path: Path
+    study: AdamStudy, results: Results, tmp_path: Path
 ) -> None:
     """Study -> Trial -> folder -> study: the plan reads ADEFF instead of ADADAS; times come back in weeks."""
     write_adam(from_trial(to_trial(study)), tmp_path, format="dsjc")

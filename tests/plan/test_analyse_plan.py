@@ -50,11 +50,7 @@ def test_a_plan_is_read_and_written_back() -> None:
         ("arms: [Placebo, Drug]", "arms: [Placebo, Placebo]", "an arm is listed twice"),
         ("arms: [Placebo, Drug]", "arms: [Placebo, Drug], control: Sham", "control 'Sham' is not one of the arms"),
         ("{ITTFL: Y}", "{ITTFL: {like: Y}}", "unknown comparison"),
-        (
-            "title: Age",
-            "title: Age\n    colour: red",
-            "line 11, column 5: analyses[T1].colour: found the unknown",
-        ),
+        ("title: Age", "title: Age\n    colour: red", "line 11, column 5: analyses[T1].colour: found the unknown"),
         ("id: T1", "id: ../../T1", "id"),
         ("study: S", "study: [", "cannot be read as YAML"),
         ("study: S", "study: &a S\nother: *a", "line 3, column 1: other: found the unknown key"),
@@ -80,7 +76,7 @@ def test_a_plan_that_is_not_there() -> None:
 
 
 FRAME = pl.DataFrame(
-    {"T": ["a", "b", None], "N": [1.0, None, 3.0], "D": [dt.date(2020, 1, 1), None, dt.date(2021, 1, 1)]},
+    {"T": ["a", "b", None], "N": [1.0, None, 3.0], "D": [dt.date(2020, 1, 1), None, dt.date(2021, 1, 1)]}
 )
 
 

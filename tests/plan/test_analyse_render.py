@@ -22,7 +22,7 @@ from equipoise.plan.results import Results
 from equipoise.plan.starter import start_plan, start_text
 from equipoise.render.tables.ars import to_ars
 from equipoise.render.tables.tables import to_html, to_text, write_results
-from equipoise.trial.adam import Study, from_frame, write_adam
+from equipoise.trial.adam import AdamStudy, from_frame, write_adam
 
 SHARED = Path(os.environ.get("EQUIPOISE_SHARED", Path(__file__).parents[3] / "shared"))
 NASTY = "<script>alert('x')</script> & Büro"
@@ -66,17 +66,21 @@ analyses:
 """
 
 
-def small() -> Study:
+def small() -> AdamStudy:
     generator = random.Random(3)
     n = 40
     ids = [f"S{i:02d}" for i in range(n)]
     arms = ["Placebo" if i % 2 else "Drug" for i in range(n)]
     adsl = pl.DataFrame(
         {
-            "STUDYID": ["SMALL"] * n, "USUBJID": ids, "TRT01P": arms, "ITTFL": ["Y"] * n,
-            "AGE": [float(40 + i) for i in range(n)], "SEX": ["M" if i % 3 else "F" for i in range(n)],
+            "STUDYID": ["SMALL"] * n,
+            "USUBJID": ids,
+            "TRT01P": arms,
+            "ITTFL": ["Y"] * n,
+            "AGE": [float(40 + i) for i in range(n)],
+            "SEX": ["M" if i % 3 else "F" for i in range(n)],
         }
-    )  # fmt: skip
+    )
     rows = []
     for i, (id, arm) in enumerate(zip(ids, arms, strict=True)):
         base = 30 + generator.gauss(0, 3)
@@ -95,7 +99,7 @@ def small() -> Study:
         }
     )
     frames = {"ADSL": adsl, "ADQS": adqs, "ADAE": adae}
-    return Study({k: from_frame(v, k) for k, v in frames.items()})
+    return AdamStudy({k: from_frame(v, k) for k, v in frames.items()})
 
 
 @pytest.fixture(scope="module")
@@ -240,8 +244,14 @@ def test_the_same_data_give_the_same_files(results: Results, tmp_path: Path) -> 
 
 def test_results_as_json_keep_every_digit(results: Results, tmp_path: Path) -> None:
     paths = write_results(results, tmp_path / "new" / "folder")
-    assert [p.name for p in paths] == ["tables.txt", "tables.html", "results.json", "ars.json", "results.csv",
-                                        "figure-T2.svg"]  # fmt: skip
+    assert [p.name for p in paths] == [
+        "tables.txt",
+        "tables.html",
+        "results.json",
+        "ars.json",
+        "results.csv",
+        "figure-T2.svg",
+    ]
     whole = json.loads((tmp_path / "new" / "folder" / "results.json").read_text())
     cell = whole["tables"][0]["blocks"][0]["rows"][1]["cells"]["Placebo"]
     assert cell["values"]["mean"] == results.table("T1").cell("Age", "Mean (SD)", "Placebo").values["mean"]
@@ -303,8 +313,13 @@ def test_command_init_then_analyse(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "Table ADQS.TOT.MMRM" in done.stdout
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
-        "ars.json", "figure-ADQS.TOT.MMRM.svg", "results.csv", "results.json", "tables.html", "tables.txt",
-    ]  # fmt: skip
+        "ars.json",
+        "figure-ADQS.TOT.MMRM.svg",
+        "results.csv",
+        "results.json",
+        "tables.html",
+        "tables.txt",
+    ]
     assert isinstance(error_of("--init", str(tmp_path / "sim")), OutputError)
     assert run("--init", str(tmp_path / "sim"), "--force").exit_code == 0
 

@@ -17,7 +17,7 @@ from equipoise.plan.analysis_plan import Plan, parse_plan
 from equipoise.plan.carry_out import analyse
 from equipoise.plan.starter import start_plan, start_text
 from equipoise.trial import EventTimes, Trial, Trials
-from equipoise.trial.adam import Study, from_frame, from_trial, read_adam, write_adam
+from equipoise.trial.adam import AdamStudy, from_frame, from_trial, read_adam, write_adam
 
 
 def virtual(seed: int = 5, n: int = 80) -> Trial:
@@ -61,9 +61,7 @@ def test_property_a_virtual_trial_through_the_started_plan(folder: Path) -> None
     plan = parse_plan(start_text(read_adam(folder)))
     assert plan.treatment.arms == ("Placebo", "Active")
     ids = {a.id for a in plan.analyses}
-    assert ids == {
-        "T1", "T2", "ADEFF.ALSFRSR.ANCOVA", "ADEFF.ALSFRSR.MMRM", "ADTTE.DTHPV", "ADTTE.DEATH", "ADAE",
-    }  # fmt: skip
+    assert ids == {"T1", "T2", "ADEFF.ALSFRSR.ANCOVA", "ADEFF.ALSFRSR.MMRM", "ADTTE.DTHPV", "ADTTE.DEATH", "ADAE"}
     results = analyse(folder, plan)
     assert [p for p in results.problems if p["severity"] != "note"] == []
     for table in results.tables:
@@ -117,11 +115,11 @@ analyses:
 """
 
 
-def tte(cnsr: list[float]) -> Study:
+def tte(cnsr: list[float]) -> AdamStudy:
     events = pl.DataFrame(
         {"USUBJID": ADSL["USUBJID"], "PARAMCD": ["OS"] * 12, "AVAL": [float(i + 1) for i in range(12)], "CNSR": cnsr}
     )
-    return Study({"ADSL": from_frame(ADSL, "ADSL"), "ADTTE": from_frame(events, "ADTTE")})
+    return AdamStudy({"ADSL": from_frame(ADSL, "ADSL"), "ADTTE": from_frame(events, "ADTTE")})
 
 
 def test_not_estimable_is_a_result_with_a_reason() -> None:
@@ -185,7 +183,7 @@ analyses:
     assert "ratios" in block.description
     study = read_adam(folder)
     low = study["ADEFF"].frame.with_columns(AVAL=pl.lit(-1.0), BASE=pl.lit(-1.0), CHG=pl.lit(0.0))
-    negative = Study({**study.datasets, "ADEFF": from_frame(low, "ADEFF")})
+    negative = AdamStudy({**study.datasets, "ADEFF": from_frame(low, "ADEFF")})
     with pytest.raises(DataError, match=r"derive LAVAL: AVAL of .* is -1"):
         analyse(negative, parse_plan(text), strict=True)
     with pytest.raises(ScenarioError, match="one function of one variable is meant"):

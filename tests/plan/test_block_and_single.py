@@ -113,10 +113,7 @@ REPEATED: dict[str, Any] = {**OF, "covariates": ("BASE", "RILEDAFL"), "impute_wi
 
 def _imputed(p: str = "p_ancova") -> dict[Any, Any]:
     rank = Key("rank_difference", analysis="a", arm=ACTIVE, section=2)
-    ranks = {
-        Key("rank_difference", analysis="a"): (rank, "estimate"),
-        Key("p_joint_rank", analysis="a"): (rank, "p"),
-    }
+    ranks = {Key("rank_difference", analysis="a"): (rank, "estimate"), Key("p_joint_rank", analysis="a"): (rank, "p")}
     return {**contrast(p, **AT), **ranks}
 
 

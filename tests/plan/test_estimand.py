@@ -26,9 +26,12 @@ from equipoise.simulate import Scenario
 def estimand(summary: str = "difference in means", **events: str) -> Estimand:
     given: dict[str, Any] = {k.replace("_", " "): v for k, v in events.items()}
     return Estimand(
-        treatment="drug against placebo", population="ITT", variable="change in ALSFRS-R at week 28",
-        intercurrent_events=given, summary=summary,  # type: ignore[arg-type]
-    )  # fmt: skip
+        treatment="drug against placebo",
+        population="ITT",
+        variable="change in ALSFRS-R at week 28",
+        intercurrent_events=given,
+        summary=summary,  # type: ignore[arg-type]
+    )
 
 
 def test_every_procedure_and_summary_of_the_table_is_known() -> None:
@@ -92,8 +95,13 @@ def test_what_the_plan_has_a_method_do_is_what_is_checked() -> None:
 
 def test_a_strategy_carried_out_in_the_data_is_not_held_against_the_method() -> None:
     given = {"death": {"strategy": "composite", "in_data": True, "reason": "a score of 0 is assigned"}}
-    asked = estimand().model_copy(update={"intercurrent_events": Estimand.model_validate(
-        {**estimand().model_dump(), "intercurrent_events": given}).intercurrent_events})  # fmt: skip
+    asked = estimand().model_copy(
+        update={
+            "intercurrent_events": Estimand.model_validate(
+                {**estimand().model_dump(), "intercurrent_events": given}
+            ).intercurrent_events
+        }
+    )
     assert contradictions(asked, "mmrm") == ()
 
 
@@ -114,9 +122,14 @@ def test_events_are_told_by_name_and_written_once() -> None:
     assert [kind_of(e) for e in ("Death", "loss to follow-up", "tracheostomy")] == ["death", "withdrawal", "other"]
     with pytest.raises(ValidationError, match="more than one strategy"):
         Estimand.model_validate(
-            {**estimand().model_dump(), "intercurrent_events": [{"event": "Death", "strategy": "composite"},
-                                                                {"event": "death ", "strategy": "hypothetical"}]}
-        )  # fmt: skip
+            {
+                **estimand().model_dump(),
+                "intercurrent_events": [
+                    {"event": "Death", "strategy": "composite"},
+                    {"event": "death ", "strategy": "hypothetical"},
+                ],
+            }
+        )
     said = estimand(death="composite").sentence()
     assert said == (
         "difference in means of change in ALSFRS-R at week 28, drug against placebo, in ITT; death: composite"
@@ -173,9 +186,11 @@ def test_a_plan_that_contradicts_its_estimand_is_refused(valor: Scenario) -> Non
 def test_a_declared_strategy_that_is_not_carried_out_is_refused(valor: Scenario) -> None:
     raw = valor.plan.model_dump()
     for event, analysis, strategy in (
-        ("death", "ancova", "composite"), ("death", "joint_rank", "hypothetical"),
-        ("ventilation", "ancova", "composite"), ("death", "log_rank", "hypothetical"),
-    ):  # fmt: skip
+        ("death", "ancova", "composite"),
+        ("death", "joint_rank", "hypothetical"),
+        ("ventilation", "ancova", "composite"),
+        ("death", "log_rank", "hypothetical"),
+    ):
         wrong = [{"event": event, "analysis": analysis, "strategy": strategy}]
         with pytest.raises(ValidationError, match=f"{event} in the {analysis}: '{strategy}' is not what"):
             AnalysisPlan.model_validate({**raw, "intercurrent_events": wrong})

@@ -65,11 +65,14 @@ def test_the_estimands_stand_below_the_tables(tables: Results) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
-        ("{death: hypothetical, withdrawal: hypothetical}", "{death: composite, withdrawal: hypothetical}",
-         "imputes the values after it as if it had not happened, which is hypothetical"),
+        (
+            "{death: hypothetical, withdrawal: hypothetical}",
+            "{death: composite, withdrawal: hypothetical}",
+            "imputes the values after it as if it had not happened, which is hypothetical",
+        ),
         ("summary: difference in means", "summary: hazard ratio", "analyses values of a measurement"),
     ],
-)  # fmt: skip
+)
 def test_the_refusals_that_the_readme_promises(old: str, new: str, reason: str) -> None:
     text = (EXAMPLES / "valor.yaml").read_text()
     assert old in text

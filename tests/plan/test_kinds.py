@@ -34,11 +34,17 @@ PLAN = AnalysisPlan(
         MixedModel(id="mmrm", variable="ALSFRS", set="ITT", week=12, covariates=("BASE",)),
         MixedModel(id="clda", variable="ALSFRS", set="ITT", week=12, constrained=True),
         Slopes(id="slopes", variable="ALSFRS", set="ITT", week=28, covariates=("PRESLOPE",)),
-        TimeToEvent(id="dthpv", event="death_or_ventilation", set="ITT", week=52, covariates=("PRESLOPE",),
-                    strata=("RILFL", "EDAFL")),
+        TimeToEvent(
+            id="dthpv",
+            event="death_or_ventilation",
+            set="ITT",
+            week=52,
+            covariates=("PRESLOPE",),
+            strata=("RILFL", "EDAFL"),
+        ),
     ),
     order=("slopes.slope", "locf.ancova", "mmrm.mmrm", "dthpv.wilcoxon"),
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
@@ -175,12 +181,11 @@ def test_independent_kaplan_meier_of_a_block_is_that_of_one_trial(trials: Trials
     data = t.events.filter(pl.col("PARAMCD") == "DTHPV").with_columns(EVENT=1 - pl.col("CNSR"))
     for curve in kaplan_meier(data, time="AVAL", event="EVENT", arm="TRT01P"):
         keys = [
-            Key("survival", variable="death_or_ventilation", set="ITT", arm=curve.group, week=w)
-            for w in (0.5, 30, 52)
+            Key("survival", variable="death_or_ventilation", set="ITT", arm=curve.group, week=w) for w in (0.5, 30, 52)
         ] + [
             Key("median_survival", variable="death_or_ventilation", statistic=u, set="ITT", arm=curve.group)
             for u in ("weeks", "days")
-        ]  # fmt: skip
+        ]
         made = read(trials, {}, keys)[1]
         np.testing.assert_allclose(made[:3], [curve.at(w)[0] for w in (0.5, 30.0, 52.0)], rtol=1e-12)
         median = curve.quantile(0.5)[0]

@@ -9,15 +9,7 @@ from pydantic import ValidationError
 
 from equipoise.errors import ScenarioError
 from equipoise.plan.analysis_plan import Analysis, Plan
-from equipoise.plan.compiled import (
-    AnyForm,
-    CarriedForward,
-    MixedModel,
-    Repeated,
-    Slopes,
-    TimeToEvent,
-    TrialByTrial,
-)
+from equipoise.plan.compiled import AnyForm, CarriedForward, MixedModel, Repeated, Slopes, TimeToEvent, TrialByTrial
 from equipoise.plan.lowering import lower, modern, written
 from equipoise.plan.scenario_plan import AnalysisPlan
 from equipoise.simulate import Scenario, load_scenario, shipped_scenarios
@@ -87,9 +79,11 @@ def test_property_how_a_section_looks_changes_no_form() -> None:
 
 
 def test_property_the_imputations_of_an_old_plan_are_those_of_its_analyses() -> None:
-    raw = {"imputations": 5, "order": ["a.ancova"], "analyses": [
-        {"kind": "repeated", **OF, "covariates": [], "impute_with": []}
-    ]}  # fmt: skip
+    raw = {
+        "imputations": 5,
+        "order": ["a.ancova"],
+        "analyses": [{"kind": "repeated", **OF, "covariates": [], "impute_with": []}],
+    }
     plan = AnalysisPlan.model_validate(raw)
     assert plan.imputations == 5
     assert plan.imputes
@@ -97,8 +91,14 @@ def test_property_the_imputations_of_an_old_plan_are_those_of_its_analyses() -> 
 
 
 def test_property_an_order_may_name_methods_or_tests(valor: Scenario) -> None:
-    win = {"id": "win", "population": "F", "parameter": "ALSFRS", "dataset": "ADEFF",
-           "sections": [{"method": "ancova", "formula": "CHG ~ TRT01P"}], "where": {"AVISITN": 28}}  # fmt: skip
+    win = {
+        "id": "win",
+        "population": "F",
+        "parameter": "ALSFRS",
+        "dataset": "ADEFF",
+        "sections": [{"method": "ancova", "formula": "CHG ~ TRT01P"}],
+        "where": {"AVISITN": 28},
+    }
     data = valor.plan.model_dump()
     order = ["alsfrs_f_w28.mi_ancova", "alsfrs_f_w28.joint_rank", "win.ancova"]
     plan = AnalysisPlan.model_validate({**data, "analyses": [*data["analyses"], win], "order": order})

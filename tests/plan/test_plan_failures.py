@@ -22,7 +22,7 @@ from equipoise.plan.carry_out import analyse
 from equipoise.plan.results import Results
 from equipoise.plan.starter import start_plan
 from equipoise.render.tables.tables import to_html, to_text
-from equipoise.trial.adam import Study, from_frame, read_adam, write_adam
+from equipoise.trial.adam import AdamStudy, from_frame, read_adam, write_adam
 
 N = 24
 PLAN = """
@@ -50,15 +50,25 @@ def frames() -> dict[str, pl.DataFrame]:
     adsl = pl.DataFrame({"USUBJID": ids, "TRT01P": arms, "ITTFL": "Y", "AGE": g.normal(60, 8, N).round()})
     base = g.normal(40, 5, N).round()
     change = g.normal(-3, 2, N).round() + 2.0 * np.array([a == "Drug" for a in arms])
-    adqs = pl.DataFrame({"USUBJID": ids, "PARAMCD": "SCORE", "AVISIT": "Week 4", "AVISITN": 4.0,
-                         "BASE": base, "AVAL": base + change, "CHG": change})  # fmt: skip
-    adtte = pl.DataFrame({"USUBJID": ids, "PARAMCD": "DEATH", "AVAL": g.exponential(50, N).round() + 1,
-                          "CNSR": [0.0, 1.0] * (N // 2)})  # fmt: skip
+    adqs = pl.DataFrame(
+        {
+            "USUBJID": ids,
+            "PARAMCD": "SCORE",
+            "AVISIT": "Week 4",
+            "AVISITN": 4.0,
+            "BASE": base,
+            "AVAL": base + change,
+            "CHG": change,
+        }
+    )
+    adtte = pl.DataFrame(
+        {"USUBJID": ids, "PARAMCD": "DEATH", "AVAL": g.exponential(50, N).round() + 1, "CNSR": [0.0, 1.0] * (N // 2)}
+    )
     return {"ADSL": adsl, "ADQS": adqs, "ADTTE": adtte}
 
 
-def study(**changes: pl.DataFrame) -> Study:
-    return Study({name: from_frame(frame, name) for name, frame in {**frames(), **changes}.items()})
+def study(**changes: pl.DataFrame) -> AdamStudy:
+    return AdamStudy({name: from_frame(frame, name) for name, frame in {**frames(), **changes}.items()})
 
 
 def run(*arguments: str) -> Any:

@@ -16,7 +16,7 @@ from equipoise.plan.carry_out import analyse
 from equipoise.plan.key import Key
 from equipoise.plan.methods import REGISTRY
 from equipoise.plan.results import Block
-from equipoise.trial.adam import Study
+from equipoise.trial.adam import AdamStudy
 
 TIMES = {"dataset": "ADTTE", "parameter": "DTHPV"}
 ADSL = {"dataset": "ADSL", "parameter": None}
@@ -35,12 +35,12 @@ SECTIONS: dict[str, tuple[str, dict[str, str | None]]] = {
 
 
 @pytest.fixture(scope="module")
-def study() -> Study:
+def study() -> AdamStudy:
     return trial()
 
 
 @pytest.fixture(scope="module")
-def blocks(study: Study) -> dict[str, Block]:
+def blocks(study: AdamStudy) -> dict[str, Block]:
     return {name: block(study, section, **options) for name, (section, options) in SECTIONS.items()}
 
 
@@ -51,7 +51,7 @@ def number(found: Block, quantity: str, **place: str) -> Estimate:
 # -- the numbers are those of the direct calls, and all that is printed ---------------------------------------------
 
 
-def test_independent_numbers_by_key(study: Study, blocks: dict[str, Block]) -> None:
+def test_independent_numbers_by_key(study: AdamStudy, blocks: dict[str, Block]) -> None:
     from equipoise.estimate.survival import cox, log_rank
     from equipoise.estimate.survival.competing_risks import cumulative_incidence
     from equipoise.estimate.survival.kaplan_meier import kaplan_meier
@@ -124,7 +124,7 @@ def test_every_test_that_may_be_taken_up_is_told_in_the_documentation() -> None:
     assert lent == {q for q in lent if f"`{q}`" in table}
 
 
-def test_every_quantity_is_told_in_the_documentation(blocks: dict[str, Block], study: Study) -> None:
+def test_every_quantity_is_told_in_the_documentation(blocks: dict[str, Block], study: AdamStudy) -> None:
     text = (Path(__file__).parents[2] / "docs" / "adam.md").read_text()
     table = text[text.index("| method | quantities |") :].split("\n\n")[0]
     made = parse_plan(LOOKS.format(look="{method: group_sequential, of: times, planned: [9, 99]}", death=DEATH))
@@ -170,7 +170,7 @@ analyses:
 """
 
 
-def looked(study: Study, of: str) -> Block:
+def looked(study: AdamStudy, of: str) -> Block:
     look = f"{{method: group_sequential, {of}, planned: [0.001, 1000000], figure: false}}"
     return analyse(study, parse_plan(LOOKS.format(look=look, death=DEATH)), strict=True).table("look").blocks[0]
 
@@ -182,22 +182,27 @@ def looked(study: Study, of: str) -> Block:
         ("of: times, section: 2", ("times", 2, "rmst_difference", {}, False)),
         ("of: times, section: 2, quantity: rmst_lost_ratio", ("times", 2, "rmst_lost_ratio", {}, True)),
         ("of: times, section: 3, visit: '8'", ("times", 3, "survival_difference", {"visit": "8"}, False)),
-        ("of: times, section: 4, quantity: cause_specific_hazard_ratio",
-         ("times", 4, "cause_specific_hazard_ratio", {}, True)),
+        (
+            "of: times, section: 4, quantity: cause_specific_hazard_ratio",
+            ("times", 4, "cause_specific_hazard_ratio", {}, True),
+        ),
         ("of: times, section: 5", ("times", 5, "hazard_ratio", {}, True)),
-        ("of: times, section: 6, variable: SEX, level: F",
-         ("times", 6, "hazard_ratio", {"variable": "SEX", "level": "F"}, True)),
+        (
+            "of: times, section: 6, variable: SEX, level: F",
+            ("times", 6, "hazard_ratio", {"variable": "SEX", "level": "F"}, True),
+        ),
         ("of: score, section: 2", ("score", 2, "rank_difference", {}, False)),
         ("of: wins, quantity: net_benefit", ("wins", 1, "net_benefit", {}, False)),
     ],
-)  # fmt: skip
+)
 def test_property_a_look_takes_the_number_with_the_key(
-    study: Study, of: str, where: tuple[str, int, str, dict[str, str], bool]
+    study: AdamStudy, of: str, where: tuple[str, int, str, dict[str, str], bool]
 ) -> None:
     """Z has the p-value of the number, and favours the drug where the estimate does."""
     analysis, section, quantity, place, less = where
-    results = analyse(study, parse_plan(LOOKS.format(look="{method: group_sequential, of: times, planned: [9, 99]}",
-                                                     death=DEATH)))  # fmt: skip
+    results = analyse(
+        study, parse_plan(LOOKS.format(look="{method: group_sequential, of: times, planned: [9, 99]}", death=DEATH))
+    )
     meant = results.numbers[Key(quantity, analysis=analysis, section=section, arm="Drug", **place)]
     found = looked(study, of)
     z = found.numbers[Key("z", analysis="look", visit="Look 1")].estimate
@@ -207,7 +212,7 @@ def test_property_a_look_takes_the_number_with_the_key(
     assert information == pytest.approx(meant.se**-2.0, rel=1e-9) or analysis == "times"
 
 
-def test_property_a_block_of_trials_holds_looks_and_claims_too(study: Study) -> None:
+def test_property_a_block_of_trials_holds_looks_and_claims_too(study: AdamStudy) -> None:
     made = parse_plan(LOOKS.format(look="{method: group_sequential, of: times, planned: [9, 99]}", death=DEATH))
     whole = analyse(study, parse_plan(dump_plan(made))).numbers
     alone = estimates(study, made)

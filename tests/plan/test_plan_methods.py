@@ -20,12 +20,12 @@ from equipoise.plan.methods import REGISTRY
 from equipoise.plan.results import Block, Results
 from equipoise.render.tables.figures import KINDS, drawn
 from equipoise.render.tables.tables import to_html, to_text, write_results
-from equipoise.trial.adam import Study, from_frame
+from equipoise.trial.adam import AdamStudy, from_frame
 
 WEEKS = (4.0, 8.0, 12.0, 16.0)
 
 
-def trial(arms: tuple[str, ...] = ("Placebo", "Drug"), n: int = 60, seed: int = 3) -> Study:
+def trial(arms: tuple[str, ...] = ("Placebo", "Drug"), n: int = 60, seed: int = 3) -> AdamStudy:
     """A small trial: a score that falls, deaths, withdrawals, a delayed start after week 8, some switching."""
     g = np.random.default_rng(seed)
     subjects, scores, times = [], [], []
@@ -37,26 +37,58 @@ def trial(arms: tuple[str, ...] = ("Placebo", "Drug"), n: int = 60, seed: int = 
         end = min(death, left, 16.0)
         died = death <= min(left, 16.0)
         subjects.append(
-            {"USUBJID": who, "TRT01P": arm, "ITTFL": "Y", "SEX": "MF"[(i // 2) % 2],
-             "AGEGR1": ("<65", ">=65")[i % 3 == 0], "LASTWK": float(max([w for w in (0.0, *WEEKS) if w <= end])),
-             "ONWK": end if arm != "Placebo" else max(0.0, end - 8.0) * (i % 4 == 0), "ENDWK": 20.0}
-        )  # fmt: skip
-        times.append({"USUBJID": who, "PARAMCD": "DEATH", "AVAL": end, "CNSR": 0.0 if died else 1.0,
-                      "EVNTDESC": "death" if died else "censored", "AVALU": "WEEKS"})  # fmt: skip
+            {
+                "USUBJID": who,
+                "TRT01P": arm,
+                "ITTFL": "Y",
+                "SEX": "MF"[(i // 2) % 2],
+                "AGEGR1": ("<65", ">=65")[i % 3 == 0],
+                "LASTWK": float(max([w for w in (0.0, *WEEKS) if w <= end])),
+                "ONWK": end if arm != "Placebo" else max(0.0, end - 8.0) * (i % 4 == 0),
+                "ENDWK": 20.0,
+            }
+        )
+        times.append(
+            {
+                "USUBJID": who,
+                "PARAMCD": "DEATH",
+                "AVAL": end,
+                "CNSR": 0.0 if died else 1.0,
+                "EVNTDESC": "death" if died else "censored",
+                "AVALU": "WEEKS",
+            }
+        )
         how = ("ventilation", "death")[int(g.random() < 0.5)] if died else "censored"
-        times.append({"USUBJID": who, "PARAMCD": "DTHPV", "AVAL": end, "CNSR": 0.0 if died else 1.0,
-                      "EVNTDESC": how, "AVALU": "WEEKS"})  # fmt: skip
+        times.append(
+            {
+                "USUBJID": who,
+                "PARAMCD": "DTHPV",
+                "AVAL": end,
+                "CNSR": 0.0 if died else 1.0,
+                "EVNTDESC": how,
+                "AVALU": "WEEKS",
+            }
+        )
         for w in WEEKS:
             if (w <= end and g.random() > 0.03) or (w == 4.0 and end >= 4.0):
                 change = slope * w + g.normal(0, 1.2)
-                scores.append({"USUBJID": who, "PARAMCD": "TOT", "AVISIT": f"Week {w:g}", "AVISITN": w, "BASE": base,
-                               "AVAL": base + change, "CHG": change})  # fmt: skip
+                scores.append(
+                    {
+                        "USUBJID": who,
+                        "PARAMCD": "TOT",
+                        "AVISIT": f"Week {w:g}",
+                        "AVISITN": w,
+                        "BASE": base,
+                        "AVAL": base + change,
+                        "CHG": change,
+                    }
+                )
     frames = {"ADSL": subjects, "ADEFF": scores, "ADTTE": times}
-    return Study({k: from_frame(pl.DataFrame(v), k) for k, v in frames.items()})
+    return AdamStudy({k: from_frame(pl.DataFrame(v), k) for k, v in frames.items()})
 
 
 @pytest.fixture(scope="module")
-def study() -> Study:
+def study() -> AdamStudy:
     return trial()
 
 
@@ -64,8 +96,16 @@ DEATH = "DTHWK: {dataset: ADTTE, parameter: DEATH}, DTHCN: {dataset: ADTTE, para
 LAST = "LAST: {dataset: ADEFF, parameter: TOT, variable: CHG, where: {AVISITN: 16}}"
 
 
-def plan(section: str, *, dataset: str = "ADEFF", parameter: str | None = "TOT", more: str = "", estimand: str = "",
-         arms: str = "[Placebo, Drug]", gather: str = DEATH) -> Plan:  # fmt: skip
+def plan(
+    section: str,
+    *,
+    dataset: str = "ADEFF",
+    parameter: str | None = "TOT",
+    more: str = "",
+    estimand: str = "",
+    arms: str = "[Placebo, Drug]",
+    gather: str = DEATH,
+) -> Plan:
     chosen = f"\n    parameter: {parameter}" if parameter else ""
     return parse_plan(f"""
 study: T
@@ -84,7 +124,7 @@ analyses:
 """)
 
 
-def block(study: Study, section: str, **options: Any) -> Block:
+def block(study: AdamStudy, section: str, **options: Any) -> Block:
     made: Block = analyse(study, plan(section, **options), strict=True).tables[0].blocks[0]
     return made
 
@@ -96,7 +136,7 @@ def value(found: Block, label: str, column: str = "Drug", name: str = "estimate"
     return float(cell[name])  # type: ignore[arg-type]
 
 
-def long(study: Study) -> pl.DataFrame:
+def long(study: AdamStudy) -> pl.DataFrame:
     arms = study["ADSL"].frame.join(
         study["ADTTE"].frame.filter(pl.col("PARAMCD") == "DEATH").select("USUBJID", DTHWK="AVAL", DTHCN="CNSR"),
         on="USUBJID",
@@ -105,16 +145,17 @@ def long(study: Study) -> pl.DataFrame:
     return frame.with_columns(pl.col("TRT01P").cast(pl.Enum(["Placebo", "Drug"])))
 
 
-def events(study: Study, parameter: str = "DTHPV") -> pl.DataFrame:
+def events(study: AdamStudy, parameter: str = "DTHPV") -> pl.DataFrame:
     frame = study["ADTTE"].frame.filter(pl.col("PARAMCD") == parameter).join(study["ADSL"].frame, on="USUBJID")
-    return frame.with_columns(pl.col("TRT01P").cast(pl.Enum(["Placebo", "Drug"])),
-                              EV=(pl.col("CNSR") == 0).cast(pl.Int64))  # fmt: skip
+    return frame.with_columns(
+        pl.col("TRT01P").cast(pl.Enum(["Placebo", "Drug"])), EV=(pl.col("CNSR") == 0).cast(pl.Int64)
+    )
 
 
 # -- the numbers are those of the estimators -----------------------------------------------------------------------
 
 
-def test_independent_imputation_by_strategies(study: Study) -> None:
+def test_independent_imputation_by_strategies(study: AdamStudy) -> None:
     from equipoise.estimate.missing import Ancova, Bayes, Composite, mi_analysis
 
     found = block(
@@ -134,8 +175,14 @@ def test_independent_imputation_by_strategies(study: Study) -> None:
     )
     assert dead.height > 2
     assert gone.height > 2
-    direct = mi_analysis(frame, pl.concat([dead, gone]), method=Bayes(n_imputations=10), seed=4,
-                         composite=Composite(score=0.0), analysis=Ancova())  # fmt: skip
+    direct = mi_analysis(
+        frame,
+        pl.concat([dead, gone]),
+        method=Bayes(n_imputations=10),
+        seed=4,
+        composite=Composite(score=0.0),
+        analysis=Ancova(),
+    )
     expected = direct.difference(16.0)
     assert value(found, "Difference of LS means") == pytest.approx(expected.estimate, rel=1e-12)
     assert value(found, "Difference of LS means", name="se") == pytest.approx(expected.se, rel=1e-12)
@@ -148,7 +195,7 @@ def test_independent_imputation_by_strategies(study: Study) -> None:
     assert found.figures[1].rows[0]["p"] == pytest.approx(expected.p, rel=1e-12)
 
 
-def test_independent_imputation_at_random(study: Study) -> None:
+def test_independent_imputation_at_random(study: AdamStudy) -> None:
     from equipoise.estimate.missing import mi_ancova
 
     found = block(study, "{method: mi_ancova, imputations: 5, burn_in: 10, seed: 2, weeks: [8, 16]}")
@@ -163,7 +210,7 @@ def test_independent_imputation_at_random(study: Study) -> None:
     ]
 
 
-def test_independent_ranks(study: Study) -> None:
+def test_independent_ranks(study: AdamStudy) -> None:
     from equipoise.estimate.ranks.joint_rank import joint_rank
     from equipoise.estimate.ranks.joint_rank_cafs import cafs
 
@@ -180,17 +227,25 @@ def test_independent_ranks(study: Study) -> None:
     assert value(found, "Pairs won", name="n") == other.wins
 
 
-def test_independent_wins(study: Study) -> None:
+def test_independent_wins(study: AdamStudy) -> None:
     from equipoise.estimate.ranks.win import Time, Value, win_statistics
 
     layers = "[{time: DTHWK, censor: DTHCN, counts: [death]}, {value: LAST, margin: 1}]"
-    found = block(study, f"{{method: win, strata: [SEX], hierarchy: {layers}}}", dataset="ADSL", parameter=None,
-                  gather=f"{DEATH}, {LAST}")  # fmt: skip
-    people = study["ADSL"].frame.join(
-        long(study).filter(pl.col("AVISITN") == 16).select("USUBJID", LAST="CHG"), on="USUBJID", how="left"
-    ).join(events(study, "DEATH").select("USUBJID", DTHWK="AVAL", DTHCN="CNSR"), on="USUBJID")  # fmt: skip
-    direct = win_statistics(people, [Time("DTHWK", censor="DTHCN"), Value("LAST", margin=1.0)], control="Placebo",
-                            strata=["SEX"])  # fmt: skip
+    found = block(
+        study,
+        f"{{method: win, strata: [SEX], hierarchy: {layers}}}",
+        dataset="ADSL",
+        parameter=None,
+        gather=f"{DEATH}, {LAST}",
+    )
+    people = (
+        study["ADSL"]
+        .frame.join(long(study).filter(pl.col("AVISITN") == 16).select("USUBJID", LAST="CHG"), on="USUBJID", how="left")
+        .join(events(study, "DEATH").select("USUBJID", DTHWK="AVAL", DTHCN="CNSR"), on="USUBJID")
+    )
+    direct = win_statistics(
+        people, [Time("DTHWK", censor="DTHCN"), Value("LAST", margin=1.0)], control="Placebo", strata=["SEX"]
+    )
     assert value(found, "Win ratio") == pytest.approx(direct.win_ratio.estimate, rel=1e-12)
     assert value(found, "Win ratio", name="high") == pytest.approx(direct.win_ratio.high, rel=1e-12)
     assert value(found, "Net benefit") == pytest.approx(direct.net_benefit.estimate, rel=1e-12)
@@ -199,7 +254,7 @@ def test_independent_wins(study: Study) -> None:
     assert value(found, "p-value (Finkelstein", name="p") == pytest.approx(direct.finkelstein_schoenfeld.p, rel=1e-12)
 
 
-def test_independent_delayed_start(study: Study) -> None:
+def test_independent_delayed_start(study: AdamStudy) -> None:
     from equipoise.estimate.delayed_start import delayed_start, delayed_start_slopes
 
     found = block(study, "{method: delayed_start, period_end: 8, week: 16, third: difference, margin: 2}")
@@ -212,7 +267,7 @@ def test_independent_delayed_start(study: Study) -> None:
     assert value(found, "Difference of slopes, period 1") == pytest.approx(slopes.named["slope1"].estimate)
 
 
-def test_independent_survival_options(study: Study) -> None:
+def test_independent_survival_options(study: AdamStudy) -> None:
     from equipoise.estimate.survival import cox, log_rank, max_combo
 
     frame = events(study)
@@ -235,7 +290,7 @@ def test_independent_survival_options(study: Study) -> None:
     assert "Placebo arm" in {r["group"] for r in figure.rows}
 
 
-def test_independent_restricted_means_and_landmarks(study: Study) -> None:
+def test_independent_restricted_means_and_landmarks(study: AdamStudy) -> None:
     from equipoise.estimate.survival.landmark import landmark
     from equipoise.estimate.survival.rmst import rmst
 
@@ -249,7 +304,7 @@ def test_independent_restricted_means_and_landmarks(study: Study) -> None:
     assert value(found, "Difference of shares at 14") == pytest.approx(points[1].comparison.estimate, rel=1e-12)
 
 
-def test_independent_competing_risks(study: Study) -> None:
+def test_independent_competing_risks(study: AdamStudy) -> None:
     from equipoise.estimate.survival.competing_risks import cause_specific, cumulative_incidence
     from equipoise.estimate.survival.fine_gray import fine_gray
     from equipoise.estimate.survival.gray import gray_test
@@ -267,7 +322,7 @@ def test_independent_competing_risks(study: Study) -> None:
     assert found.figures[0].kind == "cumulative_incidence"
 
 
-def test_independent_deterioration(study: Study) -> None:
+def test_independent_deterioration(study: AdamStudy) -> None:
     from equipoise.estimate.survival import cox, log_rank
     from equipoise.estimate.survival.deterioration import DeteriorationRule, deterioration
 
@@ -280,15 +335,16 @@ def test_independent_deterioration(study: Study) -> None:
     assert value(found, "n", "All arms", "p") == pytest.approx(test.p, rel=1e-12)
     ratio = cox("Surv(AVAL, 1 - CNSR) ~ TRT01P", made).hazard_ratio("TRT01P")
     assert value(found, "Hazard ratio") == pytest.approx(ratio.estimate, rel=1e-12)
-    assert value(found, "Deteriorated", name="n") == made.filter(
-        (pl.col("CAUSE") == 1) & (pl.col("TRT01P") == "Drug")
-    ).height  # fmt: skip
+    assert (
+        value(found, "Deteriorated", name="n")
+        == made.filter((pl.col("CAUSE") == 1) & (pl.col("TRT01P") == "Drug")).height
+    )
     assert "A fall from baseline of 4 points or more" in found.description
     competing = block(study, section.replace("threshold: 4", "threshold: 4, death: competing"))
     assert any(r.label.startswith("Subdistribution") for r in competing.rows)
 
 
-def test_independent_switching(study: Study) -> None:
+def test_independent_switching(study: AdamStudy) -> None:
     from equipoise.estimate.survival.switching import rpsftm
 
     section = "{method: rpsft, on: ONWK, censor_time: ENDWK}"
@@ -303,14 +359,15 @@ def test_independent_switching(study: Study) -> None:
         assert any(direct.time_ratio.reason in note for note in found.notes)
 
 
-def test_independent_subgroups(study: Study) -> None:
+def test_independent_subgroups(study: AdamStudy) -> None:
     from equipoise.estimate.linear.ancova import ancova
     from equipoise.estimate.survival import cox
 
     found = block(
-        study, "{method: subgroups, of: difference, by: [SEX, AGEGR1], covariates: [BASE], higher_better: true}",
+        study,
+        "{method: subgroups, of: difference, by: [SEX, AGEGR1], covariates: [BASE], higher_better: true}",
         more="where: {AVISITN: 16}",
-    )  # fmt: skip
+    )
     last = long(study).filter(pl.col("AVISITN") == 16)
     women = ancova("CHG ~ TRT01P + BASE", last.filter(pl.col("SEX") == "F"))
     expected = women.contrasts("TRT01P", against="Placebo").to_frame().row(0, named=True)
@@ -325,11 +382,14 @@ def test_independent_subgroups(study: Study) -> None:
     assert [r["kind"] for r in found.figures[0].rows][:2] == ["summary", "heading"]
 
 
-def test_those_who_left_are_counted_by_the_first_reason(study: Study) -> None:
+def test_those_who_left_are_counted_by_the_first_reason(study: AdamStudy) -> None:
     found = block(
-        study, "{method: disposition, time: LASTWK, reasons: [{label: Died, where: {DTHCN: 0}}, "
-        "{label: Withdrew, where: {LASTWK: {lt: 16}}}]}", dataset="ADSL", parameter=None,
-    )  # fmt: skip
+        study,
+        "{method: disposition, time: LASTWK, reasons: [{label: Died, where: {DTHCN: 0}}, "
+        "{label: Withdrew, where: {LASTWK: {lt: 16}}}]}",
+        dataset="ADSL",
+        parameter=None,
+    )
     people = study["ADSL"].frame.join(events(study, "DEATH").select("USUBJID", DTHCN="CNSR"), on="USUBJID")
     died = people.filter((pl.col("DTHCN") == 0) & (pl.col("TRT01P") == "Drug")).height
     left = people.filter(((pl.col("DTHCN") == 0) | (pl.col("LASTWK") < 16)) & (pl.col("TRT01P") == "Drug")).height
@@ -357,7 +417,7 @@ def test_each_arm_is_compared_with_control() -> None:
     assert len(subgroups.figures) == 2
 
 
-def test_what_cannot_be_estimated_says_why_in_its_place(study: Study) -> None:
+def test_what_cannot_be_estimated_says_why_in_its_place(study: AdamStudy) -> None:
     """A section that fails is a block with a reason; the other sections stand."""
     made = plan("{method: mi, covariates: [HEIGHT], imputations: 3}")
     with pytest.raises(DataError, match="there is no variable HEIGHT"):
@@ -369,7 +429,7 @@ def test_what_cannot_be_estimated_says_why_in_its_place(study: Study) -> None:
     assert found.rows == ()
     assert "Not estimable: no visit at week 9" in found.notes[0]
     nobody = study["ADTTE"].frame.with_columns(CNSR=pl.lit(1.0), EVNTDESC=pl.lit("censored"))
-    silent = Study({**study.datasets, "ADTTE": from_frame(nobody, "ADTTE")})
+    silent = AdamStudy({**study.datasets, "ADTTE": from_frame(nobody, "ADTTE")})
     for section in ("{method: rmst, tau: 10}", "{method: landmark, at: [8]}", "{method: survival}"):
         found = block(silent, section, dataset="ADTTE", parameter="DTHPV")
         assert any("not estimable" in n for n in found.notes), section
@@ -402,7 +462,7 @@ def test_options_that_contradict_each_other_are_named(section: str, message: str
         plan(section)
 
 
-def test_gather_takes_one_record_a_subject(study: Study) -> None:
+def test_gather_takes_one_record_a_subject(study: AdamStudy) -> None:
     text = dump_plan(plan("{method: categories, variable: SEX}", dataset="ADSL", parameter=None))
     for old, new, message in (
         ("parameter: DEATH", "parameter: NONE", "no record of ADTTE is chosen"),
@@ -418,10 +478,14 @@ def test_gather_takes_one_record_a_subject(study: Study) -> None:
 
 # -- estimands -----------------------------------------------------------------------------------------------------
 
-ASKED = ("{{treatment: drug against placebo, population: {population}, variable: change at week 16, "
-         "intercurrent_events: {events}, summary: {summary}}}")  # fmt: skip
-MI = ("{method: mi, imputations: 3, composite: {score: 0}, "
-      "events: [{event: death, time: DTHWK, where: {DTHCN: 0}, strategy: COMPOSITE}]}")  # fmt: skip
+ASKED = (
+    "{{treatment: drug against placebo, population: {population}, variable: change at week 16, "
+    "intercurrent_events: {events}, summary: {summary}}}"
+)
+MI = (
+    "{method: mi, imputations: 3, composite: {score: 0}, "
+    "events: [{event: death, time: DTHWK, where: {DTHCN: 0}, strategy: COMPOSITE}]}"
+)
 
 
 def asked(events: str, summary: str = "difference in means", population: str = "ITT") -> str:
@@ -434,16 +498,22 @@ def asked(events: str, summary: str = "difference in means", population: str = "
         ("{method: mi_ancova}", asked("{death: composite}"), "imputes the values after it as if it had not happened"),
         ("{method: mmrm, formula: CHG ~ TRT01P * AVISIT}", asked("{death: while alive}"), "says while alive"),
         ("{method: mmrm, formula: CHG ~ TRT01P * AVISIT}", asked("{}", "hazard ratio"), "analyses values of"),
-        ("{method: ancova, formula: CHG ~ TRT01P, where: {ONTRTFL: Y}}",
-         asked("{treatment discontinuation: treatment policy}"), "leaves the values after it out"),
-        ("{method: ancova, formula: CHG ~ TRT01P, handles: {rescue: dropped}}", asked("{rescue: treatment policy}"),
-         "leaves the values after it out"),
+        (
+            "{method: ancova, formula: CHG ~ TRT01P, where: {ONTRTFL: Y}}",
+            asked("{treatment discontinuation: treatment policy}"),
+            "leaves the values after it out",
+        ),
+        (
+            "{method: ancova, formula: CHG ~ TRT01P, handles: {rescue: dropped}}",
+            asked("{rescue: treatment policy}"),
+            "leaves the values after it out",
+        ),
         (MI, asked("{death: hypothetical}"), "gives a fixed value from it on, which is composite"),
         (MI, asked("{}"), "does not say how it is handled"),
         ("{method: mi_ancova}", asked("{}", population="PP"), "about population 'PP', the analysis about 'ITT'"),
         ("{method: survival}", asked("{death: composite}"), "analyses times to an event"),
     ],
-)  # fmt: skip
+)
 def test_a_plan_that_contradicts_its_estimand_is_refused(section: str, estimand: str, reason: str) -> None:
     with pytest.raises(ScenarioError, match=reason):
         plan(section, estimand=estimand)
@@ -454,13 +524,15 @@ def test_a_plan_that_contradicts_its_estimand_is_refused(section: str, estimand:
     [
         ("{method: mi_ancova}", asked("{death: hypothetical, withdrawal: hypothetical}")),
         (MI, asked("{death: composite}")),
-        ("{method: mmrm, formula: CHG ~ TRT01P * AVISIT}",
-         asked("{death: {strategy: composite, in_data: true, reason: a score of 0 is assigned}}")),
+        (
+            "{method: mmrm, formula: CHG ~ TRT01P * AVISIT}",
+            asked("{death: {strategy: composite, in_data: true, reason: a score of 0 is assigned}}"),
+        ),
         ("{method: joint_rank, week: 16, time: T, censor: C}", asked("{death: composite}", "difference in mean ranks")),
         ("{method: summary, variable: CHG}", asked("{death: composite}")),
         ("{method: mi_ancova}", "what would be seen had nobody died"),
     ],
-)  # fmt: skip
+)
 def test_a_plan_that_answers_its_estimand_is_read_and_written_back(section: str, estimand: str) -> None:
     made = plan(section, estimand=estimand)
     assert parse_plan(dump_plan(made)) == made
@@ -474,20 +546,28 @@ def test_a_plan_that_answers_its_estimand_is_read_and_written_back(section: str,
         ("{death: composite}", "ALIVE", "says composite at death, but the data censor"),
     ],
 )
-def test_an_estimand_is_held_against_the_data(study: Study, events_of: str, parameter: str, said: str) -> None:
+def test_an_estimand_is_held_against_the_data(study: AdamStudy, events_of: str, parameter: str, said: str) -> None:
     frame = study["ADTTE"].frame
     other = frame.filter(pl.col("PARAMCD") == "DTHPV").with_columns(PARAMCD=pl.lit("ALIVE"), CNSR=pl.lit(1.0))
-    both = Study({**study.datasets, "ADTTE": from_frame(pl.concat([frame, other]), "ADTTE")})
-    made = plan("{method: survival, figure: false}", dataset="ADTTE", parameter=parameter,
-                estimand=asked(events_of, "hazard ratio"))  # fmt: skip
+    both = AdamStudy({**study.datasets, "ADTTE": from_frame(pl.concat([frame, other]), "ADTTE")})
+    made = plan(
+        "{method: survival, figure: false}",
+        dataset="ADTTE",
+        parameter=parameter,
+        estimand=asked(events_of, "hazard ratio"),
+    )
     with pytest.raises(ScenarioError, match=said):
         analyse(both, made, strict=True)
-    agreed = plan("{method: survival, figure: false}", dataset="ADTTE", parameter="DTHPV",
-                  estimand=asked("{death: composite, ventilation: composite}", "hazard ratio"))  # fmt: skip
+    agreed = plan(
+        "{method: survival, figure: false}",
+        dataset="ADTTE",
+        parameter="DTHPV",
+        estimand=asked("{death: composite, ventilation: composite}", "hazard ratio"),
+    )
     assert analyse(both, agreed).tables[0].blocks[0].rows
 
 
-def test_the_estimand_stands_below_the_table(study: Study) -> None:
+def test_the_estimand_stands_below_the_table(study: AdamStudy) -> None:
     made = analyse(study, plan(MI, estimand=asked("{death: composite}")))
     assert made.tables[0].footnotes[0] == (
         "Estimand: difference in means of change at week 16, drug against placebo, in ITT; death: composite"
@@ -501,7 +581,7 @@ def test_the_estimand_stands_below_the_table(study: Study) -> None:
 
 
 @pytest.fixture(scope="module")
-def every(study: Study) -> Results:
+def every(study: AdamStudy) -> Results:
     sections = (
         MI.replace("imputations: 3", "imputations: 3, tipping: {active: [0, -3], control: [0, -3]}"),
         "{method: mmrm, formula: CHG ~ TRT01P * AVISIT + BASE, covariance: [cs]}",
@@ -511,16 +591,27 @@ def every(study: Study) -> Results:
     )
     first = dump_plan(plan("\n      - ".join(sections)))
     second = dump_plan(
-        plan("{method: survival, at: [8]}\n      - {method: rmst}\n      - {method: competing_risks, of: death}\n"
-             "      - {method: subgroups, of: hazard ratio, by: [SEX]}", dataset="ADTTE", parameter="DTHPV")
-    )  # fmt: skip
-    third = dump_plan(plan("{method: disposition, time: LASTWK, reasons: [{label: Died, where: {DTHCN: 0}}]}",
-                           dataset="ADSL", parameter=None))  # fmt: skip
+        plan(
+            "{method: survival, at: [8]}\n      - {method: rmst}\n      - {method: competing_risks, of: death}\n"
+            "      - {method: subgroups, of: hazard ratio, by: [SEX]}",
+            dataset="ADTTE",
+            parameter="DTHPV",
+        )
+    )
+    third = dump_plan(
+        plan(
+            "{method: disposition, time: LASTWK, reasons: [{label: Died, where: {DTHCN: 0}}]}",
+            dataset="ADSL",
+            parameter=None,
+        )
+    )
     whole = first
     for k, text in enumerate((second, third), start=2):
         whole += text[text.index("- id:") :].replace("id: A1", f"id: A{k}")
-    whole += ("- {id: A4, title: A look, population: ITT, sections: [{method: group_sequential, of: A1, section: 2, "
-              "visit: Week 16, planned: [1, 6], futility: pocock}]}\n")  # fmt: skip
+    whole += (
+        "- {id: A4, title: A look, population: ITT, sections: [{method: group_sequential, of: A1, section: 2, "
+        "visit: Week 16, planned: [1, 6], futility: pocock}]}\n"
+    )
     return analyse(study, parse_plan(whole))
 
 
@@ -557,9 +648,7 @@ def test_the_reporting_event_names_the_figures(every: Results, tmp_path: Path) -
     checks.assert_consistent(event)
     files = [f["name"] for o in event["outputs"] for f in o["fileSpecifications"]]
     assert "figure-A3.svg" in files
-    shown = sum(
-        len(c.shown) for t in made.tables for b in t.blocks for r in b.rows for c in r.cells.values()
-    )  # fmt: skip
+    shown = sum(len(c.shown) for t in made.tables for b in t.blocks for r in b.rows for c in r.cells.values())
     assert sum(len(a["results"]) for a in event["analyses"]) == shown
     jsonschema.validate(event, checks.schema())
 
@@ -580,13 +669,13 @@ SURVIVAL_SECTIONS = {
 
 
 @pytest.mark.parametrize("section", SURVIVAL_SECTIONS)
-def test_property_records_left_out_are_told_and_reasons_of_censoring_are_one(study: Study, section: str) -> None:
+def test_property_records_left_out_are_told_and_reasons_of_censoring_are_one(study: AdamStudy, section: str) -> None:
     name, who = SURVIVAL_SECTIONS[section], ["S003", "S004", "S005"]
     frames = {dataset: study[dataset].frame for dataset in ("ADSL", "ADEFF", "ADTTE")}
     gone = pl.col("USUBJID").is_in(who)
 
     def made(change: dict[str, pl.DataFrame]) -> Block:
-        whole = Study({k: from_frame(v, k) for k, v in (frames | change).items()})
+        whole = AdamStudy({k: from_frame(v, k) for k, v in (frames | change).items()})
         return block(whole, section, dataset="ADTTE", parameter="DTHPV")
 
     home = "ADSL" if name == "AGEGR1" else "ADTTE"

@@ -11,28 +11,30 @@ from test_plan_methods import DEATH, LAST, asked, block, events, long, plan, tri
 from equipoise.errors import DataError, ScenarioError
 from equipoise.plan.analysis_plan import dump_plan, parse_plan
 from equipoise.plan.carry_out import analyse
-from equipoise.trial.adam import Study, from_frame
+from equipoise.trial.adam import AdamStudy, from_frame
 
 BASE = "B: {dataset: ADEFF, parameter: TOT, variable: BASE, where: {AVISITN: 0}}"
 
 
 @pytest.fixture(scope="module")
-def study() -> Study:
+def study() -> AdamStudy:
     """The small trial with its baselines as records."""
     made = trial(n=80)
     frame = made["ADEFF"].frame
     first = frame.unique("USUBJID", maintain_order=True).with_columns(
         AVISIT=pl.lit("Baseline"), AVISITN=pl.lit(0.0), AVAL=pl.col("BASE"), CHG=pl.lit(0.0)
     )
-    return Study({**made.datasets, "ADEFF": from_frame(pl.concat([first, frame]), "ADEFF")})
+    return AdamStudy({**made.datasets, "ADEFF": from_frame(pl.concat([first, frame]), "ADEFF")})
 
 
 @pytest.fixture(scope="module")
-def changing(study: Study) -> Study:
+def changing(study: AdamStudy) -> AdamStudy:
     """Times to death with a record from 0 to 6 weeks and one after, and a covariate that changes then."""
-    frame = study["ADTTE"].frame.filter(pl.col("PARAMCD") == "DEATH").with_columns(
-        START=pl.lit(0.0), STAGE=pl.lit(1.0), PARAMCD=pl.lit("STAGED")
-    )  # fmt: skip
+    frame = (
+        study["ADTTE"]
+        .frame.filter(pl.col("PARAMCD") == "DEATH")
+        .with_columns(START=pl.lit(0.0), STAGE=pl.lit(1.0), PARAMCD=pl.lit("STAGED"))
+    )
     late = pl.col("AVAL") > 6.0
     before = frame.with_columns(
         CNSR=pl.when(late).then(1.0).otherwise(pl.col("CNSR")), AVAL=pl.min_horizontal("AVAL", pl.lit(6.0))
@@ -40,13 +42,13 @@ def changing(study: Study) -> Study:
     stage = 1.0 + (pl.int_range(pl.len()) % 3 == 0).cast(pl.Float64)
     after = frame.filter(late).with_columns(START=pl.lit(6.0), STAGE=stage)
     both = pl.concat([before, after.select(before.columns)])
-    return Study({**study.datasets, "ADSTAGE": from_frame(both.drop("EVNTDESC"), "ADSTAGE")})
+    return AdamStudy({**study.datasets, "ADSTAGE": from_frame(both.drop("EVNTDESC"), "ADSTAGE")})
 
 
 # -- the numbers are those of the doors ----------------------------------------------------------------------------
 
 
-def test_independent_slopes(study: Study) -> None:
+def test_independent_slopes(study: AdamStudy) -> None:
     from equipoise.estimate.linear.slope import slope
 
     found = block(study, "{method: slope, per: 4, unit: month, covariates: [SEX], at: [16], level: 0.9}")
@@ -58,8 +60,11 @@ def test_independent_slopes(study: Study) -> None:
         level=0.9,
     ).to_frame()
     rows = {r["contrast"]: r for r in mine.iter_rows(named=True)}
-    for label, key in (("Difference of slopes a month (90% CI)", "difference"), ("Difference at 16", "late"),
-                       ("Slope a month", "drug")):  # fmt: skip
+    for label, key in (
+        ("Difference of slopes a month (90% CI)", "difference"),
+        ("Difference at 16", "late"),
+        ("Slope a month", "drug"),
+    ):
         assert value(found, label) == pytest.approx(rows[key]["estimate"], rel=1e-7)
         assert value(found, label, name="se") == pytest.approx(rows[key]["se"], rel=1e-7)
         assert value(found, label, name="high") == pytest.approx(rows[key]["high"], rel=1e-6)
@@ -74,7 +79,7 @@ def test_independent_slopes(study: Study) -> None:
     assert value(shared, "Slope", "Placebo") == pytest.approx(table["MONTH"]["estimate"] + men * sex, rel=1e-6)
 
 
-def test_independent_constrained_model(study: Study) -> None:
+def test_independent_constrained_model(study: AdamStudy) -> None:
     from equipoise.estimate.linear.clda import clda
 
     found = block(study, "{method: clda, formula: AVAL ~ SEX, baseline: Baseline, covariance: [cs]}")
@@ -97,20 +102,27 @@ def test_independent_constrained_model(study: Study) -> None:
     assert len({r["estimate"] for r in figure.rows if r["visit"] == "Baseline"}) == 1
 
 
-def test_independent_regression_of_wins(study: Study) -> None:
+def test_independent_regression_of_wins(study: AdamStudy) -> None:
     from equipoise.estimate.ranks.win import Time, Value
     from equipoise.estimate.ranks.win_regression import win_regression
 
     layers = "[{time: DTHWK, censor: DTHCN, counts: [death]}, {value: LAST, margin: 1}]"
-    found = block(study, f"{{method: win_regression, covariates: [SEX, LB], hierarchy: {layers}}}", dataset="ADSL",
-                  parameter=None, gather=f"{DEATH}, {LAST}, {BASE}", more="derive: {LB: {log: B}}")  # fmt: skip
-    people = study["ADSL"].frame.join(
-        long(study).filter(pl.col("AVISITN") == 16).select("USUBJID", LAST="CHG"), on="USUBJID", how="left"
-    ).join(study["ADEFF"].frame.filter(pl.col("AVISITN") == 0).select("USUBJID", B="BASE"), on="USUBJID", how="left"
-    ).join(events(study, "DEATH").select("USUBJID", DTHWK="AVAL", DTHCN="CNSR"), on="USUBJID")  # fmt: skip
+    found = block(
+        study,
+        f"{{method: win_regression, covariates: [SEX, LB], hierarchy: {layers}}}",
+        dataset="ADSL",
+        parameter=None,
+        gather=f"{DEATH}, {LAST}, {BASE}",
+        more="derive: {LB: {log: B}}",
+    )
+    people = (
+        study["ADSL"]
+        .frame.join(long(study).filter(pl.col("AVISITN") == 16).select("USUBJID", LAST="CHG"), on="USUBJID", how="left")
+        .join(study["ADEFF"].frame.filter(pl.col("AVISITN") == 0).select("USUBJID", B="BASE"), on="USUBJID", how="left")
+        .join(events(study, "DEATH").select("USUBJID", DTHWK="AVAL", DTHCN="CNSR"), on="USUBJID")
+    )
     people = people.with_columns(pl.col("TRT01P").cast(pl.Enum(["Placebo", "Drug"])), LB=pl.col("B").log())
-    direct = win_regression(people, [Time("DTHWK", censor="DTHCN"), Value("LAST", margin=1.0)],
-                            ["TRT01P", "SEX", "LB"])  # fmt: skip
+    direct = win_regression(people, [Time("DTHWK", censor="DTHCN"), Value("LAST", margin=1.0)], ["TRT01P", "SEX", "LB"])
     own = direct["TRT01P[Drug]"]
     assert value(found, "Win ratio (95% CI)") == pytest.approx(own.estimate, rel=1e-12)
     assert value(found, "Win ratio (95% CI)", name="high") == pytest.approx(own.high, rel=1e-12)
@@ -120,14 +132,16 @@ def test_independent_regression_of_wins(study: Study) -> None:
     assert value(found, "by LAST", name="n") == direct.layers["LAST"]
 
 
-def test_independent_counting_process(study: Study, changing: Study) -> None:
+def test_independent_counting_process(study: AdamStudy, changing: AdamStudy) -> None:
     from equipoise.estimate.survival import cox, log_rank
 
     section = "{method: survival, start: START, covariates: [STAGE], cluster: USUBJID, at: [8]}"
     found = block(changing, section, dataset="ADSTAGE", parameter="STAGED")
-    frame = changing["ADSTAGE"].frame.join(study["ADSL"].frame, on="USUBJID").with_columns(
-        pl.col("TRT01P").cast(pl.Enum(["Placebo", "Drug"])), EV=(pl.col("CNSR") == 0).cast(pl.Int64)
-    )  # fmt: skip
+    frame = (
+        changing["ADSTAGE"]
+        .frame.join(study["ADSL"].frame, on="USUBJID")
+        .with_columns(pl.col("TRT01P").cast(pl.Enum(["Placebo", "Drug"])), EV=(pl.col("CNSR") == 0).cast(pl.Int64))
+    )
     direct = cox("Surv(START, AVAL, EV) ~ TRT01P + STAGE", frame, cluster="USUBJID").hazard_ratio("TRT01P")
     assert value(found, "Hazard ratio") == pytest.approx(direct.estimate, rel=1e-10)
     assert value(found, "Hazard ratio", name="low") == pytest.approx(direct.low, rel=1e-10)
@@ -146,12 +160,12 @@ def test_independent_counting_process(study: Study, changing: Study) -> None:
 # -- what cannot be done -------------------------------------------------------------------------------------------
 
 
-def with_rows(changing: Study, change: Any) -> Study:
+def with_rows(changing: AdamStudy, change: Any) -> AdamStudy:
     frame = change(changing["ADSTAGE"].frame)
-    return Study({**changing.datasets, "ADSTAGE": from_frame(frame, "ADSTAGE")})
+    return AdamStudy({**changing.datasets, "ADSTAGE": from_frame(frame, "ADSTAGE")})
 
 
-def test_intervals_that_cannot_be_are_named(changing: Study) -> None:
+def test_intervals_that_cannot_be_are_named(changing: AdamStudy) -> None:
     late, begins = pl.col("START") > 0, pl.col("START")
     options = {"dataset": "ADSTAGE", "parameter": "STAGED"}
     section = "{method: survival, start: START}"
@@ -186,18 +200,18 @@ def test_intervals_that_cannot_be_are_named(changing: Study) -> None:
         ("{method: win_regression, covariates: [SEX], hierarchy: [{value: CHG}]}", "more than one record"),
     ],
 )
-def test_sections_that_do_not_fit_the_data_are_named(study: Study, section: str, message: str) -> None:
+def test_sections_that_do_not_fit_the_data_are_named(study: AdamStudy, section: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         block(study, section)
 
 
-def test_what_cannot_be_estimated_is_said_in_its_place(study: Study) -> None:
+def test_what_cannot_be_estimated_is_said_in_its_place(study: AdamStudy) -> None:
     one = from_frame(study["ADEFF"].frame.filter(pl.col("AVISITN") == 4), "ADEFF")
-    found = block(Study({**study.datasets, "ADEFF": one}), "{method: slope}")
+    found = block(AdamStudy({**study.datasets, "ADEFF": one}), "{method: slope}")
     assert found.rows == ()
     assert found.notes[0].startswith("Not estimable:")
     flat = study["ADEFF"].frame.with_columns(AVAL=pl.col("BASE") + (pl.col("AVISITN") / 4) % 2).drop("CHG")
-    found = block(Study({**study.datasets, "ADEFF": from_frame(flat, "ADEFF")}), "{method: slope}")
+    found = block(AdamStudy({**study.datasets, "ADEFF": from_frame(flat, "ADEFF")}), "{method: slope}")
     assert any("random intercept alone" in n for n in found.notes)
 
 
@@ -206,17 +220,22 @@ def test_what_cannot_be_estimated_is_said_in_its_place(study: Study) -> None:
     [
         ("{method: clda, formula: AVAL ~ 1, baseline: Baseline}", asked("{death: composite}"), "clda section"),
         ("{method: slope}", asked("{}", "hazard ratio"), "difference in slopes"),
-        ("{method: win_regression, covariates: [SEX], hierarchy: [{value: CHG}]}", asked("{}", "win odds"),
-         "gives a win ratio"),
+        (
+            "{method: win_regression, covariates: [SEX], hierarchy: [{value: CHG}]}",
+            asked("{}", "win odds"),
+            "gives a win ratio",
+        ),
     ],
-)  # fmt: skip
+)
 def test_they_are_held_against_their_estimands(section: str, estimand: str, reason: str) -> None:
     with pytest.raises(ScenarioError, match=reason):
         plan(section, estimand=estimand)
 
 
-def test_they_are_written_back_as_they_were_read(study: Study) -> None:
-    made = plan("{method: slope, per: 4.348, unit: month}\n"
-                "      - {method: clda, formula: AVAL ~ 1, baseline: Baseline, covariance: [cs]}")  # fmt: skip
+def test_they_are_written_back_as_they_were_read(study: AdamStudy) -> None:
+    made = plan(
+        "{method: slope, per: 4.348, unit: month}\n"
+        "      - {method: clda, formula: AVAL ~ 1, baseline: Baseline, covariance: [cs]}"
+    )
     assert parse_plan(dump_plan(made)) == made
     assert all(b.rows for b in analyse(study, made).tables[0].blocks)

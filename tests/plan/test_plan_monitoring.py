@@ -28,13 +28,13 @@ from equipoise.plan.analysis_plan import Plan, dump_plan, parse_plan
 from equipoise.plan.carry_out import analyse
 from equipoise.plan.results import Block
 from equipoise.render.tables.figures import drawn
-from equipoise.trial.adam import Study, from_frame
+from equipoise.trial.adam import AdamStudy, from_frame
 
 MODEL = "CHG ~ TRT01P * AVISIT + BASE"
 
 
 @pytest.fixture(scope="module")
-def study() -> Study:
+def study() -> AdamStudy:
     return trial(n=120)
 
 
@@ -65,12 +65,12 @@ analyses:
 """)
 
 
-def block(study: Study, section: str, **options: Any) -> Block:
+def block(study: AdamStudy, section: str, **options: Any) -> Block:
     made: Block = analyse(study, plan(section, **options), strict=True).table("look").blocks[0]
     return made
 
 
-def contrast(study: Study, visit: str = "Week 16") -> dict[str, float]:
+def contrast(study: AdamStudy, visit: str = "Week 16") -> dict[str, float]:
     from equipoise.estimate.linear.mmrm import mmrm
 
     frame = long(study).with_columns(pl.col("AVISIT").cast(pl.Enum([f"Week {w}" for w in (4, 8, 12, 16)])))
@@ -86,11 +86,12 @@ def normal_value(p: float, estimate: float) -> float:
 
 # -- the numbers are those of the direct calls ---------------------------------------------------------------------
 
-LOOK = ("method: group_sequential, of: score, visit: Week 16, looks: [{z: 0.8, information: 0.9}], "
-        "effects: {planned: 1.5}")  # fmt: skip
+LOOK = (
+    "method: group_sequential, of: score, visit: Week 16, looks: [{z: 0.8, information: 0.9}], effects: {planned: 1.5}"
+)
 
 
-def test_independent_look_by_information(study: Study) -> None:
+def test_independent_look_by_information(study: AdamStudy) -> None:
     section = f"{{{LOOK}, planned: [1, 5, 12], futility: {{hwang-shih-decani: -2}}, prior: [1, 2]}}"
     found, own = block(study, section), contrast(study)
     z, information = normal_value(own["p"], own["estimate"]), own["se"] ** -2
@@ -118,14 +119,16 @@ def test_independent_look_by_information(study: Study) -> None:
     assert [c.text for c in told.values()] == ["go on", "go on", "planned"]
 
 
-def test_independent_look_by_events(study: Study) -> None:
+def test_independent_look_by_events(study: AdamStudy) -> None:
     from equipoise.estimate.survival import cox, log_rank
 
     frame = events(study)
     n = int(frame["EV"].sum())
-    section = (f"{{method: group_sequential, of: times, planned: [10, {n + 10}], efficacy: {{haybittle-peto: 3}}, "
-               f"sided: 2, alpha: 0.05, effects: {{planned: 0.7}}, "
-               "looks: [{z: 0.4, information: 8}], final: false}")  # fmt: skip
+    section = (
+        f"{{method: group_sequential, of: times, planned: [10, {n + 10}], efficacy: {{haybittle-peto: 3}}, "
+        f"sided: 2, alpha: 0.05, effects: {{planned: 0.7}}, "
+        "looks: [{z: 0.4, information: 8}], final: false}"
+    )
     found = block(study, section)
     test = log_rank("Surv(AVAL, EV) ~ TRT01P", frame)
     z = -test.z  # fewer events than expected on the drug speak for it
@@ -134,15 +137,16 @@ def test_independent_look_by_events(study: Study) -> None:
     design = group_sequential([10 / (n + 10), 1.0], sided=2, alpha=0.05, efficacy=HaybittlePeto(3.0))
     bounds = design.at([8, n, n + 10], n + 10, final=True)
     # half of the patients on the drug: a quarter of the events is the information on the log hazard ratio
-    power = conditional_power(z / 1.0, n, [n + 10], bounds.upper[2:], lower=bounds.lower[2:],
-                              effect=-math.log(0.7) * 0.5)  # fmt: skip
+    power = conditional_power(
+        z / 1.0, n, [n + 10], bounds.upper[2:], lower=bounds.lower[2:], effect=-math.log(0.7) * 0.5
+    )
     assert value(found, "Conditional power, % (planned, 0.7)", "Look 2", "power") == pytest.approx(100 * power)
     by_cox = block(study, section.replace("of: times", "of: times, quantity: hazard_ratio"))
     ratio = cox("Surv(AVAL, EV) ~ TRT01P", frame).hazard_ratio("TRT01P")
     assert value(by_cox, "Z", "Look 2", "z") == pytest.approx(-math.log(ratio.estimate) / ratio.se, rel=1e-6)
 
 
-def test_independent_combination_of_stages(study: Study) -> None:
+def test_independent_combination_of_stages(study: AdamStudy) -> None:
     section = f"{{{LOOK}, planned: [1, 3, 6], combination: [0.2, 0.3, 0.5]}}"
     found, own = block(study, section), contrast(study)
     z, information = normal_value(own["p"], own["estimate"]), own["se"] ** -2
@@ -159,7 +163,7 @@ def test_independent_combination_of_stages(study: Study) -> None:
     assert told == ("stop: efficacy shown" if crossed else "go on")
 
 
-def test_independent_estimate_at_the_last_look(study: Study) -> None:
+def test_independent_estimate_at_the_last_look(study: AdamStudy) -> None:
     own = contrast(study)
     z, information = normal_value(own["p"], own["estimate"]), own["se"] ** -2
     section = (
@@ -191,35 +195,37 @@ def test_independent_estimate_at_the_last_look(study: Study) -> None:
         ),
     ],
 )
-def test_decisions_are_told_in_words(study: Study, futility: str, text: str) -> None:
+def test_decisions_are_told_in_words(study: AdamStudy, futility: str, text: str) -> None:
     found = block(study, f"{{method: group_sequential, of: score, visit: Week 16, planned: [2, 9], {futility}}}")
     assert found.details["decision"] == text
 
 
-def test_independent_multiple_testing(study: Study) -> None:
+def test_independent_multiple_testing(study: AdamStudy) -> None:
     from equipoise.estimate.survival import log_rank
 
     p = {
-        "late": contrast(study)["p"], "early": contrast(study, "Week 8")["p"],
+        "late": contrast(study)["p"],
+        "early": contrast(study, "Week 8")["p"],
         "survival": log_rank("Surv(AVAL, EV) ~ TRT01P", events(study)).p,
-    }  # fmt: skip
-    given = ("hypotheses: {late: {of: score, visit: Week 16}, early: {of: score, visit: Week 8}, "
-             "survival: {of: times}}")  # fmt: skip
+    }
+    given = "hypotheses: {late: {of: score, visit: Week 16}, early: {of: score, visit: Week 8}, survival: {of: times}}"
     weights = {"late": 0.6, "early": 0.2, "survival": 0.2}
     passed = {"late": {"survival": 1.0}, "survival": {"early": 0.5, "late": 0.5}}
     names = list(p)
     shares = "weights: {late: 0.6, early: 0.2, survival: 0.2}"
+    moves = "late: {survival: 1}, survival: {early: 0.5, late: 0.5}"
     cases = {
-        f"procedure: graph, {shares}, transitions: {{late: {{survival: 1}}, survival: {{early: 0.5, late: 0.5}}}}":
-            Graph.of(weights, passed).test(p, 0.05),
+        f"procedure: graph, {shares}, transitions: {{{moves}}}": Graph.of(weights, passed).test(p, 0.05),
         "procedure: holm": Graph.holm(names).test(p, 0.05),
         "procedure: closed sequence, alpha: 0.1": Graph.fixed_sequence(names).test(p, 0.1),
         f"procedure: fallback, {shares}": Graph.fallback(names, list(weights.values())).test(p, 0.05),
-        "procedure: parallel gatekeeping, families: [[late, early], [survival]]":
-            Graph.parallel_gatekeeping([["late", "early"], ["survival"]]).test(p, 0.05),
-        "procedure: serial gatekeeping, families: [[late, early], [survival]]":
-            serial_gatekeeping([{n: p[n] for n in ("late", "early")}, {"survival": p["survival"]}], 0.05),
-    }  # fmt: skip
+        "procedure: parallel gatekeeping, families: [[late, early], [survival]]": Graph.parallel_gatekeeping(
+            [["late", "early"], ["survival"]]
+        ).test(p, 0.05),
+        "procedure: serial gatekeeping, families: [[late, early], [survival]]": serial_gatekeeping(
+            [{n: p[n] for n in ("late", "early")}, {"survival": p["survival"]}], 0.05
+        ),
+    }
     for text, direct in cases.items():
         found = block(study, f"{{method: multiplicity, {given}, {text}}}")
         for name in names:
@@ -230,7 +236,7 @@ def test_independent_multiple_testing(study: Study) -> None:
         assert direct.to_sentence() in found.notes
 
 
-def test_one_sided_hypotheses_keep_their_direction(study: Study) -> None:
+def test_one_sided_hypotheses_keep_their_direction(study: AdamStudy) -> None:
     p = contrast(study)["p"]
     given = "late: {of: score, visit: Week 16}, worse: {of: score, visit: Week 16, higher_better: false}"
     third = "last: {of: score, section: 2, quantity: question, visit: Q1}"
@@ -281,18 +287,24 @@ def test_plans_that_cannot_be_are_refused(section: str, message: str) -> None:
     [
         ("{method: group_sequential, of: score, planned: [1, 2]}", "which visit"),
         ("{method: group_sequential, of: score, visit: Week 9, planned: [1, 2]}", "there is no visit 'Week 9'"),
-        ("{method: group_sequential, of: score, quantity: hazard_ratio, planned: [1, 2]}",
-         "no quantity 'hazard_ratio' with a p-value"),
+        (
+            "{method: group_sequential, of: score, quantity: hazard_ratio, planned: [1, 2]}",
+            "no quantity 'hazard_ratio' with a p-value",
+        ),
         ("{method: group_sequential, of: score, section: 3, planned: [1, 2]}", "summary has no p-value"),
-        ("{method: group_sequential, of: score, visit: Week 16, information: events, planned: [1, 2]}",
-         "events are counted in a survival section"),
+        (
+            "{method: group_sequential, of: score, visit: Week 16, information: events, planned: [1, 2]}",
+            "events are counted in a survival section",
+        ),
         ("{method: group_sequential, of: times, information: variance, planned: [1, 2]}", "has no standard error"),
-        ("{method: group_sequential, of: score, visit: Week 16, planned: [1, 9], looks: [{z: 1, information: 8}]}",
-         "follows 8"),
+        (
+            "{method: group_sequential, of: score, visit: Week 16, planned: [1, 9], looks: [{z: 1, information: 8}]}",
+            "follows 8",
+        ),
         ("{method: group_sequential, of: times, planned: [30, 90], effects: {none: -1}}", "a ratio of -1"),
     ],
-)  # fmt: skip
-def test_looks_that_do_not_fit_the_results_are_named(study: Study, section: str, message: str) -> None:
+)
+def test_looks_that_do_not_fit_the_results_are_named(study: AdamStudy, section: str, message: str) -> None:
     with pytest.raises((DataError, ScenarioError), match=message) as error:
         block(study, section)
     assert "analysis look" in str(error.value)
@@ -320,7 +332,7 @@ def test_several_arms_have_to_be_told_apart() -> None:
         block(study, "{method: group_sequential, of: times, planned: [1, 90]}", arms=arms)
 
 
-def test_a_visit_that_is_shown_alone_may_be_named(study: Study) -> None:
+def test_a_visit_that_is_shown_alone_may_be_named(study: AdamStudy) -> None:
     text = dump_plan(plan("{method: group_sequential, of: score, visit: Week 16, planned: [1, 9]}"))
     alone = text.replace("    - Week 8\n", "")
     assert alone != text
@@ -330,18 +342,19 @@ def test_a_visit_that_is_shown_alone_may_be_named(study: Study) -> None:
         analyse(study, parse_plan(alone.replace("visit: Week 16", "visit: Week 8")), strict=True)
 
 
-def test_a_test_that_is_not_estimable_says_so(study: Study) -> None:
+def test_a_test_that_is_not_estimable_says_so(study: AdamStudy) -> None:
     nobody = study["ADTTE"].frame.with_columns(CNSR=pl.lit(1.0), EVNTDESC=pl.lit("censored"))
-    silent = Study({**study.datasets, "ADTTE": from_frame(nobody, "ADTTE")})
+    silent = AdamStudy({**study.datasets, "ADTTE": from_frame(nobody, "ADTTE")})
     found = block(silent, "{method: group_sequential, of: times, planned: [10, 20]}")
     assert found.notes == ("Not estimable: the test of analysis times is not estimable.",)
-    found = block(silent, "{method: multiplicity, procedure: holm, hypotheses: {a: {of: times}, b: {of: score, "
-                          "visit: Week 16}}}")  # fmt: skip
+    found = block(
+        silent, "{method: multiplicity, procedure: holm, hypotheses: {a: {of: times}, b: {of: score, visit: Week 16}}}"
+    )
     assert value(found, "a", "adjusted", "adjusted") == 1.0
     assert "a: no p-value, which counts as 1." in found.notes
 
 
-def test_results_stand_in_the_order_of_the_plan_and_are_drawn(study: Study) -> None:
+def test_results_stand_in_the_order_of_the_plan_and_are_drawn(study: AdamStudy) -> None:
     made = plan(f"{{{LOOK}, planned: [1, 5, 12], labels: [week 12, week 28, week 52]}}")
     assert parse_plan(dump_plan(made)) == made
     results = analyse(study, made)

@@ -220,8 +220,10 @@ def test_independent_the_frame_has_every_number_and_so_has_the_file(results: Res
         "level",
     ]
     for name in NUMBERS:
-        assert all(same(a, getattr(e, name)) or (math.isinf(getattr(e, name)) and a == getattr(e, name))
-                   for a, e in zip(frame[name], results.numbers.values(), strict=True))  # fmt: skip
+        assert all(
+            same(a, getattr(e, name)) or (math.isinf(getattr(e, name)) and a == getattr(e, name))
+            for a, e in zip(frame[name], results.numbers.values(), strict=True)
+        )
     assert frame["status"].to_list() == [e.status.name.lower() for e in results.numbers.values()]
     written = {p.name: p for p in write_results(results, tmp_path)}
     with written["results.csv"].open(newline="", encoding="utf-8") as file:

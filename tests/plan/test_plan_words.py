@@ -28,10 +28,7 @@ analyses:
 @pytest.mark.parametrize(
     ("section", "said"),
     [
-        (
-            "{method: summary, variable: AGE, statistics: [{label: M, show: '{average:1}'}]}",
-            "no statistic 'average'",
-        ),
+        ("{method: summary, variable: AGE, statistics: [{label: M, show: '{average:1}'}]}", "no statistic 'average'"),
         ("{method: summary, variable: AGE, test: anova, test_show: '{pvalue:p4}'}", "no statistic 'pvalue'"),
         ("{method: categories, variable: SEX, test: fisher, test_show: '{pp:p4}'}", "no statistic 'pp'"),
         ("{method: ancova, formula: Y ~ X, lsmeans: [{label: M, show: '{mean:2}'}]}", "no statistic 'mean'"),
@@ -65,11 +62,15 @@ def test_a_misspelt_covariate_of_at_is_named() -> None:
 
 def test_visits_without_numbers_come_in_the_order_of_their_names() -> None:
     g = np.random.default_rng(3)
-    parts = [frames()["ADQS"].with_columns(AVISIT=pl.lit(f"Week {w}"), CHG=pl.Series(g.normal(size=24)) - w / 4)
-             for w in (2, 10, 12, 4)]  # fmt: skip
+    parts = [
+        frames()["ADQS"].with_columns(AVISIT=pl.lit(f"Week {w}"), CHG=pl.Series(g.normal(size=24)) - w / 4)
+        for w in (2, 10, 12, 4)
+    ]
     adqs = pl.concat(parts).drop("AVISITN").with_columns(AVAL=pl.col("BASE") + pl.col("CHG"))
-    text = (f"{HEAD}  - {{id: a, title: t, population: ITT, dataset: ADQS, parameter: SCORE, sections: "
-            "[{method: mmrm, formula: CHG ~ TRT01P * AVISIT, covariance: [cs]}]}\n")  # fmt: skip
+    text = (
+        f"{HEAD}  - {{id: a, title: t, population: ITT, dataset: ADQS, parameter: SCORE, sections: "
+        "[{method: mmrm, formula: CHG ~ TRT01P * AVISIT, covariance: [cs]}]}\n"
+    )
     block = analyse(study(ADQS=adqs), parse_plan(text)).tables[0].blocks[0]
     assert [r.label for r in block.rows if not r.cells] == ["Week 2", "Week 4", "Week 10", "Week 12"]
     assert [r["visit"] for r in block.figures[0].rows][:4] == ["Week 2", "Week 4", "Week 10", "Week 12"]
@@ -93,7 +94,10 @@ def test_levels_are_named_by_numbers_and_ordered_by_them() -> None:
     for one in (plan, parse_plan(dump_plan(plan))):
         table = analyse(study(ADSL=adsl), one, strict=True).tables[0]
         assert [(r.label, r.cells["Drug"].values["n"]) for r in table.blocks[0].rows] == [
-            ("One", 4.0), ("Six", 4.0), ("Eleven", 4.0)]  # fmt: skip
+            ("One", 4.0),
+            ("Six", 4.0),
+            ("Eleven", 4.0),
+        ]
         assert [r.label for r in table.blocks[1].rows] == ["9-64", "<65", "65-80", ">80"]
         assert [r.label for r in table.blocks[2].rows] == ["2 mg", "10 mg"]
         assert [r.label for r in table.blocks[3].rows if r.label.endswith("mg")] == ["2 mg", "10 mg"]
@@ -141,8 +145,10 @@ def test_events_in_another_unit_than_the_visits_are_refused() -> None:
     rows = []
     for i in range(40):
         drop, base = g.integers(1, 7), 30.0 + g.normal()
-        rows += [(f"S{i:02d}", "drug" if i % 2 else "pbo", base, w,
-                  None if k + 1 >= drop else -0.3 * w + g.normal()) for k, w in enumerate((4, 8, 12))]  # fmt: skip
+        rows += [
+            (f"S{i:02d}", "drug" if i % 2 else "pbo", base, w, None if k + 1 >= drop else -0.3 * w + g.normal())
+            for k, w in enumerate((4, 8, 12))
+        ]
     data = pl.DataFrame(rows, schema=["USUBJID", "TRT01P", "BASE", "AVISITN", "CHG"], orient="row")
     gone = data.filter(pl.col("CHG").is_null()).group_by("USUBJID", maintain_order=True).agg(pl.col("AVISITN").min())
     ice = gone.with_columns(STRATEGY=pl.lit("J2R"))

@@ -15,7 +15,10 @@ def test_property_a_further_method_is_one_module() -> None:
     there = os.pathsep.join([str(HERE), *([os.environ["PYTHONPATH"]] if "PYTHONPATH" in os.environ else [])])
     done = subprocess.run(
         [sys.executable, str(HERE / "toy_at_work.py")],
-        env={**os.environ, "PYTHONPATH": there}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        env={**os.environ, "PYTHONPATH": there},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "all of it works"

@@ -19,7 +19,7 @@ from equipoise.render.tables.figures import drawn  # noqa: E402
 from equipoise.render.tables.tables import to_text  # noqa: E402
 from equipoise.run import operating_characteristics, run_study  # noqa: E402
 from equipoise.simulate import Simulator  # noqa: E402
-from equipoise.trial.adam import Study, from_trial  # noqa: E402
+from equipoise.trial.adam import AdamStudy, from_trial  # noqa: E402
 
 PLAN = """
 order: [toy.toy_mean]
@@ -36,7 +36,7 @@ scenario = valor.with_plan(parse_scenario_plan(PLAN))
 
 # ADaM data, a table, a figure
 trials = simulate(scenario, 1, seed=5, imbalance=False)
-results = analyse(Study({d.name: d for d in from_trial(trials[0])}), scenario.whole_plan(), strict=True)
+results = analyse(AdamStudy({d.name: d for d in from_trial(trials[0])}), scenario.whole_plan(), strict=True)
 change = trials.outcomes["ALSFRS"][0, :, trials.visit_index(28)] - trials.outcomes["ALSFRS"][0, :, 0]
 mine = [change[(trials.arm[0] == a) & trials.members("F")[0]] for a in (0, 1)]
 mine = [x[~np.isnan(x)] for x in mine]

@@ -9,7 +9,7 @@ from equipoise.estimate.result import Estimate
 from equipoise.plan.methods.estimates import against, by_arm, forest
 from equipoise.plan.methods.registry import Found, Method, Place, Test
 from equipoise.plan.parts import Section
-from equipoise.plan.prepared import Context, others
+from equipoise.plan.prepared import Prepared, others
 from equipoise.plan.results import Block
 
 
@@ -20,7 +20,7 @@ class ToySection(Section):
     value: str
 
 
-def estimates(context: Context, section: ToySection) -> Found:
+def estimates(context: Prepared, section: ToySection) -> Found:
     frame, numbers = context.chosen(section.where), {}
     context.need(frame, section.value, numeric=True)
     parts = {}
@@ -32,21 +32,35 @@ def estimates(context: Context, section: ToySection) -> Found:
     for arm in others(context):
         one = parts[arm]
         numbers[Place("difference", arm)] = Estimate.from_t(
-            f"{arm} - control", "z test", one[0] - mean, float(math.sqrt(one[1] + variance)), math.inf, one[2] + n,
+            f"{arm} - control",
+            "z test",
+            one[0] - mean,
+            float(math.sqrt(one[1] + variance)),
+            math.inf,
+            one[2] + n,
             scale="difference",
-        )  # fmt: skip
+        )
     return Found(numbers)
 
 
-def lines(context: Context, section: ToySection, found: Found) -> Block:
+def lines(context: Prepared, section: ToySection, found: Found) -> Block:
     differences = found.by_arm("difference")
     names = (context.plan.treatment.reference, others(context)[0])
     return Block(
-        section.label or "Means", "toy_mean", context.analysis.dataset, section.value,
+        section.label or "Means",
+        "toy_mean",
+        context.analysis.dataset,
+        section.value,
         (by_arm("Mean", found.by_arm("mean"), "{estimate:1}"), against(context, "Difference (95% CI)", differences)),
-        figures=forest(list(differences.items()), caption="Differences", ratio=False, axis="difference",
-                       higher_better=True, names=names),
-    )  # fmt: skip
+        figures=forest(
+            list(differences.items()),
+            caption="Differences",
+            ratio=False,
+            axis="difference",
+            higher_better=True,
+            names=names,
+        ),
+    )
 
 
 METHODS = (Method("toy_mean", ToySection, estimates, lines, "Means and a z test", tests=(Test("difference", "more"),)),)

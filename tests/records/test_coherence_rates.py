@@ -28,8 +28,12 @@ def _script() -> ModuleType:
 
 BENCH = _script()
 # what arithmetic can find at all: a mean off by a hundredth, or a share off by 0.4, is sometimes that of another count
-WEAK = {"mean no scores give": 0.5, "percentage no count gives": 0.6, "ratio's interval on its own scale": 0.55,
-        "p one-sided, not said": 0.65}  # fmt: skip
+WEAK = {
+    "mean no scores give": 0.5,
+    "percentage no count gives": 0.6,
+    "ratio's interval on its own scale": 0.55,
+    "p one-sided, not said": 0.65,
+}
 
 
 def test_simulation_coherent_records_get_no_note() -> None:

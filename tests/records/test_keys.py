@@ -14,14 +14,27 @@ from equipoise.records.keys import Keys, alike, exact, matched, names
 from equipoise.records.registry import import_study
 
 APART = [
-    ("Drug 1.0 mg", "Drug 10 mg"), ("Drug .5 mg", "Drug 5 mg"), ("Drug 1-2 mg", "Drug 12 mg"), ("A + B", "A B"),
-    ("Age > 65", "Age < 65"), ("Age ≥ 65", "Age 65"), ("Arm 1 2", "Arm 12"), ("10 µg", "10 mg"),
-    ("Группа А", "Группа Б"), ("1/2 dose", "12 dose"), ("5 %", "5"), ("Drug 1,5 mg", "Drug 15 mg"),
-]  # fmt: skip
+    ("Drug 1.0 mg", "Drug 10 mg"),
+    ("Drug .5 mg", "Drug 5 mg"),
+    ("Drug 1-2 mg", "Drug 12 mg"),
+    ("A + B", "A B"),
+    ("Age > 65", "Age < 65"),
+    ("Age ≥ 65", "Age 65"),
+    ("Arm 1 2", "Arm 12"),
+    ("10 µg", "10 mg"),
+    ("Группа А", "Группа Б"),
+    ("1/2 dose", "12 dose"),
+    ("5 %", "5"),
+    ("Drug 1,5 mg", "Drug 15 mg"),
+]
 TOGETHER = [
-    ("Dapa 10mg", "Dapa 10 mg"), ("Part A: Placebo", "part a placebo"), ("MK-0941", "MK0941"),
-    ("5-10 mg", "5 – 10 mg"), ("5,000 IU", "5000 IU"), ("Ｄrug", "drug"),
-]  # fmt: skip
+    ("Dapa 10mg", "Dapa 10 mg"),
+    ("Part A: Placebo", "part a placebo"),
+    ("MK-0941", "MK0941"),
+    ("5-10 mg", "5 – 10 mg"),
+    ("5,000 IU", "5000 IU"),
+    ("Ｄrug", "drug"),
+]
 
 
 @pytest.mark.parametrize(("one", "other"), APART)

@@ -14,9 +14,10 @@ def test_a_hodges_lehmann_estimate_belongs_to_its_rank_test() -> None:
     """The arms are least-squares means; the analysis is one rank test with its estimate."""
     entry = study()
     first(entry).update(
-        statisticalMethod="Wilcoxon (Mann-Whitney)", paramType="Median Difference (Final Values)",
+        statisticalMethod="Wilcoxon (Mann-Whitney)",
+        paramType="Median Difference (Final Values)",
         estimateComment="Hodges-Lehmann estimate of the difference",
-    )  # fmt: skip
+    )
     record = import_study(entry).record
     result = record.result("r_prim1")
     assert result.method == result.p[0].method
@@ -37,11 +38,17 @@ def test_a_second_primary_outcome_is_kept_with_its_test() -> None:
     outcome(entry, 1).update(type="PRIMARY")
     outcome(entry, 1)["analyses"] = [
         {
-            "groupIds": ["OG000", "OG001"], "pValue": "0.026", "statisticalMethod": "Regression, Cox",
-            "paramType": "Hazard Ratio (HR)", "paramValue": "0.62", "ciPctValue": "95", "ciNumSides": "TWO_SIDED",
-            "ciLowerLimit": "0.41", "ciUpperLimit": "0.95",
+            "groupIds": ["OG000", "OG001"],
+            "pValue": "0.026",
+            "statisticalMethod": "Regression, Cox",
+            "paramType": "Hazard Ratio (HR)",
+            "paramValue": "0.62",
+            "ciPctValue": "95",
+            "ciNumSides": "TWO_SIDED",
+            "ciLowerLimit": "0.41",
+            "ciUpperLimit": "0.95",
         }
-    ]  # fmt: skip
+    ]
     record = import_study(entry).record
     (second,) = record.find_results("PRIM2")
     assert record.outcome("PRIM2").role == "primary"

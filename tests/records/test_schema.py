@@ -98,13 +98,17 @@ def test_a_recalled_curve_is_no_curve(small: str) -> None:
 def test_what_is_not_there_is_named_with_what_is(small: str) -> None:
     record = record_of(small)
     for call in (
-        lambda: record.result("nope"), lambda: record.arm("nope"), lambda: record.outcome("nope"),
-        lambda: record.analysis_set("nope"), lambda: record.method("nope"), lambda: record.item("nope"),
+        lambda: record.result("nope"),
+        lambda: record.arm("nope"),
+        lambda: record.outcome("nope"),
+        lambda: record.analysis_set("nope"),
+        lambda: record.method("nope"),
+        lambda: record.item("nope"),
         lambda: record.adverse_event("nope"),
         lambda: record.event("DEATH", set="ITT", arm="nope"),
         lambda: record.curve("SCORE", set="ITT", arm="control"),
         lambda: record.baseline_value("SCORE", set="ITT", arm="drug", statistic="median_range"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(RecordError) as error:
             call()
         assert error.value.hint

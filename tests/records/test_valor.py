@@ -20,8 +20,11 @@ RESULTS = [
     *(f"{o}_itt_w28_nfl" for o in ("alsfrs", "svc", "hhd")),
     *(f"{o}_itt_w52" for o in ("alsfrs", "svc", "nfl", "sod1")),
     *(f"{o}_itt_w52_nfl" for o in ("alsfrs", "svc", "hhd")),
-    "alsfrs_f_w52", "alsfrs_s_w52", "dthpv_f_w28", "death_f_w28",
-]  # fmt: skip
+    "alsfrs_f_w52",
+    "alsfrs_s_w52",
+    "dthpv_f_w28",
+    "death_f_w28",
+]
 
 
 @pytest.mark.parametrize("id", RESULTS)
@@ -42,8 +45,14 @@ def test_the_primary_result() -> None:
         ("ancova_mi", 0.5998, "nominal"),
     ]
     assert [o.id for o in sorted(VALOR.outcomes, key=lambda o: o.test_order or 99)][:7] == [
-        "ALSFRS", "SOD1", "NFL", "SVC", "HHD", "DTHPV", "DEATH",
-    ]  # fmt: skip
+        "ALSFRS",
+        "SOD1",
+        "NFL",
+        "SVC",
+        "HHD",
+        "DTHPV",
+        "DEATH",
+    ]
     assert [p.status for r in VALOR.results for p in r.p].count("formal") == 1
 
 
@@ -55,9 +64,21 @@ def test_doses_and_visits() -> None:
 
 def test_the_sections_of_the_narrative_are_all_covered() -> None:
     assert {s.section for s in VALOR.statements} == {
-        "bottom_line", "key_findings", "limitations", "clinical_significance", "historical_context", "safety",
-        "medical_student", "resident", "fellow", "attending", "phd", "editor", "guideline", "mechanism",
-    }  # fmt: skip
+        "bottom_line",
+        "key_findings",
+        "limitations",
+        "clinical_significance",
+        "historical_context",
+        "safety",
+        "medical_student",
+        "resident",
+        "fellow",
+        "attending",
+        "phd",
+        "editor",
+        "guideline",
+        "mechanism",
+    }
     assert len(VALOR.traps) >= 10
 
 
@@ -71,9 +92,12 @@ def test_related_trials_tell_what_became_of_them() -> None:
 def test_recalled_facts_are_few_and_none_is_a_target() -> None:
     recalled = {a for a, e in VALOR.index(recall=True).items() if e.confidence == "recall"}
     assert recalled == {
-        "bl_riluzole.ITT.placebo", "bl_riluzole.ITT.tofersen", "bl_edaravone.ITT.placebo", "bl_edaravone.ITT.tofersen",
+        "bl_riluzole.ITT.placebo",
+        "bl_riluzole.ITT.tofersen",
+        "bl_edaravone.ITT.placebo",
+        "bl_edaravone.ITT.tofersen",
         "sod1_halflife_human.halflife",
-    }  # fmt: skip
+    }
 
 
 def test_no_statement_repeats_a_number_without_resting_on_it() -> None:

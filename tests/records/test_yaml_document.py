@@ -18,11 +18,7 @@ HOSTILE = {
     "empty": (b"", 1, "empty"),
     "comment only": (b"# nothing\n", 1, "empty"),
     "alias bomb": (BOMB.encode(), 4, "aliases expanded"),
-    "deep list": (
-        b"a: " + b"[" * 100_000,
-        1,
-        "expected",
-    ),  # libyaml may come first
+    "deep list": (b"a: " + b"[" * 100_000, 1, "expected"),  # libyaml may come first
     "deep mapping": ("".join("  " * i + f"k{i}:\n" for i in range(200)).encode(), 41, "nested too deeply"),
     "alias in its own anchor": (b"a: &a\n  b: *a\n", 2, "inside its own anchor"),
     "unknown alias": (b"a: *nobody\n", 1, "nobody"),
@@ -77,10 +73,26 @@ def test_scalars_follow_yaml_1_2() -> None:
     values, problems = data(read(text.encode()))
     assert not problems
     assert values == {
-        "a": "no", "b": "2021-07-16", "c": "1:30", "d": "0o17", "e": "012", "f": "1_000", "g": "on", "h": True,
-        "i": None, "j": None, "k": 1000.0, "l": 0.5, "m": -7, "n": "7", "o": "0x1F", "p": 3.0, "q": None,
-        "r": "9" * 5000, "s": "nan",
-    }  # fmt: skip
+        "a": "no",
+        "b": "2021-07-16",
+        "c": "1:30",
+        "d": "0o17",
+        "e": "012",
+        "f": "1_000",
+        "g": "on",
+        "h": True,
+        "i": None,
+        "j": None,
+        "k": 1000.0,
+        "l": 0.5,
+        "m": -7,
+        "n": "7",
+        "o": "0x1F",
+        "p": 3.0,
+        "q": None,
+        "r": "9" * 5000,
+        "s": "nan",
+    }
 
 
 def test_a_path_is_shown_by_ids_and_never_prints_control_characters() -> None:

@@ -83,9 +83,14 @@ class Tags(HTMLParser):
 def test_the_deck_parses_and_holds_every_question_once(asked: Document) -> None:
     keys, rows = deck(to_anki(asked))
     assert keys == {
-        "separator": "tab", "html": "true", "deck": "Equipoise::valor", "notetype": "Basic",
-        "columns": "guid\tFront\tBack\ttags", "guid column": "1", "tags column": "4",
-    }  # fmt: skip
+        "separator": "tab",
+        "html": "true",
+        "deck": "Equipoise::valor",
+        "notetype": "Basic",
+        "columns": "guid\tFront\tBack\ttags",
+        "guid column": "1",
+        "tags column": "4",
+    }
     found = [n for n in walk(asked.sections) if isinstance(n, Question)]
     assert len(rows) == len(found)
     assert len({row[0] for row in rows}) == len(rows)
@@ -225,8 +230,16 @@ def test_the_bar_offers_every_reader_specialty_stage_and_level(read: Page) -> No
 def test_the_script_knows_the_attributes_of_the_page(read: Page) -> None:
     script = read.all("script")[0].text
     used = set(re.findall(r"data-[a-z]+", script))
-    assert {"data-roles", "data-specialties", "data-stage", "data-level", "data-rank", "data-role", "data-facet",
-            "data-reader"} <= used  # fmt: skip
+    assert {
+        "data-roles",
+        "data-specialties",
+        "data-stage",
+        "data-level",
+        "data-rank",
+        "data-role",
+        "data-facet",
+        "data-reader",
+    } <= used
     present = {name for e in read.elements for name in e.attrs if name.startswith("data-")}
     assert used - present <= {"data-tags", "data-group"}, "the two of the filters of a landscape"
     assert "replaceState" in script

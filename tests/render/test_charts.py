@@ -103,9 +103,13 @@ def test_curves_say_what_the_axis_is() -> None:
 
 def test_each_panel_is_described_by_what_it_shows() -> None:
     def panel(title: str, value: float) -> CurvePanel:
-        return CurvePanel(title, "points", 0.0, False,
-                          (Series("Drug", "published", "active", (2.0, 4.0), (0.5, value), (None,) * 2, (None,) * 2),)
-                          )  # fmt: skip
+        return CurvePanel(
+            title,
+            "points",
+            0.0,
+            False,
+            (Series("Drug", "published", "active", (2.0, 4.0), (0.5, value), (None,) * 2, (None,) * 2),),
+        )
 
     first, second = drawn(Curves((panel("One", -1.5), panel("Other", 2.0)), "Early start", "Delayed start"))
     assert first[1].text == (

@@ -46,10 +46,35 @@ def poisoned(node: Any, key: str = "") -> Any:
     if key in ("address", "url"):
         return LINK
     words = {
-        "title", "label", "condition", "text", "term", "name", "drug", "journal", "authority", "decision", "acronym",
-        "place", "note", "what", "unit", "definition", "description", "subset", "reading", "who", "registry", "route",
-        "delayed_label", "summary", "detail", "number", "variable", "imputation",
-    }  # fmt: skip
+        "title",
+        "label",
+        "condition",
+        "text",
+        "term",
+        "name",
+        "drug",
+        "journal",
+        "authority",
+        "decision",
+        "acronym",
+        "place",
+        "note",
+        "what",
+        "unit",
+        "definition",
+        "description",
+        "subset",
+        "reading",
+        "who",
+        "registry",
+        "route",
+        "delayed_label",
+        "summary",
+        "detail",
+        "number",
+        "variable",
+        "imputation",
+    }
     if isinstance(node, str) and key in words:
         return f"{node} {EVIL}"
     return node

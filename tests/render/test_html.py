@@ -77,11 +77,23 @@ def test_headings_run_without_gaps(read: Page) -> None:
     assert all(b - a <= 1 for a, b in itertools.pairwise(levels))
     titles = [e.text.strip() for e in read.elements if e.tag == "h2"]
     assert titles == [
-        "Bottom line", "Key findings", "Design", "Results", "Safety, in absolute risks", "What the replica says",
-        "Limitations", "Clinical significance", "Certainty and decision", "Questions by reader",
-        "Historical context", "Related trials", "Coherence notes", "How this page was made",
-        "Sources", "Computed numbers",
-    ]  # fmt: skip
+        "Bottom line",
+        "Key findings",
+        "Design",
+        "Results",
+        "Safety, in absolute risks",
+        "What the replica says",
+        "Limitations",
+        "Clinical significance",
+        "Certainty and decision",
+        "Questions by reader",
+        "Historical context",
+        "Related trials",
+        "Coherence notes",
+        "How this page was made",
+        "Sources",
+        "Computed numbers",
+    ]
     readers = [s.children[0] for s in read.all("section") if "data-reader" in s.attrs]
     assert [(e.tag, e.text.strip()) for e in readers] == [("h3", name) for name in READERS.values()]
 

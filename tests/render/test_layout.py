@@ -28,9 +28,13 @@ from synthetic_replica import synthetic_replica
 
 BROWSER = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
 QUIET = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
     "--disable-component-update",
-)  # fmt: skip
+)
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="no Chromium on the path")]
 
 MEASURE = """
@@ -66,8 +70,16 @@ def laid_out(page: str, folder: Path, width: int) -> dict[str, Any]:
     (folder / "page.html").write_text(page.replace("</body>", f"<script>{script}</script></body>"), encoding="utf-8")
     outer = folder / "outer.html"
     outer.write_text(f'<!doctype html><iframe src="page.html" width="{width}" height="800"></iframe>', encoding="utf-8")
-    command = [str(BROWSER), *QUIET, "--allow-file-access-from-files", "--virtual-time-budget=20000", "--dump-dom",
-               f"--user-data-dir={folder / 'profile'}", "--window-size=1500,900", outer.as_uri()]  # fmt: skip
+    command = [
+        str(BROWSER),
+        *QUIET,
+        "--allow-file-access-from-files",
+        "--virtual-time-budget=20000",
+        "--dump-dom",
+        f"--user-data-dir={folder / 'profile'}",
+        "--window-size=1500,900",
+        outer.as_uri(),
+    ]
     dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False).stdout
     found = re.search(r'<pre id="told">(.*?)</pre>', dom, re.DOTALL)
     assert found is not None, "the page told nothing"
@@ -92,8 +104,14 @@ def test_what_spills_is_noticed(tmp_path: Path) -> None:
 def test_the_printed_page_is_of_modest_size(name: str, tmp_path: Path) -> None:
     file, out = tmp_path / "page.html", tmp_path / "page.pdf"
     file.write_text(render(page_of(name)), encoding="utf-8")
-    command = [str(BROWSER), *QUIET, f"--user-data-dir={tmp_path / 'profile'}", "--no-pdf-header-footer",
-               f"--print-to-pdf={out}", file.as_uri()]  # fmt: skip
+    command = [
+        str(BROWSER),
+        *QUIET,
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--no-pdf-header-footer",
+        f"--print-to-pdf={out}",
+        file.as_uri(),
+    ]
     subprocess.run(command, capture_output=True, timeout=120, check=False)
     data = out.read_bytes()
     assert data.startswith(b"%PDF")

@@ -47,10 +47,16 @@ MEANS = [
 LEFT = [
     {"arm": a, "time": t, "reason": r}
     for a, t, r in (
-        ("placebo", 5, "death"), ("placebo", 20, "adverse event"), ("placebo", None, None), ("placebo", None, ""),
-        ("drug", 9, "adverse event"), ("drug", 20, "death"), ("drug", None, None), ("drug", 3, "moved"),
+        ("placebo", 5, "death"),
+        ("placebo", 20, "adverse event"),
+        ("placebo", None, None),
+        ("placebo", None, ""),
+        ("drug", 9, "adverse event"),
+        ("drug", 20, "death"),
+        ("drug", None, None),
+        ("drug", 3, "moved"),
     )
-]  # fmt: skip
+]
 GRID = [
     {"delta_active": float(a), "delta_control": float(c), "p": min(0.01 * 2.0 ** (c - a), 1.0), "estimate": 3.0 + a - c}
     for a in (0, -1, -2, -3, -4)
@@ -206,10 +212,18 @@ def test_a_frame_of_a_curve_draws_as_the_estimator_does() -> None:
     made = curves()
     frame = pl.concat(
         pl.DataFrame(
-            {"group": str(c.group), "time": c.time, "survival": c.survival, "low": c.low, "high": c.high,
-             "at_risk": c.at_risk, "censored": c.censored_at}
-        ) for c in made
-    )  # fmt: skip
+            {
+                "group": str(c.group),
+                "time": c.time,
+                "survival": c.survival,
+                "low": c.low,
+                "high": c.high,
+                "at_risk": c.at_risk,
+                "censored": c.censored_at,
+            }
+        )
+        for c in made
+    )
     for kind in (frame, frame.to_pandas()):
         drawn = kaplan_meier(kind)
         assert drawn.table == kaplan_meier(made).table
@@ -237,8 +251,16 @@ def test_curves_without_limits_events_or_survivors() -> None:
 
 def test_a_forest_says_every_number_and_every_reason(plots: dict[str, Plot]) -> None:
     found = texts(plots["forest"])
-    assert {"All", "Sex", "Women & girls", "0.74 (0.55 to 0.99)", "0.81 (<0.01 to 131.00)", "patients",
-            "not estimable: no events", "← good"} <= set(found)  # fmt: skip
+    assert {
+        "All",
+        "Sex",
+        "Women & girls",
+        "0.74 (0.55 to 0.99)",
+        "0.81 (<0.01 to 131.00)",
+        "patients",
+        "not estimable: no events",
+        "← good",
+    } <= set(found)
     estimates = [
         Estimate.from_t("early - delayed", "t", 1.5, 1.0, 30.0, 60),
         Estimate.from_t("late", "t", 0.5, 1.0, 30.0, 60),
@@ -272,9 +294,19 @@ def test_means_of_a_frame_and_of_a_fit() -> None:
     rng = np.random.default_rng(4)
     n = 40
     long = pd.DataFrame(
-        [{"USUBJID": f"P{i}", "TRT01P": ("a", "b")[i % 2], "BASE": 40.0 + i % 5, "AVISITN": float(w),
-          "CHG": -0.1 * w + rng.normal()} for i in range(n) for w in (4, 8, 12) if rng.random() > 0.1 or w == 4]
-    )  # fmt: skip
+        [
+            {
+                "USUBJID": f"P{i}",
+                "TRT01P": ("a", "b")[i % 2],
+                "BASE": 40.0 + i % 5,
+                "AVISITN": float(w),
+                "CHG": -0.1 * w + rng.normal(),
+            }
+            for i in range(n)
+            for w in (4, 8, 12)
+            if rng.random() > 0.1 or w == 4
+        ]
+    )
     from equipoise.estimate.missing import mi_ancova
 
     fit = mi_ancova(long, n_imputations=3, burn_in=2)
@@ -283,9 +315,11 @@ def test_means_of_a_frame_and_of_a_fit() -> None:
         int(((a == long.TRT01P) & (w == long.AVISITN)).sum()) for w in (4, 8, 12) for a in ("a", "b")
     ]
     assert drawn.table[4]["estimate"] == pytest.approx(fit.mean("a", 12.0).estimate)
-    named = pd.DataFrame(MEANS).rename(columns={"low": "lower", "high": "upper"}).assign(
-        visit=lambda d: "Week " + d["visit"].astype(str)
-    )  # fmt: skip
+    named = (
+        pd.DataFrame(MEANS)
+        .rename(columns={"low": "lower", "high": "upper"})
+        .assign(visit=lambda d: "Week " + d["visit"].astype(str))
+    )
     assert "placebo: −1.2 at Week 4, −3.6 (−4.6 to −2.6) at Week 12" in ls_means(named).description
     with pytest.raises(DataError, match="no mean is estimable"):
         ls_means([{"arm": "a", "visit": 4, "estimate": float("nan"), "low": None, "high": None}])
@@ -315,9 +349,9 @@ def test_many_reasons_share_the_last_colour() -> None:
 def test_the_boundary_of_the_heat_map_is_where_the_test_turns(plots: dict[str, Plot]) -> None:
     """Independent count of the edges between cells on either side of alpha in favour of active."""
     held = {(r["delta_active"], r["delta_control"]): r["p"] < 0.05 and r["estimate"] > 0 for r in GRID}
-    edges = sum(
-        held[k] != held.get((k[0] - 1, k[1]), held[k]) for k in held
-    ) + sum(held[k] != held.get((k[0], k[1] - 1), held[k]) for k in held)  # fmt: skip
+    edges = sum(held[k] != held.get((k[0] - 1, k[1]), held[k]) for k in held) + sum(
+        held[k] != held.get((k[0], k[1] - 1), held[k]) for k in held
+    )
     thick = [layer for layer in plots["tipping_point"].to_dict()["layer"] if layer["mark"].get("strokeWidth") == 2.4]
     assert len(thick[0]["data"]["values"]) == edges
     assert "stays below to a shift of −2 in drug and not at −3" in plots["tipping_point"].description
@@ -364,7 +398,7 @@ def test_a_difference_the_wrong_way_is_told_apart() -> None:
         (lambda: boundaries([{"information": 2, "upper": 1}, {"information": 2, "upper": 1}]), "positive|look 2"),
         (lambda: boundaries([{"information": 2, "upper": None}]), "without a boundary"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_named(draw: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         draw()
@@ -393,8 +427,10 @@ def lab(rgb: np.ndarray) -> np.ndarray:
 
 
 def contrast(one: str, other: str) -> float:
-    a, b = (float(linear(theme.plain(c, which)) @ [0.2126, 0.7152, 0.0722]) for c, which in
-            ((one.split()[0], one.split()[1]), (other.split()[0], other.split()[1])))  # type: ignore[arg-type]  # fmt: skip
+    a, b = (
+        float(linear(theme.plain(c, which)) @ [0.2126, 0.7152, 0.0722])
+        for c, which in ((one.split()[0], one.split()[1]), (other.split()[0], other.split()[1]))
+    )  # type: ignore[arg-type]
     return (max(a, b) + 0.05) / (min(a, b) + 0.05)
 
 

@@ -107,8 +107,15 @@ def test_property_every_question_is_answered(replica: Replica) -> None:
 
 def test_property_fields_say_what_a_part_is_about(replica: Replica) -> None:
     """Nothing has to be read from ids or sentences: kinds, keys and the end point of a band are fields."""
-    assert {a.kind for a in replica.answers} == {"works", "nothing", "longer works", "longer nothing", "null", "formal",
-                                                 "as it happened"}  # fmt: skip
+    assert {a.kind for a in replica.answers} == {
+        "works",
+        "nothing",
+        "longer works",
+        "longer nothing",
+        "null",
+        "formal",
+        "as it happened",
+    }
     assert all(a.short is not None and a.short in a.question for a in replica.answers if a.kind == "null")
     assert all(r.key.id == r.id and (r.key.arm, r.key.week) == (r.arm, r.week) for r in replica.rows)
     assert all(m.key.id == m.id for m in replica.mechanisms)

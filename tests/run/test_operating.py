@@ -114,17 +114,16 @@ def test_property_a_written_trial_brings_its_plan(valor: Scenario, tmp_path: Pat
     assert plan == valor.whole_plan()
     some = [a for a in plan.analyses if a.id in ("alsfrs_f_w28", "nfl_f_w28", "svc_itt_w28_nfl", "dthpv_itt_w52_nfl")]
     order = ("alsfrs_f_w28.joint_rank", "nfl_f_w28.ancova")
-    results = analyse(
-        tmp_path,
-        plan.model_copy(update={"analyses": tuple(some), "order": order}),
-        strict=True,
-    )
+    results = analyse(tmp_path, plan.model_copy(update={"analyses": tuple(some), "order": order}), strict=True)
     assert all(block.rows and block.failure is None for table in results.tables for block in table.blocks)
     last = results.tables[-1]
     assert (last.id, last.title) == ("order", "Tests in order")
     p = {r.label: r.cells["p"].values["p"] for r in last.blocks[0].rows}
-    rank = results.table("alsfrs_f_w28").blocks[1].numbers[Key("rank_difference", analysis="alsfrs_f_w28", section=2,
-                                                               arm="tofersen")]  # fmt: skip
+    rank = (
+        results.table("alsfrs_f_w28")
+        .blocks[1]
+        .numbers[Key("rank_difference", analysis="alsfrs_f_w28", section=2, arm="tofersen")]
+    )
     assert p["alsfrs_f_w28.joint_rank"] == pytest.approx(rank.p)
     decided = {r.label: r.cells["decision"].text for r in last.blocks[0].rows}
     assert len(decided) == 2

@@ -74,9 +74,6 @@ def test_simulation_time_to_event_tests_keep_their_level(valor: Scenario) -> Non
     null = scenario.mechanisms[Mechanism.NONE]
     frequent = null.model_copy(update={"disease": {**null.disease, "event_hazard": 0.012, "event_slope": 0.5}})
     common = scenario.model_copy(update={"mechanisms": {**scenario.mechanisms, Mechanism.NONE: frequent}})
-    keys = (
-        Key("p_log_rank", analysis="dthpv_itt_w52"),
-        Key("p_cox", analysis="dthpv_itt_w52"),
-    )
+    keys = (Key("p_log_rank", analysis="dthpv_itt_w52"), Key("p_cox", analysis="dthpv_itt_w52"))
     for name, share in rejections(common, keys).items():
         assert abs(share - LEVEL) < 3.5 * ERROR, f"{name}: rejects {100 * share:.2f} % at 5 %"

@@ -275,10 +275,7 @@ def test_independent_withdrawal_grows_with_what_was_lost() -> None:
         ),
         ({"protocol__dosing": {"dose": 10, "randomised": {"drug": [0]}}}, "one without it as an intake"),
         ({"protocol__dosing": {"regimen": "x", "randomised": ["aspirin"]}}, "unknown arm 'aspirin'"),
-        (
-            {"protocol__dosing": {"regimen": "x", "randomised": ["drug"], "extension": ["placebo"]}},
-            "no extension",
-        ),
+        ({"protocol__dosing": {"regimen": "x", "randomised": ["drug"], "extension": ["placebo"]}}, "no extension"),
         ({"protocol__follow_up": {"first": 50, "last": 120}}, "must not lie before period_end"),
         ({"protocol__follow_up": {"first": 130, "last": 120}}, "lies after the last"),
         ({"protocol__run_in": {"weeks": 12, "least_fall": 1, "most_fall": 4}}, "a run-in needs the function"),

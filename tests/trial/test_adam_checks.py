@@ -9,12 +9,17 @@ import polars as pl
 import pytest
 
 from equipoise.errors import DataError
-from equipoise.trial.adam import Problem, Study, check, from_frame, read_adam, require
+from equipoise.trial.adam import AdamStudy, DataProblem, check, from_frame, read_adam, require
 
 ADSL = pl.DataFrame(
-    {"STUDYID": ["S"] * 4, "USUBJID": ["A", "B", "C", "D"], "TRT01P": ["Placebo", "Drug", "Placebo", "Drug"],
-     "TRT01PN": [0.0, 1.0, 0.0, 1.0], "ITTFL": ["Y"] * 4}
-)  # fmt: skip
+    {
+        "STUDYID": ["S"] * 4,
+        "USUBJID": ["A", "B", "C", "D"],
+        "TRT01P": ["Placebo", "Drug", "Placebo", "Drug"],
+        "TRT01PN": [0.0, 1.0, 0.0, 1.0],
+        "ITTFL": ["Y"] * 4,
+    }
+)
 ADQS = pl.DataFrame(
     {
         "USUBJID": ["A", "A", "B", "B", "C", "C"],
@@ -43,9 +48,9 @@ ADTTE = pl.DataFrame(
 ADAE = pl.DataFrame({"USUBJID": ["A", "A"], "AESEQ": [1.0, 2.0], "AEDECOD": ["Headache", "Nausea"]})
 
 
-def study(**frames: pl.DataFrame | None) -> Study:
+def study(**frames: pl.DataFrame | None) -> AdamStudy:
     given = {"ADSL": ADSL, "ADQS": ADQS, "ADTTE": ADTTE, "ADAE": ADAE, **frames}
-    return Study({n: from_frame(f, n) for n, f in given.items() if f is not None})
+    return AdamStudy({n: from_frame(f, n) for n, f in given.items() if f is not None})
 
 
 def put(frame: pl.DataFrame, row: int, **values: object) -> pl.DataFrame:
@@ -59,7 +64,7 @@ def put(frame: pl.DataFrame, row: int, **values: object) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def found(problems: list[Problem], severity: str) -> list[tuple[str, str, int | None, str | None]]:
+def found(problems: list[DataProblem], severity: str) -> list[tuple[str, str, int | None, str | None]]:
     return [(p.rule, p.dataset, p.row, p.variable) for p in problems if p.severity == severity]
 
 
@@ -68,65 +73,102 @@ def test_sound_data_give_no_problem() -> None:
     assert require(study()) == []
 
 
-CASES: dict[str, tuple[Callable[[], Study], str, tuple[str, str, int | None, str | None]]] = {
-    "subject twice": (
-        lambda: study(ADSL=pl.concat([ADSL, ADSL.head(1)])), "error", ("keys", "ADSL", 5, "USUBJID")),
+CASES: dict[str, tuple[Callable[[], AdamStudy], str, tuple[str, str, int | None, str | None]]] = {
+    "subject twice": (lambda: study(ADSL=pl.concat([ADSL, ADSL.head(1)])), "error", ("keys", "ADSL", 5, "USUBJID")),
     "event twice": (
-        lambda: study(ADTTE=pl.concat([ADTTE, ADTTE.tail(1)])), "error", ("keys", "ADTTE", 5, "USUBJID+PARAMCD")),
+        lambda: study(ADTTE=pl.concat([ADTTE, ADTTE.tail(1)])),
+        "error",
+        ("keys", "ADTTE", 5, "USUBJID+PARAMCD"),
+    ),
     "adverse event twice": (
-        lambda: study(ADAE=put(ADAE, 2, AESEQ=1.0)), "warning", ("keys", "ADAE", 2, "USUBJID+AESEQ")),
-    "subject not in ADSL": (
-        lambda: study(ADAE=put(ADAE, 2, USUBJID="Z")), "error", ("subjects", "ADAE", 2, "USUBJID")),
+        lambda: study(ADAE=put(ADAE, 2, AESEQ=1.0)),
+        "warning",
+        ("keys", "ADAE", 2, "USUBJID+AESEQ"),
+    ),
+    "subject not in ADSL": (lambda: study(ADAE=put(ADAE, 2, USUBJID="Z")), "error", ("subjects", "ADAE", 2, "USUBJID")),
     "no ADSL": (lambda: study(ADSL=None), "error", ("required", "ADSL", None, None)),
     "no arm": (lambda: study(ADSL=put(ADSL, 3, TRT01P=None)), "error", ("arms", "ADSL", 3, "TRT01P")),
     "unknown arm": (lambda: study(ADQS=put(ADQS, 4, TRTP="Durg")), "error", ("arms", "ADQS", 4, "TRTP")),
     "another arm": (lambda: study(ADQS=put(ADQS, 4, TRTP="Placebo")), "warning", ("arms", "ADQS", 4, "TRTP")),
     "arm in two spellings": (
-        lambda: study(ADSL=put(ADSL, 3, TRT01P="PLACEBO")), "error", ("arms", "ADSL", 3, "TRT01P")),
-    "arm with two numbers": (
-        lambda: study(ADSL=put(ADSL, 3, TRT01PN=7.0)), "warning", ("arms", "ADSL", 3, "TRT01PN")),
+        lambda: study(ADSL=put(ADSL, 3, TRT01P="PLACEBO")),
+        "error",
+        ("arms", "ADSL", 3, "TRT01P"),
+    ),
+    "arm with two numbers": (lambda: study(ADSL=put(ADSL, 3, TRT01PN=7.0)), "warning", ("arms", "ADSL", 3, "TRT01PN")),
     "CNSR missing": (lambda: study(ADTTE=put(ADTTE, 2, CNSR=None)), "error", ("censoring", "ADTTE", 2, "CNSR")),
     "CNSR negative": (lambda: study(ADTTE=put(ADTTE, 2, CNSR=-1.0)), "error", ("censoring", "ADTTE", 2, "CNSR")),
     "CNSR a fraction": (lambda: study(ADTTE=put(ADTTE, 2, CNSR=0.5)), "error", ("censoring", "ADTTE", 2, "CNSR")),
     "CNSR turned round": (
-        lambda: study(ADTTE=ADTTE.with_columns(CNSR=1 - pl.col("CNSR"))), "warning", ("censoring", "ADTTE", 2, "CNSR")),
+        lambda: study(ADTTE=ADTTE.with_columns(CNSR=1 - pl.col("CNSR"))),
+        "warning",
+        ("censoring", "ADTTE", 2, "CNSR"),
+    ),
     "time before the origin": (
-        lambda: study(ADTTE=put(ADTTE, 4, AVAL=-1.0)), "error", ("censoring", "ADTTE", 4, "AVAL")),
+        lambda: study(ADTTE=put(ADTTE, 4, AVAL=-1.0)),
+        "error",
+        ("censoring", "ADTTE", 4, "AVAL"),
+    ),
     "no time": (lambda: study(ADTTE=put(ADTTE, 4, AVAL=None)), "error", ("censoring", "ADTTE", 4, "AVAL")),
     "two analysis records": (
         lambda: study(ADQS=pl.concat([ADQS, put(ADQS, 6, DTYPE="LOCF").tail(1)])),
-        "error", ("analysis records", "ADQS", 7, "ANL01FL")),
+        "error",
+        ("analysis records", "ADQS", 7, "ANL01FL"),
+    ),
     "two records, unflagged": (
         lambda: study(ADQS=pl.concat([ADQS, ADQS.tail(1)]).drop("ANL01FL")),
-        "warning", ("analysis records", "ADQS", 7, "AVISITN")),
+        "warning",
+        ("analysis records", "ADQS", 7, "AVISITN"),
+    ),
     "LOCF beside observed": (
-        lambda: study(ADQS=put(ADQS, 6, DTYPE="LOCF")), "note", ("analysis records", "ADQS", 6, "DTYPE")),
+        lambda: study(ADQS=put(ADQS, 6, DTYPE="LOCF")),
+        "note",
+        ("analysis records", "ADQS", 6, "DTYPE"),
+    ),
     "change is not the difference": (
-        lambda: study(ADQS=put(ADQS, 4, CHG=1.0)), "error", ("baseline", "ADQS", 4, "CHG")),
-    "change without baseline": (
-        lambda: study(ADQS=put(ADQS, 4, BASE=None)), "error", ("baseline", "ADQS", 4, "BASE")),
+        lambda: study(ADQS=put(ADQS, 4, CHG=1.0)),
+        "error",
+        ("baseline", "ADQS", 4, "CHG"),
+    ),
+    "change without baseline": (lambda: study(ADQS=put(ADQS, 4, BASE=None)), "error", ("baseline", "ADQS", 4, "BASE")),
     "two baselines": (
-        lambda: study(ADQS=put(ADQS, 2, ABLFL="Y", AVAL=10.0, CHG=0.0)), "error", ("baseline", "ADQS", 2, "ABLFL")),
+        lambda: study(ADQS=put(ADQS, 2, ABLFL="Y", AVAL=10.0, CHG=0.0)),
+        "error",
+        ("baseline", "ADQS", 2, "ABLFL"),
+    ),
     "baseline is another value": (
-        lambda: study(ADQS=put(ADQS, 2, BASE=9.0, CHG=3.0)), "error", ("baseline", "ADQS", 2, "BASE")),
+        lambda: study(ADQS=put(ADQS, 2, BASE=9.0, CHG=3.0)),
+        "error",
+        ("baseline", "ADQS", 2, "BASE"),
+    ),
     "no baseline": (
         lambda: study(ADQS=put(put(ADQS, 5, BASE=None, ABLFL=None), 6, BASE=None, CHG=None)),
-        "warning", ("baseline", "ADQS", 5, "BASE")),
-    "a flag of another value": (
-        lambda: study(ADSL=put(ADSL, 2, ITTFL="X")), "warning", ("flags", "ADSL", 2, "ITTFL")),
+        "warning",
+        ("baseline", "ADQS", 5, "BASE"),
+    ),
+    "a flag of another value": (lambda: study(ADSL=put(ADSL, 2, ITTFL="X")), "warning", ("flags", "ADSL", 2, "ITTFL")),
     "visit with two numbers": (
-        lambda: study(ADQS=put(ADQS, 6, AVISITN=5.0)), "warning", ("visits", "ADQS", 6, "AVISITN")),
+        lambda: study(ADQS=put(ADQS, 6, AVISITN=5.0)),
+        "warning",
+        ("visits", "ADQS", 6, "AVISITN"),
+    ),
     "parameter with two texts": (
-        lambda: study(ADQS=put(ADQS, 6, PARAM="Sum")), "warning", ("parameters", "ADQS", 6, "PARAM")),
+        lambda: study(ADQS=put(ADQS, 6, PARAM="Sum")),
+        "warning",
+        ("parameters", "ADQS", 6, "PARAM"),
+    ),
     "wrong code page": (
         lambda: study(ADSL=put(ADSL, 2, STUDYID="Gr\u00c3\u00b6\u00c3\u009fe")),
-        "warning", ("encoding", "ADSL", 2, "STUDYID")),
+        "warning",
+        ("encoding", "ADSL", 2, "STUDYID"),
+    ),
     "text where numbers are": (
         lambda: study(ADQS=ADQS.with_columns(pl.col("AVAL").cast(pl.String))),
-        "error", ("types", "ADQS", None, "AVAL")),
-    "a variable is not there": (
-        lambda: study(ADTTE=ADTTE.drop("AVAL")), "error", ("required", "ADTTE", None, "AVAL")),
-}  # fmt: skip
+        "error",
+        ("types", "ADQS", None, "AVAL"),
+    ),
+    "a variable is not there": (lambda: study(ADTTE=ADTTE.drop("AVAL")), "error", ("required", "ADTTE", None, "AVAL")),
+}
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -62,11 +62,15 @@ def json_bytes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 def header(records: int, columns: int = 1, **more: Any) -> dict[str, Any]:
     return {
-        "datasetJSONVersion": "1.1.0", "datasetJSONCreationDateTime": "2020-01-01T00:00:00", "itemGroupOID": "IG.X",
-        "records": records, "name": "X", "label": "X",
+        "datasetJSONVersion": "1.1.0",
+        "datasetJSONCreationDateTime": "2020-01-01T00:00:00",
+        "itemGroupOID": "IG.X",
+        "records": records,
+        "name": "X",
+        "label": "X",
         "columns": [{"itemOID": f"I{i}", "name": f"V{i}", "label": "", "dataType": "integer"} for i in range(columns)],
         **more,
-    }  # fmt: skip
+    }
 
 
 def peak_of(function: Any, *arguments: Any, **keywords: Any) -> int:

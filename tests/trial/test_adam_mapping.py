@@ -11,7 +11,7 @@ import pytest
 
 from equipoise.errors import DataError
 from equipoise.trial import EventTimes, Trial, Trials
-from equipoise.trial.adam import Study, from_frame, from_trial, plain, read_adam, require, to_trial, write_adam
+from equipoise.trial.adam import AdamStudy, from_frame, from_trial, plain, read_adam, require, to_trial, write_adam
 
 
 def virtual(seed: int = 1, n: int = 20) -> Trial:
@@ -73,8 +73,12 @@ def test_property_second_round_trip_gives_what_the_first_gave(tmp_path: Path) ->
     for mine, theirs in zip(frames(second), frames(first), strict=True):
         assert mine.equals(theirs)
     assert [p.name for p in sorted((tmp_path / "one").iterdir())] == [
-        "adae.xpt", "adeff.xpt", "adsl.xpt", "adtte.xpt", "define.xml",
-    ]  # fmt: skip
+        "adae.xpt",
+        "adeff.xpt",
+        "adsl.xpt",
+        "adtte.xpt",
+        "define.xml",
+    ]
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
 
@@ -84,8 +88,10 @@ def test_reference_pilot_as_a_trial_and_back(pilot: Path, tmp_path: Path) -> Non
     trial = to_trial(study)
     assert trial.subjects.height == 254
     assert trial.subjects["TRT01P"].value_counts().sort("TRT01P").rows() == [
-        ("Placebo", 86), ("Xanomeline High Dose", 84), ("Xanomeline Low Dose", 84),
-    ]  # fmt: skip
+        ("Placebo", 86),
+        ("Xanomeline High Dose", 84),
+        ("Xanomeline Low Dose", 84),
+    ]
     assert trial.visits.height == 12_463 + 730 + 2_828
     assert trial.adverse_events.height == 1_191
     assert trial.events.height == 254
@@ -109,11 +115,11 @@ def test_time_units_are_said(tmp_path: Path) -> None:
             "AVALU": ["WEEKS", "DAYS"],
         }
     )
-    study = Study({"ADSL": from_frame(adsl, "ADSL"), "ADTTE": from_frame(events, "ADTTE")})
+    study = AdamStudy({"ADSL": from_frame(adsl, "ADSL"), "ADTTE": from_frame(events, "ADTTE")})
     assert to_trial(study).events["AVAL"].to_list() == [2.0, 2.0]
     strange = events.with_columns(pl.lit("FORTNIGHTS").alias("AVALU"))
     with pytest.raises(DataError, match="FORTNIGHT"):
-        to_trial(Study({**study.datasets, "ADTTE": from_frame(strange, "ADTTE")}))
+        to_trial(AdamStudy({**study.datasets, "ADTTE": from_frame(strange, "ADTTE")}))
 
 
 def test_names_that_xpt_cannot_hold_are_refused() -> None:
@@ -127,4 +133,4 @@ def test_two_types_of_one_variable_are_refused() -> None:
     one = from_frame(pl.DataFrame({"USUBJID": ["A"], "PARAMCD": ["X"], "AVAL": [1.0], "SITE": ["1"]}), "ADQS")
     other = from_frame(pl.DataFrame({"USUBJID": ["A"], "PARAMCD": ["Y"], "AVAL": [1.0], "SITE": [1.0]}), "ADLB")
     with pytest.raises(DataError, match="SITE is Float64 in ADLB and String in ADQS"):
-        to_trial(Study({"ADSL": adsl, "ADQS": one, "ADLB": other}))
+        to_trial(AdamStudy({"ADSL": adsl, "ADQS": one, "ADLB": other}))

@@ -140,9 +140,7 @@ def test_reference_written_mixed_dataset_json_is_valid(shared: Path, mixed: Data
     whole = json.loads((tmp_path / "o.json").read_text())
     schema = json.loads((shared / "data" / "standards" / "dataset-json-1.1.schema.json").read_text())
     jsonschema.validate(whole, schema)
-    assert whole["rows"][0] == [
-        "01-001", "plain", 1 / 3, 1, "2014-01-02", "2014-01-02T03:04:05", "23:59:59",
-    ]  # fmt: skip
+    assert whole["rows"][0] == ["01-001", "plain", 1 / 3, 1, "2014-01-02", "2014-01-02T03:04:05", "23:59:59"]
     assert whole["rows"][1] == ["01-002", "", None, 2, None, None, None]
 
 
@@ -446,9 +444,12 @@ def test_independent_long_labels_as_older_writers_counted_them(tmp_path: Path) -
     pandas = pytest.importorskip("pandas")
     label = "Change from baseline in the total score of the scale, observed cases"
     pyreadstat.write_xport(
-        pandas.DataFrame({"USUBJID": ["S1", "S2"], "AVAL": [1.5, 2.5]}), str(tmp_path / "x.xpt"),
-        file_format_version=8, table_name="ADQS", column_labels=["Subject", label],
-    )  # fmt: skip
+        pandas.DataFrame({"USUBJID": ["S1", "S2"], "AVAL": [1.5, 2.5]}),
+        str(tmp_path / "x.xpt"),
+        file_format_version=8,
+        table_name="ADQS",
+        column_labels=["Subject", label],
+    )
     raw = (tmp_path / "x.xpt").read_bytes()
     at = raw.index(b"LABELV8") - 20
     (tmp_path / "x.xpt").write_bytes(raw[: at + 48] + b"%15d%15d  " % (1, 0) + raw[at + 80 :])
@@ -478,8 +479,10 @@ def test_reference_31dec9999_as_sas_and_as_others_count_it() -> None:
         assert to_temporal(pl.Series([last, 0.0]), "date").to_list() == [dt.date(9999, 12, 31), dt.date(1960, 1, 1)]
         seconds = pl.Series([last * 86_400 + 86_399, None, 60.0])
         assert to_temporal(seconds, "datetime").to_list() == [
-            dt.datetime(9999, 12, 31, 23, 59, 59), None, dt.datetime(1960, 1, 1, 0, 1),
-        ]  # fmt: skip
+            dt.datetime(9999, 12, 31, 23, 59, 59),
+            None,
+            dt.datetime(1960, 1, 1, 0, 1),
+        ]
     beyond = pl.Series([2_936_550.0])
     assert to_temporal(beyond, "date").equals(beyond)
 
@@ -487,11 +490,15 @@ def test_reference_31dec9999_as_sas_and_as_others_count_it() -> None:
 def test_offsets_from_utc_are_kept_as_instants_and_said(tmp_path: Path) -> None:
     def written(values: list[str], type_: str = "datetime") -> Path:
         whole = {
-            "datasetJSONVersion": "1.1.0", "datasetJSONCreationDateTime": "2026-01-01T00:00:00",
-            "itemGroupOID": "IG.ADAE", "records": len(values), "name": "ADAE", "label": "AE",
+            "datasetJSONVersion": "1.1.0",
+            "datasetJSONCreationDateTime": "2026-01-01T00:00:00",
+            "itemGroupOID": "IG.ADAE",
+            "records": len(values),
+            "name": "ADAE",
+            "label": "AE",
             "columns": [{"itemOID": "I", "name": "ASTDTM", "dataType": type_, "targetDataType": "integer"}],
             "rows": [[v] for v in values],
-        }  # fmt: skip
+        }
         (tmp_path / "adae.json").write_text(json.dumps(whole))
         return tmp_path / "adae.json"
 

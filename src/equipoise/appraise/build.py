@@ -81,10 +81,7 @@ def appraise(
 
 
 def draft(
-    record: Record,
-    replica: Replica | None = None,
-    reader: Reader | None = None,
-    judgements: Judgements | None = None,
+    record: Record, replica: Replica | None = None, reader: Reader | None = None, judgements: Judgements | None = None
 ) -> Context:
     """What the section builders are handed; raises as :func:`appraise` does."""
     if replica is not None and replica.record != record.id:

@@ -7,17 +7,7 @@ from equipoise.appraise.context import Context
 from equipoise.appraise.phrases import paragraphs
 from equipoise.appraise.sections import design, provenance
 from equipoise.appraise.tables import cell, results_table
-from equipoise.document.document import (
-    Block,
-    Inlines,
-    Listing,
-    Note,
-    Paragraph,
-    Row,
-    Section,
-    Table,
-    Text,
-)
+from equipoise.document.document import Block, Inlines, Listing, Note, Paragraph, Row, Section, Table, Text
 from equipoise.document.text import upper
 from equipoise.records.schema import Result, Value
 
@@ -42,9 +32,7 @@ def _bottom(ctx: Context) -> Section:
         people = writer.say("{n} people took part.", n=ctx.number(d.n_actual))
     lead = writer.say("{t} followed one group of people and compared it with nobody.", t=ctx.trial)
     said = writer.statements("bottom_line")
-    blocks: list[Block] = [
-        Paragraph(paragraphs((writer.strong(lead),), people, *said), lead=True),
-    ]
+    blocks: list[Block] = [Paragraph(paragraphs((writer.strong(lead),), people, *said), lead=True)]
     if f.outcome is not None:
         asked = writer.say("Its primary outcome: {o}", o=writer.label(f.outcome.label))
         measured = [r for r in ctx.record.find_results(f.outcome.id) if _value(ctx, r) is not None]

@@ -321,12 +321,7 @@ class Writer:
     # -- computations -----------------------------------------------------------------------------------------------
 
     def compute(
-        self,
-        function: Callable[..., T],
-        *arguments: float | None,
-        show: Callable[[T], str],
-        what: str,
-        method: str,
+        self, function: Callable[..., T], *arguments: float | None, show: Callable[[T], str], what: str, method: str
     ) -> Computed:
         """Call ``function`` and write its result; the command that repeats the call goes into the register."""
         call = f"{function.__name__}({', '.join(repr(a) for a in arguments)})"

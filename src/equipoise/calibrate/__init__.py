@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from equipoise.calibrate.fitting import Fit, Misfit, fit, misfit_table
+from equipoise.calibrate.fitting import Calibration, Misfit, fit, misfit_table
 from equipoise.calibrate.targets import Target, targets
 
-__all__ = ["Fit", "Misfit", "Target", "fit", "misfit_table", "targets"]
+__all__ = ["Calibration", "Misfit", "Target", "fit", "misfit_table", "targets"]

@@ -103,7 +103,7 @@ class Misfit:
 
 
 @dataclass(frozen=True)
-class Fit:
+class Calibration:
     """A fitted scenario, and per mechanism the misfit of every target used and the objective reached."""
 
     scenario: Scenario
@@ -180,7 +180,7 @@ def fit(
     trials: int = 200,
     seed: int = 20260101,
     progress: Progress | None = None,
-) -> Fit:
+) -> Calibration:
     """Fit every free parameter of ``scenario`` to ``record``.
 
     Parameters
@@ -195,7 +195,7 @@ def fit(
 
     Returns
     -------
-    Fit
+    Calibration
         The scenario with fitted values, the misfit of every target used, and the objective per mechanism.
     """
     fitter = _Fitter(record, scenario, trials, seed, progress, plan)
@@ -237,7 +237,7 @@ def fit(
         "lag_profile": profile,
         "at_bounds": {k: list(v) for k, v in at_bounds.items()},
     }
-    return Fit(_folded(at).model_copy(update={"fit": summary}), misfits, objective)
+    return Calibration(_folded(at).model_copy(update={"fit": summary}), misfits, objective)
 
 
 def _folded(at: Scenario) -> Scenario:
@@ -360,7 +360,7 @@ def _misfits(fitter: _Fitter, at: Scenario, mechanism: Mechanism) -> tuple[Misfi
     return tuple(rows)
 
 
-def misfit_table(fitted: Fit) -> str:
+def misfit_table(fitted: Calibration) -> str:
     """The misfit of every target, as fixed-width text: published, predicted per mechanism, distance in SE."""
     mechanisms = list(fitted.misfits)
     head = f"{'target':58s} {'published':>10s} {'SE':>8s}" + "".join(f" {m.value:>18s}" for m in mechanisms)

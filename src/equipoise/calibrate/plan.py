@@ -45,7 +45,7 @@ class Free(Frozen):
     high: float
 
 
-class Block(Frozen):
+class FitBlock(Frozen):
     """A set of parameters fitted together to the targets that name this block.
 
     mechanism : fitted for each mechanism on its own; otherwise once, for all.
@@ -144,7 +144,7 @@ class FitPlan(Frozen):
     """
 
     steps: tuple[str, ...]
-    blocks: dict[str, Block]
+    blocks: dict[str, FitBlock]
     effects: dict[Mechanism, tuple[Free, ...]]
     baseline: dict[str, BaselineRule] = Field(default_factory=dict)
     outcomes: tuple[OutcomeRule, ...] = ()

@@ -121,5 +121,8 @@ def _say_warnings(problems: Sequence[Mapping[str, Any]], *, listed: bool) -> Non
         return
     counted = Counter(str(p["dataset"]) for p in problems)
     where = ", ".join(f"{n} in {name}" for name, n in counted.items())
-    typer.echo(f"warning: {len(texts)} warnings about the data ({where}): see them with --warnings, or with --out DIR "
-               "at the end of tables.html", err=True)  # fmt: skip
+    typer.echo(
+        f"warning: {len(texts)} warnings about the data ({where}): see them with --warnings, or with --out DIR "
+        "at the end of tables.html",
+        err=True,
+    )

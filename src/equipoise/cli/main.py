@@ -70,8 +70,7 @@ app.add_typer(records.app, name="records")
 
 @app.callback(invoke_without_command=True)
 def welcome(
-    context: typer.Context,
-    version: bool = typer.Option(False, "--version", help="Print the version and stop."),
+    context: typer.Context, version: bool = typer.Option(False, "--version", help="Print the version and stop.")
 ) -> None:
     """The appraisal of a clinical trial, made executable."""
     if version:

@@ -108,11 +108,19 @@ def _design(r: Record) -> Iterable[RenderableType]:
     if strata:
         _row(t, "strata", "; ".join(s.label for s in strata), cited(strata[0]))
     for label, name in (
-        ("planned at first", "n_planned_first"), ("planned", "n_planned"), ("randomised", "n_actual"),
-        ("screened", "n_screened"), ("screen failures", "n_screen_failures"), ("sites", "n_sites"),
-        ("countries", "n_countries"), ("weeks", "duration_weeks"), ("first dose", "first_dose"),
-        ("last visit", "last_visit"), ("database lock", "database_lock"), ("protocol", "protocol"),
-    ):  # fmt: skip
+        ("planned at first", "n_planned_first"),
+        ("planned", "n_planned"),
+        ("randomised", "n_actual"),
+        ("screened", "n_screened"),
+        ("screen failures", "n_screen_failures"),
+        ("sites", "n_sites"),
+        ("countries", "n_countries"),
+        ("weeks", "duration_weeks"),
+        ("first dose", "first_dose"),
+        ("last visit", "last_visit"),
+        ("database lock", "database_lock"),
+        ("protocol", "protocol"),
+    ):
         add(label, getattr(d, name))
     if r.dosing is not None:
         x = r.dosing

@@ -80,9 +80,17 @@ def replicate(
 
 
 def _operating(
-    name: str, scenario_file: str | None, plan: Path, mechanism: str | None, replicates: int, seed: int,
-    threads: int | None, store: Path | None, json_out: Path | None, quiet: bool,
-) -> None:  # fmt: skip
+    name: str,
+    scenario_file: str | None,
+    plan: Path,
+    mechanism: str | None,
+    replicates: int,
+    seed: int,
+    threads: int | None,
+    store: Path | None,
+    json_out: Path | None,
+    quiet: bool,
+) -> None:
     """The numbers of a further plan over virtual trials, as a table."""
     import json
 
@@ -99,10 +107,16 @@ def _operating(
     asked = read_scenario_plan(plan)
     with progress_bar(quiet) as report:
         made = operating_characteristics(
-            load_scenario(scenario_file or name), asked, mechanism=mechanism, replicates=replicates, seed=seed,
-            threads=threads, store=store, tested=True,
+            load_scenario(scenario_file or name),
+            asked,
+            mechanism=mechanism,
+            replicates=replicates,
+            seed=seed,
+            threads=threads,
+            store=store,
+            tested=True,
             progress=lambda done, total: report("virtual trials", done, total),
-        )  # fmt: skip
+        )
     console = Console(highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _FILE
@@ -118,9 +132,15 @@ def _operating(
     for n in made.numbers:
         share, error = n.significant or 0.0, n.mc_error_significant or 0.0
         table.add_row(
-            escape(n.key.id), f"{100 * share:.1f} %", f"{100 * error:.1f} %", _number(n.mean, False),
-            _number(n.mc_error_mean, False), _number(n.sd, False), _number(n.mean_se, False), str(n.failed),
-        )  # fmt: skip
+            escape(n.key.id),
+            f"{100 * share:.1f} %",
+            f"{100 * error:.1f} %",
+            _number(n.mean, False),
+            _number(n.mc_error_mean, False),
+            _number(n.sd, False),
+            _number(n.mean_se, False),
+            str(n.failed),
+        )
     console.print(table)
     if json_out is not None:
         write_text(json_out, json.dumps(made.to_dict(), indent=1, allow_nan=False) + "\n")

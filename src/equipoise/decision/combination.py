@@ -18,10 +18,7 @@ from equipoise.decision.recursion import checked_information
 from equipoise.errors import ScenarioError
 from equipoise.types import FloatArray
 
-REFERENCES = (
-    "Lehmacher & Wassmer 1999, Biometrics 55:1286",
-    "Cui, Hung & Wang 1999, Biometrics 55:853",
-)
+REFERENCES = ("Lehmacher & Wassmer 1999, Biometrics 55:1286", "Cui, Hung & Wang 1999, Biometrics 55:853")
 
 _FURTHEST = 38.0  # the statistic of a P value of 0, or of 1 with its sign turned
 

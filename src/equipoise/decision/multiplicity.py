@@ -218,10 +218,14 @@ class GraphResult(Fit):
     def _told(self) -> Iterator[str]:
         yield self._title()
         body = [
-            (name, p_value(p), "rejected" if name in self.rejected else "not rejected",
-             number(self.levels[name]) if name in self.levels else "")
+            (
+                name,
+                p_value(p),
+                "rejected" if name in self.rejected else "not rejected",
+                number(self.levels[name]) if name in self.levels else "",
+            )
             for name, p in self.adjusted.items()
-        ]  # fmt: skip
+        ]
         yield from aligned(("", "adjusted p", "verdict", "tested at"), body)
 
     def __repr__(self) -> str:

@@ -567,11 +567,43 @@ def check(document: Document) -> None:
 _KINDS: dict[str, type] = {
     kind.__name__: kind
     for kind in (
-        Text, Name, Cited, Computed, Code, Strong, Emphasis, Link, Bar, Interval, ForestPanel, Forest, Series,
-        CurvePanel, Curves, Dot, DotPanel, Dots, Paragraph, Listing, Facts, Stat, Stats, Row, Table, Figure, Note,
-        Question, Fold, Filter, Section, Source, Citation, Computation, Document,
+        Text,
+        Name,
+        Cited,
+        Computed,
+        Code,
+        Strong,
+        Emphasis,
+        Link,
+        Bar,
+        Interval,
+        ForestPanel,
+        Forest,
+        Series,
+        CurvePanel,
+        Curves,
+        Dot,
+        DotPanel,
+        Dots,
+        Paragraph,
+        Listing,
+        Facts,
+        Stat,
+        Stats,
+        Row,
+        Table,
+        Figure,
+        Note,
+        Question,
+        Fold,
+        Filter,
+        Section,
+        Source,
+        Citation,
+        Computation,
+        Document,
     )
-}  # fmt: skip
+}
 
 
 def to_dict(node: Any) -> Any:

@@ -220,10 +220,18 @@ def _cells(made: Sequence[Estimate], keys: Sequence[Mapping[str, Any]]) -> tuple
     body = []
     for one in made:
         limits = "" if math.isnan(one.low) and math.isnan(one.high) else f"{number(one.low)} to {number(one.high)}"
-        body.append([
-            one.name, number(one.estimate), number(one.se), number(one.df), number(one.statistic),
-            p_value(one.p), limits, str(one.n),
-        ])  # fmt: skip
+        body.append(
+            [
+                one.name,
+                number(one.estimate),
+                number(one.se),
+                number(one.df),
+                number(one.statistic),
+                p_value(one.p),
+                limits,
+                str(one.n),
+            ]
+        )
     if len(scales) > 1:
         head.insert(1, "scale")
         for row, one in zip(body, made, strict=True):

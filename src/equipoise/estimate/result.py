@@ -134,17 +134,41 @@ class Estimate(Fit):
 
     @classmethod
     def of_test(
-        cls, name: str, estimator: str, p: float, n: int, *, statistic: float = math.nan, df: float = math.nan,
-        sided: int = 2, detail: str | None = None, status: Status = Status.OK,
-    ) -> Estimate:  # fmt: skip
+        cls,
+        name: str,
+        estimator: str,
+        p: float,
+        n: int,
+        *,
+        statistic: float = math.nan,
+        df: float = math.nan,
+        sided: int = 2,
+        detail: str | None = None,
+        status: Status = Status.OK,
+    ) -> Estimate:
         """A test without an estimate: its p-value, and the statistic and degrees of freedom (of F the denominator's).
 
         >>> Estimate.of_test("sex by arm", "F test on 1 and 57 df", 0.03, 60, statistic=4.9, df=57.0).to_sentence()
         'sex by arm: P = 0.0300 (F test on 1 and 57 df, n = 60).'
         """
         nan = math.nan
-        return cls(name, estimator, nan, nan, df, nan, nan, p, n, scale="test", detail=detail, form="p_only",
-                   statistic=statistic, sided=sided, status=status)  # fmt: skip
+        return cls(
+            name,
+            estimator,
+            nan,
+            nan,
+            df,
+            nan,
+            nan,
+            p,
+            n,
+            scale="test",
+            detail=detail,
+            form="p_only",
+            statistic=statistic,
+            sided=sided,
+            status=status,
+        )
 
     @classmethod
     def of_count(cls, name: str, count: float, n: int, *, scale: str = "count") -> Estimate:
@@ -266,9 +290,18 @@ class Estimate(Fit):
     def to_row(self) -> dict[str, object]:
         """One row of a frame: :data:`equipoise.estimate.fit.COLUMNS`."""
         values = (
-            self.term or self.name, self.contrast, self.estimate, self.se, self.df, self.statistic, self.p, self.low,
-            self.high, self.n, self.status.name.lower(),
-        )  # fmt: skip
+            self.term or self.name,
+            self.contrast,
+            self.estimate,
+            self.se,
+            self.df,
+            self.statistic,
+            self.p,
+            self.low,
+            self.high,
+            self.n,
+            self.status.name.lower(),
+        )
         return dict(zip(COLUMNS, values, strict=True))
 
     def summary(self) -> str:

@@ -14,18 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from equipoise.errors import EquipoiseError
 from equipoise.files.reading import read_bytes, shown
-from equipoise.files.tree import (
-    MAX_BYTES,
-    BrokenDocument,
-    Node,
-    Path,
-    Problem,
-    data,
-    excerpt,
-    locate,
-    read,
-    show_path,
-)
+from equipoise.files.tree import MAX_BYTES, BrokenDocument, Node, Path, Problem, data, excerpt, locate, read, show_path
 
 _LINES = 8
 

@@ -152,12 +152,18 @@ def _side_by_side(items: Sequence[Item], n: int, report: Report) -> None:
     urgent, events = order(items), SimpleQueue[tuple[int, bool]]()
     workers = [
         subprocess.Popen(
-            [sys.executable, "-c", f"import sys; sys.path[:0] = {sys.path!r}; "
-             "from equipoise.numerics.first_use import work; work()"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            [
+                sys.executable,
+                "-c",
+                f"import sys; sys.path[:0] = {sys.path!r}; from equipoise.numerics.first_use import work; work()",
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
         )
         for _ in range(n)
-    ]  # fmt: skip
+    ]
 
     def listen(w: int) -> None:
         out = workers[w].stdout

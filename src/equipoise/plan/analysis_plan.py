@@ -55,9 +55,9 @@ class Analysis(Frozen):
     sections: tuple[AnySection, ...] = Field(min_length=1)
     footnotes: tuple[str, ...] = ()
     purpose: Literal["primary", "secondary", "exploratory"] = "secondary"
-    reason: Literal[
-        "SPECIFIED IN PROTOCOL", "SPECIFIED IN SAP", "DATA DRIVEN", "REQUESTED BY REGULATORY AGENCY"
-    ] = "SPECIFIED IN SAP"  # fmt: skip
+    reason: Literal["SPECIFIED IN PROTOCOL", "SPECIFIED IN SAP", "DATA DRIVEN", "REQUESTED BY REGULATORY AGENCY"] = (
+        "SPECIFIED IN SAP"
+    )
     estimand: Estimand | str | None = None
 
     _where = field_validator("where")(check_where)

@@ -21,7 +21,7 @@ from equipoise.plan.methods import REGISTRY
 from equipoise.plan.prepared import prepare
 from equipoise.plan.results import Block, Table
 from equipoise.trial import Trials
-from equipoise.trial.adam import Study, from_trial
+from equipoise.trial.adam import AdamStudy, from_trial
 from equipoise.types import CodeArray, FloatArray, Status
 
 NUMBERS = ("estimate", "se", "df", "p", "low", "high")
@@ -78,9 +78,9 @@ def joined(parts: Sequence[BlockEstimates]) -> BlockEstimates:
     return BlockEstimates(tuple(key for p in parts for key in p.keys), **arrays)
 
 
-def study_of(trials: Trials, index: int) -> Study:
+def study_of(trials: Trials, index: int) -> AdamStudy:
     """Trial ``index`` of a block as the ADaM study that a real trial would bring."""
-    return Study({d.name: d for d in from_trial(trials[index])})
+    return AdamStudy({d.name: d for d in from_trial(trials[index])})
 
 
 _ONE_AT_A_TIME = threading.Lock()
@@ -100,7 +100,7 @@ def _needed(plan: Plan, analyses: Collection[str] | None) -> frozenset[str]:
 
 
 def estimates(
-    study: Study, plan: Plan, analyses: Collection[str] | None = None, *, strict: bool = False
+    study: AdamStudy, plan: Plan, analyses: Collection[str] | None = None, *, strict: bool = False
 ) -> dict[Key, Estimate]:
     """Every number of a plan on one study; a section that cannot be done has none.
 
@@ -133,9 +133,7 @@ def estimates(
                     raise
             out.update(numbers)
             blocks.append(Block(section.label, section.kind, analysis.dataset, None, (), numbers=numbers))
-        done[analysis.id] = Table(
-            analysis.id, analysis.title, analysis.population, "", context.columns, tuple(blocks)
-        )  # fmt: skip
+        done[analysis.id] = Table(analysis.id, analysis.title, analysis.population, "", context.columns, tuple(blocks))
     return out
 
 

@@ -18,12 +18,14 @@ from equipoise.plan.estimand import Estimand
 from equipoise.plan.estimand_check import check_data
 from equipoise.plan.methods import REGISTRY
 from equipoise.plan.parts import Section
-from equipoise.plan.prepared import Context, arms_of, prepare
+from equipoise.plan.prepared import Prepared, arms_of, prepare
 from equipoise.plan.results import Block, Column, Results, Table
-from equipoise.trial.adam import Study, read_adam, require
+from equipoise.trial.adam import AdamStudy, read_adam, require
 
 
-def analyse(study: Study | str | Path, plan: Plan | str | Path, *, command: str = "", strict: bool = False) -> Results:
+def analyse(
+    study: AdamStudy | str | Path, plan: Plan | str | Path, *, command: str = "", strict: bool = False
+) -> Results:
     """Carry out every analysis of ``plan`` on ``study``: what was read, or the folder and the file to read.
 
     A section that cannot be made says why in its place, so that one never hides the others: ``failure`` of its block
@@ -38,7 +40,7 @@ def analyse(study: Study | str | Path, plan: Plan | str | Path, *, command: str 
     ScenarioError : with ``strict``, the data do not carry out what an estimand says.
     """
     plan = plan if isinstance(plan, Plan) else read_plan(plan)
-    study = study if isinstance(study, Study) else read_adam(study, needed=plan.needs())
+    study = study if isinstance(study, AdamStudy) else read_adam(study, needed=plan.needs())
     study = _with_intervals(study, plan)
     problems = require(study, plan.reads())
     arms_of(study, plan)
@@ -61,7 +63,7 @@ def analyse(study: Study | str | Path, plan: Plan | str | Path, *, command: str 
     )
 
 
-def _with_intervals(study: Study, plan: Plan) -> Study:
+def _with_intervals(study: AdamStudy, plan: Plan) -> AdamStudy:
     """The study with the start of an interval as a key, where a section reads several records a patient by it."""
     datasets = dict(study.datasets)
     for analysis in plan.analyses:
@@ -74,7 +76,7 @@ def _with_intervals(study: Study, plan: Plan) -> Study:
     return replace(study, datasets=datasets)
 
 
-def _table(study: Study, plan: Plan, analysis: Analysis, done: Mapping[str, Table], strict: bool) -> Table:
+def _table(study: AdamStudy, plan: Plan, analysis: Analysis, done: Mapping[str, Table], strict: bool) -> Table:
     try:
         context = prepare(study, plan, analysis, done)
     except Exception as error:
@@ -100,7 +102,7 @@ def _table(study: Study, plan: Plan, analysis: Analysis, done: Mapping[str, Tabl
     )
 
 
-def _block(context: Context, place: int, section: Section, strict: bool) -> Block:
+def _block(context: Prepared, place: int, section: Section, strict: bool) -> Block:
     label = section.label or section.kind
     try:
         check_data(context, section)
@@ -130,15 +132,23 @@ def _failed(analysis: Analysis, section: Section, error: Exception) -> Block:
         first = " ".join(str(error).split())[:200]
         said = f"a fault of the program ({type(error).__name__}: {first}{place}); please report it with the plan"
     said = f"Not estimable: {said.rstrip('.')}."
-    return Block(section.label or section.kind, section.kind, analysis.dataset, None, (), notes=(said,),
-                 details=details, failure=kind)  # fmt: skip
+    return Block(
+        section.label or section.kind,
+        section.kind,
+        analysis.dataset,
+        None,
+        (),
+        notes=(said,),
+        details=details,
+        failure=kind,
+    )
 
 
 def _said(estimand: Estimand | str | None) -> str:
     return estimand.sentence() if isinstance(estimand, Estimand) else estimand or ""
 
 
-def _sources(study: Study) -> dict[str, str]:
+def _sources(study: AdamStudy) -> dict[str, str]:
     """SHA-256 of each file that was read."""
     out = {}
     for dataset in study.datasets.values():

@@ -79,9 +79,7 @@ PROCEDURES: dict[str, Procedure] = {
         "imputes the values after it like those of the reference arm", ("treatment policy", "hypothetical")
     ),
     "last mean": Procedure("imputes the values after it at the level reached before it", ("hypothetical",)),
-    "carried forward": Procedure(
-        "carries the last value before it forward", ("while alive", "while on treatment")
-    ),
+    "carried forward": Procedure("carries the last value before it forward", ("while alive", "while on treatment")),
     "last common visit": Procedure(
         "compares two patients at the last visit at which both were seen", ("while alive", "while on treatment")
     ),
@@ -92,11 +90,9 @@ PROCEDURES: dict[str, Procedure] = {
     "competing": Procedure(
         "counts the event up to it, which then can no longer happen", ("while alive", "while on treatment")
     ),
-    "untreated": Procedure(
-        "estimates the times that there would have been without it", ("hypothetical",)
-    ),
+    "untreated": Procedure("estimates the times that there would have been without it", ("hypothetical",)),
     "tied": Procedure("calls two patients tied in what is missing", ("while alive", "while on treatment")),
-}  # fmt: skip
+}
 """What may be done about values at and after an event. Every word of a strategy in a plan is checked against this."""
 
 
@@ -132,48 +128,53 @@ METHODS: dict[str, Method] = {
     "slope": Method(_SCORES, ("difference in slopes", *_MEANS), ("modelled",), ("modelled",), ("kept", "dropped")),
     "mi_ancova": Method(_SCORES, _MEANS, ("imputed",), ("imputed",), ("kept", "dropped")),
     "mi": Method(_SCORES, _MEANS, ("imputed",), ("imputed",), ("kept",)),
-    "carried_forward": Method(
-        _SCORES, _MEANS, ("carried forward",), ("carried forward",), ("kept", "carried forward")
-    ),
+    "carried_forward": Method(_SCORES, _MEANS, ("carried forward",), ("carried forward",), ("kept", "carried forward")),
     "joint_rank": Method(_RANKS, ("difference in mean ranks",), ("ranked",), ("imputed",), ("kept", "dropped")),
     "cafs": Method(_RANKS, ("difference in mean ranks",), ("ranked",), ("last common visit",), ("kept", "dropped")),
     "win": Method(_RANKS, _WINS, ("tied",), ("tied",), ("kept", "dropped")),
     "win_regression": Method(_RANKS, ("win ratio",), ("tied",), ("tied",), ("kept", "dropped")),
     "delayed_start": Method(
-        _SCORES, ("difference in means", "difference in slopes"), ("imputed", "modelled"), ("imputed", "modelled"),
+        _SCORES,
+        ("difference in means", "difference in slopes"),
+        ("imputed", "modelled"),
+        ("imputed", "modelled"),
         ("kept",),
     ),
     "log_rank": Method(_TIMES, ("hazard ratio",), _AT_DEATH, _GONE, _AFTER),
     "wilcoxon": Method(_TIMES, ("hazard ratio",), _AT_DEATH, _GONE, _AFTER),
     "cox": Method(_TIMES, ("hazard ratio",), _AT_DEATH, _GONE, _AFTER),
-    "survival": Method(
-        _TIMES, ("hazard ratio", "difference in survival"), _AT_DEATH, _GONE, _AFTER
-    ),
+    "survival": Method(_TIMES, ("hazard ratio", "difference in survival"), _AT_DEATH, _GONE, _AFTER),
     "rmst": Method(
         _TIMES,
         ("difference in restricted mean survival time", "ratio of restricted mean survival times"),
-        _AT_DEATH, _GONE, _AFTER,
+        _AT_DEATH,
+        _GONE,
+        _AFTER,
     ),
-    "landmark": Method(
-        _TIMES, ("difference in survival",), _AT_DEATH, _GONE, _AFTER
-    ),
+    "landmark": Method(_TIMES, ("difference in survival",), _AT_DEATH, _GONE, _AFTER),
     "competing_risks": Method(
         _TIMES,
         ("difference in cumulative incidence", "subdistribution hazard ratio", "cause-specific hazard ratio"),
-        ("competing", "counted"), ("censored",), ("kept", "counted", "competing", "censored"),
+        ("competing", "counted"),
+        ("censored",),
+        ("kept", "counted", "competing", "censored"),
     ),
-    "deterioration": Method(
-        _TIMES, ("hazard ratio",), ("counted", "censored", "competing"), ("censored",), _AFTER
-    ),
+    "deterioration": Method(_TIMES, ("hazard ratio",), ("counted", "censored", "competing"), ("censored",), _AFTER),
     "rpsft": Method(
-        _TIMES, ("ratio of survival times", "hazard ratio"), ("counted", "censored"), ("censored",),
+        _TIMES,
+        ("ratio of survival times", "hazard ratio"),
+        ("counted", "censored"),
+        ("censored",),
         ("kept", "counted", "untreated", "censored"),
     ),
     "categories": Method(
-        "shares of patients", ("difference in proportions", "odds ratio"), ("counted", "absent"), ("absent",),
+        "shares of patients",
+        ("difference in proportions", "odds ratio"),
+        ("counted", "absent"),
+        ("absent",),
         ("kept", "counted"),
     ),
-}  # fmt: skip
+}
 """What each method does at each kind of event, unless the plan has it do something else, which is then checked."""
 
 

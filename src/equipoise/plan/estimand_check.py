@@ -7,12 +7,12 @@ import polars as pl
 from equipoise.errors import ScenarioError
 from equipoise.plan.estimand import PROCEDURES, Estimand
 from equipoise.plan.parts import Section
-from equipoise.plan.prepared import Context
+from equipoise.plan.prepared import Prepared
 
 _READS_EVENTS = ("survival", "rmst", "landmark")
 
 
-def check_data(context: Context, section: Section) -> None:
+def check_data(context: Prepared, section: Section) -> None:
     """Hold an estimand against the records of a time to an event, by their descriptions (EVNTDESC).
 
     Records that end by an intercurrent event either count as the event (CNSR 0), which is composite, or are censored
@@ -31,8 +31,10 @@ def check_data(context: Context, section: Section) -> None:
         return
     for item in asked.intercurrent_events:
         named = records.filter(pl.col("EVNTDESC").str.to_lowercase().str.contains(item.event.lower(), literal=True))
-        for procedure, part in (("counted", named.filter(pl.col(censor) == 0)),
-                                ("censored", named.filter(pl.col(censor) != 0))):  # fmt: skip
+        for procedure, part in (
+            ("counted", named.filter(pl.col(censor) == 0)),
+            ("censored", named.filter(pl.col(censor) != 0)),
+        ):
             against = {"composite": "censored", "hypothetical": "counted"}.get(item.strategy)
             if part.height and procedure == against and not item.in_data:
                 done = PROCEDURES[procedure]

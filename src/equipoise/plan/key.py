@@ -87,7 +87,16 @@ class Key:
         """A readable, unique name."""
         section = [] if self.section == 1 else [f"s{self.section}"]
         versus = [] if self.versus is None else [f"against {self.versus}"]
-        parts = [self.analysis, *section, self.variable, self.level, self.statistic, self.set, self.arm, *versus,
-                 self.visit]  # fmt: skip
+        parts = [
+            self.analysis,
+            *section,
+            self.variable,
+            self.level,
+            self.statistic,
+            self.set,
+            self.arm,
+            *versus,
+            self.visit,
+        ]
         week = [] if self.week is None else [f"w{self.week:g}"]
         return ":".join([self.quantity, *(p for p in parts if p is not None), *week])

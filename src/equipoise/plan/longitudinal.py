@@ -142,8 +142,17 @@ def slope_model(trials: Trials, analysis: Slopes) -> OutcomeResult:
     contrasts = _arms(np.concatenate([[[0.0, 1.0]], profiles[1:]]), x.shape[2])
 
     def fitted(who: BoolArray, structure: str) -> BatchFit:
-        return fit_batch(y[who], x[who], contrasts, structure=structure, df=analysis.df, times=months,
-                         profiles=profiles, active=active, tolerance=1e-14)  # fmt: skip
+        return fit_batch(
+            y[who],
+            x[who],
+            contrasts,
+            structure=structure,
+            df=analysis.df,
+            times=months,
+            profiles=profiles,
+            active=active,
+            tolerance=1e-14,
+        )
 
     fit = fitted(np.ones(len(trials), np.bool_), "slope")
     stats, status = _stats(fit, len(weeks)), fit.status.astype(np.int8)

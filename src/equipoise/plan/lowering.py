@@ -27,15 +27,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from equipoise.plan import end_points
 from equipoise.plan.analysis_plan import Analysis
-from equipoise.plan.compiled import (
-    FORM_NAMES,
-    AnyForm,
-    CarriedForward,
-    MixedModel,
-    Repeated,
-    Slopes,
-    TimeToEvent,
-)
+from equipoise.plan.compiled import FORM_NAMES, AnyForm, CarriedForward, MixedModel, Repeated, Slopes, TimeToEvent
 from equipoise.plan.parts import Section
 from equipoise.types import WEEKS_PER_MONTH
 
@@ -46,9 +38,24 @@ DEATH = {
 """Time of death and its censoring brought to the subjects, as a joint rank test reads them."""
 
 _SHOWN = (
-    "method", "label", "note", "figure", "estimand", "handles", "level", "decimals", "unit", "axis_from", "scale",
-    "lsmeans", "contrasts", "rows", "weeks", "visits", "at",
-)  # fmt: skip
+    "method",
+    "label",
+    "note",
+    "figure",
+    "estimand",
+    "handles",
+    "level",
+    "decimals",
+    "unit",
+    "axis_from",
+    "scale",
+    "lsmeans",
+    "contrasts",
+    "rows",
+    "weeks",
+    "visits",
+    "at",
+)
 """What a section says of its looks alone."""
 
 
@@ -134,8 +141,15 @@ def _repeated(analysis: Analysis, section: Any) -> dict[str, Any] | None:
     week = _week(analysis)
     if not _only(section, *read) or not _value(section) or week is None or covariates is None or helpers is None:
         return None
-    return {"kind": "repeated", "week": week, "covariates": covariates, "impute_with": helpers, "log": section.log,
-            "imputations": section.imputations, "burn_in": section.burn_in}  # fmt: skip
+    return {
+        "kind": "repeated",
+        "week": week,
+        "covariates": covariates,
+        "impute_with": helpers,
+        "log": section.log,
+        "imputations": section.imputations,
+        "burn_in": section.burn_in,
+    }
 
 
 def _ranks(analysis: Analysis, form: Repeated, section: Any) -> bool:
@@ -160,8 +174,13 @@ def _carried(analysis: Analysis, section: Any) -> dict[str, Any] | None:
         return None
     if week is None or covariates is None:
         return None
-    return {"kind": "carried_forward", "week": week, "covariates": covariates, "log": section.log,
-            "observed_to": section.observed_to}  # fmt: skip
+    return {
+        "kind": "carried_forward",
+        "week": week,
+        "covariates": covariates,
+        "log": section.log,
+        "observed_to": section.observed_to,
+    }
 
 
 _FORMULA = re.compile(r"^(CHG|log\(AVAL / BASE\)) ~ TRT01P \* AVISIT((?: \+ \S+ \* AVISIT)*)$")
@@ -178,8 +197,14 @@ def _mmrm(analysis: Analysis, section: Any) -> dict[str, Any] | None:
     if ("BASE" in names) if log else ("log(BASE)" in names):
         return None
     covariates = tuple("BASE" if n == "log(BASE)" else n for n in names)
-    return {"kind": "mmrm", "week": week, "log": log, "covariates": covariates, "structure": section.covariance[0],
-            "df": section.df}  # fmt: skip
+    return {
+        "kind": "mmrm",
+        "week": week,
+        "log": log,
+        "covariates": covariates,
+        "structure": section.covariance[0],
+        "df": section.df,
+    }
 
 
 def _clda(analysis: Analysis, section: Any) -> dict[str, Any] | None:
@@ -188,8 +213,14 @@ def _clda(analysis: Analysis, section: Any) -> dict[str, Any] | None:
         return None
     if section.baseline != "Week 0" or not _only(section, "formula", "baseline", "covariance", "df", "exponentiate"):
         return None
-    return {"kind": "mmrm", "week": week, "log": section.formula != "AVAL ~ 1", "constrained": True,
-            "structure": section.covariance[0], "df": section.df}  # fmt: skip
+    return {
+        "kind": "mmrm",
+        "week": week,
+        "log": section.formula != "AVAL ~ 1",
+        "constrained": True,
+        "structure": section.covariance[0],
+        "df": section.df,
+    }
 
 
 def _slopes(analysis: Analysis, section: Any) -> dict[str, Any] | None:
@@ -199,17 +230,17 @@ def _slopes(analysis: Analysis, section: Any) -> dict[str, Any] | None:
         return None
     if not _only(section, "value", "per", "covariates_by_time", "shared_baseline", "df"):
         return None
-    return {"kind": "slopes", "week": week, "log": log, "covariates": section.covariates_by_time,
-            "shared_baseline": section.shared_baseline, "df": section.df}  # fmt: skip
+    return {
+        "kind": "slopes",
+        "week": week,
+        "log": log,
+        "covariates": section.covariates_by_time,
+        "shared_baseline": section.shared_baseline,
+        "df": section.df,
+    }
 
 
-_READERS = {
-    "mi_ancova": _repeated,
-    "carried_forward": _carried,
-    "mmrm": _mmrm,
-    "clda": _clda,
-    "slope": _slopes,
-}
+_READERS = {"mi_ancova": _repeated, "carried_forward": _carried, "mmrm": _mmrm, "clda": _clda, "slope": _slopes}
 
 
 def kernel_test(section: Any) -> str | None:
@@ -315,8 +346,12 @@ def written(form: AnyForm) -> dict[str, Any]:
         if "LBASE" in (*covariates, *helpers):
             head["derive"] = {"LBASE": {"log": "BASE"}}
         logged = {"value": "AVAL", "log": True} if form.log else {}
-        how = {"covariates": covariates, "impute_with": helpers, "imputations": form.imputations,
-               "burn_in": form.burn_in}  # fmt: skip
+        how = {
+            "covariates": covariates,
+            "impute_with": helpers,
+            "imputations": form.imputations,
+            "burn_in": form.burn_in,
+        }
         sections = [{"method": "mi_ancova", **logged, **how}]
         if form.joint_rank:
             if form.log:

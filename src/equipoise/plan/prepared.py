@@ -11,7 +11,7 @@ import polars as pl
 from equipoise.errors import DataError, EstimationError
 from equipoise.plan.parts import Where, condition
 from equipoise.plan.results import Column, Table
-from equipoise.trial.adam import Study
+from equipoise.trial.adam import AdamStudy
 
 if TYPE_CHECKING:
     from equipoise.plan.analysis_plan import Analysis, Plan
@@ -19,7 +19,7 @@ TOTAL, TEST, AGAINST = "Total", "All arms", "p: "
 
 
 @dataclass(frozen=True)
-class Context:
+class Prepared:
     """One analysis made ready: its population, its records (with the population's variables joined on) and columns.
 
     ``records`` holds the records of the population that the analysis' parameter and conditions choose; ``treatment``
@@ -28,7 +28,7 @@ class Context:
 
     plan: Plan
     analysis: Analysis
-    study: Study
+    study: AdamStudy
     population: pl.DataFrame
     records: pl.DataFrame
     columns: tuple[Column, ...]
@@ -67,7 +67,7 @@ class Context:
             raise DataError(f"{what}: {variable} is {frame.schema[variable]}", hint="this method is for numbers")
 
 
-def arms_of(study: Study, plan: Plan) -> pl.DataFrame:
+def arms_of(study: AdamStudy, plan: Plan) -> pl.DataFrame:
     """ADSL, in which the arms of the plan are.
 
     Raises
@@ -89,7 +89,7 @@ def arms_of(study: Study, plan: Plan) -> pl.DataFrame:
     return adsl
 
 
-def prepare(study: Study, plan: Plan, analysis: Analysis, done: Mapping[str, Table] | None = None) -> Context:
+def prepare(study: AdamStudy, plan: Plan, analysis: Analysis, done: Mapping[str, Table] | None = None) -> Prepared:
     """Population, records and columns of one analysis; ``done``: the tables made before it, by id.
 
     Raises
@@ -119,10 +119,10 @@ def prepare(study: Study, plan: Plan, analysis: Analysis, done: Mapping[str, Tab
         active = [arm for arm in arms if arm != plan.treatment.reference]
         columns += [Column(f"{AGAINST}{a}", f"p-value {a}" if len(active) > 1 else "p-value", None) for a in active]
     shown = analysis.sections[0].columns() or tuple(columns)
-    return Context(plan, analysis, study, population, records, shown, notes, done or {})
+    return Prepared(plan, analysis, study, population, records, shown, notes, done or {})
 
 
-def _gathered(study: Study, analysis: Analysis, population: pl.DataFrame, what: str) -> pl.DataFrame:
+def _gathered(study: AdamStudy, analysis: Analysis, population: pl.DataFrame, what: str) -> pl.DataFrame:
     """The population with the values that ``gather`` brings from other data sets; missing where a subject has none."""
     for name, source in analysis.gather.items():
         where = f"{what}: gather {name}"
@@ -149,7 +149,7 @@ def _gathered(study: Study, analysis: Analysis, population: pl.DataFrame, what: 
     return population
 
 
-def _records(study: Study, analysis: Analysis, population: pl.DataFrame, what: str) -> pl.DataFrame:
+def _records(study: AdamStudy, analysis: Analysis, population: pl.DataFrame, what: str) -> pl.DataFrame:
     if analysis.dataset.upper() == "ADSL":
         return _derived(population.filter(condition(analysis.where, population, what)), analysis, what)
     frame = study[analysis.dataset].frame
@@ -194,7 +194,7 @@ def _derived(frame: pl.DataFrame, analysis: Analysis, what: str) -> pl.DataFrame
     return frame
 
 
-def without_records(context: Context, frame: pl.DataFrame) -> tuple[str, ...]:
+def without_records(context: Prepared, frame: pl.DataFrame) -> tuple[str, ...]:
     """A note where subjects of the population have no record, for methods that are to count everyone randomised."""
     n = context.population.join(frame.select("USUBJID").unique(), on="USUBJID", how="anti").height
     if not n:
@@ -203,7 +203,7 @@ def without_records(context: Context, frame: pl.DataFrame) -> tuple[str, ...]:
     return (f"{who} no record here and cannot be counted; records of baseline (AVISITN 0) would bring them in.",)
 
 
-def others(context: Context) -> list[str]:
+def others(context: Prepared) -> list[str]:
     """The arms besides control."""
     return [a for a in context.arms if a != context.plan.treatment.reference]
 
@@ -211,7 +211,7 @@ def others(context: Context) -> list[str]:
 T = TypeVar("T")
 
 
-def compared(context: Context, frame: pl.DataFrame, fit: Callable[[pl.DataFrame], T]) -> dict[str, T]:
+def compared(context: Prepared, frame: pl.DataFrame, fit: Callable[[pl.DataFrame], T]) -> dict[str, T]:
     """What ``fit`` makes of each other arm and control, by arm; arms are in order, control first.
 
     Raises :class:`EstimationError` for data that the method cannot use, so that the section says so in its place.
@@ -228,7 +228,7 @@ def compared(context: Context, frame: pl.DataFrame, fit: Callable[[pl.DataFrame]
     return out
 
 
-def in_order(context: Context, data: pl.DataFrame) -> pl.DataFrame:
+def in_order(context: Prepared, data: pl.DataFrame) -> pl.DataFrame:
     """The arm variable, where it is there, as a category: control first, then in the plan's order."""
     arm, control = context.treatment, context.plan.treatment.reference
     if arm not in data.columns:

@@ -231,16 +231,41 @@ class Results:
 
 
 _COLUMNS: dict[str, Any] = {
-    "key": str, "analysis": str, "section": int, "quantity": str, "arm": str, "versus": str, "visit": str,
-    "variable": str, "level": str, "estimate": float, "se": float, "df": float, "statistic": float, "p": float,
-    "sided": int, "low": float, "high": float, "coverage": float, "n": int, "scale": str, "status": str, "reason": str,
-}  # fmt: skip
+    "key": str,
+    "analysis": str,
+    "section": int,
+    "quantity": str,
+    "arm": str,
+    "versus": str,
+    "visit": str,
+    "variable": str,
+    "level": str,
+    "estimate": float,
+    "se": float,
+    "df": float,
+    "statistic": float,
+    "p": float,
+    "sided": int,
+    "low": float,
+    "high": float,
+    "coverage": float,
+    "n": int,
+    "scale": str,
+    "status": str,
+    "reason": str,
+}
 """The columns of :meth:`Results.to_frame` and their types."""
 
 
 def _row(key: Key, estimate: Estimate) -> dict[str, Any]:
-    made = {"key": key.id, **vars(key), **estimate.to_table(), "sided": estimate.sided, "coverage": estimate.level,
-            "scale": estimate.scale}  # fmt: skip
+    made = {
+        "key": key.id,
+        **vars(key),
+        **estimate.to_table(),
+        "sided": estimate.sided,
+        "coverage": estimate.level,
+        "scale": estimate.scale,
+    }
     return {name: made[name] for name in _COLUMNS}
 
 

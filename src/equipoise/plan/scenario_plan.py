@@ -16,15 +16,7 @@ from equipoise.errors import ScenarioError
 from equipoise.files import Frozen, parse_yaml, read_yaml, validate
 from equipoise.plan import end_points
 from equipoise.plan.analysis_plan import Analysis, Plan, styled
-from equipoise.plan.compiled import (
-    AnyForm,
-    Repeated,
-    Test,
-    TimeToEvent,
-    TrialByTrial,
-    does_of,
-    method_of,
-)
+from equipoise.plan.compiled import AnyForm, Repeated, Test, TimeToEvent, TrialByTrial, does_of, method_of
 from equipoise.plan.estimand import METHODS, Estimand, EventStrategy, Strategy, carried_out, contradictions
 from equipoise.plan.lowering import Lowered, is_old, lower, modern
 from equipoise.plan.parts import Population, Show, Treatment
@@ -40,11 +32,14 @@ def trial_by_trial(analysis: Analysis) -> TrialByTrial:
     named = (getattr(s, name, None) for s in analysis.sections for name in ("up_to", "week", "tau"))
     weeks += [w for w in named if isinstance(w, float)]
     return TrialByTrial(
-        id=analysis.id, set=analysis.population, prespecified=analysis.reason != "DATA DRIVEN",
-        week=max((float(w) for w in weeks if w > 0), default=None), about=analysis.parameter or analysis.dataset,
+        id=analysis.id,
+        set=analysis.population,
+        prespecified=analysis.reason != "DATA DRIVEN",
+        week=max((float(w) for w in weeks if w > 0), default=None),
+        about=analysis.parameter or analysis.dataset,
         outcome=analysis.parameter if analysis.dataset.upper() == "ADEFF" else None,
         methods=tuple(dict.fromkeys(s.kind for s in analysis.sections)),
-    )  # fmt: skip
+    )
 
 
 def _form(analysis: Analysis) -> AnyForm | TrialByTrial:
@@ -100,8 +95,9 @@ class AnalysisPlan(Frozen):
         if not isinstance(raw, dict) or not isinstance(raw.get("analyses"), list | tuple):
             return raw
         given = {k: v for k, v in raw.items() if k != "imputations"}
-        return styled({**given, "analyses": [modern(a, raw.get("imputations")) if is_old(a) else a
-                                                  for a in raw["analyses"]]})  # fmt: skip
+        return styled(
+            {**given, "analyses": [modern(a, raw.get("imputations")) if is_old(a) else a for a in raw["analyses"]]}
+        )
 
     @field_validator("order")
     @classmethod
@@ -218,8 +214,9 @@ class AnalysisPlan(Frozen):
         method, events = method_of(found, test), []
         for event in end_points.intercurrent_events():
             strategy = carried_out(method, event, does_of(found))
-            if strategy is not None and not (isinstance(found, TimeToEvent) and strategy == "composite"
-                                             and found.event == event):  # fmt: skip
+            if strategy is not None and not (
+                isinstance(found, TimeToEvent) and strategy == "composite" and found.event == event
+            ):
                 events.append(EventStrategy(event=event, strategy=strategy))
         summary = METHODS[method].summaries[0]
         if isinstance(found, TimeToEvent):
@@ -229,8 +226,13 @@ class AnalysisPlan(Frozen):
             summary = "ratio of geometric means" if summary == "difference in means" else summary
         else:
             variable = f"change of {found.variable} from baseline to week {found.week:g}"
-        return Estimand(treatment=treatment, population=found.set, variable=variable,
-                        intercurrent_events=tuple(events), summary=summary)  # fmt: skip
+        return Estimand(
+            treatment=treatment,
+            population=found.set,
+            variable=variable,
+            intercurrent_events=tuple(events),
+            summary=summary,
+        )
 
     @property
     def primary(self) -> str:

@@ -10,7 +10,7 @@ import polars as pl
 
 from equipoise.errors import DataError
 from equipoise.plan.analysis_plan import Plan, dump_plan
-from equipoise.trial.adam import Dataset, Study
+from equipoise.trial.adam import AdamStudy, Dataset
 
 _FLAGS = {
     "ITTFL": ("ITT", "Intent-to-treat"),
@@ -32,7 +32,7 @@ _LATER = re.compile(
 MAX_PARAMETERS = 12
 
 
-def start_plan(study: Study) -> Plan:
+def start_plan(study: AdamStudy) -> Plan:
     """A plan with populations, baseline, change at the last visit, repeated measures, time to event, adverse events.
 
     Raises
@@ -69,7 +69,7 @@ def start_plan(study: Study) -> Plan:
     )
 
 
-def start_text(study: Study) -> str:
+def start_text(study: AdamStudy) -> str:
     """:func:`start_plan` as YAML, with a word on what to look at first."""
     problems = "".join(f"#   {' '.join(str(p).split())}\n" for p in study.problems[:20])
     return (
@@ -95,10 +95,13 @@ def _populations(populations: dict[str, Any]) -> list[dict[str, Any]]:
         return []
     return [
         {
-            "id": "T1", "title": "Populations", "population": "ALL", "total": True,
+            "id": "T1",
+            "title": "Populations",
+            "population": "ALL",
+            "total": True,
             "sections": [{"method": "categories", "label": "Population", "levels": levels}],
         }
-    ]  # fmt: skip
+    ]
 
 
 def _baseline(adsl: pl.DataFrame, population: str) -> list[dict[str, Any]]:
@@ -115,10 +118,13 @@ def _baseline(adsl: pl.DataFrame, population: str) -> list[dict[str, Any]]:
         return []
     return [
         {
-            "id": "T2", "title": "Demographic and baseline characteristics", "population": population, "total": True,
+            "id": "T2",
+            "title": "Demographic and baseline characteristics",
+            "population": population,
+            "total": True,
             "sections": sections,
         }
-    ]  # fmt: skip
+    ]
 
 
 def _skewed(part: pl.DataFrame) -> bool:
@@ -218,8 +224,12 @@ def _events(dataset: Dataset, population: str) -> list[dict[str, Any]]:
     out: list[dict[str, Any]] = []
     for parameter in parameters:
         part = frame.filter(pl.col("PARAMCD") == parameter)
-        common = {"id": f"{dataset.name}.{parameter}", "population": population, "dataset": dataset.name,
-                  "parameter": parameter}  # fmt: skip
+        common = {
+            "id": f"{dataset.name}.{parameter}",
+            "population": population,
+            "dataset": dataset.name,
+            "parameter": parameter,
+        }
         if part["CNSR"].null_count() < part.height:
             section: dict[str, Any] = {"method": "survival", "label": "Time to event"}
             out.append({**common, "title": f"{parameter}: time to event", "sections": [section]})
@@ -237,8 +247,11 @@ def _adverse(dataset: Dataset, population: str) -> list[dict[str, Any]]:
     emergent = "TRTEMFL" in frame.columns and bool((frame["TRTEMFL"] == "Y").any())
     return [
         {
-            "id": dataset.name, "title": "Adverse events", "population": population, "dataset": dataset.name,
+            "id": dataset.name,
+            "title": "Adverse events",
+            "population": population,
+            "dataset": dataset.name,
             **({"where": {"TRTEMFL": "Y"}} if emergent else {}),
             "sections": [{"method": "incidence", "label": "Adverse events", "variable": term}],
         }
-    ]  # fmt: skip
+    ]

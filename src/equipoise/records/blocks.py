@@ -214,9 +214,19 @@ class BaselineRow(Sourced):
     label: Text
     unit: str | None = None
     statistic: Literal[
-        "mean_sd", "mean", "median_range", "median", "geometric_mean", "range", "iqr", "n_percent", "log_sd", "mean_se",
-        "median_iqr", "other",
-    ]  # fmt: skip
+        "mean_sd",
+        "mean",
+        "median_range",
+        "median",
+        "geometric_mean",
+        "range",
+        "iqr",
+        "n_percent",
+        "log_sd",
+        "mean_se",
+        "median_iqr",
+        "other",
+    ]
     values: Mapping[str, Mapping[str, Value]]
     groups: Mapping[str, Value] = Field(default_factory=dict)
     whole_numbers: bool = False
@@ -411,10 +421,28 @@ class Item(Sourced):
 
     id: Id
     section: Literal[
-        "design", "eligibility", "statistics", "sample_size", "extension", "baseline", "natural_history", "disposition",
-        "safety", "programme", "pk", "exposure_response", "dose_response", "turnover", "assay", "prognosis",
-        "surrogacy", "evidence", "registry", "calibration", "gap",
-    ]  # fmt: skip
+        "design",
+        "eligibility",
+        "statistics",
+        "sample_size",
+        "extension",
+        "baseline",
+        "natural_history",
+        "disposition",
+        "safety",
+        "programme",
+        "pk",
+        "exposure_response",
+        "dose_response",
+        "turnover",
+        "assay",
+        "prognosis",
+        "surrogacy",
+        "evidence",
+        "registry",
+        "calibration",
+        "gap",
+    ]
     label: Text
     text: str | None = None
     set: str | None = None
@@ -460,9 +488,21 @@ class Statement(Model):
 
     id: Id
     section: Literal[
-        "bottom_line", "key_findings", "limitations", "clinical_significance", "historical_context", "safety",
-        "medical_student", "resident", "fellow", "attending", "phd", "editor", "guideline", "mechanism",
-    ]  # fmt: skip
+        "bottom_line",
+        "key_findings",
+        "limitations",
+        "clinical_significance",
+        "historical_context",
+        "safety",
+        "medical_student",
+        "resident",
+        "fellow",
+        "attending",
+        "phd",
+        "editor",
+        "guideline",
+        "mechanism",
+    ]
     text: Text
     refs: Annotated[tuple[Text, ...], Field(min_length=1)]
 

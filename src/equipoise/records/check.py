@@ -87,12 +87,7 @@ def _unknown(path: Path, kind: str, found: str, known: Collection[str], dropped:
         close = difflib.get_close_matches(found, list(known), n=1)
         listed = ", ".join(sorted(known)[:20]) + (", ..." if len(known) > 20 else "")
         expected = f"one of: {listed or 'none is declared'}" if kind != "reference" else _REFERENCE
-        yield Finding(
-            path,
-            f"the {kind} {found!r}",
-            expected,
-            f"did you mean {close[0]!r}?" if close else None,
-        )
+        yield Finding(path, f"the {kind} {found!r}", expected, f"did you mean {close[0]!r}?" if close else None)
 
 
 # -- identities and provenance ----------------------------------------------------------------------------------------
@@ -112,9 +107,20 @@ def _ids(record: Record, dropped: Mapping[str, str]) -> Iterator[Finding]:
 
 _LEAVES = (Value, Fact, DateFact)
 _CARRIERS = {
-    "Stratum", "VisitPlan", "Criterion", "Outcome", "Method", "DataCut", "Opinion", "Curve", "Arm", "AnalysisSet",
-    "Regulatory", "RelatedTrial", "Group",
-}  # fmt: skip
+    "Stratum",
+    "VisitPlan",
+    "Criterion",
+    "Outcome",
+    "Method",
+    "DataCut",
+    "Opinion",
+    "Curve",
+    "Arm",
+    "AnalysisSet",
+    "Regulatory",
+    "RelatedTrial",
+    "Group",
+}
 
 
 def _provenance(record: Record, dropped: Mapping[str, str]) -> Iterator[Finding]:

@@ -149,8 +149,14 @@ def themed(
     if words:
         group = ElementTree.SubElement(root, f"{{{_SVG}}}g", {"transform": f"translate({origin[0]:g},{origin[1]:g})"})
         for word in words:
-            attributes = {"x": f"{word.x:g}", "y": f"{word.y:g}", "dy": ".35em", "text-anchor": word.anchor,
-                          "font-size": f"{word.size:g}", "style": f"fill:{_variable(word.colour)}"}  # fmt: skip
+            attributes = {
+                "x": f"{word.x:g}",
+                "y": f"{word.y:g}",
+                "dy": ".35em",
+                "text-anchor": word.anchor,
+                "font-size": f"{word.size:g}",
+                "style": f"fill:{_variable(word.colour)}",
+            }
             if word.bold:
                 attributes["font-weight"] = "700"
             ElementTree.SubElement(group, f"{{{_SVG}}}text", attributes).text = word.text

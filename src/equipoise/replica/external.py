@@ -51,11 +51,15 @@ def elsewhere_targets(record: Record, other: ExternalTrial) -> tuple[Target, ...
             shares.append((share, se))
             out.append(
                 _target(
-                    other, sourced, subject,
+                    other,
+                    sourced,
+                    subject,
                     Key("event_share", variable=analysis.event, set=analysis.set, arm=arm, week=analysis.week),
-                    "percent", share, se,
+                    "percent",
+                    share,
+                    se,
                 )
-            )  # fmt: skip
+            )
         if len(shares) == 2:
             (control, se_control), (active, se_active) = shares
             at = Key(
@@ -66,7 +70,7 @@ def elsewhere_targets(record: Record, other: ExternalTrial) -> tuple[Target, ...
             what = f"{subject}, difference between the arms in percentage points"
             difference = _target(
                 other, sourced, what, at, "percent", active - control, se, derived=True, subject=subject
-            )  # fmt: skip
+            )
             out.insert(0, difference)
     if other.contrast is not None:
         sourced = value(other.contrast)
@@ -76,11 +80,17 @@ def elsewhere_targets(record: Record, other: ExternalTrial) -> tuple[Target, ...
         out.insert(
             0,
             _target(
-                other, sourced, f"{subject}, " + ("hazard ratio" if ln else "difference between the arms"),
-                Key("contrast", analysis=analysis.id, week=week), "hazard_ratio" if ln else "difference",
-                math.log(number) if ln else number, sourced.se, ln=ln, subject=subject,
+                other,
+                sourced,
+                f"{subject}, " + ("hazard ratio" if ln else "difference between the arms"),
+                Key("contrast", analysis=analysis.id, week=week),
+                "hazard_ratio" if ln else "difference",
+                math.log(number) if ln else number,
+                sourced.se,
+                ln=ln,
+                subject=subject,
             ),
-        )  # fmt: skip
+        )
     for test, key in other.p.items():
         sourced = value(key)
         p = deciding(other.plan, f"{analysis.id}.{test}").p

@@ -35,7 +35,7 @@ from equipoise.replica.answers import (
 from equipoise.replica.external import elsewhere_answer, elsewhere_measures, elsewhere_note, elsewhere_targets
 from equipoise.replica.replica import Band, MechanismRow, Replica, ReplicaRow
 from equipoise.replica.rows import between, error_of_mean, row_of
-from equipoise.run.study import Study, run_study
+from equipoise.run.study import SimulationStudy, run_study
 from equipoise.simulate import Simulator
 from equipoise.simulate.diseases import Mechanism
 from equipoise.simulate.external import ExternalTrial
@@ -122,7 +122,7 @@ def replicate(
     def reporter(name: str, before: int) -> Callable[[int, int], None] | None:
         return None if progress is None else lambda done, _: progress(name, before + done, total)
 
-    def study(name: str, simulator: Simulator, wanted: Sequence[Key], k: int) -> Study:
+    def study(name: str, simulator: Simulator, wanted: Sequence[Key], k: int) -> SimulationStudy:
         report = reporter(name, k * replicates)
         return run_study(simulator, wanted, replicates, seed=seed, threads=threads, store=store, progress=report)
 
@@ -250,7 +250,7 @@ def _survival_curves(scenario: Scenario, found: Sequence[Target]) -> dict[_Curve
     return out
 
 
-def _survival_band(study: Study, of: _Curve, measures: Sequence[Key]) -> Band:
+def _survival_band(study: SimulationStudy, of: _Curve, measures: Sequence[Key]) -> Band:
     stats = []
     for m in measures:
         v = study.values(m)
@@ -268,8 +268,7 @@ def _differences(scenario: Scenario, found: Sequence[Target]) -> list[Target]:
     if scenario.outcomes:
         return []
     control, active = scenario.protocol.arms
-    by_place = {(t.key.variable, t.key.set, t.key.week, t.key.arm): t for t in found
-                if t.key.quantity == "event_share"}  # fmt: skip
+    by_place = {(t.key.variable, t.key.set, t.key.week, t.key.arm): t for t in found if t.key.quantity == "event_share"}
     out = []
     for (variable, of, week, arm), t in by_place.items():
         other = by_place.get((variable, of, week, control))
@@ -409,7 +408,7 @@ def _prolonged(scenario: Scenario) -> Scenario | None:
 # -- the table ---------------------------------------------------------------------------------------------------
 
 
-def _bands(scenario: Scenario, study: Study) -> list[Band]:
+def _bands(scenario: Scenario, study: SimulationStudy) -> list[Band]:
     out = []
     for a in scenario.plan.compiled:
         if isinstance(a, (TimeToEvent, Slopes)):
@@ -443,7 +442,7 @@ def _adjusts_for_marker(analysis: AnyForm | TrialByTrial) -> bool:
     return not {"NFLBL", "LNNFLBL"}.isdisjoint(getattr(analysis, "covariates", ()))
 
 
-def _shifts(scenario: Scenario, study: Study, found: Sequence[Target]) -> tuple[str, ...]:
+def _shifts(scenario: Scenario, study: SimulationStudy, found: Sequence[Target]) -> tuple[str, ...]:
     """How far adjusting for NfL moved a difference, published and simulated in the same trials: a sharp check."""
     places: dict[tuple[object, ...], dict[bool, Target]] = {}
     for t in found:
@@ -469,7 +468,7 @@ def _shifts(scenario: Scenario, study: Study, found: Sequence[Target]) -> tuple[
     return tuple(out)
 
 
-def _formal(scenario: Scenario, study: Study) -> dict[str, FloatArray]:
+def _formal(scenario: Scenario, study: SimulationStudy) -> dict[str, FloatArray]:
     """For each step of the test order, in which replicates it was formally met: it and all before it significant."""
     plan = scenario.plan
     p = np.stack([study.values(deciding(plan, name).p) for name in plan.order], axis=1)

@@ -13,9 +13,17 @@ from pydantic import TypeAdapter, ValidationError
 from equipoise.plan.key import Key
 
 AnswerKind = Literal[
-    "works", "nothing", "longer works", "longer nothing", "as it happened", "null", "test", "tests differ", "external",
+    "works",
+    "nothing",
+    "longer works",
+    "longer nothing",
+    "as it happened",
+    "null",
+    "test",
+    "tests differ",
+    "external",
     "formal",
-]  # fmt: skip
+]
 """What an answer is about. The first five are of the primary end point: in a fresh trial if the drug works as fitted
 or does nothing, the same in a longer one, and in this trial with its arms as unlike as they happened to be. ``null``:
 how often a drug that does nothing shows what was published. ``test``, ``tests differ``: which test would have called

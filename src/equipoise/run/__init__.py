@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from equipoise.run.operating import OperatingCharacteristics as OperatingCharacteristics
     from equipoise.run.operating import operating_characteristics as operating_characteristics
-    from equipoise.run.study import Study as Study
+    from equipoise.run.study import SimulationStudy as SimulationStudy
     from equipoise.run.study import run_study as run_study
 _PLACES = {
     "OperatingCharacteristics": "operating",
-    "Study": "study",
+    "SimulationStudy": "study",
     "operating_characteristics": "operating",
     "run_study": "study",
 }
-__all__ = ["OperatingCharacteristics", "Study", "operating_characteristics", "run_study"]
+__all__ = ["OperatingCharacteristics", "SimulationStudy", "operating_characteristics", "run_study"]
 
 
 def __getattr__(name: str) -> Any:

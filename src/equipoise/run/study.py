@@ -42,7 +42,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Study:
+class SimulationStudy:
     """The measures of many replicates of one scenario.
 
     Use as a context manager, or :meth:`close` it, when the values were kept in a temporary folder.
@@ -153,7 +153,7 @@ def run_study(
     threads: int | None = None,
     store: Path | None = None,
     progress: Progress | None = None,
-) -> Study:
+) -> SimulationStudy:
     """Simulate and analyse ``replicates`` trials and read ``measures`` off each.
 
     Parameters
@@ -213,4 +213,4 @@ def run_study(
         kept.close()
         raise
     pool.shutdown()
-    return Study(measures, replicates, kept.folder, kept.temporary, tuple(parts[n] for n in range(blocks)))
+    return SimulationStudy(measures, replicates, kept.folder, kept.temporary, tuple(parts[n] for n in range(blocks)))

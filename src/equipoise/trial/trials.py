@@ -242,9 +242,11 @@ class Trials:
             every = [p.events[name] for p in parts]
             cause = None if every[0].cause is None else np.concatenate([e.code for e in every])
             return replace(
-                every[0], week=np.concatenate([e.week for e in every]),
-                happened=np.concatenate([e.happened for e in every]), cause=cause,
-            )  # fmt: skip
+                every[0],
+                week=np.concatenate([e.week for e in every]),
+                happened=np.concatenate([e.happened for e in every]),
+                cause=cause,
+            )
 
         crossover = None
         if first.crossover_week is not None:

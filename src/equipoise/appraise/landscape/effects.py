@@ -85,8 +85,7 @@ def _main(record: Record, outcomes: tuple[str, ...]) -> list[Result]:
     found = [r for r in record.results if r.outcome in outcomes and r.role != "sensitivity"]
     order = {"randomised": 0, "early_delayed": 1}
     return sorted(
-        found,
-        key=lambda r: (r.id != record.primary_result, r.role != "main", order[r.comparison], r.set != "ITT"),
+        found, key=lambda r: (r.id != record.primary_result, r.role != "main", order[r.comparison], r.set != "ITT")
     )
 
 

@@ -48,7 +48,7 @@ class Field:
 
 
 FIELDS: dict[str, Field] = {
-    "als": Field("Amyotrophic lateral sclerosis", lambda r: "amyotrophic lateral sclerosis" in r.condition.lower()),
+    "als": Field("Amyotrophic lateral sclerosis", lambda r: "amyotrophic lateral sclerosis" in r.condition.lower())
 }
 
 

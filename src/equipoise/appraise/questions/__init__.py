@@ -10,6 +10,6 @@ An answer that draws nothing from the record is not shown.
 from __future__ import annotations
 
 from equipoise.appraise.questions.asking import applicable, by_reader, question_set
-from equipoise.appraise.questions.bank import Entry, bank
+from equipoise.appraise.questions.bank import BankQuestion, bank
 
-__all__ = ["Entry", "applicable", "bank", "by_reader", "question_set"]
+__all__ = ["BankQuestion", "applicable", "bank", "by_reader", "question_set"]

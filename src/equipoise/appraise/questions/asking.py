@@ -9,7 +9,7 @@ from typing import Any
 
 from equipoise.appraise.context import Context
 from equipoise.appraise.phrases import paragraphs
-from equipoise.appraise.questions.bank import AnyOf, Condition, Entry, Items, Made, Not, Part, bank
+from equipoise.appraise.questions.bank import AnyOf, BankQuestion, Condition, Items, Made, Not, Part, bank
 from equipoise.appraise.questions.conditions import CONDITIONS
 from equipoise.appraise.questions.vocabulary import VOCABULARY
 from equipoise.document.document import (
@@ -135,7 +135,7 @@ class Answerer:
         elif said := self.fill(part.template):
             yield Paragraph(said)
 
-    def answer(self, entry: Entry) -> Question | None:
+    def answer(self, entry: BankQuestion) -> Question | None:
         """A question with its answer; None where it does not apply or its answer draws nothing from the record."""
         if not self.applies(entry.when):
             return None
@@ -162,7 +162,7 @@ def _strip(run: Inlines) -> Inlines:
     return tuple(r for r in out if not (isinstance(r, Text) and not r.text))
 
 
-def rank(entry: Entry, reader: Reader) -> tuple[int, int, int, int]:
+def rank(entry: BankQuestion, reader: Reader) -> tuple[int, int, int, int]:
     """The place of a question for a reader: the specialty's own first, then by stage, by level, as in the bank.
 
     Of those that are marked for specialties, the ones marked for others only come after the unmarked.
@@ -173,7 +173,7 @@ def rank(entry: Entry, reader: Reader) -> tuple[int, int, int, int]:
     return fit, _STAGE[entry.stage], _LEVEL[entry.level], entry.position
 
 
-def applicable(ctx: Context, reader: Reader | None = None) -> Iterator[tuple[Entry, Question]]:
+def applicable(ctx: Context, reader: Reader | None = None) -> Iterator[tuple[BankQuestion, Question]]:
     """The questions that apply to the record and that the reader chose, answered, in the reader's order."""
     reader = reader or Reader()
     answerer = Answerer(ctx)

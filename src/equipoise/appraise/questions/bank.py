@@ -64,7 +64,7 @@ Part: TypeAlias = Say | Items | Made
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class BankQuestion:
     """One question of the bank.
 
     ``roles`` are who asks it, the first its home; ``specialties`` those for which it matters more; ``ask`` holds
@@ -100,9 +100,9 @@ class BankError(ValueError):
 
 
 @cache
-def bank() -> tuple[Entry, ...]:
+def bank() -> tuple[BankQuestion, ...]:
     """Every question, in the order of the roles and of their files; read and checked once."""
-    out: list[Entry] = []
+    out: list[BankQuestion] = []
     folder = files("equipoise.appraise.questions").joinpath("bank")
     for role in READERS:
         file = folder.joinpath(f"{role}.yaml")
@@ -115,7 +115,7 @@ def bank() -> tuple[Entry, ...]:
     return tuple(out)
 
 
-def read_entry(data: Any, position: int = 0) -> Entry:
+def read_entry(data: Any, position: int = 0) -> BankQuestion:
     """One entry from plain data; raises :class:`BankError` on anything that is not in the format of the bank."""
     id = str(data.get("id"))
     if unknown := set(data) - _KEYS:
@@ -140,7 +140,7 @@ def read_entry(data: Any, position: int = 0) -> Entry:
     if not answer:
         raise BankError(f"{id}: no answer")
     when = _condition(id, data.get("when", ()))
-    return Entry(id, roles, specialties, str(data["stage"]), str(data["level"]), when, asked, answer, position)
+    return BankQuestion(id, roles, specialties, str(data["stage"]), str(data["level"]), when, asked, answer, position)
 
 
 def _part(id: str, data: Any) -> Part:

@@ -143,8 +143,11 @@ def _harm(ctx: Context) -> Stat:
             if e.usable and all(cell(ctx, e.arms.get(arm.id)) != DASH for arm in (f.active, f.control))
         ]
         # those that sum up, serious ones first; a single coded term says little of harm as a whole
-        event = min((e for e in told if e.category != "term"), key=lambda e: (not e.serious, e.category != "summary"),
-                    default=None)  # fmt: skip
+        event = min(
+            (e for e in told if e.category != "term"),
+            key=lambda e: (not e.serious, e.category != "summary"),
+            default=None,
+        )
     if event is None:
         said = next(iter(writer.statements("safety")), None)
         silent = writer.words("no count of harm by arm was found in what was read")

@@ -352,10 +352,7 @@ def _lead(ctx: Context, judged: Judgements, rated: list[_Rated]) -> Inlines:
     overall = _overall(rated)
     if overall is None:
         return own
-    return paragraphs(
-        writer.say("Over the critical outcomes the certainty is {l}.", l=writer.strong(overall)),
-        own,
-    )
+    return paragraphs(writer.say("Over the critical outcomes the certainty is {l}.", l=writer.strong(overall)), own)
 
 
 def _summary(ctx: Context, rated: list[_Rated]) -> Section:
@@ -424,9 +421,7 @@ def _reasons(ctx: Context, r: _Rated) -> list[Row]:
     rows.append(Row((writer.words("imprecision, computed"), writer.words(r.imprecision.concern), upper(computed))))
     if r.outcome.threshold is not None:
         where = f"outcomes.{r.outcome.id}.threshold"
-        rows.append(
-            Row((writer.words("threshold"), DASH, _reason(ctx, r.outcome.threshold, where))),
-        )
+        rows.append(Row((writer.words("threshold"), DASH, _reason(ctx, r.outcome.threshold, where))))
     if r.outcome.imprecision is not None:
         own = r.outcome.imprecision
         rows.append(

@@ -19,9 +19,9 @@ from equipoise.document.text import joined
 from equipoise.records.schema import Outcome, Result, Sourced
 
 State = Literal["held", "in part", "gap", "needs the paper"]
-Found = tuple[State, Inlines]
-GAP: Found = ("gap", ())
-PAPER: Found = ("needs the paper", ())
+Answered = tuple[State, Inlines]
+GAP: Answered = ("gap", ())
+PAPER: Answered = ("needs the paper", ())
 _TOLD_APART = "planned and unplanned ones told apart under Results"
 _DELIVERY = ("exposure", "time_on_study", "deviations")
 
@@ -32,7 +32,7 @@ class Item:
 
     number: str
     asks: str
-    find: Callable[[Context], Found]
+    find: Callable[[Context], Answered]
 
 
 def build(ctx: Context) -> Section:
@@ -78,20 +78,20 @@ def _quote(ctx: Context, text: str, sourced: Sourced | str) -> Inlines:
     return ctx.writer.quote(text, sourced) or ()
 
 
-def _fact(name: str, state: State = "held") -> Callable[[Context], Found]:
+def _fact(name: str, state: State = "held") -> Callable[[Context], Answered]:
     """A fact of the design."""
 
-    def find(ctx: Context) -> Found:
+    def find(ctx: Context) -> Answered:
         said = ctx.fact(getattr(ctx.record.design, name))
         return (state, said) if said else GAP
 
     return find
 
 
-def _items(ids: tuple[str, ...] = (), sections: tuple[str, ...] = (), state: State = "held") -> Callable[..., Found]:
+def _items(ids: tuple[str, ...] = (), sections: tuple[str, ...] = (), state: State = "held") -> Callable[..., Answered]:
     """Labels of the record's items, by id or section."""
 
-    def find(ctx: Context) -> Found:
+    def find(ctx: Context) -> Answered:
         chosen = [
             i for i in ctx.record.items if (i.id in ids or i.section in sections) and i.usable and i.source is not None
         ]
@@ -102,35 +102,35 @@ def _items(ids: tuple[str, ...] = (), sections: tuple[str, ...] = (), state: Sta
     return find
 
 
-def _gap(_: Context) -> Found:
+def _gap(_: Context) -> Answered:
     return GAP
 
 
-def _paper(_: Context) -> Found:
+def _paper(_: Context) -> Answered:
     return PAPER
 
 
-def _title(ctx: Context) -> Found:
+def _title(ctx: Context) -> Answered:
     if "random" in ctx.record.title.lower():
         return "held", ctx.writer.words("said in the title")
     return "gap", ctx.writer.words("not said in the title")
 
 
-def _registration(ctx: Context) -> Found:
+def _registration(ctx: Context) -> Answered:
     found = ctx.record.registrations
     if not found:
         return GAP
     return "in part", ctx.writer.say("{n}; date not held", n=", ".join(f"{r.registry} {r.number}" for r in found))
 
 
-def _plan(ctx: Context) -> Found:
+def _plan(ctx: Context) -> Answered:
     held = _items(("stat_sap_history",))(ctx)
     protocol = ctx.fact(ctx.record.design.protocol)
     said = [s for s in (held[1], protocol) if s]
     return ("in part", joined(said, "; ")) if said else GAP
 
 
-def _objective(ctx: Context) -> Found:
+def _objective(ctx: Context) -> Answered:
     outcome = ctx.findings.outcome
     if outcome is None or not outcome.usable or not outcome.definition:
         return GAP
@@ -138,7 +138,7 @@ def _objective(ctx: Context) -> Found:
     return ("in part", said) if said else GAP
 
 
-def _design(ctx: Context) -> Found:
+def _design(ctx: Context) -> Answered:
     record, writer = ctx.record, ctx.writer
     said = ctx.fact(record.design.type)
     ratio = record.design.allocation
@@ -148,7 +148,7 @@ def _design(ctx: Context) -> Found:
     return ("held", said) if said else GAP
 
 
-def _changes(ctx: Context) -> Found:
+def _changes(ctx: Context) -> Answered:
     items = _items(("stat_sap_v3", "stat_sap_history", "stat_seen_before"))(ctx)[1]
     late = [m for m in ctx.record.methods if m.prespecified in ("no", "disputed") and m.usable]
     said = [items] if items else []
@@ -156,7 +156,7 @@ def _changes(ctx: Context) -> Found:
     return ("held", joined(said, "; ")) if said else GAP
 
 
-def _eligibility(ctx: Context) -> Found:
+def _eligibility(ctx: Context) -> Answered:
     chosen = [c for c in ctx.record.eligibility if c.kind in ("inclusion", "exclusion") and c.usable]
     said = [q for c in chosen[:2] if (q := ctx.writer.quote(c.text if len(c.text) < 160 else c.text[:157] + "...", c))]
     if not said:
@@ -164,12 +164,12 @@ def _eligibility(ctx: Context) -> Found:
     return "held", (*joined(said, "; "), *ctx.writer.words("; and further criteria" if len(chosen) > 2 else ""))
 
 
-def _intervention(ctx: Context) -> Found:
+def _intervention(ctx: Context) -> Answered:
     parts = [ctx.arm_text(ctx.findings.active), ctx.arm_text(ctx.findings.control)]
     return "held" if ctx.record.dosing is not None else "in part", joined([p for p in parts if p], "; against ")
 
 
-def _outcomes(ctx: Context) -> Found:
+def _outcomes(ctx: Context) -> Answered:
     primary = [o for o in ctx.record.outcomes if o.role == "primary"]
     if not primary:
         return GAP
@@ -178,7 +178,7 @@ def _outcomes(ctx: Context) -> Found:
     return "held" if defined else "in part", names
 
 
-def _harms_how(ctx: Context) -> Found:
+def _harms_how(ctx: Context) -> Answered:
     told = next((e for e in ctx.record.adverse_events if e.assessment and e.usable), None)
     if told is not None and told.assessment:
         said = _quote(ctx, f"assessment: {told.assessment}", told)
@@ -186,7 +186,7 @@ def _harms_how(ctx: Context) -> Found:
     return _items(("reg_ae",), state="in part")(ctx)
 
 
-def _strata(ctx: Context) -> Found:
+def _strata(ctx: Context) -> Answered:
     strata = [s for s in ctx.record.design.strata if s.usable]
     if not strata:
         return GAP
@@ -194,12 +194,12 @@ def _strata(ctx: Context) -> Found:
     return "in part", ctx.writer.say("stratified by {s}", s=joined(said)) if said else ()
 
 
-def _similar(ctx: Context) -> Found:
+def _similar(ctx: Context) -> Answered:
     said = ctx.fact(ctx.record.design.control)
     return ("in part", ctx.writer.say("control: {c}", c=said)) if said else GAP
 
 
-def _methods(ctx: Context) -> Found:
+def _methods(ctx: Context) -> Answered:
     primary = ctx.findings.primary
     if primary is None:
         return GAP
@@ -207,13 +207,13 @@ def _methods(ctx: Context) -> Found:
     return "held", joined([ctx.method(i) for i in ids], "; ")
 
 
-def _sets(ctx: Context) -> Found:
+def _sets(ctx: Context) -> Answered:
     named = [s for s in ctx.record.sets if s.usable]
     said = [q for s in named[:4] if (q := ctx.writer.quote(s.label, s))]
     return ("held", joined(said, "; ")) if said else GAP
 
 
-def _missing(ctx: Context) -> Found:
+def _missing(ctx: Context) -> Answered:
     primary = ctx.findings.primary
     method = None if primary is None else ctx.findings.method(primary.method)
     if method is None or not method.imputation or not method.usable:
@@ -222,10 +222,10 @@ def _missing(ctx: Context) -> Found:
     return ("held", said) if said else GAP
 
 
-def _other_analyses(said: str) -> Callable[[Context], Found]:
+def _other_analyses(said: str) -> Callable[[Context], Answered]:
     """Sensitivity analyses and subgroups, and where the page shows them."""
 
-    def find(ctx: Context) -> Found:
+    def find(ctx: Context) -> Answered:
         if any(r.role in ("sensitivity", "subgroup") for r in ctx.record.results):
             return "held", ctx.writer.words(said)
         return GAP
@@ -233,7 +233,7 @@ def _other_analyses(said: str) -> Callable[[Context], Found]:
     return find
 
 
-def _flow(ctx: Context) -> Found:
+def _flow(ctx: Context) -> Answered:
     writer, f = ctx.writer, ctx.findings
     arms = [a for a in (f.active, f.control) if a.n.usable and a.n.value is not None]
     if len(arms) < 2:
@@ -248,7 +248,7 @@ def _flow(ctx: Context) -> Found:
     return ("held" if counts is not None and counts.n else "in part"), writer.say("randomised: {s}", s=said)
 
 
-def _losses(ctx: Context) -> Found:
+def _losses(ctx: Context) -> Answered:
     rows = [e for e in ctx.record.events if e.endpoint.startswith(("WITHDREW", "COMPLETED", "DISCONTINUED"))]
     shown = [q for e in rows if e.usable and (q := ctx.writer.quote(e.label, e))]
     if shown:
@@ -256,7 +256,7 @@ def _losses(ctx: Context) -> Found:
     return _items(sections=("disposition",), state="in part")(ctx)
 
 
-def _dates(ctx: Context) -> Found:
+def _dates(ctx: Context) -> Answered:
     writer, d = ctx.writer, ctx.record.design
     pairs = [("first dose", d.first_dose), ("last visit", d.last_visit)]
     said = [
@@ -267,7 +267,7 @@ def _dates(ctx: Context) -> Found:
     return ("held" if len(said) == 2 else "in part", joined(said, "; ")) if said else GAP
 
 
-def _background(ctx: Context) -> Found:
+def _background(ctx: Context) -> Answered:
     rows = [b for b in ctx.record.baseline if b.variable in ("RILUZOLE", "EDARAVONE", "RILEDAFL") and b.usable]
     said = [q for b in rows[:2] if (q := ctx.writer.told(b.label, b))]
     if not said:
@@ -276,7 +276,7 @@ def _background(ctx: Context) -> Found:
     return ("in part", joined(said, "; ")) if said else GAP
 
 
-def _baseline(ctx: Context) -> Found:
+def _baseline(ctx: Context) -> Answered:
     if not any(b.usable for b in ctx.record.baseline):
         return GAP
     by_arm = any(b.usable and b.values for b in ctx.record.baseline)
@@ -284,7 +284,7 @@ def _baseline(ctx: Context) -> Found:
     return ("held" if by_arm else "in part"), said
 
 
-def _results(ctx: Context) -> Found:
+def _results(ctx: Context) -> Answered:
     f = ctx.findings
     if f.primary is None:
         return GAP
@@ -293,7 +293,7 @@ def _results(ctx: Context) -> Found:
     return "in part", ctx.writer.words("without an effect with its interval for the primary outcome")
 
 
-def _harms(ctx: Context) -> Found:
+def _harms(ctx: Context) -> Answered:
     if any(ctx.findings.counts(e) for e in ctx.record.adverse_events):
         return "held", ctx.writer.words("counts by arm, in the table under Safety")
     if ctx.record.adverse_events:
@@ -301,7 +301,7 @@ def _harms(ctx: Context) -> Found:
     return _items(sections=("safety",), state="in part")(ctx)
 
 
-def _limitations(ctx: Context) -> Found:
+def _limitations(ctx: Context) -> Answered:
     if any(s.section == "limitations" for s in ctx.record.statements):
         return "in part", ctx.writer.words("those this page names; the authors' own need the paper")
     return PAPER
@@ -440,24 +440,24 @@ def _apart(ctx: Context) -> list[Inlines]:
     ]
 
 
-def _attribute(ctx: Context, name: str, found: Found) -> Row:
+def _attribute(ctx: Context, name: str, found: Answered) -> Row:
     state, said = found
     return Row((ctx.writer.words(name), ctx.writer.words(state), said))
 
 
-def _treatment(ctx: Context) -> Found:
+def _treatment(ctx: Context) -> Answered:
     writer = ctx.writer
     active, control = ctx.arm_text(ctx.findings.active), ctx.arm_text(ctx.findings.control)
     return "held", writer.say("{a}, against {c}", a=active, c=control)
 
 
-def _population(ctx: Context) -> Found:
+def _population(ctx: Context) -> Answered:
     chosen = next((s for s in ctx.record.sets if s.id == ctx.findings.set and s.usable), None)
     said = None if chosen is None else ctx.writer.quote(chosen.definition, chosen)
     return ("held", said) if said else GAP
 
 
-def _variable(ctx: Context, outcome: Outcome | None) -> Found:
+def _variable(ctx: Context, outcome: Outcome | None) -> Answered:
     if outcome is None:
         return GAP
     if outcome.definition and outcome.usable and (said := ctx.writer.quote(outcome.definition, outcome)):
@@ -465,7 +465,7 @@ def _variable(ctx: Context, outcome: Outcome | None) -> Found:
     return "in part", ctx.writer.label(outcome.label)
 
 
-def _intercurrent(ctx: Context) -> Found:
+def _intercurrent(ctx: Context) -> Answered:
     said = [
         text
         for id in ("stat_estimand", "stat_estimate", "stat_death_imputation")
@@ -477,7 +477,7 @@ def _intercurrent(ctx: Context) -> Found:
     return ("in part", text) if state == "held" else GAP
 
 
-def _measure(ctx: Context, primary: Result | None) -> Found:
+def _measure(ctx: Context, primary: Result | None) -> Answered:
     if primary is None:
         return GAP
     names = {"difference": "difference of means", "ratio": "ratio of means", "hazard_ratio": "hazard ratio"}

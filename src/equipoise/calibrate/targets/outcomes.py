@@ -163,12 +163,7 @@ def _observed(record: Record, scenario: Scenario, plan: FitPlan, result: Result)
     def target(value: float, se: float | None, sourced: Value, arm: str | None, sd: bool = False) -> Target:
         return Target(
             key=Key(
-                kind,
-                variable=result.outcome,
-                statistic="sd" if sd else None,
-                set=group,
-                arm=arm,
-                week=result.week,
+                kind, variable=result.outcome, statistic="sd" if sd else None, set=group, arm=arm, week=result.week
             ),
             quantity=f"{outcome.label}, {word}"
             + (", SD" if sd else ", difference between the arms" if not arm else ""),

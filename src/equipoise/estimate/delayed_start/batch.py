@@ -101,9 +101,13 @@ def delayed_start_batch(
     when = np.asarray(weeks, dtype=np.float64)
     keep = when <= week + 1e-9
     wanted = weights(
-        when[keep], period_end=period_end, week=week, fraction=fraction, slope_weeks=slope_weeks,
+        when[keep],
+        period_end=period_end,
+        week=week,
+        fraction=fraction,
+        slope_weeks=slope_weeks,
         first_slope_weeks=first_slope_weeks,
-    )  # fmt: skip
+    )
     x = arm_columns(y, arm, covariates, include)
     contrasts = np.zeros((len(wanted), int(keep.sum()), x.shape[2]))
     contrasts[:, :, 1] = np.array(list(wanted.values()))

@@ -30,7 +30,7 @@ from equipoise.estimate.linear.clda import clda
 from equipoise.estimate.linear.mmrm import mmrm
 from equipoise.estimate.linear.mmrm.result import REFERENCES, MmrmFit
 from equipoise.estimate.missing import Bayes, imputation_draws
-from equipoise.estimate.missing.analyses import DIFFERENCE, Block, Quantity, Results, least_squares
+from equipoise.estimate.missing.analyses import DIFFERENCE, CompletedBlock, CompletedResults, Quantity, least_squares
 from equipoise.estimate.missing.events import strategy_named
 from equipoise.estimate.missing.methods import Method
 from equipoise.estimate.panel import Panel, numbers, read_panel, require
@@ -140,7 +140,7 @@ class _Functionals:
             made.extend(Quantity(name, math.nan, "mean", "mean", arm) for arm in panel.arms)
         return made
 
-    def run(self, block: Block) -> Results:
+    def run(self, block: CompletedBlock) -> CompletedResults:
         columns, _ = block.panel.columns(self.covariates)
         return least_squares(block.y @ self.weights.T, block.panel.arm, columns, block.who, block.member)
 
@@ -266,10 +266,24 @@ def delayed_start(
     fit: MmrmFit | None = None
     if imputed:
         estimates = _by_imputation(
-            data, panel, wanted, chosen.name, method or Bayes(), period_end, tuple(covariates), seed,
-            names={"value": value, "subject": subject, "visit": visit, "arm": arm,
-                   "control": panel.arms[0], "up_to": week}, **options,
-        )  # fmt: skip
+            data,
+            panel,
+            wanted,
+            chosen.name,
+            method or Bayes(),
+            period_end,
+            tuple(covariates),
+            seed,
+            names={
+                "value": value,
+                "subject": subject,
+                "visit": visit,
+                "arm": arm,
+                "control": panel.arms[0],
+                "up_to": week,
+            },
+            **options,
+        )
     else:
         fit = mixed_model(panel, covariates, constrained, baseline, structure, fallback, df)
         estimates = by_model(fit, panel, wanted, constrained, **options)
@@ -369,9 +383,10 @@ def by_model(
         elif name in unseen or not (math.isfinite(estimate) and math.isfinite(se)):
             status = Status.NO_DATA if gone else Status.SINGULAR
             detail = (
-                f"not estimable: an arm has nobody at week {', '.join(f'{panel.weeks[v]:g}' for v in gone)}" if gone
+                f"not estimable: an arm has nobody at week {', '.join(f'{panel.weeks[v]:g}' for v in gone)}"
+                if gone
                 else "not estimable: the covariates determine the arm, or the variance is not positive"
-            )  # fmt: skip
+            )
         made[name] = Estimate.from_t(
             f"{name}, early - delayed start",
             f"MMRM over both periods, {fit.structure} covariance{', constrained baseline' if constrained else ''}, "

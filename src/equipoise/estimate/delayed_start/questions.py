@@ -135,10 +135,12 @@ class Criteria:
         third = {
             "preserved": f"Is more than {100 * self.fraction:g} % of the first difference kept at {second}?",
             "difference": f"Has the difference shrunk by less than {self.margin:g} points at {second}?"
-            if self.margin is not None else "",
+            if self.margin is not None
+            else "",
             "slope": f"Is the early arm's slope over period 2 less than {self.margin:g} {unit} worse?"
-            if self.margin is not None else "",
-        }[self.third]  # fmt: skip
+            if self.margin is not None
+            else "",
+        }[self.third]
         one = f"at {first}" if self.first == "difference" else "in slope over period 1"
         return f"Is the early start better {one}?", f"Is it better at {second}?", third
 

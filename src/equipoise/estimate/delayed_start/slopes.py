@@ -69,9 +69,15 @@ def delayed_start_slopes(
     criteria = Criteria(alpha, alpha_third, "slope", margin=margin, first="slope")
     check_level(level)
     panel = read_panel(
-        data, value=value, subject=subject, visit=visit, arm=arm, control=control,
-        covariates=tuple(covariates), up_to=week,
-    )  # fmt: skip
+        data,
+        value=value,
+        subject=subject,
+        visit=visit,
+        arm=arm,
+        control=control,
+        covariates=tuple(covariates),
+        up_to=week,
+    )
     last = float(panel.weeks[panel.weeks <= week + 1e-9][-1])
     one = (0.0, period_end) if first_window is None else first_window
     two = (float(np.nextafter(period_end, np.inf)), last) if second_window is None else second_window

@@ -13,16 +13,7 @@
 from __future__ import annotations
 
 from equipoise.estimate.formula.columns import Column, no_column, read_column
-from equipoise.estimate.formula.design import (
-    Design,
-    Factor,
-    NoCompleteRow,
-    Term,
-    build,
-    products,
-    renewed,
-    sum_coded,
-)
+from equipoise.estimate.formula.design import Design, Factor, NoCompleteRow, Term, build, products, renewed, sum_coded
 from equipoise.estimate.formula.terms import (
     STRUCTURES,
     CovarianceTerm,

@@ -120,8 +120,10 @@ class Design:
         """The whole design (row, p)."""
         cells = self.n_rows * len(self.names)
         if cells > MOST_CELLS:
-            raise EstimationError(f"the design has {len(self.names):,} columns on {self.n_rows:,} rows",
-                                  hint="interact fewer levels, or name a column of numbers as such")  # fmt: skip
+            raise EstimationError(
+                f"the design has {len(self.names):,} columns on {self.n_rows:,} rows",
+                hint="interact fewer levels, or name a column of numbers as such",
+            )
         x = np.empty((self.n_rows, len(self.names)))
         for term in self.terms:
             _fill(x[:, term.columns], term.blocks())
@@ -277,8 +279,9 @@ def build(
             keep &= ~missing
     n = int(np.count_nonzero(keep))
     if not n:
-        raise NoCompleteRow("no row has all of the columns the model uses",
-                            hint="check " + ", ".join([*responses, *columns, *forced]))  # fmt: skip
+        raise NoCompleteRow(
+            "no row has all of the columns the model uses", hint="check " + ", ".join([*responses, *columns, *forced])
+        )
     rows = None if n == len(keep) else keep
     columns = {name: column.take(rows) for name, column in columns.items()}
     responses = {name: column.take(rows) for name, column in responses.items()}
@@ -342,8 +345,10 @@ def _terms(
         labels = [part.coding(f)[1] if part.categorical else part.labels for part, f in zip(parts, full, strict=True)]
         size = int(np.prod([len(one) for one in labels], dtype=np.float64))
         if len(every) + size > MOST_CELLS // 1000:
-            raise EstimationError(f"the design has more than {MOST_CELLS // 1000:,} columns",
-                                  hint="interact fewer levels, or name a column of numbers as such")  # fmt: skip
+            raise EstimationError(
+                f"the design has more than {MOST_CELLS // 1000:,} columns",
+                hint="interact fewer levels, or name a column of numbers as such",
+            )
         if len(labels) == 1:
             names = labels[0]
         else:

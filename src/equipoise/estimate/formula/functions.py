@@ -35,9 +35,16 @@ from equipoise.types import FloatArray
 
 State = dict[str, Any]
 PLAIN: Mapping[str, Callable[..., FloatArray]] = {
-    "log2": np.log2, "log10": np.log10, "log1p": np.log1p, "exp": np.exp, "expm1": np.expm1, "sqrt": np.sqrt,
-    "abs": np.abs, "floor": np.floor, "ceiling": np.ceil,
-}  # fmt: skip
+    "log2": np.log2,
+    "log10": np.log10,
+    "log1p": np.log1p,
+    "exp": np.exp,
+    "expm1": np.expm1,
+    "sqrt": np.sqrt,
+    "abs": np.abs,
+    "floor": np.floor,
+    "ceiling": np.ceil,
+}
 """Functions of one number."""
 LEARNING = ("scale", "center", "poly")
 NUMERIC = ("log", *PLAIN, *LEARNING, "I")
@@ -96,8 +103,9 @@ def unknown_function(call: Call, formula: str, known: Iterable[str]) -> FormulaE
 def check_arithmetic(node: Node, formula: str, outermost: bool = True) -> None:
     """Raise :class:`FormulaError` unless ``node`` is arithmetic of columns, numbers and known functions."""
     if isinstance(node, Name) and node.text in RESERVED and not node.quoted:
-        raise FormulaError(f"{node.text!r} is no column", formula, node.at,
-                           hint="a column really called so goes in `backticks`")  # fmt: skip
+        raise FormulaError(
+            f"{node.text!r} is no column", formula, node.at, hint="a column really called so goes in `backticks`"
+        )
     if isinstance(node, Name | Number):
         return
     if isinstance(node, Group):
@@ -125,12 +133,20 @@ def _check_call(call: Call, formula: str, outermost: bool) -> None:
     names = _SIGNATURES.get(call.function, ("x",))
     given = _arguments(call, names, formula)
     if "x" not in given:
-        raise FormulaError(f"{call.function}() has nothing to work on", formula, call.at,
-                           hint=f"write {call.function}({', '.join(names)})")  # fmt: skip
+        raise FormulaError(
+            f"{call.function}() has nothing to work on",
+            formula,
+            call.at,
+            hint=f"write {call.function}({', '.join(names)})",
+        )
     check_arithmetic(given["x"], formula, call.function == "I" and outermost)
     if call.function == "poly" and not outermost:
-        raise FormulaError("poly() makes several columns, so it stands alone", formula, call.at,
-                           hint="write it as a term: + poly(x, 2)")  # fmt: skip
+        raise FormulaError(
+            "poly() makes several columns, so it stands alone",
+            formula,
+            call.at,
+            hint="write it as a term: + poly(x, 2)",
+        )
     for key in given:
         if key != "x":
             _constant(call, key, given[key], formula)
@@ -144,13 +160,21 @@ def _arguments(call: Call, names: tuple[str, ...], formula: str) -> dict[str, No
     given = {key: value for key, value in call.arguments if key is not None}
     for key, value in given.items():
         if key not in names:
-            raise FormulaError(f"{call.function}() has no argument {key!r}", formula, value.at,
-                               hint=f"{nearest(key, names)}arguments are {', '.join(names)}")  # fmt: skip
+            raise FormulaError(
+                f"{call.function}() has no argument {key!r}",
+                formula,
+                value.at,
+                hint=f"{nearest(key, names)}arguments are {', '.join(names)}",
+            )
     free = [name for name in names if name not in given]
     rest = [value for key, value in call.arguments if key is None]
     if len(rest) > len(free):
-        raise FormulaError(f"{call.function}() takes {len(names)} argument{'s' if len(names) > 1 else ''}", formula,
-                           rest[len(free)].at, hint=f"write {call.function}({', '.join(names)})")  # fmt: skip
+        raise FormulaError(
+            f"{call.function}() takes {len(names)} argument{'s' if len(names) > 1 else ''}",
+            formula,
+            rest[len(free)].at,
+            hint=f"write {call.function}({', '.join(names)})",
+        )
     return {**dict(zip(free, rest, strict=False)), **given}
 
 
@@ -219,8 +243,12 @@ def _learned(call: Call, given: Mapping[str, Node], x: FloatArray, state: State,
             return np.power.outer(x, np.arange(1, degree + 1)).astype(np.float64)
         if key not in state:
             if len(np.unique(x)) <= degree:
-                raise FormulaError(f"{key} of {len(np.unique(x))} different values", formula, call.at,
-                                   hint="a polynomial has fewer degrees than there are values")  # fmt: skip
+                raise FormulaError(
+                    f"{key} of {len(np.unique(x))} different values",
+                    formula,
+                    call.at,
+                    hint="a polynomial has fewer degrees than there are values",
+                )
             state[key] = _polynomial(x, degree)
         return _polynomials(x, *state[key])
     if key not in state:
@@ -312,8 +340,12 @@ def read_factor(call: Call, formula: str) -> tuple[Name, Coding]:
     given = _arguments(call, names, formula)
     column = bare(given["x"]) if "x" in given else None
     if not isinstance(column, Name):
-        raise FormulaError(f"{call.function}() takes a column", formula, column.at if column else call.at,
-                           hint=how if call.function == "C" else f"write {call.function}(x)")  # fmt: skip
+        raise FormulaError(
+            f"{call.function}() takes a column",
+            formula,
+            column.at if column else call.at,
+            hint=how if call.function == "C" else f"write {call.function}(x)",
+        )
     node, base = given.get("contr"), given.get("base")
     if node is None and base is None:
         return column, Coding()
@@ -321,8 +353,9 @@ def read_factor(call: Call, formula: str) -> tuple[Name, Coding]:
     kind = word.function if isinstance(word, Call) else word.text if isinstance(word, Name) else _word(word)
     kind = kind if kind.startswith("contr.") else f"contr.{kind}"
     if kind not in CODINGS:
-        raise FormulaError(f"there is no coding {kind.removeprefix('contr.')!r}", formula, word.at,
-                           hint=nearest(kind, CODINGS) + how)  # fmt: skip
+        raise FormulaError(
+            f"there is no coding {kind.removeprefix('contr.')!r}", formula, word.at, hint=nearest(kind, CODINGS) + how
+        )
     if isinstance(word, Call):
         if kind != "contr.treatment" and word.arguments:
             raise FormulaError(f"{kind} takes no argument here", formula, word.at, hint=how)
@@ -337,8 +370,12 @@ def read_factor(call: Call, formula: str) -> tuple[Name, Coding]:
         return column, Coding(kind, value.value)
     if isinstance(value, Number) and value.value >= 1 and value.value == int(value.value):
         return column, Coding(kind, int(value.value))
-    raise FormulaError("a base is a level in quotes, or its place from 1", formula, base.at,
-                       hint="write C(x, contr.treatment(base = 'level'))")  # fmt: skip
+    raise FormulaError(
+        "a base is a level in quotes, or its place from 1",
+        formula,
+        base.at,
+        hint="write C(x, contr.treatment(base = 'level'))",
+    )
 
 
 def _word(node: Node) -> str:

@@ -139,8 +139,12 @@ def _odd(formula: str, at: int) -> FormulaError:
         hint = "write the minus sign of the keyboard, -"
     if hint is None and letter in "‘’“”„‚«»":
         hint = "write straight quotes"
-    return FormulaError(f"{letter!r} has no meaning in a formula", formula, at,
-                        hint=hint or "a column with such a name goes in `backticks`")  # fmt: skip
+    return FormulaError(
+        f"{letter!r} has no meaning in a formula",
+        formula,
+        at,
+        hint=hint or "a column with such a name goes in `backticks`",
+    )
 
 
 class _Reader:
@@ -238,8 +242,11 @@ class _Reader:
         if token.kind == "quoted":
             self.place += 1
             if self.is_op("("):
-                raise self.fail("a name in backticks is a column, not a function", self.here.at,
-                                "write the function without backticks")  # fmt: skip
+                raise self.fail(
+                    "a name in backticks is a column, not a function",
+                    self.here.at,
+                    "write the function without backticks",
+                )
             return Name(token.text, token.at, True)
         if token.kind == "name":
             self.place += 1
@@ -274,8 +281,11 @@ class _Reader:
                 key = self.here.text
                 self.place += 2
                 if self.is_op("="):
-                    raise self.fail("'==' is no operator of a formula", following.at,
-                                    "a formula has no comparisons: compute the flag as a column")  # fmt: skip
+                    raise self.fail(
+                        "'==' is no operator of a formula",
+                        following.at,
+                        "a formula has no comparisons: compute the flag as a column",
+                    )
             if any(k == key for k, _ in arguments) and key is not None:
                 raise self.fail(f"{key!r} is given twice", following.at, "give it once")
             arguments.append((key, self.chain(0)))

@@ -200,14 +200,20 @@ class _Model:
             for key, term in made.items():
                 if key not in self.terms:
                     name = ":".join(s.expression for s in term)
-                    raise self.fail(f"{name} is not among the terms before, so it cannot be taken out", node.at,
-                                    "a '-' takes out a term that stands before it")  # fmt: skip
+                    raise self.fail(
+                        f"{name} is not among the terms before, so it cannot be taken out",
+                        node.at,
+                        "a '-' takes out a term that stands before it",
+                    )
                 del self.terms[key]
 
     def _intercept(self, node: Number, minus: bool) -> None:
         if node.value not in (0.0, 1.0):
-            raise self.fail(f"the formula has a number as a term: {node.text}", node.at,
-                            "the only numbers among terms are 1 (intercept) and 0 (none)")  # fmt: skip
+            raise self.fail(
+                f"the formula has a number as a term: {node.text}",
+                node.at,
+                "the only numbers among terms are 1 (intercept) and 0 (none)",
+            )
         self.intercept = (node.value == 1.0) != minus
 
     def _count(self, terms: int, at: int) -> None:
@@ -231,8 +237,11 @@ class _Model:
                 out = self._joined(op, out, self.expand(part), node.at)
             return out
         if isinstance(node, Number):
-            raise self.fail(f"the formula has a number as a factor: {node.text}", node.at,
-                            "remove it, or write arithmetic within I(), as in I(2 * x)")  # fmt: skip
+            raise self.fail(
+                f"the formula has a number as a factor: {node.text}",
+                node.at,
+                "remove it, or write arithmetic within I(), as in I(2 * x)",
+            )
         if isinstance(node, Text):
             raise self.fail("text in quotes is no column", node.at, "write the name alone, or in `backticks`")
         raise self.fail("a sign within a term", node.at, "write arithmetic within I(), as in I(-x)")
@@ -247,8 +256,11 @@ class _Model:
         if op == "-":
             for key, term in right.items():
                 if key not in left:
-                    raise self.fail(f"{':'.join(s.expression for s in term)} is not among the terms before", at,
-                                    "a '-' takes out a term that stands before it")  # fmt: skip
+                    raise self.fail(
+                        f"{':'.join(s.expression for s in term)} is not among the terms before",
+                        at,
+                        "a '-' takes out a term that stands before it",
+                    )
             return {k: v for k, v in left.items() if k not in right}
         if op == "%in%":
             left, right = right, left
@@ -278,11 +290,17 @@ class _Model:
     def _power(self, node: Power) -> dict[frozenset[str], TermSpec]:
         exponent = bare(node.exponent)
         if not isinstance(exponent, Number) or exponent.value != int(exponent.value) or not 1 <= exponent.value <= 20:
-            raise self.fail("a power among terms is a whole number from 1", exponent.at,
-                            "write (a + b)^2 for all terms up to two at a time, I(x^2) for a square")  # fmt: skip
+            raise self.fail(
+                "a power among terms is a whole number from 1",
+                exponent.at,
+                "write (a + b)^2 for all terms up to two at a time, I(x^2) for a square",
+            )
         if isinstance(bare(node.base), Name) and exponent.value > 1:
-            raise self.fail(f"{written(node)} as a term is {written(node.base)} alone", node.at,
-                            f"write I({written(node.base)}^{exponent.text}) for the power")  # fmt: skip
+            raise self.fail(
+                f"{written(node)} as a term is {written(node.base)} alone",
+                node.at,
+                f"write I({written(node.base)}^{exponent.text}) for the power",
+            )
         base = self.expand(node.base)
         out = base
         for _ in range(int(exponent.value) - 1):
@@ -339,8 +357,9 @@ class _Model:
             before = [at for k, at in self.places if k == kind]
             if before:
                 what = "covariance terms" if kind == "covariance" else "random parts"
-                raise self.fail(f"the formula has 2 {what}", node.at,
-                                COVARIANCE_HINT if kind == "covariance" else RANDOM_HINT)  # fmt: skip
+                raise self.fail(
+                    f"the formula has 2 {what}", node.at, COVARIANCE_HINT if kind == "covariance" else RANDOM_HINT
+                )
         self.places.append((kind, node.at))
         if kind == "random":
             assert isinstance(node, Chain)
@@ -438,8 +457,12 @@ def _read(text: str) -> ModelFormula:
         elif isinstance(inner, Chain) and any(op not in "+-*/" for op in inner.ops):
             raise FormulaError("the left-hand side must be one response", text, inner.at, hint="write CHG ~ ...")
         elif isinstance(inner, Chain):
-            raise FormulaError("the left-hand side must be one response", text, inner.at,
-                               hint=f"write I({written(inner)}) ~ ... if a sum or difference is meant")  # fmt: skip
+            raise FormulaError(
+                "the left-hand side must be one response",
+                text,
+                inner.at,
+                hint=f"write I({written(inner)}) ~ ... if a sum or difference is meant",
+            )
         elif isinstance(inner, Name):
             target = model.factor(inner)
         elif isinstance(inner, Call) and inner.function in (*FACTOR, "poly"):

@@ -177,9 +177,12 @@ def _inside_by_factor(c: float, loading: FloatArray, df: float) -> float:
         low, high = (math.sqrt(v / df) for v in special.chdtri(df, [1.0 - 1e-14, 1e-14]))
         s = 0.5 * (high - low) * _NODES + 0.5 * (high + low)
         log_density = (
-            (df - 1.0) * np.log(s) - 0.5 * df * s * s + 0.5 * df * math.log(df) - special.gammaln(0.5 * df)
+            (df - 1.0) * np.log(s)
+            - 0.5 * df * s * s
+            + 0.5 * df * math.log(df)
+            - special.gammaln(0.5 * df)
             - (0.5 * df - 1.0) * math.log(2.0)
-        )  # fmt: skip
+        )
         weight_s = 0.5 * (high - low) * _WEIGHTS * np.exp(log_density)
     rest = np.sqrt(1.0 - loading**2)
     chance = np.ones((len(s), len(z)))

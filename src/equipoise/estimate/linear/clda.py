@@ -79,8 +79,18 @@ def clda(
     by = FactorSpec.of_column(arm)
     terms = (*model.terms, (visit,), (visit, by))
     whole = replace(model, terms=tuple(sorted(terms, key=len)))
-    return fit_model(formula, whole, data, reml=reml, df=df, vcov=vcov, weights=None, fallback=fallback,
-                     reduced=frozenset({frozenset({visit.expression, arm})}), first={term.visit: baseline})  # fmt: skip
+    return fit_model(
+        formula,
+        whole,
+        data,
+        reml=reml,
+        df=df,
+        vcov=vcov,
+        weights=None,
+        fallback=fallback,
+        reduced=frozenset({frozenset({visit.expression, arm})}),
+        first={term.visit: baseline},
+    )
 
 
 def _is_number(data: Any, column: str) -> bool:

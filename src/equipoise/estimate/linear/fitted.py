@@ -139,9 +139,14 @@ class LinearFit(Fit):
             statistic = estimate / se
         half = stdtrit(df, 0.5 + 0.5 * level) * se
         table = {
-            "estimate": estimate, "se": se, "df": df, "statistic": statistic,
-            "p": 2.0 * stdtr(df, -np.abs(statistic)), "low": estimate - half, "high": estimate + half,
-        }  # fmt: skip
+            "estimate": estimate,
+            "se": se,
+            "df": df,
+            "statistic": statistic,
+            "p": 2.0 * stdtr(df, -np.abs(statistic)),
+            "low": estimate - half,
+            "high": estimate + half,
+        }
         there = self._estimable(rows)
         return {k: np.where(there, v, np.nan).tolist() for k, v in table.items()}
 
@@ -173,10 +178,18 @@ class LinearFit(Fit):
             values: dict[str, Any] = {k: (np.nan if name in lost else v[i]) for k, v in table.items()}
             out.append(
                 Estimate(
-                    name=name, estimator=estimator, n=self.n_patients, level=level, scale="coefficient", status=status,
-                    detail=detail, references=references, term=name, **values,
+                    name=name,
+                    estimator=estimator,
+                    n=self.n_patients,
+                    level=level,
+                    scale="coefficient",
+                    status=status,
+                    detail=detail,
+                    references=references,
+                    term=name,
+                    **values,
                 )
-            )  # fmt: skip
+            )
         return tuple(out)
 
     @property
@@ -213,9 +226,14 @@ class LinearFit(Fit):
             beta = np.zeros(len(self.design.names))
             beta[self.kept] = np.nan_to_num(self._estimated()[0])
             cache[key] = grid(
-                self.design, first + second, weights, at or {}, self._share(), beta,
+                self.design,
+                first + second,
+                weights,
+                at or {},
+                self._share(),
+                beta,
                 self._observed_design if weights == "observed" else None,
-            )  # fmt: skip
+            )
         return cache[key], first, second
 
     def lsmeans(
@@ -244,9 +262,18 @@ class LinearFit(Fit):
         keys = tuple({f: made.labels[f][i] for f in names} for i in range(len(made.rows)))
         shown = tuple(", ".join(str(v) for v in key.values()) for key in keys)
         return LinearFunctions(
-            self, ":".join(names), shown, ("",) * len(shown), keys, made.rows, made.spread, level, ratio=ratio,
-            scale="geometric mean" if ratio else "mean", estimand=estimand,
-        )  # fmt: skip
+            self,
+            ":".join(names),
+            shown,
+            ("",) * len(shown),
+            keys,
+            made.rows,
+            made.spread,
+            level,
+            ratio=ratio,
+            scale="geometric mean" if ratio else "mean",
+            estimand=estimand,
+        )
 
     def contrasts(
         self,
@@ -299,9 +326,19 @@ class LinearFit(Fit):
                 raise EstimationError("adjust='tukey' for your own contrasts", hint="use adjust='mvt'")
             own = tuple(map(str, specs))
             return LinearFunctions(
-                self, "coefficients", own, own, ({},) * len(own), rows, None, level, adjust, scale=scale, ratio=ratio,
+                self,
+                "coefficients",
+                own,
+                own,
+                ({},) * len(own),
+                rows,
+                None,
+                level,
+                adjust,
+                scale=scale,
+                ratio=ratio,
                 estimand=estimand,
-            )  # fmt: skip
+            )
         made, first, second = self._grid(specs, by, weights, at)
         n = len(made.rows)
         cells: dict[tuple[Any, ...], list[int]] = {}
@@ -333,9 +370,21 @@ class LinearFit(Fit):
         combine = np.array(out).reshape(len(out), n)
         spread = None if made.spread is None else combine @ made.spread @ combine.T
         return LinearFunctions(
-            self, ":".join(first), tuple(names), tuple(labels), tuple(keys), combine @ made.rows, spread, level, adjust,
-            tuple(family), means, ratio, scale, estimand,
-        )  # fmt: skip
+            self,
+            ":".join(first),
+            tuple(names),
+            tuple(labels),
+            tuple(keys),
+            combine @ made.rows,
+            spread,
+            level,
+            adjust,
+            tuple(family),
+            means,
+            ratio,
+            scale,
+            estimand,
+        )
 
     # --- rows: predictions, residuals, simulated responses ----------------------------------------------------------
 
@@ -372,9 +421,14 @@ class LinearFit(Fit):
             se = np.sqrt(se**2 + self._variances(frame))
         half = stdtrit(df, 0.5 + 0.5 * level) * se
         return self._native(
-            {"estimate": estimate.tolist(), "se": se.tolist(), "df": df.tolist(), "low": (estimate - half).tolist(),
-             "high": (estimate + half).tolist()}
-        )  # fmt: skip
+            {
+                "estimate": estimate.tolist(),
+                "se": se.tolist(),
+                "df": df.tolist(),
+                "low": (estimate - half).tolist(),
+                "high": (estimate + half).tolist(),
+            }
+        )
 
     def _means(self) -> FloatArray:
         """(row,) fitted means of the rows analysed."""

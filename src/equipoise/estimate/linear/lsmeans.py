@@ -59,8 +59,14 @@ def _mean(column: Column, at: Mapping[str, Any], weights: FloatArray | None) -> 
     return column.levels[int(counts.argmax())]
 
 
-def _fixed(factor: Factor, full: bool, design: Design, target: Mapping[str, Any], at: Mapping[str, Any],
-           weights: FloatArray | None) -> FloatArray:  # fmt: skip
+def _fixed(
+    factor: Factor,
+    full: bool,
+    design: Design,
+    target: Mapping[str, Any],
+    at: Mapping[str, Any],
+    weights: FloatArray | None,
+) -> FloatArray:
     """(k,) value of a factor all of whose variables are targets, given in ``at`` or numeric."""
     if factor.column is not None:
         assert factor.column.levels is not None
@@ -75,8 +81,15 @@ def _fixed(factor: Factor, full: bool, design: Design, target: Mapping[str, Any]
     return factor.at(values)
 
 
-def grid(design: Design, specs: Sequence[str], weights: str, at: Mapping[str, Any], subject_weights: FloatArray,
-         beta: FloatArray, observed: Design | None = None) -> Grid:  # fmt: skip
+def grid(
+    design: Design,
+    specs: Sequence[str],
+    weights: str,
+    at: Mapping[str, Any],
+    subject_weights: FloatArray,
+    beta: FloatArray,
+    observed: Design | None = None,
+) -> Grid:
     """Rows of the design for every combination of the levels of ``specs``, the first one varying fastest.
 
     ``subject_weights`` (row,) makes every subject count once and ``beta`` (p,) gives its predictions: both are for
@@ -118,10 +131,12 @@ def grid(design: Design, specs: Sequence[str], weights: str, at: Mapping[str, An
                         index = {level: i for i, level in enumerate(factor.column.levels or ())}
                         fixed[key] = factor.coding(full)[0][[index[v] for v in labels[moving[0]]]]
                     else:
-                        fixed[key] = np.array([
-                            _fixed(factor, full, source, dict(zip(targets, c, strict=True)), at, record_weights)
-                            for c in combos
-                        ])  # fmt: skip
+                        fixed[key] = np.array(
+                            [
+                                _fixed(factor, full, source, dict(zip(targets, c, strict=True)), at, record_weights)
+                                for c in combos
+                            ]
+                        )
                 values.append(fixed[key])
             elif weights == "equal":
                 mean = factor.coding(full)[0].mean(axis=0)

@@ -155,8 +155,24 @@ def slope(
     assert best is not None
     term = CovarianceTerm(best.structure, time, subject)
     visits = tuple(float(c) for c in coords)
-    fit = SlopeFit(formula, replace(model, covariance=term), term, reml, df, vcov_method, design, rows, best, kept, y,
-                   visits, None, subjects, tuple(attempts), ())  # fmt: skip
+    fit = SlopeFit(
+        formula,
+        replace(model, covariance=term),
+        term,
+        reml,
+        df,
+        vcov_method,
+        design,
+        rows,
+        best,
+        kept,
+        y,
+        visits,
+        None,
+        subjects,
+        tuple(attempts),
+        (),
+    )
     messages = []
     if fit.aliased:
         messages.append("the design is rank deficient; left out as aliased: " + ", ".join(fit.aliased))
@@ -197,5 +213,15 @@ def slope_batch(
     """
     t = np.asarray(times, dtype=np.float64)
     profiles = np.column_stack([np.ones_like(t), t])
-    return fit_batch(y, covariates, contrasts, structure="slope", reml=reml, df=df, times=t, profiles=profiles,
-                     tolerance=tolerance, max_steps=max_steps)  # fmt: skip
+    return fit_batch(
+        y,
+        covariates,
+        contrasts,
+        structure="slope",
+        reml=reml,
+        df=df,
+        times=t,
+        profiles=profiles,
+        tolerance=tolerance,
+        max_steps=max_steps,
+    )

@@ -36,7 +36,7 @@ class Quantity:
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class CompletedBlock:
     """Completed data sets side by side.
 
     y : (sample, row, visit). who : (sample, row) patients; member : (sample, row) which rows count. frame : makes the
@@ -54,7 +54,7 @@ class Block:
         return np.where(self.member[:, :, None], columns[self.who], 0.0)
 
 
-Results = tuple[FloatArray, FloatArray, FloatArray]
+CompletedResults = tuple[FloatArray, FloatArray, FloatArray]
 """(sample, quantity) estimates, standard errors and degrees of freedom; NaN where a sample has none."""
 
 
@@ -71,7 +71,7 @@ class Analysis(Protocol):
         """What is estimated; raises where the trial cannot be analysed so."""
         ...
 
-    def run(self, block: Block) -> Results: ...
+    def run(self, block: CompletedBlock) -> CompletedResults: ...
 
     def reason(self) -> str:
         """Why a sample may have no estimate."""
@@ -98,7 +98,7 @@ def _by_visit(panel: Panel, visits: Sequence[int], scale: tuple[str, str]) -> li
 
 def least_squares(
     outcome: FloatArray, arm: FloatArray, columns: FloatArray, who: IntArray, member: BoolArray
-) -> Results:
+) -> CompletedResults:
     """Least squares of ``outcome`` (sample, row, k) on intercept, arm and centred ``columns`` (subject, covariate).
 
     arm : (subject,). who : (sample, row) patients; member : (sample, row) which rows count. Per outcome the difference,
@@ -148,7 +148,7 @@ class Ancova:
         panel.columns(self.covariates)
         return _by_visit(panel, _weeks(panel, self.weeks), ("difference", "mean"))
 
-    def run(self, block: Block) -> Results:
+    def run(self, block: CompletedBlock) -> CompletedResults:
         columns, _ = block.panel.columns(self.covariates)
         visits = _weeks(block.panel, self.weeks)
         outcome = block.y if visits == list(range(block.y.shape[2])) else block.y[:, :, visits]
@@ -185,7 +185,7 @@ class Mmrm:
         panel.columns(self.covariates)
         return _by_visit(panel, _weeks(panel, self.weeks), ("difference", "mean"))
 
-    def run(self, block: Block) -> Results:
+    def run(self, block: CompletedBlock) -> CompletedResults:
         columns, _ = block.panel.columns(self.covariates)
         if self.structure == "us" and self.df != "kenward-roger" and np.isfinite(block.y[block.member]).all():
             return Ancova(self.covariates, self.weeks).run(block)
@@ -235,7 +235,7 @@ class JointRank:
         times, died = survival_of(panel, self.survival, self.subject, self.time, self.censor, self.event)
         return np.where(died & (times <= self.week), times, np.inf)
 
-    def run(self, block: Block) -> Results:
+    def run(self, block: CompletedBlock) -> CompletedResults:
         columns, _ = block.panel.columns(self.covariates)
         death = self._deaths(block.panel)[block.who]
         value = block.y[:, :, block.panel.at(self.week)]
@@ -269,7 +269,7 @@ class Responder:
     def quantities(self, panel: Panel) -> list[Quantity]:
         return _by_visit(panel, [panel.at(self.week)], ("difference in proportions", "proportion"))
 
-    def run(self, block: Block) -> Results:
+    def run(self, block: CompletedBlock) -> CompletedResults:
         value = block.y[:, :, block.panel.at(self.week)]
         yes = (value <= self.threshold) if self.at_most else (value >= self.threshold)
         arm = block.panel.arm[block.who]
@@ -323,7 +323,7 @@ class WinRatio:
             Quantity(name, week, OTHER, "net benefit"),
         ]
 
-    def run(self, block: Block) -> Results:
+    def run(self, block: CompletedBlock) -> CompletedResults:
         at = block.panel.at(self.week)
         value, event = block.y[:, :, [at]], np.ones((*block.y.shape[:2], 1), np.bool_)
         kinds, margins = [win_kernel.VALUE], [self.margin]
@@ -333,9 +333,14 @@ class WinRatio:
             event = np.concatenate([died[block.who][:, :, None], event], axis=2)
             kinds, margins = [win_kernel.TIME, *kinds], [0.0, *margins]
         shares, covariance, *_ = win_kernel.win_statistics(
-            value, block.panel.arm[block.who] == 1.0, kinds=np.array(kinds), event=event, margins=np.array(margins),
-            include=block.member, scores=False,
-        )  # fmt: skip
+            value,
+            block.panel.arm[block.who] == 1.0,
+            kinds=np.array(kinds),
+            event=event,
+            margins=np.array(margins),
+            include=block.member,
+            scores=False,
+        )
         estimate, error = win_kernel.ratios(shares, covariance, None)
         lost = ~(np.isfinite(estimate) & np.isfinite(error))
         estimate, error = np.where(lost, np.nan, estimate), np.where(lost, np.nan, error)
@@ -363,7 +368,7 @@ class Own:
     def quantities(self, panel: Panel) -> list[Quantity]:
         return []
 
-    def run(self, block: Block) -> Results:
+    def run(self, block: CompletedBlock) -> CompletedResults:
         rows: list[list[tuple[float, float, float]]] = []
         for s in range(len(block.y)):
             made = self.function(block.frame(s))

@@ -99,9 +99,19 @@ def reference_mi_batch(
     """
     y, w, first, inside = _checked(y, predictors, ice, include)
     made = reference_imputation(
-        y, inside, w, first, _codes(strategy, first.shape), reference=float(reference), delta=delta,
-        n_imputations=n_imputations, burn_in=burn_in, seed=seed, first_replicate=first_replicate, unit=unit,
-    )  # fmt: skip
+        y,
+        inside,
+        w,
+        first,
+        _codes(strategy, first.shape),
+        reference=float(reference),
+        delta=delta,
+        n_imputations=n_imputations,
+        burn_in=burn_in,
+        seed=seed,
+        first_replicate=first_replicate,
+        unit=unit,
+    )
     visits, _, status, _, _ = repeated.ancova_imputed(made, w)
     at = repeated.DIFFERENCE
     return BatchAnalysis(
@@ -158,9 +168,22 @@ def conditional_mean_batch(
         other[:, 1] = reference
         none = np.zeros(n, np.int64)
         model = ImputationModel(
-            seen, mine, np.full_like(mine, np.nan), np.ascontiguousarray(own), other, profiles, phi, u, none, none, 1,
-            kept, code, arm.astype(np.int64), structure,
-        )  # fmt: skip
+            seen,
+            mine,
+            np.full_like(mine, np.nan),
+            np.ascontiguousarray(own),
+            other,
+            profiles,
+            phi,
+            u,
+            none,
+            none,
+            1,
+            kept,
+            code,
+            arm.astype(np.int64),
+            structure,
+        )
         try:
             samples = draw(model, chosen, seed=seed, replicate=first_replicate + t)
             completed = samples.complete(0, samples.n_samples)

@@ -12,7 +12,7 @@ import numpy as np
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.fit import Fit
-from equipoise.estimate.missing.analyses import Analysis, Ancova, Block, Own, Quantity
+from equipoise.estimate.missing.analyses import Analysis, Ancova, CompletedBlock, Own, Quantity
 from equipoise.estimate.missing.delta import read_delta, template_columns
 from equipoise.estimate.missing.events import (
     CARPENTER,
@@ -99,7 +99,7 @@ class Completed:
         model = self.draws.samples.model
         return np.asarray(np.isnan(model.y) & np.isnan(model.fixed), dtype=np.bool_)
 
-    def blocks(self, delta: FloatArray | None = None) -> Iterator[Block]:
+    def blocks(self, delta: FloatArray | None = None) -> Iterator[CompletedBlock]:
         """The completed data sets in blocks, with ``delta`` (subject, visit) added."""
         samples = self.draws.samples
         step = samples.block_size
@@ -113,7 +113,7 @@ class Completed:
             who, member = samples.who[start:stop], samples.member(start, stop)
             if delta is not None:
                 y = np.where(member[:, :, None], y + delta[who], y)
-            yield Block(self.panel, y, who, member, self._framer(y, who, member))
+            yield CompletedBlock(self.panel, y, who, member, self._framer(y, who, member))
 
     def _framer(self, y: FloatArray, who: Any, member: BoolArray) -> Callable[[int], Any]:
         def frame(s: int) -> Any:
@@ -286,18 +286,32 @@ class MiAnalysis(Fit):
         values, errors = self.samples[:, j], self.errors[:, j]
         by_rubin = isinstance(method, Bayes | ApproxBayes)
         options: dict[str, Any] = {
-            "name": wanted.name, "n": self.completed.panel.n, "level": self.level, "ratio": wanted.ratio,
-            "scale": wanted.scale, "estimand": self.estimand,
-        }  # fmt: skip
+            "name": wanted.name,
+            "n": self.completed.panel.n,
+            "level": self.level,
+            "ratio": wanted.ratio,
+            "scale": wanted.scale,
+            "estimand": self.estimand,
+        }
         references = (*self.analysis.references, method.reference, CARPENTER)
         lost = ~np.isfinite(values) | (by_rubin & ~np.isfinite(errors))
 
         def without(status: Status, why: str) -> Estimate:
             return Estimate.from_t(
-                wanted.name, self.label, 0.0, 0.0, 0.0, self.completed.panel.n, level=self.level, ratio=wanted.ratio,
-                scale=wanted.scale, estimand=self.estimand, status=status, detail=f"not estimable: {why}",
+                wanted.name,
+                self.label,
+                0.0,
+                0.0,
+                0.0,
+                self.completed.panel.n,
+                level=self.level,
+                ratio=wanted.ratio,
+                scale=wanted.scale,
+                estimand=self.estimand,
+                status=status,
+                detail=f"not estimable: {why}",
                 references=references,
-            )  # fmt: skip
+            )
 
         if lost.any():
             count = f"{int(lost.sum())} of {len(values)} completed data sets have no estimate"

@@ -34,9 +34,13 @@ def lag_scale(after: BoolArray, delta: npt.ArrayLike, lag: npt.ArrayLike) -> Flo
 
 
 def template_columns(
-    panel: Panel, events: Events, missing: BoolArray, delta: Sequence[float] | None, lag: Sequence[float] | None,
+    panel: Panel,
+    events: Events,
+    missing: BoolArray,
+    delta: Sequence[float] | None,
+    lag: Sequence[float] | None,
     missing_only: bool,
-) -> tuple[FloatArray, BoolArray, BoolArray]:  # fmt: skip
+) -> tuple[FloatArray, BoolArray, BoolArray]:
     """(subject, visit) delta, whether the visit is after the event, and whether it would be missing at random."""
     after = np.arange(len(panel.weeks)) >= events.ice[:, None]
     plain = np.array([STRATEGIES[s].name == "MAR" for s in events.names])

@@ -156,9 +156,11 @@ def _some_match(panel: Panel, first: IntArray, had: list[int], names: list[str],
     if not acting or any(first[i] < len(panel.weeks) for i in acting):
         return
     last = float(panel.weeks[-1])
-    found = f"all {len(acting)} intercurrent events come after the last visit ({visit} {last:g}): " if len(
-        acting
-    ) > 1 else f"the intercurrent event comes after the last visit ({visit} {last:g}): "  # fmt: skip
+    found = (
+        f"all {len(acting)} intercurrent events come after the last visit ({visit} {last:g}): "
+        if len(acting) > 1
+        else f"the intercurrent event comes after the last visit ({visit} {last:g}): "
+    )
     found += f"they are at {np.nanmin(weeks):g} to {np.nanmax(weeks):g}" if len(acting) > 1 else f"{np.nanmin(weeks):g}"
     listed = ", ".join(f"{w:g}" for w in panel.weeks)
     if len(acting) > 1 and all(np.isnan(panel.y[i, -1]) for i in acting):

@@ -104,7 +104,21 @@ def build_model(
         _, stratum = np.unique(np.column_stack([arm, extra]), axis=0, return_inverse=True)
     one = np.zeros(panel.n, np.int64)
     return ImputationModel(
-        model_y, y, fixed, w, w_ref, profiles, phi, u, one if same_covariance else arm,
-        one if same_covariance else ref.astype(np.int64), 1 if same_covariance else 2, events.ice, events.codes,
-        np.ascontiguousarray(stratum.ravel(), dtype=np.int64), structure, reml, bool(np.isinf(fixed).any()),
-    )  # fmt: skip
+        model_y,
+        y,
+        fixed,
+        w,
+        w_ref,
+        profiles,
+        phi,
+        u,
+        one if same_covariance else arm,
+        one if same_covariance else ref.astype(np.int64),
+        1 if same_covariance else 2,
+        events.ice,
+        events.codes,
+        np.ascontiguousarray(stratum.ravel(), dtype=np.int64),
+        structure,
+        reml,
+        bool(np.isinf(fixed).any()),
+    )

@@ -164,9 +164,22 @@ def pool_bootstrap(
     if ratio:
         low, high = math.exp(low), math.exp(high)
     return Estimate(
-        made.name, made.estimator, made.estimate, made.se, made.df, low, high, p, n, level, made.scale, estimand,
-        references=made.references, ratio=ratio, statistic=made.statistic,
-    )  # fmt: skip
+        made.name,
+        made.estimator,
+        made.estimate,
+        made.se,
+        made.df,
+        low,
+        high,
+        p,
+        n,
+        level,
+        made.scale,
+        estimand,
+        references=made.references,
+        ratio=ratio,
+        statistic=made.statistic,
+    )
 
 
 def pool_bmlmi(estimates: npt.ArrayLike, *, name: str = "pooled estimate", **options: Any) -> Estimate:

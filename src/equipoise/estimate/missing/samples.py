@@ -138,10 +138,24 @@ class Samples:
         out = np.zeros((stop - start, self.who.shape[1], model.n_visits))
         who = np.ascontiguousarray(self.who[start:stop])
         failed = impute_samples(
-            model.y, model.w, model.w_ref, model.group, model.ref_group, model.ice, model.strategy, self.beta,
-            self.sigma, self.parameters[start:stop].copy(), who, self.n_rows[start:stop].copy(), self.noise, self.seed,
-            self.replicate, SAMPLE_UNIT + start, out,
-        )  # fmt: skip
+            model.y,
+            model.w,
+            model.w_ref,
+            model.group,
+            model.ref_group,
+            model.ice,
+            model.strategy,
+            self.beta,
+            self.sigma,
+            self.parameters[start:stop].copy(),
+            who,
+            self.n_rows[start:stop].copy(),
+            self.noise,
+            self.seed,
+            self.replicate,
+            SAMPLE_UNIT + start,
+            out,
+        )
         if failed:
             raise EstimationError(
                 "a draw of the covariance matrix is singular, so that visits cannot be imputed",
@@ -206,9 +220,13 @@ def draw(model: ImputationModel, method: Method, *, seed: int = 0, replicate: in
     full_beta, full_sigma = model.expand(fitted.beta), fitted.sigma.copy()
 
     def samples(
-        beta: list[FloatArray] | FloatArray, sigma: list[FloatArray] | FloatArray, rows: list[IntArray] | None,
-        noise: bool, failed: int = 0, each: int = 1,
-    ) -> Samples:  # fmt: skip
+        beta: list[FloatArray] | FloatArray,
+        sigma: list[FloatArray] | FloatArray,
+        rows: list[IntArray] | None,
+        noise: bool,
+        failed: int = 0,
+        each: int = 1,
+    ) -> Samples:
         count = len(beta) * each
         if rows is None:
             who = np.broadcast_to(everyone, (count, model.n))
@@ -219,9 +237,19 @@ def draw(model: ImputationModel, method: Method, *, seed: int = 0, replicate: in
             for s in range(count):
                 who[s, : n_rows[s]] = rows[s // each]
         return Samples(
-            model, method, np.ascontiguousarray(beta), np.ascontiguousarray(sigma),
-            np.repeat(np.arange(len(beta)), each), who, n_rows, noise, seed, replicate, failed, fitted.loglik,
-        )  # fmt: skip
+            model,
+            method,
+            np.ascontiguousarray(beta),
+            np.ascontiguousarray(sigma),
+            np.repeat(np.arange(len(beta)), each),
+            who,
+            n_rows,
+            noise,
+            seed,
+            replicate,
+            failed,
+            fitted.loglik,
+        )
 
     if isinstance(method, Bayes):
         m = model.n_visits
@@ -229,10 +257,24 @@ def draw(model: ImputationModel, method: Method, *, seed: int = 0, replicate: in
         sigma = np.empty((method.n_imputations, model.n_groups, m, m))
         informed = method.prior == "inverse-wishart"
         made = posterior(
-            prepared.data, prepared.offset, model.w, model.filled, model.present, model.group, model.n_groups,
-            m + 2.0 if informed else 0.0, full_sigma.copy() if informed else np.zeros_like(full_sigma),
-            full_sigma.copy(), method.burn_in, method.thin, seed, replicate, 0, beta, sigma,
-        )  # fmt: skip
+            prepared.data,
+            prepared.offset,
+            model.w,
+            model.filled,
+            model.present,
+            model.group,
+            model.n_groups,
+            m + 2.0 if informed else 0.0,
+            full_sigma.copy() if informed else np.zeros_like(full_sigma),
+            full_sigma.copy(),
+            method.burn_in,
+            method.thin,
+            seed,
+            replicate,
+            0,
+            beta,
+            sigma,
+        )
         if made < method.n_imputations:
             raise EstimationError(
                 "the posterior of the covariance matrix runs into a singular one",

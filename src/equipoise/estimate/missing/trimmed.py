@@ -70,8 +70,11 @@ def trimmed_mean(
     label = f"trimmed means ({100 * (max(shares) if fraction is None else fraction):.3g} % trimmed)"
     made = trimmed_difference(best, of_arm, cut)
     options: dict[str, Any] = {
-        "level": level, "scale": "difference of trimmed means", "estimand": estimand, "references": (PERMUTT,)
-    }  # fmt: skip
+        "level": level,
+        "scale": "difference of trimmed means",
+        "estimand": estimand,
+        "references": (PERMUTT,),
+    }
     if np.isnan(made):
         detail = (
             f"not estimable: {100 * shares[0]:.3g} % of {panel.arms[0]} and {100 * shares[1]:.3g} % of {panel.arms[1]} "
@@ -88,6 +91,18 @@ def trimmed_mean(
     found = Estimate.from_t(name, label, sign * made, float(resampled.std(ddof=1)), np.inf, panel.n, **options)
     p = (1 + int((np.abs(permuted) >= abs(made) - 1e-12).sum())) / (len(permuted) + 1)
     return Estimate(
-        found.name, found.estimator, found.estimate, found.se, found.df, found.low, found.high, p, found.n, level,
-        found.scale, estimand, references=found.references, statistic=found.statistic,
-    )  # fmt: skip
+        found.name,
+        found.estimator,
+        found.estimate,
+        found.se,
+        found.df,
+        found.low,
+        found.high,
+        p,
+        found.n,
+        level,
+        found.scale,
+        estimand,
+        references=found.references,
+        statistic=found.statistic,
+    )

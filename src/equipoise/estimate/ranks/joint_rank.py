@@ -45,17 +45,7 @@ from equipoise.types import BoolArray, FloatArray, IntArray, Status
 
 _WHY = {Status.NOT_CONVERGED: "not estimable: imputations ran away, as where visits determine each other exactly"}
 
-__all__ = [
-    "METHODS",
-    "Cafs",
-    "CafsBatch",
-    "JointRank",
-    "RankSum",
-    "RankTest",
-    "cafs",
-    "cafs_batch",
-    "joint_rank",
-]
+__all__ = ["METHODS", "Cafs", "CafsBatch", "JointRank", "RankSum", "RankTest", "cafs", "cafs_batch", "joint_rank"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,14 +13,7 @@ from equipoise.estimate.fit import Fit
 from equipoise.estimate.left_out import LeftOut, of_one_arm
 from equipoise.estimate.linear.ancova import AncovaFit, ancova
 from equipoise.estimate.panel import Panel, read_panel
-from equipoise.estimate.ranks.joint_rank_tests import (
-    FINKELSTEIN,
-    WITHIN,
-    RankTest,
-    one_armed,
-    run_tests,
-    strata_of,
-)
+from equipoise.estimate.ranks.joint_rank_tests import FINKELSTEIN, WITHIN, RankTest, one_armed, run_tests, strata_of
 from equipoise.estimate.ranks.kernels import rank as kernel
 from equipoise.estimate.ranks.kernels import rank_tests
 from equipoise.estimate.ranks.survival_data import survival_of
@@ -97,8 +90,17 @@ class Cafs(Fit):
     def estimates(self) -> tuple[Estimate, ...]:
         """All comparisons of the arms; the stratified ones only where strata were given."""
         own = (self.stratified_wilcoxon, self.van_elteren) if len(self.strata) > 1 else ()
-        return (self.ancova, self.wilcoxon, self.quade, *own, self.rank_ancova, self.finkelstein_schoenfeld,
-                self.win_ratio, self.win_odds, self.net_benefit)  # fmt: skip
+        return (
+            self.ancova,
+            self.wilcoxon,
+            self.quade,
+            *own,
+            self.rank_ancova,
+            self.finkelstein_schoenfeld,
+            self.win_ratio,
+            self.win_odds,
+            self.net_benefit,
+        )
 
     def patients(self) -> Any:
         """One row a patient, as a frame of the kind that came in: patient, arm, score, rank."""

@@ -362,9 +362,16 @@ def win_statistics(
     sieve.need(stratified, f"without {' or '.join(strata)}")
     include = sieve.keep
     rows, counts, moments, layers, test = kernel.count(
-        read.value[None], active[None], kinds=read.kinds, event=read.event[None], margins=read.margins,
-        signs=read.signs, include=include[None], stratum=code[None], recurrent=read.recurrent[None],
-    )  # fmt: skip
+        read.value[None],
+        active[None],
+        kinds=read.kinds,
+        event=read.event[None],
+        margins=read.margins,
+        signs=read.signs,
+        include=include[None],
+        stratum=code[None],
+        recurrent=read.recurrent[None],
+    )
     shares, covariance, null, status = kernel.combine(
         rows, counts, moments, "mantel-haenszel" if weights == INVERSE else weights
     )
@@ -379,16 +386,30 @@ def win_statistics(
     left_out = sieve.left_out.and_then(of_one_arm(lonely))
     n = len(frame) - left_out
     own = _estimates(
-        shares, covariance, null if variance == "null" else None, state,
-        name=f"{levels[1]} against {levels[0]}", estimator="pairwise comparison" + by, n=n, level=level,
-        estimand=estimand, references=(VARIANCES[variance], *((STRATIFIED,) if strata else ()),
-                                       *((RECURRENT,) if any(isinstance(x, Recurrent) for x in hierarchy) else ())),
+        shares,
+        covariance,
+        null if variance == "null" else None,
+        state,
+        name=f"{levels[1]} against {levels[0]}",
+        estimator="pairwise comparison" + by,
+        n=n,
+        level=level,
+        estimand=estimand,
+        references=(
+            VARIANCES[variance],
+            *((STRATIFIED,) if strata else ()),
+            *((RECURRENT,) if any(isinstance(x, Recurrent) for x in hierarchy) else ()),
+        ),
         lonely=[s.name or "the trial" for s in used if min(s.control, s.active) == 1],
-    )  # fmt: skip
+    )
     if weights == INVERSE and state is Status.OK:
         present_names = [s.name or "the trial" for s in made]
-        own = _by_precision(own, kernel.inverse_variance(counts, moments, null=variance == "null"), present_names,
-                            {s.name or "the trial" for s in used})  # fmt: skip
+        own = _by_precision(
+            own,
+            kernel.inverse_variance(counts, moments, null=variance == "null"),
+            present_names,
+            {s.name or "the trial" for s in used},
+        )
     statistic, spread = float(test[0, 0]), float(test[0, 1])
     silent = state in (Status.NO_DATA, Status.EMPTY_ARM, Status.NO_EVENTS) or not spread > 0.0
     fs_status = Status.OK if not silent else (state if state is not Status.OK else Status.SINGULAR)
@@ -543,6 +564,15 @@ def of_pairs(
     losses = np.r_[won.sum(axis=0), lost.sum(axis=1)].astype(np.float64)[None]
     shares, covariance, _, status = kernel.from_counts(rows, active, wins, losses)
     return _estimates(
-        shares, covariance, None, Status(int(status[0])), name=name, estimator=estimator, n=n1 + n0, level=level,
-        estimand=estimand, references=(BEBU,), lonely=["the trial"] if min(n1, n0) == 1 else [],
-    )  # fmt: skip
+        shares,
+        covariance,
+        None,
+        Status(int(status[0])),
+        name=name,
+        estimator=estimator,
+        n=n1 + n0,
+        level=level,
+        estimand=estimand,
+        references=(BEBU,),
+        lonely=["the trial"] if min(n1, n0) == 1 else [],
+    )

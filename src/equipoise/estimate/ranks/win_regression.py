@@ -139,9 +139,15 @@ def win_regression(
     sieve.need(read.known, "without any outcome")
     sieve.need(~np.asarray(np.isnan(z).any(axis=1), np.bool_), f"without {' or '.join(covariates)}")
     beta, vcov, layers, n, code = kernel.win_regression(
-        read.value[None], z[None], kinds=read.kinds, event=read.event[None], margins=read.margins, signs=read.signs,
-        include=read.known[None], recurrent=read.recurrent[None],
-    )  # fmt: skip
+        read.value[None],
+        z[None],
+        kinds=read.kinds,
+        event=read.event[None],
+        margins=read.margins,
+        signs=read.signs,
+        include=read.known[None],
+        recurrent=read.recurrent[None],
+    )
     status, people = Status(int(code[0])), int(n[0])
     with np.errstate(invalid="ignore"):
         se = np.sqrt(np.diagonal(vcov[0]))

@@ -85,8 +85,16 @@ def as_formula(
     >>> as_formula([1], None, time="AVAL", censor="CNSR", strata="RILFL")[0]
     'Surv(AVAL, 1 - CNSR) ~ TRT01P + strata(RILFL)'
     """
-    given = {"time": time, "event": event, "censor": censor, "cause": cause, "entry": entry, "arm": arm,
-             "covariates": tuple_of(covariates), "strata": tuple_of(strata)}  # fmt: skip
+    given = {
+        "time": time,
+        "event": event,
+        "censor": censor,
+        "cause": cause,
+        "entry": entry,
+        "arm": arm,
+        "covariates": tuple_of(covariates),
+        "strata": tuple_of(strata),
+    }
     formula, data = _apart(formula, data, given)
     if formula is not None:
         return formula, data
@@ -129,8 +137,16 @@ def as_columns(
     >>> named.time, named.censor, named.arm, named.covariates
     ('AVAL', 'CNSR', 'TRT01P', ('AGE',))
     """
-    given = {"time": time, "event": event, "censor": censor, "cause": cause, "entry": entry, "arm": arm,
-             "covariates": tuple_of(covariates), "strata": tuple_of(strata)}  # fmt: skip
+    given = {
+        "time": time,
+        "event": event,
+        "censor": censor,
+        "cause": cause,
+        "entry": entry,
+        "arm": arm,
+        "covariates": tuple_of(covariates),
+        "strata": tuple_of(strata),
+    }
     formula, data = _apart(formula, data, given)
     if formula is None:
         assert time is not None

@@ -73,12 +73,22 @@ class CumulativeIncidence(Fit):
             value, se, low, high, _ = self.at(end, cause)
             made.append(
                 Estimate(
-                    f"{_label(cause)} by {end:g}{who}", f"Aalen-Johansen estimate, {self.variance} variance", value, se,
-                    math.inf, low, high, nan, self.n, level=self.level, scale="cumulative incidence",
-                    references=(AALEN_JOHANSEN, SOURCES[self.variance]), form="description",
+                    f"{_label(cause)} by {end:g}{who}",
+                    f"Aalen-Johansen estimate, {self.variance} variance",
+                    value,
+                    se,
+                    math.inf,
+                    low,
+                    high,
+                    nan,
+                    self.n,
+                    level=self.level,
+                    scale="cumulative incidence",
+                    references=(AALEN_JOHANSEN, SOURCES[self.variance]),
+                    form="description",
                     term=_label(cause),
                 )
-            )  # fmt: skip
+            )
         return tuple(made)
 
     def at_level(self, level: float) -> tuple[Estimate, ...]:
@@ -372,9 +382,14 @@ def incidence_difference(
     read.sieve.need(group >= 0, f"without {named.arm}")
     mine = read.known
     f, v, _, horizon = kernel.incidence(
-        read.time[mine][None], read.of(of)[mine][None], group=group[mine][None], at=times, n_causes=2, n_groups=2,
+        read.time[mine][None],
+        read.of(of)[mine][None],
+        group=group[mine][None],
+        at=times,
+        n_causes=2,
+        n_groups=2,
         variance=variance,
-    )  # fmt: skip
+    )
     sizes = np.bincount(group[mine], minlength=2)
     out = []
     for k, when in enumerate(times):
@@ -449,9 +464,7 @@ def cause_specific(
     """
     if not isinstance(formula, str) and data is None and cause is None:
         raise EstimationError("no cause=", hint="name the column that says how follow-up ended")
-    formula, data = as_formula(
-        formula, data, time=time, cause=cause, arm=arm, covariates=covariates, strata=strata
-    )  # fmt: skip
+    formula, data = as_formula(formula, data, time=time, cause=cause, arm=arm, covariates=covariates, strata=strata)
     time, cause, model = split_formula(formula)
     frame = read_frame(data)
     read = read_causes(frame, time, cause, censored)

@@ -88,9 +88,17 @@ def cox(
     """
     check_level(level)
     formula, data = as_formula(
-        formula, data, time=time, event=event, censor=censor, entry=entry, arm=arm, covariates=covariates,
-        strata=strata, default_arm=not covariates,
-    )  # fmt: skip
+        formula,
+        data,
+        time=time,
+        event=event,
+        censor=censor,
+        entry=entry,
+        arm=arm,
+        covariates=covariates,
+        strata=strata,
+        default_arm=not covariates,
+    )
     if ties not in TIES:
         raise EstimationError(f"unknown ties {ties!r}", hint="choose one of " + ", ".join(TIES))
     read = read_surv(formula, data)
@@ -147,9 +155,16 @@ def cox(
         status, detail = Status.EMPTY_ARM if rows.n else Status.NO_DATA, absent or None
         p, nothing = len(names), np.full((len(names), len(names)), np.nan)
         return CoxFit(
-            beta=np.full(p, np.nan), vcov=nothing, naive=nothing, loglik=(math.nan, math.nan), score=math.nan,
-            iterations=0, status=status, detail=detail, **common,
-        )  # fmt: skip
+            beta=np.full(p, np.nan),
+            vcov=nothing,
+            naive=nothing,
+            loglik=(math.nan, math.nan),
+            score=math.nan,
+            iterations=0,
+            status=status,
+            detail=detail,
+            **common,
+        )
     return _fit(rows, ties, robust, firth, first, common)
 
 
@@ -158,8 +173,9 @@ def _fit(rows: CoxData, ties: str, robust: bool, firth: bool, arm: int, common: 
     block = {k: None if v is None else v[None] for k, v in options.items()}
     arrays = (rows.time[None], rows.event[None], rows.x[None])
     weight = None if rows.weight is None else rows.weight[None]
-    first = kernel.fit(*arrays, weight=weight, ties=ties, arm=-1 if firth else arm, **block,
-                       max_iterations=0 if firth else 50)  # fmt: skip
+    first = kernel.fit(
+        *arrays, weight=weight, ties=ties, arm=-1 if firth else arm, **block, max_iterations=0 if firth else 50
+    )
     status = Status(int(first.status[0]))
     beta, naive = first.beta[0], first.covariance[0]
     loglik = (float(first.loglik[0, 0]), float(first.loglik[0, 1]))
@@ -305,8 +321,10 @@ def _arms(design: Design | None, columns: list[int], event: BoolArray) -> tuple[
         if factor is None or factor.column is None or len(factor.column.levels or ()) > 2:
             continue
         code = factor.column.values
-        own = {str(v): (int(event[code == k].sum()), int((code == k).sum()))
-               for k, v in enumerate(factor.column.levels or ())}  # fmt: skip
+        own = {
+            str(v): (int(event[code == k].sum()), int((code == k).sum()))
+            for k, v in enumerate(factor.column.levels or ())
+        }
         if len(own) < 2:
             return own, -1
         lopsided = bool(event.any()) and 0 in [e for e, _ in own.values()]

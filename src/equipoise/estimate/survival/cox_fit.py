@@ -57,10 +57,16 @@ class Proportionality(Fit):
         """The test of every term, then that of all together."""
         rows = [*zip(self.terms, self.tests, strict=True), ("all", self.overall)]
         return tuple(
-            Estimate.of_test(name, f"test of proportional hazards (time: {self.transform})", p, self.n,
-                             statistic=chi_square, df=float(df))
+            Estimate.of_test(
+                name,
+                f"test of proportional hazards (time: {self.transform})",
+                p,
+                self.n,
+                statistic=chi_square,
+                df=float(df),
+            )
             for name, (chi_square, df, p) in rows
-        )  # fmt: skip
+        )
 
     def _title(self) -> str:
         return f"Test of proportional hazards (time: {self.transform})"
@@ -340,8 +346,9 @@ class CoxFit(Fit):
         for b, one in zip(self.beta, self.estimates, strict=True):
             limits = f"{number(one.low)} to {number(one.high)}" if one.estimable else ""
             log = number(float(b)) if one.estimable else ""
-            body.append([one.name, number(one.estimate), limits, log, number(one.se), number(one.statistic),
-                         p_value(one.p)])  # fmt: skip
+            body.append(
+                [one.name, number(one.estimate), limits, log, number(one.se), number(one.statistic), p_value(one.p)]
+            )
         return head, body
 
     def _told(self) -> Iterator[str]:
@@ -404,8 +411,13 @@ class CoxFit(Fit):
         if not self.firth or status is not Status.OK:
             return made
         low, high, p = self._profile(i, level)
-        return replace(made, low=math.exp(low), high=math.exp(high) if high < 709.0 else math.inf, p=p,
-                       statistic=math.copysign(-float(special.ndtri(0.5 * p)), beta))  # fmt: skip
+        return replace(
+            made,
+            low=math.exp(low),
+            high=math.exp(high) if high < 709.0 else math.inf,
+            p=p,
+            statistic=math.copysign(-float(special.ndtri(0.5 * p)), beta),
+        )
 
     @cached_property
     def _compared(self) -> dict[str, tuple[str, str]]:
@@ -432,10 +444,15 @@ class CoxFit(Fit):
             if b not in known:
                 start[0, i] = b
                 _, _, loglik, _, status = cox_firth.firth(
-                    data.time[None], data.event[None], data.x[None],
-                    entry=None if data.entry is None else data.entry[None], stratum=data.stratum[None],
-                    ties=self.ties, start=start, held=i,
-                )  # fmt: skip
+                    data.time[None],
+                    data.event[None],
+                    data.x[None],
+                    entry=None if data.entry is None else data.entry[None],
+                    stratum=data.stratum[None],
+                    ties=self.ties,
+                    start=start,
+                    held=i,
+                )
                 known[b] = 2.0 * (self.loglik[1] - float(loglik[0, 1])) if status[0] == Status.OK else math.nan
             return known[b]
 

@@ -116,10 +116,21 @@ def path(data: CoxData, beta: FloatArray, ties: str) -> Path:
     information, at = np.empty((k, p, p)), np.empty((k, 3))
     stratum = data.stratum[order]
     found = kernel.event_times(
-        data.time[order], none if data.entry is None else data.entry[order], data.event[order], stratum,
-        none if data.weight is None else data.weight[order], late, z, beta * scale, ties == "efron",
-        hazard, mean, drift, information, at,
-    )  # fmt: skip
+        data.time[order],
+        none if data.entry is None else data.entry[order],
+        data.event[order],
+        stratum,
+        none if data.weight is None else data.weight[order],
+        late,
+        z,
+        beta * scale,
+        ties == "efron",
+        hazard,
+        mean,
+        drift,
+        information,
+        at,
+    )
     back = slice(found - 1, None, -1) if found else slice(0, 0)
     first = at[back, 0].astype(np.int64)
     return Path(
@@ -283,9 +294,14 @@ def concordance(data: CoxData, linear: FloatArray) -> tuple[float, float]:
     weight = none if data.weight is None else data.weight[order]
     own = np.zeros((data.n, 3))
     total = kernel.concordance(
-        data.time[order], none if data.entry is None else data.entry[order], data.event[order], data.stratum[order],
-        weight, linear[order], own,
-    )  # fmt: skip
+        data.time[order],
+        none if data.entry is None else data.entry[order],
+        data.event[order],
+        data.stratum[order],
+        weight,
+        linear[order],
+        own,
+    )
     pairs = float(total.sum())
     if pairs == 0.0:
         return math.nan, math.nan

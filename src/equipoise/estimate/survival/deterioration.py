@@ -96,9 +96,12 @@ class DeteriorationRule:
                 + (", unless death follows" if self.death_confirms and self.unconfirmed == "censor" else "")
             )
         parts.append(
-            {"event": "death is an event", "competing": "death is a competing event",
-             "censor": "death censors at the last visit"}[self.death]
-        )  # fmt: skip
+            {
+                "event": "death is an event",
+                "competing": "death is a competing event",
+                "censor": "death censors at the last visit",
+            }[self.death]
+        )
         if math.isfinite(self.max_missed):
             parts.append(
                 f"an event after more than {self.max_missed:g} {unit}s without a visit is censored before them"
@@ -134,11 +137,20 @@ def deterioration_times(
         below = np.asarray(base, dtype=np.float64)
         worsening = worsening / np.where(np.abs(below) > 0.0, np.abs(below), np.nan)[..., None]
     made: tuple[FloatArray, IntArray, IntArray, FloatArray, FloatArray] = kernel.deterioration(
-        worsening, weeks, death, threshold=threshold * (1.0 - 1e-12), confirm=rule.confirm, min_gap=rule.min_gap,
-        max_gap=rule.max_gap, count_unconfirmed=rule.unconfirmed == "event",
-        at_confirmation=rule.date == "confirmation", death_counts=rule.death != "censor",
-        death_confirms=rule.death_confirms, max_missed=rule.max_missed, up_to=rule.up_to,
-    )  # fmt: skip
+        worsening,
+        weeks,
+        death,
+        threshold=threshold * (1.0 - 1e-12),
+        confirm=rule.confirm,
+        min_gap=rule.min_gap,
+        max_gap=rule.max_gap,
+        count_unconfirmed=rule.unconfirmed == "event",
+        at_confirmation=rule.date == "confirmation",
+        death_counts=rule.death != "censor",
+        death_confirms=rule.death_confirms,
+        max_missed=rule.max_missed,
+        up_to=rule.up_to,
+    )
     return made
 
 

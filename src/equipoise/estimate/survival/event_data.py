@@ -132,9 +132,16 @@ def read_named(
 ) -> tuple[EventData, dict[str, FloatArray]]:
     """:func:`read_events` of the columns that were asked for."""
     return read_events(
-        named.data, time=named.time, event=named.event, censor=named.censor, arm=str(named.arm), control=control,
-        strata=named.strata, covariates=named.covariates, numeric=numeric,
-    )  # fmt: skip
+        named.data,
+        time=named.time,
+        event=named.event,
+        censor=named.censor,
+        arm=str(named.arm),
+        control=control,
+        strata=named.strata,
+        covariates=named.covariates,
+        numeric=numeric,
+    )
 
 
 def read_events(

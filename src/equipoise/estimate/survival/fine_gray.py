@@ -192,7 +192,7 @@ def fine_gray(
         raise EstimationError("no cause=", hint="name the column that says how follow-up ended")
     formula, data = as_formula(
         formula, data, time=time, cause=cause, arm=arm, covariates=covariates, default_arm=not covariates
-    )  # fmt: skip
+    )
     time, cause, model = split_formula(formula)
     model.refuse(cluster="leave it out: the variance is already robust")
     if model.strata or not any(model.terms):
@@ -223,12 +223,7 @@ def fine_gray(
         if empty:
             break
     beta, vcov, loglik, score, (times, steps), _, status = regression.fine_gray(
-        read.time[mine][None],
-        code[None],
-        x[mine][None],
-        censoring_group=strata[None],
-        arm=two_level,
-        variance=variance,
+        read.time[mine][None], code[None], x[mine][None], censoring_group=strata[None], arm=two_level, variance=variance
     )
     state, detail = Status(int(status[0])), None
     if absent and state is not Status.NO_DATA:
@@ -236,8 +231,23 @@ def fine_gray(
         beta, vcov = np.full_like(beta, np.nan), np.full_like(vcov, np.nan)
     jump = steps[0] > 0.0 if state is Status.OK else np.zeros(len(times[0]), np.bool_)
     return FineGrayFit(
-        formula, of, names, beta[0], vcov[0], (float(loglik[0, 0]), float(loglik[0, 1])), float(score[0]), variance,
-        int(mine.sum()), int((code == 1).sum()), int((code == 2).sum()), events_by, state,
-        (times[0][jump], steps[0][jump]), nw.get_native_namespace(frame), detail,
-        read.sieve.left_out, level, estimand,
-    )  # fmt: skip
+        formula,
+        of,
+        names,
+        beta[0],
+        vcov[0],
+        (float(loglik[0, 0]), float(loglik[0, 1])),
+        float(score[0]),
+        variance,
+        int(mine.sum()),
+        int((code == 1).sum()),
+        int((code == 2).sum()),
+        events_by,
+        state,
+        (times[0][jump], steps[0][jump]),
+        nw.get_native_namespace(frame),
+        detail,
+        read.sieve.left_out,
+        level,
+        estimand,
+    )

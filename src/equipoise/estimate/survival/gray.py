@@ -59,10 +59,16 @@ class GrayTest(Fit):
         ok = self.status is Status.OK
         return (
             Estimate.of_test(
-                f"all groups, {self.of}", self._title(), self.p, int(self.n.sum()), statistic=self.chi_square,
-                df=float(self.df), detail=None if ok else self.reason, status=self.status,
+                f"all groups, {self.of}",
+                self._title(),
+                self.p,
+                int(self.n.sum()),
+                statistic=self.chi_square,
+                df=float(self.df),
+                detail=None if ok else self.reason,
+                status=self.status,
             ),
-        )  # fmt: skip
+        )
 
     def _title(self) -> str:
         return "Gray's test" + (f" stratified by {', '.join(self.strata)}" if self.strata else "")
@@ -168,6 +174,18 @@ def gray_test(
         chi_square, df, p = math.nan, 0, math.nan
     n, events = (np.bincount(g, minlength=len(levels)) for g in (group, group[code == 1]))
     return GrayTest(
-        of, tuple(levels), n, events, u, v, chi_square, df, p, float(rho), names, made, read.sieve.left_out,
+        of,
+        tuple(levels),
+        n,
+        events,
+        u,
+        v,
+        chi_square,
+        df,
+        p,
+        float(rho),
+        names,
+        made,
+        read.sieve.left_out,
         nw.get_native_namespace(frame),
-    )  # fmt: skip
+    )

@@ -326,9 +326,7 @@ def kaplan_meier(
     named = as_columns(
         formula, data, time=time, event=event, censor=censor, arm=arm, entry=entry, default_arm=False, takes=["entry"]
     )
-    data, time, event, censor, arm, entry = (
-        named.data, named.time, named.event, named.censor, named.arm, named.entry
-    )  # fmt: skip
+    data, time, event, censor, arm, entry = (named.data, named.time, named.event, named.censor, named.arm, named.entry)
     if scale not in SCALES:
         raise EstimationError(f"unknown scale {scale!r}", hint="choose one of " + ", ".join(SCALES))
     check_level(level)
@@ -365,12 +363,19 @@ def kaplan_meier(
     backend = nw.get_native_namespace(frame)
     curves = tuple(
         curve_of(
-            g, times[m], flags[m] == 1.0, level, scale, None if entries is None else entries[m], estimator,
-            sieve.left_out, backend,
+            g,
+            times[m],
+            flags[m] == 1.0,
+            level,
+            scale,
+            None if entries is None else entries[m],
+            estimator,
+            sieve.left_out,
+            backend,
         )
         for g, m in groups
         if m.any()
-    )  # fmt: skip
+    )
     return KaplanMeierCurves(curves, sieve.left_out, backend)
 
 
@@ -408,9 +413,26 @@ def curve_of(
         survival, se = np.exp(-hazard), se_hazard
     low, high = limits_of(survival, se, float(special.ndtri(0.5 + 0.5 * level)), scale)
     return KaplanMeier(
-        group, len(times), int(d.sum()), distinct, n, d, c, survival, se, low, high, level, scale, hazard, se_hazard,
-        estimator, entered, left_out, backend,
-    )  # fmt: skip
+        group,
+        len(times),
+        int(d.sum()),
+        distinct,
+        n,
+        d,
+        c,
+        survival,
+        se,
+        low,
+        high,
+        level,
+        scale,
+        hazard,
+        se_hazard,
+        estimator,
+        entered,
+        left_out,
+        backend,
+    )
 
 
 def limits_of(s: FloatArray, se: FloatArray, z: float, scale: str) -> tuple[FloatArray, FloatArray]:

@@ -133,9 +133,7 @@ def landmark(
     if weights not in WEIGHTS:
         raise EstimationError(f"unknown weights {weights!r}", hint="choose one of " + ", ".join(WEIGHTS))
     times = times_at(at, "landmarks")
-    named = as_columns(
-        formula, data, time=time, event=event, censor=censor, arm=arm, strata=strata, takes=["strata"]
-    )  # fmt: skip
+    named = as_columns(formula, data, time=time, event=event, censor=censor, arm=arm, strata=strata, takes=["strata"])
     read, _ = read_named(named, control=control)
     names = named.strata
     used, left_out = _used(read)
@@ -143,9 +141,14 @@ def landmark(
     kept = np.isin(read.stratum, used)
     n_groups = 2 * max(len(used), 1)
     _, _, _, survival, greenwood, horizon = kernel.curves(
-        read.time[None], read.event[None], np.where(kept, code, 0)[None], tau=1.0, at=times,
-        include=kept[None], n_groups=n_groups,
-    )  # fmt: skip
+        read.time[None],
+        read.event[None],
+        np.where(kept, code, 0)[None],
+        tau=1.0,
+        at=times,
+        include=kept[None],
+        n_groups=n_groups,
+    )
     sizes = np.bincount(code[kept], minlength=n_groups).reshape(-1, 2).astype(np.float64)
     whole = [
         curve_of(read.arms[g], read.time[read.arm == g], read.event[read.arm == g], level, "log-log")

@@ -71,10 +71,16 @@ class LogRank(Fit):
             return (self.estimate(),)
         return (
             Estimate.of_test(
-                "all groups", self._title(), self.p, int(self.n.sum()), statistic=self.chi_square, df=float(self.df),
-                detail=None if self.status is Status.OK else self.reason, status=self.status,
+                "all groups",
+                self._title(),
+                self.p,
+                int(self.n.sum()),
+                statistic=self.chi_square,
+                df=float(self.df),
+                detail=None if self.status is Status.OK else self.reason,
+                status=self.status,
             ),
-        )  # fmt: skip
+        )
 
     @property
     def reason(self) -> str:
@@ -318,11 +324,16 @@ class MaxCombo(Fit):
         return (
             Estimate.of_test(
                 f"{self.groups[1]} against {self.groups[0]}" if len(self.groups) == 2 else "max-combo test",
-                self._title(), self.p, int(self.n.sum()), statistic=self.statistic, df=math.inf,
+                self._title(),
+                self.p,
+                int(self.n.sum()),
+                statistic=self.statistic,
+                df=math.inf,
                 sided=2 if self.alternative == "two-sided" else 1,
-                detail=None if self.status is Status.OK else self.reason, status=self.status,
+                detail=None if self.status is Status.OK else self.reason,
+                status=self.status,
             ),
-        )  # fmt: skip
+        )
 
     @property
     def reason(self) -> str:
@@ -409,9 +420,15 @@ def max_combo(
             f"{_group(read)!r} has {len(levels)} levels ({', '.join(map(str, levels))})", hint="compare two groups"
         )
     z, correlation, largest, _, made = max_combo_kernel.max_combo(
-        read.time[None], read.event[None], code[None], chosen, include=keep[None], stratum=read.stratum[None],
-        alternative=alternative, tolerance=1.0,
-    )  # fmt: skip
+        read.time[None],
+        read.event[None],
+        code[None],
+        chosen,
+        include=keep[None],
+        stratum=read.stratum[None],
+        alternative=alternative,
+        tolerance=1.0,
+    )
     status = Status(int(made[0]))
     z, correlation, statistic = z[0], correlation[0], float(largest[0])
     side = {"two-sided": np.abs(z), "benefit": -z, "harm": z}[alternative]

@@ -69,9 +69,16 @@ def search(statistic: _Statistic, grid: FloatArray, *, level: float = 0.95, tole
     known = ~np.isnan(z)
     if not known.any():
         return Search(
-            math.nan, math.nan, math.nan, (), Status.NO_EVENTS,
-            "not estimable: no psi leaves an event while both arms are at risk", grid, z, at_zero,
-        )  # fmt: skip
+            math.nan,
+            math.nan,
+            math.nan,
+            (),
+            Status.NO_EVENTS,
+            "not estimable: no psi leaves an event while both arms are at risk",
+            grid,
+            z,
+            at_zero,
+        )
     inside = known & (np.abs(np.where(known, z, np.inf)) <= critical)
     crossing = np.flatnonzero(known[:-1] & known[1:] & ((z[:-1] > 0.0) != (z[1:] > 0.0)))
     edges = np.flatnonzero(known[:-1] & known[1:] & (inside[:-1] != inside[1:]))
@@ -111,8 +118,11 @@ def search(statistic: _Statistic, grid: FloatArray, *, level: float = 0.95, tole
     if len(roots) > 1:
         notes.append(f"the statistic crosses 0 {len(roots)} times between {roots[0]:.4g} and {roots[-1]:.4g}: midpoint")
     if math.isinf(low) or math.isinf(high):
-        which = "lower and upper limits" if math.isinf(low) and math.isinf(high) else (
-            "the lower limit" if math.isinf(low) else "the upper limit")  # fmt: skip
+        which = (
+            "lower and upper limits"
+            if math.isinf(low) and math.isinf(high)
+            else ("the lower limit" if math.isinf(low) else "the upper limit")
+        )
         notes.append(f"{which} not found between {ends}")
     if len(edges) > 2:
         notes.append("the psi not rejected have gaps: their hull is given")
@@ -348,9 +358,16 @@ def rpsftm(
     if test not in TESTS:
         raise EstimationError(f"unknown test {test!r}", hint="choose one of " + ", ".join(TESTS))
     named = as_columns(
-        formula, data, time=time, event=event, censor=censor, arm=arm, covariates=covariates, strata=strata,
+        formula,
+        data,
+        time=time,
+        event=event,
+        censor=censor,
+        arm=arm,
+        covariates=covariates,
+        strata=strata,
         takes=["covariates", "strata"],
-    )  # fmt: skip
+    )
     if named.covariates and test != "cox":
         raise EstimationError(f"covariates in the {test} test", hint='use test="cox", or strata')
     if (share is None) == (on is None):
@@ -444,9 +461,11 @@ def _cox_statistic(read: EventData, parts: tuple[Any, ...]) -> _Statistic:
     def statistic(psi: FloatArray) -> FloatArray:
         moved = [kernel.untreated(float(p), *parts) for p in psi]
         beta, covariance, *_, status = cox_kernel.cox(
-            np.array([m[0] for m in moved]), np.array([m[1] for m in moved]),
-            np.broadcast_to(x, (len(psi), *x.shape)).copy(), stratum=np.broadcast_to(read.stratum, (len(psi), len(x))),
-        )  # fmt: skip
+            np.array([m[0] for m in moved]),
+            np.array([m[1] for m in moved]),
+            np.broadcast_to(x, (len(psi), *x.shape)).copy(),
+            stratum=np.broadcast_to(read.stratum, (len(psi), len(x))),
+        )
         z: FloatArray = np.where(status == Status.OK, beta[:, 0] / np.sqrt(covariance[:, 0, 0]), np.nan)
         return z
 
@@ -517,9 +536,11 @@ def _estimates(
         moved, event = kernel.untreated(value, *parts)
         treated = read.arm == 1
         beta, *_, fit = cox_kernel.cox(
-            np.where(treated, read.time, moved)[None], np.where(treated, read.event, event)[None],
-            np.column_stack([read.arm.astype(np.float64), read.x])[None], stratum=read.stratum[None],
-        )  # fmt: skip
+            np.where(treated, read.time, moved)[None],
+            np.where(treated, read.event, event)[None],
+            np.column_stack([read.arm.astype(np.float64), read.x])[None],
+            stratum=read.stratum[None],
+        )
         own = Status(int(fit[0]))
         log_ratio = float(beta[0, 0])
         if own is not Status.OK:

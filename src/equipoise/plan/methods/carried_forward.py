@@ -13,7 +13,7 @@ from equipoise.estimate.result import Estimate
 from equipoise.plan.methods.estimates import P, against, by_arm, counts, reasons
 from equipoise.plan.methods.registry import Found, Method, Place, Test
 from equipoise.plan.parts import Section
-from equipoise.plan.prepared import Context, in_order, others
+from equipoise.plan.prepared import Prepared, in_order, others
 from equipoise.plan.results import Block, Row
 from equipoise.types import Status
 
@@ -42,7 +42,7 @@ class CarriedForwardSection(Section):
     level: float = Field(default=0.95, gt=0, lt=1)
 
 
-def _records(context: Context, section: CarriedForwardSection) -> pl.DataFrame:
+def _records(context: Prepared, section: CarriedForwardSection) -> pl.DataFrame:
     """One row a patient and visit after baseline at which there is a value, of who was seen long enough."""
     frame = context.chosen(section.where)
     needed = [section.value, section.visit, *([section.baseline] if section.log else [])]
@@ -71,7 +71,7 @@ def _records(context: Context, section: CarriedForwardSection) -> pl.DataFrame:
     return seen.filter(pl.col("USUBJID").is_in(stayed.to_list()))
 
 
-def _weeks(context: Context, section: CarriedForwardSection, seen: pl.DataFrame) -> list[float]:
+def _weeks(context: Prepared, section: CarriedForwardSection, seen: pl.DataFrame) -> list[float]:
     visits = seen[section.visit].cast(pl.Float64).unique().sort().to_list()
     if not visits:
         raise EstimationError("nobody has a value after baseline")
@@ -84,7 +84,7 @@ def _weeks(context: Context, section: CarriedForwardSection, seen: pl.DataFrame)
     return list(section.weeks or visits[-1:])
 
 
-def estimates(context: Context, section: CarriedForwardSection) -> Found:
+def estimates(context: Prepared, section: CarriedForwardSection) -> Found:
     """LS means of the arms and their differences from control at each week, and how many took part.
 
     Raises
@@ -106,7 +106,7 @@ def estimates(context: Context, section: CarriedForwardSection) -> Found:
     return Found(numbers)
 
 
-def _at(context: Context, section: CarriedForwardSection, last: pl.DataFrame, week: float) -> dict[Place, Estimate]:
+def _at(context: Prepared, section: CarriedForwardSection, last: pl.DataFrame, week: float) -> dict[Place, Estimate]:
     from equipoise.estimate.linear.ancova import ancova
 
     arm, visit = context.treatment, f"Week {week:g}"
@@ -125,10 +125,18 @@ def _at(context: Context, section: CarriedForwardSection, last: pl.DataFrame, we
     for row in fit.lsmeans(arm, level=section.level).to_frame().iter_rows(named=True):
         ok = fit.status is Status.OK
         out[Place(mean, str(row[arm]), visit)] = Estimate.from_t(
-            f"{row[arm]} at week {week:g}", f"{estimator}, last observation carried forward", row["estimate"],
-            row["se"] if ok else float("nan"), float(fit.df), fit.n, level=section.level, ratio=section.log,
-            scale=scale, status=fit.status, detail=None if ok else fit.reason,
-        )  # fmt: skip
+            f"{row[arm]} at week {week:g}",
+            f"{estimator}, last observation carried forward",
+            row["estimate"],
+            row["se"] if ok else float("nan"),
+            float(fit.df),
+            fit.n,
+            level=section.level,
+            ratio=section.log,
+            scale=scale,
+            status=fit.status,
+            detail=None if ok else fit.reason,
+        )
     compared = fit.contrasts(arm, against=control, level=section.level, ratio=section.log)
     found = {e.name: e for e in compared.estimates}
     for one in others(context):
@@ -138,7 +146,7 @@ def _at(context: Context, section: CarriedForwardSection, last: pl.DataFrame, we
     return out
 
 
-def lines(context: Context, section: CarriedForwardSection, found: Found) -> Block:
+def lines(context: Prepared, section: CarriedForwardSection, found: Found) -> Block:
     """Patients, LS means, differences and p-values at each week."""
     numbers, log = found.numbers, section.log
     visits = list(dict.fromkeys(p.visit for p in numbers))
@@ -182,8 +190,12 @@ def lines(context: Context, section: CarriedForwardSection, found: Found) -> Blo
 
 METHODS = (
     Method(
-        "carried_forward", CarriedForwardSection, estimates, lines,
-        "Analysis of the last observation carried forward", noted=True,
+        "carried_forward",
+        CarriedForwardSection,
+        estimates,
+        lines,
+        "Analysis of the last observation carried forward",
+        noted=True,
         tests=(Test("difference", "more"), Test("ratio", "more")),
     ),
-)  # fmt: skip
+)

@@ -17,7 +17,7 @@ from equipoise.plan.methods.estimates import P, against, finite, reasons
 from equipoise.plan.methods.registry import Found, Method, Place, Test
 from equipoise.plan.methods.survival import event_data, left_out, unit_of
 from equipoise.plan.parts import Section
-from equipoise.plan.prepared import TEST, Context
+from equipoise.plan.prepared import TEST, Prepared
 from equipoise.plan.results import Block, Figure, Row, cell_of, share_of
 from equipoise.types import Status
 
@@ -58,7 +58,7 @@ class _Made:
     cause_specific: Mapping[str, Estimate]
 
 
-def estimates(context: Context, section: CompetingRisksSection) -> Found:
+def estimates(context: Prepared, section: CompetingRisksSection) -> Found:
     """Events by cause, incidence at the times asked for, Gray's test, hazard ratios of both kinds against control."""
     from equipoise.estimate.survival.competing_risks import cumulative_incidence
     from equipoise.estimate.survival.gray import gray_test
@@ -73,8 +73,12 @@ def estimates(context: Context, section: CompetingRisksSection) -> Found:
             hint=f"{section.cause} is one of {', '.join([*causes, section.censored])}",
         )
     options: dict[str, Any] = {"time": section.time, "cause": section.cause, "censored": section.censored}
-    curves = {str(c.group): c for c in cumulative_incidence(data, arm=context.treatment, level=section.level,
-                                                            variance=section.variance, **options)}  # fmt: skip
+    curves = {
+        str(c.group): c
+        for c in cumulative_incidence(
+            data, arm=context.treatment, level=section.level, variance=section.variance, **options
+        )
+    }
     test = None
     if section.test and len(curves) > 1:
         test = gray_test(data, of=section.of, arm=context.treatment, **options)
@@ -88,9 +92,13 @@ def estimates(context: Context, section: CompetingRisksSection) -> Found:
         for arm, c in curves.items():
             *values, _ = c.at(when, section.of)
             out[Place("incidence", arm, f"{when:g}", section.cause, section.of)] = described(
-                f"{section.of} by {when:g}, {arm}", "Aalen-Johansen estimate", values, c.n, level=section.level,
+                f"{section.of} by {when:g}, {arm}",
+                "Aalen-Johansen estimate",
+                values,
+                c.n,
+                level=section.level,
                 scale="share",
-            )  # fmt: skip
+            )
     if test is not None:
         out[Place("gray")] = _tested(section, test)
     out |= {Place("subdistribution_hazard_ratio", arm): e for arm, e in made.subdistribution.items()}
@@ -107,12 +115,17 @@ def _tested(section: CompetingRisksSection, test: GrayTest) -> Estimate:
     if len(test.groups) == 2:
         return test.estimate(level=section.level)
     return Estimate.of_test(
-        "all arms", "Gray's test", test.p, int(test.n.sum()), statistic=test.chi_square, df=float(test.df),
+        "all arms",
+        "Gray's test",
+        test.p,
+        int(test.n.sum()),
+        statistic=test.chi_square,
+        df=float(test.df),
         detail=None if test.status is Status.OK else test.reason,
-    )  # fmt: skip
+    )
 
 
-def lines(context: Context, section: CompetingRisksSection, found: Found) -> Block:
+def lines(context: Prepared, section: CompetingRisksSection, found: Found) -> Block:
     """Events by cause, incidence at the times asked for, Gray's test, hazard ratios of both kinds against control."""
     made: _Made = found.parts
     curves, causes, percent = made.curves, made.causes, f"{100 * section.level:g}%"
@@ -171,7 +184,7 @@ def lines(context: Context, section: CompetingRisksSection, found: Found) -> Blo
 
 
 def _ratios(
-    context: Context, section: CompetingRisksSection, data: pl.DataFrame
+    context: Prepared, section: CompetingRisksSection, data: pl.DataFrame
 ) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
     """The hazard ratios of each other arm against control: of the subdistribution, and of the cause."""
     from equipoise.estimate.survival.competing_risks import cause_specific
@@ -192,7 +205,7 @@ def _ratios(
 
 
 def _figure(
-    context: Context, section: CompetingRisksSection, curves: Mapping[str, CumulativeIncidence], note: str | None
+    context: Prepared, section: CompetingRisksSection, curves: Mapping[str, CumulativeIncidence], note: str | None
 ) -> Figure:
     labels = context.plan.treatment.labels
     rows, legend = [], {}
@@ -200,18 +213,25 @@ def _figure(
         k, name = list(c.causes).index(section.of), labels.get(group, group)
         legend[name] = f"{int(c.events[k])} of {c.n}"
         rows += [
-            {"group": name, "time": float(t), "incidence": float(c.incidence[i, k]), "low": finite(c.low[i, k]),
-             "high": finite(c.high[i, k]), "at_risk": int(c.at_risk[i])}
+            {
+                "group": name,
+                "time": float(t),
+                "incidence": float(c.incidence[i, k]),
+                "low": finite(c.low[i, k]),
+                "high": finite(c.high[i, k]),
+                "at_risk": int(c.at_risk[i]),
+            }
             for i, t in enumerate(c.time)
-        ]  # fmt: skip
+        ]
     options = {"unit": unit_of(context, section.unit), "legend": legend, "note": note, "y_title": f"{section.of}, %"}
     return Figure("cumulative_incidence", section.label or f"Incidence of {section.of}", tuple(rows), options)
 
 
 TESTS = (
-    Test("gray", "less", effect=False), Test("subdistribution_hazard_ratio", "less"),
+    Test("gray", "less", effect=False),
+    Test("subdistribution_hazard_ratio", "less"),
     Test("cause_specific_hazard_ratio", "less"),
-)  # fmt: skip
+)
 METHODS = (
     Method(
         "competing_risks",

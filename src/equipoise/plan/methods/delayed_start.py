@@ -10,7 +10,7 @@ from equipoise.estimate.result import Estimate
 from equipoise.plan.methods.estimates import DIFFERENCE, against, counts, finite, forest, reasons
 from equipoise.plan.methods.registry import Found, Method, Place, Test
 from equipoise.plan.parts import Section
-from equipoise.plan.prepared import Context, compared, without_records
+from equipoise.plan.prepared import Prepared, compared, without_records
 from equipoise.plan.results import Block, Figure, Row, cell_of
 
 _LABELS = {
@@ -83,7 +83,7 @@ def _place(name: str, arm: str) -> Place:
     return Place(quantity, arm, period)
 
 
-def delayed_start(context: Context, section: DelayedStartSection) -> Found:
+def delayed_start(context: Prepared, section: DelayedStartSection) -> Found:
     """Patients followed, the estimates, and each question with its one-sided p-value.
 
     A question stands as ``question`` with its number, ``Q1``, as the visit; a period as ``period 1`` or ``period 2``.
@@ -97,17 +97,32 @@ def delayed_start(context: Context, section: DelayedStartSection) -> Found:
     for name in (*section.covariates, "USUBJID"):
         context.need(frame, name)
     common: dict[str, Any] = {
-        "period_end": section.period_end, "week": section.week, "value": section.value, "visit": section.visit,
-        "arm": context.treatment, "control": context.plan.treatment.reference,
-        "covariates": section.covariates, "alpha": section.alpha, "alpha_third": section.alpha_third,
-        "structure": section.structure, "fallback": section.fallback, "df": section.df, "level": section.level,
-    }  # fmt: skip
+        "period_end": section.period_end,
+        "week": section.week,
+        "value": section.value,
+        "visit": section.visit,
+        "arm": context.treatment,
+        "control": context.plan.treatment.reference,
+        "covariates": section.covariates,
+        "alpha": section.alpha,
+        "alpha_third": section.alpha_third,
+        "structure": section.structure,
+        "fallback": section.fallback,
+        "df": section.df,
+        "level": section.level,
+    }
     if section.form == "slopes":
         one, two = section.windows or (None, None)
         own: dict[str, Any] = {"margin": section.margin, "first_window": one, "second_window": two}
     else:
-        own = {"third": section.third, "fraction": section.fraction, "margin": section.margin,
-               "strategy": section.strategy, "constrained": section.constrained, "seed": section.seed}  # fmt: skip
+        own = {
+            "third": section.third,
+            "fraction": section.fraction,
+            "margin": section.margin,
+            "strategy": section.strategy,
+            "constrained": section.constrained,
+            "seed": section.seed,
+        }
     fit = slopes if section.form == "slopes" else one_model
     made = compared(context, frame, lambda data: fit(data, **common, **own))
     control = context.plan.treatment.reference
@@ -120,13 +135,18 @@ def delayed_start(context: Context, section: DelayedStartSection) -> Found:
             numbers[_place(name, arm)] = estimate
         for q in m.questions:
             numbers[Place("question", arm, q.key)] = Estimate.of_test(
-                q.asks, q.estimate.estimator, q.p, q.estimate.n, df=q.estimate.df, sided=1,
+                q.asks,
+                q.estimate.estimator,
+                q.p,
+                q.estimate.n,
+                df=q.estimate.df,
+                sided=1,
                 detail=None if q.estimate.estimable else q.estimate.reason,
-            )  # fmt: skip
+            )
     return Found(numbers, (made, frame))
 
 
-def _lines(context: Context, section: DelayedStartSection, found: Found) -> Block:
+def _lines(context: Prepared, section: DelayedStartSection, found: Found) -> Block:
     made, frame = found.parts
     first = next(iter(made.values()))
     control = context.plan.treatment.reference
@@ -154,10 +174,13 @@ def _lines(context: Context, section: DelayedStartSection, found: Found) -> Bloc
     if section.figure:
         figures = forest(
             [(f"{_LABELS[n]} ({100 * e.level:g} % CI)", e) for n, e in first.named.items() if "slope" not in n],
-            caption=section.label or "Early against delayed start", ratio=False,
-            axis=f"{section.value}, early minus delayed start", higher_better=True,
-            names=(labels.get(control, control), labels.get(active, active)), interval="estimate (interval)",
-        )  # fmt: skip
+            caption=section.label or "Early against delayed start",
+            ratio=False,
+            axis=f"{section.value}, early minus delayed start",
+            higher_better=True,
+            names=(labels.get(control, control), labels.get(active, active)),
+            interval="estimate (interval)",
+        )
     form = (
         f"form of ADAGIO, margin {section.margin:g} a week" if section.form == "slopes" else "one model of both periods"
     )
@@ -178,9 +201,12 @@ def _lines(context: Context, section: DelayedStartSection, found: Found) -> Bloc
 
 
 _TESTS = (
-    Test("difference", "more"), Test("change_of_difference", "more"), Test("difference_preserved", "more"),
-    Test("slope_difference", "more"), Test("question", "more"),
-)  # fmt: skip
+    Test("difference", "more"),
+    Test("change_of_difference", "more"),
+    Test("difference_preserved", "more"),
+    Test("slope_difference", "more"),
+    Test("question", "more"),
+)
 METHODS = (
     Method(
         "delayed_start",

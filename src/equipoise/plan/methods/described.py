@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from equipoise.estimate.result import Estimate
 from equipoise.plan.methods.registry import Place
-from equipoise.plan.prepared import TOTAL, Context
+from equipoise.plan.prepared import TOTAL, Prepared
 from equipoise.types import Status
 
 
@@ -16,7 +16,7 @@ def arm_of(column: str) -> str | None:
     return None if column == TOTAL else column
 
 
-def sizes(context: Context) -> dict[str, int]:
+def sizes(context: Prepared) -> dict[str, int]:
     """Subjects of the population by column."""
     return {c.name: c.n or 0 for c in context.columns if c.n is not None}
 
@@ -55,6 +55,17 @@ def described(
     value, se, low, high = (*map(float, numbers), *[math.nan] * (4 - len(numbers)))
     there = math.isfinite(value)
     return Estimate(
-        name, estimator, value, se, math.inf if there and not math.isnan(se) else math.nan, low, high, math.nan, n,
-        level=level, scale=scale, status=Status.OK if there else Status.NO_DATA, form="description",
-    )  # fmt: skip
+        name,
+        estimator,
+        value,
+        se,
+        math.inf if there and not math.isnan(se) else math.nan,
+        low,
+        high,
+        math.nan,
+        n,
+        level=level,
+        scale=scale,
+        status=Status.OK if there else Status.NO_DATA,
+        form="description",
+    )

@@ -18,7 +18,7 @@ from equipoise.plan.methods.exact import fisher_freeman_halton
 from equipoise.plan.methods.registry import Found, Method, Place
 from equipoise.plan.ordering import levels_in_order
 from equipoise.plan.parts import Section, Show, Where, check_where, condition, known_statistics
-from equipoise.plan.prepared import AGAINST, TEST, Context, others
+from equipoise.plan.prepared import AGAINST, TEST, Prepared, others
 from equipoise.plan.results import Block, Cell, Row, cell_of, share_of
 from equipoise.types import FloatArray
 
@@ -121,8 +121,12 @@ def describe(values: FloatArray, rows: int) -> dict[str, float | None]:
     return out
 
 
-_TESTS = {"anova": "one-way analysis of variance", "kruskal-wallis": "Kruskal-Wallis test",
-          "chi-square": "Pearson's chi-square test", "fisher": "Fisher's exact test"}  # fmt: skip
+_TESTS = {
+    "anova": "one-way analysis of variance",
+    "kruskal-wallis": "Kruskal-Wallis test",
+    "chi-square": "Pearson's chi-square test",
+    "fisher": "Fisher's exact test",
+}
 
 
 def _tested(test: str, found: Mapping[str, float | None], n: int, why: str | None = None) -> Estimate:
@@ -139,7 +143,7 @@ class _Summary:
     test: Mapping[str, float | None] | None
 
 
-def summary_estimates(context: Context, section: SummarySection) -> Found:
+def summary_estimates(context: Prepared, section: SummarySection) -> Found:
     """Summary statistics of a numeric variable by column, with a test over the arms."""
     frame = context.chosen(section.where)
     context.need(frame, section.variable, numeric=True)
@@ -149,9 +153,12 @@ def summary_estimates(context: Context, section: SummarySection) -> Found:
         found[column] = describe(numbers(part, section.variable), part.height)
         for name, value in found[column].items():
             out[Place(name, arm_of(column), variable=section.variable)] = described(
-                f"{name} of {section.variable}, {column}", "description", [math.nan if value is None else value],
-                int(found[column]["n"] or 0), scale=name,
-            )  # fmt: skip
+                f"{name} of {section.variable}, {column}",
+                "description",
+                [math.nan if value is None else value],
+                int(found[column]["n"] or 0),
+                scale=name,
+            )
     test = None
     if section.test:
         groups = [numbers(context.of(frame, arm), section.variable) for arm in context.arms]
@@ -162,7 +169,7 @@ def summary_estimates(context: Context, section: SummarySection) -> Found:
     return Found(out, _Summary(found, test))
 
 
-def summary_lines(context: Context, section: SummarySection, found: Found) -> Block:
+def summary_lines(context: Prepared, section: SummarySection, found: Found) -> Block:
     """Summary statistics by column, one line each as the plan says."""
     made: _Summary = found.parts
     rows = []
@@ -198,8 +205,10 @@ def _levels(section: CategoriesSection, frame: pl.DataFrame) -> list[Level]:
         return list(section.levels)
     variable = str(section.variable)
     if section.levels is not None:
-        return [Level(label=label, where={variable: _as_held(frame, variable, value)})
-                for value, label in section.levels.items()]  # fmt: skip
+        return [
+            Level(label=label, where={variable: _as_held(frame, variable, value)})
+            for value, label in section.levels.items()
+        ]
     found = levels_in_order(frame, variable)
     return [Level(label=f"{v:g}" if isinstance(v, float) else str(v), where={variable: v}) for v in found]
 
@@ -225,7 +234,7 @@ class _Categories:
     why: str | None
 
 
-def categories_estimates(context: Context, section: CategoriesSection) -> Found:
+def categories_estimates(context: Prepared, section: CategoriesSection) -> Found:
     """Subjects by level and column: count and percentage, with Pearson's chi-square (uncorrected) or Fisher's test."""
     frame = context.chosen(section.where)
     what = f"analysis {context.analysis.id}"
@@ -254,7 +263,7 @@ def categories_estimates(context: Context, section: CategoriesSection) -> Found:
     return Found(out, _Categories(seen, below, levels, test, why))
 
 
-def categories_lines(context: Context, section: CategoriesSection, found: Found) -> Block:
+def categories_lines(context: Prepared, section: CategoriesSection, found: Found) -> Block:
     """Subjects by level and column: count and percentage."""
     made: _Categories = found.parts
     rows = []
@@ -275,7 +284,7 @@ def categories_lines(context: Context, section: CategoriesSection, found: Found)
     )
 
 
-def _by_column(context: Context, frame: pl.DataFrame) -> dict[str, int]:
+def _by_column(context: Prepared, frame: pl.DataFrame) -> dict[str, int]:
     return {c: _subjects(context.of(frame, c)) for c in context.counted()}
 
 
@@ -312,7 +321,7 @@ class _Term:
     indent: int
 
 
-def incidence_estimates(context: Context, section: IncidenceSection) -> Found:
+def incidence_estimates(context: Prepared, section: IncidenceSection) -> Found:
     """Subjects with at least one event, by term; p-values of each other arm against control by Fisher's test."""
     frame = context.chosen(section.where)
     context.need(frame, section.variable)
@@ -346,7 +355,7 @@ def incidence_estimates(context: Context, section: IncidenceSection) -> Found:
     return Found(out, tuple(made))
 
 
-def incidence_lines(context: Context, section: IncidenceSection, found: Found) -> Block:
+def incidence_lines(context: Prepared, section: IncidenceSection, found: Found) -> Block:
     """Subjects with at least one event, by term."""
     size, rows = sizes(context), []
     for one in found.parts:
@@ -365,7 +374,7 @@ def incidence_lines(context: Context, section: IncidenceSection, found: Found) -
     )
 
 
-def _term(context: Context, section: IncidenceSection, label: str, part: pl.DataFrame, indent: int) -> _Term:
+def _term(context: Prepared, section: IncidenceSection, label: str, part: pl.DataFrame, indent: int) -> _Term:
     from scipy import stats
 
     counts, size, control = _by_column(context, part), sizes(context), context.plan.treatment.reference
@@ -380,11 +389,19 @@ def _term(context: Context, section: IncidenceSection, label: str, part: pl.Data
 METHODS = (
     Method("summary", SummarySection, summary_estimates, summary_lines, "Summary statistics by group"),
     Method(
-        "categories", CategoriesSection, categories_estimates, categories_lines, "Count and percentage by group",
+        "categories",
+        CategoriesSection,
+        categories_estimates,
+        categories_lines,
+        "Count and percentage by group",
         by_line=True,
     ),
     Method(
-        "incidence", IncidenceSection, incidence_estimates, incidence_lines,
-        "Subjects with at least one event by group", by_line=True,
+        "incidence",
+        IncidenceSection,
+        incidence_estimates,
+        incidence_lines,
+        "Subjects with at least one event by group",
+        by_line=True,
     ),
-)  # fmt: skip
+)

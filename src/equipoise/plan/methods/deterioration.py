@@ -18,7 +18,7 @@ from equipoise.plan.methods.described import counted, sizes
 from equipoise.plan.methods.registry import Found, Method, Place
 from equipoise.plan.methods.survival import SurvivalSection
 from equipoise.plan.parts import Section, Where, check_where, condition
-from equipoise.plan.prepared import Context
+from equipoise.plan.prepared import Prepared
 from equipoise.plan.results import Block, Row, share_of
 
 
@@ -82,12 +82,12 @@ class _Derived:
 
     records: pl.DataFrame
     rule: str
-    context: Context
+    context: Prepared
     section: SurvivalSection | CompetingRisksSection
     found: Found
 
 
-def estimates(context: Context, section: DeteriorationSection) -> Found:
+def estimates(context: Prepared, section: DeteriorationSection) -> Found:
     """Who deteriorated and who died first, by arm, then the time to event of the derived records."""
     from equipoise.estimate.survival.deterioration import DeteriorationRule
     from equipoise.estimate.survival.deterioration import deterioration as derive
@@ -99,27 +99,44 @@ def estimates(context: Context, section: DeteriorationSection) -> Found:
         context.need(frame, name)
     frame = frame.with_columns(_death(context, section, frame).alias("__death__"))
     rule = DeteriorationRule(
-        threshold=section.threshold, relative=section.relative, worse=section.worse, confirm=section.confirm,
-        min_gap=section.min_gap, max_gap=math.inf if section.max_gap is None else section.max_gap,
-        unconfirmed=section.unconfirmed, date=section.date, death=section.death,
+        threshold=section.threshold,
+        relative=section.relative,
+        worse=section.worse,
+        confirm=section.confirm,
+        min_gap=section.min_gap,
+        max_gap=math.inf if section.max_gap is None else section.max_gap,
+        unconfirmed=section.unconfirmed,
+        date=section.date,
+        death=section.death,
         death_confirms=section.death_confirms,
         max_missed=math.inf if section.max_missed is None else section.max_missed,
         up_to=math.inf if section.up_to is None else section.up_to,
-    )  # fmt: skip
+    )
     keep = list(dict.fromkeys([context.treatment, *section.strata, *section.covariates]))
     try:
         made: pl.DataFrame = derive(
-            frame, rule, visit=section.visit, value=section.value, base=section.base if section.relative else None,
-            death="__death__", keep=keep, unit=section.unit.rstrip("s"),
-        )  # fmt: skip
+            frame,
+            rule,
+            visit=section.visit,
+            value=section.value,
+            base=section.base if section.relative else None,
+            death="__death__",
+            keep=keep,
+            unit=section.unit.rstrip("s"),
+        )
     except DataError as error:
         raise EstimationError(error.message, hint=error.hint) from None
     words = {0: "censored", 1: "deterioration", 2: "death"}
     made = made.with_columns(pl.col("CAUSE").replace_strict(words, default=None, return_dtype=pl.String).alias("HOW"))
     derived = replace(context, records=made)
-    common: dict[str, Any] = {"label": section.label or "Time to confirmed deterioration", "level": section.level,
-                              "at": section.at, "unit": section.unit, "covariates": section.covariates,
-                              "figure": section.figure}  # fmt: skip
+    common: dict[str, Any] = {
+        "label": section.label or "Time to confirmed deterioration",
+        "level": section.level,
+        "at": section.at,
+        "unit": section.unit,
+        "covariates": section.covariates,
+        "figure": section.figure,
+    }
     inner: SurvivalSection | CompetingRisksSection
     if section.death == "competing":
         inner = CompetingRisksSection(method="competing_risks", cause="HOW", of="deterioration", **common)
@@ -132,12 +149,11 @@ def estimates(context: Context, section: DeteriorationSection) -> Found:
     for cause, quantity in ((1, "deteriorated"), (2, "died_first")):
         numbers |= counted(quantity, _counts(context, made.filter(pl.col("CAUSE") == cause)), size)
     return Found(
-        {**numbers, **found.numbers},
-        _Derived(made, rule.to_sentence(section.unit.rstrip("s")), derived, inner, found),
+        {**numbers, **found.numbers}, _Derived(made, rule.to_sentence(section.unit.rstrip("s")), derived, inner, found)
     )
 
 
-def lines(context: Context, section: DeteriorationSection, found: Found) -> Block:
+def lines(context: Prepared, section: DeteriorationSection, found: Found) -> Block:
     """Reasons by arm, then the time to event of the derived records."""
     made: _Derived = found.parts
     if isinstance(made.section, CompetingRisksSection):
@@ -155,7 +171,7 @@ def lines(context: Context, section: DeteriorationSection, found: Found) -> Bloc
     )
 
 
-def _death(context: Context, section: DeteriorationSection, frame: pl.DataFrame) -> pl.Expr:
+def _death(context: Prepared, section: DeteriorationSection, frame: pl.DataFrame) -> pl.Expr:
     if section.died is None:
         return pl.lit(None, dtype=pl.Float64)
     what = f"analysis {context.analysis.id}, died"
@@ -164,11 +180,11 @@ def _death(context: Context, section: DeteriorationSection, frame: pl.DataFrame)
     return pl.when(condition(section.died.where, frame, what)).then(pl.col(section.died.time).cast(pl.Float64))
 
 
-def _counts(context: Context, part: pl.DataFrame) -> dict[str, int]:
+def _counts(context: Prepared, part: pl.DataFrame) -> dict[str, int]:
     return {c: context.of(part, c).height for c in context.counted()}
 
 
-def _reasons(context: Context, made: pl.DataFrame) -> list[Row]:
+def _reasons(context: Prepared, made: pl.DataFrame) -> list[Row]:
     """Deteriorations and deaths by arm."""
     size = sizes(context)
     rows = []
@@ -186,7 +202,13 @@ def _left_out(made: pl.DataFrame) -> tuple[str, ...]:
 
 METHODS = (
     Method(
-        "deterioration", DeteriorationSection, estimates, lines, "Time to confirmed deterioration", noted=True,
-        by_line=True, tests=(*survival.TESTS, *competing.TESTS),
+        "deterioration",
+        DeteriorationSection,
+        estimates,
+        lines,
+        "Time to confirmed deterioration",
+        noted=True,
+        by_line=True,
+        tests=(*survival.TESTS, *competing.TESTS),
     ),
-)  # fmt: skip
+)

@@ -14,7 +14,7 @@ from equipoise.plan.methods.described import counted, sizes
 from equipoise.plan.methods.registry import Found, Method
 from equipoise.plan.methods.win import one_each
 from equipoise.plan.parts import Section, Where, check_where, condition
-from equipoise.plan.prepared import Context, others
+from equipoise.plan.prepared import Prepared, others
 from equipoise.plan.results import Block, Figure, Row, share_of
 
 
@@ -54,7 +54,7 @@ class _Left:
     by_reason: Mapping[str, Mapping[str, int]]
 
 
-def estimates(context: Context, section: DispositionSection) -> Found:
+def estimates(context: Prepared, section: DispositionSection) -> Found:
     """Subjects who stayed, and those who left by reason."""
     frame = context.chosen(section.where)
     one_each(context, frame)
@@ -78,9 +78,12 @@ def estimates(context: Context, section: DispositionSection) -> Found:
 
     why_left = pl.col("__why__")
     made = _Left(
-        frame, tuple(order), count(frame.filter(why_left.is_null())), count(frame.filter(why_left.is_not_null())),
+        frame,
+        tuple(order),
+        count(frame.filter(why_left.is_null())),
+        count(frame.filter(why_left.is_not_null())),
         {label: count(frame.filter(why_left == label)) for label in order},
-    )  # fmt: skip
+    )
     size = sizes(context)
     numbers = {**counted("stayed", made.stayed, size), **counted("left", made.left, size)}
     for label, counts in made.by_reason.items():
@@ -88,7 +91,7 @@ def estimates(context: Context, section: DispositionSection) -> Found:
     return Found(numbers, made)
 
 
-def lines(context: Context, section: DispositionSection, found: Found) -> Block:
+def lines(context: Prepared, section: DispositionSection, found: Found) -> Block:
     """Subjects who stayed, and those who left by reason."""
     made: _Left = found.parts
     size, frame = sizes(context), made.frame
@@ -103,12 +106,18 @@ def lines(context: Context, section: DispositionSection, found: Found) -> Block:
         for arm in others(context):
             both = frame.filter(pl.col(context.treatment).is_in([control, arm]))
             people = tuple(
-                {"arm": labels.get(r[context.treatment], r[context.treatment]), "time": r[section.time],
-                 "reason": r["__why__"]}
+                {
+                    "arm": labels.get(r[context.treatment], r[context.treatment]),
+                    "time": r[section.time],
+                    "reason": r["__why__"],
+                }
                 for r in both.iter_rows(named=True)
-            )  # fmt: skip
-            options = {"arms": [labels.get(a, a) for a in (control, arm)], "unit": section.unit,
-                       "times": list(section.times) if section.times else None}  # fmt: skip
+            )
+            options = {
+                "arms": [labels.get(a, a) for a in (control, arm)],
+                "unit": section.unit,
+                "times": list(section.times) if section.times else None,
+            }
             figures.append(Figure("dropout", section.label or "Who left, and why", people, options))
     return Block(
         section.label or "Disposition",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from equipoise.estimate.result import Estimate
-from equipoise.plan.prepared import Context
+from equipoise.plan.prepared import Prepared
 from equipoise.plan.results import Cell, Figure, Row, cell_of
 
 DIFFERENCE = "{estimate:2} ({low:2}; {high:2})"
@@ -26,9 +26,15 @@ def values_of(estimate: Estimate) -> dict[str, float | None]:
 
 
 def from_row(
-    row: Mapping[str, Any], *, name: str, estimator: str, n: int, level: float, scale: str = "difference",
+    row: Mapping[str, Any],
+    *,
+    name: str,
+    estimator: str,
+    n: int,
+    level: float,
+    scale: str = "difference",
     ratio: bool = False,
-) -> Estimate:  # fmt: skip
+) -> Estimate:
     """A row of a table of a fit (``estimate``, ``se``, ``df``, ``t``, ``p``, ``lower``, ``upper``) as an estimate.
 
     ratio : the row is of logarithms: estimate and interval are exponentiated, ``se`` stays that of the logarithm.
@@ -36,8 +42,21 @@ def from_row(
     value, low, high = (float(row[k]) for k in ("estimate", "low", "high"))
     if ratio:
         value, low, high = (math.exp(v) if not v > 709.0 else math.inf for v in (value, low, high))
-    return Estimate(name, estimator, value, row["se"], row["df"], low, high, row["p"], n, level, scale=scale,
-                    ratio=ratio, statistic=row["statistic"])  # fmt: skip
+    return Estimate(
+        name,
+        estimator,
+        value,
+        row["se"],
+        row["df"],
+        low,
+        high,
+        row["p"],
+        n,
+        level,
+        scale=scale,
+        ratio=ratio,
+        statistic=row["statistic"],
+    )
 
 
 def cell(estimate: Estimate, show: str = DIFFERENCE) -> Cell:
@@ -45,7 +64,7 @@ def cell(estimate: Estimate, show: str = DIFFERENCE) -> Cell:
     return cell_of(show, values_of(estimate))
 
 
-def against(context: Context, label: str, found: Mapping[str, Estimate], show: str = DIFFERENCE) -> Row:
+def against(context: Prepared, label: str, found: Mapping[str, Estimate], show: str = DIFFERENCE) -> Row:
     """A line of comparisons with control, each in the column of its arm."""
     cells = {arm: cell(e, show) for arm, e in found.items()}
     return Row(label, cells, f"against {context.plan.treatment.reference}")
@@ -76,21 +95,34 @@ def short(reason: str) -> str:
 
 
 def forest(
-    rows: Sequence[tuple[str, Estimate]], *, caption: str, ratio: bool, axis: str, higher_better: bool | None,
-    names: tuple[str, str], interval: str | None = None,
-) -> tuple[Figure, ...]:  # fmt: skip
+    rows: Sequence[tuple[str, Estimate]],
+    *,
+    caption: str,
+    ratio: bool,
+    axis: str,
+    higher_better: bool | None,
+    names: tuple[str, str],
+    interval: str | None = None,
+) -> tuple[Figure, ...]:
     """A forest plot of estimates, ``names`` being control and active; none where nothing is estimable."""
     if not any(e.estimable for _, e in rows):
         return ()
     table: list[dict[str, Any]] = [
-        {"label": label, **{k: v for k, v in values_of(e).items() if k in ("estimate", "low", "high")},
-         "reason": "" if e.estimable else short(e.reason)}
+        {
+            "label": label,
+            **{k: v for k, v in values_of(e).items() if k in ("estimate", "low", "high")},
+            "reason": "" if e.estimable else short(e.reason),
+        }
         for label, e in rows
-    ]  # fmt: skip
+    ]
     control, active = names
     better = (None, None) if higher_better is None else (control, active) if higher_better else (active, control)
     level = 100 * rows[0][1].level
-    options = {"interval": interval or f"estimate ({level:g} % CI)", "log": ratio,
-               "axis": axis, "better_low": better[0] and f"favours {better[0]}",
-               "better_high": better[1] and f"favours {better[1]}"}  # fmt: skip
+    options = {
+        "interval": interval or f"estimate ({level:g} % CI)",
+        "log": ratio,
+        "axis": axis,
+        "better_low": better[0] and f"favours {better[0]}",
+        "better_high": better[1] and f"favours {better[1]}",
+    }
     return (Figure("forest", caption, tuple(table), options),)

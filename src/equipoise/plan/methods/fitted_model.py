@@ -37,15 +37,13 @@ from equipoise.plan.methods.model_sections import (
 )
 from equipoise.plan.methods.registry import Place
 from equipoise.plan.ordering import visits_in_order
-from equipoise.plan.prepared import Context, in_order
+from equipoise.plan.prepared import Prepared, in_order
 from equipoise.types import Status
 
-_ESTIMATORS = {
-    "ancova": "analysis of covariance", "mmrm": "MMRM", "clda": "constrained longitudinal model",
-}  # fmt: skip
+_ESTIMATORS = {"ancova": "analysis of covariance", "mmrm": "MMRM", "clda": "constrained longitudinal model"}
 
 
-class Fit(Protocol):
+class LinearFit(Protocol):
     """What an adapter hands back."""
 
     @property
@@ -85,9 +83,11 @@ def _fit_clda(formula: str, frame: pl.DataFrame, section: CldaSection, arm: str)
     return fit
 
 
-FITTERS: dict[str, Callable[[str, pl.DataFrame, Any, str], Fit]] = {
-    "ancova": _fit_ancova, "mmrm": _fit_mmrm, "clda": _fit_clda,
-}  # fmt: skip
+FITTERS: dict[str, Callable[[str, pl.DataFrame, Any, str], LinearFit]] = {
+    "ancova": _fit_ancova,
+    "mmrm": _fit_mmrm,
+    "clda": _fit_clda,
+}
 
 
 def variables_of(formula: str, frame: pl.DataFrame) -> list[str]:
@@ -103,7 +103,7 @@ def variables_of(formula: str, frame: pl.DataFrame) -> list[str]:
     return names
 
 
-def model_frame(context: Context, formula: str, frame: pl.DataFrame, more: Sequence[str] = ()) -> pl.DataFrame:
+def model_frame(context: Prepared, formula: str, frame: pl.DataFrame, more: Sequence[str] = ()) -> pl.DataFrame:
     """The complete records for a model: arms in the plan's order, control first; other text as sorted categories."""
     names = list(dict.fromkeys([*variables_of(formula, frame), *more]))
     data = frame.select(names).drop_nulls()
@@ -120,7 +120,7 @@ def _rows_of(table: Any) -> list[dict[str, Any]]:
 class FittedModel:
     """A fitted model of a section, asked for its numbers."""
 
-    def __init__(self, kind: str, context: Context, section: ModelSection) -> None:
+    def __init__(self, kind: str, context: Prepared, section: ModelSection) -> None:
         self.kind, self.context, self.section = kind, context, section
         self.frame = context.chosen(section.where)
         self.more: list[str] = []
@@ -131,7 +131,7 @@ class FittedModel:
                 context.need(self.frame, name)
             self.more = ["USUBJID", section.visit, *([context.treatment] if kind == "clda" else [])]
         self.notes: tuple[str, ...] = ()
-        self._fits: dict[str, Fit] = {}
+        self._fits: dict[str, LinearFit] = {}
         self._tables: dict[str | None, list[dict[str, Any]]] = {}
         self.tests: dict[Place, dict[str, float | None]] = {}
         self.data = self._data(section.formula)
@@ -152,7 +152,7 @@ class FittedModel:
             self.notes = (*self.notes, note)
         return [v for v in ordered if v in present]
 
-    def fit(self, formula: str | None = None) -> Fit:
+    def fit(self, formula: str | None = None) -> LinearFit:
         text = formula or self.section.formula
         if text not in self._fits:
             data = self.data if formula is None else self._data(text)
@@ -231,9 +231,14 @@ class FittedModel:
     def _estimate(self, name: str, row: dict[str, Any], place: str | None, n: int, scale: str) -> Estimate:
         """A row of a table of the estimator as an estimate; a ratio where the section asks (``se``: of the ln)."""
         return from_row(
-            row, name=name if place is None else f"{name} at {place}", estimator=self._estimator, n=n,
-            level=self.section.level, scale=scale, ratio=self.section.exponentiate,
-        )  # fmt: skip
+            row,
+            name=name if place is None else f"{name} at {place}",
+            estimator=self._estimator,
+            n=n,
+            level=self.section.level,
+            scale=scale,
+            ratio=self.section.exponentiate,
+        )
 
     def means(self, place: str | None) -> dict[str, Estimate]:
         """LS means by arm; geometric means where the section asks."""
@@ -299,9 +304,7 @@ class FittedModel:
                     out[where] = made
                 elif line.versus is not None:
                     arms = self.arms_of(line)
-                    out |= {
-                        self.at_contrast(a, line.versus, place): self.contrast(a, line.versus, place) for a in arms
-                    }  # fmt: skip
+                    out |= {self.at_contrast(a, line.versus, place): self.contrast(a, line.versus, place) for a in arms}
                 else:
                     means = self.means(place)
                     out |= {self.at_mean(a, place): means[a] for a in self.arms_of(line) if a in means}

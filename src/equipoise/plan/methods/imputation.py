@@ -17,14 +17,19 @@ from equipoise.plan.estimand import kind_of
 from equipoise.plan.methods.estimates import P, against, by_arm, counts, finite, reasons, values_of
 from equipoise.plan.methods.registry import Found, Method, Place, Test
 from equipoise.plan.parts import Section, Where, check_where, condition
-from equipoise.plan.prepared import Context, compared, without_records
+from equipoise.plan.prepared import Prepared, compared, without_records
 from equipoise.plan.results import Block, Figure, Row, cell_of
 from equipoise.types import Status
 
 _DOES = {
-    "MAR": "kept", "HYPOTHETICAL": "imputed", "JR": "reference", "CR": "reference", "CIR": "reference",
-    "LMCF": "last mean", "COMPOSITE": "fixed",
-}  # fmt: skip
+    "MAR": "kept",
+    "HYPOTHETICAL": "imputed",
+    "JR": "reference",
+    "CR": "reference",
+    "CIR": "reference",
+    "LMCF": "last mean",
+    "COMPOSITE": "fixed",
+}
 """Strategy of imputation -> the procedure of :data:`equipoise.plan.estimand.PROCEDURES` that it is."""
 
 
@@ -138,7 +143,7 @@ class MiSection(_MiSection):
 # --- at random ------------------------------------------------------------------------------------------------------
 
 
-def mi_ancova(context: Context, section: MiAncovaSection) -> Found:
+def mi_ancova(context: Prepared, section: MiAncovaSection) -> Found:
     """LS means and differences at the weeks asked for, pooled over imputations."""
     from equipoise.estimate.missing import mi_ancova as estimate
 
@@ -147,24 +152,34 @@ def mi_ancova(context: Context, section: MiAncovaSection) -> Found:
         context,
         frame,
         lambda data: estimate(
-            data, value=section.value, visit=section.visit, arm=context.treatment,
-            control=context.plan.treatment.reference, covariates=section.covariates, impute_with=section.impute_with,
-            log=section.log, baseline=section.baseline, n_imputations=section.imputations, burn_in=section.burn_in,
+            data,
+            value=section.value,
+            visit=section.visit,
+            arm=context.treatment,
+            control=context.plan.treatment.reference,
+            covariates=section.covariates,
+            impute_with=section.impute_with,
+            log=section.log,
+            baseline=section.baseline,
+            n_imputations=section.imputations,
+            burn_in=section.burn_in,
             seed=section.seed,
         ),
-    )  # fmt: skip
+    )
     visits = [float(w) for w in next(iter(made.values())).panel.weeks]
     level = section.level
     parts = _Parts(
-        frame, visits, _weeks(context, section, visits),
+        frame,
+        visits,
+        _weeks(context, section, visits),
         mean=lambda one, week: _of_arm(context, made, one).mean(one, week, level=level),
         seen=lambda one, k: _seen(_of_arm(context, made, one).panel, one, k),
-    )  # fmt: skip
+    )
     difference = {arm: lambda week, m=m: m.difference(week, level=level) for arm, m in made.items()}
     return Found(_numbers(context, section, parts, difference), parts)
 
 
-def _mi_ancova_lines(context: Context, section: MiAncovaSection, found: Found) -> Block:
+def _mi_ancova_lines(context: Prepared, section: MiAncovaSection, found: Found) -> Block:
     parts: _Parts = found.parts
     rows, named = _lines(context, section, found)
     helpers = section.covariates if section.impute_with is None else section.impute_with
@@ -188,7 +203,7 @@ def _mi_ancova_lines(context: Context, section: MiAncovaSection, found: Found) -
 # --- by strategies --------------------------------------------------------------------------------------------------
 
 
-def mi(context: Context, section: MiSection) -> Found:
+def mi(context: Prepared, section: MiSection) -> Found:
     """What was observed and imputed, LS means and differences, and the tipping point where it is asked for."""
     from equipoise.estimate.missing import Ancova, Composite, Mmrm, imputation_draws
 
@@ -203,22 +218,36 @@ def mi(context: Context, section: MiSection) -> Found:
 
     def fit(data: pl.DataFrame) -> Any:
         return imputation_draws(
-            data, _ice(context, section, data), method=_method(section), value=section.value, visit=section.visit,
-            arm=context.treatment, control=control, reference=section.reference, covariates=section.covariates,
-            keep=[h for h in helpers if h not in section.covariates], composite=composite,
-            same_covariance=section.same_covariance, structure=section.structure, log=section.log,
-            baseline=section.baseline, up_to=section.up_to, seed=section.seed,
-        ).impute()  # fmt: skip
+            data,
+            _ice(context, section, data),
+            method=_method(section),
+            value=section.value,
+            visit=section.visit,
+            arm=context.treatment,
+            control=control,
+            reference=section.reference,
+            covariates=section.covariates,
+            keep=[h for h in helpers if h not in section.covariates],
+            composite=composite,
+            same_covariance=section.same_covariance,
+            structure=section.structure,
+            log=section.log,
+            baseline=section.baseline,
+            up_to=section.up_to,
+            seed=section.seed,
+        ).impute()
 
     completed = compared(context, frame, fit)
     made = {arm: c.analyse(wanted, level=section.level) for arm, c in completed.items()}
     visits = [float(w) for w in next(iter(completed.values())).panel.weeks]
     parts = _Parts(
-        frame, visits, _weeks(context, section, visits),
+        frame,
+        visits,
+        _weeks(context, section, visits),
         mean=lambda one, week: _of_arm(context, made, one).mean(one, week),
         seen=lambda one, k: _seen(_of_arm(context, completed, one).panel, one, k),
         label=next(iter(made.values())).label,
-    )  # fmt: skip
+    )
     numbers = _behind(context, completed, parts.shown[-1])
     difference = {arm: lambda week, m=m: m.difference(week) for arm, m in made.items()}
     numbers |= _numbers(context, section, parts, difference)
@@ -229,7 +258,7 @@ def mi(context: Context, section: MiSection) -> Found:
     return Found(numbers, parts)
 
 
-def _mi_lines(context: Context, section: MiSection, found: Found) -> Block:
+def _mi_lines(context: Prepared, section: MiSection, found: Found) -> Block:
     parts: _Parts = found.parts
     rows = _behind_lines(context, found, parts.shown[-1])
     lines, named = _lines(context, section, found)
@@ -267,7 +296,7 @@ def _method(section: MiSection) -> Any:
     }[section.imputation]()
 
 
-def _ice(context: Context, section: MiSection, data: pl.DataFrame) -> pl.DataFrame | None:
+def _ice(context: Prepared, section: MiSection, data: pl.DataFrame) -> pl.DataFrame | None:
     """The first event of each subject of ``data`` that has one: subject, first week affected, strategy."""
     people = context.population.join(data.select("USUBJID").unique(), on="USUBJID", how="semi")
     parts = []
@@ -281,10 +310,12 @@ def _ice(context: Context, section: MiSection, data: pl.DataFrame) -> pl.DataFra
         after = 0.0 if item.inclusive else 1e-6
         parts.append(
             had.select(
-                "USUBJID", (pl.col(item.time) + after).alias(section.visit),
-                pl.lit(item.strategy).alias("STRATEGY"), pl.lit(order).alias("__order__"),
+                "USUBJID",
+                (pl.col(item.time) + after).alias(section.visit),
+                pl.lit(item.strategy).alias("STRATEGY"),
+                pl.lit(order).alias("__order__"),
             )
-        )  # fmt: skip
+        )
     if not parts:
         return None
     events = pl.concat(parts).sort(section.visit, "__order__").unique("USUBJID", keep="first", maintain_order=True)
@@ -292,14 +323,19 @@ def _ice(context: Context, section: MiSection, data: pl.DataFrame) -> pl.DataFra
 
 
 _BEHIND = {
-    "observed": "Observed", "imputed_mar": "Imputed at random", "imputed_hypothetical": "Imputed, event ignored",
-    "imputed_jr": "Imputed, jump to reference", "imputed_cr": "Imputed, copy reference",
-    "imputed_cir": "Imputed, copy increments in reference", "imputed_lmcf": "Imputed, last mean carried forward",
-    "put_in": "Value put in", "dropped": "Measured and dropped",
-}  # fmt: skip
+    "observed": "Observed",
+    "imputed_mar": "Imputed at random",
+    "imputed_hypothetical": "Imputed, event ignored",
+    "imputed_jr": "Imputed, jump to reference",
+    "imputed_cr": "Imputed, copy reference",
+    "imputed_cir": "Imputed, copy increments in reference",
+    "imputed_lmcf": "Imputed, last mean carried forward",
+    "put_in": "Value put in",
+    "dropped": "Measured and dropped",
+}
 
 
-def _behind(context: Context, completed: Mapping[str, Any], week: float) -> dict[Place, Estimate]:
+def _behind(context: Prepared, completed: Mapping[str, Any], week: float) -> dict[Place, Estimate]:
     """What stands behind the result at a week, by arm: observed, imputed by each strategy, values put in."""
     control = context.plan.treatment.reference
     found: dict[str, dict[str, Any]] = {}
@@ -317,7 +353,7 @@ def _behind(context: Context, completed: Mapping[str, Any], week: float) -> dict
     return out
 
 
-def _behind_lines(context: Context, found: Found, week: float) -> list[Row]:
+def _behind_lines(context: Prepared, found: Found, week: float) -> list[Row]:
     rows = []
     for quantity, label in _BEHIND.items():
         numbers = {arm: int(e.estimate) for arm, e in found.by_arm(quantity, _named(week)).items()}
@@ -333,26 +369,43 @@ def _tipping(
 
     return {
         arm: tipping_point(
-            c, wanted, deltas=asked.active, control_deltas=asked.control, week=week, shape=asked.shape,
-            applies=asked.applies, alpha=asked.alpha, level=section.level,
+            c,
+            wanted,
+            deltas=asked.active,
+            control_deltas=asked.control,
+            week=week,
+            shape=asked.shape,
+            applies=asked.applies,
+            alpha=asked.alpha,
+            level=section.level,
         )
         for arm, c in completed.items()
-    }  # fmt: skip
+    }
 
 
 def _tip(made: Any, arm: str, alpha: float, level: float) -> Estimate:
     """The shift at which p crosses ``alpha``; not there where no shift that was tried does it."""
     delta, nan = finite(made.boundary[0].delta), math.nan
     return Estimate(
-        f"shift of {arm} at which p crosses {alpha:g}", "tipping point analysis", nan if delta is None else delta,
-        nan, nan, nan, nan, nan, 0, level, scale="shift", form="description",
+        f"shift of {arm} at which p crosses {alpha:g}",
+        "tipping point analysis",
+        nan if delta is None else delta,
+        nan,
+        nan,
+        nan,
+        nan,
+        nan,
+        0,
+        level,
+        scale="shift",
+        form="description",
         status=Status.OK if delta is not None else Status.BOUNDARY,
         detail=None if delta is not None else "not estimable: p crosses at no shift that was tried",
-    )  # fmt: skip
+    )
 
 
 def _tipping_lines(
-    context: Context, section: MiSection, asked: Tipping, found: Found
+    context: Prepared, section: MiSection, asked: Tipping, found: Found
 ) -> tuple[list[Row], list[str], tuple[Figure, ...]]:
     parts: _Parts = found.parts
     labels, control, week = context.plan.treatment.labels, context.plan.treatment.reference, parts.shown[-1]
@@ -361,18 +414,25 @@ def _tipping_lines(
         cells[arm] = cell_of("{delta:2}", {"delta": finite(found.numbers[Place("tipping_point", arm)].estimate)})
         said.append(f"Tipping point, {labels.get(arm, arm)}: {made.to_sentence()}")
         grid = [
-            {"delta_active": r["delta_active"], "delta_control": r["delta_control"], "p": finite(r["p"]),
-             "estimate": finite(r["estimate"])}
+            {
+                "delta_active": r["delta_active"],
+                "delta_control": r["delta_control"],
+                "p": finite(r["p"]),
+                "estimate": finite(r["estimate"]),
+            }
             for r in made.to_frame().iter_rows(named=True)
-        ]  # fmt: skip
-        options = {"alpha": asked.alpha, "higher_better": asked.higher_better,
-                   "arms": (labels.get(control, control), labels.get(arm, arm))}  # fmt: skip
+        ]
+        options = {
+            "alpha": asked.alpha,
+            "higher_better": asked.higher_better,
+            "arms": (labels.get(control, control), labels.get(arm, arm)),
+        }
         figures.append(Figure("tipping_point", f"Tipping point at week {week:g}", tuple(grid), options))
     row = Row(f"Shift at which p crosses {asked.alpha:g}", cells, f"against {control}")
     return [row], said, tuple(figures) if section.figure else ()
 
 
-def _description(context: Context, section: MiSection, label: str, helpers: Sequence[str]) -> str:
+def _description(context: Prepared, section: MiSection, label: str, helpers: Sequence[str]) -> str:
     parts = [
         f"{label}; imputation model: arm by visit and {', '.join(section.covariates) or 'no covariates'} by visit, "
         f"covariance {section.structure}{'' if section.same_covariance else ' for each arm'}, seed {section.seed}"
@@ -383,8 +443,9 @@ def _description(context: Context, section: MiSection, label: str, helpers: Sequ
         parts.append(f"reference {section.reference or context.plan.treatment.reference}")
     if section.composite is not None:
         given = section.composite.model_dump(exclude_defaults=True)
-        parts.append("value put in: " + ", ".join("the worst" if k == "worst" else f"{k} {v:g}"
-                                                  for k, v in given.items()))  # fmt: skip
+        parts.append(
+            "value put in: " + ", ".join("the worst" if k == "worst" else f"{k} {v:g}" for k, v in given.items())
+        )
     parts.append(f"analysed with {', '.join(helpers) or 'no covariates'}")
     return "; ".join(parts)
 
@@ -392,7 +453,7 @@ def _description(context: Context, section: MiSection, label: str, helpers: Sequ
 # --- what both share ------------------------------------------------------------------------------------------------
 
 
-def _records(context: Context, section: _MiSection, more: Sequence[str]) -> pl.DataFrame:
+def _records(context: Prepared, section: _MiSection, more: Sequence[str]) -> pl.DataFrame:
     frame = context.chosen(section.where)
     for name in (section.value, section.visit):
         context.need(frame, name, numeric=True)
@@ -401,7 +462,7 @@ def _records(context: Context, section: _MiSection, more: Sequence[str]) -> pl.D
     return frame
 
 
-def _weeks(context: Context, section: _MiSection, visits: Sequence[float]) -> list[float]:
+def _weeks(context: Prepared, section: _MiSection, visits: Sequence[float]) -> list[float]:
     wanted = section.weeks or (visits[-1],)
     absent = [w for w in wanted if not any(abs(w - v) < 1e-6 for v in visits)]
     if absent:
@@ -412,7 +473,7 @@ def _weeks(context: Context, section: _MiSection, visits: Sequence[float]) -> li
     return list(wanted)
 
 
-def _of_arm(context: Context, made: Mapping[str, Any], one: str) -> Any:
+def _of_arm(context: Prepared, made: Mapping[str, Any], one: str) -> Any:
     """The comparison in which an arm is; control is in all, and taken from the first."""
     return made[one] if one in made else next(iter(made.values()))
 
@@ -445,7 +506,7 @@ def _quantities(section: _MiSection) -> tuple[str, str]:
 
 
 def _numbers(
-    context: Context, section: _MiSection, parts: _Parts, difference: Mapping[str, Callable[[float], Estimate]]
+    context: Prepared, section: _MiSection, parts: _Parts, difference: Mapping[str, Callable[[float], Estimate]]
 ) -> dict[Place, Estimate]:
     mean, comparison = _quantities(section)
     out: dict[Place, Estimate] = {}
@@ -455,7 +516,7 @@ def _numbers(
     return out
 
 
-def _lines(context: Context, section: _MiSection, found: Found) -> tuple[list[Row], list[tuple[str, Estimate]]]:
+def _lines(context: Prepared, section: _MiSection, found: Found) -> tuple[list[Row], list[tuple[str, Estimate]]]:
     percent = f"{100 * section.level:g}%"
     rows: list[Row] = []
     named: list[tuple[str, Estimate]] = []
@@ -480,7 +541,7 @@ def _lines(context: Context, section: _MiSection, found: Found) -> tuple[list[Ro
     return rows, named
 
 
-def _over_visits(context: Context, section: _MiSection, parts: _Parts) -> tuple[Figure, ...]:
+def _over_visits(context: Prepared, section: _MiSection, parts: _Parts) -> tuple[Figure, ...]:
     if not section.figure or len(parts.visits) < 2:
         return ()
     labels, log = context.plan.treatment.labels, section.log
@@ -488,20 +549,45 @@ def _over_visits(context: Context, section: _MiSection, parts: _Parts) -> tuple[
     for arm in context.arms:
         for k, week in enumerate(parts.visits):
             numbers = values_of(parts.mean(arm, week))
-            rows.append({"arm": labels.get(arm, arm), "visit": week, "n": parts.seen(arm, k),
-                         **{n: numbers[n] for n in ("estimate", "low", "high")}})  # fmt: skip
+            rows.append(
+                {
+                    "arm": labels.get(arm, arm),
+                    "visit": week,
+                    "n": parts.seen(arm, k),
+                    **{n: numbers[n] for n in ("estimate", "low", "high")},
+                }
+            )
     what = "geometric mean ratio to baseline" if log else f"{section.value}, LS mean"
     change = log or section.value in ("CHG", "PCHG")
-    options = {"y_title": f"{what} ({100 * section.level:g} % CI)", "log": log,
-               "null": (1.0 if log else 0.0) if change else None, "start": (1.0 if log else 0.0) if change else None,
-               "note": "n: observed"}  # fmt: skip
+    options = {
+        "y_title": f"{what} ({100 * section.level:g} % CI)",
+        "log": log,
+        "null": (1.0 if log else 0.0) if change else None,
+        "start": (1.0 if log else 0.0) if change else None,
+        "note": "n: observed",
+    }
     return (Figure("ls_means", section.label or "Means over visits", tuple(rows), options),)
 
 
 _TESTS = (Test("difference", "more"), Test("ratio", "more"))
 METHODS = (
-    Method("mi_ancova", MiAncovaSection, mi_ancova, _mi_ancova_lines,
-           "Analysis of covariance after multiple imputation", noted=True, tests=_TESTS),
-    Method("mi", MiSection, mi, _mi_lines, "Analysis after imputation by strategies at intercurrent events",
-           noted=True, by_line=True, tests=_TESTS),
-)  # fmt: skip
+    Method(
+        "mi_ancova",
+        MiAncovaSection,
+        mi_ancova,
+        _mi_ancova_lines,
+        "Analysis of covariance after multiple imputation",
+        noted=True,
+        tests=_TESTS,
+    ),
+    Method(
+        "mi",
+        MiSection,
+        mi,
+        _mi_lines,
+        "Analysis after imputation by strategies at intercurrent events",
+        noted=True,
+        by_line=True,
+        tests=_TESTS,
+    ),
+)

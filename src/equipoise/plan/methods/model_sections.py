@@ -89,9 +89,9 @@ class VisitSection(ModelSection):
     visits: tuple[str, ...] | None = None
     order: str = "AVISITN"
     covariance: tuple[str, ...] = Field(default=("us",), min_length=1)
-    df: Literal[
-        "satterthwaite", "kenward-roger", "kenward-roger-linear", "between-within", "residual"
-    ] = "kenward-roger-linear"  # fmt: skip
+    df: Literal["satterthwaite", "kenward-roger", "kenward-roger-linear", "between-within", "residual"] = (
+        "kenward-roger-linear"
+    )
     reml: bool = True
 
 

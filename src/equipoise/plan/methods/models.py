@@ -22,7 +22,7 @@ from equipoise.plan.methods.model_sections import (
 )
 from equipoise.plan.methods.registry import Found, Method, Test
 from equipoise.plan.parts import CONTRAST, MEANS, RATIO_CONTRAST, RATIO_MEANS, Show
-from equipoise.plan.prepared import Context
+from equipoise.plan.prepared import Prepared
 from equipoise.plan.results import Block, Cell, Figure, Row, cell_of
 
 
@@ -93,19 +93,30 @@ def _means_figure(model: FittedModel, section: VisitSection) -> tuple[Figure, ..
     number = _visit_numbers(model, section)
     means = {visit: model.means(visit) for visit in visits}
     rows = [
-        {"arm": labels.get(one, one), "visit": number.get(visit, visit), "n": e.n,
-         "estimate": finite(e.estimate), "low": finite(e.low), "high": finite(e.high)}
+        {
+            "arm": labels.get(one, one),
+            "visit": number.get(visit, visit),
+            "n": e.n,
+            "estimate": finite(e.estimate),
+            "low": finite(e.low),
+            "high": finite(e.high),
+        }
         for one in model.context.arms
         for visit in visits
         if (e := means[visit].get(one)) is not None
-    ]  # fmt: skip
+    ]
     ratio = section.exponentiate
     response = _response(section)
     change = not ratio and response in ("CHG", "PCHG")
     what = "geometric mean" if ratio else "LS mean"
     title = f"{response}, {what} ({100 * section.level:g} % CI)"
-    options = {"y_title": title, "log": ratio, "null": 0.0 if change else None,
-               "start": 0.0 if change and number else None, "unit": "weeks"}  # fmt: skip
+    options = {
+        "y_title": title,
+        "log": ratio,
+        "null": 0.0 if change else None,
+        "start": 0.0 if change and number else None,
+        "unit": "weeks",
+    }
     return (Figure("ls_means", section.label or "Means over visits", tuple(rows), options),)
 
 
@@ -133,22 +144,22 @@ def _ratio(section: ModelSection) -> str:
     return "; exponentiated: geometric means and ratios, standard errors of logarithms" if section.exponentiate else ""
 
 
-def _fitted(kind: str, context: Context, section: ModelSection) -> Found:
+def _fitted(kind: str, context: Prepared, section: ModelSection) -> Found:
     model = FittedModel(kind, context, section)
     return Found(model.numbers(), model)
 
 
-def ancova(context: Context, section: AncovaSection) -> Found:
+def ancova(context: Prepared, section: AncovaSection) -> Found:
     """LS means and contrasts by arm of an analysis of covariance, and tests of the terms that the rows ask for."""
     return _fitted("ancova", context, section)
 
 
-def mmrm(context: Context, section: MmrmSection) -> Found:
+def mmrm(context: Prepared, section: MmrmSection) -> Found:
     """LS means and contrasts of a mixed model for repeated measures at the visits asked for."""
     return _fitted("mmrm", context, section)
 
 
-def clda(context: Context, section: CldaSection) -> Found:
+def clda(context: Prepared, section: CldaSection) -> Found:
     """Means and contrasts of a constrained longitudinal model at the visits after baseline.
 
     Raises
@@ -159,8 +170,10 @@ def clda(context: Context, section: CldaSection) -> Found:
     named = parse(section.formula, needs_covariance=False).without_response().variables
     for name in (context.treatment, section.visit):
         if name in named:
-            raise DataError(f"{what}: {name} is in the formula {section.formula!r}",
-                            hint="arm and visit come by themselves, AVAL ~ 1, say")  # fmt: skip
+            raise DataError(
+                f"{what}: {name} is in the formula {section.formula!r}",
+                hint="arm and visit come by themselves, AVAL ~ 1, say",
+            )
     frame = context.chosen(section.where)
     context.need(frame, section.visit)
     present = frame[section.visit].cast(pl.String).drop_nulls().unique(maintain_order=True).to_list()
@@ -169,7 +182,7 @@ def clda(context: Context, section: CldaSection) -> Found:
     return _fitted("clda", context, section)
 
 
-def _ancova_lines(context: Context, section: AncovaSection, found: Found) -> Block:
+def _ancova_lines(context: Prepared, section: AncovaSection, found: Found) -> Block:
     model: FittedModel = found.parts
     rows = _Lines(model, found).rows()
     robust = f", {section.vcov} covariance" if section.vcov else ""
@@ -185,18 +198,16 @@ def _ancova_lines(context: Context, section: AncovaSection, found: Found) -> Blo
     )
 
 
-def _mmrm_lines(context: Context, section: MmrmSection, found: Found) -> Block:
+def _mmrm_lines(context: Prepared, section: MmrmSection, found: Found) -> Block:
     return _over_visits("Mixed model for repeated measures", context, section, found, section.formula)
 
 
-def _clda_lines(context: Context, section: CldaSection, found: Found) -> Block:
+def _clda_lines(context: Prepared, section: CldaSection, found: Found) -> Block:
     told = f"{section.formula}, visit, and arm by visit after {section.baseline}"
     return _over_visits("Constrained longitudinal model", context, section, found, told)
 
 
-def _over_visits(
-    title: str, context: Context, section: MmrmSection | CldaSection, found: Found, told: str
-) -> Block:  # fmt: skip
+def _over_visits(title: str, context: Prepared, section: MmrmSection | CldaSection, found: Found, told: str) -> Block:
     model: FittedModel = found.parts
     rows = _Lines(model, found).rows()
     fit: Any = model.fit()

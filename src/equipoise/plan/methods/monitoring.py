@@ -18,7 +18,7 @@ from equipoise.plan.methods.estimates import finite
 from equipoise.plan.methods.other_tests import OtherTest, Picked, pick, place
 from equipoise.plan.methods.registry import Found, Method, Place
 from equipoise.plan.parts import Section
-from equipoise.plan.prepared import Context
+from equipoise.plan.prepared import Prepared
 from equipoise.plan.results import Block, Cell, Column, Figure, Row, cell_of
 from equipoise.types import FloatArray
 
@@ -149,11 +149,16 @@ class GroupSequentialSection(Section, Picked):
                 raise ValueError(f"combination: the weights sum to {fractions[-1]:g}, not to 1")
             fractions[-1] = 1.0
         return group_sequential(
-            fractions, alpha=self.alpha, power=self.power, sided=self.sided,
+            fractions,
+            alpha=self.alpha,
+            power=self.power,
+            sided=self.sided,
             efficacy=_rule(self.efficacy, tuple(_RULES), "efficacy"),
             futility=None if self.futility is None else _rule(self.futility, _FUTILITY, "futility"),
-            binding=self.binding, efficacy_at=self.efficacy_at, futility_at=self.futility_at,
-        )  # fmt: skip
+            binding=self.binding,
+            efficacy_at=self.efficacy_at,
+            futility_at=self.futility_at,
+        )
 
 
 @dataclass(frozen=True)
@@ -293,12 +298,16 @@ def _look_rows(section: GroupSequentialSection, seen: _Monitored, maximum: float
     every = range(len(names))
 
     rows = [
-        row("Events" if events else "Information",
-            {k: cell_of(f"{{information{digits}}}", {"information": float(info[k])}) for k in every}),
-        row("Share of full information, %",
-            {k: cell_of("{percent:1}", {"percent": float(100.0 * info[k] / maximum)}) for k in every}),
+        row(
+            "Events" if events else "Information",
+            {k: cell_of(f"{{information{digits}}}", {"information": float(info[k])}) for k in every},
+        ),
+        row(
+            "Share of full information, %",
+            {k: cell_of("{percent:1}", {"percent": float(100.0 * info[k] / maximum)}) for k in every},
+        ),
         row("Z", {k: cell_of("{z:3}", {"z": float(seen.z[k])}) for k in held}),
-    ]  # fmt: skip
+    ]
     if combined:
         rows.append(row("Combined Z", {k: cell_of("{z:3}", {"z": float(seen.combined[k])}) for k in held}))
     rows.append(row("Boundary, efficacy", {k: _bound(float(bounds.upper[k])) for k in every}))
@@ -306,14 +315,18 @@ def _look_rows(section: GroupSequentialSection, seen: _Monitored, maximum: float
         label = "harm" if section.sided == 2 else f"futility ({'' if section.binding else 'not '}binding)"
         rows.append(row(f"Boundary, {label}", {k: _bound(float(bounds.lower[k])) for k in every}))
     rows += [
-        row(f"{sided} p-value", {k: cell_of("{p:p4}", {"p": _nominal(section, float(seen.combined[k]))})
-                                 for k in held}),
-        row("Nominal level", {k: cell_of("{level:p4}", {"level": section.sided * float(bounds.nominal_p[k])})
-                              for k in every}),
-        row("Alpha spent", {k: cell_of("{spent:p4}", {"spent": section.sided * float(bounds.spent[k])})
-                            for k in every}),
+        row(
+            f"{sided} p-value", {k: cell_of("{p:p4}", {"p": _nominal(section, float(seen.combined[k]))}) for k in held}
+        ),
+        row(
+            "Nominal level",
+            {k: cell_of("{level:p4}", {"level": section.sided * float(bounds.nominal_p[k])}) for k in every},
+        ),
+        row(
+            "Alpha spent", {k: cell_of("{spent:p4}", {"spent": section.sided * float(bounds.spent[k])}) for k in every}
+        ),
         row("Decision", {k: Cell(_decision(section, seen, k)) for k in every}),
-    ]  # fmt: skip
+    ]
     return rows
 
 
@@ -378,11 +391,21 @@ def _effect(section: GroupSequentialSection, seen: _Monitored, scale: _Scale, te
     made = stagewise_estimate(seen.information[: k + 1], bounds.upper[: k + 1], float(seen.z[k]), lower=lower)
     low, high = sorted((scale.effect(made.low), scale.effect(made.high)))
     return Estimate(
-        f"{test.arm}, looks accounted for", "stagewise ordering of a group sequential design",
-        scale.effect(made.estimate), math.nan, math.inf, low, high, made.p, sum(test.people),
-        scale="ratio" if test.ratio else "difference", ratio=test.ratio, form="inverted", sided=1,
+        f"{test.arm}, looks accounted for",
+        "stagewise ordering of a group sequential design",
+        scale.effect(made.estimate),
+        math.nan,
+        math.inf,
+        low,
+        high,
+        made.p,
+        sum(test.people),
+        scale="ratio" if test.ratio else "difference",
+        ratio=test.ratio,
+        form="inverted",
+        sided=1,
         statistic=float(seen.z[k]),
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True)
@@ -400,7 +423,7 @@ class _Held:
     effect: Estimate | None
 
 
-def estimates(context: Context, section: GroupSequentialSection) -> Found:
+def estimates(context: Prepared, section: GroupSequentialSection) -> Found:
     """Looks with boundaries, Z, levels and decisions; conditional and predictive power; the estimate at the end.
 
     Raises
@@ -450,9 +473,13 @@ def _numbers(section: GroupSequentialSection, held: _Held) -> dict[Place, Estima
             if section.combination is not None:
                 put("combined_z", k, float(seen.combined[k]))
             out[Place("look", visit=f"Look {k + 1}")] = Estimate.of_test(
-                f"look {k + 1}", "group sequential design", _nominal(section, float(seen.combined[k])), n,
-                statistic=float(seen.combined[k]), sided=section.sided,
-            )  # fmt: skip
+                f"look {k + 1}",
+                "group sequential design",
+                _nominal(section, float(seen.combined[k])),
+                n,
+                statistic=float(seen.combined[k]),
+                sided=section.sided,
+            )
             crossed = _crossed(section, seen, k)
             put("efficacy_shown", k, float(crossed == "efficacy"))
             put("stop", k, float(_stops(section, seen, k)))
@@ -465,7 +492,7 @@ def _numbers(section: GroupSequentialSection, held: _Held) -> dict[Place, Estima
     return out
 
 
-def lines(context: Context, section: GroupSequentialSection, found: Found) -> Block:
+def lines(context: Prepared, section: GroupSequentialSection, found: Found) -> Block:
     """Looks with boundaries, Z, levels and decisions; conditional and predictive power; the estimate at the end."""
     held: _Held = found.parts
     seen, name = held.seen, f"Look {held.seen.now + 1}"
@@ -491,15 +518,18 @@ def lines(context: Context, section: GroupSequentialSection, found: Found) -> Bl
         description=_description(context, section, section.design(), held.test, held.events),
         notes=tuple(notes),
         details={
-            "look": seen.now + 1, "final": seen.final, "z": float(seen.combined[seen.now]),
-            "information": held.information, "decision": _decision(section, seen, seen.now),
+            "look": seen.now + 1,
+            "final": seen.final,
+            "z": float(seen.combined[seen.now]),
+            "information": held.information,
+            "decision": _decision(section, seen, seen.now),
         },
         figures=(_figure(section, seen, held.events),) if section.figure else (),
-    )  # fmt: skip
+    )
 
 
 def _description(
-    context: Context, section: GroupSequentialSection, design: GroupSequentialDesign, found: OtherTest, events: bool
+    context: Prepared, section: GroupSequentialSection, design: GroupSequentialDesign, found: OtherTest, events: bool
 ) -> str:
     kind = "events" if events else "as given" if isinstance(section.information, float) else "inverse squared SE"
     parts = [
@@ -509,8 +539,9 @@ def _description(
     if design.futility is not None:
         parts.append(f"{'binding' if section.binding else 'non-binding'} futility, {design.futility.name}")
     if section.combination is not None:
-        parts.append("inverse-normal combination of the stages, weights " + ", ".join(
-            f"{w:g}" for w in section.combination))  # fmt: skip
+        parts.append(
+            "inverse-normal combination of the stages, weights " + ", ".join(f"{w:g}" for w in section.combination)
+        )
     parts.append("Z is positive in favour of the active arm; boundaries at the information reached, then as planned")
     return "; ".join(parts)
 

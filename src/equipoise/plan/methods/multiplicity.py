@@ -15,15 +15,17 @@ from equipoise.plan.methods.described import described
 from equipoise.plan.methods.other_tests import OtherTest, Picked, pick, place
 from equipoise.plan.methods.registry import Found, Method, Place
 from equipoise.plan.parts import Section
-from equipoise.plan.prepared import Context
+from equipoise.plan.prepared import Prepared
 from equipoise.plan.results import Block, Cell, Column, Row, cell_of
 
 if TYPE_CHECKING:
     from equipoise.decision import Graph, GraphResult
 _COLUMNS = (
-    Column("p", "p-value", None), Column("share", "Share of alpha", None), Column("adjusted", "Adjusted p-value", None),
+    Column("p", "p-value", None),
+    Column("share", "Share of alpha", None),
+    Column("adjusted", "Adjusted p-value", None),
     Column("decision", "Decision", None),
-)  # fmt: skip
+)
 _FAMILIES = ("parallel gatekeeping", "serial gatekeeping")
 
 
@@ -38,9 +40,9 @@ class MultiplicitySection(Section):
 
     method: Literal["multiplicity"]
     hypotheses: dict[str, Picked] = Field(min_length=1)
-    procedure: Literal[
-        "graph", "holm", "closed sequence", "fallback", "parallel gatekeeping", "serial gatekeeping"
-    ] = "closed sequence"  # fmt: skip
+    procedure: Literal["graph", "holm", "closed sequence", "fallback", "parallel gatekeeping", "serial gatekeeping"] = (
+        "closed sequence"
+    )
     weights: dict[str, float] = Field(default_factory=dict)
     transitions: dict[str, dict[str, float]] = Field(default_factory=dict)
     families: tuple[tuple[str, ...], ...] = ()
@@ -121,7 +123,7 @@ class _Made:
     notes: tuple[str, ...]
 
 
-def estimates(context: Context, section: MultiplicitySection) -> Found:
+def estimates(context: Prepared, section: MultiplicitySection) -> Found:
     """p-values, shares of alpha, adjusted p-values and what may be claimed.
 
     A test that could not be done counts as a p-value of 1.
@@ -169,7 +171,7 @@ def estimates(context: Context, section: MultiplicitySection) -> Found:
     return Found(numbers, _Made(p, shares, result, tuple(notes)))
 
 
-def lines(context: Context, section: MultiplicitySection, found: Found) -> Block:
+def lines(context: Prepared, section: MultiplicitySection, found: Found) -> Block:
     """p-values, shares of alpha, adjusted p-values and what may be claimed."""
     made: _Made = found.parts
     rows = [_row(section, made, name) for name in section.hypotheses]
@@ -196,8 +198,11 @@ def _named(section: MultiplicitySection) -> str:
         )
         return f"graphical procedure of Bretz and Maurer ({passed or 'no transitions'})"
     families = " then ".join(f"({', '.join(f)})" for f in section.families)
-    return {"holm": "Bonferroni-Holm procedure", "closed sequence": "closed testing in a fixed order",
-            "fallback": "fallback procedure"}.get(section.procedure, f"{section.procedure}, {families}")  # fmt: skip
+    return {
+        "holm": "Bonferroni-Holm procedure",
+        "closed sequence": "closed testing in a fixed order",
+        "fallback": "fallback procedure",
+    }.get(section.procedure, f"{section.procedure}, {families}")
 
 
 def _row(section: MultiplicitySection, made: _Made, name: str) -> Row:

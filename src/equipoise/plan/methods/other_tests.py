@@ -11,7 +11,7 @@ from scipy import special
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.files import Frozen
-from equipoise.plan.prepared import Context, others
+from equipoise.plan.prepared import Prepared, others
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +74,7 @@ def place(named: Picked) -> str:
     return f"analysis {named.of}{section}" + "".join(f", {v}" for v in more)
 
 
-def pick(context: Context, named: Picked) -> OtherTest:
+def pick(context: Prepared, named: Picked) -> OtherTest:
     """The test that is meant.
 
     Raises
@@ -133,7 +133,7 @@ def _one(what: str, name: str, kinds: Sequence[str | None], given: str | None) -
 
 
 def _read(
-    context: Context, table: Table, block: Block, test: Test, key: Key, arm: str, higher_better: bool
+    context: Prepared, table: Table, block: Block, test: Test, key: Key, arm: str, higher_better: bool
 ) -> OtherTest:
     estimate, control = block.numbers[key], context.plan.treatment.reference
     p = None if math.isnan(estimate.p) else estimate.p

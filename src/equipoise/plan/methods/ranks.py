@@ -13,7 +13,7 @@ from equipoise.estimate.result import Estimate
 from equipoise.plan.methods.estimates import P, against, by_arm, counts, reasons
 from equipoise.plan.methods.registry import Found, Method, Place, Test
 from equipoise.plan.parts import Section
-from equipoise.plan.prepared import Context, compared, without_records
+from equipoise.plan.prepared import Prepared, compared, without_records
 from equipoise.plan.results import Block, Row
 
 
@@ -56,7 +56,7 @@ class CafsSection(_RankSection):
     week: float = Field(gt=0)
 
 
-def _frames(context: Context, section: _RankSection, more: tuple[str, ...]) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _frames(context: Prepared, section: _RankSection, more: tuple[str, ...]) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The long records and the subjects' times."""
     frame = context.chosen(section.where)
     for name in (section.value, section.visit):
@@ -72,7 +72,7 @@ def _frames(context: Context, section: _RankSection, more: tuple[str, ...]) -> t
     return frame, context.population.select("USUBJID", section.time, section.censor)
 
 
-def _deaths(context: Context, made: Mapping[str, Any]) -> dict[Place, Estimate]:
+def _deaths(context: Prepared, made: Mapping[str, Any]) -> dict[Place, Estimate]:
     """Deaths by arm; those of control as the first comparison counts them."""
     control, first = context.plan.treatment.reference, next(iter(made.values()))
     deaths = {control: first.deaths[0], **{arm: m.deaths[1] for arm, m in made.items()}}
@@ -85,7 +85,7 @@ def _counts(label: str, found: Found, quantity: str) -> Row:
     return counts(label, {a: int(e.estimate) for a, e in found.by_arm(quantity).items()})
 
 
-def joint_rank(context: Context, section: JointRankSection) -> Found:
+def joint_rank(context: Prepared, section: JointRankSection) -> Found:
     """Deaths, mean scores by arm, and their difference against control."""
     from equipoise.estimate.ranks.joint_rank import joint_rank as estimate
 
@@ -95,13 +95,26 @@ def joint_rank(context: Context, section: JointRankSection) -> Found:
         context,
         frame,
         lambda data: estimate(
-            data, survival, at=section.week, value=section.value, visit=section.visit, arm=context.treatment,
-            control=control, time=section.time, censor=section.censor, covariates=section.covariates,
-            strata=section.strata, method=section.by, impute_with=section.impute_with,
-            rank_covariates=section.rank_covariates, n_imputations=section.imputations, burn_in=section.burn_in,
-            seed=section.seed, level=section.level,
+            data,
+            survival,
+            at=section.week,
+            value=section.value,
+            visit=section.visit,
+            arm=context.treatment,
+            control=control,
+            time=section.time,
+            censor=section.censor,
+            covariates=section.covariates,
+            strata=section.strata,
+            method=section.by,
+            impute_with=section.impute_with,
+            rank_covariates=section.rank_covariates,
+            n_imputations=section.imputations,
+            burn_in=section.burn_in,
+            seed=section.seed,
+            level=section.level,
         ),
-    )  # fmt: skip
+    )
     first = next(iter(made.values()))
     numbers = _deaths(context, made)
     means = {control: first.means[0], **{arm: m.means[1] for arm, m in made.items()}}
@@ -110,17 +123,21 @@ def joint_rank(context: Context, section: JointRankSection) -> Found:
     return Found(numbers, frame)
 
 
-def _joint_rank_lines(context: Context, section: JointRankSection, found: Found) -> Block:
+def _joint_rank_lines(context: Prepared, section: JointRankSection, found: Found) -> Block:
     control, means, difference = (
-        context.plan.treatment.reference, found.by_arm("mean_rank_score"), found.by_arm("rank_difference"),
-    )  # fmt: skip
+        context.plan.treatment.reference,
+        found.by_arm("mean_rank_score"),
+        found.by_arm("rank_difference"),
+    )
     estimator = next(iter(difference.values())).estimator
     percent = f"{100 * section.level:g}%"
     rows: list[Row] = [_counts(f"Deaths to week {section.week:g}", found, "deaths")]
     if any(e.estimable for e in means.values()):
         rows.append(by_arm("Mean joint rank score (SE)", means, "{estimate:1} ({se:1})"))
-    rows += [against(context, f"Difference ({percent} CI)", difference, "{estimate:1} ({low:1}; {high:1})"),
-             against(context, "p-value", difference, P)]  # fmt: skip
+    rows += [
+        against(context, f"Difference ({percent} CI)", difference, "{estimate:1} ({low:1}; {high:1})"),
+        against(context, "p-value", difference, P),
+    ]
     return Block(
         section.label or "Joint rank test",
         "joint_rank",
@@ -144,15 +161,20 @@ def _joint_rank_lines(context: Context, section: JointRankSection, found: Found)
 
 def _tests(section: CafsSection) -> list[tuple[str, str, str]]:
     """The tests of a table: label, attribute of the estimator, and quantity."""
-    tests = [("ANCOVA on ranks", "ancova", "rank_difference"), ("Wilcoxon", "wilcoxon", "wilcoxon"),
-             ("Finkelstein-Schoenfeld", "finkelstein_schoenfeld", "finkelstein_schoenfeld")]  # fmt: skip
+    tests = [
+        ("ANCOVA on ranks", "ancova", "rank_difference"),
+        ("Wilcoxon", "wilcoxon", "wilcoxon"),
+        ("Finkelstein-Schoenfeld", "finkelstein_schoenfeld", "finkelstein_schoenfeld"),
+    ]
     if section.strata:
-        tests += [("van Elteren", "van_elteren", "van_elteren"), ("stratified rank ANCOVA", "rank_ancova",
-                                                                  "rank_ancova")]  # fmt: skip
+        tests += [
+            ("van Elteren", "van_elteren", "van_elteren"),
+            ("stratified rank ANCOVA", "rank_ancova", "rank_ancova"),
+        ]
     return tests
 
 
-def cafs(context: Context, section: CafsSection) -> Found:
+def cafs(context: Prepared, section: CafsSection) -> Found:
     """Deaths, pairs won, lost and tied, and the tests of the ranks against control."""
     from equipoise.estimate.ranks.joint_rank_cafs import cafs as estimate
 
@@ -162,30 +184,45 @@ def cafs(context: Context, section: CafsSection) -> Found:
         context,
         frame,
         lambda data: estimate(
-            data, survival, up_to=section.week, value=section.value, visit=section.visit,
-            arm=context.treatment, control=control, time=section.time, censor=section.censor,
-            covariates=section.covariates, strata=section.strata, level=section.level,
+            data,
+            survival,
+            up_to=section.week,
+            value=section.value,
+            visit=section.visit,
+            arm=context.treatment,
+            control=control,
+            time=section.time,
+            censor=section.censor,
+            covariates=section.covariates,
+            strata=section.strata,
+            level=section.level,
         ),
-    )  # fmt: skip
+    )
     numbers = _deaths(context, made)
     for arm, m in made.items():
         for quantity, n in (("pairs_won", m.wins), ("pairs_lost", m.losses), ("pairs_tied", m.ties)):
             numbers[Place(quantity, arm)] = Estimate.of_count(
                 f"{quantity.replace('_', ' ')}, {arm}", n, m.wins + m.losses + m.ties
-            )  # fmt: skip
+            )
         numbers |= {Place(quantity, arm): getattr(m, name) for _, name, quantity in _tests(section)}
         numbers |= {Place(name, arm): getattr(m, name) for name in ("win_ratio", "win_odds", "net_benefit")}
     return Found(numbers, frame)
 
 
-def _cafs_lines(context: Context, section: CafsSection, found: Found) -> Block:
+def _cafs_lines(context: Prepared, section: CafsSection, found: Found) -> Block:
     control = context.plan.treatment.reference
     percent = f"{100 * section.level:g}%"
     rows = [_counts(f"Deaths to week {section.week:g}", found, "deaths")]
     for label, quantity in (("Pairs won", "pairs_won"), ("Pairs lost", "pairs_lost"), ("Pairs tied", "pairs_tied")):
         rows.append(_counts(label, found, quantity))
-    rows.append(against(context, f"Difference in mean rank ({percent} CI)", found.by_arm("rank_difference"),
-                        "{estimate:1} ({low:1}; {high:1})"))  # fmt: skip
+    rows.append(
+        against(
+            context,
+            f"Difference in mean rank ({percent} CI)",
+            found.by_arm("rank_difference"),
+            "{estimate:1} ({low:1}; {high:1})",
+        )
+    )
     named: list[tuple[str, Estimate]] = []
     for label, _, quantity in _tests(section):
         rows.append(against(context, f"p-value ({label})", found.by_arm(quantity), P))
@@ -207,11 +244,15 @@ def _cafs_lines(context: Context, section: CafsSection, found: Found) -> Block:
 
 
 _CAFS = (
-    Test("rank_difference", "more"), Test("wilcoxon", "more", effect=False),
-    Test("finkelstein_schoenfeld", "more", effect=False), Test("van_elteren", "more", effect=False),
-    Test("rank_ancova", "more", effect=False), Test("win_ratio", "more"), Test("win_odds", "more"),
+    Test("rank_difference", "more"),
+    Test("wilcoxon", "more", effect=False),
+    Test("finkelstein_schoenfeld", "more", effect=False),
+    Test("van_elteren", "more", effect=False),
+    Test("rank_ancova", "more", effect=False),
+    Test("win_ratio", "more"),
+    Test("win_odds", "more"),
     Test("net_benefit", "more"),
-)  # fmt: skip
+)
 METHODS = (
     Method(
         "joint_rank",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from equipoise.estimate.result import Estimate
     from equipoise.plan.block import BlockEstimates
     from equipoise.plan.parts import Section
-    from equipoise.plan.prepared import Context
+    from equipoise.plan.prepared import Prepared
     from equipoise.plan.results import Block
     from equipoise.trial import Trials
 
@@ -88,15 +88,15 @@ class Method:
 
     name: str
     section: type[Section]
-    estimates: Callable[[Context, Any], Found]
-    lines: Callable[[Context, Any, Found], Block]
+    estimates: Callable[[Prepared, Any], Found]
+    lines: Callable[[Prepared, Any, Found], Block]
     title: str
     noted: bool = False
     by_line: bool = False
     block: Callable[[Trials, Any, Any], BlockEstimates] | None = None
     tests: tuple[Test, ...] = ()
 
-    def run(self, context: Context, section: Any, place: int = 1) -> Block:
+    def run(self, context: Prepared, section: Any, place: int = 1) -> Block:
         """The block of a section of one trial, its numbers under their keys; ``place``: which section, from 1."""
         found = self.estimates(context, section)
         return replace(self.lines(context, section, found), numbers=found.keyed(context.analysis.id, place))

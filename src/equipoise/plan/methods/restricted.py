@@ -14,7 +14,7 @@ from equipoise.plan.methods.estimates import P, against, finite, reasons
 from equipoise.plan.methods.registry import Found, Method, Place, Test
 from equipoise.plan.methods.survival import event_data, left_out
 from equipoise.plan.parts import Section
-from equipoise.plan.prepared import Context, compared
+from equipoise.plan.prepared import Prepared, compared
 from equipoise.plan.results import Block, Cell, Row, cell_of
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class _Means:
     comparisons: Mapping[str, Mapping[str, Estimate]]
 
 
-def rmst_estimates(context: Context, section: RmstSection) -> Found:
+def rmst_estimates(context: Prepared, section: RmstSection) -> Found:
     """Restricted means by arm, their difference and ratio against control, and the ratio of the times lost."""
     from equipoise.estimate.survival.rmst import rmst as estimate
 
@@ -70,10 +70,16 @@ def rmst_estimates(context: Context, section: RmstSection) -> Found:
         context,
         data,
         lambda part: estimate(
-            part, time=section.time, censor=section.censor, arm=context.treatment, control=control, tau=section.tau,
-            covariates=section.covariates, level=section.level,
+            part,
+            time=section.time,
+            censor=section.censor,
+            arm=context.treatment,
+            control=control,
+            tau=section.tau,
+            covariates=section.covariates,
+            level=section.level,
         ),
-    )  # fmt: skip
+    )
     first = next(iter(made.values()))
     arms = {control: first.arms[0], **{arm: m.arms[1] for arm, m in made.items()}}
     comparisons: dict[str, dict[str, Estimate]] = {
@@ -86,16 +92,20 @@ def rmst_estimates(context: Context, section: RmstSection) -> Found:
         numbers[Place("patients", arm)] = Estimate.of_count(f"patients, {arm}", m.n, m.n)
         numbers[Place("events", arm)] = Estimate.of_count(f"events, {arm}", m.events, m.n)
         numbers[Place("rmst", arm)] = described(
-            f"restricted mean, {arm}", "area under the Kaplan-Meier curve", (m.mean, m.se, m.low, m.high), m.n,
-            level=section.level, scale="restricted mean",
-        )  # fmt: skip
+            f"restricted mean, {arm}",
+            "area under the Kaplan-Meier curve",
+            (m.mean, m.se, m.low, m.high),
+            m.n,
+            level=section.level,
+            scale="restricted mean",
+        )
     names = ("rmst_difference", "rmst_ratio", "rmst_lost_ratio")
     for name, each in zip(names, comparisons.values(), strict=True):
         numbers |= {Place(name, arm): e for arm, e in each.items()}
     return Found(numbers, _Means(arms, made, comparisons))
 
 
-def rmst_lines(context: Context, section: RmstSection, found: Found) -> Block:
+def rmst_lines(context: Prepared, section: RmstSection, found: Found) -> Block:
     """Restricted means by arm, their difference and ratio against control."""
     parts: _Means = found.parts
     arms, made, control = parts.arms, parts.made, context.plan.treatment.reference
@@ -105,11 +115,17 @@ def rmst_lines(context: Context, section: RmstSection, found: Found) -> Block:
     horizon = f" up to {next(iter(made.values())).tau:g}" if same else ""
     shown = f"{{estimate:{digits}}} ({{low:{digits}}}; {{high:{digits}}})"
     rows.append(
-        Row(f"Restricted mean{horizon} ({percent} CI)", {
-            a: cell_of(shown, {"estimate": finite(m.mean), "se": finite(m.se), "low": finite(m.low),
-                               "high": finite(m.high)}) for a, m in arms.items()
-        })
-    )  # fmt: skip
+        Row(
+            f"Restricted mean{horizon} ({percent} CI)",
+            {
+                a: cell_of(
+                    shown,
+                    {"estimate": finite(m.mean), "se": finite(m.se), "low": finite(m.low), "high": finite(m.high)},
+                )
+                for a, m in arms.items()
+            },
+        )
+    )
     for label, each in parts.comparisons.items():
         rows.append(against(context, f"{label} ({percent} CI)", each, shown))
         rows.append(against(context, f"p-value ({label.lower()})", each, P))
@@ -130,7 +146,7 @@ def rmst_lines(context: Context, section: RmstSection, found: Found) -> Block:
     )
 
 
-def landmark_estimates(context: Context, section: LandmarkSection) -> Found:
+def landmark_estimates(context: Prepared, section: LandmarkSection) -> Found:
     """Survival by arm at each time and its comparison with control: a difference, or a ratio of cumulative hazards."""
     from equipoise.estimate.survival.landmark import landmark as estimate
 
@@ -140,19 +156,31 @@ def landmark_estimates(context: Context, section: LandmarkSection) -> Found:
         context,
         data,
         lambda part: estimate(
-            part, time=section.time, censor=section.censor, at=section.at, arm=context.treatment, control=control,
-            strata=section.strata, weights=section.weights, scale=section.scale, level=section.level,
+            part,
+            time=section.time,
+            censor=section.censor,
+            at=section.at,
+            arm=context.treatment,
+            control=control,
+            strata=section.strata,
+            weights=section.weights,
+            scale=section.scale,
+            level=section.level,
         ),
-    )  # fmt: skip
+    )
     name = "survival_difference" if section.scale == "plain" else "cumulative_hazard_ratio"
     numbers = {}
     for k, when in enumerate(section.at):
         points = {arm: m.points[k] for arm, m in made.items()}
         for arm, s in _arms(control, points).items():
             numbers[Place("survival", arm, f"{when:g}")] = described(
-                f"event-free at {when:g}, {arm}", "Kaplan-Meier estimate", (s.survival, s.se, s.low, s.high), s.at_risk,
-                level=section.level, scale="share",
-            )  # fmt: skip
+                f"event-free at {when:g}, {arm}",
+                "Kaplan-Meier estimate",
+                (s.survival, s.se, s.low, s.high),
+                s.at_risk,
+                level=section.level,
+                scale="share",
+            )
         numbers |= {Place(name, arm, f"{when:g}"): p.comparison for arm, p in points.items()}
     return Found(numbers, made)
 
@@ -162,7 +190,7 @@ def _arms(control: str, points: Mapping[str, Landmark]) -> dict[str, ArmSurvival
     return {control: next(iter(points.values())).arms[0], **{arm: p.arms[1] for arm, p in points.items()}}
 
 
-def landmark_lines(context: Context, section: LandmarkSection, found: Found) -> Block:
+def landmark_lines(context: Prepared, section: LandmarkSection, found: Found) -> Block:
     """Survival by arm at each time and its comparison with control."""
     made: Mapping[str, Landmarks] = found.parts
     control, percent = context.plan.treatment.reference, f"{100 * section.level:g}%"
@@ -172,11 +200,15 @@ def landmark_lines(context: Context, section: LandmarkSection, found: Found) -> 
     for k, when in enumerate(section.at):
         points = {arm: m.points[k] for arm, m in made.items()}
         cells: dict[str, Cell] = {
-            a: cell_of("{estimate:1} ({low:1}; {high:1})", {
-                name: None if (v := finite(x)) is None else 100.0 * v
-                for name, x in (("estimate", s.survival), ("se", s.se), ("low", s.low), ("high", s.high))
-            }) for a, s in _arms(control, points).items()
-        }  # fmt: skip
+            a: cell_of(
+                "{estimate:1} ({low:1}; {high:1})",
+                {
+                    name: None if (v := finite(x)) is None else 100.0 * v
+                    for name, x in (("estimate", s.survival), ("se", s.se), ("low", s.low), ("high", s.high))
+                },
+            )
+            for a, s in _arms(control, points).items()
+        }
         rows.append(Row(f"Event-free at {when:g}, % ({percent} CI)", cells))
         each = {arm: p.comparison for arm, p in points.items()}
         what = "Difference of shares" if plain else "Ratio of cumulative hazards"
@@ -201,11 +233,23 @@ def landmark_lines(context: Context, section: LandmarkSection, found: Found) -> 
 
 METHODS = (
     Method(
-        "rmst", RmstSection, rmst_estimates, rmst_lines, "Restricted mean survival time", noted=True, by_line=True,
+        "rmst",
+        RmstSection,
+        rmst_estimates,
+        rmst_lines,
+        "Restricted mean survival time",
+        noted=True,
+        by_line=True,
         tests=(Test("rmst_difference", "more"), Test("rmst_ratio", "more"), Test("rmst_lost_ratio", "less")),
     ),
     Method(
-        "landmark", LandmarkSection, landmark_estimates, landmark_lines, "Survival at chosen times", noted=True,
-        by_line=True, tests=(Test("survival_difference", "more"), Test("cumulative_hazard_ratio", "less")),
+        "landmark",
+        LandmarkSection,
+        landmark_estimates,
+        landmark_lines,
+        "Survival at chosen times",
+        noted=True,
+        by_line=True,
+        tests=(Test("survival_difference", "more"), Test("cumulative_hazard_ratio", "less")),
     ),
-)  # fmt: skip
+)

@@ -14,7 +14,7 @@ from equipoise.estimate.result import Estimate
 from equipoise.plan.methods.estimates import DIFFERENCE, P, against, by_arm, counts, from_row
 from equipoise.plan.methods.registry import Found, Method, Place, Test
 from equipoise.plan.parts import Section
-from equipoise.plan.prepared import Context, in_order
+from equipoise.plan.prepared import Prepared, in_order
 from equipoise.plan.results import Block
 
 TIME = "TIME__"
@@ -48,7 +48,7 @@ class SlopeSection(Section):
     decimals: int = Field(default=3, ge=0, le=8)
 
 
-def _fitted(context: Context, section: SlopeSection) -> tuple[Any, pl.DataFrame, str, tuple[str, ...]]:
+def _fitted(context: Prepared, section: SlopeSection) -> tuple[Any, pl.DataFrame, str, tuple[str, ...]]:
     """The model, its records, its formula, and what the estimator said."""
     from equipoise.estimate.linear.slope import slope as fit_slope
 
@@ -90,7 +90,7 @@ def _coefficient(fit: Any, arm: str, one: str) -> str:
     return name
 
 
-def slope(context: Context, section: SlopeSection) -> Found:
+def slope(context: Prepared, section: SlopeSection) -> Found:
     """Slopes by arm at mean covariates, their differences against control, and differences of means ``at`` times.
 
     Raises
@@ -119,14 +119,17 @@ def slope(context: Context, section: SlopeSection) -> Found:
     for place, row in zip(asked, table.iter_rows(named=True), strict=True):
         whom = place.arm if place.quantity == "slope" else f"{place.arm} - {control}"
         numbers[place] = from_row(
-            row, name=f"{whom} at {place.visit}" if place.visit else f"slope, {whom}", estimator=estimator,
-            n=people[str(place.arm)] if place.quantity == "slope" else fit.n_subjects, level=section.level,
+            row,
+            name=f"{whom} at {place.visit}" if place.visit else f"slope, {whom}",
+            estimator=estimator,
+            n=people[str(place.arm)] if place.quantity == "slope" else fit.n_subjects,
+            level=section.level,
             scale="slope" if place.quantity == "slope" else "difference",
-        )  # fmt: skip
+        )
     return Found(numbers, (fit, fixed, heard))
 
 
-def _lines(context: Context, section: SlopeSection, found: Found) -> Block:
+def _lines(context: Prepared, section: SlopeSection, found: Found) -> Block:
     fit, fixed, heard = found.parts
     percent, d = f"{100 * section.level:g}%", section.decimals
     interval = f"{{estimate:{d}}} ({{low:{d}}}; {{high:{d}}})"
@@ -160,11 +163,14 @@ def _lines(context: Context, section: SlopeSection, found: Found) -> Block:
         ),
         notes=(*((section.note,) if section.note else ()), *(h.replace(TIME, section.time) for h in heard)),
         details={
-            "records": fit.n_obs, "subjects": fit.n_subjects, "structure": fit.structure,
-            "attempts": [list(a) for a in fit.attempts], "minus_2_log_likelihood": -2.0 * fit.loglik,
+            "records": fit.n_obs,
+            "subjects": fit.n_subjects,
+            "structure": fit.structure,
+            "attempts": [list(a) for a in fit.attempts],
+            "minus_2_log_likelihood": -2.0 * fit.loglik,
             "residual_variance": fit.residual_variance,
         },
-    )  # fmt: skip
+    )
 
 
 def _mean_slope(fit: Any, section: SlopeSection, data: pl.DataFrame) -> dict[str, float]:

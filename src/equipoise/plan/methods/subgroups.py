@@ -17,7 +17,7 @@ from equipoise.plan.methods.registry import Found, Method, Place, Test
 from equipoise.plan.methods.survival import EVENT, event_data, left_out
 from equipoise.plan.ordering import levels_in_order
 from equipoise.plan.parts import Section
-from equipoise.plan.prepared import Context, others
+from equipoise.plan.prepared import Prepared, others
 from equipoise.plan.results import Block, Figure, Row, cell_of
 from equipoise.types import Status
 
@@ -52,7 +52,7 @@ class SubgroupsSection(Section):
         return self
 
 
-def subgroups(context: Context, section: SubgroupsSection) -> Found:
+def subgroups(context: Prepared, section: SubgroupsSection) -> Found:
     """The estimate in everyone and in each subgroup, and the test of each interaction, against control."""
     data = _data(context, section)
     control, arms = context.plan.treatment.reference, others(context)
@@ -77,7 +77,7 @@ def _quantity(section: SubgroupsSection) -> str:
     return "difference" if section.of == "difference" else "hazard_ratio"
 
 
-def _lines(context: Context, section: SubgroupsSection, found: Found) -> Block:
+def _lines(context: Prepared, section: SubgroupsSection, found: Found) -> Block:
     control, arms = context.plan.treatment.reference, others(context)
     people: dict[Place, int] = found.parts
     rows: list[Row] = []
@@ -90,8 +90,16 @@ def _lines(context: Context, section: SubgroupsSection, found: Found) -> Block:
             made, n = found.numbers[place], people[place]
             notes.extend(reasons([(label, made)]))
             numbers = {k: v for k, v in values_of(made).items() if k in ("estimate", "low", "high")}
-            drawn[arm].append({"label": label, "kind": kind, "n": str(n), "weight": None if kind else float(n),
-                               "reason": "" if made.estimable else short(made.reason), **numbers})  # fmt: skip
+            drawn[arm].append(
+                {
+                    "label": label,
+                    "kind": kind,
+                    "n": str(n),
+                    "weight": None if kind else float(n),
+                    "reason": "" if made.estimable else short(made.reason),
+                    **numbers,
+                }
+            )
         cells = {a: cell(found.numbers[place]) for a, place in places.items()}
         rows.append(Row(label, cells, f"against {control}", 0 if kind else 1))
 
@@ -131,7 +139,7 @@ def _lines(context: Context, section: SubgroupsSection, found: Found) -> Block:
     )
 
 
-def _levels(context: Context, section: SubgroupsSection, data: pl.DataFrame, name: str) -> list[Any]:
+def _levels(context: Prepared, section: SubgroupsSection, data: pl.DataFrame, name: str) -> list[Any]:
     """The levels that are in the data, in the order that all records of the section give them."""
     present = set(data[name].drop_nulls().cast(pl.String).to_list())
     levels = levels_in_order(context.chosen(section.where), name)
@@ -146,7 +154,7 @@ def _needed(section: SubgroupsSection) -> tuple[str, ...]:
     return (section.time, section.censor) if section.of == "hazard ratio" else (section.variable,)
 
 
-def _data(context: Context, section: SubgroupsSection) -> pl.DataFrame:
+def _data(context: Prepared, section: SubgroupsSection) -> pl.DataFrame:
     more = (*section.by, *section.covariates)
     if section.of == "hazard ratio":
         return event_data(context, section.where, section.time, section.censor, more)
@@ -164,7 +172,7 @@ def _data(context: Context, section: SubgroupsSection) -> pl.DataFrame:
     return frame.select(list(names)).drop_nulls()
 
 
-def _arms(context: Context, part: pl.DataFrame, arm: str) -> pl.DataFrame:
+def _arms(context: Prepared, part: pl.DataFrame, arm: str) -> pl.DataFrame:
     control = context.plan.treatment.reference
     present = [a for a in (control, arm) if bool((part[context.treatment].cast(pl.String) == a).any())]
     return part.with_columns(pl.col(context.treatment).cast(pl.String).cast(pl.Enum(present or [control])))
@@ -172,11 +180,23 @@ def _arms(context: Context, part: pl.DataFrame, arm: str) -> pl.DataFrame:
 
 def _none(section: SubgroupsSection, n: int, why: str) -> Estimate:
     nan = float("nan")
-    return Estimate(section.of, section.of, nan, nan, nan, nan, nan, nan, n, section.level, status=Status.EMPTY_ARM,
-                    detail=f"not estimable: {why}")  # fmt: skip
+    return Estimate(
+        section.of,
+        section.of,
+        nan,
+        nan,
+        nan,
+        nan,
+        nan,
+        nan,
+        n,
+        section.level,
+        status=Status.EMPTY_ARM,
+        detail=f"not estimable: {why}",
+    )
 
 
-def _difference(context: Context, section: SubgroupsSection, part: pl.DataFrame, arm: str) -> Estimate:
+def _difference(context: Prepared, section: SubgroupsSection, part: pl.DataFrame, arm: str) -> Estimate:
     from equipoise.estimate.linear.ancova import ancova
 
     data = _arms(context, part, arm)
@@ -195,7 +215,7 @@ def _difference(context: Context, section: SubgroupsSection, part: pl.DataFrame,
     return Estimate.from_t(arm, "ANCOVA", found.estimate, found.se, found.df, data.height, level=section.level)
 
 
-def _ratio(context: Context, section: SubgroupsSection, part: pl.DataFrame, arm: str) -> Estimate:
+def _ratio(context: Prepared, section: SubgroupsSection, part: pl.DataFrame, arm: str) -> Estimate:
     from equipoise.estimate.survival import cox
 
     data = _arms(context, part, arm)
@@ -209,7 +229,7 @@ def _ratio(context: Context, section: SubgroupsSection, part: pl.DataFrame, arm:
         return _none(section, data.height, error.message)
 
 
-def _interaction(context: Context, section: SubgroupsSection, data: pl.DataFrame, name: str, arm: str) -> Estimate:
+def _interaction(context: Prepared, section: SubgroupsSection, data: pl.DataFrame, name: str, arm: str) -> Estimate:
     """The test of arm by subgroup: F test of ANCOVA, likelihood ratio of Cox."""
     control, nan = context.plan.treatment.reference, math.nan
     part = _arms(context, data.filter(pl.col(context.treatment).is_in([control, arm])), arm)
@@ -248,7 +268,7 @@ def _interaction(context: Context, section: SubgroupsSection, data: pl.DataFrame
 
 
 def _figures(
-    context: Context, section: SubgroupsSection, drawn: dict[str, list[dict[str, Any]]], ratio: bool
+    context: Prepared, section: SubgroupsSection, drawn: dict[str, list[dict[str, Any]]], ratio: bool
 ) -> tuple[Figure, ...]:
     labels = context.plan.treatment.labels
     control = labels.get(context.plan.treatment.reference, context.plan.treatment.reference)
@@ -260,12 +280,19 @@ def _figures(
         high = section.higher_better if section.higher_better is not None else (None if not ratio else False)
         ends = (None, None) if high is None else (control, active) if high else (active, control)
         options = {
-            "interval": f"estimate ({100 * section.level:g} % CI)", "log": ratio, "columns": {"n": "n"},
+            "interval": f"estimate ({100 * section.level:g} % CI)",
+            "log": ratio,
+            "columns": {"n": "n"},
             "heading": "Subgroup",
-            "axis": section.axis or (f"hazard ratio, {active} against {control}" if ratio
-                                     else f"{section.variable}, {active} \N{MINUS SIGN} {control}"),
-            "better_low": ends[0] and f"favours {ends[0]}", "better_high": ends[1] and f"favours {ends[1]}",
-        }  # fmt: skip
+            "axis": section.axis
+            or (
+                f"hazard ratio, {active} against {control}"
+                if ratio
+                else f"{section.variable}, {active} \N{MINUS SIGN} {control}"
+            ),
+            "better_low": ends[0] and f"favours {ends[0]}",
+            "better_high": ends[1] and f"favours {ends[1]}",
+        }
         out.append(Figure("forest", section.label or "Subgroups", tuple(rows), options))
     return tuple(out)
 

@@ -19,7 +19,7 @@ from equipoise.plan.methods.described import arm_of, counted, described
 from equipoise.plan.methods.estimates import P, against
 from equipoise.plan.methods.registry import Found, Method, Place, Test
 from equipoise.plan.parts import Section, Where
-from equipoise.plan.prepared import TEST, TOTAL, Context, in_order
+from equipoise.plan.prepared import TEST, TOTAL, Prepared, in_order
 from equipoise.plan.results import Block, Cell, Figure, Row, cell_of, share_of
 from equipoise.types import REASONS, Status
 
@@ -98,7 +98,7 @@ class _Made:
     proportional: tuple[float, int, float] | str | None
 
 
-def estimates(context: Context, section: SurvivalSection) -> Found:
+def estimates(context: Prepared, section: SurvivalSection) -> Found:
     """Patients, events, median and survival at the times asked for, hazard ratios and the test over the arms.
 
     The interval of the median is on the log-log scale (as in SAS PROC LIFETEST) unless ``scale`` says otherwise, that
@@ -111,8 +111,13 @@ def estimates(context: Context, section: SurvivalSection) -> Found:
     whole = data if section.start is None else _followed(context, section, data)
     curves: dict[str, KaplanMeier] = {}
     if data.height:
-        options: dict[str, Any] = {"time": section.time, "event": EVENT, "entry": section.entry or section.start,
-                                   "level": section.level, "scale": section.scale}  # fmt: skip
+        options: dict[str, Any] = {
+            "time": section.time,
+            "event": EVENT,
+            "entry": section.entry or section.start,
+            "level": section.level,
+            "scale": section.scale,
+        }
         curves = {str(c.group): c for c in kaplan_meier(whole, arm=context.treatment, **options)}
         if context.analysis.total:
             curves[TOTAL] = kaplan_meier(whole, **options)[0]
@@ -139,7 +144,7 @@ def _needed(section: SurvivalSection) -> list[str]:
     return [name for name in (section.entry, *section.strata, *section.covariates, section.cluster) if name]
 
 
-def _numbers(context: Context, section: SurvivalSection, made: _Made) -> dict[Place, Estimate]:
+def _numbers(context: Prepared, section: SurvivalSection, made: _Made) -> dict[Place, Estimate]:
     patients = {c: made.curves[c].n if c in made.curves else 0 for c in context.counted()}
     events = {c: made.curves[c].events if c in made.curves else 0 for c in context.counted()}
     out = {Place("patients", arm_of(c)): Estimate.of_count(f"patients, {c}", n, n) for c, n in patients.items()}
@@ -150,18 +155,26 @@ def _numbers(context: Context, section: SurvivalSection, made: _Made) -> dict[Pl
         for time in section.at:
             *values, _ = curve.at(time)
             out[Place("survival", arm_of(column), f"{time:g}")] = described(
-                f"event-free at {time:g}, {column}", f"{curve.estimator.title()} estimate, {curve.scale} limits",
-                values, curve.n, level=section.level, scale="share",
-            )  # fmt: skip
+                f"event-free at {time:g}, {column}",
+                f"{curve.estimator.title()} estimate, {curve.scale} limits",
+                values,
+                curve.n,
+                level=section.level,
+                scale="share",
+            )
     if section.test:
         out[Place(section.test.replace("-", "_"))] = _tested(section, made.test)
     out |= {Place("hazard_ratio", arm): e for arm, e in made.ratios.items()}
     if isinstance(made.proportional, tuple):
         chi_square, df, p = made.proportional
         out[Place("proportional_hazards")] = Estimate.of_test(
-            "proportional hazards", "test of proportional hazards", p, made.data.height, statistic=chi_square,
+            "proportional hazards",
+            "test of proportional hazards",
+            p,
+            made.data.height,
+            statistic=chi_square,
             df=float(df),
-        )  # fmt: skip
+        )
     return out
 
 
@@ -176,12 +189,17 @@ def _tested(section: SurvivalSection, test: LogRank | MaxCombo | None) -> Estima
         return replace(made, p=test.p) if made.estimable else made  # the table's p to the last digit
     statistic, df = (test.chi_square, float(test.df)) if isinstance(test, LogRank) else (test.statistic, math.nan)
     return Estimate.of_test(
-        "all arms", _named(section) + _within(section), test.p, int(test.n.sum()), statistic=statistic, df=df,
+        "all arms",
+        _named(section) + _within(section),
+        test.p,
+        int(test.n.sum()),
+        statistic=statistic,
+        df=df,
         detail=None if test.status is Status.OK else test.reason,
-    )  # fmt: skip
+    )
 
 
-def lines(context: Context, section: SurvivalSection, found: Found) -> Block:
+def lines(context: Prepared, section: SurvivalSection, found: Found) -> Block:
     """Lines of counts, medians, survival, hazard ratios and the p-value of the test; the curves as a figure."""
     made: _Made = found.parts
     rows = _curve_rows(context, section, made.curves)
@@ -205,10 +223,7 @@ def lines(context: Context, section: SurvivalSection, found: Found) -> Block:
         (*rows, *ratios),
         description=_description(context, section),
         notes=(*notes, *more),
-        details={
-            "records": made.data.height,
-            "events": int(made.data[EVENT].sum()) if made.data.height else 0,
-        },
+        details={"records": made.data.height, "events": int(made.data[EVENT].sum()) if made.data.height else 0},
         figures=figures,
     )
 
@@ -226,7 +241,7 @@ def _cut(data: pl.DataFrame, section: SurvivalSection) -> pl.DataFrame:
     )
 
 
-def _followed(context: Context, section: SurvivalSection, data: pl.DataFrame) -> pl.DataFrame:
+def _followed(context: Prepared, section: SurvivalSection, data: pl.DataFrame) -> pl.DataFrame:
     """One record for each time that a patient was followed without a gap.
 
     Raises
@@ -260,7 +275,7 @@ def _followed(context: Context, section: SurvivalSection, data: pl.DataFrame) ->
     return whole
 
 
-def _intervals(context: Context, data: pl.DataFrame, start: str, time: str) -> None:
+def _intervals(context: Prepared, data: pl.DataFrame, start: str, time: str) -> None:
     """Raise :class:`DataError` where intervals of a patient overlap, or an event is not the end of the last."""
     what = f"analysis {context.analysis.id}"
     ordered = data.sort("USUBJID", start, maintain_order=True)
@@ -268,9 +283,11 @@ def _intervals(context: Context, data: pl.DataFrame, start: str, time: str) -> N
     if empty.height:
         raise DataError(f"{what}: {empty['USUBJID'][0]}: {start} is not before {time}", hint="see its records")
     before = ordered.select(
-        "USUBJID", start, pl.col(time).shift(1).over("USUBJID").alias("__end__"),
+        "USUBJID",
+        start,
+        pl.col(time).shift(1).over("USUBJID").alias("__end__"),
         pl.col(EVENT).shift(1).over("USUBJID").alias("__event__"),
-    )  # fmt: skip
+    )
     over = before.filter(pl.col(start) < pl.col("__end__"))
     if over.height:
         raise DataError(f"{what}: intervals of {over['USUBJID'][0]} overlap", hint=f"see {start} and {time}")
@@ -281,7 +298,7 @@ def _intervals(context: Context, data: pl.DataFrame, start: str, time: str) -> N
         )
 
 
-def left_out(context: Context, where: Where, *names: str) -> tuple[str, ...]:
+def left_out(context: Prepared, where: Where, *names: str) -> tuple[str, ...]:
     """The note on the records that lack one of ``names`` and take no part; none where all have all."""
     frame = context.chosen(where)
     sieve = Sieve(frame.height)
@@ -292,9 +309,15 @@ def left_out(context: Context, where: Where, *names: str) -> tuple[str, ...]:
 
 
 def event_data(
-    context: Context, where: Where, time: str, censor: str, more: Sequence[str] = (), *, numeric: bool = True,
+    context: Prepared,
+    where: Where,
+    time: str,
+    censor: str,
+    more: Sequence[str] = (),
+    *,
+    numeric: bool = True,
     start: str | None = None,
-) -> pl.DataFrame:  # fmt: skip
+) -> pl.DataFrame:
     """One complete record a patient: arm in the plan's order, time, censoring, ``more``, and 1 for an event.
 
     With ``start`` there may be several, each an interval (start, time], and who the patient is stays with them.
@@ -328,7 +351,7 @@ def event_data(
     return data
 
 
-def unit_of(context: Context, given: str | None) -> str:
+def unit_of(context: Prepared, given: str | None) -> str:
     """The unit of the times: as given, or as AVALU says, or just times."""
     if given is not None or "AVALU" not in context.records.columns:
         return given or "time"
@@ -336,7 +359,7 @@ def unit_of(context: Context, given: str | None) -> str:
     return str(found[0]).lower() if len(found) == 1 else "time"
 
 
-def _figure(context: Context, section: SurvivalSection, curves: Mapping[str, KaplanMeier], note: str) -> Figure:
+def _figure(context: Prepared, section: SurvivalSection, curves: Mapping[str, KaplanMeier], note: str) -> Figure:
     labels = context.plan.treatment.labels
     rows, legend = [], {}
     for group, c in curves.items():
@@ -345,10 +368,17 @@ def _figure(context: Context, section: SurvivalSection, curves: Mapping[str, Kap
         reached = f"median {median} ({low or 'NE'}; {high or 'NE'})" if median else "median not reached"
         legend[name] = f"{c.events} of {c.n} had the event, {reached}"
         rows += [
-            {"group": name, "time": float(t), "survival": float(s), "low": _none(float(lo)), "high": _none(float(hi)),
-             "at_risk": int(n), "censored": int(gone)}
+            {
+                "group": name,
+                "time": float(t),
+                "survival": float(s),
+                "low": _none(float(lo)),
+                "high": _none(float(hi)),
+                "at_risk": int(n),
+                "censored": int(gone),
+            }
             for t, s, lo, hi, n, gone in zip(c.time, c.survival, c.low, c.high, c.at_risk, c.censored_at, strict=True)
-        ]  # fmt: skip
+        ]
     options = {"unit": unit_of(context, section.unit), "legend": legend, "from_percent": section.axis_from}
     return Figure("kaplan_meier", section.label or "Time to event", tuple(rows), {**options, "note": note or None})
 
@@ -357,7 +387,7 @@ def _written(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.4g}"
 
 
-def _description(context: Context, section: SurvivalSection) -> str:
+def _description(context: Prepared, section: SurvivalSection) -> str:
     parts = [f"Kaplan-Meier estimates with {section.scale} intervals"]
     if section.up_to is not None:
         parts.append(f"followed to {section.up_to:g} at most")
@@ -389,7 +419,7 @@ def _within(section: SurvivalSection) -> str:
     return f" stratified by {', '.join(section.strata)}" if section.strata else ""
 
 
-def _curve_rows(context: Context, section: SurvivalSection, curves: Mapping[str, KaplanMeier]) -> list[Row]:
+def _curve_rows(context: Prepared, section: SurvivalSection, curves: Mapping[str, KaplanMeier]) -> list[Row]:
     digits, percent = section.decimals, f"{100 * section.level:g}%"
     lines: dict[str, dict[str, Cell]] = {
         name: {} for name in ("n", "Events, n (%)", "Censored, n (%)", f"Median ({percent} CI)")
@@ -419,7 +449,7 @@ def _none(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _formula(context: Context, section: SurvivalSection, covariates: bool) -> str:
+def _formula(context: Prepared, section: SurvivalSection, covariates: bool) -> str:
     terms = map(quoted, [context.treatment, *(section.covariates if covariates else ())])
     strata = [f"strata({quoted(name)})" for name in section.strata]
     first = (section.entry or section.start) if covariates else None
@@ -427,7 +457,7 @@ def _formula(context: Context, section: SurvivalSection, covariates: bool) -> st
     return f"Surv({times}, {EVENT}) ~ " + " + ".join([*terms, *strata])
 
 
-def _test(context: Context, section: SurvivalSection, data: pl.DataFrame) -> LogRank | MaxCombo | None:
+def _test(context: Prepared, section: SurvivalSection, data: pl.DataFrame) -> LogRank | MaxCombo | None:
     """The test over the arms; None where fewer than two arms have records."""
     from equipoise.estimate.survival import log_rank, max_combo
 
@@ -462,18 +492,22 @@ def _test_cell(section: SurvivalSection, test: LogRank | MaxCombo | None) -> tup
     return cell, [], f"{name}{_within(section)}: p {'' if cell.text.startswith('<') else '= '}{cell.text}"
 
 
-def _cox(context: Context, section: SurvivalSection, data: pl.DataFrame) -> CoxFit | None:
+def _cox(context: Prepared, section: SurvivalSection, data: pl.DataFrame) -> CoxFit | None:
     from equipoise.estimate.survival import cox
 
     if data.height == 0 or data[context.treatment].n_unique() < 2:
         return None
     return cox(
-        _formula(context, section, True), data, ties=section.ties, firth=section.firth, cluster=section.cluster,
+        _formula(context, section, True),
+        data,
+        ties=section.ties,
+        firth=section.firth,
+        cluster=section.cluster,
         robust=True if section.robust else None,
-    )  # fmt: skip
+    )
 
 
-def _cox_rows(context: Context, section: SurvivalSection, made: _Made) -> tuple[list[Row], list[str]]:
+def _cox_rows(context: Prepared, section: SurvivalSection, made: _Made) -> tuple[list[Row], list[str]]:
     if made.fit is None:
         return [], []
     label = f"Hazard ratio ({100 * section.level:g}% CI)"
@@ -491,9 +525,11 @@ def _cox_rows(context: Context, section: SurvivalSection, made: _Made) -> tuple[
 
 
 TESTS = (
-    Test("log_rank", "less", effect=False), Test("fleming_harrington", "less", effect=False), Test("max_combo", None),
+    Test("log_rank", "less", effect=False),
+    Test("fleming_harrington", "less", effect=False),
+    Test("max_combo", None),
     Test("hazard_ratio", "less"),
-)  # fmt: skip
+)
 METHODS = (
     Method(
         "survival", SurvivalSection, estimates, lines, "Time-to-event analysis", noted=True, by_line=True, tests=TESTS

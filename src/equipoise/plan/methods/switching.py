@@ -12,7 +12,7 @@ from equipoise.plan.methods.estimates import P, against, counts, forest, reasons
 from equipoise.plan.methods.registry import Found, Method, Place, Test
 from equipoise.plan.methods.survival import event_data, left_out
 from equipoise.plan.parts import Section
-from equipoise.plan.prepared import Context, compared
+from equipoise.plan.prepared import Prepared, compared
 from equipoise.plan.results import Block, Figure, Row
 
 if TYPE_CHECKING:
@@ -60,22 +60,38 @@ def _from_data(section: RpsftSection) -> list[str]:
     return [v for v in (section.on, section.share, section.censor_time) if isinstance(v, str)]
 
 
-def estimates(context: Context, section: RpsftSection) -> Found:
+def estimates(context: Prepared, section: RpsftSection) -> Found:
     """Who switched, and the ratios of times and of hazards with switching accounted for."""
     from equipoise.estimate.survival.switching import rpsftm
 
-    data = event_data(context, section.where, section.time, section.censor,
-                      (*_from_data(section), *section.strata, *section.covariates))  # fmt: skip
+    data = event_data(
+        context,
+        section.where,
+        section.time,
+        section.censor,
+        (*_from_data(section), *section.strata, *section.covariates),
+    )
     control = context.plan.treatment.reference
     made = compared(
         context,
         data,
         lambda part: rpsftm(
-            part, time=section.time, censor=section.censor, arm=context.treatment, control=control, on=section.on,
-            share=section.share, censor_time=section.censor_time, recensor=section.recensor, test=section.test,
-            strata=section.strata, covariates=section.covariates, psi=section.psi, level=section.level,
+            part,
+            time=section.time,
+            censor=section.censor,
+            arm=context.treatment,
+            control=control,
+            on=section.on,
+            share=section.share,
+            censor_time=section.censor_time,
+            recensor=section.recensor,
+            test=section.test,
+            strata=section.strata,
+            covariates=section.covariates,
+            psi=section.psi,
+            level=section.level,
         ),
-    )  # fmt: skip
+    )
     first = next(iter(made.values()))
     numbers = {Place("switched", control): Estimate.of_count(f"ever on active, {control}", first.switched, first.n)}
     for arm, m in made.items():
@@ -88,7 +104,7 @@ def estimates(context: Context, section: RpsftSection) -> Found:
     return Found(numbers, made)
 
 
-def lines(context: Context, section: RpsftSection, found: Found) -> Block:
+def lines(context: Prepared, section: RpsftSection, found: Found) -> Block:
     """Who switched, and the ratios of times and of hazards with switching accounted for."""
     made: Mapping[str, SwitchingFit] = found.parts
     control, percent = context.plan.treatment.reference, f"{100 * section.level:g}%"
@@ -97,20 +113,29 @@ def lines(context: Context, section: RpsftSection, found: Found) -> Block:
         counts("Control patients ever on active", {control: first.switched}),
         counts("Active patients not always on active", {arm: m.stopped for arm, m in made.items()}),
         against(context, f"Ratio of survival times ({percent} CI)", {a: m.time_ratio for a, m in made.items()}),
-        against(context, f"Hazard ratio, switching accounted for ({percent} CI)",
-                {a: m.hazard_ratio for a, m in made.items()}),
+        against(
+            context,
+            f"Hazard ratio, switching accounted for ({percent} CI)",
+            {a: m.hazard_ratio for a, m in made.items()},
+        ),
         against(context, "p-value (as randomised)", {a: m.psi for a, m in made.items()}, P),
-    ]  # fmt: skip
-    named = [(label, e) for m in made.values()
-             for label, e in (("Ratio of survival times", m.time_ratio), ("Hazard ratio", m.hazard_ratio))]  # fmt: skip
+    ]
+    named = [
+        (label, e)
+        for m in made.values()
+        for label, e in (("Ratio of survival times", m.time_ratio), ("Hazard ratio", m.hazard_ratio))
+    ]
     labels, active = context.plan.treatment.labels, next(iter(made))
     figures: tuple[Figure, ...] = ()
     if section.figure and len(made) == 1:
         figures = forest(
-            [("Hazard ratio, switching accounted for", first.hazard_ratio)], caption=section.label or "Switching",
-            ratio=True, axis="hazard ratio", higher_better=False,
+            [("Hazard ratio, switching accounted for", first.hazard_ratio)],
+            caption=section.label or "Switching",
+            ratio=True,
+            axis="hazard ratio",
+            higher_better=False,
             names=(labels.get(control, control), labels.get(active, active)),
-        )  # fmt: skip
+        )
     return Block(
         section.label or "Switching accounted for",
         "rpsft",
@@ -142,7 +167,13 @@ def lines(context: Context, section: RpsftSection, found: Found) -> Block:
 
 METHODS = (
     Method(
-        "rpsft", RpsftSection, estimates, lines, "Rank-preserving structural failure time model", noted=True,
-        by_line=True, tests=(Test("hazard_ratio", "less"), Test("time_ratio", "more")),
+        "rpsft",
+        RpsftSection,
+        estimates,
+        lines,
+        "Rank-preserving structural failure time model",
+        noted=True,
+        by_line=True,
+        tests=(Test("hazard_ratio", "less"), Test("time_ratio", "more")),
     ),
-)  # fmt: skip
+)

@@ -14,7 +14,7 @@ from equipoise.files import Frozen
 from equipoise.plan.methods.estimates import P, against, cell, counts, forest, reasons
 from equipoise.plan.methods.registry import Found, Method, Place, Test
 from equipoise.plan.parts import Section
-from equipoise.plan.prepared import Context, compared, in_order, others
+from equipoise.plan.prepared import Prepared, compared, in_order, others
 from equipoise.plan.results import Block, Cell, Figure, Row, share_of
 
 
@@ -111,7 +111,7 @@ def _share(estimate: Estimate) -> Cell:
     return share_of(int(estimate.estimate), estimate.n, 1)
 
 
-def win(context: Context, section: WinSection) -> Found:
+def win(context: Prepared, section: WinSection) -> Found:
     """Pairs won, lost and tied by outcome, and the win statistics with their intervals, against control."""
     from equipoise.estimate.ranks.win import win_statistics
 
@@ -124,10 +124,16 @@ def win(context: Context, section: WinSection) -> Found:
         context,
         frame,
         lambda data: win_statistics(
-            data, [_layer(x) for x in section.hierarchy], arm=context.treatment, control=control,
-            strata=section.strata, weights=section.weights, variance=section.variance, level=section.level,
+            data,
+            [_layer(x) for x in section.hierarchy],
+            arm=context.treatment,
+            control=control,
+            strata=section.strata,
+            weights=section.weights,
+            variance=section.variance,
+            level=section.level,
         ),
-    )  # fmt: skip
+    )
     numbers: dict[Place, Estimate] = {}
     for _, quantity, pick in _PAIRS:
         for arm, m in made.items():
@@ -147,7 +153,7 @@ def _nth(layers: Sequence[Any], k: int) -> str | None:
     return str(k + 1) if sum(layer.name == layers[k].name for layer in layers) > 1 else None
 
 
-def _lines(context: Context, section: WinSection, found: Found) -> Block:
+def _lines(context: Prepared, section: WinSection, found: Found) -> Block:
     made, records = found.parts
     control, percent = context.plan.treatment.reference, f"{100 * section.level:g}%"
     layers = next(iter(made.values())).layers
@@ -175,15 +181,16 @@ def _lines(context: Context, section: WinSection, found: Found) -> Block:
         tuple(rows),
         description=f"every pair compared on {order}; {section.variance} variance{by}; against {control}",
         notes=(
-            *((section.note,) if section.note else ()), *reasons(named),
+            *((section.note,) if section.note else ()),
+            *reasons(named),
             *((f"Strata with one arm, left out: {', '.join(left_out)}.",) if left_out else ()),
         ),
         details={"records": records},
         figures=_figure(context, section, found),
-    )  # fmt: skip
+    )
 
 
-def win_regression(context: Context, section: WinRegressionSection) -> Found:
+def win_regression(context: Prepared, section: WinRegressionSection) -> Found:
     """Patients and pairs, the win ratio of each arm against control, and of each covariate.
 
     Raises
@@ -203,8 +210,10 @@ def win_regression(context: Context, section: WinRegressionSection) -> Found:
     except DataError as error:
         raise EstimationError(error.message, hint=error.hint) from None
     pairs = made.decided + made.tied
-    numbers = {Place("patients"): Estimate.of_count("patients, all arms", made.n, made.n),
-               Place("pairs_decided"): Estimate.of_count("pairs decided", made.decided, pairs)}  # fmt: skip
+    numbers = {
+        Place("patients"): Estimate.of_count("patients, all arms", made.n, made.n),
+        Place("pairs_decided"): Estimate.of_count("pairs decided", made.decided, pairs),
+    }
     for name, n in made.layers.items():
         numbers[Place("pairs_decided", variable=name)] = Estimate.of_count(f"pairs decided by {name}", n, pairs)
     of_arm = {f"{arm}[{one}]": one for one in others(context)}
@@ -216,7 +225,7 @@ def win_regression(context: Context, section: WinRegressionSection) -> Found:
     return Found(numbers, frame.height)
 
 
-def _regression_lines(context: Context, section: WinRegressionSection, found: Found) -> Block:
+def _regression_lines(context: Prepared, section: WinRegressionSection, found: Found) -> Block:
     control, last = context.plan.treatment.reference, context.arms[-1]
     percent = f"{100 * section.level:g}%"
     of_arm = found.by_arm("win_ratio")
@@ -251,18 +260,24 @@ def _regression_lines(context: Context, section: WinRegressionSection, found: Fo
 
 
 def _regression_figure(
-    context: Context, section: WinRegressionSection, of_arm: dict[str, Estimate]
+    context: Prepared, section: WinRegressionSection, of_arm: dict[str, Estimate]
 ) -> tuple[Figure, ...]:
     if not section.figure or not of_arm:
         return ()
     labels, control = context.plan.treatment.labels, context.plan.treatment.reference
     rows = [(f"Win ratio, {labels.get(one, one)}", e) for one, e in of_arm.items()]
     active = "active" if len(of_arm) > 1 else labels.get(next(iter(of_arm)), next(iter(of_arm)))
-    return forest(rows, caption=section.label or "Regression of wins", ratio=True, axis="win ratio",
-                  higher_better=True, names=(labels.get(control, control), active))  # fmt: skip
+    return forest(
+        rows,
+        caption=section.label or "Regression of wins",
+        ratio=True,
+        axis="win ratio",
+        higher_better=True,
+        names=(labels.get(control, control), active),
+    )
 
 
-def one_each(context: Context, frame: pl.DataFrame) -> None:
+def one_each(context: Prepared, frame: pl.DataFrame) -> None:
     """Raise :class:`DataError` where a subject has more than one record."""
     doubled = frame.filter(pl.col("USUBJID").is_duplicated())
     if doubled.height:
@@ -272,7 +287,7 @@ def one_each(context: Context, frame: pl.DataFrame) -> None:
         )
 
 
-def _figure(context: Context, section: WinSection, found: Found) -> tuple[Figure, ...]:
+def _figure(context: Prepared, section: WinSection, found: Found) -> tuple[Figure, ...]:
     if not section.figure:
         return ()
     labels = context.plan.treatment.labels
@@ -286,16 +301,32 @@ def _figure(context: Context, section: WinSection, found: Found) -> tuple[Figure
         if name != "net_benefit"
     ]
     active = "active" if several else labels.get(made[0], made[0])
-    return forest(rows, caption=section.label or "Win statistics", ratio=True, axis="win ratio and win odds",
-                  higher_better=True, names=(labels.get(control, control), active))  # fmt: skip
+    return forest(
+        rows,
+        caption=section.label or "Win statistics",
+        ratio=True,
+        axis="win ratio and win odds",
+        higher_better=True,
+        names=(labels.get(control, control), active),
+    )
 
 
 _TESTS = (
-    Test("win_ratio", "more"), Test("win_odds", "more"), Test("net_benefit", "more"),
+    Test("win_ratio", "more"),
+    Test("win_odds", "more"),
+    Test("net_benefit", "more"),
     Test("finkelstein_schoenfeld", "more", effect=False),
-)  # fmt: skip
+)
 METHODS = (
     Method("win", WinSection, win, _lines, "Win statistics", noted=True, by_line=True, tests=_TESTS),
-    Method("win_regression", WinRegressionSection, win_regression, _regression_lines,
-           "Proportional win-fractions regression", noted=True, by_line=True, tests=(Test("win_ratio", "more"),)),
-)  # fmt: skip
+    Method(
+        "win_regression",
+        WinRegressionSection,
+        win_regression,
+        _regression_lines,
+        "Proportional win-fractions regression",
+        noted=True,
+        by_line=True,
+        tests=(Test("win_ratio", "more"),),
+    ),
+)

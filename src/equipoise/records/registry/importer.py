@@ -18,16 +18,36 @@ from equipoise.records.registry.groups import find_groups
 from equipoise.records.registry.protocol import design, eligibility, facts, identity, planned_outcomes
 from equipoise.records.registry.reader import Ledger, Node, exact
 from equipoise.records.registry.report import Assumed, Import, account
-from equipoise.records.registry.results import Results
+from equipoise.records.registry.results import RegistryResults
 from equipoise.records.schema import Record
 
 MAX_BYTES = 50_000_000
 MAX_ID = 64
 _ORDER = (
-    "schema_version", "origin", "id", "title", "acronym", "condition", "summary", "primary_result", "citations",
-    "registrations", "sources", "design", "arms", "groups", "sets", "eligibility", "outcomes", "methods", "baseline",
-    "results", "events", "adverse_events", "items",
-)  # fmt: skip
+    "schema_version",
+    "origin",
+    "id",
+    "title",
+    "acronym",
+    "condition",
+    "summary",
+    "primary_result",
+    "citations",
+    "registrations",
+    "sources",
+    "design",
+    "arms",
+    "groups",
+    "sets",
+    "eligibility",
+    "outcomes",
+    "methods",
+    "baseline",
+    "results",
+    "events",
+    "adverse_events",
+    "items",
+)
 
 
 def import_study(entry: Any) -> Import:
@@ -53,7 +73,7 @@ def import_study(entry: Any) -> Import:
         )
     brief = head.pop("_brief")
     groups = find_groups(root, ledger)
-    results = Results(root, groups, ledger)
+    results = RegistryResults(root, groups, ledger)
     planned = planned_outcomes(root, results.outcomes, ledger)
     here = {"source": "CTG", "confidence": "seen"}
     made: dict[str, Any] = {

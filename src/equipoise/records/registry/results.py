@@ -14,7 +14,7 @@ from equipoise.records.registry.tables import HERE
 from equipoise.records.registry.words import week_of_row
 
 
-class Results(Analyses):
+class RegistryResults(Analyses):
     """Reads the whole section when made; the blocks are its attributes."""
 
     def __init__(self, entry: Node, groups: Groups, ledger: Ledger) -> None:

@@ -148,11 +148,18 @@ def _forest(panel: ForestPanel) -> _Drawing:
         hi = iv.estimate if iv.high is None else iv.high
         rows.append(
             {
-                "label": iv.label, "shown": iv.shown, "y": i * _ROW + 30, "text": i * _ROW + 13,
-                "x": _clamp(iv.estimate, low, high), "low": _clamp(lo, low, high), "high": _clamp(hi, low, high),
-                "tone": iv.tone, "more": hi > high, "less": lo < low,
+                "label": iv.label,
+                "shown": iv.shown,
+                "y": i * _ROW + 30,
+                "text": i * _ROW + 13,
+                "x": _clamp(iv.estimate, low, high),
+                "low": _clamp(lo, low, high),
+                "high": _clamp(hi, low, high),
+                "tone": iv.tone,
+                "more": hi > high,
+                "less": lo < low,
             }
-        )  # fmt: skip
+        )
     y = _q("y", scale={"domain": [0, height], "range": [0, height]}, axis=None)
     x = _q("x", scale=scale, axis=axis)
     strong = [r for r in rows if r["tone"] == "primary"]
@@ -178,11 +185,19 @@ def _forest(panel: ForestPanel) -> _Drawing:
         (filled, {"type": "point", "shape": "square", "filled": True, "size": 58, "color": INK, "opacity": 1}),
         (
             hollow,
-            {"type": "point", "shape": "square", "filled": True, "size": 52, "fill": PAPER, "stroke": INK,
-             "strokeWidth": 1.6, "opacity": 1},
+            {
+                "type": "point",
+                "shape": "square",
+                "filled": True,
+                "size": 52,
+                "fill": PAPER,
+                "stroke": INK,
+                "strokeWidth": 1.6,
+                "opacity": 1,
+            },
         ),
         (strong, {"type": "point", "shape": "diamond", "filled": True, "size": 130, "color": ACCENT, "opacity": 1}),
-    ):  # fmt: skip
+    ):
         if subset:
             layers.append(_layer(subset, mark, x=x, y=y))
     for flag, shape, field in (("more", "triangle-right", "high"), ("less", "triangle-left", "low")):
@@ -190,9 +205,7 @@ def _forest(panel: ForestPanel) -> _Drawing:
         if cut:
             mark = {"type": "point", "shape": shape, "filled": True, "size": 46, "color": INK, "opacity": 1}
             layers.append(_layer(cut, mark, x=_q(field, axis=axis), y=y))
-    words = [
-        Words(WIDTH / 2, height + 35, panel.axis, "middle", MUTED, size=11.5),
-    ]
+    words = [Words(WIDTH / 2, height + 35, panel.axis, "middle", MUTED, size=11.5)]
     if panel.better_low:
         words.append(Words(0, height + 53, f"◂ {panel.better_low}", colour=MUTED, size=11.5))
     if panel.better_high:
@@ -221,8 +234,15 @@ def _curves(panel: CurvePanel) -> _Drawing:
     last = max(w for s in panel.series for w in s.weeks)
     step = 4 if last <= 32 else 13 if last <= 60 else 26
     weeks = [float(w) for w in range(0, int(last) + 1, step)]
-    xaxis = {"title": None, "values": weeks, "grid": False, "format": "d", "tickColor": GRID, "domain": True,
-             "domainColor": GRID}  # fmt: skip
+    xaxis = {
+        "title": None,
+        "values": weeks,
+        "grid": False,
+        "format": "d",
+        "tickColor": GRID,
+        "domain": True,
+        "domainColor": GRID,
+    }
     x = _q("week", scale={"domain": [-0.02 * last, last * 1.02], "nice": False}, axis=xaxis)
     y = _q("value", scale=scale, axis=axis)
     layers: list[dict[str, Any]] = [
@@ -251,8 +271,16 @@ def _curves(panel: CurvePanel) -> _Drawing:
                 rule = {"type": "rule", "color": colour, "strokeWidth": 1.4}
                 layers.append(_layer(barred, rule, x=x, y=_q("low", scale=scale, axis=axis), y2={"field": "high"}))
             shape = "circle" if s.arm == "active" else "square"
-            point = {"type": "point", "shape": shape, "filled": True, "size": 42, "color": colour, "opacity": 1,
-                     "stroke": PAPER, "strokeWidth": 0.8}  # fmt: skip
+            point = {
+                "type": "point",
+                "shape": shape,
+                "filled": True,
+                "size": 42,
+                "color": colour,
+                "opacity": 1,
+                "stroke": PAPER,
+                "strokeWidth": 0.8,
+            }
             layers.append(_layer(rows, point, x=x, y=y))
     width, height = WIDTH - 38.0, 206.0
     words = [
@@ -280,11 +308,14 @@ def _dots(panel: DotPanel) -> _Drawing:
     reach = min(_REACH, max(2.5, *(abs(v) * 1.05 for d in panel.dots for v in (d.low, d.high, d.z))))
     rows = [
         {
-            "y": i * _DOT_ROW + 24, "z": _clamp(d.z, -reach, reach),
-            "low": _clamp(d.low, -reach, reach), "high": _clamp(d.high, -reach, reach), "fit": d.used_in_fit,
+            "y": i * _DOT_ROW + 24,
+            "z": _clamp(d.z, -reach, reach),
+            "low": _clamp(d.low, -reach, reach),
+            "high": _clamp(d.high, -reach, reach),
+            "fit": d.used_in_fit,
         }
         for i, d in enumerate(panel.dots)
-    ]  # fmt: skip
+    ]
     fixed = {"domain": [0, height], "range": [0, height]}
     y = _q("y", scale=fixed, axis=None)
     axis = {"title": None, "grid": True, "tickCount": 5, "format": "~g"}
@@ -294,16 +325,29 @@ def _dots(panel: DotPanel) -> _Drawing:
     layers = [
         _layer([{"z": -1, "to": 1}], zone, x=x, x2={"field": "to"}, y={"value": 0}, y2={"value": height}),
         _layer([{"z": 0}], {"type": "rule", "color": MUTED, "strokeWidth": 1.2}, x=x),
-        _layer(rows, {"type": "rule", "color": INK, "strokeWidth": 1.4}, x=_q("low", scale=scale, axis=axis),
-               x2={"field": "high"}, y=y),
-    ]  # fmt: skip
+        _layer(
+            rows,
+            {"type": "rule", "color": INK, "strokeWidth": 1.4},
+            x=_q("low", scale=scale, axis=axis),
+            x2={"field": "high"},
+            y=y,
+        ),
+    ]
     fitted, held = [r for r in rows if r["fit"]], [r for r in rows if not r["fit"]]
     if fitted:
         mark = {"type": "point", "shape": "circle", "filled": True, "size": 60, "color": INK, "opacity": 1}
         layers.append(_layer(fitted, mark, x=x, y=y))
     if held:
-        mark = {"type": "point", "shape": "diamond", "filled": True, "size": 80, "fill": PAPER, "stroke": ACCENT,
-                "strokeWidth": 1.8, "opacity": 1}  # fmt: skip
+        mark = {
+            "type": "point",
+            "shape": "diamond",
+            "filled": True,
+            "size": 80,
+            "fill": PAPER,
+            "stroke": ACCENT,
+            "strokeWidth": 1.8,
+            "opacity": 1,
+        }
         layers.append(_layer(held, mark, x=x, y=y))
     foot = "published standard errors from the published value"
     words = [Words(WIDTH / 2, height + 35, foot, "middle", MUTED, size=11.5)]

@@ -49,10 +49,15 @@ from 1.97.
         place = number(row[at])
         if place is None or place <= 0.0 or (points and place <= points[-1]["x"]):
             raise DataError(f"look {k}: information {row[at]!r}", hint="information is positive and grows")
-        points.append({
-            "x": place, "look": str(row[names]) if names and row[names] else f"Look {k}", "upper": number(row[up]),
-            "lower": number(row[low]) if low else None, "z": number(row[path]) if path else None,
-        })  # fmt: skip
+        points.append(
+            {
+                "x": place,
+                "look": str(row[names]) if names and row[names] else f"Look {k}",
+                "upper": number(row[up]),
+                "lower": number(row[low]) if low else None,
+                "z": number(row[path]) if path else None,
+            }
+        )
     shown = [v for p in points for v in (p["upper"], p["lower"], p["z"]) if v is not None]
     if not shown:
         raise DataError("looks without a boundary or a Z", hint="see upper and z")
@@ -60,8 +65,16 @@ from 1.97.
     gap = 0.08 * max(last - first, 1.0)
     x = {"domain": [0.0, points[-1]["x"] * 1.04], "nice": False}
     y = {"domain": [first - gap, last + gap], "nice": False}
-    xaxis = {"title": None, "values": ticks(0.0, points[-1]["x"]), "grid": False, "domain": True, "domainColor": MUTED,
-             "tickColor": MUTED, "labelExpr": PLAIN, "labelFlush": False}  # fmt: skip
+    xaxis = {
+        "title": None,
+        "values": ticks(0.0, points[-1]["x"]),
+        "grid": False,
+        "domain": True,
+        "domainColor": MUTED,
+        "tickColor": MUTED,
+        "labelExpr": PLAIN,
+        "labelFlush": False,
+    }
     yaxis = {"title": None, "values": ticks(first - gap, last + gap, 7), "grid": True, "labelExpr": PLAIN}
     canvas = Canvas(width, height)
     zero = height * (last + gap) / (last - first + 2.0 * gap)
@@ -74,16 +87,23 @@ from 1.97.
     drawn = [s for s in series if any(p[s[0]] is not None for p in points)]
     for field, label, colour, dash, shape in drawn:
         known = [{"x": p["x"], "y": p[field], "look": p["look"]} for p in points if p[field] is not None]
-        tips = [{"field": "look", "type": "nominal", "title": "look"},
-                {"field": "y", "type": "quantitative", "title": label, "format": ".3f"}]  # fmt: skip
+        tips = [
+            {"field": "look", "type": "nominal", "title": "look"},
+            {"field": "y", "type": "quantitative", "title": label, "format": ".3f"},
+        ]
         canvas.layer(
-            known, {"type": "line", "color": colour, "strokeWidth": 1.8, "strokeDash": list(dash)},
-            x=q("x", x, xaxis), y=q("y", y, yaxis),
-        )  # fmt: skip
+            known,
+            {"type": "line", "color": colour, "strokeWidth": 1.8, "strokeDash": list(dash)},
+            x=q("x", x, xaxis),
+            y=q("y", y, yaxis),
+        )
         canvas.layer(
-            known, {"type": "point", "shape": shape, "filled": True, "size": 60, "color": colour, "opacity": 1},
-            x=q("x", x, xaxis), y=q("y", y, yaxis), tooltip=tips,
-        )  # fmt: skip
+            known,
+            {"type": "point", "shape": shape, "filled": True, "size": 60, "color": colour, "opacity": 1},
+            x=q("x", x, xaxis),
+            y=q("y", y, yaxis),
+            tooltip=tips,
+        )
     head = 26.0 + _ROW
     across = 0.0
     for _, label, colour, dash, shape in drawn:
@@ -98,8 +118,10 @@ from 1.97.
         muted(canvas, -34, height + foot + 8, note)
         foot += 22
     said = " ".join(_said(p, unit, upper, lower, z) for p in points) + (f" {note}." if note else "")
-    table = [{"look": p["look"], "information": p["x"], "upper": p["upper"], "lower": p["lower"], "z": p["z"]}
-             for p in points]  # fmt: skip
+    table = [
+        {"look": p["look"], "information": p["x"], "upper": p["upper"], "lower": p["lower"], "z": p["z"]}
+        for p in points
+    ]
     return canvas.plot(title, said, table, (42, head, 18, foot), name="Boundaries of a group sequential test")
 
 

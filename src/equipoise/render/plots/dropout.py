@@ -81,8 +81,10 @@ def dropout(
     if periods[-1] < last:
         periods = [*periods, last]
     reasons = _reasons(gone)
-    counts = {a: [_count(gone[a], periods[i - 1] if i else -1.0, t, reasons, cumulative)
-                  for i, t in enumerate(periods)] for a in both}  # fmt: skip
+    counts = {
+        a: [_count(gone[a], periods[i - 1] if i else -1.0, t, reasons, cumulative) for i, t in enumerate(periods)]
+        for a in both
+    }
     called = [str((labels or {}).get(a, a)) for a in both]
     plot = _Mirror(width, periods, reasons, cumulative)
     return plot.draw(both, called, counts, size, unit, title, note)
@@ -125,9 +127,15 @@ class _Mirror:
         self.names = [w[0] if len(w) == 1 else OTHER for _, w in sorted(places.items())]
 
     def draw(
-        self, both: Sequence[Any], called: Sequence[str], counts: Mapping[Any, list[list[int]]],
-        size: Mapping[Any, int], unit: str, title: str | None, note: str | None,
-    ) -> Plot:  # fmt: skip
+        self,
+        both: Sequence[Any],
+        called: Sequence[str],
+        counts: Mapping[Any, list[list[int]]],
+        size: Mapping[Any, int],
+        unit: str,
+        title: str | None,
+        note: str | None,
+    ) -> Plot:
         canvas, side, height = self.canvas, self.side, self.canvas.height
         most = max(100.0 * sum(row) / size[a] for a in both for row in counts[a])
         marks = ticks(0.0, most, 5)
@@ -137,8 +145,7 @@ class _Mirror:
         inner = (side, side + _GUTTER)
         for sign, edge in ((-1, inner[0]), (1, inner[1])):
             for m in marks:
-                canvas.rules([(edge + sign * m * scale, 0, edge + sign * m * scale, height)],
-                             MUTED if m == 0 else GRID)  # fmt: skip
+                canvas.rules([(edge + sign * m * scale, 0, edge + sign * m * scale, height)], MUTED if m == 0 else GRID)
                 muted(canvas, edge + sign * m * scale, height + 13, f"{m:g}", "center")
         boxes: dict[int, list[tuple[float, float, float, float]]] = {}
         numbers: list[tuple[float, float, str, str]] = []
@@ -151,13 +158,19 @@ class _Mirror:
                         boxes.setdefault(place, []).append((min(at, to) + 0.5, top, max(at, to) - 0.5, top + _BAR - 5))
                         at = to
                 if sum(row):
-                    numbers.append((at + sign * 5, top + (_BAR - 5) / 2, str(sum(row)),
-                                    "right" if sign < 0 else "left"))  # fmt: skip
+                    numbers.append(
+                        (at + sign * 5, top + (_BAR - 5) / 2, str(sum(row)), "right" if sign < 0 else "left")
+                    )
         for place, where in sorted(boxes.items()):
             canvas.boxes(where, REASONS[place])
         wide = [text_width(text, 11.5) + 2 for _, _, text, _ in numbers]
-        canvas.boxes([(x - w, y - 7, x + 1, y + 7) if anchor == "right" else (x - 1, y - 7, x + w, y + 7)
-                      for w, (x, y, _, anchor) in zip(wide, numbers, strict=True)], PAPER)  # fmt: skip
+        canvas.boxes(
+            [
+                (x - w, y - 7, x + 1, y + 7) if anchor == "right" else (x - 1, y - 7, x + w, y + 7)
+                for w, (x, y, _, anchor) in zip(wide, numbers, strict=True)
+            ],
+            PAPER,
+        )
         for x, y, text, anchor in numbers:
             muted(canvas, x, y, text, anchor)
         for i, t in enumerate(self.periods):
@@ -171,9 +184,13 @@ class _Mirror:
         if note:
             muted(canvas, 0, height + foot + 10, note)
             foot += 22
-        return canvas.plot(title, self._said(both, called, counts, size, unit) + (f" {note}" if note else ""),
-                           self._table(both, counts), (18, head, 18, foot + 2),
-                           name="Discontinuations by reason")  # fmt: skip
+        return canvas.plot(
+            title,
+            self._said(both, called, counts, size, unit) + (f" {note}" if note else ""),
+            self._table(both, counts),
+            (18, head, 18, foot + 2),
+            name="Discontinuations by reason",
+        )
 
     def _total(self, row: Sequence[Sequence[int]]) -> list[int]:
         return list(row[-1]) if self.cumulative else [sum(k) for k in zip(*row, strict=True)]
@@ -192,8 +209,14 @@ class _Mirror:
             x += wide
         return y + 12
 
-    def _said(self, both: Sequence[Any], called: Sequence[str], counts: Mapping[Any, list[list[int]]],
-              size: Mapping[Any, int], unit: str) -> str:  # fmt: skip
+    def _said(
+        self,
+        both: Sequence[Any],
+        called: Sequence[str],
+        counts: Mapping[Any, list[list[int]]],
+        size: Mapping[Any, int],
+        unit: str,
+    ) -> str:
         parts = []
         for a, label in zip(both, called, strict=True):
             total = self._total(counts[a])

@@ -76,8 +76,16 @@ def forest(
         raise DataError("a logarithmic axis with numbers that are not positive", hint="log=False, or see the numbers")
     low, high, marks = _axis(numbers, null, log, limits)
     scale: dict[str, Any] = {"type": "log" if log else "linear", "domain": [low, high], "nice": False}
-    shown = {"title": None, "values": marks, "grid": False, "domain": True, "domainColor": MUTED, "tickColor": MUTED,
-             "labelExpr": PLAIN, "labelFlush": False}  # fmt: skip
+    shown = {
+        "title": None,
+        "values": marks,
+        "grid": False,
+        "domain": True,
+        "domainColor": MUTED,
+        "tickColor": MUTED,
+        "labelExpr": PLAIN,
+        "labelFlush": False,
+    }
     height = _LINE * len(items) + 6
     canvas = Canvas(width, height)
     _stripes(canvas, items, marks, scale, shown, null)
@@ -90,18 +98,30 @@ def forest(
     if better_low or better_high:
         at = width * _share(null, low, high, log)
         if better_low:
-            muted(canvas, max(at - 10, text_width(better_low, 11.5) + 14 - left), height + foot + 4,
-                  f"\N{LEFTWARDS ARROW} {better_low}", "right")  # fmt: skip
+            muted(
+                canvas,
+                max(at - 10, text_width(better_low, 11.5) + 14 - left),
+                height + foot + 4,
+                f"\N{LEFTWARDS ARROW} {better_low}",
+                "right",
+            )
         if better_high:
             muted(canvas, at + 10, height + foot + 4, f"{better_high} \N{RIGHTWARDS ARROW}")
         foot += 18
     said = [f"{i.label}: {i.shown or i.reason}" for i in items if i.kind != "heading"]
     words = (f"{axis}. " if axis else "") + "; ".join(said) + f". No effect is at {null:g}."
     table = [
-        {"label": i.label, "estimate": i.estimate, "low": i.low, "high": i.high, "weight": i.weight,
-         **dict(zip(names, i.texts, strict=True))}
-        for i in items if i.kind != "heading"
-    ]  # fmt: skip
+        {
+            "label": i.label,
+            "estimate": i.estimate,
+            "low": i.low,
+            "high": i.high,
+            "weight": i.weight,
+            **dict(zip(names, i.texts, strict=True)),
+        }
+        for i in items
+        if i.kind != "heading"
+    ]
     return canvas.plot(title, words, table, (left, 32, right, foot + 6), name="Forest plot")
 
 
@@ -116,8 +136,18 @@ def _read(
             raise DataError("ratios and differences on one axis", hint="draw them apart, or say log=False")
         level = f"{100 * data[0].level:g} %"
         ratio = scales == {True}
-        rows: list[Row] = [{"label": e.name, "estimate": e.estimate, "low": e.low, "high": e.high, "p": e.p, "n": e.n,
-                            "reason": "" if e.estimable else e.reason} for e in data]  # fmt: skip
+        rows: list[Row] = [
+            {
+                "label": e.name,
+                "estimate": e.estimate,
+                "low": e.low,
+                "high": e.high,
+                "p": e.p,
+                "n": e.n,
+                "reason": "" if e.estimable else e.reason,
+            }
+            for e in data
+        ]
     else:
         rows, level, ratio = rows_of(data), "95 %", bool(log)
     need(rows, "estimates")
@@ -143,8 +173,11 @@ def _read(
         weight = number(r.get("weight"))
         if weight is not None and weight < 0.0:
             raise DataError(f"{r[called]!r}: weight {weight:g}", hint="weights are 0 or more")
-        items.append(_Item(str(r[called]), estimate, low, high, weight, kind, texts, shown,
-                           str(r.get("reason") or "not estimable")))  # fmt: skip
+        items.append(
+            _Item(
+                str(r[called]), estimate, low, high, weight, kind, texts, shown, str(r.get("reason") or "not estimable")
+            )
+        )
     if not any(i.estimate is not None for i in items):
         reasons = "; ".join(f"{i.label}: {i.reason}" for i in items if i.kind != "heading")
         raise DataError(f"no estimate to draw ({reasons})", hint="a table says it better")
@@ -191,15 +224,28 @@ def _y(i: int) -> float:
     return _LINE * (i + 0.5) + 2
 
 
-def _stripes(canvas: Canvas, items: Sequence[_Item], marks: Sequence[float], scale: Mapping[str, Any],
-             axis: Mapping[str, Any], null: float) -> None:  # fmt: skip
+def _stripes(
+    canvas: Canvas,
+    items: Sequence[_Item],
+    marks: Sequence[float],
+    scale: Mapping[str, Any],
+    axis: Mapping[str, Any],
+    null: float,
+) -> None:
     at = q("x", scale, axis)
     canvas.layer([{"x": m} for m in marks if m != null], {"type": "rule", "color": GRID, "strokeWidth": 1}, x=at)
     canvas.layer([{"x": null}], {"type": "rule", "color": MUTED, "strokeWidth": 1.3}, x=at)
 
 
-def _draw(canvas: Canvas, items: Sequence[_Item], scale: Mapping[str, Any], axis: Mapping[str, Any], low: float,
-          high: float, log: bool) -> None:  # fmt: skip
+def _draw(
+    canvas: Canvas,
+    items: Sequence[_Item],
+    scale: Mapping[str, Any],
+    axis: Mapping[str, Any],
+    low: float,
+    high: float,
+    log: bool,
+) -> None:
     weights = [i.weight for i in items if i.weight is not None]
     most = max(weights) if weights else 0.0
 
@@ -214,36 +260,54 @@ def _draw(canvas: Canvas, items: Sequence[_Item], scale: Mapping[str, Any], axis
         a = item.estimate if item.low is None else item.low
         b = item.estimate if item.high is None else item.high
         if item.kind == "summary" and item.low is not None and item.high is not None:
-            around = [(inside(a), _y(n)), (inside(item.estimate), _y(n) - 7), (inside(b), _y(n)),
-                      (inside(item.estimate), _y(n) + 7), (inside(a), _y(n))]  # fmt: skip
+            around = [
+                (inside(a), _y(n)),
+                (inside(item.estimate), _y(n) - 7),
+                (inside(b), _y(n)),
+                (inside(item.estimate), _y(n) + 7),
+                (inside(a), _y(n)),
+            ]
             canvas.layer(
                 [{"x": px, "y": py, "k": k} for k, (px, py) in enumerate(around)],
                 {"type": "line", "color": colour, "fill": colour, "strokeWidth": 1, "interpolate": "linear"},
-                x=q("x", scale, axis), y=y, order={"field": "k", "type": "quantitative"},
-            )  # fmt: skip
+                x=q("x", scale, axis),
+                y=y,
+                order={"field": "k", "type": "quantitative"},
+            )
             continue
         if b > low and a < high:
             canvas.layer(
                 [{"x": inside(a), "x2": inside(b), "y": _y(n)}],
                 {"type": "rule", "color": colour, "strokeWidth": 1.6},
-                x=q("x", scale, axis), x2={"field": "x2"}, y=y,
-            )  # fmt: skip
+                x=q("x", scale, axis),
+                x2={"field": "x2"},
+                y=y,
+            )
         for beyond, end, shape in ((b > high, high, "triangle-right"), (a < low, low, "triangle-left")):
             if beyond:
                 canvas.layer(
                     [{"x": end, "y": _y(n)}],
                     {"type": "point", "shape": shape, "filled": True, "size": 46, "color": colour, "opacity": 1},
-                    x=q("x", scale, axis), y=y,
-                )  # fmt: skip
+                    x=q("x", scale, axis),
+                    y=y,
+                )
         if low <= item.estimate <= high:
             size = 62.0 if item.weight is None or not most else max(14.0, 170.0 * item.weight / most)
             shape = "diamond" if item.kind == "primary" else "square"
             canvas.layer(
                 [{"x": item.estimate, "y": _y(n), "label": item.label, "shown": item.shown}],
-                {"type": "point", "shape": shape, "filled": True, "color": colour, "opacity": 1,
-                 "size": size * (1.7 if shape == "diamond" else 1.0)},
-                x=q("x", scale, axis), y=y, tooltip=[{"field": "label"}, {"field": "shown"}],
-            )  # fmt: skip
+                {
+                    "type": "point",
+                    "shape": shape,
+                    "filled": True,
+                    "color": colour,
+                    "opacity": 1,
+                    "size": size * (1.7 if shape == "diamond" else 1.0),
+                },
+                x=q("x", scale, axis),
+                y=y,
+                tooltip=[{"field": "label"}, {"field": "shown"}],
+            )
 
 
 def _texts(

@@ -71,11 +71,19 @@ def ls_means(
         visits = sorted(visits)
     place = {v: float(v) if timed else float(i + 1) for i, v in enumerate(visits)}
     points: list[Row] = [
-        {"arm": str(r[arm]), "x": place[r[visit]], "visit": _name(r[visit]), "y": number(r[value]),
-         "low": number(r[first]) if first else None, "high": number(r[last]) if last else None,
-         "n": number(r[size]) if size else None, "series": arms.index(r[arm])}
-        for r in rows if r[arm] in arms
-    ]  # fmt: skip
+        {
+            "arm": str(r[arm]),
+            "x": place[r[visit]],
+            "visit": _name(r[visit]),
+            "y": number(r[value]),
+            "low": number(r[first]) if first else None,
+            "high": number(r[last]) if last else None,
+            "n": number(r[size]) if size else None,
+            "series": arms.index(r[arm]),
+        }
+        for r in rows
+        if r[arm] in arms
+    ]
     known = [p for p in points if p["y"] is not None]
     if not known:
         raise DataError("no mean is estimable", hint="see the fit")
@@ -88,19 +96,33 @@ def ls_means(
     canvas = Canvas(width, height)
     lowest = 0.0 if timed else 0.4
     x: dict[str, Any] = {"domain": [lowest, end * 1.03 if timed else end + 0.6], "nice": False}
-    marks = (time_ticks(end, unit) if start is not None or len(visits) > 9 else visits) if timed else [
-        place[v] for v in visits
-    ]  # fmt: skip
+    marks = (
+        (time_ticks(end, unit) if start is not None or len(visits) > 9 else visits)
+        if timed
+        else [place[v] for v in visits]
+    )
     if timed and len(visits) <= 9:
         marks = [0.0, *visits] if start is not None else list(visits)
-    xaxis: dict[str, Any] = {"title": None, "values": marks, "grid": False, "domain": True, "domainColor": MUTED,
-                             "tickColor": MUTED, "labelExpr": PLAIN, "labelFlush": False, "offset": 4}  # fmt: skip
+    xaxis: dict[str, Any] = {
+        "title": None,
+        "values": marks,
+        "grid": False,
+        "domain": True,
+        "domainColor": MUTED,
+        "tickColor": MUTED,
+        "labelExpr": PLAIN,
+        "labelFlush": False,
+        "offset": 4,
+    }
     if not timed:
         xaxis["labelExpr"] = f"{[str(v) for v in visits]!r}[datum.value - 1]"
         xaxis["labelLimit"] = width / max(len(visits), 1)
     if null is not None:
-        canvas.layer([{"y": null}], {"type": "rule", "color": MUTED, "strokeWidth": 1.1, "strokeDash": [2, 3]},
-                     y=q("y", y, yaxis))  # fmt: skip
+        canvas.layer(
+            [{"y": null}],
+            {"type": "rule", "color": MUTED, "strokeWidth": 1.1, "strokeDash": [2, 3]},
+            y=q("y", y, yaxis),
+        )
     for i in range(len(arms)):
         own = sorted((p for p in known if p["series"] == i), key=lambda p: float(p["x"]))
         _arm(canvas, own, i, len(arms), start if timed else None, x, xaxis, y, yaxis)
@@ -128,10 +150,13 @@ def ls_means(
         muted(canvas, 8 - left, height + foot + 10, note)
         foot += 22
     said = "; ".join(_said([p for p in known if p["series"] == i], c, unit, timed) for i, c in enumerate(called)) + "."
-    table = [{"arm": p["arm"], "visit": p["visit"], "estimate": p["y"], "low": p["low"], "high": p["high"],
-              "n": p["n"]} for p in points]  # fmt: skip
-    return canvas.plot(title, said + (f" {note}" if note else ""), table, (left, head, 18, foot + 4),
-                       name="Means over visits")  # fmt: skip
+    table = [
+        {"arm": p["arm"], "visit": p["visit"], "estimate": p["y"], "low": p["low"], "high": p["high"], "n": p["n"]}
+        for p in points
+    ]
+    return canvas.plot(
+        title, said + (f" {note}" if note else ""), table, (left, head, 18, foot + 4), name="Means over visits"
+    )
 
 
 def _name(visit: Any) -> str:
@@ -150,8 +175,16 @@ def _rows(means: Any, arm: str | None, visit: str | None) -> tuple[list[Row], st
             for k, one in enumerate(panel.arms):
                 made = means.mean(one, float(week))
                 seen = panel.y[panel.arm == float(k), week_at]
-                out.append({"arm": one, "visit": float(week), "estimate": made.estimate, "low": made.low,
-                            "high": made.high, "n": int((seen == seen).sum())})  # fmt: skip
+                out.append(
+                    {
+                        "arm": one,
+                        "visit": float(week),
+                        "estimate": made.estimate,
+                        "low": made.low,
+                        "high": made.high,
+                        "n": int((seen == seen).sum()),
+                    }
+                )
         return out, "arm", "visit"
     return rows_of(means), arm, visit
 
@@ -161,31 +194,52 @@ def _vertical(numbers: Sequence[float], log: bool, null: float | None) -> tuple[
     if log:
         low, high = low / 1.05, high * 1.05
         marks = log_ticks(low, high, null or 1.0)
-        return ({"type": "log", "domain": [low, high], "nice": False},
-                {"title": None, "grid": True, "labelExpr": PLAIN, "values": marks})  # fmt: skip
+        return (
+            {"type": "log", "domain": [low, high], "nice": False},
+            {"title": None, "grid": True, "labelExpr": PLAIN, "values": marks},
+        )
     pad = 0.06 * (high - low or 1.0)
     low, high = low - pad, high + pad
-    return ({"domain": [low, high], "nice": False},
-            {"title": None, "grid": True, "labelExpr": PLAIN, "values": ticks(low, high, 7)})  # fmt: skip
+    return (
+        {"domain": [low, high], "nice": False},
+        {"title": None, "grid": True, "labelExpr": PLAIN, "values": ticks(low, high, 7)},
+    )
 
 
 def _arm(
-    canvas: Canvas, own: Sequence[Mapping[str, Any]], i: int, arms: int, start: float | None, x: Mapping[str, Any],
-    xaxis: Mapping[str, Any], y: Mapping[str, Any], yaxis: Mapping[str, Any],
-) -> None:  # fmt: skip
+    canvas: Canvas,
+    own: Sequence[Mapping[str, Any]],
+    i: int,
+    arms: int,
+    start: float | None,
+    x: Mapping[str, Any],
+    xaxis: Mapping[str, Any],
+    y: Mapping[str, Any],
+    yaxis: Mapping[str, Any],
+) -> None:
     span = x["domain"][1] - x["domain"][0]
     shift = (i - (arms - 1) / 2) * _APART * span / canvas.width
     rows = [{**p, "x": p["x"] + shift} for p in own]
     path = [{"x": 0.0, "y": start}, *rows] if start is not None else rows
     across, up = q("x", x, xaxis), q("y", y, yaxis)
-    canvas.layer(path, {"type": "line", "color": SERIES[i], "strokeWidth": 1.6, "strokeDash": list(DASHES[i])},
-                 x=across, y=up)  # fmt: skip
-    canvas.layer([r for r in rows if r["low"] is not None and r["high"] is not None],
-                 {"type": "rule", "color": SERIES[i], "strokeWidth": 1.4},
-                 x=across, y=q("low", y, yaxis), y2={"field": "high"})  # fmt: skip
+    canvas.layer(
+        path, {"type": "line", "color": SERIES[i], "strokeWidth": 1.6, "strokeDash": list(DASHES[i])}, x=across, y=up
+    )
+    canvas.layer(
+        [r for r in rows if r["low"] is not None and r["high"] is not None],
+        {"type": "rule", "color": SERIES[i], "strokeWidth": 1.4},
+        x=across,
+        y=q("low", y, yaxis),
+        y2={"field": "high"},
+    )
     tips = [{"field": "arm"}, {"field": "visit"}, {"field": "y", "type": "quantitative", "format": ".3~g"}]
-    canvas.layer(rows, {"type": "point", "shape": SHAPES[i], "filled": True, "size": 52, "color": SERIES[i],
-                        "opacity": 1}, x=across, y=up, tooltip=tips)  # fmt: skip
+    canvas.layer(
+        rows,
+        {"type": "point", "shape": SHAPES[i], "filled": True, "size": 52, "color": SERIES[i], "opacity": 1},
+        x=across,
+        y=up,
+        tooltip=tips,
+    )
 
 
 def _heading(canvas: Canvas, called: Sequence[str], y_title: str, better: str | None) -> float:

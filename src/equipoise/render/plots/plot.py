@@ -112,45 +112,70 @@ class Canvas:
     def layer(self, values: Sequence[Mapping[str, Any]], mark: Mapping[str, Any], **encoding: Any) -> None:
         """Marks on the scales of the plot."""
         if values:
-            self.layers.append({"data": {"values": [dict(v) for v in values]}, "mark": dict(mark),
-                                "encoding": encoding})  # fmt: skip
+            self.layers.append(
+                {"data": {"values": [dict(v) for v in values]}, "mark": dict(mark), "encoding": encoding}
+            )
 
     def words(
-        self, x: float, y: float, text: str, *, anchor: str = "left", colour: str = INK, bold: bool = False,
+        self,
+        x: float,
+        y: float,
+        text: str,
+        *,
+        anchor: str = "left",
+        colour: str = INK,
+        bold: bool = False,
         size: float = 12.0,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Words at a place in pixels from the corner of the plot, on their middle line."""
         self._words.setdefault((anchor, colour, bold, size), []).append({"x": x, "y": y, "t": text})
 
-    def rules(self, lines: Sequence[tuple[float, float, float, float]], colour: str, width: float = 1.0,
-              dash: Sequence[int] = (1, 0)) -> None:  # fmt: skip
+    def rules(
+        self,
+        lines: Sequence[tuple[float, float, float, float]],
+        colour: str,
+        width: float = 1.0,
+        dash: Sequence[int] = (1, 0),
+    ) -> None:
         """Straight lines (x, y, to x, to y) in pixels."""
         self.layer(
             [{"x": x, "y": y, "x2": u, "y2": v} for x, y, u, v in lines],
             {"type": "rule", "color": colour, "strokeWidth": width, "strokeDash": list(dash), "opacity": 1},
-            x=_pixels("x"), y=_pixels("y"), x2={"field": "x2"}, y2={"field": "y2"},
-        )  # fmt: skip
+            x=_pixels("x"),
+            y=_pixels("y"),
+            x2={"field": "x2"},
+            y2={"field": "y2"},
+        )
 
     def boxes(self, boxes: Sequence[tuple[float, float, float, float]], colour: str, opacity: float = 1.0) -> None:
         """Filled rectangles (left, top, right, bottom) in pixels."""
         self.layer(
             [{"x": x, "y": y, "x2": u, "y2": v} for x, y, u, v in boxes],
             {"type": "rect", "color": colour, "opacity": opacity},
-            x=_pixels("x"), y=_pixels("y"), x2={"field": "x2"}, y2={"field": "y2"},
-        )  # fmt: skip
+            x=_pixels("x"),
+            y=_pixels("y"),
+            x2={"field": "x2"},
+            y2={"field": "y2"},
+        )
 
     def points(self, places: Sequence[tuple[float, float]], colour: str, shape: str, size: float = 50.0) -> None:
         """Filled points in pixels."""
         self.layer(
             [{"x": x, "y": y} for x, y in places],
             {"type": "point", "shape": shape, "filled": True, "size": size, "color": colour, "opacity": 1},
-            x=_pixels("x"), y=_pixels("y"),
-        )  # fmt: skip
+            x=_pixels("x"),
+            y=_pixels("y"),
+        )
 
     def plot(
-        self, title: str | None, description: str, table: Sequence[Mapping[str, Any]],
-        margin: tuple[float, float, float, float], *, name: str,
-    ) -> Plot:  # fmt: skip
+        self,
+        title: str | None,
+        description: str,
+        table: Sequence[Mapping[str, Any]],
+        margin: tuple[float, float, float, float],
+        *,
+        name: str,
+    ) -> Plot:
         """The finished drawing, with ``margin`` (left, top, right, bottom) around the plot.
 
         A title that is given is drawn above; else the drawing is called ``name``.
@@ -163,10 +188,19 @@ class Canvas:
         for (anchor, colour, bold, size), places in self._words.items():
             self.layer(
                 places,
-                {"type": "text", "align": anchor, "baseline": "middle", "color": colour, "fontSize": size,
-                 "fontWeight": "bold" if bold else "normal", "opacity": 1},
-                x=_pixels("x"), y=_pixels("y"), text={"field": "t"},
-            )  # fmt: skip
+                {
+                    "type": "text",
+                    "align": anchor,
+                    "baseline": "middle",
+                    "color": colour,
+                    "fontSize": size,
+                    "fontWeight": "bold" if bold else "normal",
+                    "opacity": 1,
+                },
+                x=_pixels("x"),
+                y=_pixels("y"),
+                text={"field": "t"},
+            )
         self._words = {}
         spec = {
             "$schema": SCHEMA,
@@ -190,8 +224,13 @@ def _pixels(field: str) -> dict[str, Any]:
 
 def q(field: str, scale: Mapping[str, Any], axis: Mapping[str, Any] | None, **rest: Any) -> dict[str, Any]:
     """A quantitative encoding on a scale."""
-    return {"field": field, "type": "quantitative", "scale": dict(scale), "axis": None if axis is None else dict(axis),
-            **rest}  # fmt: skip
+    return {
+        "field": field,
+        "type": "quantitative",
+        "scale": dict(scale),
+        "axis": None if axis is None else dict(axis),
+        **rest,
+    }
 
 
 def text_width(text: str, size: float = 12.0, bold: bool = False) -> float:
@@ -241,8 +280,29 @@ def time_ticks(last: float, unit: str, most: int = 8) -> list[float]:
     return [float(i * step) for i in range(int(last / step + 1e-9) + 1)]
 
 
-_NICE_LOG = (0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.33, 0.5, 0.7, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 10.0, 20.0,
-             50.0, 100.0)  # fmt: skip
+_NICE_LOG = (
+    0.01,
+    0.02,
+    0.05,
+    0.1,
+    0.2,
+    0.25,
+    0.33,
+    0.5,
+    0.7,
+    0.8,
+    1.0,
+    1.25,
+    1.5,
+    2.0,
+    3.0,
+    4.0,
+    5.0,
+    10.0,
+    20.0,
+    50.0,
+    100.0,
+)
 
 
 def log_ticks(low: float, high: float, null: float, most: int = 7) -> list[float]:

@@ -99,10 +99,22 @@ def kaplan_meier(
     else:
         read = _of_frame(curves, labels, group, time, "survival", 1.0, legend)
     return _draw(
-        read, unit=unit, title=title, y_title=y_title, limits=limits, censoring=censoring, at_risk=at_risk,
-        medians=medians, times=times, until=until, bottom=from_percent, note=note, width=width, height=height,
+        read,
+        unit=unit,
+        title=title,
+        y_title=y_title,
+        limits=limits,
+        censoring=censoring,
+        at_risk=at_risk,
+        medians=medians,
+        times=times,
+        until=until,
+        bottom=from_percent,
+        note=note,
+        width=width,
+        height=height,
         falling=True,
-    )  # fmt: skip
+    )
 
 
 def cumulative_incidence(
@@ -145,10 +157,23 @@ def cumulative_incidence(
     else:
         read = _of_frame(curves, labels, group, time, "incidence", 0.0, legend)
     return _draw(
-        read, unit=unit, title=title, y_title=y_title, limits=limits, censoring=censoring, at_risk=at_risk,
-        medians=False, times=times, until=until, bottom=0.0, note=note, width=width, height=height, falling=False,
+        read,
+        unit=unit,
+        title=title,
+        y_title=y_title,
+        limits=limits,
+        censoring=censoring,
+        at_risk=at_risk,
+        medians=False,
+        times=times,
+        until=until,
+        bottom=0.0,
+        note=note,
+        width=width,
+        height=height,
+        falling=False,
         top=top_percent,
-    )  # fmt: skip
+    )
 
 
 def _curves_in(given: Any) -> list[Any]:
@@ -203,18 +228,30 @@ def _of_causes(curve: Any, causes: Sequence[Any] | None, labels: Mapping[Any, st
         low, high = (tuple(number(v) for v in limits[:, k]) for limits in (curve.low, curve.high))
         out.append(
             _Steps(
-                ", ".join(said), 0.0, tuple(map(float, curve.time)), tuple(float(v) for v in curve.incidence[:, k]),
-                low, high, tuple((float(t), int(n)) for t, n in zip(curve.time, curve.at_risk, strict=True)), (),
-                int(curve.n), int(curve.events[k]),
+                ", ".join(said),
+                0.0,
+                tuple(map(float, curve.time)),
+                tuple(float(v) for v in curve.incidence[:, k]),
+                low,
+                high,
+                tuple((float(t), int(n)) for t, n in zip(curve.time, curve.at_risk, strict=True)),
+                (),
+                int(curve.n),
+                int(curve.events[k]),
             )
-        )  # fmt: skip
+        )
     return out
 
 
 def _of_frame(
-    data: Any, labels: Mapping[Any, str] | None, group: str | None, time: str, value: str, start: float,
+    data: Any,
+    labels: Mapping[Any, str] | None,
+    group: str | None,
+    time: str,
+    value: str,
+    start: float,
     legend: Mapping[Any, str] | None,
-) -> list[_Steps]:  # fmt: skip
+) -> list[_Steps]:
     rows = rows_of(data)
     need(rows, "curves")
     given = maybe(rows, "group", group)
@@ -249,14 +286,21 @@ def _of_frame(
 
 def _points(curve: _Steps, last: float) -> list[dict[str, Any]]:
     """The curve from its start to its end (or to ``last``), in percent."""
-    out: list[dict[str, Any]] = [{"x": 0.0, "y": 100.0 * curve.start, "low": 100.0 * curve.start,
-                                  "high": 100.0 * curve.start}]  # fmt: skip
+    out: list[dict[str, Any]] = [
+        {"x": 0.0, "y": 100.0 * curve.start, "low": 100.0 * curve.start, "high": 100.0 * curve.start}
+    ]
     for t, v, low, high in zip(curve.time, curve.value, curve.low, curve.high, strict=True):
         if t > last:
             out.append({**out[-1], "x": last})
             break
-        out.append({"x": t, "y": 100.0 * v, "low": None if low is None else 100.0 * low,
-                    "high": None if high is None else 100.0 * high})  # fmt: skip
+        out.append(
+            {
+                "x": t,
+                "y": 100.0 * v,
+                "low": None if low is None else 100.0 * low,
+                "high": None if high is None else 100.0 * high,
+            }
+        )
     return out
 
 
@@ -273,10 +317,24 @@ def _band(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _draw(
-    curves: list[_Steps], *, unit: str, title: str | None, y_title: str, limits: bool, censoring: bool, at_risk: bool,
-    medians: bool, times: Sequence[float] | None, until: float | None, bottom: float, note: str | None, width: float,
-    height: float, falling: bool, top: float | None = None,
-) -> Plot:  # fmt: skip
+    curves: list[_Steps],
+    *,
+    unit: str,
+    title: str | None,
+    y_title: str,
+    limits: bool,
+    censoring: bool,
+    at_risk: bool,
+    medians: bool,
+    times: Sequence[float] | None,
+    until: float | None,
+    bottom: float,
+    note: str | None,
+    width: float,
+    height: float,
+    falling: bool,
+    top: float | None = None,
+) -> Plot:
     if len(curves) > len(SERIES):
         raise DataError(f"{len(curves)} curves", hint=f"at most {len(SERIES)} can be told apart")
     if not 0.0 <= bottom < 100.0:
@@ -295,28 +353,55 @@ def _draw(
     marks = time_ticks(last, unit)
     x = {"domain": [0.0, last], "nice": False}
     y = {"domain": [bottom, top], "nice": False}
-    xaxis = {"title": None, "values": marks, "grid": False, "domain": True, "domainColor": MUTED, "tickColor": MUTED,
-             "labelExpr": PLAIN, "labelFlush": False, "offset": 4}  # fmt: skip
+    xaxis = {
+        "title": None,
+        "values": marks,
+        "grid": False,
+        "domain": True,
+        "domainColor": MUTED,
+        "tickColor": MUTED,
+        "labelExpr": PLAIN,
+        "labelFlush": False,
+        "offset": 4,
+    }
     yaxis = {"title": None, "values": ticks(bottom, top, 6), "grid": True, "labelExpr": PLAIN}
     canvas = Canvas(width, height)
     for i, points in enumerate(drawn):
         band = _band(points) if limits else []
         if len(band) > 1:
             canvas.layer(
-                band, {"type": "area", "interpolate": "step-after", "color": SERIES[i], "opacity": 0.12, "clip": True},
-                x=q("x", x, xaxis), y=q("low", y, yaxis), y2={"field": "high"},
-            )  # fmt: skip
+                band,
+                {"type": "area", "interpolate": "step-after", "color": SERIES[i], "opacity": 0.12, "clip": True},
+                x=q("x", x, xaxis),
+                y=q("low", y, yaxis),
+                y2={"field": "high"},
+            )
             for edge in ("low", "high"):
                 canvas.layer(
-                    band, {"type": "line", "interpolate": "step-after", "color": SERIES[i], "strokeWidth": 0.7,
-                           "opacity": 0.45, "clip": True},
-                    x=q("x", x, xaxis), y=q(edge, y, yaxis),
-                )  # fmt: skip
+                    band,
+                    {
+                        "type": "line",
+                        "interpolate": "step-after",
+                        "color": SERIES[i],
+                        "strokeWidth": 0.7,
+                        "opacity": 0.45,
+                        "clip": True,
+                    },
+                    x=q("x", x, xaxis),
+                    y=q(edge, y, yaxis),
+                )
     for i, (curve, points) in enumerate(zip(curves, drawn, strict=True)):
-        line = {"type": "line", "interpolate": "step-after", "color": SERIES[i], "strokeWidth": 1.8,
-                "strokeDash": list(DASHES[i]) if len(curves) > 1 else [1, 0]}  # fmt: skip
-        tips = [{"field": "x", "type": "quantitative", "title": unit},
-                {"field": "y", "type": "quantitative", "title": y_title, "format": ".1f"}]  # fmt: skip
+        line = {
+            "type": "line",
+            "interpolate": "step-after",
+            "color": SERIES[i],
+            "strokeWidth": 1.8,
+            "strokeDash": list(DASHES[i]) if len(curves) > 1 else [1, 0],
+        }
+        tips = [
+            {"field": "x", "type": "quantitative", "title": unit},
+            {"field": "y", "type": "quantitative", "title": y_title, "format": ".1f"},
+        ]
         canvas.layer(
             [{**p, "y": max(p["y"], bottom)} for p in points],
             line,
@@ -329,8 +414,9 @@ def _draw(
             canvas.layer(
                 [{"x": t, "y": max(100.0 * (curve.at(t) or 0.0), bottom)} for t in ends],
                 {"type": "tick", "orient": "vertical", "size": 9, "thickness": 1.1, "color": SERIES[i], "opacity": 1},
-                x=q("x", x, xaxis), y=q("y", y, yaxis),
-            )  # fmt: skip
+                x=q("x", x, xaxis),
+                y=q("y", y, yaxis),
+            )
     named = [c for c in curves if c.label]
     rows = [_legend(c, unit, medians) for c in curves]
     head = 26.0
@@ -339,8 +425,9 @@ def _draw(
             level = -head - _ROW * (len(curves) - i) + 3
             canvas.rules([(0, level, 26, level)], SERIES[i], 1.8, DASHES[i] if len(curves) > 1 else (1, 0))
             canvas.words(33, level, curve.label, bold=True)
-            canvas.words(33 + (text_width(curve.label, 12, True) + 8 if curve.label else 0), level, text,
-                         colour=MUTED, size=11.5)  # fmt: skip
+            canvas.words(
+                33 + (text_width(curve.label, 12, True) + 8 if curve.label else 0), level, text, colour=MUTED, size=11.5
+            )
         head += _ROW * len(curves) + 6
     scale = f", axis from {bottom:g} %" if bottom else ""
     left = 42.0
@@ -383,9 +470,11 @@ def _legend(curve: _Steps, unit: str, medians: bool) -> str:
         parts.append(f"{curve.events} of {curve.n} had the event")
     if medians and curve.median is not None:
         estimate, low, high = curve.median
-        limits = f" ({written(low)} to {written(high)})" if low is not None and high is not None else (
-            f" (from {written(low)})" if low is not None else ""
-        )  # fmt: skip
+        limits = (
+            f" ({written(low)} to {written(high)})"
+            if low is not None and high is not None
+            else (f" (from {written(low)})" if low is not None else "")
+        )
         parts.append(f"median {written(estimate)} {unit}{limits}" if estimate is not None else "median not reached")
     return ", ".join(parts)
 

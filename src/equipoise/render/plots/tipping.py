@@ -91,8 +91,13 @@ of −2 in active and not at −3.
         muted(canvas, -40, height + foot + 10, note)
         foot += 22
     table = [{"delta_active": a, "delta_control": c, "p": v, "estimate": e} for (a, c), (v, e) in cells.items()]
-    return canvas.plot(title, _said(cells, across, alpha, sign, arms) + (f" {note}" if note else ""), table,
-                       (52, 30, 18, foot + 2), name="Tipping-point analysis")  # fmt: skip
+    return canvas.plot(
+        title,
+        _said(cells, across, alpha, sign, arms) + (f" {note}" if note else ""),
+        table,
+        (52, 30, 18, foot + 2),
+        name="Tipping-point analysis",
+    )
 
 
 _Cells = dict[tuple[float, float], tuple[float | None, float | None]]
@@ -160,12 +165,19 @@ def _shift(value: float) -> str:
     return written(value, 4).replace("\N{MINUS SIGN}0", "0") if value == 0 else written(value, 4)
 
 
-def _legend(canvas: Canvas, tones: Sequence[int], alpha: float, top: float, arms: tuple[str, str],
-            marked: bool) -> float:  # fmt: skip
+def _legend(
+    canvas: Canvas, tones: Sequence[int], alpha: float, top: float, arms: tuple[str, str], marked: bool
+) -> float:
     middle = max(0.5, 2 * alpha)
-    names = [f"P < {alpha / 50:g}", f"< {alpha / 5:g}", f"< {alpha:g}", f"{alpha:g} to {2 * alpha:g}",
-             f"{2 * alpha:g} to {middle:g}", f"P \N{GREATER-THAN OR EQUAL TO} {middle:g}",
-             f"P < {alpha:g} in favour of {arms[0]}"]  # fmt: skip
+    names = [
+        f"P < {alpha / 50:g}",
+        f"< {alpha / 5:g}",
+        f"< {alpha:g}",
+        f"{alpha:g} to {2 * alpha:g}",
+        f"{2 * alpha:g} to {middle:g}",
+        f"P \N{GREATER-THAN OR EQUAL TO} {middle:g}",
+        f"P < {alpha:g} in favour of {arms[0]}",
+    ]
     x, y = -40.0, top
     for tone in tones:
         wide = 20 + text_width(names[tone], 11.5) + 12
@@ -179,8 +191,16 @@ def _legend(canvas: Canvas, tones: Sequence[int], alpha: float, top: float, arms
     canvas.words(-22, y, f"boundary at P = {alpha:g}", size=11.5)
     if marked:
         x = -22 + text_width(f"boundary at P = {alpha:g}", 11.5) + 20
-        canvas.rules([(x, y - 6, x + 13, y - 6), (x + 13, y - 6, x + 13, y + 6), (x + 13, y + 6, x, y + 6),
-                      (x, y + 6, x, y - 6)], ACCENT, 1.6)  # fmt: skip
+        canvas.rules(
+            [
+                (x, y - 6, x + 13, y - 6),
+                (x + 13, y - 6, x + 13, y + 6),
+                (x + 13, y + 6, x, y + 6),
+                (x, y + 6, x, y - 6),
+            ],
+            ACCENT,
+            1.6,
+        )
         canvas.words(x + 19, y, "as assumed, no shift", size=11.5)
     return y + 12
 

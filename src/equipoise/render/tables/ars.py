@@ -18,14 +18,35 @@ from equipoise.plan.results import Block, Results, Row, Table
 
 _ID = re.compile(r"[^A-Za-z0-9]+")
 _OPERATIONS = {
-    "n": "Number", "missing": "Number missing", "mean": "Mean", "sd": "Standard deviation", "se": "Standard error",
-    "median": "Median", "q1": "First quartile", "q3": "Third quartile", "min": "Minimum", "max": "Maximum",
-    "percent": "Percentage", "estimate": "Estimate", "low": "Lower confidence limit", "high": "Upper confidence limit",
-    "p": "P-value", "df": "Degrees of freedom", "t": "t statistic", "f": "F statistic", "statistic": "Test statistic",
-    "events": "Number of events", "hr": "Hazard ratio", "information": "Information", "z": "Z statistic",
-    "boundary": "Boundary", "level": "Nominal level", "spent": "Alpha spent", "power": "Power",
+    "n": "Number",
+    "missing": "Number missing",
+    "mean": "Mean",
+    "sd": "Standard deviation",
+    "se": "Standard error",
+    "median": "Median",
+    "q1": "First quartile",
+    "q3": "Third quartile",
+    "min": "Minimum",
+    "max": "Maximum",
+    "percent": "Percentage",
+    "estimate": "Estimate",
+    "low": "Lower confidence limit",
+    "high": "Upper confidence limit",
+    "p": "P-value",
+    "df": "Degrees of freedom",
+    "t": "t statistic",
+    "f": "F statistic",
+    "statistic": "Test statistic",
+    "events": "Number of events",
+    "hr": "Hazard ratio",
+    "information": "Information",
+    "z": "Z statistic",
+    "boundary": "Boundary",
+    "level": "Nominal level",
+    "spent": "Alpha spent",
+    "power": "Power",
     "adjusted": "Adjusted p-value",
-}  # fmt: skip
+}
 _COMPARATORS = {"eq": "EQ", "ne": "NE", "not": "NE", "gt": "GT", "ge": "GE", "lt": "LT", "le": "LE", "in": "IN"}
 _SVG = {"id": "ST_SVG", "submissionValue": "svg", "description": "Scalable Vector Graphics"}
 _PURPOSE = {
@@ -64,17 +85,18 @@ def to_ars(results: Results, figures: Mapping[str, Sequence[str]] | None = None)
         outputs.append(output)
         items.append(
             {
-                "name": output["name"], "level": 1, "order": number, "outputId": output["id"],
+                "name": output["name"],
+                "level": 1,
+                "order": number,
+                "outputId": output["id"],
                 "sublist": {"listItems": sublist},
             }
-        )  # fmt: skip
+        )
     event: dict[str, Any] = {
         "id": _id("RE", results.study),
         "name": results.study,
         "version": 1,
-        "mainListOfContents": {
-            "name": "Analyses of the plan", "label": "LOPA", "contentsList": {"listItems": items},
-        },
+        "mainListOfContents": {"name": "Analyses of the plan", "label": "LOPA", "contentsList": {"listItems": items}},
         "otherListsOfContents": [
             {
                 "name": "Outputs of the plan",
@@ -91,7 +113,7 @@ def to_ars(results: Results, figures: Mapping[str, Sequence[str]] | None = None)
         "methods": [_method(name, operations) for name, operations in methods.items()],
         "analyses": analyses,
         "outputs": outputs,
-    }  # fmt: skip
+    }
     if figures:
         event["terminologyExtensions"] = [
             {"id": "TE_FILES", "enumeration": "OutputFileTypeEnum", "sponsorTerms": [_SVG]}
@@ -148,12 +170,15 @@ def _treatment_groups(plan: Mapping[str, Any]) -> dict[str, Any]:
         "groupingVariable": variable,
         "groups": [
             {
-                "id": f"AG_TRT_{i}", "name": arm, "level": 1, "order": i,
+                "id": f"AG_TRT_{i}",
+                "name": arm,
+                "level": 1,
+                "order": i,
                 "condition": {"dataset": "ADSL", "variable": variable, "comparator": "EQ", "value": [arm]},
             }
             for i, arm in enumerate(treatment["arms"], start=1)
         ],
-    }  # fmt: skip
+    }
 
 
 def _subset(table: Table, given: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -10,17 +10,17 @@ from equipoise.trial.adam.checks import check, require
 from equipoise.trial.adam.dataset import Dataset, Limits, Variable, from_frame
 from equipoise.trial.adam.dataset_json import read_dataset_json, write_dataset_json
 from equipoise.trial.adam.define import Define, read_define, write_define
-from equipoise.trial.adam.folder import Problem, Study, read_adam, read_file, write_adam
+from equipoise.trial.adam.folder import AdamStudy, DataProblem, read_adam, read_file, write_adam
 from equipoise.trial.adam.mapping import from_trial, plain, to_trial
 from equipoise.trial.adam.tabular import read_csv, read_parquet, read_sas7bdat, write_parquet
 from equipoise.trial.adam.xpt import read_xpt, write_xpt
 
 __all__ = [
+    "AdamStudy",
+    "DataProblem",
     "Dataset",
     "Define",
     "Limits",
-    "Problem",
-    "Study",
     "Variable",
     "check",
     "from_frame",

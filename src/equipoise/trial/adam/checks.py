@@ -14,17 +14,17 @@ import polars as pl
 
 from equipoise.errors import DataError
 from equipoise.trial.adam.dataset import Dataset
-from equipoise.trial.adam.folder import Problem, Severity, Study, flag
+from equipoise.trial.adam.folder import AdamStudy, DataProblem, Severity, flag
 
 _SHOWN = 5
 _ROW = "__row__"
 _CENSORED_WORDS = re.compile(
     r"censor|complet|end of study|last (known|contact|visit)|lost to|withdr|alive", re.IGNORECASE
 )
-_DATASET_CHECKS: list[Callable[[Study, Dataset], Iterator[Problem]]] = []
+_DATASET_CHECKS: list[Callable[[AdamStudy, Dataset], Iterator[DataProblem]]] = []
 
 
-def check(study: Study) -> list[Problem]:
+def check(study: AdamStudy) -> list[DataProblem]:
     """Every problem of a study, errors first, then by data set and row; what was said on reading comes along."""
     problems = list(study.problems)
     problems.extend(_subjects(study))
@@ -40,8 +40,8 @@ def check(study: Study) -> list[Problem]:
 
 
 def require(
-    study: Study, datasets: Collection[str] | Mapping[str, Collection[str] | None] | None = None
-) -> list[Problem]:
+    study: AdamStudy, datasets: Collection[str] | Mapping[str, Collection[str] | None] | None = None
+) -> list[DataProblem]:
     """The problems of a study that do not stand in the way of an analysis.
 
     One policy for all plans: what an analysis reads is checked and has to be right; what it does not read is not looked
@@ -73,7 +73,7 @@ class _Part(Dataset):
     numbers: tuple[int, ...] = ()
 
 
-def _read_part(study: Study, datasets: Collection[str] | Mapping[str, Collection[str] | None]) -> Study:
+def _read_part(study: AdamStudy, datasets: Collection[str] | Mapping[str, Collection[str] | None]) -> AdamStudy:
     read: dict[str, Collection[str] | None] = {"ADSL": None}
     for name in datasets:
         read[name.upper()] = datasets[name] if isinstance(datasets, Mapping) else None
@@ -92,7 +92,9 @@ def _read_part(study: Study, datasets: Collection[str] | Mapping[str, Collection
     return replace(study, datasets=parts)
 
 
-def _rule(function: Callable[[Study, Dataset], Iterator[Problem]]) -> Callable[[Study, Dataset], Iterator[Problem]]:
+def _rule(
+    function: Callable[[AdamStudy, Dataset], Iterator[DataProblem]],
+) -> Callable[[AdamStudy, Dataset], Iterator[DataProblem]]:
     _DATASET_CHECKS.append(function)
     return function
 
@@ -117,25 +119,25 @@ def _each(
     rule: str,
     variable: str | None,
     say: Callable[[dict[str, object]], str],
-) -> Iterator[Problem]:
+) -> Iterator[DataProblem]:
     """A problem for each of the first few bad rows (with their row numbers), the last one counting the rest."""
     total = bad.height
     for number, row in enumerate(bad.head(_SHOWN).iter_rows(named=True), start=1):
         rest = total - _SHOWN + 1 if number == _SHOWN and total > _SHOWN else 1
-        yield Problem(severity, rule, dataset.name, say(row), row=int(row[_ROW]), variable=variable, count=rest)
+        yield DataProblem(severity, rule, dataset.name, say(row), row=int(row[_ROW]), variable=variable, count=rest)
 
 
-def _subjects(study: Study) -> Iterator[Problem]:
+def _subjects(study: AdamStudy) -> Iterator[DataProblem]:
     if "ADSL" not in study.datasets:
-        yield Problem("error", "required", "ADSL", "there is no subject-level data set")
+        yield DataProblem("error", "required", "ADSL", "there is no subject-level data set")
         return
     adsl = study["ADSL"]
     columns = adsl.frame.columns
     if "USUBJID" not in columns:
-        yield Problem("error", "required", "ADSL", "the variable is not there", variable="USUBJID")
+        yield DataProblem("error", "required", "ADSL", "the variable is not there", variable="USUBJID")
     arms = [v for v in ("TRT01P", "TRT01A", "ARM") if v in columns]
     if not arms:
-        yield Problem("error", "required", "ADSL", "there is no treatment variable", variable="TRT01P")
+        yield DataProblem("error", "required", "ADSL", "there is no treatment variable", variable="TRT01P")
     rows = _rows(adsl)
     for name in arms[:1]:
         bad = rows.filter(pl.col(name).is_null())
@@ -143,7 +145,7 @@ def _subjects(study: Study) -> Iterator[Problem]:
 
 
 @_rule
-def _required(study: Study, dataset: Dataset) -> Iterator[Problem]:
+def _required(study: AdamStudy, dataset: Dataset) -> Iterator[DataProblem]:
     needs = {
         "subjects": (),
         "measurements": ("USUBJID", "PARAMCD"),
@@ -154,7 +156,7 @@ def _required(study: Study, dataset: Dataset) -> Iterator[Problem]:
     rows = _rows(dataset)
     for name in needs:
         if name not in dataset.frame.columns:
-            yield Problem("error", "required", dataset.name, "the variable is not there", variable=name)
+            yield DataProblem("error", "required", dataset.name, "the variable is not there", variable=name)
         elif name in ("USUBJID", "PARAMCD"):
             bad = rows.filter(pl.col(name).is_null())
             yield from _each(dataset, bad, "error", "required", name, lambda r: "missing")
@@ -162,7 +164,7 @@ def _required(study: Study, dataset: Dataset) -> Iterator[Problem]:
         if name in dataset.frame.columns and dataset.frame[name].dtype != pl.Float64:
             found = "text" if dataset.frame[name].dtype == pl.String else "not a number"
             if dataset.frame[name].null_count() < dataset.frame.height:
-                yield Problem("error", "types", dataset.name, f"is {found}", variable=name)
+                yield DataProblem("error", "types", dataset.name, f"is {found}", variable=name)
 
 
 def _numeric(dataset: Dataset, *names: str) -> bool:
@@ -174,7 +176,7 @@ def _has(dataset: Dataset, *names: str) -> bool:
 
 
 @_rule
-def _keys(study: Study, dataset: Dataset) -> Iterator[Problem]:
+def _keys(study: AdamStudy, dataset: Dataset) -> Iterator[DataProblem]:
     kind = study.kinds[dataset.name]
     described = [k for k in dataset.keys if k in dataset.frame.columns]
     if kind == "subjects":
@@ -208,7 +210,7 @@ def _keys(study: Study, dataset: Dataset) -> Iterator[Problem]:
 
 
 @_rule
-def _in_adsl(study: Study, dataset: Dataset) -> Iterator[Problem]:
+def _in_adsl(study: AdamStudy, dataset: Dataset) -> Iterator[DataProblem]:
     if dataset.name == "ADSL" or "ADSL" not in study.datasets or not _has(dataset, "USUBJID"):
         return
     adsl = study["ADSL"].frame
@@ -221,7 +223,7 @@ def _in_adsl(study: Study, dataset: Dataset) -> Iterator[Problem]:
 
 
 @_rule
-def _arms(study: Study, dataset: Dataset) -> Iterator[Problem]:
+def _arms(study: AdamStudy, dataset: Dataset) -> Iterator[DataProblem]:
     if "ADSL" not in study.datasets:
         return
     adsl = study["ADSL"].frame
@@ -254,13 +256,13 @@ def _arms(study: Study, dataset: Dataset) -> Iterator[Problem]:
             if key in folded:
                 row = int((adsl["TRT01P"] == arm).arg_true()[0]) + 1
                 text = f"{arm!r} and {folded[key]!r} differ in case or blanks alone"
-                yield Problem("error", "arms", "ADSL", text, row=row, variable="TRT01P")
+                yield DataProblem("error", "arms", "ADSL", text, row=row, variable="TRT01P")
             folded.setdefault(key, str(arm))
         if len(folded) < 2:
-            yield Problem("note", "arms", "ADSL", "there is one arm", variable="TRT01P")
+            yield DataProblem("note", "arms", "ADSL", "there is one arm", variable="TRT01P")
 
 
-def _paired(dataset: Dataset, text: str, number: str, rule: str, within: str | None = None) -> Iterator[Problem]:
+def _paired(dataset: Dataset, text: str, number: str, rule: str, within: str | None = None) -> Iterator[DataProblem]:
     """Whether a variable and its numeric twin go together one to one."""
     if not _has(dataset, text, number):
         return
@@ -280,7 +282,7 @@ def _paired(dataset: Dataset, text: str, number: str, rule: str, within: str | N
 
 
 @_rule
-def _parameters(study: Study, dataset: Dataset) -> Iterator[Problem]:
+def _parameters(study: AdamStudy, dataset: Dataset) -> Iterator[DataProblem]:
     yield from _paired(dataset, "PARAMCD", "PARAM", "parameters")
     yield from _paired(dataset, "AVISIT", "AVISITN", "visits", within="PARAMCD")
     if _has(dataset, "PARAMCD") and dataset.frame["PARAMCD"].dtype == pl.String:
@@ -291,7 +293,7 @@ def _parameters(study: Study, dataset: Dataset) -> Iterator[Problem]:
 
 
 @_rule
-def _flags(study: Study, dataset: Dataset) -> Iterator[Problem]:
+def _flags(study: AdamStudy, dataset: Dataset) -> Iterator[DataProblem]:
     for name in dataset.frame.columns:
         if name.endswith("FL") and dataset.frame[name].dtype == pl.String:
             bad = _rows(dataset).filter(pl.col(name).is_not_null() & ~pl.col(name).is_in(["Y", "N"]))
@@ -306,7 +308,7 @@ def _a_time(dataset: Dataset) -> pl.Expr:
 
 
 @_rule
-def _censoring(study: Study, dataset: Dataset) -> Iterator[Problem]:
+def _censoring(study: AdamStudy, dataset: Dataset) -> Iterator[DataProblem]:
     if study.kinds[dataset.name] != "events" or not _numeric(dataset, "CNSR"):
         return
     rows = _rows(dataset)
@@ -314,7 +316,7 @@ def _censoring(study: Study, dataset: Dataset) -> Iterator[Problem]:
     times = rows.filter(_a_time(dataset))
     for other in sorted(set(rows["PARAMCD"].drop_nulls().to_list()) - set(times["PARAMCD"].to_list())):
         text = f"{other} has no CNSR throughout: it is read as no time to an event"
-        yield Problem("note", "censoring", dataset.name, text, variable="CNSR")
+        yield DataProblem("note", "censoring", dataset.name, text, variable="CNSR")
     rows = times
     bad = rows.filter(cnsr.is_null())
     yield from _each(dataset, bad, "error", "censoring", "CNSR", lambda r: "missing: event or censored?")
@@ -344,7 +346,7 @@ def _censoring(study: Study, dataset: Dataset) -> Iterator[Problem]:
 
 
 @_rule
-def _analysis_records(study: Study, dataset: Dataset) -> Iterator[Problem]:
+def _analysis_records(study: AdamStudy, dataset: Dataset) -> Iterator[DataProblem]:
     """One analysis record per subject, parameter and visit; imputed records beside observed ones."""
     if study.kinds[dataset.name] != "measurements" or not _has(dataset, "USUBJID", "PARAMCD"):
         return
@@ -375,7 +377,7 @@ def _analysis_records(study: Study, dataset: Dataset) -> Iterator[Problem]:
     if mixed and dataset.frame["DTYPE"].dtype == pl.String:
         derived = _rows(dataset).filter(pl.col("DTYPE").is_not_null())
         for kind, part in sorted(derived.partition_by("DTYPE", as_dict=True).items(), key=str):
-            yield Problem(
+            yield DataProblem(
                 "note",
                 "analysis records",
                 dataset.name,
@@ -387,7 +389,7 @@ def _analysis_records(study: Study, dataset: Dataset) -> Iterator[Problem]:
 
 
 @_rule
-def _baseline(study: Study, dataset: Dataset) -> Iterator[Problem]:
+def _baseline(study: AdamStudy, dataset: Dataset) -> Iterator[DataProblem]:
     if study.kinds[dataset.name] != "measurements" or not _numeric(dataset, "AVAL"):
         return
     rows = _rows(dataset)
@@ -444,49 +446,39 @@ def _baseline(study: Study, dataset: Dataset) -> Iterator[Problem]:
 
 
 @_rule
-def _text(study: Study, dataset: Dataset) -> Iterator[Problem]:
+def _text(study: AdamStudy, dataset: Dataset) -> Iterator[DataProblem]:
     """Characters that show a text was read in the wrong code page."""
     for name in dataset.frame.columns:
         if dataset.frame[name].dtype == pl.String:
             broken = pl.col(name).str.contains("[\u0080-\u009f\ufffd]|\u00c3[\u0080-\u00bf]|\u00e2\u20ac")
             bad = _rows(dataset).filter(broken.fill_null(False))
             yield from _each(
-                dataset,
-                bad,
-                "warning",
-                "encoding",
-                name,
-                _saying(f"{{{name}!r:.42}} looks read in the wrong encoding"),
+                dataset, bad, "warning", "encoding", name, _saying(f"{{{name}!r:.42}} looks read in the wrong encoding")
             )
 
 
 @_rule
-def _as_defined(study: Study, dataset: Dataset) -> Iterator[Problem]:
+def _as_defined(study: AdamStudy, dataset: Dataset) -> Iterator[DataProblem]:
     if study.define is None:
         return
     defined = study.define.datasets.get(dataset.name)
     if defined is None:
-        yield Problem("note", "define", dataset.name, "not described in define.xml")
+        yield DataProblem("note", "define", dataset.name, "not described in define.xml")
         return
     known = {v.name: v for v in defined.variables}
     for name in dataset.frame.columns:
         if name not in known:
-            yield Problem("warning", "define", dataset.name, "not described in define.xml", variable=name)
+            yield DataProblem("warning", "define", dataset.name, "not described in define.xml", variable=name)
         elif known[name].is_text != (dataset.frame[name].dtype == pl.String) and dataset.frame[name].dtype == pl.String:
-            yield Problem(
+            yield DataProblem(
                 "warning", "define", dataset.name, f"text, but define.xml says {known[name].type}", variable=name
             )
     for name in known.keys() - set(dataset.frame.columns):
-        yield Problem("warning", "define", dataset.name, "described in define.xml but not there", variable=name)
+        yield DataProblem("warning", "define", dataset.name, "described in define.xml but not there", variable=name)
     for name, codes in defined.codes.items():
         if name in dataset.frame.columns and dataset.frame[name].dtype == pl.String:
             bad = _rows(dataset).filter(pl.col(name).is_not_null() & ~pl.col(name).is_in(list(codes)))
             bad = bad.unique(name, keep="first", maintain_order=True)
             yield from _each(
-                dataset,
-                bad,
-                "note",
-                "define",
-                name,
-                _saying(f"{{{name}!r}} is not in the code list of define.xml"),
+                dataset, bad, "note", "define", name, _saying(f"{{{name}!r}} is not in the code list of define.xml")
             )

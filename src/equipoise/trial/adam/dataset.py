@@ -22,10 +22,31 @@ from equipoise.errors import DataError
 SAS_EPOCH = dt.date(1960, 1, 1)
 
 _DATE_FORMATS = (
-    "DATE", "YYMMDD", "YYMMDDN", "YYMMDDD", "YYMMDDS", "YYMMDDP", "MMDDYY", "MMDDYYS", "MMDDYYD", "DDMMYY",
-    "DDMMYYS", "DDMMYYD", "DDMMYYP", "E8601DA", "IS8601DA", "B8601DA", "WORDDATE", "WEEKDATE", "DAY", "MONYY",
-    "YYMM", "YYMON", "JULIAN", "YEAR",
-)  # fmt: skip
+    "DATE",
+    "YYMMDD",
+    "YYMMDDN",
+    "YYMMDDD",
+    "YYMMDDS",
+    "YYMMDDP",
+    "MMDDYY",
+    "MMDDYYS",
+    "MMDDYYD",
+    "DDMMYY",
+    "DDMMYYS",
+    "DDMMYYD",
+    "DDMMYYP",
+    "E8601DA",
+    "IS8601DA",
+    "B8601DA",
+    "WORDDATE",
+    "WEEKDATE",
+    "DAY",
+    "MONYY",
+    "YYMM",
+    "YYMON",
+    "JULIAN",
+    "YEAR",
+)
 _DATETIME_FORMATS = ("DATETIME", "E8601DT", "IS8601DT", "B8601DT", "DATEAMPM", "MDYAMPM", "DTDATE", "E8601DN")
 _TIME_FORMATS = ("TIME", "E8601TM", "IS8601TM", "B8601TM", "HHMM", "TIMEAMPM", "TOD")
 

@@ -26,9 +26,16 @@ _BATCH = 20_000
 _BATCH_BYTES = 32 << 20
 _SUFFIXES = (".json", ".ndjson", ".dsjc")
 _HEADER_KEYS = (
-    "fileOID", "dbLastModifiedDateTime", "originator", "sourceSystem", "studyOID", "metaDataVersionOID",
-    "metaDataRef", "itemGroupOID", "datasetJSONCreationDateTime",
-)  # fmt: skip
+    "fileOID",
+    "dbLastModifiedDateTime",
+    "originator",
+    "sourceSystem",
+    "studyOID",
+    "metaDataVersionOID",
+    "metaDataRef",
+    "itemGroupOID",
+    "datasetJSONCreationDateTime",
+)
 
 
 class NotDatasetJson(DataError):

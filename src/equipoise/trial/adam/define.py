@@ -18,10 +18,21 @@ from equipoise.trial.adam.dataset import Dataset, Variable
 
 MAX_BYTES = 128 << 20
 _TYPES = {
-    "text": "string", "integer": "integer", "float": "float", "datetime": "datetime", "date": "date", "time": "time",
-    "partialDate": "string", "partialTime": "string", "partialDatetime": "string", "incompleteDatetime": "string",
-    "durationDatetime": "string", "intervalDatetime": "string", "hexBinary": "string", "URI": "URI",
-}  # fmt: skip
+    "text": "string",
+    "integer": "integer",
+    "float": "float",
+    "datetime": "datetime",
+    "date": "date",
+    "time": "time",
+    "partialDate": "string",
+    "partialTime": "string",
+    "partialDatetime": "string",
+    "incompleteDatetime": "string",
+    "durationDatetime": "string",
+    "intervalDatetime": "string",
+    "hexBinary": "string",
+    "URI": "URI",
+}
 
 
 @dataclass(frozen=True)
@@ -191,10 +202,13 @@ def write_define(
     root = ET.Element(
         f"{odm}ODM",
         {
-            "ODMVersion": "1.3.2", "FileType": "Snapshot", "FileOID": f"{study}.define", "CreationDateTime": stamp,
+            "ODMVersion": "1.3.2",
+            "FileType": "Snapshot",
+            "FileOID": f"{study}.define",
+            "CreationDateTime": stamp,
             f"{ns_def}Context": "Other",
         },
-    )  # fmt: skip
+    )
     node = ET.SubElement(root, f"{odm}Study", {"OID": study})
     names = ET.SubElement(node, f"{odm}GlobalVariables")
     for tag in ("StudyName", "StudyDescription", "ProtocolName"):
@@ -216,11 +230,16 @@ def write_define(
             version,
             f"{odm}ItemGroupDef",
             {
-                "OID": f"IG.{dataset.name}", "Name": dataset.name, "SASDatasetName": dataset.name[:8],
-                "Repeating": "No" if dataset.name == "ADSL" else "Yes", "IsReferenceData": "No", "Purpose": "Analysis",
-                f"{ns_def}StandardOID": "STD.1", f"{ns_def}ArchiveLocationID": f"LF.{dataset.name}",
+                "OID": f"IG.{dataset.name}",
+                "Name": dataset.name,
+                "SASDatasetName": dataset.name[:8],
+                "Repeating": "No" if dataset.name == "ADSL" else "Yes",
+                "IsReferenceData": "No",
+                "Purpose": "Analysis",
+                f"{ns_def}StandardOID": "STD.1",
+                f"{ns_def}ArchiveLocationID": f"LF.{dataset.name}",
             },
-        )  # fmt: skip
+        )
         _describe(group, dataset.label or dataset.name, odm)
         for number, variable in enumerate(dataset.variables, start=1):
             reference = {"ItemOID": f"IT.{dataset.name}.{variable.name}", "OrderNumber": str(number), "Mandatory": "No"}

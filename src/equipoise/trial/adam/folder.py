@@ -28,7 +28,7 @@ Kind = Literal["subjects", "events", "adverse events", "measurements", "other"]
 
 
 @dataclass(frozen=True)
-class Problem:
+class DataProblem:
     """Something wrong, or worth knowing, in the data: where it is and what it is.
 
     ``row`` counts from 1 in the data set; None where the whole data set or variable is meant. ``count`` is how many
@@ -54,12 +54,12 @@ class Problem:
 
 
 @dataclass(frozen=True, eq=False)
-class Study:
+class AdamStudy:
     """The data sets of one study by name, what its Define-XML says, and what was noticed on reading."""
 
     datasets: Mapping[str, Dataset]
     define: Define | None = None
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[DataProblem, ...] = ()
     folder: str = ""
     kinds: Mapping[str, Kind] = field(init=False)
 
@@ -147,7 +147,7 @@ def read_adam(
     encoding: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
     needed: Collection[str] | None = None,
-) -> Study:
+) -> AdamStudy:
     """Read every ADaM data set of a folder (not of the folders within it), and ``define.xml`` where there is one.
 
     ``needed`` : the data sets that have to be there; another file that cannot be read is then a warning among the
@@ -161,7 +161,7 @@ def read_adam(
     folder = Path(folder)
     if not exists(folder) or not folder.is_dir():
         raise DataError(f"no folder {shown(folder)}", hint="give a folder of ADaM files")
-    problems: list[Problem] = []
+    problems: list[DataProblem] = []
     define = None
     try:
         entries = sorted(p for p in folder.iterdir() if p.is_file())
@@ -175,7 +175,7 @@ def read_adam(
             except DataError as error:
                 if wanted is None:
                     raise
-                problems.append(Problem("warning", "reading", "define.xml", f"not used: {error.message}"))
+                problems.append(DataProblem("warning", "reading", "define.xml", f"not used: {error.message}"))
     files = [p for p in entries if p.suffix.lower() in FORMATS]
     files.sort(key=lambda p: (FORMATS.index(p.suffix.lower()), p.name.lower()))
     datasets: dict[str, Dataset] = {}
@@ -189,12 +189,12 @@ def read_adam(
         try:
             found = read_file(path, encoding=encoding, limits=limits, types=types)
         except NotDatasetJson:
-            problems.append(Problem("note", "reading", path.name, "passed over: JSON, but not Dataset-JSON"))
+            problems.append(DataProblem("note", "reading", path.name, "passed over: JSON, but not Dataset-JSON"))
             continue
         except DataError as error:
             if wanted is None or path.stem.upper() in wanted:
                 raise
-            problems.append(Problem("warning", "reading", path.stem.upper(), f"cannot be read: {error.message}"))
+            problems.append(DataProblem("warning", "reading", path.stem.upper(), f"cannot be read: {error.message}"))
             continue
         for dataset in found:
             if dataset.name in datasets:
@@ -203,15 +203,15 @@ def read_adam(
             if define is not None and dataset.name in define.datasets:
                 dataset = describe_with(dataset, define.datasets[dataset.name])
             datasets[dataset.name] = dataset
-            problems += [Problem("note", "reading", dataset.name, note) for note in dataset.notes]
+            problems += [DataProblem("note", "reading", dataset.name, note) for note in dataset.notes]
     if not datasets:
         raise DataError(f"no ADaM file in {folder}", hint="known are " + ", ".join(FORMATS))
     ordered = dict(sorted(datasets.items(), key=lambda item: (item[0] != "ADSL", item[0])))
-    return Study(ordered, define, tuple(problems), str(folder))
+    return AdamStudy(ordered, define, tuple(problems), str(folder))
 
 
-def _passed_over(name: str, file: str, datasets: Mapping[str, Dataset]) -> Problem:
-    return Problem("note", "reading", name, f"{file} was passed over: {name} was read from {datasets[name].source}")
+def _passed_over(name: str, file: str, datasets: Mapping[str, Dataset]) -> DataProblem:
+    return DataProblem("note", "reading", name, f"{file} was passed over: {name} was read from {datasets[name].source}")
 
 
 def write_adam(
@@ -243,7 +243,7 @@ def write_adam(
             else:
                 write_dataset_json(dataset, path)
             names.append(path.name)
-        name = study or Study({d.name: d for d in many}).study_id or "STUDY"
+        name = study or AdamStudy({d.name: d for d in many}).study_id or "STUDY"
         write_define(many, staged / "define.xml", study=name, suffix=suffix)
     return [folder / name for name in (*names, "define.xml")]
 

@@ -17,14 +17,14 @@ import polars as pl
 from equipoise.errors import DataError
 from equipoise.trial.adam.checks import require
 from equipoise.trial.adam.dataset import Dataset, from_frame
-from equipoise.trial.adam.folder import Study
+from equipoise.trial.adam.folder import AdamStudy
 from equipoise.trial.trials import Trial
 from equipoise.types import DAYS_PER_MONTH, DAYS_PER_WEEK
 
 _PER_WEEK = {"WEEK": 1.0, "DAY": DAYS_PER_WEEK, "MONTH": DAYS_PER_WEEK / DAYS_PER_MONTH, "YEAR": DAYS_PER_WEEK / 365.25}
 
 
-def to_trial(study: Study, *, checked: bool = True) -> Trial:
+def to_trial(study: AdamStudy, *, checked: bool = True) -> Trial:
     """The trial in a study: subjects from ADSL, visits from BDS data sets, events from ADTTE, adverse events from ADAE.
 
     Every variable is kept; data sets of one kind are stacked (a variable that one of them lacks is missing there).
@@ -115,11 +115,7 @@ def from_trial(
         if name not in subjects.columns and value is not None:
             added[name] = value
     adsl = from_frame(
-        subjects.with_columns(**added),
-        "ADSL",
-        label="Subject-Level Analysis Dataset",
-        labels=labels,
-        keys=("USUBJID",),
+        subjects.with_columns(**added), "ADSL", label="Subject-Level Analysis Dataset", labels=labels, keys=("USUBJID",)
     )
     out = [adsl, _measurements(trial, study, names, labels), _events(trial, study, names, labels)]
     adverse = trial.adverse_events

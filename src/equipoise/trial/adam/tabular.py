@@ -56,10 +56,16 @@ def _guarded(path: Path, kind: str, limits: Limits, encoding: str | None = None)
         raise DataError(f"{path.name}: {size} bytes", hint=f"at most {limits.file_bytes} bytes are read")
     with tempfile.TemporaryDirectory(prefix="equipoise-") as folder:
         job = {
-            "path": str(path.resolve()), "kind": kind, "out": folder, "encoding": encoding,
-            "rows": limits.rows, "columns": limits.columns, "cells": limits.cells, "bytes": limits.process_bytes,
+            "path": str(path.resolve()),
+            "kind": kind,
+            "out": folder,
+            "encoding": encoding,
+            "rows": limits.rows,
+            "columns": limits.columns,
+            "cells": limits.cells,
+            "bytes": limits.process_bytes,
             "text": limits.expanded_bytes,
-        }  # fmt: skip
+        }
         try:
             done = subprocess.run(
                 [sys.executable, "-I", "-c", _CHILD, json.dumps(job), json.dumps([p for p in sys.path if p])],

@@ -402,11 +402,7 @@ def float_to_ibm(values: npt.NDArray[np.float64]) -> tuple[Bytes, npt.NDArray[np
 
 
 def write_xpt(
-    datasets: Dataset | list[Dataset],
-    path: str | Path,
-    *,
-    created: dt.datetime | None = None,
-    encoding: str = "utf-8",
+    datasets: Dataset | list[Dataset], path: str | Path, *, created: dt.datetime | None = None, encoding: str = "utf-8"
 ) -> None:
     """Write one data set (or several into one library) as a version 5 transport file.
 

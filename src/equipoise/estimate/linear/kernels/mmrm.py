@@ -402,8 +402,26 @@ def _newton_step(information, gradient, factor, step):
 
 
 @kernel
-def fit(data, structure, reml, expected, coords, n_groups, start, tolerance, max_steps, theta, beta, linv, sigma,
-        inverse, packed, information, gradient, info):  # fmt: skip
+def fit(
+    data,
+    structure,
+    reml,
+    expected,
+    coords,
+    n_groups,
+    start,
+    tolerance,
+    max_steps,
+    theta,
+    beta,
+    linv,
+    sigma,
+    inverse,
+    packed,
+    information,
+    gradient,
+    info,
+):
     """Fit one trial; returns a status.
 
     ``start``: whether ``theta`` holds starting values. ``tolerance`` is on the Newton decrement, the squared length of

@@ -316,8 +316,30 @@ def prepare_kronecker(w, y, present, group, f, phi, u):
 
 
 @inner
-def fit_kronecker(w, y, present, group, n_groups, f, phi, u, structure, reml, expected, coords, method, contrasts,
-                  tolerance, max_steps, estimate, variance, df, sigma, beta, info):  # fmt: skip
+def fit_kronecker(
+    w,
+    y,
+    present,
+    group,
+    n_groups,
+    f,
+    phi,
+    u,
+    structure,
+    reml,
+    expected,
+    coords,
+    method,
+    contrasts,
+    tolerance,
+    max_steps,
+    estimate,
+    variance,
+    df,
+    sigma,
+    beta,
+    info,
+):
     """One trial from arrays: ``w`` (subject, q), ``y`` and ``present`` (subject, visit); returns a status.
 
     ``estimate``, ``variance``, ``df`` (contrast,) are filled for every row of ``contrasts`` (contrast, p).
@@ -359,8 +381,26 @@ def fit_kronecker(w, y, present, group, n_groups, f, phi, u, structure, reml, ex
     packed = np.empty((p * (p + 1) // 2, nt))
     information = np.empty((nt, nt))
     gradient = np.empty(nt)
-    status = fit(data, structure, reml, expected, coords, n_groups, False, tolerance, max_steps, theta, beta, linv,
-                 sigma, inverse, packed, information, gradient, info)  # fmt: skip
+    status = fit(
+        data,
+        structure,
+        reml,
+        expected,
+        coords,
+        n_groups,
+        False,
+        tolerance,
+        max_steps,
+        theta,
+        beta,
+        linv,
+        sigma,
+        inverse,
+        packed,
+        information,
+        gradient,
+        info,
+    )
     if status == OK and not info[MIN_EIGEN] > SINGULAR_PIVOT:
         status = NOT_CONVERGED
     if status != OK:
@@ -380,8 +420,20 @@ def fit_kronecker(w, y, present, group, n_groups, f, phi, u, structure, reml, ex
         phi_a = np.empty((p, p))
         inverse_information = np.empty((nt, nt))
         invert_factored(factor, inverse_information)
-        if not adjusted_covariance(data, structure, theta, coords, n_groups, sigma, inverse, linv, packed,
-                                   inverse_information, method == KENWARD_ROGER, phi_a):  # fmt: skip
+        if not adjusted_covariance(
+            data,
+            structure,
+            theta,
+            coords,
+            n_groups,
+            sigma,
+            inverse,
+            linv,
+            packed,
+            inverse_information,
+            method == KENWARD_ROGER,
+            phi_a,
+        ):
             return SINGULAR
         for i in range(contrasts.shape[0]):
             t = 0.0
@@ -395,8 +447,30 @@ def fit_kronecker(w, y, present, group, n_groups, f, phi, u, structure, reml, ex
 
 
 @kernel
-def fit_many(w, y, group, n_groups, f, phi, u, structure, reml, expected, coords, method, contrasts, tolerance,
-             max_steps, estimate, variance, df, sigma, beta, info, status):  # fmt: skip
+def fit_many(
+    w,
+    y,
+    group,
+    n_groups,
+    f,
+    phi,
+    u,
+    structure,
+    reml,
+    expected,
+    coords,
+    method,
+    contrasts,
+    tolerance,
+    max_steps,
+    estimate,
+    variance,
+    df,
+    sigma,
+    beta,
+    info,
+    status,
+):
     """:func:`fit_kronecker` for every trial: ``w`` (trial, subject, q), ``y`` (trial, subject, visit), NaN missing.
 
     A subject with a covariate that is not finite takes no part. ``group`` (trial, subject).
@@ -412,6 +486,27 @@ def fit_many(w, y, group, n_groups, f, phi, u, structure, reml, expected, coords
                     usable = False
             for a in range(m):
                 present[i, a] = usable and math.isfinite(y[r, i, a])
-        status[r] = fit_kronecker(w[r], y[r], present, group[r], n_groups, f, phi, u, structure, reml, expected, coords,
-                                  method, contrasts, tolerance, max_steps, estimate[r], variance[r], df[r], sigma[r],
-                                  beta[r], info[r])  # fmt: skip
+        status[r] = fit_kronecker(
+            w[r],
+            y[r],
+            present,
+            group[r],
+            n_groups,
+            f,
+            phi,
+            u,
+            structure,
+            reml,
+            expected,
+            coords,
+            method,
+            contrasts,
+            tolerance,
+            max_steps,
+            estimate[r],
+            variance[r],
+            df[r],
+            sigma[r],
+            beta[r],
+            info[r],
+        )

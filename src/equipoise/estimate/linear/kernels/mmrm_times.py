@@ -273,8 +273,24 @@ def _to_theta(structure, theta, gradient, info, jac, g, h):
 
 
 @kernel
-def fit_times(structure, reml, expected, x, y, times, first, tolerance, max_steps, theta, beta, linv, packed, hessian,
-              gradient, info):  # fmt: skip
+def fit_times(
+    structure,
+    reml,
+    expected,
+    x,
+    y,
+    times,
+    first,
+    tolerance,
+    max_steps,
+    theta,
+    beta,
+    linv,
+    packed,
+    hessian,
+    gradient,
+    info,
+):
     """Fit one data set from starting values in ``theta``; returns a status.
 
     ``packed`` and ``hessian`` (observed, or ``expected``) are in natural parameters (theta for ``SP_EXP``);

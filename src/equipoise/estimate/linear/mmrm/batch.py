@@ -91,11 +91,14 @@ def fit_batch(
     y = np.ascontiguousarray(y, dtype=np.float64)
     w = np.ascontiguousarray(covariates, dtype=np.float64)
     if y.ndim != 3 or w.ndim != 3 or w.shape[:2] != y.shape[:2]:
-        raise EstimationError(f"y of shape {y.shape} and covariates of shape {w.shape} do not fit",
-                              hint="give (trial, subject, visit) and (trial, subject, q)")  # fmt: skip
+        raise EstimationError(
+            f"y of shape {y.shape} and covariates of shape {w.shape} do not fit",
+            hint="give (trial, subject, visit) and (trial, subject, q)",
+        )
     if structure not in CODES or df not in _METHODS:
-        raise EstimationError(f"structure {structure!r} with df {df!r} cannot be fitted in a batch",
-                              hint=f"df: {', '.join(_METHODS)}")  # fmt: skip
+        raise EstimationError(
+            f"structure {structure!r} with df {df!r} cannot be fitted in a batch", hint=f"df: {', '.join(_METHODS)}"
+        )
     r, n, m = y.shape
     q = w.shape[2]
     f = np.empty((0, 0)) if profiles is None else np.ascontiguousarray(profiles, dtype=np.float64)
@@ -120,11 +123,34 @@ def fit_batch(
     status = np.empty(r, np.int64)
     # random effects: Kenward-Roger takes the expected information, as for one trial (estimate/slope.py)
     expected = structure in ("slope", "intercept") and df != "satterthwaite"
-    fit_many(w, y, groups, n_groups, f, phi, u, CODES[structure], reml, expected, coords, _METHODS[df], c, tolerance,
-             max_steps, estimate, variance, dof, sigma, beta, info, status)  # fmt: skip
+    fit_many(
+        w,
+        y,
+        groups,
+        n_groups,
+        f,
+        phi,
+        u,
+        CODES[structure],
+        reml,
+        expected,
+        coords,
+        _METHODS[df],
+        c,
+        tolerance,
+        max_steps,
+        estimate,
+        variance,
+        dof,
+        sigma,
+        beta,
+        info,
+        status,
+    )
     failed = status != int(Status.OK)
     beta[failed] = np.nan
     every = np.zeros((r, nf * q))
     every[:, used] = beta
-    return BatchFit(estimate, np.sqrt(variance), dof, every.reshape(r, nf, q), sigma, info[:, LOGLIK],
-                    info[:, ITERATIONS], status)  # fmt: skip
+    return BatchFit(
+        estimate, np.sqrt(variance), dof, every.reshape(r, nf, q), sigma, info[:, LOGLIK], info[:, ITERATIONS], status
+    )

@@ -239,8 +239,22 @@ def prepare(design: Design, y: FloatArray, rows: Rows) -> Prepared:
     for i in range(k):
         block = residual[first[i] : first[i] + nobs[i] * int(count[i])].reshape(int(count[i]), nobs[i])
         square[i][np.ix_(obs[i, : nobs[i]], obs[i, : nobs[i]])] = block.T @ block
-    data = (False, obs, nobs, count, np.ascontiguousarray(patterns[:, m]), np.empty((0, 0, 0)), np.empty((0, 0, 0)),
-            square, empty2, none, none, x, residual, first)  # fmt: skip
+    data = (
+        False,
+        obs,
+        nobs,
+        count,
+        np.ascontiguousarray(patterns[:, m]),
+        np.empty((0, 0, 0)),
+        np.empty((0, 0, 0)),
+        square,
+        empty2,
+        none,
+        none,
+        x,
+        residual,
+        first,
+    )
     return Prepared(data, kept, solution, False, m, log_weights)
 
 
@@ -275,16 +289,50 @@ def run(
     for attempt in range(2):
         if attempt:
             _second_start(prepared, code, coords, n_groups, theta)
-        status = fit(prepared.data, code, reml, expected, coords, n_groups, attempt > 0, TOLERANCE, MAX_STEPS,
-                     theta, beta, linv, sigma, inverse, packed, information, gradient, info)  # fmt: skip
+        status = fit(
+            prepared.data,
+            code,
+            reml,
+            expected,
+            coords,
+            n_groups,
+            attempt > 0,
+            TOLERANCE,
+            MAX_STEPS,
+            theta,
+            beta,
+            linv,
+            sigma,
+            inverse,
+            packed,
+            information,
+            gradient,
+            info,
+        )
         if status == Status.OK:
             break
     n_obs = float((np.asarray(prepared.data[2]) * np.asarray(prepared.data[3])).sum())
     loglik = info[LOGLIK] - 0.5 * (n_obs - (p if reml else 0)) * math.log(2.0 * math.pi) + prepared.log_weights
-    return Fitted(structure, Status(status), prepared.data, theta, beta + prepared.offset, linv, sigma, inverse, packed,
-                  information, float(loglik), float(info[GRADIENT]), float(info[DECREMENT]),
-                  int(info[ITERATIONS]) if np.isfinite(info[ITERATIONS]) else 0, float(info[MIN_EIGEN]), coords,
-                  n_groups, gradient=gradient)  # fmt: skip
+    return Fitted(
+        structure,
+        Status(status),
+        prepared.data,
+        theta,
+        beta + prepared.offset,
+        linv,
+        sigma,
+        inverse,
+        packed,
+        information,
+        float(loglik),
+        float(info[GRADIENT]),
+        float(info[DECREMENT]),
+        int(info[ITERATIONS]) if np.isfinite(info[ITERATIONS]) else 0,
+        float(info[MIN_EIGEN]),
+        coords,
+        n_groups,
+        gradient=gradient,
+    )
 
 
 def unfitted(prepared: Prepared, structure: str, coords: FloatArray, n_groups: int, status: Status) -> Fitted:
@@ -292,9 +340,25 @@ def unfitted(prepared: Prepared, structure: str, coords: FloatArray, n_groups: i
     m, p = prepared.n_visits, len(prepared.kept)
     nt = n_covariance_parameters(structure, m) * n_groups
     nan = math.nan
-    return Fitted(structure, status, prepared.data, np.full(nt, nan), prepared.offset.copy(), np.full((p, p), nan),
-                  np.full((n_groups, m, m), nan), np.empty((0, m, m)), np.full((p * (p + 1) // 2, nt), nan),
-                  np.full((nt, nt), nan), nan, nan, nan, 0, nan, coords, n_groups)  # fmt: skip
+    return Fitted(
+        structure,
+        status,
+        prepared.data,
+        np.full(nt, nan),
+        prepared.offset.copy(),
+        np.full((p, p), nan),
+        np.full((n_groups, m, m), nan),
+        np.empty((0, m, m)),
+        np.full((p * (p + 1) // 2, nt), nan),
+        np.full((nt, nt), nan),
+        nan,
+        nan,
+        nan,
+        0,
+        nan,
+        coords,
+        n_groups,
+    )
 
 
 def unfitted_times(
@@ -393,14 +457,47 @@ def run_times(
     theta = _start_times(structure, residual, times, first)
     beta, gradient, info = np.zeros(p), np.full(nt, np.nan), np.full(N_INFO, np.nan)
     linv, packed, information = np.zeros((p, p)), np.zeros((p * (p + 1) // 2, nt)), np.zeros((nt, nt))
-    status = fit_times(CODES[structure], reml, expected, x, residual, times, first, TOLERANCE, MAX_STEPS, theta, beta,
-                       linv, packed, information, gradient, info)  # fmt: skip
+    status = fit_times(
+        CODES[structure],
+        reml,
+        expected,
+        x,
+        residual,
+        times,
+        first,
+        TOLERANCE,
+        MAX_STEPS,
+        theta,
+        beta,
+        linv,
+        packed,
+        information,
+        gradient,
+        info,
+    )
     loglik = info[LOGLIK] - 0.5 * (len(y) - (p if reml else 0)) * math.log(2.0 * math.pi) + log_weights
     steps = int(info[ITERATIONS]) if np.isfinite(info[ITERATIONS]) else 0
     empty = np.empty((0, 0, 0))
-    fitted = Fitted(structure, Status(status), (), theta, beta + solution, linv, empty, empty, packed, information,
-                    float(loglik), float(info[GRADIENT]), float(info[DECREMENT]), steps, float(info[MIN_EIGEN]), coords,
-                    1, OwnTimes(x, residual, times, first))  # fmt: skip
+    fitted = Fitted(
+        structure,
+        Status(status),
+        (),
+        theta,
+        beta + solution,
+        linv,
+        empty,
+        empty,
+        packed,
+        information,
+        float(loglik),
+        float(info[GRADIENT]),
+        float(info[DECREMENT]),
+        steps,
+        float(info[MIN_EIGEN]),
+        coords,
+        1,
+        OwnTimes(x, residual, times, first),
+    )
     return fitted, kept
 
 

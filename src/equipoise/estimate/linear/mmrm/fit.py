@@ -68,8 +68,10 @@ def check_methods(df: str, vcov: str | None, reml: bool) -> str:
     if vcov not in KINDS:
         raise EstimationError(f"unknown vcov {vcov!r}", hint="choose one of model, " + ", ".join(KINDS))
     if kenward_roger:
-        raise EstimationError(f"df={df!r} does not go with an {vcov} covariance",
-                              hint="use df='satterthwaite', 'between-within' or 'residual'")  # fmt: skip
+        raise EstimationError(
+            f"df={df!r} does not go with an {vcov} covariance",
+            hint="use df='satterthwaite', 'between-within' or 'residual'",
+        )
     return vcov
 
 
@@ -102,8 +104,10 @@ def _order_warning(visit: Column, structure: str) -> str | None:
     if structure in ORDERED and all(isinstance(v, str) for v in levels):
         natural = sorted(levels, key=_natural)
         if list(levels) != natural and sorted(levels) == list(levels):
-            return (f"{structure} depends on the order of visits, and they are ordered as text: {', '.join(levels)}. "
-                    "Give the visit column as an ordered category if that is not meant")  # fmt: skip
+            return (
+                f"{structure} depends on the order of visits, and they are ordered as text: {', '.join(levels)}. "
+                "Give the visit column as an ordered category if that is not meant"
+            )
     return None
 
 
@@ -116,8 +120,10 @@ def describe(fitted: Fitted) -> str:
     if fitted.steps == 0:
         return "the covariance matrix is singular at the start"
     if not np.isfinite(fitted.smallest_pivot) or fitted.smallest_pivot < 1e-4:
-        return (f"the covariance matrix tends to a singular one ({fitted.steps} steps): visits that "
-                "determine each other, or too few subjects for it")  # fmt: skip
+        return (
+            f"the covariance matrix tends to a singular one ({fitted.steps} steps): visits that "
+            "determine each other, or too few subjects for it"
+        )
     return f"{REASONS[Status.NOT_CONVERGED]} in {fitted.steps} steps (largest gradient {fitted.gradient_norm:.2g})"
 
 
@@ -203,8 +209,9 @@ def fit_model(
     assert term is not None
     for name in fallback:
         if name not in STRUCTURES or name == "sp_exp":
-            raise EstimationError(f"cannot fall back to {name!r}",
-                                  hint="choose from " + ", ".join(s for s in STRUCTURES if s != "sp_exp"))  # fmt: skip
+            raise EstimationError(
+                f"cannot fall back to {name!r}", hint="choose from " + ", ".join(s for s in STRUCTURES if s != "sp_exp")
+            )
     frame = read_frame(data)
     extra = {term.visit: True, term.subject: True}
     if term.group is not None:
@@ -223,22 +230,35 @@ def fit_model(
     messages: list[str] = []
     if absent:
         messages.append(f"no record of {term.visit} {', '.join(absent)} can be analysed; left out")
-    rows = Rows(subject.codes, visit.codes, subject_group, n_subjects, m, len(groups) if groups else 1,
-                _weights(weights, frame, design.keep))  # fmt: skip
+    rows = Rows(
+        subject.codes,
+        visit.codes,
+        subject_group,
+        n_subjects,
+        m,
+        len(groups) if groups else 1,
+        _weights(weights, frame, design.keep),
+    )
     check_rows(rows, subjects, visits, (term.subject, term.visit))
     coords = np.arange(m, dtype=np.float64)
     if term.structure == "sp_exp":
         if not all(isinstance(v, int | float) for v in visits):
-            raise DataError(f"sp_exp needs a number for the visit; {term.visit!r} is text",
-                            hint="use a column such as AVISITN or ADY")  # fmt: skip
+            raise DataError(
+                f"sp_exp needs a number for the visit; {term.visit!r} is text",
+                hint="use a column such as AVISITN or ADY",
+            )
         coords = np.array([float(v) for v in visits])
     elif m == 1 and term.structure != "us":
-        raise DataError(f"there is one visit only ({visits[0]}), so {term.structure} cannot be estimated",
-                        hint="use us(), or ancova()")  # fmt: skip
+        raise DataError(
+            f"there is one visit only ({visits[0]}), so {term.structure} cannot be estimated",
+            hint="use us(), or ancova()",
+        )
     own_times = term.structure == "sp_exp" and m > MAX_COMMON_TIMES
     if own_times and (fallback or groups is not None):
-        raise EstimationError(f"sp_exp at {m} different times takes neither a fallback nor groups",
-                              hint="use planned times, such as AVISITN")  # fmt: skip
+        raise EstimationError(
+            f"sp_exp at {m} different times takes neither a fallback nor groups",
+            hint="use planned times, such as AVISITN",
+        )
     prepared = None if own_times else prepare(design, y, rows)
     root = np.ones(len(y)) if rows.weights is None else np.sqrt(rows.weights)
     x = design.matrix() * root[:, None]
@@ -251,9 +271,20 @@ def fit_model(
             silent = {}
     if silent and len(silent) < m:
         return _without_visits(
-            silent, rows, formula, model, frame, design, reml=reml, df=df, vcov=vcov,
-            weights=weights, fallback=fallback, reduced=reduced, first=first,
-        )  # fmt: skip
+            silent,
+            rows,
+            formula,
+            model,
+            frame,
+            design,
+            reml=reml,
+            df=df,
+            vcov=vcov,
+            weights=weights,
+            fallback=fallback,
+            reduced=reduced,
+            first=first,
+        )
     attempts: list[tuple[str, str]] = []
     best: Fitted | None = None
     kept = np.arange(0)
@@ -277,8 +308,9 @@ def fit_model(
         else:
             kept = prepared.kept
             if len(kept) == 0 or len(y) <= len(kept):
-                raise DataError(f"{len(y)} observations cannot estimate {len(kept)} coefficients",
-                                hint="simplify the fixed part")  # fmt: skip
+                raise DataError(
+                    f"{len(y)} observations cannot estimate {len(kept)} coefficients", hint="simplify the fixed part"
+                )
             if unknown and not may_fit(structure, nulls, m, coords):
                 fitted = unfitted(prepared, structure, coords, rows.n_groups, Status.NOT_IDENTIFIED)
                 attempts.append((structure, nothing_on))
@@ -298,8 +330,24 @@ def fit_model(
     order = _order_warning(visit, best.structure)
     if order:
         messages.append(order)
-    fit = MmrmFit(formula, model, replace(term, structure=best.structure), reml, df, vcov_method, design, rows, best,
-                  kept, y, visits, groups, subjects, tuple(attempts), ())  # fmt: skip
+    fit = MmrmFit(
+        formula,
+        model,
+        replace(term, structure=best.structure),
+        reml,
+        df,
+        vcov_method,
+        design,
+        rows,
+        best,
+        kept,
+        y,
+        visits,
+        groups,
+        subjects,
+        tuple(attempts),
+        (),
+    )
     if fit.aliased:
         messages.append("the design is rank deficient; left out as aliased: " + ", ".join(fit.aliased))
     if fit.converged and unknown and fit.structure == "us":
@@ -311,13 +359,17 @@ def fit_model(
     if fit.status is Status.NO_VARIANCE:
         messages.append(f"{attempts[0][1]}. Standard errors are not given")
     elif not fit.converged:
-        messages.append(f"no covariance structure converged ({tried}). Standard errors are not given. "
-                        "Try a simpler structure, or look for visits with few subjects")  # fmt: skip
+        messages.append(
+            f"no covariance structure converged ({tried}). Standard errors are not given. "
+            "Try a simpler structure, or look for visits with few subjects"
+        )
     elif len(attempts) > 1:
         messages.append(f"{attempts[0][0]} was not used ({attempts[0][1]}); fitted {best.structure} instead")
     if fit.converged and vcov_method.startswith("kenward-roger") and not (np.diag(fit._vcov) > 0.0).all():
-        messages.append("Kenward-Roger's adjusted variance is not positive in a trial this small, and not given; "
-                        "use df='kenward-roger-linear' or 'satterthwaite'")  # fmt: skip
+        messages.append(
+            "Kenward-Roger's adjusted variance is not positive in a trial this small, and not given; "
+            "use df='kenward-roger-linear' or 'satterthwaite'"
+        )
     fit.left_out = LeftOut(design.left_out)
     fit.messages = tuple(messages)
     for message in messages:

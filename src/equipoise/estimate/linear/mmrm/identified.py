@@ -127,11 +127,15 @@ def in_words(null: FloatArray, rows: Rows, group: int, visits: Sequence[Any], na
     pairs = [(a, b) for a in range(rows.n_visits) for b in range(a + 1)]
     touched = np.abs(null).max(axis=1) > 1e-6 * np.abs(null).max()
     visits = [called(v, name) for v in visits]
-    alone = [f"{visits[a]} (as many coefficients as subjects)" for (a, b), t in zip(pairs, touched, strict=True)
-             if t and a == b]  # fmt: skip
+    alone = [
+        f"{visits[a]} (as many coefficients as subjects)"
+        for (a, b), t in zip(pairs, touched, strict=True)
+        if t and a == b
+    ]
     never = [f"{visits[b]} and {visits[a]}" for (a, b), t in zip(pairs, touched, strict=True) if t and not both[a, b]]
-    few = [f"{visits[b]} and {visits[a]}" for (a, b), t in zip(pairs, touched, strict=True)
-           if t and a != b and both[a, b]]  # fmt: skip
+    few = [
+        f"{visits[b]} and {visits[a]}" for (a, b), t in zip(pairs, touched, strict=True) if t and a != b and both[a, b]
+    ]
     parts = []
     if never:
         parts.append(f"no subject was seen at both {'; '.join(never[:4])}" + (" ..." if len(never) > 4 else ""))

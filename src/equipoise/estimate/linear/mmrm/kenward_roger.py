@@ -30,11 +30,33 @@ def adjust(fitted: Fitted, w: FloatArray, second: bool) -> FloatArray | None:
     out = np.empty((p, p))
     own = fitted.own_times
     if own is not None:
-        ok = adjusted_times(CODES[fitted.structure], fitted.theta, own.x, own.times, own.first, fitted.linv,
-                            fitted.packed, w, second, out)  # fmt: skip
+        ok = adjusted_times(
+            CODES[fitted.structure],
+            fitted.theta,
+            own.x,
+            own.times,
+            own.first,
+            fitted.linv,
+            fitted.packed,
+            w,
+            second,
+            out,
+        )
         return 0.5 * (out + out.T) if ok else None
-    ok = adjusted_covariance(fitted.data, CODES[fitted.structure], fitted.theta, fitted.coords, fitted.n_groups,
-                             fitted.sigma, fitted.inverse, fitted.linv, fitted.packed, w, second, out)  # fmt: skip
+    ok = adjusted_covariance(
+        fitted.data,
+        CODES[fitted.structure],
+        fitted.theta,
+        fitted.coords,
+        fitted.n_groups,
+        fitted.sigma,
+        fitted.inverse,
+        fitted.linv,
+        fitted.packed,
+        w,
+        second,
+        out,
+    )
     return 0.5 * (out + out.T) if ok else None
 
 

@@ -356,8 +356,9 @@ class MmrmFit(LinearFit):
         if not self.converged:
             return (float(len(rows)), math.nan, math.nan, math.nan)
         if self.vcov_method in ("kenward-roger", "kenward-roger-linear"):
-            return kenward_roger.joint_test(rows, self.optimum.beta, self._vcov, self.optimum.linv, self.optimum.packed,
-                                              self._w)  # fmt: skip
+            return kenward_roger.joint_test(
+                rows, self.optimum.beta, self._vcov, self.optimum.linv, self.optimum.packed, self._w
+            )
         if self.df_method in ("between-within", "residual"):
             q, _, f, _ = satterthwaite.joint_test(rows, self.optimum.beta, self._vcov, lambda r: np.full(len(r), 1e9))
             den = float(self._df(rows).min())
@@ -378,8 +379,9 @@ class MmrmFit(LinearFit):
             raise EstimationError("nothing to test: the coefficients asked for are aliased", hint="see fit.aliased")
         result = self._joint(rows)
         label = "contrasts" if isinstance(terms, np.ndarray) else terms if isinstance(terms, str) else ", ".join(terms)
-        return self._native({"terms": [label], "num_df": [result[0]], "den_df": [result[1]], "f": [result[2]],
-                             "p": [result[3]]})  # fmt: skip
+        return self._native(
+            {"terms": [label], "num_df": [result[0]], "den_df": [result[1]], "f": [result[2]], "p": [result[3]]}
+        )
 
     @cached_property
     def _type_three(self) -> FloatArray:
@@ -387,8 +389,10 @@ class MmrmFit(LinearFit):
         x, other = self.design.matrix(), sum_coded(self.design)
         change = np.linalg.lstsq(other, x, rcond=None)[0]
         if np.abs(other @ change - x).max() > 1e-8 * (1.0 + np.abs(x).max()):
-            raise EstimationError("the model is not hierarchical, so Type III tests are not defined",
-                                  hint="add the lower-order terms, or test coefficients with fit.test()")  # fmt: skip
+            raise EstimationError(
+                "the model is not hierarchical, so Type III tests are not defined",
+                hint="add the lower-order terms, or test coefficients with fit.test()",
+            )
         return np.where(np.abs(change) < 1e-10, 0.0, change)
 
     def anova(self) -> Any:

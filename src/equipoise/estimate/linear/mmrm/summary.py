@@ -25,8 +25,10 @@ def render(fit: MmrmFit) -> str:
     lines.append(f"Data:        {fit.n_obs} observations, {fit.n_subjects} subjects, {len(fit.visits)} visits")
     for why, count in fit.left_out.reasons.items():
         lines.append(f"Left out:    {count} row{'s' if count > 1 else ''} {why}")
-    lines.append(f"Method:      {'REML' if fit.reml else 'ML'}; degrees of freedom {fit.df_method}; "
-                 f"covariance of coefficients {fit.vcov_method}")  # fmt: skip
+    lines.append(
+        f"Method:      {'REML' if fit.reml else 'ML'}; degrees of freedom {fit.df_method}; "
+        f"covariance of coefficients {fit.vcov_method}"
+    )
     state = "converged" if fit.converged else "NOT CONVERGED"
     lines.append(f"Optimum:     {state} in {fit.steps} steps, largest gradient {fit.gradient_norm:.1e}")
     for structure, what in fit.attempts[:-1]:
@@ -39,8 +41,16 @@ def render(fit: MmrmFit) -> str:
         if name in lost:
             rows.append([name, "aliased", "", "", "", ""])
         else:
-            rows.append([name, _number(table["estimate"][i]), _number(table["se"][i]), _number(table["df"][i], 2),
-                         _number(table["statistic"][i], 3), p_value(table["p"][i])])  # fmt: skip
+            rows.append(
+                [
+                    name,
+                    _number(table["estimate"][i]),
+                    _number(table["se"][i]),
+                    _number(table["df"][i], 2),
+                    _number(table["statistic"][i], 3),
+                    p_value(table["p"][i]),
+                ]
+            )
     lines += aligned(["", "Estimate", "Std. error", "df", "t", "Pr(>|t|)"], rows)
     covariance = fit.covariance
     for label, matrix in covariance.items() if isinstance(covariance, dict) else [(None, covariance)]:

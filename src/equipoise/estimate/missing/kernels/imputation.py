@@ -323,9 +323,22 @@ def _fill_gaps(t, q, n_fixed, first, gap_row, n_gap, last, seen, beta, sigma2, n
 
 @kernel
 def impute(
-    counts, last, at, seen, z, n_fixed, first, cell, burn_in, seed, first_replicate, unit, values, coefficients,
+    counts,
+    last,
+    at,
+    seen,
+    z,
+    n_fixed,
+    first,
+    cell,
+    burn_in,
+    seed,
+    first_replicate,
+    unit,
+    values,
+    coefficients,
     variances,
-):  # fmt: skip
+):
     """Draw ``values`` (trial, imputation, cell): the missing values, centred as ``z`` is, of arranged trials.
 
     ``burn_in`` I/P cycles come before each imputation where there are intermittent gaps. Trial ``t`` is replicate
@@ -385,9 +398,24 @@ def impute(
                 _parameters(t, m, n_fixed, first, chol, chi2, normals, beta, sigma2)
                 if cycle < cycles - 1 or not noisy:
                     _fill_gaps(
-                        t, q, n_fixed, first, gap_row, n_gap, last, seen, beta, sigma2, normals, n_coefficients,
-                        z, gap, c, h, p,
-                    )  # fmt: skip
+                        t,
+                        q,
+                        n_fixed,
+                        first,
+                        gap_row,
+                        n_gap,
+                        last,
+                        seen,
+                        beta,
+                        sigma2,
+                        normals,
+                        n_coefficients,
+                        z,
+                        gap,
+                        c,
+                        h,
+                        p,
+                    )
             if noisy and coefficients.shape[1] > 0:
                 for v in range(m):
                     variances[t, k, v] = sigma2[v]
@@ -446,9 +474,22 @@ def multiple_imputation(
     counts, visit, who, last, at, seen, z, centre, n_fixed, first, cell = arranged(y, include, predictors)
     values = np.zeros((len(counts), n_imputations, cell.shape[1]))
     impute(
-        counts, last, at, seen, z, n_fixed, first, cell, int(burn_in), int(seed), int(first_replicate), int(unit),
-        values, np.zeros((0, 0, 0, 0)), np.zeros((0, 0, 0)),
-    )  # fmt: skip
+        counts,
+        last,
+        at,
+        seen,
+        z,
+        n_fixed,
+        first,
+        cell,
+        int(burn_in),
+        int(seed),
+        int(first_replicate),
+        int(unit),
+        values,
+        np.zeros((0, 0, 0, 0)),
+        np.zeros((0, 0, 0)),
+    )
     return counts, visit, who, seen, z, centre, cell, values
 
 

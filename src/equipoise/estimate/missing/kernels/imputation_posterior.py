@@ -60,9 +60,24 @@ def inverse_wishart(stream, scale, df, m, work, out):
 
 @kernel
 def posterior(
-    data, offset, w, y, present, group, n_groups, prior_df, prior_scale, sigma, burn_in, thin, seed, replicate, unit,
-    beta_out, sigma_out,
-):  # fmt: skip
+    data,
+    offset,
+    w,
+    y,
+    present,
+    group,
+    n_groups,
+    prior_df,
+    prior_scale,
+    sigma,
+    burn_in,
+    thin,
+    seed,
+    replicate,
+    unit,
+    beta_out,
+    sigma_out,
+):
     """Fill ``beta_out`` (draw, visit, q) and ``sigma_out`` (draw, group, visit, visit); returns how many were drawn.
 
     data, offset : as :func:`prepare_kronecker` gives them. w : (subject, q), y and

@@ -28,9 +28,25 @@ OWN_STREAMS = imp.STREAMS_PER_UNIT // 2
 
 @kernel
 def by_reference(
-    counts, visit, who, z, centre, n_fixed, first, cell, coefficients, variances, y, arm_shift, ice, strategy, seed,
-    first_replicate, unit, values,
-):  # fmt: skip
+    counts,
+    visit,
+    who,
+    z,
+    centre,
+    n_fixed,
+    first,
+    cell,
+    coefficients,
+    variances,
+    y,
+    arm_shift,
+    ice,
+    strategy,
+    seed,
+    first_replicate,
+    unit,
+    values,
+):
     """Replace in ``values`` (trial, imputation, cell) those of patients whose strategy is not MAR.
 
     y : (trial, subject, visit) what the analysis keeps, NaN to be imputed. arm_shift : (trial, subject) arm of the
@@ -97,8 +113,23 @@ def by_reference(
                         ref_mean[v] = s + arm_shift[t, p] * mean[v, 1]
                         if visit[t, v] >= ice[t, p] and affected == m:
                             affected = v
-                    if not impute_row(row, m, own_mean, ref_mean, sigma, sigma, True, strategy[t, p], affected, True,
-                                      stream, scratch, work, order, filled):  # fmt: skip
+                    if not impute_row(
+                        row,
+                        m,
+                        own_mean,
+                        ref_mean,
+                        sigma,
+                        sigma,
+                        True,
+                        strategy[t, p],
+                        affected,
+                        True,
+                        stream,
+                        scratch,
+                        work,
+                        order,
+                        filled,
+                    ):
                         counts[t, imp.BROKEN] += 1
                     else:
                         for j in range(i, stop):
@@ -109,9 +140,20 @@ def by_reference(
 
 
 def reference_imputation(
-    y, include, predictors, ice, strategy, *, reference=0.0, delta=None, n_imputations=20,
-    burn_in=imp.BURN_IN, seed=0, first_replicate=0, unit=0,
-):  # fmt: skip
+    y,
+    include,
+    predictors,
+    ice,
+    strategy,
+    *,
+    reference=0.0,
+    delta=None,
+    n_imputations=20,
+    burn_in=imp.BURN_IN,
+    seed=0,
+    first_replicate=0,
+    unit=0,
+):
     """Arrange and impute a block of trials by strategy; the result as of ``imputation.multiple_imputation``.
 
     Parameters
@@ -140,14 +182,43 @@ def reference_imputation(
     coefficients = np.zeros((n_trials, n_imputations, n_visits, z.shape[2]))
     variances = np.zeros((n_trials, n_imputations, n_visits))
     imp.impute(
-        counts, last, at, seen, z, n_fixed, first, cell, int(burn_in), int(seed), int(first_replicate), int(unit),
-        values, coefficients, variances,
-    )  # fmt: skip
+        counts,
+        last,
+        at,
+        seen,
+        z,
+        n_fixed,
+        first,
+        cell,
+        int(burn_in),
+        int(seed),
+        int(first_replicate),
+        int(unit),
+        values,
+        coefficients,
+        variances,
+    )
     arm_shift = np.ascontiguousarray(reference - predictors[:, :, 1])
     by_reference(
-        counts, visit, who, z, centre, n_fixed, first, cell, coefficients, variances, y, arm_shift, ice, code,
-        int(seed), int(first_replicate), int(unit), values,
-    )  # fmt: skip
+        counts,
+        visit,
+        who,
+        z,
+        centre,
+        n_fixed,
+        first,
+        cell,
+        coefficients,
+        variances,
+        y,
+        arm_shift,
+        ice,
+        code,
+        int(seed),
+        int(first_replicate),
+        int(unit),
+        values,
+    )
     q = z.shape[2] - n_visits
     trial = np.arange(n_trials)[:, None]
     subject = who[trial, cell[:, :, 0]]

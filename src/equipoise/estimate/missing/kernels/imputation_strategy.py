@@ -128,9 +128,24 @@ def impute_row(y, m, own_mean, ref_mean, own, ref, same, strategy, ice, noise, s
 
 @kernel
 def impute_samples(
-    y, w, w_ref, group, ref_group, ice, strategy, beta, sigma, parameters, who, n_rows, noise, seed, replicate, unit,
+    y,
+    w,
+    w_ref,
+    group,
+    ref_group,
+    ice,
+    strategy,
+    beta,
+    sigma,
+    parameters,
+    who,
+    n_rows,
+    noise,
+    seed,
+    replicate,
+    unit,
     out,
-):  # fmt: skip
+):
     """Complete every sample of one trial; returns how many patients of samples could not be completed.
 
     y : (subject, visit), NaN to be imputed. w, w_ref : (subject, q) covariates of the imputation model under the own
@@ -169,9 +184,23 @@ def impute_samples(
                 for c in range(q):
                     own_mean[v] += beta[d, v, c] * w[i, c]
                     ref_mean[v] += beta[d, v, c] * w_ref[i, c]
-            if not impute_row(y[i], m, own_mean, ref_mean, sigma[d, group[i]], sigma[d, ref_group[i]],
-                              group[i] == ref_group[i], strategy[i], ice[i], noise, stream, mean, work, order,
-                              out[s, r]):  # fmt: skip
+            if not impute_row(
+                y[i],
+                m,
+                own_mean,
+                ref_mean,
+                sigma[d, group[i]],
+                sigma[d, ref_group[i]],
+                group[i] == ref_group[i],
+                strategy[i],
+                ice[i],
+                noise,
+                stream,
+                mean,
+                work,
+                order,
+                out[s, r],
+            ):
                 failed += 1
     return failed
 

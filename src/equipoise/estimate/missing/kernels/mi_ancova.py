@@ -86,9 +86,7 @@ def _accumulate(t, d, v, out, k, p, inverse, xty, yty, df, mean, m2, within):
 
 
 @kernel
-def analyse(
-    counts, visit, seen, z, cell, values, x, inverse, df, death_week, rank_week, rank_visit, mean, m2, within
-):  # fmt: skip
+def analyse(counts, visit, seen, z, cell, values, x, inverse, df, death_week, rank_week, rank_visit, mean, m2, within):
     """ANCOVA at every visit and on the joint rank scores, for every imputation of arranged and imputed trials.
 
     x : (trial, row, design * p) the designs side by side; inverse : (trial, design, p, p); df : (trial, design), not
@@ -292,11 +290,7 @@ def ancova_imputed(imputed, designs, *, n_columns=None, death_week=None, rank_we
     )
     df[code != OK] = 0.0
     factors = np.stack(
-        [
-            inverse[..., 0, 0],
-            inverse[..., 0, 0] + 2.0 * inverse[..., 0, 1] + inverse[..., 1, 1],
-            inverse[..., 1, 1],
-        ],
+        [inverse[..., 0, 0], inverse[..., 0, 0] + 2.0 * inverse[..., 0, 1] + inverse[..., 1, 1], inverse[..., 1, 1]],
         axis=-1,
     )
     death = np.full((n_trials, n), np.inf)
@@ -307,9 +301,22 @@ def ancova_imputed(imputed, designs, *, n_columns=None, death_week=None, rank_we
     m2 = np.zeros((n_trials, n_designs, n_visits + 1, 3))
     within = np.full((n_trials, n_designs, n_visits + 1), np.nan)
     analyse(
-        counts, visit, seen, z, cell, values, x.reshape(n_trials, n, -1), inverse, df, death,
-        float(rank_week), int(rank_visit), mean, m2, within,
-    )  # fmt: skip
+        counts,
+        visit,
+        seen,
+        z,
+        cell,
+        values,
+        x.reshape(n_trials, n, -1),
+        inverse,
+        df,
+        death,
+        float(rank_week),
+        int(rank_visit),
+        mean,
+        m2,
+        within,
+    )
     draws = np.where(counts[:, imp.CELLS] > 0, values.shape[1], 1)[:, None, None, None]
     se, pooled_df = pool(m2, within[..., None] / draws * factors[:, :, None, :], draws, df[:, :, None, None])
     for t in range(n_trials):  # outcomes were centred by visit; ``visit`` names the visits in the model

@@ -40,9 +40,13 @@ def sums(values, active, group, n_groups, *, fractional=False):
     """(trial, 6) as :func:`rank_sums`: sum of the active arm, expectation, variance ..."""
     out = np.empty((group.shape[0], 6))
     kernel.rank_sums(
-        np.ascontiguousarray(values, dtype=np.float64), group, np.ascontiguousarray(active, dtype=np.bool_), n_groups,
-        fractional, out,
-    )  # fmt: skip
+        np.ascontiguousarray(values, dtype=np.float64),
+        group,
+        np.ascontiguousarray(active, dtype=np.bool_),
+        n_groups,
+        fractional,
+        out,
+    )
     return out
 
 

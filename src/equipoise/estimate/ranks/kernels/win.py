@@ -214,14 +214,42 @@ def count_sorted(rows, active, stratum, time, event, margin, key, order, same_ar
                 keys = max(keys, key[t, hi] + 1)
                 hi += 1
             for asked in range(2):
-                _count_block(lo, hi, order[t], time[t], event[t], margin, key[t], keys, asked, 1 - asked, active[t],
-                             tree, wins[t], losses[t])  # fmt: skip
+                _count_block(
+                    lo,
+                    hi,
+                    order[t],
+                    time[t],
+                    event[t],
+                    margin,
+                    key[t],
+                    keys,
+                    asked,
+                    1 - asked,
+                    active[t],
+                    tree,
+                    wins[t],
+                    losses[t],
+                )
             if same_arm:
                 for i in range(lo, hi):
                     other_wins[i] = 0.0
                     other_losses[i] = 0.0
-                _count_block(lo, hi, order[t], time[t], event[t], margin, key[t], keys, 2, 2, active[t], tree,
-                             other_wins, other_losses)  # fmt: skip
+                _count_block(
+                    lo,
+                    hi,
+                    order[t],
+                    time[t],
+                    event[t],
+                    margin,
+                    key[t],
+                    keys,
+                    2,
+                    2,
+                    active[t],
+                    tree,
+                    other_wins,
+                    other_losses,
+                )
                 for i in range(lo, hi):
                     score[t, i] = other_wins[i] - other_losses[i]
             lo = hi
@@ -319,9 +347,19 @@ def _total_order(kind, value, event, member, margin, sign):
 
 
 def count(
-    value, active, *, kinds, event=None, margins=None, signs=None, include=None, stratum=None, recurrent=None,
-    scores=True, method="auto",
-):  # fmt: skip
+    value,
+    active,
+    *,
+    kinds,
+    event=None,
+    margins=None,
+    signs=None,
+    include=None,
+    stratum=None,
+    recurrent=None,
+    scores=True,
+    method="auto",
+):
     """Compare all pairs of every trial of a block: (trial,) patients; counts, moments, layers and test by stratum.
 
     Parameters
@@ -402,8 +440,12 @@ def combine(rows, counts, moments, weights="mantel-haenszel"):
     """
     n0, n1, won, lost = np.moveaxis(counts, 2, 0)
     pairs = n0 * n1
-    weight = {"mantel-haenszel": pairs / np.maximum(n0 + n1, 1.0), "size": n0 + n1, "pairs": pairs,
-              "equal": np.ones_like(pairs)}[weights]  # fmt: skip
+    weight = {
+        "mantel-haenszel": pairs / np.maximum(n0 + n1, 1.0),
+        "size": n0 + n1,
+        "pairs": pairs,
+        "equal": np.ones_like(pairs),
+    }[weights]
     weight = np.where(pairs > 0.0, weight, 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         weight = weight / weight.sum(axis=1, keepdims=True)
@@ -413,8 +455,9 @@ def combine(rows, counts, moments, weights="mantel-haenszel"):
     covariance = _square(v)
     total_won, total_lost, total_pairs = won.sum(axis=1), lost.sum(axis=1), pairs.sum(axis=1)
     both = pairs > 0.0
-    lonely = ((np.where(both, n0, 0.0).sum(axis=1) == both.sum(axis=1))
-              | (np.where(both, n1, 0.0).sum(axis=1) == both.sum(axis=1)))  # fmt: skip
+    lonely = (np.where(both, n0, 0.0).sum(axis=1) == both.sum(axis=1)) | (
+        np.where(both, n1, 0.0).sum(axis=1) == both.sum(axis=1)
+    )
     status = np.select(
         [
             rows == 0,

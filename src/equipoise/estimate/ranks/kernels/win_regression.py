@@ -176,10 +176,17 @@ def win_regression(value, covariates, *, kinds, event=None, margins=None, signs=
     beta, vcov = np.empty((n_trials, p)), np.empty((n_trials, p, p))
     layers, status = np.zeros((n_trials, n_layers), np.int64), np.zeros(n_trials, np.int8)
     fit_block(
-        inside, value, np.ones(value.shape, np.bool_) if event is None else np.ascontiguousarray(event, dtype=np.bool_),
-        np.ascontiguousarray(times, dtype=np.float64), np.ascontiguousarray(kinds, dtype=np.int64),
+        inside,
+        value,
+        np.ones(value.shape, np.bool_) if event is None else np.ascontiguousarray(event, dtype=np.bool_),
+        np.ascontiguousarray(times, dtype=np.float64),
+        np.ascontiguousarray(kinds, dtype=np.int64),
         np.zeros(n_layers) if margins is None else np.ascontiguousarray(margins, dtype=np.float64),
         np.ones(n_layers, np.int64) if signs is None else np.ascontiguousarray(signs, dtype=np.int64),
-        z, beta, vcov, layers, status,
-    )  # fmt: skip
+        z,
+        beta,
+        vcov,
+        layers,
+        status,
+    )
     return beta, vcov, layers, inside.sum(axis=1), status

@@ -283,9 +283,27 @@ def gather(t, rows, order, time, entry, event, stratum, late, tm, en, ev, st, pl
 
 @kernel
 def cox_block(
-    rows, order, time, entry, event, stratum, weight, late, x, start, arm, ties, max_iterations, beta, covariance,
-    loglik, score, iterations, drift, status,
-):  # fmt: skip
+    rows,
+    order,
+    time,
+    entry,
+    event,
+    stratum,
+    weight,
+    late,
+    x,
+    start,
+    arm,
+    ties,
+    max_iterations,
+    beta,
+    covariance,
+    loglik,
+    score,
+    iterations,
+    drift,
+    status,
+):
     """Cox regressions of the trials whose ``status`` is 0; the arguments are those of :func:`fit` in a fixed form.
 
     rows : (trial,) how many subjects of ``order`` (trial, subject), by stratum and time, count. entry, weight, late :
@@ -418,9 +436,19 @@ def standing(rows, happened, active=None):
 
 
 def fit(
-    time, event, x, *, entry=None, include=None, stratum=None, weight=None, ties="efron", arm=0, start=None,
+    time,
+    event,
+    x,
+    *,
+    entry=None,
+    include=None,
+    stratum=None,
+    weight=None,
+    ties="efron",
+    arm=0,
+    start=None,
     max_iterations=50,
-):  # fmt: skip
+):
     """Cox regressions of a block of trials, with late entry, weights and a starting point; see :func:`cox`.
 
     Parameters
@@ -457,9 +485,27 @@ def fit(
         np.full((n_trials, p), np.nan),
     )
     cox_block(
-        rows, order, time, entered, event, code, weights, late, x, begin, int(arm), TIES[ties], int(max_iterations),
-        made.beta, made.covariance, made.loglik, made.score, made.iterations, made.drift, status,
-    )  # fmt: skip
+        rows,
+        order,
+        time,
+        entered,
+        event,
+        code,
+        weights,
+        late,
+        x,
+        begin,
+        int(arm),
+        TIES[ties],
+        int(max_iterations),
+        made.beta,
+        made.covariance,
+        made.loglik,
+        made.score,
+        made.iterations,
+        made.drift,
+        status,
+    )
     failed = status != OK
     made.beta[failed] = np.nan
     made.covariance[failed] = np.nan

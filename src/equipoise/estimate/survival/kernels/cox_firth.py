@@ -145,7 +145,7 @@ def _log_det(a, work):
 @inner
 def _penalised(
     rows, p, time, entry, event, stratum, late, efron, z, w, beta, sums, mean, gradient, info, third, work, out
-):  # fmt: skip
+):
     """Penalised log likelihood at ``beta``, its gradient, and the inverse information in ``info``; ``out`` (2,) the log
     likelihood without and with the penalty.
     """
@@ -194,9 +194,24 @@ def _solve(a, p, held, b, work):
 
 @kernel
 def firth_block(
-    rows, order, time, entry, event, stratum, late, x, start, held, efron, max_iterations, beta, covariance, loglik,
-    iterations, status,
-):  # fmt: skip
+    rows,
+    order,
+    time,
+    entry,
+    event,
+    stratum,
+    late,
+    x,
+    start,
+    held,
+    efron,
+    max_iterations,
+    beta,
+    covariance,
+    loglik,
+    iterations,
+    status,
+):
     """Penalised Cox regressions of the trials whose ``status`` is 0; see :func:`firth`.
 
     held : the coefficient that stays at ``start``, or -1. Filled in: ``beta`` (trial, p), ``covariance`` (trial, p, p),
@@ -328,9 +343,24 @@ def firth(
     loglik = np.full((n_trials, 2), np.nan)
     iterations = np.zeros(n_trials, np.int64)
     firth_block(
-        rows, order, time, entered, event, code, late, x, begin, int(held), ties == "efron", int(max_iterations),
-        beta, covariance, loglik, iterations, status,
-    )  # fmt: skip
+        rows,
+        order,
+        time,
+        entered,
+        event,
+        code,
+        late,
+        x,
+        begin,
+        int(held),
+        ties == "efron",
+        int(max_iterations),
+        beta,
+        covariance,
+        loglik,
+        iterations,
+        status,
+    )
     failed = status != OK
     beta[failed] = np.nan
     covariance[failed] = np.nan

@@ -55,9 +55,25 @@ def _confirmation(k, n, worse, when, confirm, min_gap, max_gap):
 
 @kernel
 def deterioration_block(
-    worsening, weeks, death, threshold, confirm, min_gap, max_gap, count_unconfirmed, at_confirmation, death_counts,
-    death_confirms, max_missed, up_to, time, cause, reason, onset, confirmed,
-):  # fmt: skip
+    worsening,
+    weeks,
+    death,
+    threshold,
+    confirm,
+    min_gap,
+    max_gap,
+    count_unconfirmed,
+    at_confirmation,
+    death_counts,
+    death_confirms,
+    max_missed,
+    up_to,
+    time,
+    cause,
+    reason,
+    onset,
+    confirmed,
+):
     """Apply one rule to every patient; see :func:`deterioration`. weeks : (trial or 1, subject or 1, visit)."""
     n_visits = worsening.shape[2]
     worse = np.empty(n_visits, np.bool_)
@@ -129,9 +145,21 @@ def deterioration_block(
 
 
 def deterioration(
-    worsening, weeks, death=None, *, threshold, confirm="next", min_gap=0.0, max_gap=np.inf, count_unconfirmed=False,
-    at_confirmation=False, death_counts=True, death_confirms=True, max_missed=np.inf, up_to=np.inf,
-):  # fmt: skip
+    worsening,
+    weeks,
+    death=None,
+    *,
+    threshold,
+    confirm="next",
+    min_gap=0.0,
+    max_gap=np.inf,
+    count_unconfirmed=False,
+    at_confirmation=False,
+    death_counts=True,
+    death_confirms=True,
+    max_missed=np.inf,
+    up_to=np.inf,
+):
     """Time to confirmed deterioration of every patient of a block of trials.
 
     Parameters
@@ -154,8 +182,23 @@ def deterioration(
     time, onset, confirmed = np.empty(shape), np.empty(shape), np.empty(shape)
     cause, reason = np.empty(shape, np.int64), np.empty(shape, np.int64)
     deterioration_block(
-        worsening, weeks, death, float(threshold), CONFIRM[confirm], float(min_gap), float(max_gap),
-        bool(count_unconfirmed), bool(at_confirmation), bool(death_counts), bool(death_confirms), float(max_missed),
-        float(up_to), time, cause, reason, onset, confirmed,
-    )  # fmt: skip
+        worsening,
+        weeks,
+        death,
+        float(threshold),
+        CONFIRM[confirm],
+        float(min_gap),
+        float(max_gap),
+        bool(count_unconfirmed),
+        bool(at_confirmation),
+        bool(death_counts),
+        bool(death_confirms),
+        float(max_missed),
+        float(up_to),
+        time,
+        cause,
+        reason,
+        onset,
+        confirmed,
+    )
     return time, cause, reason, onset, confirmed

@@ -84,9 +84,23 @@ def _risk_sums(t, rows, p, time, cause, censoring, free, z, beta, sums, weight, 
 
 @kernel
 def fine_gray_sorted(
-    rows, time, cause, censoring, z, n_censoring, arm, robust, max_iterations,
-    beta, covariance, loglik, score_test, baseline, iterations, status,
-):  # fmt: skip
+    rows,
+    time,
+    cause,
+    censoring,
+    z,
+    n_censoring,
+    arm,
+    robust,
+    max_iterations,
+    beta,
+    covariance,
+    loglik,
+    score_test,
+    baseline,
+    iterations,
+    status,
+):
     """Fine-Gray regressions of trials sorted by time, where ``status`` is 0.
 
     z : (trial, subject, 1 + p) ones, then standardised covariates; censoring : (trial, subject) group whose censoring
@@ -351,9 +365,23 @@ def fine_gray(time, cause, x, *, include=None, censoring_group=None, arm=0, vari
     baseline = np.full(time.shape, np.nan)
     iterations = np.zeros(n_trials, np.int64)
     fine_gray_sorted(
-        rows, time, cause, group, z, n_groups, int(arm), ROBUST[variance], int(max_iterations),
-        beta, covariance, loglik, score, baseline, iterations, status,
-    )  # fmt: skip
+        rows,
+        time,
+        cause,
+        group,
+        z,
+        n_groups,
+        int(arm),
+        ROBUST[variance],
+        int(max_iterations),
+        beta,
+        covariance,
+        loglik,
+        score,
+        baseline,
+        iterations,
+        status,
+    )
     beta *= scale[:, 0]
     covariance *= scale[:, 0, :, None] * scale
     failed = status != OK

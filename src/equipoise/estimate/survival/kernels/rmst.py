@@ -107,8 +107,19 @@ def curves(time, event, group, *, tau=None, at=(), include=None, n_groups=2):
     mean, variance, horizon = (np.full(shape, np.nan) for _ in range(3))
     survival, greenwood = (np.full((*shape, len(at)), np.nan) for _ in range(2))
     if tau is None:
-        curves_sorted(rows, time, event, group, np.zeros(n_trials), at[:0], mean, variance,
-                      survival[:, :, :0].copy(), greenwood[:, :, :0].copy(), horizon)  # fmt: skip
+        curves_sorted(
+            rows,
+            time,
+            event,
+            group,
+            np.zeros(n_trials),
+            at[:0],
+            mean,
+            variance,
+            survival[:, :, :0].copy(),
+            greenwood[:, :, :0].copy(),
+            horizon,
+        )
         last = np.where(np.arange(time.shape[1]) < rows[:, None], time, -np.inf).max(axis=1, initial=-np.inf)
         common = np.where(np.isnan(horizon), np.inf, horizon).min(axis=1)
         tau = np.where(np.isinf(common), last, common)
