@@ -171,8 +171,9 @@ def _side_by_side(items: Sequence[Item], n: int, report: Report) -> None:
             events.put((w, True))
         events.put((w, False))
 
-    for w in range(n):
-        Thread(target=listen, args=(w,), daemon=True).start()
+    listeners = [Thread(target=listen, args=(w,), daemon=True) for w in range(n)]
+    for listener in listeners:
+        listener.start()
     busy: dict[int, int] = {}
     idle, waiting, done, alive = set(range(n)), set(range(len(items))), set[int](), n
     try:
@@ -194,9 +195,14 @@ def _side_by_side(items: Sequence[Item], n: int, report: Report) -> None:
                 done.add(busy.pop(w))
                 report(len(done), len(items))
     finally:
-        for worker in workers:
+        for worker, listener in zip(workers, listeners, strict=True):
             worker.kill()
             worker.wait()
+            listener.join()
+            for pipe in (worker.stdin, worker.stdout):
+                if pipe is not None:
+                    with contextlib.suppress(OSError):
+                        pipe.close()
 
 
 def _send(worker: subprocess.Popen[str], item: Item) -> None:
