@@ -99,6 +99,11 @@ def test_property_replica_feeds_the_page(tmp_path: Path) -> None:
     assert second["answers"] == replica["answers"]
 
 
+def hear_interrupts() -> None:
+    """A command started from a job in the background would inherit that Ctrl-C is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals differ on Windows")
 def test_property_interrupt_leaves_nothing_half_written(tmp_path: Path) -> None:
     process = subprocess.Popen(
@@ -108,14 +113,16 @@ def test_property_interrupt_leaves_nothing_half_written(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
+        preexec_fn=hear_interrupts,
     )
     (tmp_path / "tmp").mkdir(exist_ok=True)
-    # wait until the study has begun (its folder of values is there) or the command ended, then press Ctrl-C
-    while not any((tmp_path / "tmp").glob("equipoise-*/values.npy")) and process.poll() is None:
+    # wait until the study has begun (its first block is there) or the command ended, then press Ctrl-C
+    until = time.monotonic() + 240
+    while not any((tmp_path / "tmp").rglob("block-*.parquet")) and process.poll() is None:
+        assert time.monotonic() < until, "the study did not begin"
         time.sleep(0.1)
-    time.sleep(1)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate()
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == 130, errors
     assert "interrupted" in errors
     assert "Traceback" not in errors

@@ -90,7 +90,12 @@ def test_property_a_signal_has_its_exit_code_and_leaves_nothing_half_written(
 ) -> None:
     command = [*COMMAND, "replicate", "riluzole1994", "-n", "200000", "-q", "--threads", "1"]
     with subprocess.Popen(
-        [*command, "--store", "store", "--json", "out.json"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        [*command, "--store", "store", "--json", "out.json"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        # a job in the background would hand on that Ctrl-C is ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         until = time.monotonic() + 240
         while not list(tmp_path.rglob("block-*.parquet")) and time.monotonic() < until:
