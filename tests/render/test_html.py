@@ -77,6 +77,7 @@ def test_headings_run_without_gaps(read: Page) -> None:
     assert all(b - a <= 1 for a, b in itertools.pairwise(levels))
     titles = [e.text.strip() for e in read.elements if e.tag == "h2"]
     assert titles == [
+        "In brief",
         "Bottom line",
         "Key findings",
         "Design",
