@@ -12,7 +12,15 @@ import pytest
 
 from equipoise import mmrm, slope
 from equipoise.estimate.linear.mmrm.batch import fit_batch
+from equipoise.estimate.linear.mmrm.engine import Rows
 from equipoise.estimate.linear.mmrm.fit import MmrmWarning
+from equipoise.estimate.linear.mmrm.identified import (
+    columns_at,
+    least_squares,
+    plainly_varies,
+    silent_visits,
+    unidentified,
+)
 from equipoise.types import Status
 
 G = np.random.default_rng(1)
@@ -149,3 +157,35 @@ def test_independent_block_of_trials_knows_rounding_from_variance() -> None:
     assert np.isnan(made.se[:2]).all()
     assert np.isnan(made.p[:2]).all()
     assert made.se[2, 0] > 0.0
+
+
+@pytest.mark.parametrize("common", [False, True])
+@pytest.mark.parametrize("noise", [1.0, 1e-3, 1e-7, 1e-12, 0.0])
+@pytest.mark.parametrize("n", [4, 6, 40])
+def test_property_the_quick_question_never_hides_what_the_exact_ones_find(n: int, noise: float, common: bool) -> None:
+    g = np.random.default_rng(n)
+    visit, subject = np.tile(np.arange(3), n), np.repeat(np.arange(n), 3)
+    arm, base = (subject % 2).astype(float), g.normal(50.0, 5.0, n)[subject]
+    at = np.eye(3)[visit]
+    x = np.column_stack([at, at * arm[:, None], base] if common else [at, at * arm[:, None], at * base[:, None]])
+    y = 3.0 + 2.0 * base + arm + g.normal(size=3 * n) * np.where(visit == 1, noise, 1.0)
+    keep = ~((visit == 2) & (subject % 3 == 0))
+    x, y, visit, subject = x[keep], y[keep], visit[keep], subject[keep]
+    rows = Rows(subject, visit, np.zeros(n, np.int64), n, 3, 1, None)
+    served = columns_at(x, rows)
+    quick, found = plainly_varies(x, y, rows, served), least_squares(x, y)
+    silent = silent_visits(x, found, rows, (1, 2, 3), "V")
+    if quick:
+        assert not found.exact()
+        assert not silent
+        assert not any(found.exact(visit == v) for v in range(3))
+    # 4 subjects leave 2 at the last visit, for 3 coefficients
+    assert quick == (n > 4 and noise >= 1e-3)
+    np.testing.assert_array_equal(unidentified(x, rows, True, 0, served), unidentified(x, rows, True, 0))
+
+
+def test_property_a_visit_that_is_exact_is_found_beside_others_that_vary() -> None:
+    data = LONG.assign(Y=np.where(LONG.V == "VISIT 2", 1.0, LONG.Y))
+    fit, said = fitted(data)
+    assert "VISIT 2" in said
+    assert fit.converged

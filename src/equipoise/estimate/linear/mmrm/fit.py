@@ -30,9 +30,11 @@ from equipoise.estimate.linear.mmrm.engine import (
 )
 from equipoise.estimate.linear.mmrm.identified import (
     HETEROGENEOUS,
+    columns_at,
     in_words,
     least_squares,
     may_fit,
+    plainly_varies,
     silent_visits,
     unidentified,
 )
@@ -260,12 +262,17 @@ def fit_model(
             hint="use planned times, such as AVISITN",
         )
     prepared = None if own_times else prepare(design, y, rows)
-    root = np.ones(len(y)) if rows.weights is None else np.sqrt(rows.weights)
-    x = design.matrix() * root[:, None]
-    found = least_squares(x, y * root)
+    x, weighted = design.matrix(), y
+    if rows.weights is not None:
+        root = np.sqrt(rows.weights)
+        x, weighted = x * root[:, None], y * root
+    served = None if prepared is None else columns_at(x, rows)
+    # the exact questions are asked only where the quick one has no answer: they take longer than the fit
+    found = None if served and plainly_varies(x, weighted, rows, served) else least_squares(x, weighted)
+    exact = found is not None and found.exact()
     wanted = list(dict.fromkeys([term.structure, *fallback]))
     silent: dict[int, str] = {}
-    if prepared is not None and term.structure in HETEROGENEOUS and not found.exact():
+    if found is not None and prepared is not None and term.structure in HETEROGENEOUS and not exact:
         silent = silent_visits(x, found, rows, visits, term.visit)
         if first and first.get(term.visit) in {visits[v] for v in silent}:
             silent = {}
@@ -289,12 +296,12 @@ def fit_model(
     best: Fitted | None = None
     kept = np.arange(0)
     nulls: list[FloatArray] = []
-    if prepared is not None and not found.exact() and len(y) > len(prepared.kept) > 0:
-        nulls = [unidentified(x, rows, reml, g) for g in range(rows.n_groups)]
+    if prepared is not None and not exact and len(y) > len(prepared.kept) > 0:
+        nulls = [unidentified(x, rows, reml, g, served) for g in range(rows.n_groups)]
     unknown = [g for g, null in enumerate(nulls) if null.shape[1]]
     nothing_on = "; ".join(dict.fromkeys(in_words(nulls[g], rows, g, visits, term.visit) for g in unknown))
     for structure in wanted:
-        if found.exact():
+        if found is not None and exact:
             if prepared is None:
                 fitted, kept = unfitted_times(design, y, rows, structure, coords, Status.NO_VARIANCE)
             else:

@@ -28,6 +28,8 @@ from equipoise.types import FloatArray, IntArray
 HETEROGENEOUS = ("us", "csh", "ar1h", "toeph", "adh")
 NOTHING = 1e-9
 MOST = 20_000_000
+#: Residuals this much larger than the numbers they are left of are no rounding, whatever way they are found.
+PLAIN = 1e-6
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,31 @@ def least_squares(x: FloatArray, y: FloatArray) -> Residuals:
     x = x[:, independent_columns(x)]
     beta = np.asarray(np.linalg.lstsq(x, y, rcond=None)[0], np.float64)
     return Residuals(y, y - x @ beta, np.abs(y) + np.abs(x * beta).sum(axis=1))
+
+
+def columns_at(x: FloatArray, rows: Rows) -> list[IntArray]:
+    """Of every visit, the columns of ``x`` (row, p) that are not zero throughout."""
+    return [np.flatnonzero((x[rows.visit == v] != 0.0).any(axis=0)) for v in range(rows.n_visits)]
+
+
+def plainly_varies(x: FloatArray, y: FloatArray, rows: Rows, served: Sequence[IntArray]) -> bool:
+    """Whether residuals are left at every visit, well above rounding; False is no answer.
+
+    Least squares of one visit alone, on the columns ``served`` there, leaves no more at that visit than the model of
+    all visits does. So where each of these small fits leaves something, :func:`least_squares` would find no exact fit,
+    and :func:`silent_visits` no visit.
+    """
+    for v, columns in enumerate(served):
+        here = np.flatnonzero(rows.visit == v)
+        if len(here) <= len(columns):
+            return False
+        own, seen = x[np.ix_(here, columns)], y[here]
+        beta = np.linalg.lstsq(own, seen, rcond=None)[0]
+        r = seen - own @ beta
+        size = np.abs(seen) + np.abs(own) @ np.abs(beta)
+        if not float(r @ r) > PLAIN**2 * float(size @ size):
+            return False
+    return True
 
 
 def silent_visits(x: FloatArray, found: Residuals, rows: Rows, visits: Sequence[Any], name: str) -> dict[int, str]:
@@ -88,11 +115,18 @@ def together(rows: Rows, group: int) -> IntArray:
     return np.asarray(seen.T @ seen, np.int64)
 
 
-def unidentified(x: FloatArray, rows: Rows, reml: bool, group: int) -> FloatArray:
-    """(element, k) directions of the elements of a group's covariance (lower triangle by rows) without information."""
+def unidentified(
+    x: FloatArray, rows: Rows, reml: bool, group: int, served: Sequence[IntArray] | None = None
+) -> FloatArray:
+    """(element, k) directions of the elements of a group's covariance (lower triangle by rows) without information.
+
+    ``served`` : :func:`columns_at`, if they are known; no visit has more coefficients than that.
+    """
     m = rows.n_visits
     pairs = [(a, b) for a in range(m) for b in range(a + 1)]
     both = together(rows, group)
+    if served is not None and both.min() > max(len(columns) for columns in served) + 1:
+        return np.zeros((len(pairs), 0))
     none = np.array([both[a, b] == 0 for a, b in pairs])
     few = max(int(np.linalg.matrix_rank(x[rows.visit == v])) for v in range(m)) + 1
     n, p = x.shape
