@@ -1,7 +1,7 @@
 """A section of a plan on a block of virtual trials: arrays over trials and keys.
 
-A method with a kernel does a block at once; every other one is done trial by trial, on the very data sets that a real
-trial would bring, so that each method of a plan has operating characteristics.
+Every section is done trial by trial, on the very data sets that a real trial would bring, so that each method of a plan
+has operating characteristics. What a kernel does at once is compiled apart (:mod:`equipoise.plan.lowering`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What a method of a plan is to the rest of the program. A further method is one more module in this folder.
 
 A method has one name everywhere and one module. ``estimates`` gives the numbers of one trial by their place; ``lines``
-alone formats them; ``block`` does many trials at once where there is a kernel for them, else they are done one by one.
+alone formats them. Of virtual trials, sections that a kernel knows are compiled to it (:mod:`equipoise.plan.lowering`);
+all others are done one by one (:mod:`equipoise.plan.block`).
 """
 
 from __future__ import annotations
@@ -14,11 +15,9 @@ from equipoise.plan.key import Key
 
 if TYPE_CHECKING:
     from equipoise.estimate.result import Estimate
-    from equipoise.plan.block import BlockEstimates
     from equipoise.plan.parts import Section
     from equipoise.plan.prepared import Prepared
     from equipoise.plan.results import Block
-    from equipoise.trial import Trials
 
 
 class Place(NamedTuple):
@@ -80,9 +79,8 @@ class Test(NamedTuple):
 class Method:
     """A method: its name in plans, the model of its section, how its numbers come about and how they are written.
 
-    estimates : one trial -> :class:`Found`. lines : what was found as lines of a table. block : many trials -> a
-    :class:`~equipoise.plan.block.BlockEstimates`; None: one trial after the other. noted : its description stands below
-    the table. by_line : lines of its blocks are levels or terms, each a group of its own, rather than statistics.
+    estimates : one trial -> :class:`Found`. lines : what was found as lines of a table. noted : its description stands
+    below the table. by_line : lines of its blocks are levels or terms, each a group of its own, rather than statistics.
     tests : what other analyses may take up, the default first.
     """
 
@@ -93,7 +91,6 @@ class Method:
     title: str
     noted: bool = False
     by_line: bool = False
-    block: Callable[[Trials, Any, Any], BlockEstimates] | None = None
     tests: tuple[Test, ...] = ()
 
     def run(self, context: Prepared, section: Any, place: int = 1) -> Block:
