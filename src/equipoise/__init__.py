@@ -116,6 +116,16 @@ SURFACE: dict[str, dict[str, tuple[str, str]]] = {
         "serial_gatekeeping": ("equipoise.decision", "serial_gatekeeping"),
         "closed_sequence": ("equipoise.decision.fixed_order", "closed_sequence"),
     },
+    "Power and sample size": {
+        "power_delayed_start": ("equipoise.decision", "power_delayed_start"),
+        "power_logrank": ("equipoise.decision", "power_logrank"),
+        "power_mmrm": ("equipoise.decision", "power_mmrm"),
+        "power_slope": ("equipoise.decision", "power_slope"),
+        "power_ttest": ("equipoise.decision", "power_ttest"),
+        "random_slope_covariance": ("equipoise.decision", "random_slope_covariance"),
+        "share_of_slowing": ("equipoise.decision", "share_of_slowing"),
+        "visit_covariance": ("equipoise.decision", "visit_covariance"),
+    },
     "What they give back": {"Estimate": ("equipoise.estimate.result", "Estimate")},
 }
 
@@ -138,8 +148,16 @@ if TYPE_CHECKING:
     from equipoise.decision import WangTsiatis as WangTsiatis
     from equipoise.decision import conditional_power as conditional_power
     from equipoise.decision import group_sequential as group_sequential
+    from equipoise.decision import power_delayed_start as power_delayed_start
+    from equipoise.decision import power_logrank as power_logrank
+    from equipoise.decision import power_mmrm as power_mmrm
+    from equipoise.decision import power_slope as power_slope
+    from equipoise.decision import power_ttest as power_ttest
     from equipoise.decision import predictive_power as predictive_power
+    from equipoise.decision import random_slope_covariance as random_slope_covariance
     from equipoise.decision import serial_gatekeeping as serial_gatekeeping
+    from equipoise.decision import share_of_slowing as share_of_slowing
+    from equipoise.decision import visit_covariance as visit_covariance
     from equipoise.decision.fixed_order import closed_sequence as closed_sequence
     from equipoise.document.document import Document as Document
     from equipoise.document.readers import Reader as Reader

@@ -22,6 +22,7 @@ from equipoise.cli import (  # noqa: E402
     importing,
     judgements,
     landscape,
+    power,
     questions,
     records,
     replicate,
@@ -44,6 +45,7 @@ Try first:
 Also:
   equipoise simulate valor --adam DIR   virtual trials as data files
   equipoise analyse PLAN --data FOLDER  a real trial's ADaM files through the same estimators
+  equipoise power mmrm ...              power and sample size in closed form
   equipoise import NCT01234567          a registry entry as a record
   equipoise fit valor --out FILE        fit the disease and the drug to the published curves again
   equipoise --help                      every command; COMMAND --help its options
@@ -66,6 +68,7 @@ app.command("questions")(questions.questions)
 app.command("judgements")(judgements.judgements)
 app.command("import")(importing.import_study)
 app.add_typer(records.app, name="records")
+app.add_typer(power.app, name="power")
 
 
 @app.callback(invoke_without_command=True)

@@ -1,8 +1,8 @@
 """Interim looks, adaptation and multiplicity: what a protocol lays down to keep its error rates.
 
-Group sequential designs (:func:`group_sequential`), conditional and predictive power, information, the inverse-normal
-combination test (:class:`InverseNormal`), and several hypotheses (:class:`Graph`). Equations, sources and the figures
-against R in ``docs/methods/sequential.md``.
+Group sequential designs (:func:`group_sequential`), power in closed form (:func:`power_mmrm` and its like), conditional
+and predictive power, information, the inverse-normal combination test (:class:`InverseNormal`), and several hypotheses
+(:class:`Graph`). Equations, sources and the figures against R in ``docs/methods/sequential.md`` and ``power.md``.
 """
 
 from __future__ import annotations
@@ -20,6 +20,17 @@ from equipoise.decision.interim import (
     stagewise_estimate,
 )
 from equipoise.decision.multiplicity import Graph, GraphResult, serial_gatekeeping
+from equipoise.decision.power import (
+    Power,
+    power_delayed_start,
+    power_logrank,
+    power_mmrm,
+    power_slope,
+    power_ttest,
+    random_slope_covariance,
+    share_of_slowing,
+    visit_covariance,
+)
 from equipoise.decision.recursion import exit_probabilities
 from equipoise.decision.spending import (
     FixedFutility,
@@ -42,6 +53,7 @@ __all__ = [
     "InverseNormal",
     "OBrienFlemingSpending",
     "PocockSpending",
+    "Power",
     "PowerSpending",
     "Reestimate",
     "StagewiseEstimate",
@@ -53,8 +65,16 @@ __all__ = [
     "information_from_events",
     "information_from_se",
     "information_from_visits",
+    "power_delayed_start",
+    "power_logrank",
+    "power_mmrm",
+    "power_slope",
+    "power_ttest",
     "predictive_power",
+    "random_slope_covariance",
     "serial_gatekeeping",
+    "share_of_slowing",
     "stage_statistics",
     "stagewise_estimate",
+    "visit_covariance",
 ]
