@@ -26,7 +26,7 @@ from equipoise.plan.compiled import Repeated
 from equipoise.plan.read_keys import read
 from equipoise.records import load_record
 from equipoise.run import run_study
-from equipoise.run.study import BLOCK, threads_available
+from equipoise.run.executors import BLOCK, threads_available
 from equipoise.simulate import Simulator, load_scenario
 
 

@@ -1,9 +1,10 @@
-"""The store of replicates: one Parquet file a block, each there whole or not at all.
+"""The store of replicates: a folder of Parquet parts, each there whole or not at all.
 
-A part is written under a temporary name, flushed and renamed. Its name says which block it is, how many replicates it
-holds and the hash of its bytes, so that a damaged one is seen. Nothing else is trusted: there is no index that could be
-stale, and ``study.json`` is for a person who looks. Two processes may grow one store; where both make the same block,
-both make the same numbers, and either file serves. A killed process loses the blocks it was at, no more.
+A part holds a run of replicates. It is written under a temporary name, flushed and renamed; its name says the first
+replicate, how many there are and the hash of its bytes, so that a damaged one is seen. Nothing else is trusted: there
+is no index that could be stale, and ``study.json`` is for a person who looks. Any number of processes may grow one
+store; where two make the same replicates, both make the same numbers, and either file serves. A killed process loses
+the parts it was at, no more.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import re
 import shutil
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import polars as pl
@@ -31,13 +32,25 @@ from equipoise.files import check_writable, read_bytes, write_bytes, write_text
 from equipoise.files.reading import reason, shown
 from equipoise.types import FloatArray
 
-_PART = re.compile(r"^block-(\d{8})-(\d{3})-([0-9a-f]{16})\.parquet$")
+_PART = re.compile(r"^part-(\d{10})-(\d{6})-([0-9a-f]{16})\.parquet$")
 _MOST_BYTES = 1 << 30
-_DISK = "make room, or choose another folder with --store; blocks that are done are kept"
+_DISK = "make room, or choose another folder with --store; what is done is kept"
 
 
 class DamagedPart(UserWarning):
-    """A file of a store was not what its name says; it was set aside, and its block is computed again."""
+    """A file of a store was not what its name says; it was set aside, and its replicates are computed again."""
+
+
+class Part(NamedTuple):
+    """Replicates ``first`` to ``first + rows - 1``, one row each."""
+
+    first: int
+    rows: int
+    path: Path
+
+    @property
+    def end(self) -> int:
+        return self.first + self.rows
 
 
 @dataclass(frozen=True)
@@ -75,27 +88,40 @@ class Store:
         """Raise :class:`OutputError` where nothing can be written, before the work starts."""
         check_writable(self.folder / "part")
 
-    def sound(self, wanted: Sequence[int]) -> dict[int, Path]:
-        """Block -> a file with at least the replicates that are wanted of it. Damaged files are told and set aside."""
-        out = {}
-        for number, rows in enumerate(wanted) if not self.temporary else ():
-            found = self.find(number, rows)
-            if found is not None:
-                out[number] = found
-        return out
+    def covering(self, replicates: int) -> list[Part]:
+        """Sound parts that hold replicates from 0 up to ``replicates``, in order; what is between them is not there.
 
-    def find(self, number: int, rows: int) -> Path | None:
-        """A sound file of a block with at least so many replicates; None if there is none."""
-        if self.temporary:
-            return None
-        for path in sorted(self.folder.glob(f"block-{number:08d}-*.parquet"), reverse=True):
-            match = _PART.match(path.name)
-            if match is None or int(match[2]) < rows:
+        Damaged files are told and set aside.
+        """
+        return list(self._covering(0, replicates))
+
+    def covers(self, first: int, rows: int) -> Part | None:
+        """A sound part that holds all of a run of replicates, if another process has made it meanwhile."""
+        found = list(self._covering(first, first + rows))
+        one = found[0] if len(found) == 1 else None
+        return one if one is not None and one.first <= first and one.end >= first + rows else None
+
+    def _covering(self, start: int, end: int) -> Iterator[Part]:
+        at = start
+        for part in () if self.temporary else self._listed():
+            if part.end <= at or part.first >= end:
                 continue
-            if self._is_sound(path, match[3], int(match[2])):
-                return path
-            self._set_aside(path)
-        return None
+            match = _PART.match(part.path.name)
+            if match is not None and self._is_sound(part.path, match[3], part.rows):
+                yield part
+                at = part.end
+            else:
+                self._set_aside(part.path)
+
+    def _listed(self) -> list[Part]:
+        """Every part by its first replicate; of those that begin alike the longest first."""
+        found = []
+        with contextlib.suppress(FileNotFoundError), os.scandir(self.folder) as entries:
+            for entry in entries:
+                match = _PART.match(entry.name)
+                if match is not None:
+                    found.append(Part(int(match[1]), int(match[2]), self.folder / entry.name))
+        return sorted(found, key=lambda p: (p.first, -p.rows))
 
     def _is_sound(self, path: Path, digest: str, rows: int) -> bool:
         try:
@@ -117,13 +143,13 @@ class Store:
         size = aside.stat().st_size if aside.exists() else 0
         what = "is empty" if size == 0 and aside.exists() else "is damaged"
         warnings.warn(
-            f"{shown(path)} {what}: set aside as {aside.name}, and its block is computed again",
+            f"{shown(path)} {what}: set aside as {aside.name}, and its replicates are computed again",
             DamagedPart,
             stacklevel=2,
         )
 
-    def write(self, number: int, values: FloatArray) -> Path:
-        """Keep the (replicate, measure) values of a block.
+    def write(self, first: int, values: FloatArray) -> Part:
+        """Keep the (replicate, measure) values of replicates ``first`` on.
 
         Raises
         ------
@@ -134,12 +160,12 @@ class Store:
         frame.write_parquet(buffer, compression="uncompressed", statistics=False)
         raw = buffer.getvalue()
         digest = hashlib.sha256(raw).hexdigest()[:16]
-        path = self.folder / f"block-{number:08d}-{len(values):03d}-{digest}.parquet"
+        path = self.folder / f"part-{first:010d}-{len(values):06d}-{digest}.parquet"
         try:
             write_bytes(path, raw, durable=not self.temporary)
         except OutputError as error:
             raise OutputError(error.message, hint=_DISK) from None
-        return path
+        return Part(first, len(values), path)
 
     def close(self) -> None:
         """Remove the folder, if it is a temporary one."""

@@ -1,4 +1,4 @@
-"""Replicates of a scenario with its analyses: blocks of trials over threads, kept on disk, resumable.
+"""Replicates of a scenario with its analyses: parts made wherever there are hands, kept on disk, resumable.
 
 What is kept of a replicate is one row of measures; see :mod:`equipoise.run.store`. Memory does not grow with the number
 of replicates, and a study that was interrupted goes on where it stopped.
@@ -7,12 +7,10 @@ of replicates, and a study that was interrupted goes on where it stopped.
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import shutil
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -30,13 +28,17 @@ from equipoise.plan.block import block as sections_of
 from equipoise.plan.block_analyses import analyse
 from equipoise.plan.key import Key
 from equipoise.plan.read_keys import read
-from equipoise.run.store import Store, read_part
+from equipoise.run.executors import BLOCK, Dask, Executor, Made, Task, Threads
+from equipoise.run.store import Part, Store, read_part
 from equipoise.simulate import Simulator
 from equipoise.trial import Trials
 from equipoise.types import FloatArray
 
-BLOCK = 20
-"""Replicates a block: small enough for the cache and for a lively progress bar."""
+PART_SECONDS = 5.0
+"""How long the making of a part should take: less and the disk is busy with small files, more and a kill costs much."""
+
+LARGEST_PART = 100_000
+"""Replicates."""
 
 Progress = Callable[[int, int], None]
 
@@ -52,8 +54,8 @@ class SimulationStudy:
     replicates: int
     folder: Path
     temporary: bool
-    parts: tuple[Path, ...]
-    """One file a block, in order."""
+    parts: tuple[Part, ...]
+    """In order; they cover every replicate."""
 
     def values(self, measure: Key) -> FloatArray:
         """(replicate,) values of one measure; NaN where a replicate has none."""
@@ -71,10 +73,11 @@ class SimulationStudy:
     def _read(self, columns: Sequence[int]) -> FloatArray:
         """(replicate, column) values of some measures."""
         out = np.empty((self.replicates, len(columns)))
-        for number, part in enumerate(self.parts):
-            first = number * BLOCK
-            rows = min(BLOCK, self.replicates - first)
-            out[first : first + rows] = read_part(part, columns)[:rows]
+        at = 0
+        for part in self.parts:
+            end = min(part.end, self.replicates)
+            out[at:end] = read_part(part.path, columns)[at - part.first : end - part.first]
+            at = end
         return out
 
     def close(self) -> None:
@@ -91,18 +94,10 @@ class SimulationStudy:
         self.close()
 
 
-def threads_available() -> int:
-    """Threads to use: the processors this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def study_key(simulator: Simulator, measures: Sequence[Key], seed: int) -> str:
     """What decides the numbers of a study, as a short hash: scenario, mechanism, plan, measures, seed and programs."""
     parts = [
-        __version__,
-        _program(),
-        *(f"{name} {version(name)}" for name in ("numpy", "scipy", "numba")),
-        platform.machine(),
+        program(),
         simulator.scenario.digest(),
         simulator.mechanism.value,
         str(simulator.imbalance),
@@ -115,11 +110,13 @@ def study_key(simulator: Simulator, measures: Sequence[Key], seed: int) -> str:
 
 
 @cache
-def _program() -> str:
-    """A hash of the code that makes the numbers, so that a store never mixes those of two versions of it."""
+def program() -> str:
+    """A hash of all the code that makes the numbers, so that a store never mixes those of two versions of it."""
     rooms = ("calibrate", "decision", "estimate", "numerics", "plan", "run", "simulate", "trial")
     folder = files("equipoise")
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(f"{__version__} {platform.machine()}".encode())
+    for name in ("numpy", "scipy", "numba"):
+        digest.update(f"{name} {version(name)}".encode())
     for room in rooms:
         for name, text in sorted(_sources(folder / room, room)):
             digest.update(name.encode() + b"\0" + text)
@@ -144,6 +141,18 @@ def _read(trials: Trials, simulator: Simulator, measures: Sequence[Key]) -> Floa
     return read(trials, analyse(trials, plan), measures, sections)
 
 
+@dataclass(frozen=True)
+class _Measured:
+    """What makes the rows of a study: simulate, analyse, read."""
+
+    simulator: Simulator
+    measures: tuple[Key, ...]
+    seed: int
+
+    def __call__(self, first: int, rows: int) -> FloatArray:
+        return _read(self.simulator.block(self.seed, first, rows), self.simulator, self.measures)
+
+
 def run_study(
     simulator: Simulator,
     measures: Sequence[Key],
@@ -151,6 +160,7 @@ def run_study(
     *,
     seed: int = 1,
     threads: int | None = None,
+    executor: Executor | None = None,
     store: Path | None = None,
     progress: Progress | None = None,
 ) -> SimulationStudy:
@@ -160,7 +170,9 @@ def run_study(
     ----------
     simulator : a scenario under one mechanism; its plan says what is analysed.
     replicates : at least 1.
-    seed : replicate r depends on ``(seed, r)`` alone, whatever the number of threads.
+    seed : replicate r depends on ``(seed, r)`` alone, whatever the executor and the number of its workers.
+    threads : of this process; default one a processor. executor : where the work is done instead
+    (:func:`equipoise.run.executors.executor_named`).
     store : a folder to keep the values in, and to resume from; None for a temporary one.
     progress : called with replicates done and replicates asked for.
 
@@ -175,42 +187,111 @@ def run_study(
         raise ScenarioError(f"{replicates} replicates", hint="ask for at least 1, e.g. --replicates 2000")
     measures = tuple(measures)
     key = study_key(simulator, measures, seed)
-    blocks = -(-replicates // BLOCK)
-    wanted = [min(BLOCK, replicates - n * BLOCK) for n in range(blocks)]
     kept = Store.open(store, key, [m.id for m in measures])
-    stop = threading.Event()
+    task = Task(_Measured(simulator, measures, seed), kept, program())
+    parts = _made(task, replicates, executor or Threads(threads), progress)
+    return SimulationStudy(measures, replicates, kept.folder, kept.temporary, tuple(parts))
 
-    def block(number: int) -> tuple[int, Path | None]:
-        if stop.is_set():
-            return number, None
-        made = kept.find(number, wanted[number])  # another process may have been here meanwhile
-        if made is None:
-            trials = simulator.block(seed, number * BLOCK, wanted[number])
-            made = kept.write(number, _read(trials, simulator, measures))
-        return number, made
 
-    pool = ThreadPoolExecutor(threads or threads_available())
-    try:
-        parts = kept.sound(wanted)
-        finished = sum(wanted[number] for number in parts)
-        if len(parts) < blocks:
-            kept.check_writable()
+def _made(task: Task, replicates: int, hands: Executor, progress: Progress | None) -> list[Part]:
+    """The parts that cover all replicates: those that are kept, and the rest made."""
+    kept = task.store
+    stop = True
+    begun = False
+    within = 0  # replicates made in parts that are still at work
+
+    def tick(made: int) -> None:
+        nonlocal within
+        within += made
+
+    def tell() -> None:
         if progress is not None:
-            progress(finished, replicates)
-        pending: set[Future[tuple[int, Path | None]]] = {pool.submit(block, n) for n in range(blocks) if n not in parts}
-        while pending:
-            ready, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
+            progress(min(finished + within, replicates), replicates)
+
+    finished = 0
+    try:
+        parts = kept.covering(replicates)
+        gaps = _gaps(parts, replicates)
+        finished = replicates - sum(end - first for first, end in gaps)
+        tell()
+        if gaps:
+            kept.check_writable()
+            begun = True
+            hands.begin(task, tick)
+        pending: dict[Future[Made | None], int] = {}
+        rate = None  # seconds a replicate
+        while gaps or pending:
+            while gaps and len(pending) < 2 * hands.workers:
+                first, end = gaps[0]
+                rows = min(_rows(rate, sum(e - f for f, e in gaps), hands.workers), end - first)
+                gaps[0] = (first + rows, end)
+                if first + rows == end:
+                    gaps.pop(0)
+                pending[hands.submit(first, rows)] = rows
+            ready, _ = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
             for future in ready:
-                number, part = future.result()
-                if part is not None:
-                    parts[number] = part
-                    finished += wanted[number]
-                if progress is not None:
-                    progress(finished, replicates)
+                rows = pending.pop(future)
+                made = _result(future, hands)
+                if made is None:
+                    continue
+                parts.append(made.part)
+                finished += rows
+                within = max(within - rows, 0)
+                if made.seconds > 0.0:
+                    rate = made.seconds / rows
+            tell()
+            if not ready and isinstance(hands, Dask) and hands.lost():
+                raise hands.trouble(OSError()) or OSError()
+        stop = False
     except BaseException:
-        stop.set()
-        pool.shutdown(wait=True, cancel_futures=True)
+        if begun:
+            hands.finish(stop=True)
         kept.close()
         raise
-    pool.shutdown()
-    return SimulationStudy(measures, replicates, kept.folder, kept.temporary, tuple(parts[n] for n in range(blocks)))
+    if begun:
+        hands.finish(stop=stop)
+    return _in_order(parts, replicates)
+
+
+def _result(future: Future[Made | None], hands: Executor) -> Made | None:
+    try:
+        return future.result()
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        trouble = hands.trouble(error)
+        if trouble is not None:
+            raise trouble from error
+        raise
+
+
+def _rows(rate: float | None, left: int, workers: int) -> int:
+    """Replicates of the next part: as many as take ``PART_SECONDS``, one block where that is not known yet."""
+    if rate is None:
+        return BLOCK
+    wanted = min(
+        PART_SECONDS / rate, LARGEST_PART, left / (2 * workers)
+    )  # the last ones small, so that none waits long
+    return max(1, int(wanted / BLOCK)) * BLOCK
+
+
+def _gaps(parts: Sequence[Part], replicates: int) -> list[tuple[int, int]]:
+    """Runs of replicates (first, end) that no part holds."""
+    out, at = [], 0
+    for part in sorted(parts):
+        if part.first > at:
+            out.append((at, min(part.first, replicates)))
+        at = max(at, part.end)
+    if at < replicates:
+        out.append((at, replicates))
+    return out
+
+
+def _in_order(parts: Sequence[Part], replicates: int) -> list[Part]:
+    """Parts that cover each replicate, with none that adds nothing."""
+    out, at = [], 0
+    for part in sorted(parts, key=lambda p: (p.first, -p.rows)):
+        if part.end > at and at < replicates:
+            out.append(part)
+            at = part.end
+    return out
