@@ -64,8 +64,8 @@ def test_property_parts_of_any_size_fit_together(
 
 def test_property_a_worker_process_that_dies_is_told(simulator: Simulator, tmp_path: Path) -> None:
     class Deadly(Processes):
-        def submit(self, first: int, rows: int) -> Any:
-            future = super().submit(first, rows)
+        def submit(self, task: int, first: int, rows: int) -> Any:
+            future = super().submit(task, first, rows)
             for process in list((self._pool._processes or {}).values()):
                 process.kill()
             return future

@@ -15,7 +15,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -74,12 +74,12 @@ class Executor(Protocol):
 
     workers: int
 
-    def begin(self, task: Task, tick: Callable[[int], None]) -> None:
-        """Take a study on; ``tick`` may be called with replicates made within parts still at work."""
+    def begin(self, tasks: Sequence[Task], tick: Callable[[int], None]) -> None:
+        """Take studies on; ``tick`` may be called with replicates made within parts still at work."""
         ...
 
-    def submit(self, first: int, rows: int) -> Future[Made | None]:
-        """Ask for a part."""
+    def submit(self, task: int, first: int, rows: int) -> Future[Made | None]:
+        """Ask for a part of one of the studies."""
         ...
 
     def trouble(self, error: BaseException) -> EquipoiseError | None:
@@ -102,13 +102,13 @@ class Threads:
     def __init__(self, workers: int | None = None) -> None:
         self.workers = workers or threads_available()
 
-    def begin(self, task: Task, tick: Callable[[int], None]) -> None:
-        self._task, self._tick = task, tick
+    def begin(self, tasks: Sequence[Task], tick: Callable[[int], None]) -> None:
+        self._tasks, self._tick = tasks, tick
         self._stop = threading.Event()
         self._pool = ThreadPoolExecutor(self.workers)
 
-    def submit(self, first: int, rows: int) -> Future[Made | None]:
-        return self._pool.submit(self._task.part, first, rows, self._going_on)
+    def submit(self, task: int, first: int, rows: int) -> Future[Made | None]:
+        return self._pool.submit(self._tasks[task].part, first, rows, self._going_on)
 
     def _going_on(self, made: int) -> bool:
         self._tick(made)
@@ -129,16 +129,16 @@ class Processes:
     def __init__(self, workers: int | None = None) -> None:
         self.workers = workers or threads_available()
 
-    def begin(self, task: Task, tick: Callable[[int], None]) -> None:
+    def begin(self, tasks: Sequence[Task], tick: Callable[[int], None]) -> None:
         self._pool = ProcessPoolExecutor(
             self.workers,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_begin,
-            initargs=(pickle.dumps(task),),
+            initargs=(pickle.dumps(tuple(tasks)),),
         )
 
-    def submit(self, first: int, rows: int) -> Future[Made | None]:
-        return self._pool.submit(_part, first, rows)
+    def submit(self, task: int, first: int, rows: int) -> Future[Made | None]:
+        return self._pool.submit(_part, task, first, rows)
 
     def trouble(self, error: BaseException) -> EquipoiseError | None:
         if isinstance(error, BrokenProcessPool):
@@ -155,21 +155,19 @@ class Processes:
         self._pool.shutdown(wait=True, cancel_futures=stop)
 
 
-_TASK: Task | None = None
+_TASKS: tuple[Task, ...] = ()
 
 
 def _begin(pickled: bytes) -> None:
     """In a worker process: Ctrl-C is the parent's to answer."""
-    global _TASK
+    global _TASKS
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _TASK = pickle.loads(pickled)
+    _TASKS = pickle.loads(pickled)
 
 
-def _part(first: int, rows: int) -> Made | None:
-    if _TASK is None:
-        raise RuntimeError("a worker without a task")
-    return _TASK.part(first, rows)
+def _part(task: int, first: int, rows: int) -> Made | None:
+    return _TASKS[task].part(first, rows)
 
 
 class Dask:
@@ -188,14 +186,14 @@ class Dask:
             client.close()
             raise OutputError(f"{address}: the scheduler has no workers", hint=f"dask worker {address}")
 
-    def begin(self, task: Task, tick: Callable[[int], None]) -> None:
-        if task.store.temporary:
+    def begin(self, tasks: Sequence[Task], tick: Callable[[int], None]) -> None:
+        if any(task.store.temporary for task in tasks):
             raise ScenarioError(
                 "workers elsewhere need a folder that all can see", hint="give --out or --store a shared folder"
             )
-        self._task = task
+        self._first = tasks[0]
         self._pool = self._client.get_executor(retries=self.retries, pure=False)
-        self._sent = self._client.scatter(_Sent(task), broadcast=True)
+        self._sent = self._client.scatter(_Sent(tuple(tasks)), broadcast=True)
         self._warm()
 
     def _warm(self) -> None:
@@ -205,18 +203,18 @@ class Dask:
             hosts.setdefault(about.get("host", worker), worker)
         asked = [self._client.submit(_ready, self._sent, workers=[w], pure=False) for w in hosts.values()]
         for program, host, sees in self._client.gather(asked):
-            if program != self._task.program:
+            if program != self._first.program:
                 raise OutputError(
                     f"{host}: the worker runs another version of equipoise, or of numpy, scipy or numba",
                     hint="install the same versions on every machine",
                 )
             if not sees:
                 raise OutputError(
-                    f"{host}: the worker does not see {self._task.store.folder}", hint="give a folder on a shared disk"
+                    f"{host}: the worker does not see {self._first.store.folder}", hint="give a folder on a shared disk"
                 )
 
-    def submit(self, first: int, rows: int) -> Future[Made | None]:
-        future: Future[Made | None] = self._pool.submit(_part_of, self._sent, first, rows)
+    def submit(self, task: int, first: int, rows: int) -> Future[Made | None]:
+        future: Future[Made | None] = self._pool.submit(_part_of, self._sent, task, first, rows)
         return future
 
     def trouble(self, error: BaseException) -> EquipoiseError | None:
@@ -257,20 +255,21 @@ def _client(address: str) -> Any:
 
 @dataclass(frozen=True)
 class _Sent:
-    """The task as it travels: opened once a worker, by its bytes."""
+    """The tasks as they travel, once to each worker."""
 
-    task: Task
+    tasks: tuple[Task, ...]
 
 
 def _ready(sent: _Sent) -> tuple[str, str, bool]:
     from equipoise.run.study import program
 
-    sent.task.make(0, 1)
-    return program(), socket.gethostname(), sent.task.store.folder.is_dir()
+    one = sent.tasks[0]
+    one.make(0, 1)
+    return program(), socket.gethostname(), one.store.folder.is_dir()
 
 
-def _part_of(sent: _Sent, first: int, rows: int) -> Made | None:
-    return sent.task.part(first, rows)
+def _part_of(sent: _Sent, task: int, first: int, rows: int) -> Made | None:
+    return sent.tasks[task].part(first, rows)
 
 
 def executor_named(name: str | None, workers: int | None = None) -> Executor:

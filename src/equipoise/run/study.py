@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import shutil
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
@@ -72,13 +73,7 @@ class SimulationStudy:
 
     def _read(self, columns: Sequence[int]) -> FloatArray:
         """(replicate, column) values of some measures."""
-        out = np.empty((self.replicates, len(columns)))
-        at = 0
-        for part in self.parts:
-            end = min(part.end, self.replicates)
-            out[at:end] = read_part(part.path, columns)[at - part.first : end - part.first]
-            at = end
-        return out
+        return read_parts(self.parts, columns, self.replicates)
 
     def close(self) -> None:
         """Remove the temporary folder, if the values were kept in one."""
@@ -131,7 +126,7 @@ def _sources(folder: Traversable, name: str) -> Iterator[tuple[str, bytes]]:
             yield f"{name}/{entry.name}", entry.read_bytes()
 
 
-def _read(trials: Trials, simulator: Simulator, measures: Sequence[Key]) -> FloatArray:
+def measured(trials: Trials, simulator: Simulator, measures: Sequence[Key]) -> FloatArray:
     """(trial, measure): compiled analyses at once, sections of the plan that keys ask for trial by trial."""
     scenario = simulator.scenario
     asked = {str(m.analysis) for m in measures if m.of_section}
@@ -150,7 +145,7 @@ class _Measured:
     seed: int
 
     def __call__(self, first: int, rows: int) -> FloatArray:
-        return _read(self.simulator.block(self.seed, first, rows), self.simulator, self.measures)
+        return measured(self.simulator.block(self.seed, first, rows), self.simulator, self.measures)
 
 
 def run_study(
@@ -189,16 +184,26 @@ def run_study(
     key = study_key(simulator, measures, seed)
     kept = Store.open(store, key, [m.id for m in measures])
     task = Task(_Measured(simulator, measures, seed), kept, program())
-    parts = _made(task, replicates, executor or Threads(threads), progress)
-    return SimulationStudy(measures, replicates, kept.folder, kept.temporary, tuple(parts))
+    parts = grow([task], replicates, executor or Threads(threads), progress)[0]
+    return SimulationStudy(measures, replicates, kept.folder, kept.temporary, parts)
 
 
-def _made(task: Task, replicates: int, hands: Executor, progress: Progress | None) -> list[Part]:
-    """The parts that cover all replicates: those that are kept, and the rest made."""
-    kept = task.store
-    stop = True
-    begun = False
-    within = 0  # replicates made in parts that are still at work
+def grow(
+    tasks: Sequence[Task], replicates: int, hands: Executor, progress: Progress | None = None
+) -> list[tuple[Part, ...]]:
+    """The parts of each study that cover all its replicates: those that are kept, and the rest made.
+
+    The studies share the hands: what is left of all of them is handed out in turn, in parts that take about
+    ``PART_SECONDS``. ``progress`` is told replicates of all studies together.
+
+    Raises
+    ------
+    OutputError : a part cannot be written, or the hands are gone. What was done is kept.
+    """
+    total = replicates * len(tasks)
+    parts: list[list[Part]] = []
+    finished, within = 0, 0  # replicates in parts, and those made in parts that are still at work
+    begun, stop = False, True
 
     def tick(made: int) -> None:
         nonlocal within
@@ -206,39 +211,40 @@ def _made(task: Task, replicates: int, hands: Executor, progress: Progress | Non
 
     def tell() -> None:
         if progress is not None:
-            progress(min(finished + within, replicates), replicates)
+            progress(min(finished + within, total), total)
 
-    finished = 0
     try:
-        parts = kept.covering(replicates)
-        gaps = _gaps(parts, replicates)
-        finished = replicates - sum(end - first for first, end in gaps)
+        parts = [task.store.covering(replicates) for task in tasks]
+        left = deque((k, first, end) for k, found in enumerate(parts) for first, end in _gaps(found, replicates))
+        undone = sum(end - first for _, first, end in left)
+        finished = total - undone
         tell()
-        if gaps:
-            kept.check_writable()
+        if left:
+            for k in {k for k, _, _ in left}:
+                tasks[k].store.check_writable()
             begun = True
-            hands.begin(task, tick)
-        pending: dict[Future[Made | None], int] = {}
-        rate = None  # seconds a replicate
-        while gaps or pending:
-            while gaps and len(pending) < 2 * hands.workers:
-                first, end = gaps[0]
-                rows = min(_rows(rate, sum(e - f for f, e in gaps), hands.workers), end - first)
-                gaps[0] = (first + rows, end)
-                if first + rows == end:
-                    gaps.pop(0)
-                pending[hands.submit(first, rows)] = rows
+            hands.begin(tasks, tick)
+        pending: dict[Future[Made | None], tuple[int, int]] = {}
+        rates: dict[int, float] = {}  # seconds a replicate
+        while left or pending:
+            while left and len(pending) < 2 * hands.workers:
+                k, first, end = left.popleft()
+                rows = min(_rows(rates.get(k), undone, hands.workers), end - first)
+                undone -= rows
+                if first + rows < end:
+                    left.appendleft((k, first + rows, end))
+                pending[hands.submit(k, first, rows)] = (k, rows)
             ready, _ = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
             for future in ready:
-                rows = pending.pop(future)
+                k, rows = pending.pop(future)
                 made = _result(future, hands)
                 if made is None:
                     continue
-                parts.append(made.part)
+                parts[k].append(made.part)
                 finished += rows
                 within = max(within - rows, 0)
                 if made.seconds > 0.0:
-                    rate = made.seconds / rows
+                    rates[k] = made.seconds / rows
             tell()
             if not ready and isinstance(hands, Dask) and hands.lost():
                 raise hands.trouble(OSError()) or OSError()
@@ -246,11 +252,12 @@ def _made(task: Task, replicates: int, hands: Executor, progress: Progress | Non
     except BaseException:
         if begun:
             hands.finish(stop=True)
-        kept.close()
+        for task in tasks:
+            task.store.close()
         raise
     if begun:
         hands.finish(stop=stop)
-    return _in_order(parts, replicates)
+    return [_in_order(found, replicates) for found in parts]
 
 
 def _result(future: Future[Made | None], hands: Executor) -> Made | None:
@@ -287,11 +294,22 @@ def _gaps(parts: Sequence[Part], replicates: int) -> list[tuple[int, int]]:
     return out
 
 
-def _in_order(parts: Sequence[Part], replicates: int) -> list[Part]:
+def _in_order(parts: Sequence[Part], replicates: int) -> tuple[Part, ...]:
     """Parts that cover each replicate, with none that adds nothing."""
     out, at = [], 0
     for part in sorted(parts, key=lambda p: (p.first, -p.rows)):
         if part.end > at and at < replicates:
             out.append(part)
             at = part.end
+    return tuple(out)
+
+
+def read_parts(parts: Sequence[Part], columns: Sequence[int], replicates: int) -> FloatArray:
+    """(replicate, column) values of some columns of parts that cover all replicates."""
+    out = np.empty((replicates, len(columns)))
+    at = 0
+    for part in parts:
+        end = min(part.end, replicates)
+        out[at:end] = read_part(part.path, columns)[at - part.first : end - part.first]
+        at = end
     return out
