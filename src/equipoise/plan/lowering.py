@@ -103,7 +103,7 @@ def _only(section: Section, *read: str) -> bool:
     """Whether a section says nothing beyond ``read`` and its looks."""
     fields = type(section).model_fields
     return all(
-        getattr(section, name) == field.get_default(call_default_factory=True)
+        getattr(section, name) == field.get_default(call_default_factory=True, validated_data={})
         for name, field in fields.items()
         if name not in _SHOWN and name not in read
     )
