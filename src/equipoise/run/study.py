@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.metadata import version
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -41,6 +41,9 @@ PART_SECONDS = 5.0
 LARGEST_PART = 100_000
 """Replicates."""
 
+IN_MEMORY = 8_000_000
+"""Numbers of a study that are held in memory at a time, at most: 64 MB."""
+
 Progress = Callable[[int, int], None]
 
 
@@ -60,16 +63,26 @@ class SimulationStudy:
 
     def values(self, measure: Key) -> FloatArray:
         """(replicate,) values of one measure; NaN where a replicate has none."""
-        return self._read([self.measures.index(measure)])[:, 0]
+        k = self.measures.index(measure)
+        return self._whole[:, k].copy() if self._small else self._read([k])[:, 0]
 
     def columns(self) -> Iterator[tuple[Key, FloatArray]]:
         """Each measure with its (replicate,) values; at most 64 MB of them are in memory at a time."""
-        at_once = max(1, 8_000_000 // self.replicates)
+        at_once = max(1, IN_MEMORY // self.replicates)
         for first in range(0, len(self.measures), at_once):
             some = range(first, min(first + at_once, len(self.measures)))
             table = self._read(some)
             for column, k in enumerate(some):
                 yield self.measures[k], table[:, column].copy()
+
+    @property
+    def _small(self) -> bool:
+        return self.replicates * len(self.measures) <= IN_MEMORY
+
+    @cached_property
+    def _whole(self) -> FloatArray:
+        """(replicate, measure) values of all measures, read once: a part holds them all."""
+        return self._read(range(len(self.measures)))
 
     def _read(self, columns: Sequence[int]) -> FloatArray:
         """(replicate, column) values of some measures."""
