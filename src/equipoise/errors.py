@@ -50,3 +50,15 @@ class EstimationError(EquipoiseError):
 
 class OutputError(EquipoiseError):
     """A result cannot be written where it was asked for."""
+
+
+def at(error: Exception, place: str) -> Exception:
+    """The error with the place in a file that it is about, ``plan.yaml, line 12``, before its message.
+
+    >>> str(at(DataError("no subject is in arm 'B'"), "plan.yaml, line 3"))
+    "plan.yaml, line 3: no subject is in arm 'B'"
+    """
+    if place and isinstance(error, EquipoiseError) and not error.message.startswith(place):
+        error.message = f"{place}: {error.message}"
+        error.args = (error.message,)
+    return error

@@ -223,15 +223,25 @@ def test_property_ladder_is_climbed_and_reported() -> None:
     assert all(e.status is not Status.OK for e in failed.contrasts("ARM").estimates)
 
 
-def test_property_order_of_visits_is_questioned() -> None:
-    d = simulated(m=3)
-    d["VISIT"] = d["VISIT"].map({"W0": "Week 4", "W1": "Week 8", "W2": "Week 12"})
-    with pytest.warns(MmrmWarning, match="ordered as text"):
-        mmrm("Y ~ ARM + ar1(VISIT | ID)", d)
-    d["VISIT"] = pd.Categorical(d["VISIT"], ["Week 4", "Week 8", "Week 12"])
-    fit = mmrm("Y ~ ARM + ar1(VISIT | ID)", d)
-    assert fit.visits == ("Week 4", "Week 8", "Week 12")
+@pytest.mark.parametrize("kind", ["pandas", "polars", "pyarrow"])
+def test_property_visits_come_in_the_order_of_their_numbers(kind: str) -> None:
+    """Week 10, Week 2, Week 4 as text: by the numbers in the names, by AVISITN where it is there, or as a category."""
+    d = simulated(m=3).rename(columns={"VISIT": "AVISIT"})
+    d["AVISIT"] = d["AVISIT"].map({"W0": "Week 2", "W1": "Week 4", "W2": "Week 10"})
+    frames = {"pandas": lambda f: f, "polars": pl.from_pandas, "pyarrow": pa.Table.from_pandas}
+    brought = frames[kind]
+    formula = "Y ~ ARM * AVISIT + ar1(AVISIT | ID)"
+    fit = mmrm(formula, brought(d))
+    assert fit.visits == ("Week 2", "Week 4", "Week 10")
+    shown = pl.from_pandas(fit.contrasts("ARM", by="AVISIT").to_frame()) if kind == "pandas" else None
+    assert shown is None or shown["AVISIT"].to_list() == ["Week 2", "Week 4", "Week 10"]
     assert fit.messages == ()
+    category = d.assign(AVISIT=pd.Categorical(d["AVISIT"], ["Week 2", "Week 4", "Week 10"], ordered=True))
+    assert fit.loglik == pytest.approx(mmrm(formula, category).loglik, abs=1e-9)
+    numbered = d.assign(AVISITN=d["AVISIT"].map({"Week 2": 3.0, "Week 4": 2.0, "Week 10": 1.0}))
+    assert mmrm(formula, brought(numbered)).visits == ("Week 10", "Week 4", "Week 2")
+    shared = d.assign(AVISITN=1.0)  # one number for all names says nothing
+    assert mmrm(formula, brought(shared)).visits == ("Week 2", "Week 4", "Week 10")
 
 
 @pytest.mark.parametrize(

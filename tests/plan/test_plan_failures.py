@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typer.testing import CliRunner
 import equipoise.plan.carry_out as carry_out
 from equipoise.cli.analyse import analyse as command
 from equipoise.errors import EquipoiseError
-from equipoise.plan.analysis_plan import parse_plan
+from equipoise.plan.analysis_plan import parse_plan, read_plan
 from equipoise.plan.carry_out import analyse
 from equipoise.plan.results import Results
 from equipoise.plan.starter import start_plan
@@ -100,7 +101,7 @@ def test_a_mistake_of_one_section_is_its_own_line(tmp_path: Path, old: str, new:
     assert "Table 2. Age" in done.stdout
     assert "Not estimable" in done.stdout
     assert said in " ".join(done.stdout.split())
-    assert "error: analysis 1, section" in done.stderr
+    assert re.search(r"error: \S*plan.yaml, line \d+: analysis 1, section", done.stderr)
     assert "Traceback" not in done.output
     stored_results = json.loads((tmp_path / "out" / "results.json").read_text())
     failures = [b["failure"] for t in stored_results["tables"] for b in t["blocks"]]
@@ -205,3 +206,29 @@ def test_names_and_encodings_that_cannot_be_are_refused(tmp_path: Path, argument
     name, folder, *encoding = (a.format(long="a" * 300, plan=plan, data=data) for a in arguments)
     done = run(name, "--data", folder, *(["--encoding", encoding[0]] if encoding else []))
     assert isinstance(done.exception, EquipoiseError)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "said"),
+    [
+        ("variable: CHG}", "variable: CHGG}", 13, "CHGG"),
+        ("formula: CHG ~ TRT01P + BASE", "formula: CHG ~ TRT01P + BASEE", 14, "BASEE"),
+        ("parameter: SCORE", "parameter: SCORES", 6, "SCORES"),
+        ("arms: [Placebo, Drug]", "arms: [Placebo, Drugg]", 3, "Drugg"),
+        ("{arms: [", "{variable: TRT02P, arms: [", 3, "TRT02P"),
+        ("dataset: ADQS", "dataset: ADXX", 6, "ADXX"),
+        ("where: {AVISITN: 4}", "where: {VISITNUM: 4}", 6, "VISITNUM"),
+    ],
+)
+def test_property_what_the_data_do_not_have_is_told_with_the_line_of_the_plan(
+    tmp_path: Path, old: str, new: str, line: int, said: str
+) -> None:
+    assert old in PLAN
+    path, folder = stored(tmp_path, PLAN.replace(old, new))
+    found = run(str(path), "--data", str(folder))
+    told = found.stderr if found.exception is None or isinstance(found.exception, SystemExit) else str(found.exception)
+    errors = [text for text in told.splitlines() if said in text and "hint" not in text]
+    assert errors
+    assert all(f"{path.name}, line {line}: " in text for text in errors), errors
+    with pytest.raises(EquipoiseError, match=f"line {line}: .*{said}"):
+        analyse(read_adam(folder), read_plan(path), strict=True)

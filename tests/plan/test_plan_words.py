@@ -14,7 +14,8 @@ import equipoise as eq
 from equipoise.errors import DataError, EstimationError, ScenarioError
 from equipoise.plan.analysis_plan import dump_plan, parse_plan
 from equipoise.plan.carry_out import analyse
-from equipoise.plan.methods.exact import fisher_freeman_halton
+from equipoise.plan.methods.descriptive import _compare_counts
+from equipoise.plan.methods.exact import fisher_freeman_halton, fisher_monte_carlo
 from equipoise.plan.ordering import in_natural_order
 
 HEAD = """
@@ -159,3 +160,18 @@ def test_events_in_another_unit_than_the_visits_are_refused() -> None:
     assert "4, 8, 12" in str(error.value)
     with pytest.warns(UserWarning, match="comes after the last visit"):
         imputation_draws(data, ice.head(1).with_columns(AVISITN=pl.lit(40)), **options)
+
+
+def test_property_a_table_too_large_to_count_is_drawn() -> None:
+    """The drawn p-value agrees with the counted one, and a section with such a table has a p-value and says how."""
+    for table in ([[10, 20, 30], [12, 15, 40]], [[5, 3, 2], [1, 4, 6], [2, 2, 7]]):
+        p, se = fisher_monte_carlo(np.array(table))
+        assert p == pytest.approx(fisher_freeman_halton(np.array(table)), abs=4.5 * se)
+        assert fisher_monte_carlo(np.array(table)) == (p, se)
+    large = np.random.default_rng(4).integers(20, 60, (6, 6)).astype(np.float64)
+    assert fisher_freeman_halton(large.astype(np.int64)) is None
+    found, said = _compare_counts(large, "fisher")
+    assert 0.0 < (found["p"] or 0.0) <= 1.0
+    assert said is not None
+    assert "6 by 6" in said
+    assert "100,000 tables" in said

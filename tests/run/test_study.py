@@ -211,3 +211,20 @@ def test_property_unknown_measure_is_refused(simulator: Simulator) -> None:
     trials = simulator.block(1, 0, 1)
     with pytest.raises(ScenarioError, match="no analysis 'svc_f_w28'"):
         read(trials, {}, [Key("contrast", analysis="svc_f_w28")])
+
+
+def test_property_parts_are_read_once_for_all_measures(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    from equipoise.run import study as module
+
+    asked = []
+    real = module.read_parts
+    monkeypatch.setattr(
+        module, "read_parts", lambda parts, columns, n: asked.append(columns) or real(parts, columns, n)
+    )
+    with run_study(simulator, MEASURES, 23, seed=5) as done:
+        each = [done.values(m) for m in MEASURES]
+        assert len(asked) == 1
+        monkeypatch.setattr(module, "IN_MEMORY", 10)  # too little for all of them: measure by measure
+        apart = [done.values(m) for m in MEASURES]
+    np.testing.assert_array_equal(np.array(each), np.array(apart))
+    assert len(asked) == 1 + len(MEASURES)

@@ -100,7 +100,8 @@ def _run(plan_path: Path, folder: Path, out: Path | None, encoding: str | None, 
         for path in write_results(results, out):
             typer.echo(f"wrote {path}", err=True)
     for id, number, block in results.failed:
-        typer.echo(f"error: analysis {id}, section {number} ({block.method}): {said_of(block)}", err=True)
+        where = f"{block.details['place']}: " if "place" in block.details else ""
+        typer.echo(f"error: {where}analysis {id}, section {number} ({block.method}): {said_of(block)}", err=True)
         if "hint" in block.details:
             typer.echo(f"  hint: {block.details['hint']}", err=True)
     if results.failed:

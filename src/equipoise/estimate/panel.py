@@ -12,6 +12,7 @@ from narwhals.exceptions import DuplicateError
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.left_out import NOBODY, LeftOut
+from equipoise.estimate.ordering import text_in_order
 from equipoise.types import BoolArray, FloatArray, IntArray
 
 LARGEST = 1e100
@@ -44,9 +45,11 @@ def kept_rows(frame: nw.DataFrame[Any], keep: BoolArray) -> nw.DataFrame[Any]:
 
 
 def ordered(found: set[Any], name: str) -> list[Any]:
-    """Levels sorted; raises :class:`DataError` where a column mixes kinds that have no order."""
+    """Levels sorted, text by the numbers in it (:func:`equipoise.estimate.ordering.text_in_order`); raises
+    :class:`DataError` where a column mixes kinds that have no order.
+    """
     try:
-        return sorted(found)
+        return text_in_order(found) if all(isinstance(v, str) for v in found) else sorted(found)
     except TypeError as error:
         kinds = ", ".join(sorted({type(v).__name__ for v in found}))
         raise DataError(f"column {name!r} mixes {kinds}", hint="make all values of one kind") from error

@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
 
-from scipy import special
-
 from equipoise.errors import EstimationError
 from equipoise.estimate.fit import COLUMNS, Fit
 from equipoise.types import REASONS, Status
@@ -211,6 +209,8 @@ class Estimate(Fit):
         if status is not Status.OK:
             estimate = se = df = math.nan
         else:
+            from scipy import special
+
             half = float(special.stdtrit(df, 0.5 + 0.5 * level)) * se
             low, high = estimate - half, estimate + half
             if se > 0.0:
@@ -270,6 +270,8 @@ class Estimate(Fit):
         check_level(level)
         if level == self.level or not self.estimable or math.isnan(self.low):
             return (replace(self, level=level),)
+        from scipy import special
+
         centre = math.log(self.estimate) if self.ratio and self.estimate > 0.0 else self.estimate
         ends = [math.log(v) if self.ratio and v > 0.0 else v for v in (self.low, self.high)]
         half = float(special.stdtrit(self.df, 0.5 + 0.5 * self.level)) * self.se

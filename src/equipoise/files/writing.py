@@ -7,6 +7,7 @@ looks sees the old file or the new one. A device, a pipe and ``/dev/stdout`` are
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -180,7 +181,7 @@ def fill_folder(folder: str | Path) -> Iterator[Path]:
     """A temporary folder whose files move to ``folder`` when the block ends without an error; else nothing changes.
 
     A folder that is not there yet appears with all its files at once. In one that is there, files of the same names
-    are replaced, each whole; others stay. Ctrl-C waits for the moves.
+    are replaced; others stay. Ctrl-C waits for the moves, and where one of them fails those before it are undone.
 
     Raises
     ------
@@ -207,13 +208,41 @@ def fill_folder(folder: str | Path) -> Iterator[Path]:
                 if new:
                     os.rename(staged, real)
                 else:
-                    for made in sorted(staged.iterdir()):
-                        os.replace(made, real / made.name)
+                    _move_in(staged, real)
                 _sync_folder(real.parent if new else real)
             except OSError as error:
                 raise _refused(folder, error) from None
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+
+
+def _move_in(staged: Path, real: Path) -> None:
+    """Move every file of ``staged`` to ``real``, or, where one cannot be moved, none."""
+    kept = staged / "before"
+    made = sorted(staged.iterdir())
+    kept.mkdir()
+    done: list[str] = []
+    try:
+        for one in made:
+            target = real / one.name
+            if target.is_dir():
+                raise IsADirectoryError(errno.EISDIR, f"{shown(target)} is a folder")
+            if os.path.lexists(target):
+                try:
+                    os.link(target, kept / one.name, follow_symlinks=False)
+                except OSError:  # a file system without links
+                    os.replace(target, kept / one.name)
+                    done.append(one.name)
+            os.replace(one, target)
+            done.append(one.name)
+    except OSError:
+        for name in reversed(list(dict.fromkeys(done))):
+            with contextlib.suppress(OSError):
+                if os.path.lexists(kept / name):
+                    os.replace(kept / name, real / name)
+                else:
+                    os.unlink(real / name)
+        raise
 
 
 @contextmanager

@@ -50,7 +50,7 @@ def encode(of: Any) -> Any:
         return ["tuple", [encode(t) for t in of.types]]
     if isinstance(of, types.Literal):
         return ["literal", of.literal_value]
-    if isinstance(of, types.Number | types.Boolean):
+    if isinstance(of, types.Number | types.Boolean | types.NoneType):
         return str(of)
     raise ValueError(f"a kernel takes a {of}")
 
@@ -132,7 +132,7 @@ def once(job: str) -> None:
 
     def say(done: int, total: int) -> None:
         if done == 0:
-            text = f"equipoise: compiling {total} kernels, once (about 35 s of processor time, shared)"
+            text = f"equipoise: compiling {total} kernels, once (about 25 s of processor time, shared)"
             print(text, file=sys.stderr, flush=True)
 
     compile_ahead(job, say)

@@ -226,6 +226,18 @@ class Plan(Frozen):
         """The data sets that the plan reads, with ADSL."""
         return frozenset({"ADSL", *self.reads()})
 
+    def place(self, *path: str | int) -> str:
+        """Where a part of the plan is, ``plan.yaml, line 12``; empty for a plan that was not read from text."""
+        document = self.__dict__.get("_document")  # beside the fields: where it was read is no part of what it says
+        return document.place(*path) if isinstance(document, Document) else ""
+
+    def place_of(self, analysis: Analysis, section: int | None = None) -> str:
+        """Where an analysis, or one of its sections (from 0), is; the order of tests counts as an analysis."""
+        number = next((k for k, one in enumerate(self.analyses) if one is analysis), None)
+        if number is None:
+            return self.place("order") if self.order else ""
+        return self.place("analyses", number, *(() if section is None else ("sections", section)))
+
     def in_turn(self) -> tuple[Analysis, ...]:
         """The analyses in an order in which each comes after those that it refers to."""
         known = {a.id: a for a in self.analyses}
@@ -252,7 +264,9 @@ def parse_plan(text: str, source: str = "plan") -> Plan:
 
 
 def _plan(document: Document) -> Plan:
-    return validate(Plan, document, error=ScenarioError, what="not a plan", hint=_HELP)
+    plan = validate(Plan, document, error=ScenarioError, what="not a plan", hint=_HELP)
+    plan.__dict__["_document"] = document
+    return plan
 
 
 def analysis_data(analysis: Analysis) -> dict[str, Any]:

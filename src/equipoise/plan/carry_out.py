@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from equipoise.errors import EquipoiseError, EstimationError
+from equipoise.errors import EquipoiseError, EstimationError, at
 from equipoise.plan.analysis_plan import Analysis, Plan, read_plan
 from equipoise.plan.estimand import Estimand
 from equipoise.plan.estimand_check import check_data
@@ -81,9 +81,10 @@ def _table(study: AdamStudy, plan: Plan, analysis: Analysis, done: Mapping[str, 
         context = prepare(study, plan, analysis, done)
     except Exception as error:
         if strict:
-            raise
+            raise at(error, plan.place_of(analysis)) from None
         columns = tuple(Column(arm, plan.treatment.labels.get(arm, arm), None) for arm in plan.treatment.arms)
-        blocks = tuple(_failed(analysis, section, error) for section in analysis.sections)
+        place = plan.place_of(analysis)
+        blocks = tuple(_failed(analysis, section, error, place) for section in analysis.sections)
         notes: tuple[str, ...] = ()
     else:
         columns, notes = context.columns, context.notes
@@ -112,15 +113,18 @@ def _block(context: Prepared, place: int, section: Section, strict: bool) -> Blo
         heard = dict.fromkeys(str(w.message) for w in said if w.category is UserWarning)
         block = replace(block, notes=(*block.notes, *(text for text in heard if text not in block.notes)))
     except Exception as error:
+        where = context.plan.place_of(context.analysis, place - 1)
         if strict and not isinstance(error, EstimationError):
-            raise
-        block = _failed(context.analysis, section, error)
+            raise at(error, where) from None
+        block = _failed(context.analysis, section, error, where)
     asked = _said(section.estimand)
     return replace(block, notes=(f"Estimand of {label}: {asked}", *block.notes)) if asked else block
 
 
-def _failed(analysis: Analysis, section: Section, error: Exception) -> Block:
-    """The block of a section that could not be made: what stands in its place, and what kind of failure it is."""
+def _failed(analysis: Analysis, section: Section, error: Exception, asked: str) -> Block:
+    """The block of a section that could not be made: what stands in its place, what kind of failure it is, and
+    (``asked``) where in the plan it was asked for.
+    """
     details: dict[str, Any] = {}
     if isinstance(error, EquipoiseError):
         kind = "not estimable" if isinstance(error, EstimationError) else "mistake"
@@ -131,6 +135,8 @@ def _failed(analysis: Analysis, section: Section, error: Exception) -> Block:
         place = f" at {Path(where[-1].filename).name}:{where[-1].lineno}" if where else ""
         first = " ".join(str(error).split())[:200]
         said = f"a fault of the program ({type(error).__name__}: {first}{place}); please report it with the plan"
+    if asked and kind != "not estimable":
+        details["place"] = asked
     said = f"Not estimable: {said.rstrip('.')}."
     return Block(
         section.label or section.kind,

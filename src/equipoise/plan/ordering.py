@@ -3,40 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Any
 
 import polars as pl
 
-_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+from equipoise.estimate.ordering import in_natural_order, natural
+
 _FIRST = re.compile(r"screen|baseline|randomi[sz]ation|day 0*1$", re.IGNORECASE)
-_BELOW, _ABOVE = (
-    re.compile(r"^\s*(<|\u2264|up to|under|below)", re.IGNORECASE),
-    re.compile(r"^\s*(>|\u2265|over|above)", re.IGNORECASE),
-)
-
-
-def natural(name: Any) -> tuple[Any, ...]:
-    """A key to sort by: words before numbers, numbers by size, ``<65`` before ``65-80`` before ``>80``.
-
-    >>> sorted(["Week 10", "Week 2", "Week 12"], key=natural)
-    ['Week 2', 'Week 10', 'Week 12']
-    >>> sorted([">80", "65-80", "<65"], key=natural)
-    ['<65', '65-80', '>80']
-    """
-    if isinstance(name, int | float) and not isinstance(name, bool):
-        return ("", ((float(name), 0),), "")
-    text = str(name)
-    sign = -1 if _BELOW.search(text) else 1 if _ABOVE.search(text) else 0
-    bare = _ABOVE.sub("", _BELOW.sub("", text)).lstrip(" =")
-    words = _NUMBER.sub("#", bare).lower()
-    first = words.split("#")[0]
-    return (first, tuple((float(n), sign) for n in _NUMBER.findall(bare)), words, text)
-
-
-def in_natural_order(names: Iterable[Any]) -> list[Any]:
-    """Names in the order of :func:`natural`."""
-    return sorted(names, key=natural)
 
 
 def levels_in_order(frame: pl.DataFrame, variable: str) -> list[Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import polars as pl
 
-from equipoise.errors import DataError, EstimationError
+from equipoise.errors import DataError, EstimationError, at
 from equipoise.plan.parts import Where, condition
 from equipoise.plan.results import Column, Table
 from equipoise.trial.adam import AdamStudy
@@ -77,15 +77,18 @@ def arms_of(study: AdamStudy, plan: Plan) -> pl.DataFrame:
     adsl = study["ADSL"].frame
     variable = plan.treatment.variable
     if variable not in adsl.columns:
-        raise DataError(f"there is no treatment variable {variable} in ADSL", hint="see treatment: in the plan")
+        missing = DataError(f"there is no treatment variable {variable} in ADSL", hint="see treatment: in the plan")
+        raise at(missing, plan.place("treatment", "variable"))
     if adsl[variable].dtype != pl.String:
-        raise DataError(
+        kind = DataError(
             f"the treatment variable {variable} is {adsl[variable].dtype}", hint="name the one with the names of arms"
         )
+        raise at(kind, plan.place("treatment", "variable"))
     absent = [arm for arm in plan.treatment.arms if not bool((adsl[variable] == arm).any())]
     if absent:
         known = ", ".join(repr(v) for v in adsl[variable].drop_nulls().unique(maintain_order=True).to_list())
-        raise DataError(f"no subject is in arm {absent[0]!r}", hint=f"{variable} in ADSL is one of {known}")
+        nobody = DataError(f"no subject is in arm {absent[0]!r}", hint=f"{variable} in ADSL is one of {known}")
+        raise at(nobody, plan.place("treatment", "arms", plan.treatment.arms.index(absent[0])))
     return adsl
 
 

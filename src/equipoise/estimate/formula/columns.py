@@ -11,6 +11,7 @@ import numpy as np
 
 from equipoise.errors import DataError
 from equipoise.estimate.formula.functions import nearest
+from equipoise.estimate.ordering import COMPANIONS
 from equipoise.estimate.panel import check_size, labels, ordered, values_of
 from equipoise.types import BoolArray, FloatArray, IntArray
 
@@ -72,7 +73,8 @@ def no_column(name: str, known: Sequence[str]) -> DataError:
 def read_column(frame: nw.DataFrame[Any], name: str, categorical: bool = False) -> Column:
     """Column ``name`` of ``frame``; numbers stay numbers unless ``categorical``.
 
-    Levels of text are sorted; pandas categories and polars enums keep their order.
+    Levels of text are in the order of the numbers in them (``Week 2`` before ``Week 10``), those of AVISIT and its kin
+    in that of AVISITN where it is there; pandas categories and polars enums keep their order.
 
     Raises
     ------
@@ -99,7 +101,7 @@ def read_column(frame: nw.DataFrame[Any], name: str, categorical: bool = False) 
     if dtype == nw.Enum or dtype == nw.Categorical:
         return _categories(series, name)
     if dtype == nw.String or dtype == nw.Boolean or dtype == nw.Object:
-        return _labels(frame, series, name, categorical)
+        return _by_companion(frame, _labels(frame, series, name, categorical))
     if series.is_null().all():
         return Column(name, np.full(len(series), np.nan), None)
     raise DataError(f"column {name!r} is of type {dtype}", hint="use numbers, text or categories")
@@ -132,7 +134,7 @@ def _labels(frame: nw.DataFrame[Any], series: nw.Series[Any], name: str, categor
 
         if len(native) <= SMALL:
             return Column(name, *_encode(native.to_list(), None, name))
-        levels = sorted(native.unique().drop_nulls().to_list())
+        levels = ordered(set(native.unique().drop_nulls().to_list()), name)
         return Column(name, _physical(native.cast(pl.Enum(levels))), tuple(levels))
     if library == "pandas":
         pd: Any = nw.get_native_namespace(series)
@@ -151,6 +153,26 @@ def _labels(frame: nw.DataFrame[Any], series: nw.Series[Any], name: str, categor
     values = labels(frame, name)[0]
     _check_kinds([v for v in values if v is not None], series, name, categorical)
     return Column(name, *_encode(values, None, name))
+
+
+def _by_companion(frame: nw.DataFrame[Any], column: Column) -> Column:
+    """A name of times in the order of its numbers (:data:`COMPANIONS`), where each name has one and no two share it."""
+    twin = COMPANIONS.get(column.name)
+    if twin is None or column.levels is None or twin not in frame.columns:
+        return column
+    series = frame.get_column(twin)
+    if not series.dtype.is_numeric():
+        return column
+    at, codes = np.asarray(series.to_numpy(), dtype=np.float64), column.codes
+    both = ~np.isnan(at) & (codes >= 0)
+    pairs = np.unique(np.column_stack([codes[both].astype(np.float64), at[both]]), axis=0)
+    n = len(column.levels)
+    if len(pairs) != n or len(np.unique(pairs[:, 0])) != n or len(np.unique(pairs[:, 1])) != n:
+        return column
+    order = np.argsort(pairs[:, 1], kind="stable")
+    rank = np.full(n + 1, -1, np.int64)
+    rank[order] = np.arange(n)
+    return Column(column.name, rank[codes], tuple(column.levels[k] for k in order))
 
 
 def _check_kinds(found: Sequence[Any], series: nw.Series[Any], name: str, categorical: bool) -> None:

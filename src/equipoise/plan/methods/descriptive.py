@@ -14,7 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from equipoise.estimate.result import Estimate
 from equipoise.files import Frozen
 from equipoise.plan.methods.described import arm_of, counted, described, sizes
-from equipoise.plan.methods.exact import fisher_freeman_halton
+from equipoise.plan.methods.exact import DRAWN, fisher_freeman_halton, fisher_monte_carlo
 from equipoise.plan.methods.registry import Found, Method, Place
 from equipoise.plan.ordering import levels_in_order
 from equipoise.plan.parts import Section, Show, Where, check_where, condition, known_statistics
@@ -293,7 +293,7 @@ def _subjects(frame: pl.DataFrame) -> int:
 
 
 def _compare_counts(table: FloatArray, test: str) -> tuple[dict[str, float | None], str | None]:
-    """The test of a table of counts, and why there is none."""
+    """The test of a table of counts, and what is to be said of it: why there is none, or how it was made."""
     table = table[table.sum(axis=1) > 0][:, table.sum(axis=0) > 0]
     from scipy import stats
 
@@ -306,8 +306,12 @@ def _compare_counts(table: FloatArray, test: str) -> tuple[dict[str, float | Non
         return {"p": float(stats.fisher_exact(table.astype(np.int64)).pvalue)}, None
     p = fisher_freeman_halton(table.astype(np.int64))
     if p is None:
+        p, se = fisher_monte_carlo(table.astype(np.int64))
         size = f"{table.shape[0]} by {table.shape[1]} with {table.sum():.0f} subjects"
-        return {"p": None}, f"No exact test: the table ({size}) is too large to count; test: chi-square is there."
+        return {"p": p}, (
+            f"The table ({size}) is too large to count: Fisher's p-value from {DRAWN:,} tables drawn with its margins "
+            f"(standard error {se:.2g})."
+        )
     return {"p": p}, None
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from equipoise.errors import DataError
 from equipoise.estimate.fit import Fit
-from equipoise.estimate.result import Estimate
 from equipoise.render.plots.plot import PLAIN, Canvas, Plot, log_ticks, muted, q, text_width, ticks, written
 from equipoise.render.plots.read import Row, column, maybe, need, number, rows_of
 from equipoise.render.theme import ACCENT, GRID, INK, MUTED
@@ -29,6 +28,14 @@ class _Item:
     texts: tuple[str, ...]
     shown: str
     reason: str
+
+
+def _is_estimate(value: object) -> bool:
+    if not isinstance(value, Fit):
+        return False
+    from equipoise.estimate.result import Estimate  # only now: drawing a frame needs no numerical library
+
+    return isinstance(value, Estimate)
 
 
 def forest(
@@ -130,7 +137,7 @@ def _read(
 ) -> tuple[list[_Item], bool, tuple[str, ...], str]:
     if isinstance(data, Fit):
         data = data.estimates
-    if isinstance(data, Sequence) and not isinstance(data, str) and data and all(isinstance(e, Estimate) for e in data):
+    if isinstance(data, Sequence) and not isinstance(data, str) and data and all(map(_is_estimate, data)):
         scales = {"ratio" in e.scale or "odds" in e.scale for e in data if e.estimable}
         if len(scales) > 1 and log is None:
             raise DataError("ratios and differences on one axis", hint="draw them apart, or say log=False")

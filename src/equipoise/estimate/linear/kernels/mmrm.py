@@ -80,7 +80,9 @@ def _invert_patterns(sigma, obs, nobs, group, inverse, logdet, chol, sub):
 
 
 @inner
-def _evaluate(data, structure, reml, theta, coords, n_groups, sigma, inverse, logdet, scratch, gram, chol, rhs, beta):
+def _evaluate(
+    data, by_row, structure, reml, theta, coords, n_groups, sigma, inverse, logdet, scratch, gram, chol, rhs, beta
+):
     """Log-likelihood at ``theta`` (without constants); -inf where it does not exist. Fills beta and Cholesky(X'AX)."""
     obs, nobs, count, group = data[1], data[2], data[3], data[4]
     n_patterns, m = obs.shape
@@ -95,8 +97,8 @@ def _evaluate(data, structure, reml, theta, coords, n_groups, sigma, inverse, lo
             return -np.inf
     if not _invert_patterns(sigma, obs, nobs, group, inverse, logdet, scratch[0], scratch[1]):
         return -np.inf
-    cross_products(data, inverse, gram)
-    total = response_products(data, inverse, rhs)
+    cross_products(data, by_row, inverse, gram)
+    total = response_products(data, by_row, inverse, rhs)
     if not cholesky(gram, p, chol):
         return -np.inf
     for c in range(p):
@@ -353,7 +355,7 @@ def add_gram(rows, scale, out):
 
 
 @inner
-def _whole_information(data, model, kind, theta, work, beta, linv, packed, out):
+def _whole_information(data, by_row, model, kind, theta, work, beta, linv, packed, out):
     """:func:`_information` with all its terms for ``kind`` 2 (observed) and 3 (expected); fills ``packed`` then."""
     _information(data, model, kind, theta, work, out)
     if kind < 2:
@@ -365,7 +367,7 @@ def _whole_information(data, model, kind, theta, work, beta, linv, packed, out):
     ne = jac.shape[1]
     # one array for both: the rows of the packed matrices, then those of the scores
     raw = np.empty((n_groups * ne, rows + p))
-    derivative_products(data, work[1], beta, linv, raw)
+    derivative_products(data, by_row, work[1], beta, linv, raw)
     turn = np.empty((total, rows + p))
     both = np.empty((rows + p, total))
     _elements_to_parameters(raw, jac, jn, ji, n_groups, turn, both)
@@ -404,6 +406,7 @@ def _newton_step(information, gradient, factor, step):
 @kernel
 def fit(
     data,
+    by_row,
     structure,
     reml,
     expected,
@@ -424,6 +427,7 @@ def fit(
 ):
     """Fit one trial; returns a status.
 
+    ``data`` and ``by_row``: of mmrm_design; ``structure``: of mmrm_covariance.
     ``start``: whether ``theta`` holds starting values. ``tolerance`` is on the Newton decrement, the squared length of
     a step in standard errors of theta, before the last (exact) step. On return ``theta`` (group * t,), ``beta`` (p,),
     ``linv`` (p, p) with Phi = linv' linv, ``sigma`` (group, m, m), ``inverse`` (pattern, m, m), ``packed``
@@ -484,7 +488,21 @@ def fit(
             for t in range(total):
                 trial[t] = theta[t] + scale * step[t]
             new = _evaluate(
-                data, structure, reml, trial, coords, n_groups, sigma, inverse, logdet, scratch, gram, chol, rhs, beta
+                data,
+                by_row,
+                structure,
+                reml,
+                trial,
+                coords,
+                n_groups,
+                sigma,
+                inverse,
+                logdet,
+                scratch,
+                gram,
+                chol,
+                rhs,
+                beta,
             )
             small = decrement < 1e-6 and new >= ll - 1e-7 * (1.0 + abs(ll))
             if math.isfinite(new) and (iteration == 0 or small or new >= ll + 1e-4 * scale * decrement):
@@ -506,11 +524,25 @@ def fit(
         else:
             slow += 3
             _evaluate(
-                data, structure, reml, theta, coords, n_groups, sigma, inverse, logdet, scratch, gram, chol, rhs, beta
+                data,
+                by_row,
+                structure,
+                reml,
+                theta,
+                coords,
+                n_groups,
+                sigma,
+                inverse,
+                logdet,
+                scratch,
+                gram,
+                chol,
+                rhs,
+                beta,
             )
         inverse_factor(chol, p, linv)
         outer_inverse(linv, p, phi)
-        second_moments(data, beta, phi, rr, xpx)
+        second_moments(data, by_row, beta, phi, rr, xpx)
         _score(data, model, theta, work, gradient)
         if status == OK or iteration == max_steps:
             break
@@ -518,7 +550,7 @@ def fit(
         kind = 2 if slow >= 3 or iteration > 25 else 1
         ridge = False
         while True:
-            _whole_information(data, model, kind, theta, work, beta, linv, packed, information)
+            _whole_information(data, by_row, model, kind, theta, work, beta, linv, packed, information)
             if ridge:
                 for t in range(total):
                     information[t, t] = 1.1 * information[t, t] + 1e-8
@@ -544,9 +576,10 @@ def fit(
         largest = 0.0
         for t in range(total):
             largest = max(largest, abs(step[t]))
-        scale = 1.0 if largest <= 3.0 or structure in (SLOPE, INTERCEPT) else 3.0 / largest
+        random = structure is not None and structure in (SLOPE, INTERCEPT)
+        scale = 1.0 if largest <= 3.0 or random else 3.0 / largest
     if expected or not fresh:
-        _whole_information(data, model, 3 if expected else 2, theta, work, beta, linv, packed, information)
+        _whole_information(data, by_row, model, 3 if expected else 2, theta, work, beta, linv, packed, information)
     info[LOGLIK] = ll
     largest = 0.0
     for t in range(total):

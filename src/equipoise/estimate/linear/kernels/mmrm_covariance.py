@@ -29,13 +29,15 @@ import numpy as np
 
 from equipoise.numerics.compiler import inner, kernel
 
-US, CS, CSH, AR1, AR1H, TOEP, TOEPH, AD, ADH, SP_EXP, SLOPE, INTERCEPT = range(12)
+CS, CSH, AR1, AR1H, TOEP, TOEPH, AD, ADH, SP_EXP, SLOPE, INTERCEPT = range(1, 12)
+US = None
+"""Numba leaves out what ``structure is None`` decides, and so a first unstructured fit compiles no other structure."""
 
 
 @kernel
 def n_parameters(structure, m):
     """Number of parameters of ``structure`` for ``m`` visits (one group)."""
-    if structure == US:
+    if structure is None:
         return m * (m + 1) // 2
     if structure in (CS, AR1, SP_EXP, INTERCEPT):
         return 2
@@ -50,8 +52,8 @@ def n_parameters(structure, m):
 
 @inner
 def n_scales(structure, m):
-    """Number of leading parameters that are log scales."""
-    if structure in (US, CSH, AR1H, TOEPH, ADH):
+    """Number of leading parameters that are log scales, of a structure other than ``US``."""
+    if structure in (CSH, AR1H, TOEPH, ADH):
         return m
     return 1
 
@@ -219,21 +221,7 @@ def natural(structure, theta, out):
 @kernel
 def covariance(structure, m, theta, coords, sigma, work):
     """``sigma`` (m, m) at ``theta``; ``work`` (m, m) is scratch and keeps L of ``US``."""
-    if structure in (SLOPE, INTERCEPT):
-        nt = theta.shape[0]
-        nat = np.empty(nt)
-        basis = np.empty(nt)
-        natural(structure, theta, nat)
-        for a in range(m):
-            for b in range(a + 1):
-                _random_basis(structure, coords, a, b, basis)
-                t = 0.0
-                for j in range(nt):
-                    t += basis[j] * nat[j]
-                sigma[a, b] = t
-                sigma[b, a] = t
-        return
-    if structure == US:
+    if structure is None:
         k = m
         for a in range(m):
             s = math.exp(theta[a])
@@ -247,6 +235,20 @@ def covariance(structure, m, theta, coords, sigma, work):
                 t = 0.0
                 for c in range(b + 1):
                     t += work[a, c] * work[b, c]
+                sigma[a, b] = t
+                sigma[b, a] = t
+        return
+    if structure in (SLOPE, INTERCEPT):
+        nt = theta.shape[0]
+        nat = np.empty(nt)
+        basis = np.empty(nt)
+        natural(structure, theta, nat)
+        for a in range(m):
+            for b in range(a + 1):
+                _random_basis(structure, coords, a, b, basis)
+                t = 0.0
+                for j in range(nt):
+                    t += basis[j] * nat[j]
                 sigma[a, b] = t
                 sigma[b, a] = t
         return
@@ -274,7 +276,7 @@ def jacobian(structure, m, theta, coords, sigma, jac, jn, ji):
     for e in range(ne):
         for t in range(nt):
             jac[e, t] = 0.0
-    if structure == US:
+    if structure is None:
         # sigma_ab = s_a s_b sum_c L_ac L_bc; the row of L_ac starts at m + a (a - 1) / 2
         for a in range(m):
             for b in range(a + 1):
@@ -333,6 +335,18 @@ def jacobian(structure, m, theta, coords, sigma, jac, jn, ji):
         jn[e] = n
 
 
+@inner
+def _curvature_of_scales(m, sigma, g, out):
+    """The part of :func:`curvature` that comes from one log scale a visit, added to ``out``."""
+    for a in range(m):
+        t = 0.0
+        for b in range(m):
+            v = g[a, b] * sigma[a, b]
+            t += v
+            out[a, b] += 2.0 * v
+        out[a, a] += 2.0 * t
+
+
 @kernel
 def curvature(structure, m, theta, coords, sigma, g, out):
     """``out[k, l] = sum_ab g[a, b] d2 Sigma[a, b] / d theta_k d theta_l`` for a symmetric ``g`` (m, m)."""
@@ -340,39 +354,8 @@ def curvature(structure, m, theta, coords, sigma, g, out):
     for k in range(nt):
         for l in range(nt):  # noqa: E741
             out[k, l] = 0.0
-    if structure in (SLOPE, INTERCEPT):
-        basis = np.empty(nt)
-        gn = np.zeros(nt)
-        for a in range(m):
-            for b in range(m):
-                _random_basis(structure, coords, max(a, b), min(a, b), basis)
-                for j in range(nt):
-                    gn[j] += g[a, b] * basis[j]
-        out[0, 0] = 2.0 * gn[0]
-        if structure == SLOPE:
-            out[0, 1] = gn[1]
-            out[1, 0] = gn[1]
-            out[1, 1] = 2.0 * gn[2]
-            out[2, 2] = 2.0 * gn[2]
-        out[nt - 1, nt - 1] = 4.0 * math.exp(2.0 * theta[nt - 1]) * gn[nt - 1]
-        return
-    ns = n_scales(structure, m)
-    heterogeneous = ns == m and m > 1
-    if heterogeneous or structure == US:
-        for a in range(m):
-            t = 0.0
-            for b in range(m):
-                v = g[a, b] * sigma[a, b]
-                t += v
-                out[a, b] += 2.0 * v
-            out[a, a] += 2.0 * t
-    else:
-        t = 0.0
-        for a in range(m):
-            for b in range(m):
-                t += g[a, b] * sigma[a, b]
-        out[0, 0] = t if structure == SP_EXP else 4.0 * t
-    if structure == US:
+    if structure is None:
+        _curvature_of_scales(m, sigma, g, out)
         low = np.zeros((m, m))
         h = np.empty((m, m))
         k = m
@@ -399,6 +382,32 @@ def curvature(structure, m, theta, coords, sigma, g, out):
                 for r2 in range(c + 1, m):
                     out[row + c, m + r2 * (r2 - 1) // 2 + c] += 2.0 * h[r, r2]
         return
+    if structure in (SLOPE, INTERCEPT):
+        basis = np.empty(nt)
+        gn = np.zeros(nt)
+        for a in range(m):
+            for b in range(m):
+                _random_basis(structure, coords, max(a, b), min(a, b), basis)
+                for j in range(nt):
+                    gn[j] += g[a, b] * basis[j]
+        out[0, 0] = 2.0 * gn[0]
+        if structure == SLOPE:
+            out[0, 1] = gn[1]
+            out[1, 0] = gn[1]
+            out[1, 1] = 2.0 * gn[2]
+            out[2, 2] = 2.0 * gn[2]
+        out[nt - 1, nt - 1] = 4.0 * math.exp(2.0 * theta[nt - 1]) * gn[nt - 1]
+        return
+    ns = n_scales(structure, m)
+    heterogeneous = ns == m and m > 1
+    if heterogeneous:
+        _curvature_of_scales(m, sigma, g, out)
+    else:
+        t = 0.0
+        for a in range(m):
+            for b in range(m):
+                t += g[a, b] * sigma[a, b]
+        out[0, 0] = t if structure == SP_EXP else 4.0 * t
     nc = nt - ns
     r = np.empty((m, m))
     dr = np.empty((nc, m, m))
@@ -435,13 +444,7 @@ def second_sum(structure, m, theta, coords, sigma, w, out):
     One call of :func:`curvature` an element: exact, used once per fit (the R term of Kenward & Roger 1997).
     Random-effects structures enter Kenward-Roger in their natural parameters, where the term is zero.
     """
-    nt = theta.shape[0]
-    if structure in (SLOPE, INTERCEPT):
-        for a in range(m):
-            for b in range(m):
-                out[a, b] = 0.0
-        return
-    if structure == US:
+    if structure is None:
         low = np.zeros((m, m))
         k = m
         for a in range(m):
@@ -464,6 +467,12 @@ def second_sum(structure, m, theta, coords, sigma, w, out):
                 t += math.exp(theta[a] + theta[b]) * u
                 out[a, b] = t
                 out[b, a] = t
+        return
+    nt = theta.shape[0]
+    if structure in (SLOPE, INTERCEPT):
+        for a in range(m):
+            for b in range(m):
+                out[a, b] = 0.0
         return
     g = np.zeros((m, m))
     d2 = np.empty((nt, nt))

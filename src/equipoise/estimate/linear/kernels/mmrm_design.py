@@ -15,6 +15,8 @@ of pattern k. Used for covariates that change within a subject and for weighted 
 
 ``data`` is the tuple ``(kron, obs, nobs, count, group, gram, cross, square, f, phi, u, x, y, first)``; arrays of the
 form that is not in use have length 0. ``obs[k, :nobs[k]]`` are the visits of pattern k, ``count[k]`` its subjects.
+The functions below are told the form by ``by_row`` as well, None for Kronecker and True for general: Numba leaves out
+what ``by_row is None`` decides, so that a first fit compiles its own form alone.
 Responses are residuals of an ordinary least-squares fit, so that large means cost no digits.
 """
 
@@ -23,6 +25,11 @@ from __future__ import annotations
 import numpy as np
 
 from equipoise.numerics.compiler import inner
+
+
+def form(data):
+    """``by_row`` of a data tuple."""
+    return None if data[0] else True
 
 
 @inner
@@ -156,12 +163,12 @@ def _gather(tensor, phi, u, out):
 
 
 @inner
-def cross_products(data, d, out):
+def cross_products(data, by_row, d, out):
     """``out`` (p, p) = sum over subjects of X' D X with ``d`` (pattern, visit, visit), zero at visits not observed."""
-    kron, obs, nobs, count, _g, gram, _c, _s, f, phi, u, x, _y, first = data
+    _kron, obs, nobs, count, _g, gram, _c, _s, f, phi, u, x, _y, first = data
     n_patterns, m = obs.shape
     p = out.shape[0]
-    if kron:
+    if by_row is None:
         q = gram.shape[1]
         nf = m if f.shape[0] == 0 else f.shape[1]
         tensor = np.zeros((nf, nf, q, q))
@@ -204,15 +211,15 @@ def cross_products(data, d, out):
 
 
 @inner
-def response_products(data, d, out):
+def response_products(data, by_row, d, out):
     """``out`` (p,) = sum X' D y; returns sum y' D y."""
-    kron, obs, nobs, count, _g, gram, cross, square, f, phi, u, x, y, first = data
+    _kron, obs, nobs, count, _g, gram, cross, square, f, phi, u, x, y, first = data
     n_patterns, m = obs.shape
     p = out.shape[0]
     for c in range(p):
         out[c] = 0.0
     total = 0.0
-    if kron:
+    if by_row is None:
         q = gram.shape[1]
         nf = m if f.shape[0] == 0 else f.shape[1]
         left = np.empty((nf, m))
@@ -260,14 +267,14 @@ def _visit_means(f, phi, u, beta, m, q, gamma):
 
 
 @inner
-def second_moments(data, beta, phi_matrix, rr, xpx):
+def second_moments(data, by_row, beta, phi_matrix, rr, xpx):
     """Per pattern (pattern, visit, visit): ``rr`` = sum r r' with r = y - X beta, and ``xpx`` = sum X Phi X'."""
-    kron, obs, nobs, count, _g, gram, cross, square, f, phi, u, x, y, first = data
+    _kron, obs, nobs, count, _g, gram, cross, square, f, phi, u, x, y, first = data
     n_patterns, m = obs.shape
     p = beta.shape[0]
     rr[:] = 0.0
     xpx[:] = 0.0
-    if kron:
+    if by_row is None:
         q = gram.shape[1]
         nf = m if f.shape[0] == 0 else f.shape[1]
         gamma = np.empty((m, q))
@@ -388,14 +395,14 @@ def transform_pack(linv, upper, work, half, column, packed):
 
 
 @inner
-def derivative_products(data, inverse, beta, linv, out):
+def derivative_products(data, by_row, inverse, beta, linv, out):
     """Derivatives of X' V^-1 X and X' V^-1 r by the elements of the covariance matrices, in the frame of Linv.
 
     With E_e the (symmetric) derivative of Sigma by its element e, row e of ``out`` (element, p (p + 1) / 2 + p) holds
     the packed lower triangle of Linv (sum X' V^-1 E_e V^-1 X) Linv', and then Linv (sum X' V^-1 E_e V^-1 r).
     Elements of group g start at g m (m + 1) / 2.
     """
-    kron, obs, nobs, count, group, gram, cross, _s, f, phi, u, x, y, first = data
+    _kron, obs, nobs, count, group, gram, cross, _s, f, phi, u, x, y, first = data
     n_patterns, m = obs.shape
     p = beta.shape[0]
     ne = m * (m + 1) // 2
@@ -406,7 +413,7 @@ def derivative_products(data, inverse, beta, linv, out):
     half = np.empty(p)
     column = np.empty(p)
     v = np.zeros((total, p))
-    if kron:
+    if by_row is None:
         q = gram.shape[1]
         nf = m if f.shape[0] == 0 else f.shape[1]
         gamma = np.empty((m, q))

@@ -92,8 +92,10 @@ def contrast_table(linv, packed, factor, contrasts, variance, df):
 
 
 @kernel
-def adjusted_covariance(data, structure, theta, coords, n_groups, sigma, inverse, linv, packed, w, second, out):
-    """Kenward-Roger's Phi_A (p, p); ``second``: with the second-derivative term R. False if W is not usable."""
+def adjusted_covariance(data, by_row, structure, theta, coords, n_groups, sigma, inverse, linv, packed, w, second, out):
+    """Kenward-Roger's Phi_A (p, p); ``second``: with the second-derivative term R (None, which compiles
+    less, or False: without). False if W is not usable.
+    """
     obs, nobs, group = data[1], data[2], data[4]
     n_patterns, m = obs.shape
     p = linv.shape[0]
@@ -137,7 +139,7 @@ def adjusted_covariance(data, structure, theta, coords, n_groups, sigma, inverse
                     for c2 in range(m):
                         f = max(a2, c2) * (max(a2, c2) + 1) // 2 + min(a2, c2)
                         full[a, a2, c, c2] = ws[e, f]
-        if second:
+        if second is not None and second:
             second_sum(structure, m, th, coords, sigma[g], wg, curve)
         for k in range(n_patterns):
             if group[k] != g:
@@ -153,7 +155,7 @@ def adjusted_covariance(data, structure, theta, coords, n_groups, sigma, inverse
                         c = obs[k, i2]
                         for j2 in range(n):
                             t += full[a, e, c, obs[k, j2]] * inverse[k, c, obs[k, j2]]
-                    if second:
+                    if second is not None and second:
                         t -= 0.25 * curve[a, e]
                     b[a, e] = t
                     b[e, a] = t
@@ -174,7 +176,7 @@ def adjusted_covariance(data, structure, theta, coords, n_groups, sigma, inverse
                     d[k, a, e] = t
                     d[k, e, a] = t
     middle = np.empty((p, p))
-    cross_products(data, d, middle)
+    cross_products(data, by_row, d, middle)
     frame = np.zeros((p, p))
     tmp = np.zeros((p, p))
     for i in range(p):
@@ -254,8 +256,8 @@ def least_squares(data, normal, beta, gamma):
         for i in range(nobs[k]):
             ones[k, obs[k, i], obs[k, i]] = 1.0
     chol = np.empty((p, p))
-    cross_products(data, ones, normal)
-    response_products(data, ones, beta)
+    cross_products(data, None, ones, normal)
+    response_products(data, None, ones, beta)
     if not cholesky(normal, p, chol):
         return False
     solve_cholesky(chol, p, beta)
@@ -306,13 +308,14 @@ def prepare_kronecker(w, y, present, group, f, phi, u):
     rows = np.empty(0)
     first = np.empty(0, np.int64)
     pattern_group = found[:k].copy()
-    data = (True, obs, nobs, count, pattern_group, gram, cross, square, f, phi, u, x, rows, first)
+    kron = k >= 0  # no literal: the functions that take ``data`` are compiled once
+    data = (kron, obs, nobs, count, pattern_group, gram, cross, square, f, phi, u, x, rows, first)
     offset = np.zeros(p)
     normal = np.empty((p, p))
     ok = least_squares(data, normal, offset, gamma)
     if ok:
         accumulate(w, y, pattern, obs, nobs, gamma, gram, cross, square)
-    return (ok, normal, offset, True, obs, nobs, count, pattern_group, gram, cross, square, f, phi, u, x, rows, first)
+    return (ok, normal, offset, kron, obs, nobs, count, pattern_group, gram, cross, square, f, phi, u, x, rows, first)
 
 
 @inner
@@ -383,6 +386,7 @@ def fit_kronecker(
     gradient = np.empty(nt)
     status = fit(
         data,
+        None,
         structure,
         reml,
         expected,
@@ -422,6 +426,7 @@ def fit_kronecker(
         invert_factored(factor, inverse_information)
         if not adjusted_covariance(
             data,
+            None,
             structure,
             theta,
             coords,

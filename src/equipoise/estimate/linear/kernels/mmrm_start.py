@@ -16,7 +16,6 @@ from equipoise.estimate.linear.kernels.mmrm_covariance import (
     SP_EXP,
     TOEP,
     TOEPH,
-    US,
     covariance,
     n_scales,
     unlink,
@@ -124,7 +123,7 @@ def start_parameters(structure, m, sigma, coords, theta):
     nt = theta.shape[0]
     chol = np.empty((m, m))
     work = np.empty((m, m))
-    if structure == US:
+    if structure is None:
         cholesky(sigma, m, chol)
         k = m
         for a in range(m):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from equipoise.estimate.linear.kernels import mmrm_covariance as kernel
 
-CODES: dict[str, int] = {
+CODES: dict[str, int | None] = {
     "us": kernel.US,
     "cs": kernel.CS,
     "csh": kernel.CSH,

@@ -11,6 +11,7 @@ from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.formula import Design
 from equipoise.estimate.linear.kernels.mmrm import DECREMENT, GRADIENT, ITERATIONS, LOGLIK, MIN_EIGEN, N_INFO, fit
 from equipoise.estimate.linear.kernels.mmrm_covariance import covariance, jacobian
+from equipoise.estimate.linear.kernels.mmrm_design import form
 from equipoise.estimate.linear.kernels.mmrm_inference import prepare_kronecker
 from equipoise.estimate.linear.kernels.mmrm_start import start_parameters
 from equipoise.estimate.linear.kernels.mmrm_times import fit_times
@@ -258,7 +259,7 @@ def prepare(design: Design, y: FloatArray, rows: Rows) -> Prepared:
     return Prepared(data, kept, solution, False, m, log_weights)
 
 
-def _second_start(prepared: Prepared, code: int, coords: FloatArray, n_groups: int, theta: FloatArray) -> None:
+def _second_start(prepared: Prepared, code: int | None, coords: FloatArray, n_groups: int, theta: FloatArray) -> None:
     """Parameters for a second try: the variances of the visits and a correlation of 0.3 throughout."""
     m = prepared.n_visits
     nobs, count, square = (np.asarray(prepared.data[i]) for i in (2, 3, 7))
@@ -291,6 +292,7 @@ def run(
             _second_start(prepared, code, coords, n_groups, theta)
         status = fit(
             prepared.data,
+            form(prepared.data),
             code,
             reml,
             expected,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,10 +11,9 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from equipoise.errors import DataError, EstimationError
-from equipoise.estimate.formula import STRUCTURES, Column, Design, ModelFormula, build, parse, read_column
+from equipoise.estimate.formula import STRUCTURES, Design, ModelFormula, build, parse, read_column
 from equipoise.estimate.left_out import LeftOut
 from equipoise.estimate.linear.kernels.mmrm_inference import SINGULAR_PIVOT
-from equipoise.estimate.linear.mmrm.covariance import ORDERED
 from equipoise.estimate.linear.mmrm.engine import (
     Fitted,
     Rows,
@@ -95,24 +93,6 @@ def _weights(weights: Any, frame: nw.DataFrame[Any], keep: Any) -> FloatArray | 
     return values
 
 
-def _natural(text: str) -> list[Any]:
-    return [
-        (0, float(s)) if re.fullmatch(r"\d+(\.\d+)?", s) else (1, s) for s in re.split(r"(\d+(?:\.\d+)?)", text) if s
-    ]
-
-
-def _order_warning(visit: Column, structure: str) -> str | None:
-    levels = visit.levels or ()
-    if structure in ORDERED and all(isinstance(v, str) for v in levels):
-        natural = sorted(levels, key=_natural)
-        if list(levels) != natural and sorted(levels) == list(levels):
-            return (
-                f"{structure} depends on the order of visits, and they are ordered as text: {', '.join(levels)}. "
-                "Give the visit column as an ordered category if that is not meant"
-            )
-    return None
-
-
 def describe(fitted: Fitted) -> str:
     """What became of an attempt, in words."""
     if fitted.status is Status.OK:
@@ -151,7 +131,9 @@ def mmrm(
         ``us``, ``cs``, ``csh``, ``ar1``, ``ar1h``, ``toep``, ``toeph``, ``ad``, ``adh`` or ``sp_exp``, of
         ``(visit | subject)`` or, one matrix a group, ``(visit | group / subject)``. The visit of ``sp_exp``
         is a number.
-    data : one row a subject and visit; pandas, polars or pyarrow. Tables come back in the same kind.
+    data : one row a subject and visit; pandas, polars or pyarrow. Tables come back in the same kind. Visits that are
+        text come in the order of the numbers in their names (``Week 2`` before ``Week 10``), those of ``AVISIT`` in
+        that of ``AVISITN`` where the data have it; an ordered category keeps its order.
     reml : restricted maximum likelihood, else maximum likelihood.
     df : ``kenward-roger-linear`` (without the second-derivative term, so that it does not depend on the
         parametrisation; SAS gives this one for ``TYPE=UN``), ``kenward-roger`` (with it, the default of R's mmrm; its
@@ -334,9 +316,6 @@ def fit_model(
         if fitted.status is Status.OK:
             break
     assert best is not None
-    order = _order_warning(visit, best.structure)
-    if order:
-        messages.append(order)
     fit = MmrmFit(
         formula,
         model,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import fdtrc
 
+from equipoise.estimate.linear.kernels.mmrm_design import form
 from equipoise.estimate.linear.kernels.mmrm_inference import adjusted_covariance
 from equipoise.estimate.linear.kernels.mmrm_times import adjusted_times
 from equipoise.estimate.linear.mmrm.covariance import CODES
@@ -45,6 +46,7 @@ def adjust(fitted: Fitted, w: FloatArray, second: bool) -> FloatArray | None:
         return 0.5 * (out + out.T) if ok else None
     ok = adjusted_covariance(
         fitted.data,
+        form(fitted.data),
         CODES[fitted.structure],
         fitted.theta,
         fitted.coords,
@@ -54,7 +56,7 @@ def adjust(fitted: Fitted, w: FloatArray, second: bool) -> FloatArray | None:
         fitted.linv,
         fitted.packed,
         w,
-        second,
+        True if second else None,
         out,
     )
     return 0.5 * (out + out.T) if ok else None

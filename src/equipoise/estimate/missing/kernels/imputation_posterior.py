@@ -146,8 +146,8 @@ def posterior(
                 solve_cholesky(factor[k], nobs[k], white)
                 for i in range(nobs[k]):
                     inverse[k, obs[k, i], obs[k, j]] = white[i]
-        cross_products(data, inverse, gram)
-        response_products(data, inverse, rhs)
+        cross_products(data, None, inverse, gram)
+        response_products(data, None, inverse, rhs)
         if not cholesky(gram, p, chol):
             return max(0, (cycle - burn_in) // thin)
         solve_cholesky(chol, p, rhs)

@@ -36,7 +36,7 @@ from equipoise.numerics.status import (
     SINGULAR,
 )
 
-TIES = {"breslow": 0, "efron": 1, "exact": 2}
+TIES = {"breslow": 0, "efron": 1, "exact": 1}
 
 
 @inner
@@ -83,11 +83,12 @@ def _exact_time(first, hi, tied, now, p, entry, z, w, gradient, information):
 
 
 @inner
-def _evaluate(rows, p, time, entry, event, stratum, weight, late, ties, z, w, beta, sums, gradient, information):
+def _evaluate(rows, p, time, entry, event, stratum, weight, late, ties, exact, z, w, beta, sums, gradient, information):
     """Log partial likelihood at ``beta`` of one trial's sorted rows; fills its gradient and (packed) information.
 
     entry and weight : (row,), or empty where nobody enters late or has a weight. late : (row,) rows in order of
-    stratum and entry. ``sums`` (2, q) holds 1, x and the lower triangle of xx', weighted and summed over the risk set
+    stratum and entry. ``exact``: True, or None where tied events are not counted exactly, so that Numba compiles
+    nothing of it. ``sums`` (2, q) holds 1, x and the lower triangle of xx', weighted and summed over the risk set
     and over tied events. ``w`` (row,) is filled with the weights.
     """
     q = sums.shape[1]
@@ -159,7 +160,7 @@ def _evaluate(rows, p, time, entry, event, stratum, weight, late, ties, z, w, be
                             for b in range(a + 1):
                                 sums[0, m] -= ua * z[j, b]
                                 m += 1
-            if ties == 2 and tied > 1:
+            if exact is not None and tied > 1:
                 loglik -= _exact_time(i + 1, hi, tied, now, p, entry, z, w, gradient, information)
             elif ties == 0 or tied == 1:
                 inverse = 1.0 / sums[0, 0]
@@ -295,6 +296,7 @@ def cox_block(
     start,
     arm,
     ties,
+    exact,
     max_iterations,
     beta,
     covariance,
@@ -333,7 +335,7 @@ def cox_block(
         for iteration in range(max_iterations + 1):
             for a in range(p):
                 now[a] = beta[t, a] + step[a]
-            value = _evaluate(m, p, tm, en, ev, st, wt, out, ties, z, w, now, sums, gradient, packed)
+            value = _evaluate(m, p, tm, en, ev, st, wt, out, ties, exact, z, w, now, sums, gradient, packed)
             iterations[t] = iteration
             if iteration > 0 and not value >= best - 1e-10 * abs(best):
                 for a in range(p):
@@ -497,6 +499,7 @@ def fit(
         begin,
         int(arm),
         TIES[ties],
+        True if ties == "exact" else None,
         int(max_iterations),
         made.beta,
         made.covariance,
