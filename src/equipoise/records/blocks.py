@@ -116,13 +116,18 @@ class Group(Sourced):
 
 
 class AnalysisSet(Sourced):
-    """One analysis set, named as the trial named it; ``n`` by arm. ``parts`` are disjoint sets that make it up."""
+    """One analysis set, named as the trial named it; ``n`` by arm. ``parts`` are disjoint sets that make it up.
+
+    ``shared_with``: ids of the records whose sets count the same control participants, all or some of them, as the
+    regimens of a platform trial do.
+    """
 
     id: Id
     label: Text
     definition: Text
     n: Mapping[str, Value]
     parts: tuple[str, ...] = ()
+    shared_with: tuple[Id, ...] = ()
 
 
 class Dosing(Sourced):

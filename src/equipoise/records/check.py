@@ -268,9 +268,11 @@ def _arms(record: Record, dropped: Mapping[str, str]) -> Iterator[Finding]:
             ("design", "n_actual"), f"{total}", f"{sum(n.values())}, the sum of the arms", "one of the two is wrong"
         )
     sizes = {s.id: {arm: v.value for arm, v in s.n.items()} for s in record.sets}
+    controls = {a.id for a in record.arms if a.role == "control"}
     for i, s in enumerate(record.sets):
         for arm, v in s.n.items():
-            if arm in n and v.value is not None and v.value > n[arm]:
+            shared = bool(s.shared_with) and arm in controls  # a platform counts controls of its other regimens too
+            if arm in n and v.value is not None and v.value > n[arm] and not shared:
                 yield Finding(("sets", i, "n", arm), f"{v.value}", f"at most {n[arm]}, the size of the arm")
             parts = [sizes[p].get(arm) for p in s.parts if p in sizes]
             known = [x for x in parts if x is not None]

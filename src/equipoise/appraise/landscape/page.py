@@ -29,9 +29,9 @@ from equipoise.document.document import (
     Table,
     Text,
 )
-from equipoise.document.text import upper
+from equipoise.document.text import joined, upper
 from equipoise.errors import RecordError
-from equipoise.records.schema import Record
+from equipoise.records.schema import Record, Value
 
 DASH: Inlines = (Text("–"),)
 _VERDICTS = {True: "met", False: "missed", None: "not stated"}
@@ -239,9 +239,46 @@ def _function(trials: Sequence[_Trial]) -> Section:
                     "line the active arm is slower."
                 )
             ),
+            *_shared([line.trial for line in ratios], [line.effect for line in ratios]),
             _forest("t-rates", "Rate of disease: ratio, active against control", "Ratio", ratios, null=1.0, log=True),
         ]
     return Section("function", _words("Function"), tuple(blocks))
+
+
+def _shared(trials: Sequence[_Trial], effects: Sequence[Effect]) -> list[Block]:
+    """Which rows count the same control participants, and so are no independent trials."""
+    control: dict[str, Value] = {}
+    beside: dict[str, tuple[str, ...]] = {}
+    of = {t.record.id: t for t in trials}
+    for t, e in zip(trials, effects, strict=True):
+        used = next((s for s in t.record.sets if e.result is not None and s.id == e.result.set), None)
+        if used is not None and used.shared_with and (n := used.n.get(t.findings.control.id)) is not None and n.usable:
+            control[t.record.id], beside[t.record.id] = n, used.shared_with
+    out: list[Block] = []
+    told: set[str] = set()
+    for id, n in control.items():
+        group = [id, *(other for other in beside[id] if other in control)]
+        if id in told or len(group) < 2:
+            continue
+        told.update(group)
+        first = of[id].writer
+        count = first.cite(numbers.number(n.value or 0), n)
+        names = joined([_name(of[each]) for each in group])
+        out.append(
+            Paragraph(
+                (
+                    *_words("One control group of "),
+                    count,
+                    *_words(" people stands behind "),
+                    *names,
+                    *_words(
+                        ": the regimens of a platform share their controls. These rows rise and fall together, and "
+                        "are not as many separate trials."
+                    ),
+                )
+            )
+        )
+    return out
 
 
 def _survival(trials: Sequence[_Trial]) -> Section:
@@ -304,7 +341,7 @@ def _timeline(trials: Sequence[_Trial]) -> Section:
     table = Table(
         "t-timeline",
         _words("Trials by the year that their first publication, or else their first source, prints."),
-        tuple(_words(c) for c in ("Trial", "Year", "Primary endpoint", "Drug", "People")),
+        tuple(_words(c) for c in ("Trial", "Year", "Primary endpoint", "Drug", "People randomised")),
         tuple(rows),
     )
     return Section("timeline", _words("Timeline"), (table,))
