@@ -201,8 +201,8 @@ def test_the_primary_endpoint_is_missed_and_said_to_be(page: Document) -> None:
 def test_p_and_interval_are_told_apart(page: Document) -> None:
     for section in ("bottom-line", "coherence"):
         text = of(page, section)
-        assert "P = 0.97 and 1.2 (−3.2 to 5.5) do not belong together" in text
-        assert "whose own value is P = 0.60" in text
+        assert "P = 0.97 and 1.2 (−3.2 to 5.5) come from different analyses" in text
+        assert "whose own P value is P = 0.60" in text
 
 
 def test_biomarkers_are_nominal_and_no_surrogate(page: Document) -> None:
@@ -226,7 +226,7 @@ def test_week_52_was_not_prespecified_and_the_planned_analysis_stands_beside_it(
 
 def test_survival_in_the_primary_set_went_the_other_way(page: Document) -> None:
     text = of(page, "coherence")
-    assert "1.69 (0.53 to 5.40), the other way" in text
+    assert "1.69 (0.53 to 5.40), in the opposite direction" in text
     assert "0.36 (0.14 to 0.94)" in text
     assert "0.70 (0.28 to 1.75) by the planned model" in text
 
@@ -249,9 +249,12 @@ def test_what_came_later_is_told(page: Document) -> None:
     assert text.index("CENTAUR") < text.index("Not met (p = 0.667)")
 
 
-def test_the_committee_is_led_to_the_certainty_section(page: Document) -> None:
+def test_the_committee_is_told_certainty_and_yield(page: Document) -> None:
+    text = of(page, "for-guideline")
+    assert "ALSFRS-R, change to week 28: certainty very low." in text
+    assert "about 40 people tested for one carrier" in text
     targets = {n.target for n in walk(page.section("for-guideline")) if isinstance(n, Link)}
-    assert "#certainty" in targets
+    assert "#testing" in targets
 
 
 # -- other records, other readers ----------------------------------------------------------------------------------
@@ -274,8 +277,8 @@ def test_prose_follows_the_record(valor: Record) -> None:
     page = appraise(good)
     text = of(page, "bottom-line")
     assert "VALOR met its primary endpoint." in text
-    assert "The interval leaves out no effect" in text
-    assert "do not belong together" not in words(page)
+    assert "The interval excludes no effect" in text
+    assert "come from different analyses: the P value from" not in words(page)
     assert "every P value after it is nominal" not in words(page)
     assert "Missed" not in text
 

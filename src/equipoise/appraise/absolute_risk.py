@@ -184,6 +184,27 @@ def people_needed(difference: float, se: float, people: float, power: float = 0.
     return people * (detectable_difference(se, power, alpha) / difference) ** 2
 
 
+def people_by_design(
+    people: float, weeks: float, length: float, lag: float = 0.0, delayed_after: float | None = None
+) -> float:
+    """People that a trial of ``length`` weeks needs, if one of ``weeks`` needs ``people`` for a slowing from day one.
+
+    Slopes that differ between people make the spread of a change grow with time, so that length alone changes nothing;
+    a slowing that begins after a ``lag`` leaves ``length - lag`` weeks of it. Early against delayed start is left with
+    the weeks by which one began before the other (``delayed_after``), whatever the lag.
+
+    >>> round(people_by_design(100, 28, 28, 16)), round(people_by_design(100, 28, 52, 16))
+    (544, 209)
+    >>> round(people_by_design(100, 28, 52, 16, delayed_after=28))
+    345
+    """
+    if weeks <= 0 or length <= 0 or not 0 <= lag < length:
+        raise DataError(
+            f"a lag of {lag:g} in {length:g} weeks leaves nothing to see", hint="give a lag within the trial"
+        )
+    return people * (length / ((length - lag) if delayed_after is None else delayed_after)) ** 2
+
+
 def se_from_interval(low: float, high: float, level: float = 0.95) -> float:
     """The standard error a symmetric normal interval implies."""
     return (high - low) / (2.0 * NormalDist().inv_cdf(0.5 + level / 2.0))

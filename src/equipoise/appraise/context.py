@@ -154,11 +154,11 @@ class Context:
                     what=f"{self.record.outcome(f.primary.outcome).label}: the smallest difference that matters",
                     method="share times the absolute change of the control arm",
                 )
-                return (shown,), size, "that would slow the loss enough to matter (see certainty)"
+                return (shown,), size, "which would slow the loss enough to matter (see certainty)"
         mcid = self.item_value("mcid", "change")
         if mcid is None or not mcid.value:
             return None
-        return self.number(mcid), abs(float(mcid.value)), "that patients are reported to notice"
+        return self.number(mcid), abs(float(mcid.value)), "which patients are reported to notice"
 
     def contrast(self, c: Contrast, *, exact: bool = False) -> Inlines:
         """Estimate and interval, linked."""

@@ -57,7 +57,7 @@ def primary_sentence(ctx: Context) -> Inlines:
         if ratio and ctx.record.origin == "written":
             template = "At {w}, in {s}, {o} stood at {a} of its baseline with {active} and {c} with {control}"
         elif r.measure == "rate_of_change" and ctx.record.origin == "written":
-            template = "Up to {w}, in {s}, {o} was changing by {a}{u} with {active} and by {c} with {control}"
+            template = "Up to {w}, in {s}, {o} changed by {a}{u} with {active} and by {c} with {control}"
         elif r.measure == "time_to_event" and counted:
             template = "By {w}, in {s}, {o} had occurred in {a} with {active} and {c} with {control}"
         elif change and not counted:
@@ -154,9 +154,9 @@ def interval_sentence(ctx: Context) -> Inlines:
     against = f.worse and bool(excludes_null(c))
     if c.kind != "difference":
         if against:
-            return writer.say("The interval leaves out the value of no effect, on the side of {k}.", k=ctx.control)
+            return writer.say("The interval excludes the value of no effect, in favour of {k}.", k=ctx.control)
         if excludes_null(c):
-            return writer.say("The interval leaves out the value of no effect.")
+            return writer.say("The interval excludes the value of no effect.")
         if o.direction == "not_stated":
             return writer.say("The interval includes the value of no effect.")
         return writer.say("The interval includes the value of no effect, so neither benefit nor harm can be ruled out.")
@@ -166,7 +166,9 @@ def interval_sentence(ctx: Context) -> Inlines:
     if excludes_null(c):
         side = ", all of them in favour of {control}" if against else ""
         return writer.say(
-            "The interval leaves out no effect: the data fit a difference between {low} and {high}{u}" + side + ".",
+            "The interval excludes no effect: the data are compatible with a difference between {low} and {high}{u}"
+            + side
+            + ".",
             control=ctx.control,
             low=writer.cite(numbers.number(c.low, digits), c),
             high=writer.cite(numbers.number(c.high, digits), c),
@@ -174,7 +176,8 @@ def interval_sentence(ctx: Context) -> Inlines:
         )
     if o.direction == "not_stated":
         return writer.say(
-            "The interval includes no effect: the data fit a difference between {low} and {high}{u}. The "
+            "The interval includes no effect: the data are compatible with a difference between {low} and "
+            "{high}{u}. The "
             "record does not say which direction is the better one.",
             low=writer.cite(numbers.number(c.low, digits), c),
             high=writer.cite(numbers.number(c.high, digits), c),
@@ -194,7 +197,7 @@ def interval_sentence(ctx: Context) -> Inlines:
         out = (
             *out,
             *writer.say(
-                " The interval also holds the {m}{u} {w}.",
+                " It also includes a difference of {m}{u}, {w}.",
                 m=matters[0],
                 u=writer.label(unit) if unit else (),
                 w=writer.words(matters[2]),
@@ -210,14 +213,14 @@ def split_sentence(ctx: Context) -> Inlines:
         return ()
     estimate = ctx.contrast(f.contrast) if f.contrast is not None else writer.words("the estimate")
     out = writer.say(
-        "{p} and {d} do not belong together: the first is the verdict of {t}, the second comes from {e}",
+        "{p} and {d} come from different analyses: the P value from {t}, the difference from {e}",
         p=ctx.p(f.test),
         d=estimate,
         t=ctx.analysis(f.test.method),
         e=ctx.analysis(f.primary.method),
     )
     if f.estimate_p is not None:
-        out = (*out, *writer.say(", whose own value is {p}", p=ctx.p(f.estimate_p)))
+        out = (*out, *writer.say(", whose own P value is {p}", p=ctx.p(f.estimate_p)))
     return (*out, Text("."))
 
 
@@ -326,7 +329,7 @@ def _after_switch(ctx: Context) -> Inlines:
     if extension is None or extension.switch_week.value is None:
         return ()
     return ctx.writer.say(
-        ", when {c} patients had been switched to {a} at {w}",
+        ", after {c} patients had switched to {a} at {w}",
         c=ctx.control,
         a=ctx.active,
         w=ctx.week(float(extension.switch_week.value)),
@@ -384,7 +387,7 @@ def survival_sentence(ctx: Context) -> Inlines:
         out = (
             *out,
             *writer.say(
-                "; in {s} it was {hr}" + (", the other way" if away else ""),
+                "; in {s} it was {hr}" + (", in the opposite direction" if away else ""),
                 s=writer.label(ctx.set_phrase(primary.set)),
                 hr=ctx.contrast(primary.contrast),
             ),
@@ -394,7 +397,7 @@ def survival_sentence(ctx: Context) -> Inlines:
         out = (
             *out,
             *writer.say(
-                ". It rests on {a} people with {active} and {c} with {control}",
+                ". There were events in {a} people with {active} and {c} with {control}",
                 a=ctx.count(pair[0]),
                 c=ctx.count(pair[1]),
                 active=ctx.active,
@@ -468,8 +471,7 @@ def detectable_sentence(ctx: Context) -> Inlines:
     )
     unit = writer.label(ctx.unit(f.outcome, f.primary)) if ctx.unit(f.outcome, f.primary) else ()
     out = writer.say(
-        "With the standard error it ended with, the trial had the power usually asked for only against a true "
-        "difference of {d}{u} or more.",
+        "Given its standard error, the trial had 80 % power only for a true difference of {d}{u} or more.",
         d=found,
         u=unit,
     )
@@ -486,7 +488,7 @@ def detectable_sentence(ctx: Context) -> Inlines:
         out = (
             *out,
             *writer.say(
-                " At the {m}{u} {w}, its power was {p}.", m=matters[0], u=unit, w=writer.words(matters[2]), p=power
+                " For {m}{u}, {w}, its power was {p}.", m=matters[0], u=unit, w=writer.words(matters[2]), p=power
             ),
         )
     return out

@@ -46,6 +46,7 @@ GLOSSARY = (
     "95\N{NARROW NO-BREAK SPACE}% interval",
     "95\N{NARROW NO-BREAK SPACE}% intervals",
     "95\N{NARROW NO-BREAK SPACE}% range",
+    "80\N{NARROW NO-BREAK SPACE}% power",
 )
 """Fixed terms of the templates that hold a digit. Short on purpose: everything else comes from the record."""
 

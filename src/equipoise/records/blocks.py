@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, Strict, model_validator
 
@@ -489,7 +489,8 @@ class RelatedTrial(Sourced):
 
 class Statement(Model):
     """A sentence of narrative in our own words, resting on ``refs``: addresses of the index, block ids, citation ids
-    or source keys."""
+    or source keys. One of the section ``answer`` is a paragraph of the answer to ``question``, by its id in the bank
+    of questions, and takes the place of the bank's own."""
 
     id: Id
     section: Literal[
@@ -507,9 +508,17 @@ class Statement(Model):
         "editor",
         "guideline",
         "mechanism",
+        "answer",
     ]
+    question: Id | None = None
     text: Text
     refs: Annotated[tuple[Text, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _asked(self) -> Self:
+        if (self.section == "answer") != (self.question is not None):
+            raise ValueError("a statement of the section 'answer', and no other, names the question that it answers")
+        return self
 
 
 class Trap(Model):

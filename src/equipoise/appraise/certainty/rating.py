@@ -115,6 +115,25 @@ SIZES = ("trivial", "small", "moderate", "large")
 """Sizes of desirable and undesirable effects that can be compared."""
 
 
+Size = Literal["trivial", "small", "moderate", "large"]
+
+
+def size(multiple: float) -> Size:
+    """The size of an effect by how many times it is the smallest effect that matters, the same rule for every trial.
+
+    Below one trivial, from one small, from two moderate, from four large; on the log scale for ratios.
+
+    >>> size(0.7), size(1.8), size(2.5)
+    ('trivial', 'small', 'moderate')
+    """
+    return "trivial" if multiple < 1 else "small" if multiple < 2 else "moderate" if multiple < 4 else "large"
+
+
+def times_threshold(estimate: float, threshold: float) -> float:
+    """An effect as a multiple of the smallest one that matters, both on the scale of :func:`imprecision`."""
+    return estimate / threshold
+
+
 def balances(desirable: str, undesirable: str) -> frozenset[str]:
     """The balances that stated sizes leave open: the larger side is favoured, equal sizes favour one side at most
     probably, and sizes that cannot be compared (``varies``, ``unknown``) never without a "probably".

@@ -135,6 +135,11 @@ class Answerer:
         elif said := self.fill(part.template):
             yield Paragraph(said)
 
+    def own(self, id: str) -> tuple[Block, ...]:
+        """The record's own answer to a question, a paragraph for each statement; it stands in place of the bank's."""
+        said = (self.ctx.writer.statement(s) for s in self.ctx.record.statements if s.question == id)
+        return tuple(Paragraph(s) for s in said if s)
+
     def answer(self, entry: BankQuestion) -> Question | None:
         """A question with its answer; None where it does not apply or its answer draws nothing from the record."""
         if not self.applies(entry.when):
@@ -143,8 +148,10 @@ class Answerer:
         if asked is None:
             return None
         question = self.fill(asked.template)
-        self.drawn = False
-        blocks = tuple(b for part in entry.answer for b in self.part(part))
+        own = self.own(entry.id)
+        self.drawn = bool(own)
+        parts = entry.also if own else (*entry.answer, *entry.also)
+        blocks = (*own, *(b for part in parts for b in self.part(part)))
         if not blocks or not self.drawn:
             return None
         return Question(

@@ -16,7 +16,7 @@ from equipoise.errors import RecordError
 from equipoise.files import parse_yaml
 
 Condition: TypeAlias = "str | tuple[Condition, ...] | Not | AnyOf"
-_KEYS = {"id", "roles", "specialties", "stage", "level", "when", "ask", "answer"}
+_KEYS = {"id", "roles", "specialties", "stage", "level", "when", "ask", "answer", "also"}
 _ID = re.compile(r"^[a-z][a-z0-9_]*$")
 
 
@@ -68,7 +68,8 @@ class BankQuestion:
     """One question of the bank.
 
     ``roles`` are who asks it, the first its home; ``specialties`` those for which it matters more; ``ask`` holds
-    templates with conditions, of which the first that holds is asked; ``position`` is its place in the bank.
+    templates with conditions, of which the first that holds is asked; ``also`` follows the answer, be it the bank's or
+    a record's own; ``position`` is its place in the bank.
     """
 
     id: str
@@ -79,6 +80,7 @@ class BankQuestion:
     when: Condition
     ask: tuple[Say, ...]
     answer: tuple[Part, ...]
+    also: tuple[Part, ...]
     position: int
 
     @property
@@ -88,7 +90,7 @@ class BankQuestion:
 
     def templates(self) -> Iterator[str]:
         """Every template of the question and its answer."""
-        for part in (*self.ask, *self.answer):
+        for part in (*self.ask, *self.answer, *self.also):
             if isinstance(part, Say):
                 yield part.template
             elif isinstance(part, Items):
@@ -139,8 +141,10 @@ def read_entry(data: Any, position: int = 0) -> BankQuestion:
     answer = tuple(_part(id, part) for part in data.get("answer") or ())
     if not answer:
         raise BankError(f"{id}: no answer")
+    also = tuple(_part(id, part) for part in data.get("also") or ())
     when = _condition(id, data.get("when", ()))
-    return BankQuestion(id, roles, specialties, str(data["stage"]), str(data["level"]), when, asked, answer, position)
+    stage, level = str(data["stage"]), str(data["level"])
+    return BankQuestion(id, roles, specialties, stage, level, when, asked, answer, also, position)
 
 
 def _part(id: str, data: Any) -> Part:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from equipoise.appraise import numbers
@@ -105,7 +106,7 @@ def _nobody(ctx: Context) -> Block:
     own = excludes_null(c) if c is not None else None
     computed: Inlines = ()
     if own is not None:
-        said = "leaves out no effect" if own else "includes no effect"
+        said = "excludes no effect" if own else "includes no effect"
         computed = writer.say(
             "What can be computed without judgement: the interval of the primary estimate, {c}, {said}.",
             c=ctx.contrast(c),  # type: ignore[arg-type]
@@ -149,6 +150,15 @@ class _Rated:
     active: Inlines
     people: Inlines
     threshold: Inlines
+    estimate: float
+    """Positive favours the treatment; on the log scale for ratios."""
+    smallest: float | None
+    """The smallest effect that matters, on the same scale."""
+
+    @property
+    def multiple(self) -> float | None:
+        """The estimate over the smallest effect that matters."""
+        return None if self.smallest is None else rating.times_threshold(self.estimate, self.smallest)
 
 
 def _rate(ctx: Context, outcome: Graded) -> _Rated:
@@ -181,7 +191,7 @@ def _rate(ctx: Context, outcome: Graded) -> _Rated:
         control, active = (_value(ctx, outcome.counts[k]) for k in ("control", "active"))
     elif kind == "hazard_ratio" and outcome.control is not None and outcome.active is None:
         active = _under_ratio(ctx, outcome, sourced)
-    return _Rated(outcome, found, why, level, effect, control, active, people, threshold)
+    return _Rated(outcome, found, why, level, effect, control, active, people, threshold, estimate, size)
 
 
 def _sourced(ctx: Context, address: str, where: str) -> Value:
@@ -244,7 +254,7 @@ def _threshold(ctx: Context, outcome: Graded, kind: str) -> tuple[float | None, 
 def _why(ctx: Context, found: rating.Imprecision, arguments: tuple[float, ...], threshold: Inlines) -> Inlines:
     """What the interval says, each figure with its command."""
     writer = ctx.writer
-    parts = ["the interval includes no effect" if found.includes_null else "the interval leaves out no effect"]
+    parts = ["the interval includes no effect" if found.includes_null else "the interval excludes no effect"]
     if found.crosses_benefit and found.crosses_harm:
         parts.append("and reaches from an important benefit to an important harm")
     elif found.crosses_benefit:
@@ -263,7 +273,9 @@ def _why(ctx: Context, found: rating.Imprecision, arguments: tuple[float, ...], 
         what="imprecision: what the interval holds, and the information at hand",
         method="thresholds of Core GRADE; information against a trial with the usual power for the threshold",
     )
-    return writer.say("{w}; {i} of the information that the threshold asks for", w=writer.words(words), i=information)
+    return writer.say(
+        "{w}; it holds {i} of the information that the threshold asks for", w=writer.words(words), i=information
+    )
 
 
 def _interval(sourced: Value, kind: str) -> str:
@@ -490,6 +502,8 @@ def _decision(ctx: Context, judged: Judgements, rated: list[_Rated]) -> Section:
     for key, (question, _) in CRITERIA.items():
         given = decision.criteria[key]
         rows.append(_judged_row(ctx, question, given.judgement, given, f"decision.{key}"))
+        if key == "desirable" and (said := _sizes(ctx, rated)):
+            rows.append(Row((writer.words("By the rule"), DASH, said)))
         if key == "undesirable" and level is not None:
             text = writer.words("the lowest over the critical outcomes, computed from the ratings above")
             rows.append(Row((writer.words("How certain is the evidence?"), writer.words(level), text)))
@@ -507,6 +521,38 @@ def _decision(ctx: Context, judged: Judgements, rated: list[_Rated]) -> Section:
     )
 
 
+def benefits(rated: Sequence[_Rated]) -> list[_Rated]:
+    """The critical outcomes with a threshold in which the treatment was meant to help."""
+    return [
+        r
+        for r in rated
+        if r.multiple is not None
+        and r.outcome.importance == "critical"
+        and r.outcome.surrogate_for is None
+        and r.outcome.counts is None
+    ]
+
+
+def _sizes(ctx: Context, rated: Sequence[_Rated]) -> Inlines:
+    """Each estimate as a multiple of the smallest effect that matters, and the size that the rule gives it."""
+    writer, parts = ctx.writer, []
+    for r in benefits(rated):
+        shown = writer.compute(
+            rating.times_threshold,
+            r.estimate,
+            r.smallest,
+            show=lambda x: numbers.number(x, 1),
+            what=f"{r.outcome.label}: the estimate over the smallest effect that matters",
+            method="the estimate over the threshold, on the log scale for ratios",
+        )
+        parts.append(
+            writer.say("{o} {x} times ({s})", o=_label(ctx, r.outcome), x=shown, s=rating.size(r.multiple or 0.0))
+        )
+    return (
+        (*writer.words("the estimates over the smallest effect that matters: "), *joined(parts, "; ")) if parts else ()
+    )
+
+
 def _verdict(ctx: Context, found: rating.Recommendation) -> Block:
     writer = ctx.writer
     titles = {
@@ -519,7 +565,7 @@ def _verdict(ctx: Context, found: rating.Recommendation) -> Block:
     names = {"certainty": "the certainty of the evidence", "balance": "the balance", "values": "how values vary"}
     held = joined([writer.words(names.get(h, h)) for h in found.held_back])
     why = (
-        writer.say("Kept from being strong by: {h}.", h=held)
+        writer.say("Not strong because of {h}.", h=held)
         if found.strength == "conditional"
         else writer.words("The balance of effects favours neither side, so nothing is suggested.")
         if found.strength == "none"
@@ -529,7 +575,10 @@ def _verdict(ctx: Context, found: rating.Recommendation) -> Block:
         "Rules, the same for every trial. Certainty over all is the lowest of the critical outcomes. Whatever the tool "
         "for risk of bias does not call low takes one step; imprecision is computed from the interval and the "
         "threshold; one concern is counted once. Thresholds: for function, slowing the loss of the control arm by the "
-        "share named; for survival, the same hazard ratio in every trial. The balance goes to the larger of the "
+        "share named; for survival, the same hazard ratio in every trial. A desirable effect below the "
+        "threshold is trivial, up to twice "
+        "it small, up to four times moderate, beyond that large, and it varies where outcomes or trials "
+        "disagree. The balance goes to the larger of the "
         "desirable and the undesirable effects; where they are alike or cannot be compared it favours one side at most "
         "probably. The direction is that of the balance; it is strong only where the certainty is moderate or high, "
         "the balance is not hedged, values do not vary in a way that matters, and what is recommended can be accepted "
@@ -570,6 +619,35 @@ def _testing(ctx: Context, judged: Judgements) -> Section:
     if plan.guidance is not None:
         blocks.insert(0, Paragraph(_reason(ctx, plan.guidance, "testing.guidance")))
     return Section("testing", writer.say("Testing for {v}", v=plan.variant), tuple(blocks))
+
+
+def testing_sentence(ctx: Context) -> Inlines:
+    """What testing everyone finds under the first set of frequencies; empty where nobody has stated any."""
+    judged = ctx.judgements
+    if judged is None or judged.testing is None:
+        return ()
+    _rated(ctx, judged)  # makes its sources known
+    first = judged.testing.scenarios[0]
+    values = [
+        _sourced(ctx, a, f"testing.{first.label}") for a in (first.familial_share, first.in_familial, first.in_sporadic)
+    ]
+    _, people, missed = _yields(ctx, judged.testing.variant, [float(v.value or 0) / 100.0 for v in values])
+    return ctx.writer.say(
+        "Yield: about {n} people tested for one carrier; testing only those with affected relatives would miss {m} of "
+        "carriers (frequencies and sources under {l}).",
+        n=people,
+        m=missed,
+        l=ctx.writer.to("testing", "testing"),
+    )
+
+
+def levels(ctx: Context) -> list[Inlines]:
+    """The certainty of each critical outcome, as judged and computed; nothing where nobody has judged."""
+    judged, writer = ctx.judgements, ctx.writer
+    if judged is None:
+        return []
+    rated = [r for r in _rated(ctx, judged) if r.outcome.importance == "critical"]
+    return [writer.say("{o}: certainty {l}.", o=_label(ctx, r.outcome), l=r.level) for r in rated]
 
 
 def _yields(ctx: Context, variant: str, shares: list[float]) -> tuple[Computed, Computed, Computed]:

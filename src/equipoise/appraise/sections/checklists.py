@@ -373,6 +373,20 @@ CONSORT: dict[str, tuple[Item, ...]] = {
 
 
 def _estimand(ctx: Context) -> Fold:
+    writer = ctx.writer
+    note = Paragraph(
+        writer.words(
+            "An estimand names the question; a table that has to be pieced together from methods shows that it was "
+            "not stated as one."
+        )
+    )
+    apart = [Paragraph(said) for said in _apart(ctx)]
+    heading = writer.words("The estimand of the primary analysis")
+    return Fold("f-estimand", heading, (note, estimand_table(ctx), *apart))
+
+
+def estimand_table(ctx: Context, id: str = "t-estimand") -> Table:
+    """The attributes of the estimand as far as the record tells them, gaps shown."""
     writer, f = ctx.writer, ctx.findings
     rows = [
         _attribute(ctx, "Treatment", _treatment(ctx)),
@@ -381,20 +395,12 @@ def _estimand(ctx: Context) -> Fold:
         _attribute(ctx, "Intercurrent events and how each is handled", _intercurrent(ctx)),
         _attribute(ctx, "Summary over the population", _measure(ctx, f.primary)),
     ]
-    table = Table(
-        "t-estimand",
+    return Table(
+        id,
         writer.words("The estimand of the primary analysis by its attributes (ICH E9(R1)), as far as the record goes."),
         (writer.words("Attribute"), writer.words("State"), writer.words("What the record holds")),
         tuple(rows),
     )
-    note = Paragraph(
-        writer.words(
-            "An estimand names the question; a table that has to be pieced together from methods shows that it was "
-            "not stated as one."
-        )
-    )
-    apart = [Paragraph(said) for said in _apart(ctx)]
-    return Fold("f-estimand", writer.words("The estimand of the primary analysis"), (note, table, *apart))
 
 
 _METHODS = {"joint_rank": "joint_rank", "mmrm": "mmrm", "cox": "cox", "log_rank": "log_rank"}

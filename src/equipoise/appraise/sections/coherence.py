@@ -34,7 +34,7 @@ def build(ctx: Context) -> Section | None:
     blocks.extend(_facts(ctx, notes))
     table, told = _implied(ctx, notes)
     if table is not None:
-        blocks.append(Fold("implied", writer.words("P values held against the interval beside them"), (table,)))
+        blocks.append(Fold("implied", writer.words("P values compared with the interval beside them"), (table,)))
     rest = [n for n in notes if n.id not in told]
     if rest:
         blocks.append(
@@ -121,9 +121,9 @@ def _split(ctx: Context) -> _Found | None:
     found = f.method(f.test.method) if f.test is not None else None
     more = ctx.writer.words(
         " A rank test and a difference of means answer different questions, so reading the one with the interval of "
-        "the other makes the trial look either surer or emptier than it was."
+        "the other makes the trial look either more or less certain than it was."
         if found is not None and found.family == "joint_rank"
-        else " Read together they mislead: the interval is not the test's, nor the test the interval's."
+        else " Read together they mislead: the interval does not belong to the test."
     )
     return _Found(
         "The P value and the interval come from different analyses", (*body, *more), frozenset({f.primary.id})
@@ -172,7 +172,7 @@ def _unplanned(ctx: Context) -> _Found | None:
             )
         )
     body = writer.say(
-        "Not fixed before the data were seen, though each leaves out no effect: {l}.", l=joined(parts, "; ")
+        "Not fixed before the data were seen, though each interval excludes no effect: {l}.", l=joined(parts, "; ")
     )
     opinions = []
     first = next((r for r in chosen if f.outcome is not None and r.outcome == f.outcome.id), chosen[0])

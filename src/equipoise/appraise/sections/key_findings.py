@@ -144,9 +144,9 @@ def _clinical(ctx: Context) -> Inlines:
     else:
         names = joined([writer.label(ctx.outcome(r.outcome)) for r in sure])
         tail = writer.say(
-            "Only for {n} does the interval leave out the value of no effect"
+            "Only for {n} does the interval exclude the value of no effect"
             if len(sure) < len(results)
-            else "Every interval leaves out the value of no effect",
+            else "Every interval excludes the value of no effect",
             n=names,
         )
         if f.met is False:

@@ -54,7 +54,7 @@ def assumptions_sentence(ctx: Context) -> Inlines:
     if expected is None or hoped is None or f.primary is None:
         return ()
     out = writer.say(
-        "It had been planned for a loss of {e} points with {c} and {h} with {a}",
+        "The plan expected a loss of {e} points with {c} and {h} with {a}",
         e=ctx.number(expected),
         h=ctx.number(hoped),
         a=ctx.active,
@@ -82,7 +82,7 @@ def _share_seen(ctx: Context, expected: Value) -> Inlines:
         what=f"the loss seen in the {f.control.label.lower()} arm as a share of the loss planned for",
         method="one over the other",
     )
-    return writer.say("The {c} arm lost {s} of what had been planned for.", c=ctx.control, s=share)
+    return writer.say("The {c} arm lost {s} of what the plan expected.", c=ctx.control, s=share)
 
 
 def planned_spread(ctx: Context) -> Inlines:
@@ -165,7 +165,7 @@ def _regulators_sum(ctx: Context) -> Inlines:
     )
     return writer.say(
         "The regulator's review names about {n} people for {d} points. That does not follow from the published "
-        "analysis: by its standard error {m} would do. How the review reckoned was not found.",
+        "analysis: by its standard error {m} would do. How the review arrived at it was not found.",
         n=ctx.number(n, 0),
         d=ctx.number(difference),
         m=needed,
@@ -173,11 +173,12 @@ def _regulators_sum(ctx: Context) -> Inlines:
 
 
 def exploratory_sentence(ctx: Context) -> Inlines:
+    """Why nothing after a missed primary endpoint confirms anything; empty where it was not missed."""
     f, writer = ctx.findings, ctx.writer
     if f.met is not False:
         return ()
     secondary = [o for o in ctx.record.outcomes if o.test_order and o.role != "primary"]
-    out = writer.words("In this sequence of tests nothing after the missed primary endpoint can confirm anything")
+    out = writer.words("Nothing tested after the missed primary endpoint can confirm anything")
     if secondary:
         order = writer.words("; by the trial's own rule the formal tests of ")
         out = (
@@ -229,6 +230,7 @@ def losses_sentence(ctx: Context) -> Inlines:
 
 
 def balance_sentence(ctx: Context) -> Inlines:
+    """An imbalance at the start that the record points out."""
     item = ctx.item("nfl_imbalance")
     if item is None or not item.text or not item.usable:
         return ()
@@ -238,6 +240,7 @@ def balance_sentence(ctx: Context) -> Inlines:
 
 
 def conduct_sentence(ctx: Context) -> Inlines:
+    """Protocol deviations."""
     writer = ctx.writer
     share = ctx.item_value("deviations", "any")
     if share is None or not share.total:
@@ -260,7 +263,8 @@ def extension_sentence(ctx: Context) -> Inlines:
     out: Inlines = ()
     if a is not None and c is not None and a.usable and c.usable and a.total and c.total:
         out = writer.say(
-            "{a} of the {active} arm and {c} of the {control} arm entered the extension; those who stayed may differ.",
+            "{a} of the {active} arm and {c} of the {control} arm entered the extension; those who did may "
+            "differ from those who did not.",
             a=ctx.count(a),
             c=ctx.count(c),
             active=ctx.active,
@@ -273,6 +277,7 @@ def extension_sentence(ctx: Context) -> Inlines:
 
 
 def gaps_sentence(ctx: Context) -> Inlines:
+    """What the record itself says could not be read."""
     writer = ctx.writer
     gaps = [i for i in ctx.record.items if i.section == "gap" and i.text and i.usable]
     return paragraphs(*(upper(writer.told(i.text, i, stop=".") or ()) for i in gaps if i.text))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from equipoise.appraise.context import Context
 from equipoise.appraise.questions.asking import by_reader
-from equipoise.appraise.sections import scholarly
 from equipoise.document.document import Block, Listing, Note, Paragraph, Section
 from equipoise.document.readers import READERS
 
@@ -17,10 +16,7 @@ def build(ctx: Context) -> Section | None:
     for role, title in READERS.items():
         if reader.role not in (None, role):
             continue
-        blocks: list[Block] = []
-        if reader.stage is None and reader.level is None:
-            blocks.extend(scholarly.tables(ctx, role))
-        blocks.extend(asked.get(role, ()))
+        blocks: list[Block] = list(asked.get(role, ()))
         if not blocks:
             continue
         blocks.extend(takeaways(ctx, role))

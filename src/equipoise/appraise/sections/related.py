@@ -47,9 +47,7 @@ def build(ctx: Context) -> Section | None:
         "t-related", writer.words("In order of time."), columns, tuple(rows), (False, True, False, False, False, False)
     )
     reversed_ = [t for t in ctx.record.related if t.direction == "benefit" and (t.after or t.record)]
-    lead = writer.words(
-        "A first positive trial is where regression to the truth begins, so the last column matters most."
-    )
+    lead = writer.words("First positive trials tend to overstate an effect, so the last column matters most.")
     blocks = (Paragraph(lead), table) if reversed_ else (table,)
     return Section("related", writer.words("Related trials"), blocks)
 

@@ -60,7 +60,7 @@ def build(ctx: Context) -> Section:
                 writer.words(
                     "A difference whose interval includes zero is compatible with no difference; then no number needed "
                     "to harm is given, since its interval would run through infinity. With this many comparisons some "
-                    "intervals leave out zero by chance alone."
+                    "intervals exclude zero by chance alone."
                 )
             )
         )
@@ -160,11 +160,13 @@ def _apart(ctx: Context, events: list[AdverseEvent]) -> Inlines:
             fewer.append(label)
     out: Inlines = ()
     if more:
-        out = writer.say("More frequent with {a}, the interval leaving out zero: {m}.", a=ctx.active, m=joined(more))
+        out = writer.say(
+            "More frequent with {a}, with an interval that excludes zero: {m}.", a=ctx.active, m=joined(more)
+        )
     if fewer:
         out = paragraphs(out, writer.say("More frequent with {c}: {m}.", c=ctx.control, m=joined(fewer)))
     if not more and not fewer and any(f.counts(e) is not None for e in events):
-        out = writer.words("For no event does the interval of the difference leave out zero.")
+        out = writer.words("For no event does the interval of the difference exclude zero.")
     return out
 
 

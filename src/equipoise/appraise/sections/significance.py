@@ -23,7 +23,7 @@ def build(ctx: Context) -> Section:
         blocks.append(Note("info", writer.words("A marker as a stand-in for benefit"), (Paragraph(_marker(ctx)),)))
     harm = neuro_sentence(ctx)
     if harm:
-        blocks.append(Paragraph(paragraphs(writer.words("Against it stands the harm."), harm)))
+        blocks.append(Paragraph(paragraphs(writer.words("On the other side is the harm."), harm)))
     if not blocks:
         blocks.append(Paragraph(writer.words("The record says nothing on this.")))
     return Section("significance", writer.words("Clinical significance"), tuple(blocks))
@@ -53,7 +53,7 @@ def _marker(ctx: Context) -> Inlines:
         "predict effects on the outcome across trials. "
     )
     if f.met is False:
-        out = (*out, *writer.say("This trial cannot supply the second half, for its clinical effect was not shown."))
+        out = (*out, *writer.say("This trial cannot show that, since its own clinical effect was not shown."))
     else:
         out = (*out, *writer.say("One trial gives a single pair of effects."))
     return out

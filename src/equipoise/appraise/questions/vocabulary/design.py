@@ -8,7 +8,7 @@ from equipoise.appraise.phrases import paragraphs
 from equipoise.appraise.questions.conditions import event_counts, masking_unknown, time_to_event
 from equipoise.appraise.questions.vocabulary.phrase import items, name, sentence
 from equipoise.appraise.sections import design as card
-from equipoise.appraise.sections.limitations import balance_sentence, conduct_sentence, losses_sentence
+from equipoise.appraise.sections.limitations import losses_sentence
 from equipoise.appraise.tables import DASH, cell
 from equipoise.document.document import Inlines, Link, Text
 from equipoise.document.text import joined, lower, upper
@@ -289,18 +289,6 @@ def _left(ctx: Context) -> tuple[EventRow, Value, Value] | None:
 
 
 @sentence()
-def balance(ctx: Context) -> Inlines:
-    """An imbalance at the start that the record points out."""
-    return balance_sentence(ctx)
-
-
-@sentence()
-def conduct(ctx: Context) -> Inlines:
-    """Protocol deviations."""
-    return conduct_sentence(ctx)
-
-
-@sentence()
 def fairness(ctx: Context) -> Inlines:
     """What chance decided, who was masked, within which strata, and that chance balances on average."""
     writer, d = ctx.writer, ctx.record.design
@@ -364,8 +352,8 @@ def resolution(ctx: Context) -> Inlines:
         method="two-sided normal test at the conventional level with the conventional power",
     )
     return writer.say(
-        "Groups of {a} and {c} have the power usually asked for only against a true difference of {d} standard "
-        "deviations or more; the smaller a true difference is, the more easily it is missed.",
+        "Groups of {a} and {c} have 80 % power only for a true difference of {d} standard deviations or more; "
+        "the smaller a true difference is, the more easily it is missed.",
         a=ctx.number(sizes[0]),
         c=ctx.number(sizes[1]),
         d=computed,

@@ -12,7 +12,7 @@ from equipoise.document.document import Inlines
 from equipoise.document.text import joined, lower, upper
 from equipoise.records.schema import AdverseEvent, EventRow, Value
 
-NONE = "The record holds no adverse events by arm: it cannot say what the treatment costs."
+NONE = "The record holds no adverse events by arm, so harm cannot be weighed."
 
 
 @sentence(NONE)
@@ -59,12 +59,6 @@ def share_sentence(ctx: Context, event: AdverseEvent) -> Inlines:
         x=ctx.active,
         y=ctx.control,
     )
-
-
-@sentence()
-def neurologic(ctx: Context) -> Inlines:
-    """Serious neurologic events, by arm."""
-    return phrases.neuro_sentence(ctx)
 
 
 @sentence()
@@ -172,7 +166,9 @@ def compared(ctx: Context) -> Inlines:
         method="the number of events compared times the conventional level",
     )
     return writer.say(
-        "These are the largest gaps among many events; about {e} would leave out zero by chance alone.", e=chance
+        "These are the largest gaps among many events; about {e} would have an interval that excludes zero by "
+        "chance alone.",
+        e=chance,
     )
 
 
@@ -184,7 +180,7 @@ def how_collected(ctx: Context) -> Inlines:
     if threshold is not None and threshold.value is not None:
         share = writer.cite(f"{numbers.number(threshold.value)}{numbers.THIN}%", threshold)
         return writer.say(
-            "Events other than serious ones are told only if more than {t} of an arm had them; what lies below cannot "
+            "Events other than serious ones are told only if more than {t} of an arm had them; rarer ones cannot "
             "be pooled.",
             t=share,
         )
@@ -192,7 +188,7 @@ def how_collected(ctx: Context) -> Inlines:
         return ()
     kinds = [e for e in ctx.record.adverse_events if ctx.findings.counts(e)]
     if not kinds:
-        return ctx.writer.words("Shares are told without the counts behind them, so that they cannot be pooled.")
+        return ctx.writer.words("Shares are told without the counts behind them, so they cannot be pooled.")
     first = kinds[0]
     return writer.say(
         "Events are counted in people by arm, for instance {t}: {a} and {c}.",

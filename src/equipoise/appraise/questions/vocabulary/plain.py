@@ -69,7 +69,7 @@ def plain_draw(ctx: Context) -> Inlines:
     said = ctx.fact(ctx.record.design.masking)
     if participants_masked(ctx):
         more = writer.say(
-            "People did not know which one they got. So hope alone should not tip the scale. In the words of the "
+            "People did not know which one they got. So hope alone should not sway the result. In the words of the "
             "record: {m}.",
             m=said,
         )
@@ -79,7 +79,7 @@ def plain_draw(ctx: Context) -> Inlines:
         more = writer.words("Everyone knew which one they got. So hope or worry may have coloured the answers.")
     else:
         more = writer.words(
-            "What we read does not say if people knew which one they got. If they did, hope may tip the scale."
+            "What we read does not say if people knew which one they got. If they did, hope may sway the result."
         )
     return paragraphs_of(out, more)
 

@@ -12,9 +12,7 @@ from equipoise.appraise.questions.vocabulary.harms import death_counts, serious_
 from equipoise.appraise.questions.vocabulary.phrase import items, name, sentence
 from equipoise.appraise.sections import coherence
 from equipoise.appraise.sections.coherence import checked_sentence
-from equipoise.appraise.sections.limitations import gaps_sentence
 from equipoise.appraise.sections.related import decided
-from equipoise.appraise.sections.scholarly import awaited_sentence
 from equipoise.appraise.sections.significance import decision_sentence
 from equipoise.document.document import Inlines, Link, Text
 from equipoise.document.text import joined, upper
@@ -116,12 +114,6 @@ def gaps_bedside(ctx: Context) -> list[Inlines]:
 def gaps_method(ctx: Context) -> list[Inlines]:
     """What is missing before one could judge the methods."""
     return _listed(ctx, [*_result_gaps(ctx), *_design_gaps(ctx)])
-
-
-@sentence()
-def own_gaps(ctx: Context) -> Inlines:
-    """What the record itself says could not be read."""
-    return gaps_sentence(ctx)
 
 
 _LIFE = ("quality of life", "alsaq", "eq-5d", "kccq", "questionnaire", "qol", "sf-36", "promis")
@@ -420,23 +412,6 @@ def pending(ctx: Context) -> Inlines:
 
 
 @sentence()
-def awaited(ctx: Context) -> Inlines:
-    """What is still to come."""
-    return awaited_sentence(ctx)
-
-
-def _mentioning(ctx: Context, word: str) -> Inlines:
-    found = [q for s in ctx.record.statements if word in s.text and (q := ctx.writer.statement(s))]
-    return joined(found, " ") if found else ()
-
-
-@sentence()
-def on_testing(ctx: Context) -> Inlines:
-    """What the record's own statements say of testing."""
-    return _mentioning(ctx, "testing")
-
-
-@sentence()
 def mechanism(ctx: Context) -> Inlines:
     """How the treatment is meant to act."""
     return joined(list(ctx.writer.statements("mechanism")), " ")
@@ -463,3 +438,27 @@ def safety_link(ctx: Context) -> Inlines:
 def results_link(ctx: Context) -> Inlines:
     """A link to the results."""
     return (Link(ctx.writer.words("results"), "#results"),)
+
+
+@sentence()
+def awaited(ctx: Context) -> Inlines:
+    """What is still to come."""
+    writer = ctx.writer
+    waiting = [r for r in ctx.decisions if r.usable and r.date is None]
+    parts = []
+    for r in waiting:
+        said = writer.told(r.decision, r, *r.values.values())
+        more = writer.quote(r.text, r, *r.values.values()) if r.text else None
+        if said:
+            parts.append((*said, *((Text(" ("), *more, Text(")")) if more else ())))
+    out: Inlines = (*upper(joined(parts, "; ")), Text(".")) if parts else ()
+    return paragraphs(
+        out,
+        writer.words(
+            ("Besides: trials" if out else "Trials")
+            + " of the same kind of drug that report the effect on the marker and on function together, and individual "
+            "data, on which the surrogate question can be asked properly."
+        )
+        if ctx.findings.biomarkers()
+        else writer.words("A second randomised trial with the same outcome."),
+    )

@@ -8,13 +8,6 @@ from equipoise.appraise.findings import excludes_null, usable
 from equipoise.appraise.phrases import paragraphs
 from equipoise.appraise.questions.vocabulary.phrase import items, sentence
 from equipoise.appraise.sections import coherence
-from equipoise.appraise.sections.limitations import (
-    assumptions_sentence,
-    delays_sentence,
-    exploratory_sentence,
-    extension_sentence,
-)
-from equipoise.appraise.sections.limitations import planned_spread as spread_of_the_plan
 from equipoise.appraise.sections.replica import main_answers, reading
 from equipoise.appraise.strata import interaction_sentence, strata_sentence
 from equipoise.appraise.tables import result_label
@@ -26,48 +19,6 @@ _BOUND = {"difference": "a difference of ", "ratio": "a ratio of ", "hazard_rati
 
 
 # -- sentences of the page -----------------------------------------------------------------------------------------
-
-
-@sentence("The record holds no result of the primary outcome.")
-def primary(ctx: Context) -> Inlines:
-    """The primary result."""
-    return phrases.primary_sentence(ctx)
-
-
-@sentence("The source gives no interval, and so does not tell which true effects the data leave open.")
-def interval(ctx: Context) -> Inlines:
-    """What the interval of the primary contrast leaves room for."""
-    return phrases.interval_sentence(ctx)
-
-
-@sentence()
-def split(ctx: Context) -> Inlines:
-    """That P value and estimate come from different analyses."""
-    return phrases.split_sentence(ctx)
-
-
-@sentence()
-def markers(ctx: Context) -> Inlines:
-    """What the laboratory markers did."""
-    return phrases.biomarker_sentence(ctx)
-
-
-@sentence()
-def nominal(ctx: Context) -> Inlines:
-    """Why later P values are nominal."""
-    return phrases.nominal_sentence(ctx)
-
-
-@sentence()
-def later(ctx: Context) -> Inlines:
-    """Early against delayed start."""
-    return phrases.later_sentence(ctx)
-
-
-@sentence()
-def survival(ctx: Context) -> Inlines:
-    """Hazard ratios."""
-    return phrases.survival_sentence(ctx)
 
 
 @items()
@@ -86,42 +37,6 @@ def hazards(ctx: Context) -> list[Inlines]:
     return out[:4]
 
 
-@sentence("The record gives no standard error and no interval from which to tell what the trial could have found.")
-def detectable(ctx: Context) -> Inlines:
-    """What the trial could have found with the precision it reached."""
-    return phrases.detectable_sentence(ctx)
-
-
-@sentence()
-def exploratory(ctx: Context) -> Inlines:
-    """Why nothing after a missed primary endpoint confirms anything."""
-    return exploratory_sentence(ctx)
-
-
-@sentence("The record does not say what the sample size was built on.")
-def assumptions(ctx: Context) -> Inlines:
-    """The assumptions behind the sample size, beside what was seen."""
-    return assumptions_sentence(ctx)
-
-
-@sentence()
-def planned_spread(ctx: Context) -> Inlines:
-    """The standard deviation of the plan in the unit its power agrees with, beside the one that was seen."""
-    return spread_of_the_plan(ctx)
-
-
-@sentence()
-def delays(ctx: Context) -> Inlines:
-    """How late the markers moved."""
-    return delays_sentence(ctx)
-
-
-@sentence()
-def entered_extension(ctx: Context) -> Inlines:
-    """Who entered the extension."""
-    return extension_sentence(ctx)
-
-
 # -- the verdict ---------------------------------------------------------------------------------------------------
 
 
@@ -134,7 +49,7 @@ def verdict(ctx: Context) -> Inlines:
         said = writer.say("{t} " + word + " its primary endpoint.", t=ctx.trial)
         if f.worse:
             return paragraphs(
-                said, writer.say("The difference favours {c}, by more than chance easily gives.", c=ctx.control)
+                said, writer.say("The difference favours {c}, by more than chance would easily give.", c=ctx.control)
             )
         return said
     if f.disputed:
@@ -200,7 +115,11 @@ def counts(ctx: Context) -> Inlines:
         return ()
     shares = [_share(ctx, v, f.outcome.label) for v in pair]
     difference, rd = ctx.risk_difference(f.outcome.label, *pair)
-    tail = "an interval that leaves out none" if rd.low > 0 or rd.high < 0 else "an interval that includes none"
+    tail = (
+        "with an interval that excludes no difference"
+        if rd.low > 0 or rd.high < 0
+        else "with an interval that includes no difference"
+    )
     return writer.say(
         "That is {a} people with {x} and {c} with {y}, a difference of {d} percentage points, " + tail + ".",
         a=shares[0],
@@ -257,7 +176,7 @@ def noticeable(ctx: Context) -> Inlines:
     return paragraphs(
         out,
         writer.say(
-            "Of the confidence distribution {s} lies above that change: how far the data lean there, not how likely "
+            "Of the confidence distribution {s} lies above that change: how far the data point there, not how likely "
             "the drug is to work.",
             s=above,
         ),
@@ -353,7 +272,7 @@ def threshold(ctx: Context) -> Inlines:
     else:
         return ()
     return writer.say(
-        "With its precision the trial could only have called an estimate significant at {l} or further from no effect; "
+        "With its precision the trial could call an estimate significant only at {l} or further from no effect; "
         "the estimate is {d}.",
         l=least,
         d=ctx.contrast(c),
@@ -540,19 +459,11 @@ def multiplicity(ctx: Context) -> Inlines:
     )
     return writer.say(
         "The record holds {n} P values, {b} of them below the conventional level; if nothing had an effect, {e} would "
-        "be on average, and in one trial many or none, for tests of the same people go together.",
+        "be so on average; in one trial it may be many or none, since tests on the same people are related.",
         n=total,
         b=below,
         e=chance,
     )
-
-
-@sentence()
-def sensitivity(ctx: Context) -> Inlines:
-    """How the primary contrast moves over the sensitivity analyses."""
-    from equipoise.appraise.sections.scholarly import sensitivity_sentence
-
-    return sensitivity_sentence(ctx)
 
 
 @items()
@@ -649,3 +560,36 @@ def replica_answers(ctx: Context) -> list[Inlines]:
 def replica_reading(ctx: Context) -> Inlines:
     """What its chances of success say together."""
     return reading(ctx) if ctx.replica is not None else ()
+
+
+@sentence()
+def sensitivity(ctx: Context) -> Inlines:
+    """How the primary outcome's contrast moves over the sensitivity analyses, by week."""
+    f, writer = ctx.findings, ctx.writer
+    if f.primary is None:
+        return ()
+    by_week: dict[float, list[Contrast]] = {}
+    for r in ctx.record.results:
+        c = r.contrast
+        if (
+            r.outcome == f.primary.outcome
+            and r.role == "sensitivity"
+            and r.week is not None
+            and c is not None
+            and usable(c)
+        ):
+            by_week.setdefault(float(r.week), []).append(c)
+    parts = []
+    for week, contrasts in sorted(by_week.items()):
+        if len(contrasts) < 2:
+            continue
+        low = min(contrasts, key=lambda c: float(c.value or 0))
+        high = max(contrasts, key=lambda c: float(c.value or 0))
+        parts.append(writer.say("at {w} from {a} to {b}", w=ctx.week(week), a=ctx.contrast(low), b=ctx.contrast(high)))
+    if not parts:
+        return ()
+    return (
+        *writer.say("Over the sensitivity analyses of {o} the difference runs ", o=ctx.outcome(f.primary.outcome)),
+        *joined(parts, "; "),
+        Text("."),
+    )

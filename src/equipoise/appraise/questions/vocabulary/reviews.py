@@ -2,73 +2,24 @@
 
 from __future__ import annotations
 
-from equipoise.appraise import phrases
+from equipoise.appraise import absolute_risk, numbers, phrases
+from equipoise.appraise.certainty.rating import important_difference
 from equipoise.appraise.context import Context
-from equipoise.appraise.findings import excludes_null
+from equipoise.appraise.findings import excludes_null, significant
 from equipoise.appraise.phrases import paragraphs
-from equipoise.appraise.questions.vocabulary.design import analysed, balance, burden, group, outcome
+from equipoise.appraise.questions.vocabulary.design import analysed, burden
 from equipoise.appraise.questions.vocabulary.harms import death_counts, serious
 from equipoise.appraise.questions.vocabulary.phrase import block, items, sentence
-from equipoise.document.document import Block, Facts, Inlines, Text
+from equipoise.appraise.sections import checklists
+from equipoise.appraise.sections.limitations import balance_sentence
+from equipoise.document.document import Block, Inlines, Row, Table, Text
 from equipoise.document.text import joined, upper
 
 
 @block
 def estimand(ctx: Context) -> list[Block]:
     """The attributes of the estimand as far as the record tells them, gaps shown."""
-    writer, f = ctx.writer, ctx.findings
-    unknown = writer.words("Not stated in the record.")
-    where = writer.say("{s}, with {c}.", s=upper(group(ctx)), c=ctx.record.condition)
-    treatment = writer.say(
-        "{a}, against {c}, as assigned at the start.", a=upper(writer.label(ctx.active)), c=ctx.control
-    )
-    variable: Inlines = unknown
-    if f.outcome is not None:
-        when = writer.say(" at {w}", w=ctx.week(f.week)) if f.week is not None else ()
-        slope = f.primary is not None and f.primary.measure == "rate_of_change"
-        variable = (*upper(outcome(ctx)), *when, Text("."))
-        if slope:
-            variable = writer.say(
-                "Rate of change of {o}{w}.", o=outcome(ctx), w=writer.say(", to {w}", w=ctx.week(f.week))
-            )
-    kinds = {
-        "difference": "The difference between the arms",
-        "ratio": "The ratio of the arms",
-        "hazard_ratio": "The ratio of hazards",
-    }
-    summary = unknown
-    if f.contrast is not None:
-        summary = writer.say(kinds[f.contrast.kind] + ": {d}.", d=ctx.contrast(f.contrast))
-    elif f.test is not None:
-        summary = writer.say("None is given; only a test, {p}.", p=ctx.p(f.test))
-    facts = (
-        (writer.words("Population"), where),
-        (writer.words("Treatments"), treatment),
-        (writer.words("Variable"), variable),
-        (writer.words("Death"), _item(ctx, "stat_estimand") or unknown),
-        (writer.words("Stopping and missing values"), _imputation(ctx) or unknown),
-        (writer.words("Summary"), summary),
-    )
-    return [Facts(facts)]
-
-
-def _item(ctx: Context, *ids: str) -> Inlines:
-    for id in ids:
-        item = ctx.item(id)
-        if item is not None and item.text and item.usable and (said := ctx.writer.told(item.text, item, stop=".")):
-            return upper(said)
-    return ()
-
-
-def _imputation(ctx: Context) -> Inlines:
-    f = ctx.findings
-    chosen = [f.primary.method] if f.primary is not None else []
-    for method in ctx.record.methods:
-        if method.imputation and method.usable and (method.id in chosen or not chosen):
-            said = ctx.writer.quote(method.imputation, method)
-            if said:
-                return (*upper(said), Text("."))
-    return _item(ctx, "stat_imputation")
+    return [checklists.estimand_table(ctx, "t-estimand-asked")]
 
 
 @items()
@@ -107,17 +58,16 @@ def adjusting(ctx: Context) -> Inlines:
     writer = ctx.writer
     item = ctx.item("surr_adjustment")
     said = writer.told(item.text, item, stop=".") if item is not None and item.text and item.usable else None
-    if not balance(ctx):
-        return ()
-    if not said:
-        return balance(ctx)
+    balance = balance_sentence(ctx)
+    if not balance or not said:
+        return balance
     return paragraphs(
-        balance(ctx),
-        writer.words("Adjusting for a marker of prognosis is sound, and gains precision, when it is planned:"),
+        balance,
+        writer.words("Adjusting for a prognostic marker is sound, and gains precision, when it is planned:"),
         upper(said),
         writer.words(
-            "Chosen after the data are seen, the same adjustment is one of many that could have been chosen, and the "
-            "interval no longer keeps its promise."
+            "Chosen after the data were seen, the same adjustment is one of many that could have been chosen, and the "
+            "interval no longer has its stated coverage."
         ),
     )
 
@@ -158,7 +108,7 @@ def precision(ctx: Context) -> Inlines:
     writer, c = ctx.writer, ctx.findings.contrast
     if c is None or excludes_null(c) is None:
         return ()
-    side = "leaves out" if excludes_null(c) else "includes"
+    side = "excludes" if excludes_null(c) else "includes"
     return paragraphs(writer.say("The interval, {d}, " + side + " no effect.", d=ctx.contrast(c)), analysed(ctx))
 
 
@@ -175,3 +125,147 @@ def not_the_others(ctx: Context) -> Inlines:
     if not out:
         return ()
     return (*writer.words("Left out, among others: "), *joined(out[:3], "; "), Text("."))
+
+
+_SLOWINGS = (0.2, 0.33, 0.5)
+"""Shares of the loss in the control arm that a drug might save."""
+
+
+@block
+def people_for_power(ctx: Context) -> list[Block]:
+    """People for the usual power by size of the slowing, length, lag and delayed start, from the published error."""
+    f, writer = ctx.findings, ctx.writer
+    c = f.contrast
+    pair = None if f.primary is None else ctx.arms_pair(f.primary)
+    found = next((s for s in ctx.record.sets if s.id == f.set), None)
+    sizes = [] if found is None else [found.n.get(a.id) for a in (f.active, f.control)]
+    people = sum(int(v.value or 0) for v in sizes if v is not None and v.usable)
+    if (
+        c is None
+        or c.kind != "difference"
+        or c.se is None
+        or pair is None
+        or len(sizes) < 2
+        or not people
+        or not f.week
+    ):
+        return []
+    if f.outcome is None or f.outcome.direction != "higher_better" or (pair[1].value or 0) >= 0:
+        return []
+    weeks, loss, longer = float(f.week), float(pair[1].value or 0), 52.0
+    writer.register(f"week {longer:g}")  # a length of our own
+    lag = ctx.item_value("delay_nfl", "plateau")
+    late = float(lag.value or 0) if lag is not None else 0.0
+    switch = None if ctx.record.extension is None else ctx.record.extension.switch_week.value
+    designs: list[tuple[Inlines, tuple[float, float, float | None]]] = [
+        (writer.say("To {w}, effect from the first day", w=ctx.week(weeks)), (weeks, 0.0, None))
+    ]
+    if lag is not None and late < weeks:
+        after = writer.say("effect from {w} on", w=ctx.week(late))
+        designs.append((writer.say("To {w}, {a}", w=ctx.week(weeks), a=after), (weeks, late, None)))
+        designs.append((writer.say("To {w}, {a}", w=ctx.week(longer), a=after), (longer, late, None)))
+    if switch is not None:
+        early = writer.say("Early against delayed start, to {w}", w=ctx.week(longer))
+        designs.append((early, (longer, 0.0, float(switch))))
+    rows = []
+    for share in _SLOWINGS:
+        difference = important_difference(share, loss)
+        needed = absolute_risk.people_needed(difference, float(c.se), people)
+        shown = writer.compute(
+            important_difference,
+            share,
+            loss,
+            show=lambda x: numbers.number(x, 1),
+            what=f"{f.outcome.label}: a slowing of the loss by {100 * share:.0f} %",
+            method="share times the absolute change of the control arm",
+        )
+        cells = [
+            (
+                writer.compute(
+                    absolute_risk.people_by_design,
+                    round(needed, 1),
+                    weeks,
+                    *design,
+                    show=lambda x: numbers.number(x, 0),
+                    what="people for the usual power, from the published standard error",
+                    method="two-sided test at the conventional level; spread grows with time as slopes make it",
+                ),
+            )
+            for _, design in designs
+        ]
+        rows.append(Row(((shown,), *cells)))
+    caption = writer.say(
+        "What it would take: people in both arms for 80 % power, by the size of the slowing (in points at {w}), "
+        "reckoned from the published standard error with {n} people. Deaths and losses would raise every number.",
+        w=ctx.week(weeks),
+        n=joined([ctx.number(v) for v in sizes if v is not None], " and "),
+    )
+    columns = (writer.words("Points saved"), *(head for head, _ in designs))
+    return [Table("t-people", caption, columns, tuple(rows), (True,) * len(columns))]
+
+
+@block
+def surrogacy_table(ctx: Context) -> list[Block]:
+    """Prentice's conditions and the trial-level question, answered from the record."""
+    writer, f = ctx.writer, ctx.findings
+    markers = f.biomarkers()
+    if not markers:
+        return []
+    marker = next((r for r in markers if r.outcome == "NFL"), markers[-1])
+    name = ctx.outcome(marker.outcome)
+    outcome = ctx.outcome(f.outcome.id) if f.outcome is not None else "the outcome"
+    shown = "disputed" if f.disputed else {True: "shown", False: "not shown", None: "not stated"}[f.met]
+    effect = (
+        writer.say("{s}: {d}", s=shown, d=ctx.contrast(f.contrast)) if f.contrast is not None else writer.words(shown)
+    )
+    on_marker: Inlines = ()
+    if marker.contrast is not None:
+        word = "seen, though nominal" if f.met is False else "shown"
+        if any(p.usable and significant(p) for p in marker.p) is False:
+            word = "not shown"
+        on_marker = writer.say(word + ": ratio {d}", d=ctx.contrast(marker.contrast))
+    link = _prognosis(ctx)
+    rows = [
+        (writer.say("The drug changes {o}", o=outcome), effect),
+        (writer.say("The drug changes {m}", m=name), on_marker or writer.words("not stated")),
+        (writer.say("{m} predicts {o}", m=upper(writer.label(name)), o=outcome), link),
+        (
+            writer.say("Given {m}, treatment no longer matters for {o}", m=name, o=outcome),
+            paragraphs(
+                writer.words(
+                    f"cannot be assessed while the first condition is {'disputed' if f.disputed else 'not met'};"
+                ),
+                _causal(ctx),
+            )
+            if f.met is not True
+            else writer.words("needs individual data, which the record does not hold"),
+        ),
+        (
+            writer.words("Across trials, effects on the marker predict effects on the outcome"),
+            writer.words("needs many trials; this one gives a single point"),
+        ),
+    ]
+    table_rows = tuple(Row((upper(a), upper(b))) for a, b in rows)
+    caption = writer.words(
+        "Prentice's conditions for a surrogate, and the trial-level one, against the published record."
+    )
+    return [Table("t-surrogacy", caption, (writer.words("Condition"), writer.words("In this trial")), table_rows)]
+
+
+def _prognosis(ctx: Context) -> Inlines:
+    r = ctx.item_value("prog_nfl", "spearman")
+    if r is None:
+        return ctx.writer.words("not stated in the record")
+    out = ctx.writer.say("at baseline yes: rank correlation with the later change {r}", r=ctx.number(r))
+    change = ctx.item_value("prog_nfl_change", "change")
+    if change is not None:
+        out = (*out, *ctx.writer.say("; its change during the trial, on placebo, less so: {c}", c=ctx.number(change)))
+    return out
+
+
+def _causal(ctx: Context) -> Inlines:
+    item = ctx.item("surr_gaps")
+    if item is None or not item.text or not item.usable:
+        return ctx.writer.words("the sponsor's or anybody's model can suggest, not show, it.")
+    text = ctx.writer.told(item.text, item, stop=".")
+    return (*ctx.writer.words("a causal model was offered; its gaps: "), *(text or ()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from equipoise.appraise.context import Context
 from equipoise.appraise.phrases import replica_sentence
-from equipoise.appraise.sections.replica.answers import answers_table, chance, main_answers, reading
+from equipoise.appraise.sections.replica.answers import answers_table, chance, chance_by_weeks, main_answers, reading
 from equipoise.appraise.sections.replica.comparison import comparison_table, dots_figure, tally
 from equipoise.appraise.sections.replica.mechanisms import mechanisms
 from equipoise.appraise.sections.replica.survival import survival_figure
@@ -13,7 +13,7 @@ from equipoise.document.document import Block, Fold, Inlines, Listing, Paragraph
 from equipoise.library import shipped_file
 from equipoise.replica.replica import Replica
 
-__all__ = ["build", "dots_figure", "main_answers", "reading", "use_of"]
+__all__ = ["build", "chance_by_weeks", "dots_figure", "main_answers", "reading", "use_of"]
 
 
 def build(ctx: Context) -> Section:

@@ -1,4 +1,4 @@
-"""What each mechanism, fitted to the same numbers, foretells for those held back."""
+"""What each mechanism, fitted to the same numbers, predicts for those held back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from equipoise.replica.replica import MechanismRow, Replica
 
 
 def mechanisms(ctx: Context, replica: Replica) -> list[Block]:
-    """What each mechanism, fitted to the randomised period alone, foretells for results held back."""
+    """What each mechanism, fitted to the randomised period alone, predicts for results held back."""
     writer = ctx.writer
     groups: dict[str, list[MechanismRow]] = {}
     for m in replica.mechanisms:
@@ -95,7 +95,7 @@ def _verdict(ctx: Context, replica: Replica) -> list[Inlines]:
         return (writer.simulated(low if low == high else f"{low} to {high}"),)
 
     plain = all(m.scale == "difference" for m in kept)
-    # foretelling more than was found is a misfit as much as foretelling less
+    # predicting more than was found is a misfit as much as predicting less
     over = [n for n in names if max(shares(n)) > 0.975 and not within(n)]
     near = [n for n in names if min(shares(n)) >= 0.1 and n not in over]
     far = [n for n in names if n not in near and n not in over]
@@ -125,7 +125,7 @@ def _verdict(ctx: Context, replica: Replica) -> list[Inlines]:
             out = paragraphs(
                 out,
                 writer.say(
-                    "Less to be expected, then, but not ruled out: with {m} the published values still lie inside the "
+                    "Less likely, then, but not ruled out: with {m} the published values still lie inside the "
                     "range of single trials.",
                     m=listed(inside),
                 ),
@@ -136,8 +136,8 @@ def _verdict(ctx: Context, replica: Replica) -> list[Inlines]:
         out = paragraphs(
             out,
             writer.say(
-                "With {m} more was to be expected than was found: up to {s} of such trials give a result at least as "
-                "favourable, so that the effect as fitted is larger than what came later or elsewhere bears out, or "
+                "With {m} more would be expected than was found: up to {s} of such trials give a result at least as "
+                "favourable, so the effect as fitted is larger than what came later or elsewhere supports, or "
                 "the trials differ in more than was rebuilt.",
                 m=listed(over),
                 s=(writer.simulated(numbers.percent(max(max(shares(n)) for n in over))),),
