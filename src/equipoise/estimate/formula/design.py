@@ -233,7 +233,7 @@ def _evaluated(spec: FactorSpec, columns: Mapping[str, Column], keep: BoolArray 
     factor.numeric = values
     expression = spec.expression
     k = values.shape[1]
-    multiple = k > 1 or (spec.node is not None and expression.startswith("poly("))
+    multiple = k > 1 or (spec.node is not None and expression.startswith(("poly(", "ns(")))
     factor.labels = tuple(f"{expression}[{i + 1}]" for i in range(k)) if multiple else (expression,)
     return factor
 

@@ -1,8 +1,8 @@
 """What a formula may compute: arithmetic, the functions of one table, and the codings of factors.
 
 Nothing outside these tables can be called from a formula; a name is looked up in a dictionary and never in a module.
-Functions that learn from the data (``scale``, ``center``, ``poly``) keep what they learned in ``state``: a value
-elsewhere is taken on the same scale.
+Functions that learn from the data (``scale``, ``center``, ``poly``, ``ns``) keep what they learned in ``state``: a
+value elsewhere is taken on the same scale.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ PLAIN: Mapping[str, Callable[..., FloatArray]] = {
     "ceiling": np.ceil,
 }
 """Functions of one number."""
-LEARNING = ("scale", "center", "poly")
+LEARNING = ("scale", "center", "poly", "ns")
+SEVERAL = ("poly", "ns")
+"""Functions that make several columns."""
 NUMERIC = ("log", *PLAIN, *LEARNING, "I")
 """Functions that make numbers of numbers."""
 FACTOR = ("C", "factor", "as.factor")
@@ -66,8 +68,7 @@ _INSTEAD = {
     "round": "compute it as a column of the data",
     "ifelse": "compute it as a column of the data",
     "cut": "compute it as a column of the data",
-    "bs": "splines are not offered: compute their columns in the data",
-    "ns": "splines are not offered: compute their columns in the data",
+    "bs": "write ns(x, df) for a natural spline, or compute the columns of another in the data",
     "s": "smooth terms are not offered",
     "te": "smooth terms are not offered",
     "cbind": "one response is taken",
@@ -140,19 +141,19 @@ def _check_call(call: Call, formula: str, outermost: bool) -> None:
             hint=f"write {call.function}({', '.join(names)})",
         )
     check_arithmetic(given["x"], formula, call.function == "I" and outermost)
-    if call.function == "poly" and not outermost:
+    if call.function in SEVERAL and not outermost:
         raise FormulaError(
-            "poly() makes several columns, so it stands alone",
+            f"{call.function}() makes several columns, so it stands alone",
             formula,
             call.at,
-            hint="write it as a term: + poly(x, 2)",
+            hint=f"write it as a term: + {call.function}(x, 2)",
         )
     for key in given:
         if key != "x":
             _constant(call, key, given[key], formula)
 
 
-_SIGNATURES = {"log": ("x", "base"), "poly": ("x", "degree", "raw")}
+_SIGNATURES = {"log": ("x", "base"), "poly": ("x", "degree", "raw"), "ns": ("x", "df")}
 
 
 def _arguments(call: Call, names: tuple[str, ...], formula: str) -> dict[str, Node]:
@@ -185,18 +186,18 @@ def _constant(call: Call, key: str, node: Node, formula: str) -> float | bool:
             return node.text.upper() == "TRUE"
         raise FormulaError("raw is TRUE or FALSE", formula, node.at, hint="write poly(x, 2, raw = TRUE)")
     if isinstance(node, Number):
-        if key == "degree":
+        if key in ("degree", "df"):
             if node.value != int(node.value) or not 1 <= node.value <= 12:
-                raise FormulaError(f"degree {node.text}", formula, node.at, hint="a degree is 1 to 12")
+                raise FormulaError(f"{key} {node.text}", formula, node.at, hint=f"{key} is 1 to 12")
             return node.value
         if node.value > 0.0 and node.value != 1.0:
             return node.value
-    wanted = "a number" if key == "degree" else "a positive number other than 1"
+    wanted = "a number" if key in ("degree", "df") else "a positive number other than 1"
     raise FormulaError(f"{key} is {wanted}", formula, node.at, hint=f"write {call.function}(x, 2), say")
 
 
 def evaluate(node: Node, values: Mapping[str, FloatArray], state: State, formula: str) -> FloatArray:
-    """(row,) or, of ``poly``, (row, degree) value of checked arithmetic; ``values`` of the columns (row,).
+    """(row,) or, of ``poly`` and ``ns``, (row, k) value of checked arithmetic; ``values`` of the columns (row,).
 
     ``state`` is filled where it is empty, and used where it is not.
     """
@@ -251,6 +252,18 @@ def _learned(call: Call, given: Mapping[str, Node], x: FloatArray, state: State,
                 )
             state[key] = _polynomial(x, degree)
         return _polynomials(x, *state[key])
+    if call.function == "ns":
+        if key not in state:
+            df = int(_constant(call, "df", given["df"], formula)) if "df" in given else 1
+            if len(np.unique(x)) <= df:
+                raise FormulaError(
+                    f"{key} of {len(np.unique(x))} different values",
+                    formula,
+                    call.at,
+                    hint="a natural spline has fewer degrees of freedom than there are values",
+                )
+            state[key] = _spline_knots(x, df)
+        return _natural_spline(x, state[key])
     if key not in state:
         spread = float(np.std(x, ddof=1)) if x.size > 1 else math.nan
         if call.function == "scale" and not spread > 0.0:
@@ -275,6 +288,29 @@ def _polynomials(x: FloatArray, alpha: FloatArray, norm: FloatArray) -> FloatArr
     for i in range(len(alpha)):
         z.append((x - alpha[i]) * z[i] - (norm[i + 1] / norm[i] * z[i - 1] if i else 0.0))
     return np.column_stack([column / math.sqrt(n) for column, n in zip(z[1:], norm[2:], strict=True)])
+
+
+def _spline_knots(x: FloatArray, df: int) -> FloatArray:
+    """Ends and inner knots, at quantiles, of a natural cubic spline with ``df`` columns beside the intercept."""
+    knots: FloatArray = np.unique(np.quantile(x, np.linspace(0.0, 1.0, df + 1)))
+    return knots
+
+
+def _natural_spline(x: FloatArray, knots: FloatArray) -> FloatArray:
+    """The basis of R's ``splines::ns``: cubic, straight beyond the outermost knots, without the constant."""
+    from scipy.interpolate import BSpline  # few formulas have a spline
+
+    low, high = float(knots[0]), float(knots[-1])
+    every = np.concatenate([[low] * 3, knots, [high] * 3])
+    spline = BSpline(every, np.eye(len(every) - 4), 3)
+    bent = spline.derivative(2)(np.array([low, high]))[:, 1:]
+    free = np.linalg.qr(bent.T, mode="complete")[0][:, 2:]
+    inside = np.clip(x, low, high)
+    made = spline(inside)[:, 1:]
+    beyond = x != inside
+    if beyond.any():
+        made[beyond] += (x - inside)[beyond, None] * spline.derivative()(inside[beyond])[:, 1:]
+    return np.asarray(made @ free, np.float64)
 
 
 # --- codings of factors ---------------------------------------------------------------------------------------------

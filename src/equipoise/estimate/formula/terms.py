@@ -16,6 +16,7 @@ from equipoise.errors import EstimationError
 from equipoise.estimate.formula.functions import (
     FACTOR,
     NUMERIC,
+    SEVERAL,
     Coding,
     check_arithmetic,
     nearest,
@@ -71,10 +72,18 @@ class CovarianceTerm:
 
 @dataclass(frozen=True)
 class RandomTerm:
-    """``(time | subject)``, a random intercept and slope; ``time`` is None for ``(1 | subject)``."""
+    """``(time | subject)``, a random intercept and slope; ``time`` is None for ``(1 | subject)``, and where the random
+    part is more than a column, as in ``(ns(week, 2) | id)``: ``terms`` has all of it, the intercept first.
+    """
 
     time: str | None
     subject: str
+    terms: tuple[TermSpec, ...] = field(default=((),), compare=False)
+
+    @property
+    def simple(self) -> bool:
+        """Whether it is an intercept, or an intercept and one column."""
+        return len(self.terms) == (1 if self.time is None else 2)
 
 
 @dataclass(frozen=True)
@@ -138,7 +147,7 @@ class ModelFormula:
         if self.covariance:
             names += [n for n in (self.covariance.visit, self.covariance.group, self.covariance.subject) if n]
         if self.random:
-            names += [n for n in (self.random.time, self.random.subject) if n]
+            names += [v for term in self.random.terms for spec in term for v in spec.variables] + [self.random.subject]
         return tuple(dict.fromkeys(names))
 
     def without_response(self) -> ModelFormula:
@@ -396,13 +405,21 @@ class _Model:
             if one.value != 1.0:
                 raise self.fail("a random part without an intercept", one.at, RANDOM_HINT)
             left = bare(left.parts[1])
-        if len(node.parts) != 2 or not isinstance(subject, Name) or not isinstance(left, Name | Number):
+        if len(node.parts) != 2 or not isinstance(subject, Name):
             raise self.fail(f"cannot read the random part ({written(node)})", node.at, RANDOM_HINT)
         if isinstance(left, Number):
             if left.value != 1.0:
                 raise self.fail(f"cannot read the random part ({written(node)})", node.at, RANDOM_HINT)
             return RandomTerm(None, self._column(subject))
-        return RandomTerm(self._column(left), self._column(subject))
+        inside = _Model(self.formula)
+        inside.add(left)
+        if not inside.intercept or inside.places or not inside.terms:
+            raise self.fail(f"cannot read the random part ({written(node)})", node.at, RANDOM_HINT)
+        terms = tuple(sorted(inside.terms.values(), key=len))
+        time = None
+        if len(terms) == 1 and len(terms[0]) == 1 and not terms[0][0].categorical:
+            time = terms[0][0].name
+        return RandomTerm(time, self._column(subject), ((), *terms))
 
     def _covariance(self, node: Call) -> CovarianceTerm:
         wrong = self.fail(f"cannot read the covariance term {written(node)!r}", node.at, COVARIANCE_HINT)
@@ -465,7 +482,7 @@ def _read(text: str) -> ModelFormula:
             )
         elif isinstance(inner, Name):
             target = model.factor(inner)
-        elif isinstance(inner, Call) and inner.function in (*FACTOR, "poly"):
+        elif isinstance(inner, Call) and inner.function in (*FACTOR, *SEVERAL):
             raise FormulaError(f"{inner.function}() is no response", text, inner.at, hint="the response is a number")
         else:
             target = model.expression(inner)

@@ -108,6 +108,8 @@ def slope(
     model.refuse(covariance="use mmrm() for one")
     if model.random is None:
         raise EstimationError("the formula has 0 random parts", hint=RANDOM_HINT)
+    if not model.random.simple:
+        raise EstimationError("slope() fits a random intercept and one random slope", hint=RANDOM_HINT)
     time, subject = model.random.time or "1", model.random.subject
     unknown = [f for f in fallback if f != "intercept"]
     if unknown:

@@ -1,0 +1,404 @@
+"""To the maximum of the likelihood: a start, steps by summed squares of scores, then Newton's steps.
+
+1. The marker alone by EM, the hazard given predicted random effects by Newton's method.
+2. Steps by the outer product of the scores (Berndt, Hall, Hall & Hausman 1974) on few nodes of quadrature.
+3. Newton's steps with the observed information (differences of the score) on more and more nodes, until the
+   log-likelihood no longer moves with their number.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from equipoise.estimate.joint_model.likelihood import JointLikelihood, Layout, Points
+from equipoise.types import BoolArray, FloatArray, IntArray, Status
+
+LADDER = {1: (9, 15, 31, 63), 2: (7, 15, 31, 45), 3: (5, 9, 15, 21), 4: (3, 5, 7)}
+"""Nodes a dimension, by the number of random effects; beyond four effects 3, then 5."""
+FLAT = 1e-6
+"""A random effect whose own share of its variance is smaller lies on the boundary."""
+
+
+@dataclass(frozen=True, eq=False)
+class Optimum:
+    """Where the search ended: ``information`` observed, of the free parameters; ``scores`` (patient, parameter).
+
+    gradient : the largest score in absolute value; distance : how far the maximum is, in standard errors. quadrature :
+    how much the log-likelihood moves from ``points`` nodes a dimension to about twice as many.
+    """
+
+    theta: FloatArray = field(repr=False)
+    loglik: float
+    information: FloatArray = field(repr=False)
+    scores: FloatArray = field(repr=False)
+    free: BoolArray = field(repr=False)
+    status: Status
+    reason: str
+    gradient: float
+    distance: float
+    points: int
+    quadrature: float
+    calls: int
+
+
+def _twice(k: int, d: int) -> int:
+    return 2 * k + 1 if d <= 3 else k + 2
+
+
+def ladder_of(d: int) -> tuple[int, ...]:
+    return LADDER.get(d, (3, 5))
+
+
+def start(model: JointLikelihood, steps: int = 25) -> FloatArray:
+    """The marker alone by EM, then the hazard given what it predicts of the random effects."""
+    lay = model.layout
+    theta = np.zeros(lay.size)
+    n = len(model.patient)
+    real = model.sign > 0.0
+    eb, ebb = np.zeros((n, lay.d)), np.zeros((n, lay.d, lay.d))
+    covariance = np.zeros((lay.d, lay.d))
+    for m, sums in enumerate(model.markers):
+        xx = sums.xx.sum(axis=0)
+        beta = np.linalg.lstsq(xx, sums.xy.sum(axis=0), rcond=None)[0]
+        rr = float((sums.yy.sum() - beta @ sums.xy.sum(axis=0)) / max(sums.n.sum(), 1.0))
+        theta[lay.beta(m)] = beta
+        theta[lay.log_sigma(m)] = 0.5 * math.log(max(rr, 1e-300) / 2.0)
+        mean = np.diag(sums.zz.sum(axis=0)) / max(sums.n.sum(), 1.0)
+        covariance[sums.columns, sums.columns] = np.diag(rr / 2.0 / np.maximum(mean, 1e-300) / len(mean))
+    for _ in range(steps):
+        prior = np.linalg.inv(covariance)
+        a, c = np.tile(prior, (n, 1, 1)), np.zeros((n, lay.d))
+        for m, sums in enumerate(model.markers):
+            s2 = math.exp(2.0 * theta[lay.log_sigma(m)])
+            a[:, sums.columns, sums.columns] += sums.zz / s2
+            c[:, sums.columns] += (sums.zy - sums.zx @ theta[lay.beta(m)]) / s2
+        inverse = np.linalg.inv(a)
+        eb = np.einsum("nrs,ns->nr", inverse, c)
+        ebb = inverse + eb[:, :, None] * eb[:, None, :]
+        covariance = ebb[real].mean(axis=0)
+        for m, sums in enumerate(model.markers):
+            b, bb = eb[:, sums.columns], ebb[:, sums.columns, sums.columns]
+            rest = sums.xy.sum(axis=0) - np.einsum("ndp,nd->p", sums.zx, b)
+            beta = np.linalg.lstsq(sums.xx.sum(axis=0), rest, rcond=None)[0]
+            rr = sums.yy - 2.0 * (sums.xy @ beta) + np.einsum("npq,p,q->n", sums.xx, beta, beta)
+            q = rr - 2.0 * ((sums.zy - sums.zx @ beta) * b).sum(axis=1) + np.einsum("nrs,nrs->n", sums.zz, bb)
+            theta[lay.beta(m)] = beta
+            theta[lay.log_sigma(m)] = 0.5 * math.log(max(float(q.sum() / sums.n.sum()), 1e-300))
+    theta[lay.covariance] = lay.unfactor(covariance + 1e-10 * np.diag(np.diag(covariance)))
+    model.mode[:] = eb
+    _start_hazard(model, theta, eb)
+    return theta
+
+
+def _start_hazard(model: JointLikelihood, theta: FloatArray, eb: FloatArray) -> None:
+    lay = model.layout
+    k = lay.gamma + lay.psi + lay.alpha
+    if not k or not len(model.events.unit):
+        return
+    betas = theta[lay.betas]
+
+    def columns(p: Points) -> FloatArray:
+        forms = [p.xf[f] @ betas + (p.zf[f] * eb[p.unit]).sum(axis=1) for f in range(lay.alpha)]
+        return np.column_stack([p.g, *forms])
+
+    x, seen = columns(model.risk), columns(model.events).sum(axis=0)
+    weight = np.exp(model.risk.weight) * model.sign[model.risk.unit]
+    scale = np.sqrt((np.abs(weight)[:, None] * x**2).sum(axis=0) / max(np.abs(weight).sum(), 1e-300))
+    scale[scale == 0.0] = 1.0
+    x, seen = x / scale, seen / scale
+    # begin at the constant hazard that the events have, as near as the baseline can say it
+    rate = math.log(len(model.events.unit) / max(weight.sum(), 1e-300))
+    psi = np.zeros(k)
+    psi[lay.gamma : lay.gamma + lay.psi] = np.linalg.lstsq(
+        x[:, lay.gamma : lay.gamma + lay.psi], np.full(len(x), rate), rcond=None
+    )[0]
+
+    def value(at: FloatArray) -> float:
+        return float(seen @ at - (weight * np.exp(np.minimum(x @ at, 600.0))).sum())
+
+    now = value(psi)
+    for _ in range(50):
+        h = weight * np.exp(np.minimum(x @ psi, 600.0))
+        gradient = seen - h @ x
+        curvature = (x * h[:, None]).T @ x
+        curvature += 1e-6 * np.diag(np.diag(curvature)) + 1e-10 * np.eye(k)
+        step = np.linalg.solve(curvature, gradient)
+        gain = float(gradient @ step)
+        if not gain > 1e-6:
+            break
+        size = 1.0
+        while size > 1e-6 and not value(psi + size * step) >= now:
+            size *= 0.5
+        psi = psi + size * step
+        now = value(psi)
+    psi = psi / scale
+    theta[lay.gammas] = psi[: lay.gamma]
+    theta[lay.psis] = psi[lay.gamma : lay.gamma + lay.psi]
+    theta[lay.alphas] = psi[lay.gamma + lay.psi :]
+
+
+def information(
+    model: JointLikelihood, theta: FloatArray, k: int, free: BoolArray, scale: FloatArray, base: FloatArray
+) -> FloatArray:
+    """The observed information of the free parameters: differences of the score, which is ``base`` at theta.
+
+    scale (free,) : about the standard errors. Steps of 1e-4 of them leave a relative error of about 1e-5.
+    """
+    at = np.flatnonzero(free)
+    out = np.empty((len(at), len(at)))
+    h = 1e-4 * scale
+    for row, j in enumerate(at):
+        there = theta.copy()
+        there[j] += h[row]
+        out[row] = (base[at] - model.evaluate(there, k)[1].sum(axis=0)[at]) / h[row]
+    return np.asarray(0.5 * (out + out.T))
+
+
+def _solved(matrix: FloatArray, gradient: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """A step uphill whatever the signs of the curvature, and the eigenvalues of the scaled curvature."""
+    size = np.sqrt(np.maximum(np.abs(np.diag(matrix)), 1e-300))
+    values, vectors = np.linalg.eigh(matrix / size / size[:, None])
+    least = 1e-9 * max(float(values.max()), 1e-300)
+    step = vectors @ ((vectors.T @ (gradient / size)) / np.maximum(np.abs(values), least)) / size
+    return step, values
+
+
+def maximise(
+    model: JointLikelihood,
+    begin: FloatArray,
+    *,
+    free: BoolArray | None = None,
+    tolerance: float = 1e-7,
+    finest: int | None = None,
+    limit: int = 60,
+) -> Optimum:
+    """The maximum over the free parameters, from ``begin``.
+
+    tolerance : how far the log-likelihood may move with more nodes. finest : the most nodes a dimension.
+    """
+    calls = model.calls
+    lay = model.layout
+    free = np.ones(lay.size, np.bool_) if free is None else free
+    at = np.flatnonzero(free)
+    theta = begin.copy()
+    steps = tuple(k for k in ladder_of(lay.d) if finest is None or k <= finest) or ladder_of(lay.d)[:1]
+    k = steps[0]
+
+    def full(step: FloatArray) -> FloatArray:
+        out = np.zeros(lay.size)
+        out[at] = step
+        return out
+
+    def value(where: FloatArray, k: int) -> tuple[float, FloatArray]:
+        ll, s = model.evaluate(where, k)
+        return float(ll.sum()), s
+
+    now, scores = value(theta, k)
+    if not math.isfinite(now):
+        return _lost(
+            model, theta, free, scores, Status.NOT_CONVERGED, "the likelihood is not finite at the start", calls
+        )
+    for _ in range(limit):
+        own = scores[:, at]
+        gradient = own.sum(axis=0)
+        step, _ = _solved(own.T @ own, gradient)
+        gain = float(gradient @ step)
+        if gain < 0.5:
+            break
+        size = min(1.0, 3.0 / max(float(np.abs(step[_bounded(lay, at)]).max(initial=0.0)), 1e-300))
+        while size > 1e-4:
+            new, s = value(theta + full(size * step), k)
+            if math.isfinite(new) and new > now + 1e-4 * size * gain:
+                break
+            size *= 0.5
+        if size <= 1e-4:
+            break
+        theta, now, scores = theta + full(size * step), new, s
+        if _flat(model, theta):
+            return _on_boundary(model, theta, free, now, scores, calls, k)
+    quadrature, info, distance = math.nan, np.empty((0, 0)), math.inf
+    rung, settled = 0, False
+    for _ in range(2 * len(steps) + 2):
+        goal = 1e-11 if settled else 1e-4
+        now, scores = value(theta, k)
+        fresh = False
+        for _ in range(limit):
+            gradient = scores[:, at].sum(axis=0)
+            if not len(info):
+                info = _curvature(model, theta, k, free, scores)
+                fresh = True
+            step, values = _solved(info, gradient)
+            distance = float(gradient @ step)
+            if distance < goal and values.min() > 0.0:
+                break
+            size = min(1.0, 2.0 / max(float(np.abs(step[_bounded(lay, at)]).max(initial=0.0)), 1e-300))
+            new, s = value(theta + full(size * step), k)
+            while size > 1e-3 and not (math.isfinite(new) and (new > now or distance < 1e-5)):
+                size *= 0.5
+                new, s = value(theta + full(size * step), k)
+            if size <= 1e-3:
+                if fresh:
+                    break
+                info = np.empty((0, 0))
+                continue
+            after = float(_solved(info, s[:, at].sum(axis=0))[0] @ s[:, at].sum(axis=0))
+            theta, now, scores = theta + full(size * step), new, s
+            if _flat(model, theta):
+                return _on_boundary(model, theta, free, now, scores, calls, k)
+            if after > 0.1 * distance and after > goal:
+                info = np.empty((0, 0))  # a curvature of its own pays where the old one crawls
+            fresh = False
+        if settled:
+            break
+        finer = steps[rung + 1] if rung + 1 < len(steps) else _twice(k, lay.d)
+        quadrature = model.value(theta, finer) - now
+        settled = rung + 1 == len(steps) or abs(quadrature) < tolerance
+        if not settled:
+            rung, k = rung + 1, finer
+    gradient = scores[:, at].sum(axis=0)
+    scale = 1.0 / np.sqrt(np.maximum(np.diag(info), 1e-300)) if len(info) else np.full(len(at), 1e-3)
+    info = information(model, theta, k, free, scale, scores.sum(axis=0))
+    step, values = _solved(info, gradient)
+    distance = float(gradient @ step)
+    status, reason = Status.OK, ""
+    largest = float(np.abs(gradient).max(initial=0.0))
+    if _flat(model, theta, _spread(info, values), at):
+        return _on_boundary(model, theta, free, now, scores, calls, k)
+    if not math.isfinite(now) or not distance < 1e-6:
+        status, reason = Status.NOT_CONVERGED, f"the search ended with a largest score of {largest:.2g}"
+    elif values.min() < 1e-10:
+        status, reason = Status.SINGULAR, "the information is singular: the data cannot tell some parameters apart"
+    return Optimum(
+        theta,
+        now,
+        info,
+        scores,
+        free,
+        status,
+        reason,
+        largest,
+        math.sqrt(max(distance, 0.0)),
+        k,
+        quadrature,
+        model.calls - calls,
+    )
+
+
+def _bounded(lay: Layout, at: IntArray) -> BoolArray:
+    """Which free parameters are logarithms of standard deviations, whose steps are kept short."""
+    own = lay.covariance
+    diagonal = np.cumsum(np.arange(1, lay.d + 1)) - 1 + own.start
+    logs = np.concatenate([diagonal, [lay.log_sigma(m) for m in range(len(lay.p))]])
+    return np.isin(at, logs)
+
+
+def _curvature(model: JointLikelihood, theta: FloatArray, k: int, free: BoolArray, scores: FloatArray) -> FloatArray:
+    own = scores[:, free]
+    scale = 1.0 / np.sqrt(np.maximum((own**2).sum(axis=0), 1e-12))
+    return information(model, theta, k, free, scale, scores.sum(axis=0))
+
+
+def _spread(info: FloatArray, values: FloatArray) -> FloatArray:
+    """(free,) standard errors; infinite where the information is singular."""
+    if not values.min() > 1e-12:
+        return np.full(len(info), np.inf)
+    return np.asarray(np.sqrt(np.abs(np.diag(np.linalg.inv(info)))))
+
+
+def _flat(model: JointLikelihood, theta: FloatArray, se: FloatArray | None = None, at: IntArray | None = None) -> bool:
+    """Whether the covariance of the random effects is singular, or a residual variance gone.
+
+    With standard errors of the free parameters ``at``: also where the logarithm of a standard deviation is not known
+    to within a factor of 100 and the deviation is next to nothing.
+    """
+    low = model.layout.factor(theta)
+    if se is not None and at is not None:
+        logs = np.flatnonzero(_bounded(model.layout, at))
+        small = (np.diag(low) ** 2 < 1e-2 * (low**2).sum(axis=1)).any()
+        for m, sums in enumerate(model.markers):
+            s2 = math.exp(2.0 * theta[model.layout.log_sigma(m)])
+            mean = np.diag(sums.zz.sum(axis=0)) / max(sums.n.sum(), 1.0)
+            small = small or bool(((low[sums.columns] ** 2).sum(axis=1) * mean < 1e-2 * s2).any())
+        return bool(small and (se[logs] > 5.0).any())
+    own = np.diag(low) ** 2
+    whole = (low**2).sum(axis=1)
+    if (own < FLAT * whole).any():
+        return True
+    for m, sums in enumerate(model.markers):
+        s2 = math.exp(2.0 * theta[model.layout.log_sigma(m)])
+        there = whole[sums.columns] * np.diag(sums.zz.sum(axis=0)) / max(sums.n.sum(), 1.0)
+        if (there < FLAT * s2).any() or not s2 > 1e-9 * there.max():
+            return True
+    return False
+
+
+def _on_boundary(
+    model: JointLikelihood, theta: FloatArray, free: BoolArray, now: float, scores: FloatArray, calls: int, k: int
+) -> Optimum:
+    low = model.layout.factor(theta)
+    gone = []
+    for m, sums in enumerate(model.markers):
+        whole = (low[sums.columns] ** 2).sum(axis=1) * np.diag(sums.zz.sum(axis=0)) / max(sums.n.sum(), 1.0)
+        if not math.exp(2.0 * theta[model.layout.log_sigma(m)]) > 1e-9 * whole.max():
+            gone.append("no residual variance is left")
+    if gone:
+        return _lost(model, theta, free, scores, Status.NO_VARIANCE, gone[0], calls, now, k)
+    return _lost(
+        model,
+        theta,
+        free,
+        scores,
+        Status.BOUNDARY,
+        "the covariance of the random effects is singular: leave out a random effect, such as the slope",
+        calls,
+        now,
+        k,
+    )
+
+
+def _lost(
+    model: JointLikelihood,
+    theta: FloatArray,
+    free: BoolArray,
+    scores: FloatArray,
+    status: Status,
+    reason: str,
+    calls: int,
+    loglik: float = math.nan,
+    k: int = 0,
+) -> Optimum:
+    m = int(free.sum())
+    gradient = float(np.abs(scores[:, free].sum(axis=0)).max(initial=0.0)) if len(scores) else math.nan
+    return Optimum(
+        theta,
+        loglik,
+        np.full((m, m), math.nan),
+        scores,
+        free,
+        status,
+        reason,
+        gradient,
+        math.nan,
+        k,
+        math.nan,
+        model.calls - calls,
+    )
+
+
+def covariance_of(optimum: Optimum, robust: bool) -> FloatArray:
+    """(parameter, parameter) covariance from the observed information, or the sandwich of it and the scores."""
+    size = len(optimum.theta)
+    out = np.zeros((size, size))
+    at = np.flatnonzero(optimum.free)
+    if optimum.status is not Status.OK:
+        out[:] = math.nan
+        return out
+    inverse = np.linalg.inv(optimum.information)
+    if robust:
+        own = optimum.scores[:, at]
+        inverse = inverse @ (own.T @ own) @ inverse
+    out[np.ix_(at, at)] = 0.5 * (inverse + inverse.T)
+    return out
