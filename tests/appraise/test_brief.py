@@ -164,12 +164,22 @@ def test_the_command_writes_it(tmp_path: Path) -> None:
     assert "In brief" in (tmp_path / "b.md").read_text(encoding="utf-8")
 
 
-def test_the_command_refuses_what_a_brief_does_not_tell(tmp_path: Path) -> None:
-    result = CliRunner().invoke(
-        app, ["appraise", "valor", "-f", "brief", "--role", "patient", "-o", str(tmp_path / "b.html")]
-    )
+@pytest.mark.parametrize(
+    "option",
+    [["--role", "patient"], ["--fit-plan", "fit.yaml"], ["--mechanism", "slowing"], ["--scenario", "valor"]],
+    ids=lambda o: o[0],
+)
+def test_the_command_refuses_what_a_brief_does_not_tell(option: list[str], tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["appraise", "valor", "-f", "brief", *option, "-o", str(tmp_path / "b.html")])
     assert result.exit_code != 0
+    assert option[0] == "--role" or option[0] in f"{result.output} {result.exception}"
     assert not (tmp_path / "b.html").exists()
+
+
+def test_a_brief_tells_what_the_rebuilt_trial_says_or_how_to_have_it_told(valor: Record, replica: Replica) -> None:
+    assert "The trial rebuilt" in visible(in_brief(valor, replica))
+    assert "--replica FILE" in visible(brief_of("valor"))
+    assert "The trial rebuilt" not in visible(brief_of("phoenix"))  # nobody has rebuilt it
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on the path")

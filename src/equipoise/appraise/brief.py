@@ -12,18 +12,20 @@ from equipoise.appraise.sections.certainty import FILE
 from equipoise.document.document import Cited, Computed, Document, Link, walk
 from equipoise.records import load_record
 from equipoise.records.schema import Record
+from equipoise.replica.replica import Replica
 
 
-def in_brief(record: Record | str, *, judgements: Judgements | None = None) -> Document:
+def in_brief(record: Record | str, replica: Replica | None = None, *, judgements: Judgements | None = None) -> Document:
     """The brief of a published trial, a record or its name: verdict, two numbers, harm, certainty, caveats, citation.
 
-    It tells what was published and needs no simulation. ``judgements`` replaces those that come with the package.
+    It tells what was published, and with a ``replica`` in one sentence what the rebuilt trial says; it runs no
+    simulation. ``judgements`` replaces those that come with the package.
     Raises :class:`RecordError` for a name that is not known.
 
     >>> [section.id for section in in_brief("valor").sections]
     ['brief']
     """
-    ctx = draft(load_record(record) if isinstance(record, str) else record, judgements=judgements)
+    ctx = draft(load_record(record) if isinstance(record, str) else record, replica, judgements=judgements)
     section = _standing_alone(brief.build(ctx, alone=True))
     return _register_cut(finish(ctx, (section,), kind="brief"))
 

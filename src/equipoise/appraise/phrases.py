@@ -7,7 +7,7 @@ from equipoise.appraise.context import Context
 from equipoise.appraise.findings import excludes_null
 from equipoise.document.document import Inlines, Text
 from equipoise.document.text import joined
-from equipoise.records.schema import AdverseEvent, Result
+from equipoise.records.schema import AdverseEvent, Item, Result, Value
 
 SPACE: Inlines = (Text(" "),)
 
@@ -101,29 +101,57 @@ def primary_sentence(ctx: Context) -> Inlines:
     return (*out, Text(".")) if out else ()
 
 
+def _question(ctx: Context) -> tuple[Item | None, Value | None]:
+    """The item of the record that states the question of the primary analysis, and its margin, if it has them."""
+    if ctx.findings.primary is None:
+        return None, None
+    stem = f"question_{ctx.findings.primary.id}_"
+    item = next((i for i in ctx.record.items if i.id.startswith(stem) and i.usable), None)
+    margin = None if item is None else item.values.get("margin")
+    return item, margin if margin is not None and margin.usable and margin.value else None
+
+
+def within_margin(ctx: Context) -> bool | None:
+    """Whether the interval of the primary difference stays on the safe side of a stated margin; None without one."""
+    _, margin = _question(ctx)
+    c = ctx.findings.contrast
+    if margin is None or margin.value is None or c is None or c.low is None or c.high is None or c.kind != "difference":
+        return None
+    return c.low > margin.value if margin.value < 0 else c.high < margin.value
+
+
+def margin_sentence(ctx: Context) -> Inlines:
+    """Whether the trial showed that the active arm is not worse by more than the stated margin; empty without one."""
+    inside = within_margin(ctx)
+    if inside is None or ctx.findings.met is not None:
+        return ()
+    return ctx.writer.say(
+        ("{t} showed" if inside else "{t} did not show") + " that {a} is not worse than {c} by more than its margin.",
+        t=ctx.trial,
+        a=ctx.active,
+        c=ctx.control,
+    )
+
+
 def question_sentence(ctx: Context) -> Inlines:
     """The question of the primary analysis, where not superiority: its margin, and where the interval lies."""
-    f, writer = ctx.findings, ctx.writer
-    if f.primary is None:
-        return ()
-    item = next((i for i in ctx.record.items if i.id.startswith(f"question_{f.primary.id}_") and i.usable), None)
-    said = None if item is None or not item.text else writer.told(item.text, item, *item.values.values(), stop=".")
+    writer = ctx.writer
+    item, margin = _question(ctx)
     if item is None:
         return ()
-    asked = item.label.rpartition(": ")[2]
-    out = writer.say("The question was one of {q}.", q=asked)
-    margin, c = item.values.get("margin"), f.contrast
-    if margin is None or not margin.usable or margin.value is None:
+    out = writer.say("The question was one of {q}.", q=item.label.rpartition(": ")[2])
+    if margin is None:
+        said = writer.told(item.text, item, *item.values.values(), stop=".") if item.text else None
         return paragraphs(out, said or ())
     unit = f" {margin.unit}".replace(" %", f"{numbers.THIN}%") if margin.unit else ""
     out = paragraphs(
         out, writer.say("Its margin was {m}{u}.", m=ctx.number(margin), u=writer.label(unit) if unit else ())
     )
-    if c is None or c.low is None or c.high is None or c.kind != "difference" or not margin.value:
+    inside = within_margin(ctx)
+    if inside is None or ctx.findings.contrast is None:
         return out
-    inside = c.low > margin.value if margin.value < 0 else c.high < margin.value
     where = "stays on the safe side of the margin" if inside else "reaches beyond the margin"
-    return paragraphs(out, writer.say("The interval, {d}, " + where + ".", d=ctx.contrast(c)))
+    return paragraphs(out, writer.say("The interval, {d}, " + where + ".", d=ctx.contrast(ctx.findings.contrast)))
 
 
 def co_primary_sentence(ctx: Context) -> Inlines:

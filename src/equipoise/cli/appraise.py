@@ -74,15 +74,17 @@ def appraise(
     published = load_record(record, records_dir=records_dir)
     judged = None if judgements is None else load_judgements(published, judgements)
     if format is Format.brief:
-        if replica is not None or mechanism or scenario_file or role or specialty or stage or level:
+        if mechanism or scenario_file or plan is not None or role or specialty or stage or level:
             raise ScenarioError(
-                "--format brief goes without a reader, --replica, --mechanism and --scenario",
-                hint="the brief tells what was published, to every reader alike; leave the others out",
+                "--format brief goes without a reader, --mechanism, --scenario and --fit-plan",
+                hint="it runs no simulation and is the same for every reader; leave the others out, or give --replica "
+                "with a file saved by 'equipoise replicate --json'",
             )
         path = out or Path(f"{published.id}-brief.html")
         check_writable(path)
         kind = {".md": "md", ".json": "json"}.get(path.suffix.lower(), "html")
-        write_text(path, render(in_brief(published, judgements=judged), kind))
+        rebuilt = None if replica is None else saved_replica(replica)
+        write_text(path, render(in_brief(published, rebuilt, judgements=judged), kind))
         say(f"wrote {path}")
         return
     path = out or Path(f"{published.id}.{format.value}")

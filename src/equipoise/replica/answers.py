@@ -291,6 +291,7 @@ def formal_answers(ask: Asked, formal: dict[str, FloatArray], *, imbalanced: boo
                 hits,
                 f"In the planned order of tests{here}, that of {label} would be formally significant on either side "
                 "{times}; otherwise its P value is nominal.",
+                label + (", arms as unlike at baseline as they were" if imbalanced else ""),
             )
         )
     return out
@@ -298,8 +299,8 @@ def formal_answers(ask: Asked, formal: dict[str, FloatArray], *, imbalanced: boo
 
 def _label(analysis: AnyForm | TrialByTrial, test: str) -> str:
     name = TEST_NAMES.get(test, test.replace("_", " "))
-    who = "everyone randomised" if analysis.set == "ITT" else f"the set {analysis.set}"
-    return f"{analysis.subject} in {who} (by {name})"
+    who = "everyone randomised" if analysis.set == "ITT" else f"set {analysis.set}"
+    return f"{analysis.subject} in {who} ({name})"
 
 
 def _lower(text: str) -> str:

@@ -7,6 +7,7 @@ from equipoise.appraise.phrases import (
     co_primary_sentence,
     disputed_sentence,
     interval_sentence,
+    margin_sentence,
     paragraphs,
     primary_sentence,
     question_sentence,
@@ -32,6 +33,7 @@ def build(ctx: Context) -> Section:
     }[f.met]
     if f.disputed:
         opening = disputed_sentence(ctx)
+    opening = margin_sentence(ctx) or opening
     said = writer.statements("bottom_line")
     primary = primary_sentence(ctx)
     blocks: list[Block] = []

@@ -7,10 +7,13 @@ import math
 from equipoise.appraise import absolute_risk, numbers
 from equipoise.appraise.certainty import rating
 from equipoise.appraise.context import Context
+from equipoise.appraise.phrases import paragraphs, replica_sentence, within_margin
 from equipoise.appraise.sections import certainty
+from equipoise.appraise.sections.replica import main_answers, reading
 from equipoise.appraise.tables import DASH, cell
 from equipoise.document.document import Block, Facts, Inlines, Listing, Note, Section, Stat, Stats
 from equipoise.document.text import joined, short, upper
+from equipoise.library import shipped_file
 from equipoise.records.schema import Contrast, PValue, Result
 
 CAVEATS = 3
@@ -34,6 +37,8 @@ def build(ctx: Context, *, alone: bool = False) -> Section:
     facts = [(writer.words("What it changes"), _changes(ctx))]
     if alone and ctx.findings.met is None and (said := writer.statements("bottom_line")):
         facts.insert(0, (writer.words("What was found"), said[0]))
+    if alone and (rebuilt := _rebuilt(ctx)):
+        facts.append((writer.words("The trial rebuilt"), rebuilt))
     if alone or ctx.record.origin != "written":
         facts.append((writer.words("Citation"), _citation(ctx)))
     blocks.append(Facts(tuple(facts)))
@@ -51,7 +56,11 @@ def _verdict(ctx: Context) -> Stat:
         return Stat(writer.words("Comparison"), writer.words("None"), writer.words("one group alone"), "open")
     word, tone = {True: ("Met", "good"), False: ("Missed", "bad"), None: ("Not stated", "open")}[f.met]
     remark: Inlines = ()
-    if f.disputed:
+    inside = within_margin(ctx)
+    if f.met is None and inside is not None:
+        word, tone = ("Non-inferior", "good") if inside else ("Non-inferiority not shown", "bad")
+        remark = writer.words("by the margin that the entry states")
+    elif f.disputed:
         word = "Disputed"
         remark = joined([writer.say("{p}, {t}", p=ctx.p(p), t=_test(ctx, p)) for p in f.disputed], "; ")
     elif f.test is not None:
@@ -179,6 +188,8 @@ def _caveats(ctx: Context) -> list[Inlines]:
         out.append(writer.words("A missed endpoint does not show that the treatment has no effect."))
     elif f.met is True:
         out.append(writer.words("A met endpoint says that there is an effect, not that it is large enough to matter."))
+    elif within_margin(ctx) is not None:
+        out.append(writer.words("Not worse by more than a margin is less than as good, and the margin is a judgement."))
     elif f.met is None:
         out.append(writer.words("What was read does not say whether the primary endpoint was met."))
     if f.split:
@@ -212,7 +223,22 @@ def _changes(ctx: Context) -> Inlines:
         )
     if f.met is False:
         return writer.say("By itself it gives no ground to use {a} for what was tested.", a=ctx.active)
+    if within_margin(ctx):
+        return writer.say("It is an argument that {a} can take the place of {c}.", a=ctx.active, c=ctx.control)
     return writer.say("By itself nothing, until it is clear whether the endpoint was met with {a}.", a=ctx.active)
+
+
+def _rebuilt(ctx: Context) -> Inlines:
+    """What the rebuilt trial says; without a replica how to have it told, where the trial can be rebuilt."""
+    if ctx.replica is not None:
+        told = main_answers(ctx.replica)
+        return reading(ctx) or paragraphs(*(replica_sentence(ctx, a.sentence, a.command, a.question) for a in told))
+    if shipped_file(ctx.record.id, "scenario") is None:
+        return ()
+    command = ctx.writer.code(f"equipoise replicate {ctx.record.id} --json FILE")
+    return ctx.writer.say(
+        "Not part of this brief; {c} and then {r} add it.", c=command, r=ctx.writer.code("--replica FILE")
+    )
 
 
 def _citation(ctx: Context) -> Inlines:

@@ -577,7 +577,7 @@ def _verdict(ctx: Context, found: rating.Recommendation) -> Block:
         "threshold; one concern is counted once. Thresholds: for function, slowing the loss of the control arm by the "
         "share named; for survival, the same hazard ratio in every trial. A desirable effect below the "
         "threshold is trivial, up to twice "
-        "it small, up to four times moderate, beyond that large, and it varies where outcomes or trials "
+        "it small, up to twice that moderate, beyond that large, and it varies where outcomes or trials "
         "disagree. The balance goes to the larger of the "
         "desirable and the undesirable effects; where they are alike or cannot be compared it favours one side at most "
         "probably. The direction is that of the balance; it is strong only where the certainty is moderate or high, "

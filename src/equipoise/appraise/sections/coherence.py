@@ -307,8 +307,19 @@ def _own_words(ctx: Context, note: CoherenceNote, text: str) -> Inlines:
     return ctx.writer.quote_computed(text, command, f"the computed note {note.id}", "as its words say")
 
 
+_STATED: dict[str, str] = {
+    "not_prespecified": "the sources say so",
+    "prespecified_after_unblinding": "the dates say so",
+    "after_failed_gatekeeper": "it follows from the order of the tests",
+    "one_sided_interval": "an interval with one limit, as printed",
+}
+"""What stands in place of an explanation where nothing contradicts anything."""
+
+
 def _explained(ctx: Context, note: CoherenceNote) -> Inlines:
-    return _own_words(ctx, note, note.explained) if note.explained else ctx.writer.words("not known")
+    if note.explained:
+        return _own_words(ctx, note, note.explained)
+    return ctx.writer.words(_STATED.get(note.kind, "not known"))
 
 
 def _checks(ctx: Context, notes: Sequence[CoherenceNote]) -> Table:

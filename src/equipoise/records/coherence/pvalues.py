@@ -66,7 +66,10 @@ def _p_note(record: Record, result: Result, contrast: Contrast, p: PValue, impli
         beside = next((q for q in result.p if q.method == result.method and q.value is not None), None)
         own = f" (its own p-value is {beside.value:g})" if beside is not None else ""
         what = f"{shown_p(p)} is from: {test}. {interval} is from: {model}, and {implies}{own}"
-        why = "read together as one analysis they mislead: the interval is not the test's, nor the test the interval's"
+        why = "read together as one analysis they mislead: the interval does not belong to the test"
+    explained = "the numbers agree if " + ", or if ".join(found) if found else None
+    if p.method != result.method:
+        explained = "they are two analyses, printed side by side"
     number = sum(1 for q in result.p[: result.p.index(p)] if q.method == p.method)
     address = f"{result.id}.p.{p.method}" + (f".{number + 1}" if number else "")
     return Note(
@@ -79,7 +82,7 @@ def _p_note(record: Record, result: Result, contrast: Contrast, p: PValue, impli
         primary=result.id == record.primary_result,
         changes_verdict=p.value is not None and (float(p.value) < ALPHA) != (implied.p < ALPHA),
         certainty="certain" if p.method != result.method else "likely",
-        explained="the numbers agree if " + ", or if ".join(found) if found else None,
+        explained=explained,
         block=result.id,
     )
 

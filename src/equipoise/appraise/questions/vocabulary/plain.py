@@ -7,6 +7,7 @@ import re
 from equipoise.appraise import absolute_risk, numbers
 from equipoise.appraise.context import Context
 from equipoise.appraise.findings import excludes_null, significant
+from equipoise.appraise.phrases import margin_sentence
 from equipoise.appraise.questions.vocabulary.design import outcome, week
 from equipoise.appraise.questions.vocabulary.harms import ranked, share_sentence, shares
 from equipoise.appraise.questions.vocabulary.phrase import items, sentence
@@ -220,7 +221,7 @@ def plain_verdict(ctx: Context) -> Inlines:
         return writer.say(
             "Was it more than chance? The sources do not agree on {t}. One test says yes and one says no.", t=ctx.trial
         )
-    return writer.say("What we read does not say whether {t} met its main goal.", t=ctx.trial)
+    return margin_sentence(ctx) or writer.say("What we read does not say whether {t} met its main goal.", t=ctx.trial)
 
 
 @sentence()

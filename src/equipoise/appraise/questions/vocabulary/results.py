@@ -54,6 +54,8 @@ def verdict(ctx: Context) -> Inlines:
         return said
     if f.disputed:
         return phrases.disputed_sentence(ctx)
+    if margin := phrases.margin_sentence(ctx):
+        return margin
     why = (
         "it names no primary outcome"
         if f.outcome is None

@@ -39,7 +39,7 @@ def answers_table(ctx: Context, replica: Replica) -> Table:
         (f"How often a drug that {nothing(replica)} would show it by chance", null),
         ("How often each test would be significant in the drug's favour, if the drug works as fitted", tests),
         ("Another trial of the drug, predicted", elsewhere),
-        ("Further questions", rest),
+        ("How often each test would be formally significant, on either side, after all before it in the plan", rest),
     ):
         if group and len(group) < len(replica.answers):
             rows.append(Row((writer.words(heading),), heading=True))
