@@ -117,6 +117,12 @@ SURFACE: dict[str, dict[str, tuple[str, str]]] = {
         "serial_gatekeeping": ("equipoise.decision", "serial_gatekeeping"),
         "closed_sequence": ("equipoise.decision.fixed_order", "closed_sequence"),
     },
+    "The next trial": {
+        "design": ("equipoise.design", "design"),
+        "load_study": ("equipoise.design", "load_study"),
+        "DesignStudy": ("equipoise.design", "DesignStudy"),
+        "DesignResult": ("equipoise.design", "DesignResult"),
+    },
     "Power and sample size": {
         "power_delayed_start": ("equipoise.decision", "power_delayed_start"),
         "power_logrank": ("equipoise.decision", "power_logrank"),
@@ -160,6 +166,10 @@ if TYPE_CHECKING:
     from equipoise.decision import share_of_slowing as share_of_slowing
     from equipoise.decision import visit_covariance as visit_covariance
     from equipoise.decision.fixed_order import closed_sequence as closed_sequence
+    from equipoise.design import DesignResult as DesignResult
+    from equipoise.design import DesignStudy as DesignStudy
+    from equipoise.design import design as design
+    from equipoise.design import load_study as load_study
     from equipoise.document.document import Document as Document
     from equipoise.document.readers import Reader as Reader
     from equipoise.estimate.delayed_start import delayed_start as delayed_start

@@ -18,6 +18,7 @@ from equipoise import __version__  # noqa: E402
 from equipoise.cli import (  # noqa: E402
     analyse,
     appraise,
+    design,
     fit,
     importing,
     judgements,
@@ -45,6 +46,7 @@ Try first:
 Also:
   equipoise simulate valor --adam DIR   virtual trials as data files
   equipoise analyse PLAN --data FOLDER  a real trial's ADaM files through the same estimators
+  equipoise design next-als             designs of the next trial, judged in every world
   equipoise power mmrm ...              power and sample size in closed form
   equipoise import NCT01234567          a registry entry as a record
   equipoise fit valor --out FILE        fit the disease and the drug to the published curves again
@@ -61,6 +63,7 @@ app = typer.Typer(
 app.command("appraise")(appraise.appraise)
 app.command("replicate")(replicate.replicate)
 app.command("simulate")(simulate.simulate)
+app.command("design")(design.design)
 app.command("fit")(fit.fit)
 app.command("analyse")(analyse.analyse)
 app.command("landscape")(landscape.landscape)

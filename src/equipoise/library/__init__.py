@@ -1,7 +1,8 @@
 """What comes with the package, data only: one folder a trial.
 
 ``record.yaml`` what was published, ``scenario.yaml`` the trial rebuilt, ``fit.yaml`` how its scenario is fitted,
-``judgements.yaml`` risk of bias, certainty and the way from evidence to decision. A trial is added by adding a folder.
+``judgements.yaml`` risk of bias, certainty and the way from evidence to decision. A trial is added by adding a
+folder. A trial that is still to be designed has ``study.yaml``, a design study, and ``study.json``, its stored results.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Literal
 
-Part = Literal["record", "scenario", "fit", "judgements"]
+Part = Literal["record", "scenario", "fit", "judgements", "study"]
 
 
 def shipped(part: Part) -> list[str]:

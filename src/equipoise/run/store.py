@@ -103,7 +103,7 @@ class Store:
 
     def _covering(self, start: int, end: int) -> Iterator[Part]:
         at = start
-        for part in () if self.temporary else self._listed():
+        for part in () if self.temporary else listed(self.folder):
             if part.end <= at or part.first >= end:
                 continue
             match = _PART.match(part.path.name)
@@ -112,16 +112,6 @@ class Store:
                 at = part.end
             else:
                 self._set_aside(part.path)
-
-    def _listed(self) -> list[Part]:
-        """Every part by its first replicate; of those that begin alike the longest first."""
-        found = []
-        with contextlib.suppress(FileNotFoundError), os.scandir(self.folder) as entries:
-            for entry in entries:
-                match = _PART.match(entry.name)
-                if match is not None:
-                    found.append(Part(int(match[1]), int(match[2]), self.folder / entry.name))
-        return sorted(found, key=lambda p: (p.first, -p.rows))
 
     def _is_sound(self, path: Path, digest: str, rows: int) -> bool:
         try:
@@ -171,6 +161,17 @@ class Store:
         """Remove the folder, if it is a temporary one."""
         if self.temporary:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def listed(folder: Path) -> list[Part]:
+    """Every part of a folder by its first replicate; of those that begin alike the longest first. None is read."""
+    found = []
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            match = _PART.match(entry.name)
+            if match is not None:
+                found.append(Part(int(match[1]), int(match[2]), folder / entry.name))
+    return sorted(found, key=lambda p: (p.first, -p.rows))
 
 
 def _names(columns: Sequence[int]) -> list[str]:

@@ -8,6 +8,7 @@ every plot has a description in words and the table of its numbers.
 from __future__ import annotations
 
 from equipoise.render.plots.boundaries import boundaries
+from equipoise.render.plots.design import frontier, success_curves, success_table
 from equipoise.render.plots.dropout import dropout
 from equipoise.render.plots.forest import forest
 from equipoise.render.plots.means import ls_means
@@ -21,7 +22,10 @@ __all__ = [
     "cumulative_incidence",
     "dropout",
     "forest",
+    "frontier",
     "kaplan_meier",
     "ls_means",
+    "success_curves",
+    "success_table",
     "tipping_point",
 ]

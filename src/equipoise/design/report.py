@@ -1,0 +1,311 @@
+"""The report of a design study, with the headings of a simulation report (ADEMP: Morris, White & Crowther 2019).
+
+Aims, data-generating mechanisms, estimands and designs, methods, performance: every number with its Monte Carlo error,
+every table with the command that gives it. HTML stands alone; Markdown is for those who go on writing.
+"""
+
+from __future__ import annotations
+
+import html
+import platform
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from equipoise.design.result import Cell, DesignResult
+from equipoise.design.study import CLAIM, DECIDE
+from equipoise.render.plots import Plot, frontier, success_curves, success_table
+
+ROWS_IN_A_TABLE = 60
+"""Designs of one table of the report; ``cells.csv`` has them all."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A heading, what is said under it, a table (its columns first) and drawings."""
+
+    title: str
+    said: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    plots: tuple[Plot, ...] = ()
+
+
+def drawings(made: DesignResult) -> dict[str, Plot]:
+    """The drawings of a study by name: success by weeks, its price, and all designs in all worlds."""
+    study = made.study
+    label = {name: world.label for name, world in study.worlds.items()}
+    note = f"Bars: 95 % Monte Carlo interval; {_replicates(made)} virtual trials a cell"
+    out: dict[str, Plot] = {}
+    if len(study.factors.weeks) > 1:
+        for place, cells in _groups(made):
+            rows = [{**_shares(c), "weeks": c.design.weeks, "world": label[c.world]} for c in cells]
+            title = _place(made, place)
+            out["weeks-" + _file(title)] = success_curves(rows, target=study.target, title=title, note=note)
+    for name, world in study.worlds.items():
+        if world.no_effect or len(made.of(name)) < 2:
+            continue
+        rows = [
+            {
+                **_shares(c),
+                "patient_weeks": c.patient_weeks,
+                "primary": study.primaries[c.design.primary].label,
+                "design": c.design.label,
+            }
+            for c in made.of(name)
+        ]
+        out[f"price-{_file(name)}"] = frontier(
+            rows, target=study.target, label="design", title=f"Success and its price: {world.label}"
+        )
+    designs = list(dict.fromkeys(c.design for c in made.cells))
+    if len(designs) <= ROWS_IN_A_TABLE:
+        rows = [{"success": c.success, "design": c.design.label, "world": label[c.world]} for c in made.cells]
+        out["all"] = success_table(rows, target=study.target, title="Success of every design in every world")
+    return out
+
+
+def parts_of(made: DesignResult) -> list[Part]:
+    """The report as headed parts."""
+    study = made.study
+    plots = drawings(made)
+    f = study.factors
+    command = f"equipoise design {study.name} --replicates {study.replicates} --seed {study.seed}"
+    worlds = tuple(
+        (
+            name,
+            w.label,
+            w.mechanism,
+            w.kind,
+            "; ".join(f"{k} = {v:g}" for k, v in {**w.effect, **w.disease}.items()) or "as fitted",
+            "success is an error" if w.no_effect else "",
+        )
+        for name, w in study.worlds.items()
+    )
+    factors = (
+        ("weeks randomised", ", ".join(f"{w:g}" for w in f.weeks)),
+        ("patients", ", ".join(map(str, f.patients))),
+        ("control : active", ", ".join(f.ratio) or "as the scenario has it"),
+        ("weeks of extension", ", ".join(f"{w:g}" for w in f.extension)),
+        ("who is recruited", "; ".join(f"{n}: {study.enrichments[n].label}" for n in f.enrichment)),
+        ("primary analysis", "; ".join(f"{n}: {study.primaries[n].label}" for n in f.primary)),
+    )
+    least = min(c.replicates for c in made.cells)
+    return [
+        Part("Answer", tuple(line.strip() for line in made.summary().splitlines()[1:])),
+        Part("Aim", (study.question, f"Success wanted where the drug works: {100 * study.target:g} %.")),
+        Part(
+            "Worlds: how the data are made",
+            (
+                f"Virtual patients, disease and drug are those of the scenario {study.base}; a world changes the "
+                "mechanism or its numbers. Replicate r has the same random patients in every design.",
+            ),
+            ("world", "in words", "mechanism", "kind", "numbers", ""),
+            worlds,
+        ),
+        Part("Designs", ("Every combination is a design.",), ("factor", "levels"), factors),
+        Part(
+            "Estimands and analyses",
+            (
+                "Success is as the primary analysis says. The true effect is the mean difference at the end of the "
+                "randomised period in those on active, with the drug and without, when nobody leaves, dies or misses a "
+                "visit, and the scale ends where it ends; bias and coverage are against it."
+                if study.undisturbed
+                else "Success is as the primary analysis says. No true effect was asked for.",
+            ),
+        ),
+        Part(
+            "Replicates",
+            (
+                f"{_replicates(made)} virtual trials a cell, seed {study.seed}. " + _meaning(least),
+                f"Trials whose analysis failed count as not successful: {sum(c.failures for c in made.cells)} in all.",
+            ),
+        ),
+        Part("Success by weeks", plots=tuple(p for n, p in plots.items() if n.startswith("weeks-"))),
+        Part("Success and its price", plots=tuple(p for n, p in plots.items() if n.startswith("price-"))),
+        Part("All designs", plots=tuple(p for n, p in plots.items() if n == "all")),
+        *(_table(made, name) for name in study.worlds),
+        Part(
+            "Limits",
+            (
+                "The worlds are as good as the scenario: what the published trial did not show it cannot show. "
+                "Probabilities of single worlds say nothing of how likely those worlds are.",
+                "Recruitment is a steady stream; the months are no forecast.",
+            ),
+        ),
+        Part(
+            "How to repeat it",
+            (
+                command,
+                f"equipoise {made.version}; "
+                + ", ".join(f"{n} {version(n)}" for n in ("numpy", "scipy", "numba"))
+                + f"; Python {platform.python_version()}",
+            ),
+        ),
+    ]
+
+
+def _meaning(replicates: int) -> str:
+    if replicates >= CLAIM:
+        return "Enough to claim a type I error."
+    what = "Enough to choose a design" if replicates >= DECIDE else "Enough to look around"
+    return f"{what}; error rates are explored, not claimed (that takes {CLAIM})."
+
+
+def _table(made: DesignResult, world: str) -> Part:
+    cells = made.of(world)
+    first = cells[0]
+    columns = (
+        "design",
+        "success",
+        "against the first",
+        "failures",
+        "effect",
+        "true",
+        "bias",
+        "coverage",
+        "named rightly",
+        "patient-weeks",
+        "on control",
+        "deaths",
+        "months",
+    )
+    rows = tuple(_row(made, c, first) for c in cells[:ROWS_IN_A_TABLE])
+    said = [made.study.worlds[world].label + "."]
+    if len(cells) > ROWS_IN_A_TABLE:
+        said.append(f"The first {ROWS_IN_A_TABLE} of {len(cells)} designs; cells.csv has all.")
+    return Part(f"World: {world}", tuple(said), columns, rows)
+
+
+def _row(made: DesignResult, cell: Cell, first: Cell) -> tuple[str, ...]:
+    apart = "" if cell is first else made.difference(cell, first)
+    gap = "" if isinstance(apart, str) else f"{100 * apart.difference:+.1f} ± {100 * apart.mc_error:.1f}"
+    bias = "" if cell.bias is None or cell.bias_error is None else f"{cell.bias:+.2f} ± {cell.bias_error:.2f}"
+    return (
+        cell.design.label,
+        f"{100 * cell.success:.1f} ± {100 * cell.mc_error:.1f} %",
+        gap,
+        str(cell.failures),
+        _number(cell.effect),
+        _number(cell.true_effect),
+        bias,
+        _percent(cell.coverage),
+        _percent(cell.named_rightly),
+        f"{cell.patient_weeks:.0f}",
+        f"{cell.control_weeks:.0f}",
+        f"{cell.deaths:.1f}",
+        f"{cell.months:.0f}",
+    )
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.1f} %"
+
+
+def _shares(cell: Cell) -> dict[str, Any]:
+    return {"success": cell.success, "mc_error": cell.mc_error}
+
+
+def _groups(made: DesignResult) -> Iterable[tuple[tuple[Any, ...], list[Cell]]]:
+    """Cells that differ in weeks and world alone."""
+    out: dict[tuple[Any, ...], list[Cell]] = {}
+    for c in made.cells:
+        d = c.design
+        out.setdefault((d.primary, d.patients, d.ratio, d.extension, d.enrichment), []).append(c)
+    return out.items()
+
+
+def _place(made: DesignResult, place: tuple[Any, ...]) -> str:
+    primary, patients, ratio, extension, enrichment = place
+    words = [f"{patients} patients"]
+    words += [str(ratio)] if ratio else []
+    words += [f"then {extension:g} weeks open"] if len(made.study.factors.extension) > 1 and extension else []
+    words += [enrichment] if len(made.study.factors.enrichment) > 1 else []
+    return f"{primary}: {', '.join(words)}"
+
+
+def _file(text: str) -> str:
+    return "".join(c if c.isalnum() else "-" for c in text.lower()).strip("-").replace("--", "-")
+
+
+def _replicates(made: DesignResult) -> str:
+    counts = sorted({c.replicates for c in made.cells})
+    return f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
+
+
+def report_markdown(made: DesignResult) -> str:
+    """The report as Markdown; drawings are the files beside it."""
+    names = {id(p): n for n, p in drawings(made).items()}
+    by_title = {p.title: n for n, p in drawings(made).items()}
+    out = [f"# {made.study.name}"]
+    for part in parts_of(made):
+        if not (part.said or part.rows or part.plots):
+            continue
+        out += [f"## {part.title}", *part.said]
+        if part.rows:
+            out.append("\n".join(_markdown_table(part.columns, part.rows)))
+        for plot in part.plots:
+            name = names.get(id(plot)) or by_title[plot.title]
+            out.append(f"![{plot.description}]({name}.svg)")
+    return "\n\n".join(out) + "\n"
+
+
+def _markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |"
+
+    return [line(columns), "|" + " --- |" * len(columns), *map(line, rows)]
+
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1c2427; --paper: #fff; --muted: #566064; --line: #d8d7d0; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e8e6df; --paper: #171d1f; --muted: #a5afb0; --line: #38434a; } }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 0 auto; max-width: 68rem;
+  padding: 1rem; }
+table { border-collapse: collapse; font-size: 0.86rem; font-variant-numeric: tabular-nums; }
+.wide { overflow-x: auto; } th, td { text-align: left; padding: 0.25rem 0.7rem 0.25rem 0; vertical-align: top;
+  border-bottom: 1px solid var(--line); } th { color: var(--muted); font-weight: 600; }
+td { min-width: 4rem; max-width: 40rem; } th[scope=row] { white-space: nowrap; }
+figure { margin: 1rem 0; } svg { max-width: 100%; height: auto; } .plots { display: flex; flex-wrap: wrap; gap: 1.5rem; }
+@media print { body { max-width: none; } section { break-inside: auto; } }
+"""
+
+
+def _cells(row: Sequence[str]) -> str:
+    first, *rest = map(html.escape, row)
+    return f'<th scope="row">{first}</th>' + "".join(f"<td>{c}</td>" for c in rest)
+
+
+def report_html(made: DesignResult) -> str:
+    """The report as one HTML file that needs nothing else."""
+    e = html.escape
+    body = [f"<h1>{e(made.study.name)}</h1>"]
+    count = 0
+    for part in parts_of(made):
+        if not (part.said or part.rows or part.plots):
+            continue
+        body.append(f"<section><h2>{e(part.title)}</h2>")
+        body += [f"<p>{e(line)}</p>" for line in part.said]
+        if part.rows:
+            head = "".join(f'<th scope="col">{e(c)}</th>' for c in part.columns)
+            rows = "".join(f"<tr>{_cells(row)}</tr>" for row in part.rows)
+            label = f'role="region" tabindex="0" aria-label="{e(part.title)}"'
+            body.append(f'<div class="wide" {label}><table><thead><tr>{head}</tr></thead>')
+            body.append(f"<tbody>{rows}</tbody></table></div>")
+        if part.plots:
+            body.append('<div class="plots">')
+            for plot in part.plots:
+                count += 1
+                body.append(f"<figure>{plot.svg(id=f'plot{count}')}</figure>")
+            body.append("</div>")
+        body.append("</section>")
+    inside = "\n".join(body)
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
+        f'content="width=device-width, initial-scale=1"><title>{e(made.study.name)}: design study</title>'
+        f"<style>{_STYLE}</style></head><body><main>\n{inside}\n</main></body></html>\n"
+    )

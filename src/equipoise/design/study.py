@@ -1,0 +1,366 @@
+"""A design study as data: designs (every combination of factors) judged in worlds, from one YAML file.
+
+Analyses are written once, in the language of plans; ``"{weeks}"`` (the end of the randomised period) and ``"{end}"``
+(the end of the trial) stand for what a design has there.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from equipoise.errors import ScenarioError
+from equipoise.files import Document, Frozen, parse_yaml, read_yaml, validate
+from equipoise.files.model import PlaceError
+from equipoise.library import shipped, shipped_file
+from equipoise.simulate import load_scenario
+
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+EXPLORE, DECIDE, CLAIM = 1_000, 10_000, 100_000
+"""Replicates to look around, to choose a design, and to claim a type I error."""
+
+HINT = "equipoise design --init valor writes an example with comments"
+
+
+class Factors(Frozen):
+    """What a design may differ in; every combination is a design.
+
+    weeks : randomised. patients : all arms together. ratio : control to active, ``"1:2"``. extension : weeks after the
+    randomised period in which every arm has active drug, 0 for none. enrichment, primary : names of the study's own.
+    """
+
+    weeks: tuple[Positive, ...] = Field(min_length=1)
+    patients: tuple[Annotated[int, Field(ge=4)], ...] = Field(min_length=1)
+    ratio: tuple[str, ...] = ()
+    extension: tuple[Annotated[float, Field(ge=0)], ...] = (0.0,)
+    enrichment: tuple[str, ...] = ("all",)
+    primary: tuple[str, ...] = Field(min_length=1)
+
+    @field_validator("weeks", "patients", "ratio", "extension", "enrichment", "primary")
+    @classmethod
+    def _once(cls, levels: tuple[Any, ...]) -> tuple[Any, ...]:
+        twice = {v for v in levels if levels.count(v) > 1}
+        if twice:
+            raise ValueError(f"{sorted(map(str, twice))[0]} stands twice: every combination is a design")
+        return levels
+
+    @field_validator("ratio")
+    @classmethod
+    def _ratios(cls, ratios: tuple[str, ...]) -> tuple[str, ...]:
+        for ratio in ratios:
+            if not re.fullmatch(r"[1-9]\d?:[1-9]\d?", ratio):
+                raise ValueError(f"{ratio!r} is no ratio; write control:active, such as '1:2', in quotes")
+        return ratios
+
+
+class Enrichment(Frozen):
+    """Who is recruited: some of the scenario's groups (default all), in the proportions that it has them."""
+
+    label: str
+    groups: tuple[str, ...] | None = None
+
+
+class Condition(Frozen):
+    """One thing that must be found: a test of the plan, or a number of a section.
+
+    test : ``ANALYSIS.TEST``, significant at ``alpha`` (two-sided) and, where ``favours`` says so, on the side of
+    active. Or ``analysis``, ``quantity`` and, to tell it from others, ``section`` and ``visit``: the p-value of that
+    number is below ``alpha`` as it is (a question of a delayed start is one-sided).
+    """
+
+    test: str | None = None
+    analysis: str | None = None
+    quantity: str | None = None
+    section: Annotated[int, Field(ge=1)] = 1
+    visit: str | None = None
+    alpha: Share = 0.05
+    favours: Literal["active", "either"] = "active"
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        named = self.analysis is not None and self.quantity is not None
+        if (self.test is None) == (not named):
+            raise ValueError("give either test: ANALYSIS.TEST, or analysis: and quantity:")
+        return self
+
+
+class Primary(Frozen):
+    """A rule of success: all its conditions. ``needs_extension``: it asks of what comes after the randomised period."""
+
+    label: str
+    all: tuple[Condition, ...] = Field(min_length=1)
+    needs_extension: bool = False
+
+
+class World(Frozen):
+    """A truth: a mechanism of the scenario, with what differs from it.
+
+    kind : what a delayed-start rule should call it. effect, disease : numbers in place of the scenario's; groups : the
+    same, by group. no_effect : success is an error here. weight : of this world in an average over worlds.
+    """
+
+    label: str
+    mechanism: str
+    kind: Literal["none", "symptomatic", "disease-modifying"]
+    effect: dict[str, float] = Field(default_factory=dict)
+    disease: dict[str, float] = Field(default_factory=dict)
+    groups: dict[str, dict[str, float]] = Field(default_factory=dict)
+    lag: float | None = Field(default=None, description="weeks until the effect begins, for drawings")
+    no_effect: bool = False
+    weight: Annotated[float, Field(ge=0)] = 1.0
+
+
+class DesignStudy(Frozen):
+    """Designs x worlds. Frozen: change it with ``model_copy`` or :meth:`with_`."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,60}$")]
+    question: str
+    base: str = Field(description="the scenario: a shipped one by name, or a file")
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 1
+    replicates: Annotated[int, Field(ge=2, le=10_000_000)] = EXPLORE
+    visits: tuple[Positive, ...] = Field(min_length=1, description="weeks of visits, as far as a trial goes")
+    recruited_a_month: Positive = Field(description="patients of all comers; enrichment slows recruitment")
+    target: Share = 0.8
+    factors: Factors
+    enrichments: dict[str, Enrichment] = Field(default_factory=lambda: {"all": Enrichment(label="all")})
+    primaries: dict[str, Primary]
+    worlds: dict[str, World] = Field(min_length=1)
+    analyses: tuple[dict[str, Any], ...] = Field(min_length=1)
+    intercurrent_events: tuple[dict[str, Any], ...] = ()
+    rule: tuple[Condition, ...] = Field(default=(), description="the three questions of a delayed start, in order")
+    undisturbed: dict[str, float] = Field(
+        default_factory=dict, description="numbers of the disease under which nobody leaves or dies: the true effect"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for name in self.factors.enrichment:
+            if name not in self.enrichments:
+                raise PlaceError(
+                    f"{name!r} is none of enrichments: {', '.join(self.enrichments)}", "factors", "enrichment"
+                )
+        for name in self.factors.primary:
+            if name not in self.primaries:
+                raise PlaceError(f"{name!r} is none of primaries: {', '.join(self.primaries)}", "factors", "primary")
+        if list(self.visits) != sorted(set(self.visits)):
+            raise PlaceError("weeks must rise, each once", "visits")
+        if self.rule and len(self.rule) != 3:
+            raise PlaceError(f"{len(self.rule)} conditions; a delayed-start rule asks three questions", "rule")
+        ids = [a.get("id") for a in self.analyses]
+        for where, condition in self._conditions():
+            named = (condition.test or "").partition(".")[0] or condition.analysis
+            if named not in ids:
+                raise PlaceError(f"{named!r} is no analysis; there are {', '.join(map(str, ids))}", *where)
+        if not any(True for _ in self.designs()):
+            raise PlaceError("no design is left: each primary that needs an extension has none", "factors")
+        return self
+
+    def _conditions(self) -> Iterator[tuple[tuple[str | int, ...], Condition]]:
+        for name, primary in self.primaries.items():
+            for k, condition in enumerate(primary.all):
+                yield ("primaries", name, "all", k), condition
+        for k, condition in enumerate(self.rule):
+            yield ("rule", k), condition
+
+    def designs(self) -> Iterator[Design]:
+        """Every combination of factors; a primary that needs an extension only where there is one."""
+        f = self.factors
+        ratios: tuple[str | None, ...] = f.ratio or (None,)
+        made = itertools.product(f.weeks, f.patients, ratios, f.extension, f.enrichment, f.primary)
+        for weeks, patients, ratio, extension, enrichment, primary in made:
+            if extension == 0.0 and self.primaries[primary].needs_extension:
+                continue
+            yield Design(
+                weeks=weeks, patients=patients, ratio=ratio, extension=extension, enrichment=enrichment, primary=primary
+            )
+
+    def deciding(self) -> str:
+        """All that decides the numbers, as text."""
+        return self.model_dump_json(exclude={"replicates", "question", "target"})
+
+    def with_(self, **changes: Any) -> DesignStudy:
+        """The study with other values, checked as when it was read."""
+        return DesignStudy.model_validate({**self.model_dump(), **changes})
+
+
+class Conduct(Frozen):
+    """How a trial is conducted: what of a design decides what its patients go through."""
+
+    weeks: float
+    patients: int
+    ratio: str | None
+    extension: float
+    enrichment: str
+
+    @property
+    def end(self) -> float:
+        """The last week."""
+        return self.weeks + self.extension
+
+
+class Design(Conduct):
+    """One combination of factors."""
+
+    primary: str
+
+    @property
+    def conduct(self) -> Conduct:
+        """All but the primary analysis: designs that share it share their virtual trials."""
+        return Conduct(**self.model_dump(exclude={"primary"}))
+
+    @property
+    def label(self) -> str:
+        """In words."""
+        ratio = "" if self.ratio is None else f", {self.ratio}"
+        after = f" + {self.extension:g}" if self.extension else ""
+        return f"{self.weeks:g}{after} weeks, {self.patients} patients{ratio}, {self.enrichment}, {self.primary}"
+
+
+_PLACEHOLDER = re.compile(r"\{(weeks|end)\}")
+
+
+def filled(value: Any, conduct: Conduct) -> Any:
+    """A part of the study with ``"{weeks}"`` and ``"{end}"`` replaced; alone in a string they become numbers.
+
+    >>> filled({"le": "{weeks}", "visit": "Week {weeks}"},
+    ...     Conduct(weeks=28, patients=9, ratio=None, extension=24, enrichment="all"))
+    {'le': 28, 'visit': 'Week 28'}
+    """
+    if isinstance(value, dict):
+        return {k: filled(v, conduct) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [filled(v, conduct) for v in value]
+    if not isinstance(value, str):
+        return value
+    numbers = {"weeks": conduct.weeks, "end": conduct.end}
+    alone = _PLACEHOLDER.fullmatch(value)
+    if alone:
+        number = numbers[alone[1]]
+        return int(number) if float(number).is_integer() else number
+    return _PLACEHOLDER.sub(lambda m: f"{numbers[m[1]]:g}", value)
+
+
+def parse_study(text: str, origin: str = "study") -> DesignStudy:
+    """A study from YAML text; ``origin`` names it in errors.
+
+    Raises
+    ------
+    ScenarioError : with every problem, its line and what was expected.
+    """
+    return _study(parse_yaml(text, origin, error=ScenarioError, hint=HINT))
+
+
+def load_study(name: str | Path) -> DesignStudy:
+    """A shipped study by name (``next-als``), or one from a file.
+
+    Raises
+    ------
+    ScenarioError : there is none, or it is malformed.
+    """
+    built_in = shipped_file(str(name).replace("-", "_"), "study")
+    if built_in is not None:
+        return parse_study(built_in.read_text(encoding="utf-8"), f"study {name}")
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        known = ", ".join(n.replace("_", "-") for n in shipped("study"))
+        raise ScenarioError(
+            f"no design study called {str(name)[:80]!r}", hint=f"shipped: {known}; or give a .yaml file"
+        )
+    return _study(read_yaml(path, error=ScenarioError, what="a design study", hint=HINT))
+
+
+def _study(document: Document) -> DesignStudy:
+    return validate(DesignStudy, document, error=ScenarioError, what="not a design study", hint=HINT)
+
+
+def starter(scenario: str) -> str:
+    """A commented study for a scenario, to be changed by hand: its lengths and sizes, and every mechanism it has.
+
+    Raises
+    ------
+    ScenarioError : there is no such scenario, or it measures nothing.
+
+    Examples
+    --------
+    >>> parse_study(starter("centaur")).base
+    'centaur'
+    """
+    base = load_scenario(scenario)
+    if not base.outcomes:
+        raise ScenarioError(f"{scenario}: measures no outcome", hint="a study needs one, or a time to an event")
+    protocol = base.protocol
+    weeks = sorted({protocol.period_end, _even(1.5 * protocol.period_end), _even(2 * protocol.period_end)})
+    end = weeks[-1] + 24
+    visits = sorted({*(v for v in protocol.visits if 0 < v < end), *range(12, int(end), 12)})
+    outcome = next(iter(base.outcomes))
+    kinds = {"none": "none", "symptomatic": "symptomatic"}
+    worlds = []
+    for mechanism in base.mechanisms:
+        kind = kinds.get(mechanism.value, "disease-modifying")
+        no_effect = ", no_effect: true" if kind == "none" else ""
+        worlds.append(
+            f"  {mechanism.value}: {{label: {mechanism.value}, mechanism: {mechanism.value}, kind: {kind}{no_effect}}}"
+        )
+    return _STARTER.format(
+        name=re.sub(r"[^a-z0-9-]+", "-", f"next-{base.name}".lower()),
+        base=scenario,
+        visits=", ".join(f"{v:g}" for v in visits),
+        weeks=", ".join(f"{w:g}" for w in weeks),
+        patients=f"{protocol.n}, {2 * protocol.n}",
+        outcome=outcome,
+        worlds="\n".join(worlds),
+    )
+
+
+def _even(weeks: float) -> float:
+    return 4.0 * round(weeks / 4.0)
+
+
+_STARTER = """\
+# A design study: designs (every combination of factors) judged in worlds (truths).
+#   equipoise design THIS-FILE --out FOLDER
+name: {name}
+question: How long and how large must the next trial be?
+base: {base}             # the scenario: patients, disease and drug; shipped, or a file
+seed: 1                  # replicate r has the same patients in every design
+replicates: 1000         # 1,000 to explore, 10,000 to decide, 100,000 to claim a type I error
+target: 0.8              # success wanted where the drug works
+recruited_a_month: 10.0  # an assumption: change it
+visits: [{visits}]
+
+factors:
+  weeks: [{weeks}]             # randomised
+  patients: [{patients}]
+  # ratio: ["1:1", "1:2"]      # control:active; default the scenario's
+  extension: [0]               # weeks after, everyone on active: [0, 24]
+  enrichment: [all]            # names of enrichments, below
+  primary: [ancova]            # names of primaries, below
+
+enrichments:
+  all: {{label: everyone}}
+  # some: {{label: some groups, groups: [GROUP]}}
+
+primaries:                     # rules of success: all conditions; a test is ANALYSIS.TEST, two-sided
+  ancova:
+    label: ANCOVA of the last randomised visit, after multiple imputation
+    all: [{{test: outcome.ancova}}]
+
+worlds:                        # mechanisms of the scenario; effect:, disease: and groups: change their numbers
+{worlds}
+
+analyses:                      # in the language of analysis plans; "{{weeks}}" and "{{end}}" are those of the design
+- id: outcome
+  population: ITT
+  dataset: ADEFF
+  parameter: {outcome}
+  where: {{AVISITN: {{le: "{{weeks}}"}}}}
+  sections:
+  - {{method: mi_ancova, covariates: [BASE], burn_in: 3}}
+"""
