@@ -264,13 +264,14 @@ def _markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> li
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2427; --paper: #fff; --muted: #566064; --line: #d8d7d0; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e8e6df; --paper: #171d1f; --muted: #a5afb0; --line: #38434a; } }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 0 auto; max-width: 68rem;
-  padding: 1rem; }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
+  margin: 0 auto; max-width: 68rem; padding: 1rem; }
 table { border-collapse: collapse; font-size: 0.86rem; font-variant-numeric: tabular-nums; }
 .wide { overflow-x: auto; } th, td { text-align: left; padding: 0.25rem 0.7rem 0.25rem 0; vertical-align: top;
   border-bottom: 1px solid var(--line); } th { color: var(--muted); font-weight: 600; }
 td { min-width: 4rem; max-width: 40rem; } th[scope=row] { white-space: nowrap; }
-figure { margin: 1rem 0; } svg { max-width: 100%; height: auto; } .plots { display: flex; flex-wrap: wrap; gap: 1.5rem; }
+figure { margin: 1rem 0; } svg { max-width: 100%; height: auto; }
+.plots { display: flex; flex-wrap: wrap; gap: 1.5rem; }
 @media print { body { max-width: none; } section { break-inside: auto; } }
 """
 
