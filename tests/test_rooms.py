@@ -15,7 +15,7 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 WORDS = re.compile(r"(?i:ALSFRS|SOD1|ventilat|tracheost|neurofilament|riluzole|edaravone)|\bN[Ff]L\b")
 DISEASE = ("appraise", "library", "simulate/als")
 """Where the words of the disease belong."""
-READABLE = ("records", "calibrate/targets", "replica")
+READABLE = ("records", "calibrate/targets")
 """Where published names are read: what a trial called its outcomes, and sentences about it."""
 
 

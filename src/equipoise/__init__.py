@@ -35,6 +35,8 @@ SURFACE: dict[str, dict[str, tuple[str, str]]] = {
         "simulate": ("equipoise.simulate", "simulate"),
         "load_scenario": ("equipoise.simulate", "load_scenario"),
         "Scenario": ("equipoise.simulate", "Scenario"),
+        "DiseasePackage": ("equipoise.simulate.diseases", "DiseasePackage"),
+        "register_disease": ("equipoise.simulate.diseases", "register_disease"),
         "Trial": ("equipoise.trial", "Trial"),
         "Trials": ("equipoise.trial", "Trials"),
         "run_study": ("equipoise.run", "run_study"),
@@ -228,7 +230,9 @@ if TYPE_CHECKING:
     from equipoise.run import run_study as run_study
     from equipoise.simulate import Scenario as Scenario
     from equipoise.simulate import load_scenario as load_scenario
-    from equipoise.simulate.als.engine import simulate as simulate
+    from equipoise.simulate.diseases import DiseasePackage as DiseasePackage
+    from equipoise.simulate.diseases import register_disease as register_disease
+    from equipoise.simulate.simulator import simulate as simulate
     from equipoise.trial import Trial as Trial
     from equipoise.trial import Trials as Trials
     from equipoise.trial.adam import from_trial as from_trial

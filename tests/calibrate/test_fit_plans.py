@@ -17,15 +17,17 @@ from equipoise.plan.key import Key
 from equipoise.records import load_record
 from equipoise.run import run_study
 from equipoise.simulate import Simulator, load_scenario, shipped_scenarios
-from equipoise.simulate.diseases import Mechanism
+from equipoise.simulate.mechanism import Mechanism
 
 OTHERS = [name for name in fit_plans() if name != "valor"]
 
 
-def test_property_every_shipped_scenario_has_a_record_and_a_fit_plan() -> None:
+def test_property_every_shipped_scenario_of_a_record_has_a_fit_plan() -> None:
     assert {"valor", "edaravone2017", "centaur"} <= set(fit_plans())
-    for name in shipped_scenarios():
-        assert load_record(load_scenario(name).record).id in fit_plans()
+    rebuilt = [r for name in shipped_scenarios() if (r := load_scenario(name).record) is not None]
+    assert len(rebuilt) >= 4
+    for record in rebuilt:
+        assert load_record(record).id in fit_plans()
 
 
 @pytest.mark.parametrize("name", fit_plans())

@@ -15,7 +15,7 @@ from equipoise.plan.key import Key
 from equipoise.records import Record, load_record
 from equipoise.run import run_study
 from equipoise.simulate import Scenario, Simulator
-from equipoise.simulate.diseases import Mechanism
+from equipoise.simulate.mechanism import Mechanism
 
 
 @pytest.fixture(scope="module")

@@ -45,7 +45,7 @@ def test_property_a_form_is_found_in_what_is_written_of_it(form: AnyForm) -> Non
     assert Analysis.model_validate(old) == Analysis.model_validate(written(form))
 
 
-@pytest.mark.parametrize("name", shipped_scenarios())
+@pytest.mark.parametrize("name", [name for name in shipped_scenarios() if load_scenario(name).record is not None])
 def test_property_a_shipped_scenario_is_compiled_and_reads_back(name: str) -> None:
     scenario = load_scenario(name)
     assert [f.id for f in scenario.plan.compiled] == [a.id for a in scenario.plan.analyses]

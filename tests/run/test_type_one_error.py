@@ -8,7 +8,7 @@ import pytest
 from equipoise.plan.key import Key
 from equipoise.run import run_study
 from equipoise.simulate import Scenario, Simulator
-from equipoise.simulate.diseases import Mechanism
+from equipoise.simulate.mechanism import Mechanism
 
 REPLICATES = 10_000
 LEVEL = 0.05

@@ -26,7 +26,6 @@ def protocol(valor: Scenario, **change: Any) -> Protocol:
         ({"groups": {}}, "at least one recruitment group"),
         ({"period_end": 27}, "no visit at week 27"),
         ({"visits": (0, 28, 60)}, "week 60 lies after the end of the trial"),
-        ({"strata": ("SITE",)}, "can be stratified by RILFL, EDAFL and BULBFL"),
         ({"visits": (0, 1.23, 28)}, "not a whole number of days"),
         ({"dosing": {"dose": 100, "randomised": {"aspirin": [0]}}}, "dosing.randomised.aspirin: unknown arm"),
         ({"dosing": {"dose": 100, "randomised": {"tofersen": [4, 0]}}}, "dosing weeks must increase"),

@@ -18,7 +18,7 @@ from equipoise.plan.compiled import CarriedForward, Repeated, Slopes
 from equipoise.plan.key import Key
 from equipoise.plan.read_keys import read
 from equipoise.simulate import Simulator
-from equipoise.simulate.diseases import Mechanism
+from equipoise.simulate.mechanism import Mechanism
 from equipoise.simulate.scenario import Scenario
 from equipoise.trial import Trials
 from equipoise.types import WEEKS_PER_MONTH, BoolArray, FloatArray
@@ -31,7 +31,7 @@ def cohort(
 ) -> Trials:
     """``trials`` copies of the trial as one cohort; without ``dropout`` everyone is observed at every visit."""
     if not dropout:
-        still = {"withdrawal_hazard": 0.0, "withdrawal_progression": 0.0, "missed_visit": 0.0, "event_death_share": 0.0}
+        still = dict(scenario.package.undisturbed)
         scenario = scenario.model_copy(update={"disease": scenario.disease.model_copy(update=still)})
         held = {
             m: h.model_copy(update={"disease": {k: v for k, v in h.disease.items() if k not in still}})

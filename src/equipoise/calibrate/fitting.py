@@ -25,7 +25,7 @@ from equipoise.calibrate.plan import FitPlan, Free, Published, load_plan
 from equipoise.calibrate.targets import SIMULATED_EVENTS, Target, targets
 from equipoise.errors import ScenarioError
 from equipoise.records.schema import Record
-from equipoise.simulate.diseases import Effect, Mechanism
+from equipoise.simulate.mechanism import Mechanism
 from equipoise.simulate.protocol import Intake
 from equipoise.simulate.scenario import Hypothesis, Scenario
 from equipoise.types import FloatArray
@@ -85,7 +85,9 @@ def _set(scenario: Scenario, mechanism: Mechanism | None, free: Sequence[Free], 
         "disease": type(scenario.disease).model_validate(disease),
     }
     if hypothesis is not None and mechanism is not None:
-        replaced = Hypothesis(effect=Effect.model_validate(effect), groups=own_groups, disease=own_disease)
+        replaced = Hypothesis(
+            effect=scenario.package.effect.model_validate(effect), groups=own_groups, disease=own_disease
+        )
         update["mechanisms"] = {**scenario.mechanisms, mechanism: replaced}
     return scenario.model_copy(update=update)
 
@@ -201,7 +203,9 @@ def fit(
     fitter = _Fitter(record, scenario, trials, seed, progress, plan)
     plan = fitter.plan
     blank = {
-        m: Hypothesis(effect=Effect(mechanism=m, **_fresh_effect(fitter, scenario, m, h)))
+        m: Hypothesis(
+            effect=scenario.package.effect.model_validate({"mechanism": m, **_fresh_effect(fitter, scenario, m, h)})
+        )
         for m, h in scenario.mechanisms.items()
     }
     at = scenario.model_copy(update={"mechanisms": blank})

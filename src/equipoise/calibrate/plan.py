@@ -17,7 +17,7 @@ from equipoise.files import Frozen, parse_yaml, read_yaml, validate
 from equipoise.files.tree import excerpt
 from equipoise.library import shipped, shipped_file
 from equipoise.plan.key import Quantity
-from equipoise.simulate.diseases import Mechanism
+from equipoise.simulate.mechanism import Mechanism
 
 
 class Published(Frozen):

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 def replicate(
-    record: str = typer.Argument(help="The trial, e.g. valor."),
+    record: str = typer.Argument(help="The trial, e.g. valor; or a scenario without a record, e.g. clarity_ad."),
     replicates: int = typer.Option(2000, "--replicates", "-n", help="Virtual trials in each study."),
     seed: int = typer.Option(1, "--seed", min=0, max=2**63 - 1, help="Replicate r depends on (seed, r) alone."),
     mechanism: str | None = typer.Option(
         None,
         "--mechanism",
         "-m",
-        help="none, symptomatic, slowing, lagged, survival or waning, if the scenario has it; default its own.",
+        help="none, symptomatic, slowing, lagged, survival, waning or harm, if the scenario has it; default its own.",
     ),
     json_out: Path | None = typer.Option(None, "--json", help="Write the whole replica here as JSON."),
     scenario_file: str | None = typer.Option(None, "--scenario", help="A scenario file, e.g. one written by fit."),
@@ -39,7 +39,10 @@ def replicate(
     everything: bool = typer.Option(False, "--all", help="Print every row, not only those of the last weeks."),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress bar."),
 ) -> None:
-    """Rebuild a trial and hold it against what was published."""
+    """Rebuild a trial and hold it against what was published.
+
+    Of a scenario without a record, which rebuilds nothing: what its own plan does over the virtual trials.
+    """
     import json
 
     from equipoise.calibrate.plan import load_plan
@@ -53,7 +56,7 @@ def replicate(
         raise ScenarioError(f"--replicates {replicates}", hint="ask for at least 1; 2000 is a good number")
     if json_out is not None:
         check_writable(json_out)
-    if plan is not None:
+    if plan is not None or _rebuilds_nothing(scenario_file or record):
         _operating(record, scenario_file, plan, mechanism, replicates, seed, threads, store, json_out, quiet)
         return
     published = load_record(record, records_dir=records_dir)
@@ -79,10 +82,18 @@ def replicate(
         say(f"wrote {json_out}")
 
 
+def _rebuilds_nothing(name: str) -> bool:
+    """Whether this is a scenario that has no record."""
+    from equipoise.simulate import load_scenario, shipped_scenarios
+
+    known = name in shipped_scenarios() or Path(name).suffix in (".yaml", ".yml")
+    return known and load_scenario(name).record is None
+
+
 def _operating(
     name: str,
     scenario_file: str | None,
-    plan: Path,
+    plan: Path | None,
     mechanism: str | None,
     replicates: int,
     seed: int,
@@ -91,7 +102,7 @@ def _operating(
     json_out: Path | None,
     quiet: bool,
 ) -> None:
-    """The numbers of a further plan over virtual trials, as a table."""
+    """The numbers of a further plan, or of the scenario's own, over virtual trials, as a table."""
     import json
 
     from rich.box import SIMPLE_HEAD
@@ -104,7 +115,7 @@ def _operating(
     from equipoise.run import operating_characteristics
     from equipoise.simulate import load_scenario
 
-    asked = read_scenario_plan(plan)
+    asked = None if plan is None else read_scenario_plan(plan)
     with progress_bar(quiet) as report:
         made = operating_characteristics(
             load_scenario(scenario_file or name),

@@ -12,7 +12,9 @@ def simulate(
     adam: Path = typer.Option(..., "--adam", help="Folder to write the ADaM data sets to."),
     seed: int = typer.Option(1, "--seed", min=0, max=2**63 - 1, help="Seed of the trial."),
     replicate: int = typer.Option(0, "--replicate", min=0, max=2**63 - 1, help="Which replicate of that seed."),
-    mechanism: str | None = typer.Option(None, "--mechanism", "-m", help="none, symptomatic, slowing or lagged."),
+    mechanism: str | None = typer.Option(
+        None, "--mechanism", "-m", help="How the drug acts, e.g. none or slowing; default the scenario's own."
+    ),
     imbalance: bool = typer.Option(
         True, "--as-it-happened/--randomised", help="Baseline unlike in the arms as it was, or freshly randomised."
     ),

@@ -41,6 +41,7 @@ class Analysis(Frozen):
 
     ``gather`` brings values of other data sets to the subjects: ``{DTHWK: {dataset: ADTTE, parameter: DEATH}}``.
     ``derive`` adds variables to the records, ``{LBASE: {log: BASE}}``; covariates then have their mean on that scale.
+    ``{GAIN: {negative: CHG}}`` is for methods that want higher values to be better.
     """
 
     id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -50,7 +51,7 @@ class Analysis(Frozen):
     parameter: str | None = None
     where: Where = Field(default_factory=dict)
     gather: dict[str, Gather] = Field(default_factory=dict)
-    derive: dict[str, dict[Literal["log", "log2", "log10", "sqrt"], str]] = Field(default_factory=dict)
+    derive: dict[str, dict[Literal["log", "log2", "log10", "sqrt", "negative"], str]] = Field(default_factory=dict)
     total: bool = False
     sections: tuple[AnySection, ...] = Field(min_length=1)
     footnotes: tuple[str, ...] = ()

@@ -177,6 +177,7 @@ _FUNCTIONS: dict[str, Callable[[pl.Expr], pl.Expr]] = {
     "log2": lambda x: x.log(2.0),
     "log10": lambda x: x.log10(),
     "sqrt": lambda x: x.sqrt(),
+    "negative": lambda x: -x,
 }
 
 
@@ -186,7 +187,8 @@ def _derived(frame: pl.DataFrame, analysis: Analysis, what: str) -> pl.DataFrame
         ((function, variable),) = made.items()
         if variable not in frame.columns or not frame.schema[variable].is_numeric():
             raise DataError(f"{what}: derive {name}: {variable} is no number in {analysis.dataset}", hint="see derive:")
-        low = frame.filter(pl.col(variable) < 0 if function == "sqrt" else pl.col(variable) <= 0)
+        allowed = {"sqrt": pl.col(variable) < 0, "negative": pl.lit(False)}
+        low = frame.filter(allowed.get(function, pl.col(variable) <= 0))
         if low.height:
             row = low.row(0, named=True)
             raise DataError(

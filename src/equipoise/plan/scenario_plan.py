@@ -103,13 +103,17 @@ class AnalysisPlan(Frozen):
     @classmethod
     def _by_test(cls, order: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         """Tests under the names that keys give them: ``ancova`` for an analysis by ``mi_ancova``."""
-        forms = {a.id: _form(a) for a in info.data.get("analyses", ())}
+        treatment = info.data.get("treatment")
+        several = treatment is not None and len(treatment.arms) > 2
+        forms = {a.id: trial_by_trial(a) if several else _form(a) for a in info.data.get("analyses", ())}
         out = []
         for name in order:
             key, _, test = name.partition(".")
             other = TEST_OF_METHOD.get(test, test)
-            known = key in forms and test not in forms[key].tests and other in forms[key].tests
-            out.append(f"{key}.{other}" if known else name)
+            offered = forms[key].tests if key in forms else ()
+            others = (other, *(m for m, t in TEST_OF_METHOD.items() if t == test))
+            found = next((o for o in others if o in offered), test)
+            out.append(name if test in offered or found == test else f"{key}.{found}")
         return tuple(out)
 
     @model_validator(mode="after")
@@ -128,8 +132,19 @@ class AnalysisPlan(Frozen):
         self._answer_what_they_ask()
         return self
 
+    def for_arms(self, arms: Sequence[str]) -> AnalysisPlan:
+        """The plan of a trial with these arms, control first: where there are more than two, it names them."""
+        if len(arms) == 2 or self.treatment is not None:
+            return self
+        return AnalysisPlan.model_validate({**dict(self), "treatment": Treatment(arms=tuple(arms))})
+
     def _lowered(self) -> dict[str, Lowered | None]:
-        """Analysis -> the form that a kernel carries out of it, found once for these very analyses."""
+        """Analysis -> the form that a kernel carries out of it, found once for these very analyses.
+
+        The forms compare two arms; with more of them every analysis is carried out trial by trial.
+        """
+        if self.treatment is not None and len(self.treatment.arms) > 2:
+            return dict.fromkeys(a.id for a in self.analyses)
         kept = self.__dict__.get("_lowered_of")
         if kept is None or kept[0] is not self.analyses:
             kept = (self.analyses, {a.id: lower(a) for a in self.analyses})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from equipoise.calibrate.targets import Target
 from equipoise.plan.compiled import AnyForm, Repeated, TimeToEvent, TrialByTrial
 from equipoise.records.schema import Record
 from equipoise.replica.replica import Answer, AnswerKind, MechanismRow
-from equipoise.simulate.diseases import ON_FUNCTION, Mechanism
+from equipoise.simulate.mechanism import ON_FUNCTION, Mechanism
 from equipoise.simulate.scenario import Scenario
 from equipoise.types import FloatArray
 
@@ -22,6 +23,7 @@ IN_WORDS = {
     Mechanism.LAGGED: "slower loss after a delay",
     Mechanism.SURVIVAL: "a lower hazard of the event, by the same factor throughout",
     Mechanism.WANING: "a lower hazard of the event, by a factor that fades",
+    Mechanism.HARM: "faster loss",
 }
 """What each mechanism is, as the end of a sentence that begins with the drug."""
 
@@ -108,6 +110,7 @@ def primary_answers(
     n = ask.scenario.protocol.n
     analysis = ask.scenario.plan.analysis(ask.scenario.plan.primary.partition(".")[0])
     in_time = isinstance(analysis, TimeToEvent)
+    marker = ask.scenario.package.marker.long
     length = f"followed for up to {analysis.week:g} weeks" if in_time else f"{ask.scenario.protocol.period_end:g} weeks"
     out = []
     if as_it_happened is not None:
@@ -118,7 +121,7 @@ def primary_answers(
                 f"How often would this trial, with the arms as unlike at baseline as they were, have met its primary "
                 f"endpoint {ask.works}?",
                 as_it_happened,
-                f"With the imbalance of baseline neurofilament that this trial happened to have, it would have met its "
+                f"With the imbalance of baseline {marker} that this trial happened to have, it would have met its "
                 f"primary endpoint {{times}} {ask.works}.",
             )
         )
@@ -174,8 +177,8 @@ def null_answer(ask: Asked, row: MechanismRow, target: Target) -> Answer:
     analysis = None if m.analysis is None else ask.scenario.plan.analysis(m.analysis)
     if isinstance(analysis, Repeated) and target.scale == "difference":
         own = next((r.method for r in ask.record.results if r.id == row.result), None)
-        by_nfl = own is not None and ask.record.method(own).adjusts_nfl
-        adjusted = ", adjusted for baseline neurofilament," if by_nfl else ""
+        by_marker = own is not None and ask.record.method(own).adjusts_nfl
+        adjusted = f", adjusted for baseline {ask.scenario.package.marker.long}," if by_marker else ""
         what, as_large = f"difference at week {m.week:g}{adjusted}", "at least as large as"
         question = f"a {what} at least as large as the published one"
     else:
@@ -219,7 +222,7 @@ def test_answers(ask: Asked, by_test: dict[str, FloatArray]) -> list[Answer]:
         assert isinstance(analysis, TimeToEvent)
         until = f"up to week {analysis.week:g}"
         for test, hits in tests.items():
-            named = f"{TEST_NAMES[test]} {until}{_within(analysis)}"
+            named = f"{TEST_NAMES[test]} {until}{_within(analysis, ask.scenario.package.covariate_words)}"
             label = f"the {named}"
             out.append(
                 ask.answer(
@@ -269,8 +272,7 @@ def test_answers(ask: Asked, by_test: dict[str, FloatArray]) -> list[Answer]:
     return out
 
 
-def _within(analysis: TimeToEvent) -> str:
-    names = {"BULBFL": "site of onset", "RILEDAFL": "riluzole or edaravone", "RILFL": "riluzole", "EDAFL": "edaravone"}
+def _within(analysis: TimeToEvent, names: Mapping[str, str]) -> str:
     return ", stratified by " + " and ".join(names.get(s, s) for s in analysis.strata) if analysis.strata else ""
 
 

@@ -37,8 +37,8 @@ from equipoise.replica.replica import Band, MechanismRow, Replica, ReplicaRow
 from equipoise.replica.rows import between, error_of_mean, row_of
 from equipoise.run.study import SimulationStudy, run_study
 from equipoise.simulate import Simulator
-from equipoise.simulate.diseases import Mechanism
 from equipoise.simulate.external import ExternalTrial
+from equipoise.simulate.mechanism import Mechanism
 from equipoise.simulate.scenario import Scenario, load_scenario
 from equipoise.types import FloatArray
 
@@ -94,8 +94,9 @@ def replicate(
     scenario = record.id if scenario is None else scenario
     scenario = load_scenario(scenario) if isinstance(scenario, str) else scenario
     if scenario.record != record.id:
+        other = "no record" if scenario.record is None else f"the record {scenario.record!r}, not {record.id!r}"
         raise ScenarioError(
-            f"scenario {scenario.name!r} rebuilds the record {scenario.record!r}, not {record.id!r}",
+            f"scenario {scenario.name!r} rebuilds {other}",
             hint="give the scenario of that trial, or set 'record' in the scenario file",
         )
     chosen = Mechanism(scenario.default_mechanism if mechanism is None else _mechanism(scenario, mechanism))
@@ -203,7 +204,7 @@ def _mechanism(scenario: Scenario, name: Mechanism | str) -> Mechanism:
 
 def _unlike(scenario: Scenario) -> bool:
     """Whether the arms are rebuilt as unlike at baseline as they happened to be."""
-    return any(g.ln_nfl_imbalance for g in scenario.groups.values())
+    return scenario.package.unlike(list(scenario.groups.values()))
 
 
 # -- which measures ----------------------------------------------------------------------------------------------
@@ -437,19 +438,20 @@ def _bands(scenario: Scenario, study: SimulationStudy) -> list[Band]:
     return out
 
 
-def _adjusts_for_marker(analysis: AnyForm | TrialByTrial) -> bool:
-    """Whether baseline NfL is a covariate of an analysis of another outcome."""
-    return not {"NFLBL", "LNNFLBL"}.isdisjoint(getattr(analysis, "covariates", ()))
+def _adjusts_for_marker(scenario: Scenario, analysis: AnyForm | TrialByTrial) -> bool:
+    """Whether the baseline of the marker is a covariate of an analysis of another outcome."""
+    return not scenario.package.marker.covariates.isdisjoint(getattr(analysis, "covariates", ()))
 
 
 def _shifts(scenario: Scenario, study: SimulationStudy, found: Sequence[Target]) -> tuple[str, ...]:
-    """How far adjusting for NfL moved a difference, published and simulated in the same trials: a sharp check."""
+    """How far adjusting for the marker moved a difference, published and simulated in the same trials."""
+    marker = scenario.package.marker.short
     places: dict[tuple[object, ...], dict[bool, Target]] = {}
     for t in found:
         if t.key.quantity == "contrast" and t.scale == "difference":
             analysis = scenario.plan.analysis(str(t.key.analysis))
             place = (t.outcome, analysis.set, t.key.week)
-            places.setdefault(place, {})[_adjusts_for_marker(analysis)] = t
+            places.setdefault(place, {})[_adjusts_for_marker(scenario, analysis)] = t
     out = []
     for pair in places.values():
         if len(pair) < 2:
@@ -461,7 +463,7 @@ def _shifts(scenario: Scenario, study: SimulationStudy, found: Sequence[Target])
             continue
         low, high = np.quantile(moved, [0.025, 0.975])
         out.append(
-            f"{adjusted.quantity}, week {adjusted.key.week:g}: adjusting for baseline NfL moved it by "
+            f"{adjusted.quantity}, week {adjusted.key.week:g}: adjusting for baseline {marker} moved it by "
             f"{adjusted.value - planned.value:+.1f} as published, and by {moved.mean():+.1f} on average in the replica "
             f"(95 % of single trials {low:+.1f} to {high:+.1f})."
         )

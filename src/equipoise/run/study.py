@@ -109,7 +109,7 @@ def study_key(simulator: Simulator, measures: Sequence[Key], seed: int) -> str:
         simulator.scenario.digest(),
         simulator.mechanism.value,
         str(simulator.imbalance),
-        str(simulator.schedule.steps_per_week),
+        *simulator.settings(),
         str(seed),
         str(BLOCK),
         *(m.id for m in measures),

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from equipoise.simulate.diseases import engine
+from equipoise.simulate.diseases import DiseasePackage, disease, disease_names, register_disease
+from equipoise.simulate.mechanism import Mechanism
 from equipoise.simulate.scenario import Hypothesis, Scenario, load_scenario, scenario_text, shipped_scenarios
 from equipoise.verb import make_verb
 
 if TYPE_CHECKING:
-    from equipoise.simulate.als.engine import Simulator as Simulator
-    from equipoise.simulate.als.engine import simulate as simulate
-    from equipoise.simulate.als.engine import typical_course as typical_course
+    from equipoise.simulate.simulator import Simulator as Simulator
+    from equipoise.simulate.simulator import simulate as simulate
+    from equipoise.simulate.simulator import typical_course as typical_course
 
 __all__ = [
+    "DiseasePackage",
     "Hypothesis",
+    "Mechanism",
     "Scenario",
     "Simulator",
+    "disease",
+    "disease_names",
     "load_scenario",
+    "register_disease",
     "scenario_text",
     "shipped_scenarios",
     "simulate",
@@ -28,7 +35,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # a page without a replica reads scenarios, and does not wait for the compiler
     if name in __all__:
-        return engine(name)
+        return getattr(import_module("equipoise.simulate.simulator"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

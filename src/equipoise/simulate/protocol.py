@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
-import numpy as np
 from pydantic import Field, model_validator
 
 from equipoise.files import Frozen
-from equipoise.simulate.diseases import STRATA, schedule_arrays
 
 Weeks = tuple[float, ...]
 
 
-class Dosing(Frozen):
-    """Dose (mg) and dosing weeks per arm; an arm that is not named gets no drug in that period."""
+Dose = Annotated[float, Field(gt=0)]
 
-    dose: Annotated[float, Field(gt=0)]
+
+class Dosing(Frozen):
+    """Dose (mg), one for all arms or one an arm, and dosing weeks per arm.
+
+    An arm that is not named gets no drug in that period.
+    """
+
+    dose: Dose | dict[str, Dose]
     randomised: dict[str, Weeks]
     extension: dict[str, Weeks] = Field(default_factory=dict)
+
+    def of(self, arm: str) -> float:
+        """The dose of an arm, mg."""
+        return float(self.dose.get(arm, 0.0)) if isinstance(self.dose, dict) else float(self.dose)
 
 
 class Intake(Frozen):
     """A drug taken throughout: by mouth every day, or in cycles whose pauses are short beside what is asked.
 
     Which arms take it in the randomised period, and which from the extension on. ``regimen`` says in words what was
-    reduced to this.
+    reduced to this. ``doses``: the dose of each arm, in any unit, where arms take different ones.
     """
 
     regimen: str
     randomised: tuple[str, ...]
     extension: tuple[str, ...] = ()
+    doses: dict[str, Dose] | None = None
 
 
 class RunIn(Frozen):
@@ -75,10 +84,10 @@ class Extension(Frozen):
 
 
 class Protocol(Frozen):
-    """A two-arm trial; arm 0 is the control. Weeks are counted from first dose."""
+    """Two arms or more that share a control, which is the first. Weeks are counted from first dose."""
 
-    arms: tuple[str, str]
-    ratio: tuple[int, int] = Field(description="patients per permuted block: control, active")
+    arms: tuple[str, ...] = Field(min_length=2)
+    ratio: tuple[int, ...] = Field(description="patients per permuted block, in the order of the arms")
     groups: dict[str, int] = Field(description="recruitment groups and their sizes")
     strata: tuple[str, ...] = Field(description="what randomisation is stratified by, besides the group")
     visits: Weeks
@@ -90,10 +99,13 @@ class Protocol(Frozen):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
+        if len(set(self.arms)) < len(self.arms):
+            raise ValueError("arms: an arm is listed twice")
+        ratio = ":".join(map(str, self.ratio))
+        if len(self.ratio) != len(self.arms):
+            raise ValueError(f"ratio: {ratio} for {len(self.arms)} arms; give one whole number an arm")
         if min(self.ratio) < 1:
-            raise ValueError(
-                f"ratio: {self.ratio[0]}:{self.ratio[1]} leaves an arm empty; give whole numbers of at least 1"
-            )
+            raise ValueError(f"ratio: {ratio} leaves an arm empty; give whole numbers of at least 1")
         if not self.groups:
             raise ValueError("groups: a trial needs at least one recruitment group")
         for name, size in self.groups.items():
@@ -114,9 +126,6 @@ class Protocol(Frozen):
             raise ValueError("extension.end: must lie after period_end")
         if "ITT" in self.groups:
             raise ValueError("groups.ITT: ITT means everyone; give the group another name")
-        if any(s not in STRATA for s in self.strata):
-            known = f"{', '.join(STRATA[:-1])} and {STRATA[-1]}"
-            raise ValueError(f"strata: besides the group, randomisation can be stratified by {known}")
         if self.follow_up and self.follow_up.first < self.period_end:
             raise ValueError("follow_up.first: must not lie before period_end")
         for week in (*self.visits, self.period_end):
@@ -132,7 +141,11 @@ class Protocol(Frozen):
                         raise ValueError(f"dosing.{period}: unknown arm {arm!r}; arms are {', '.join(self.arms)}")
             if self.dosing.extension and self.extension is None:
                 raise ValueError("dosing.extension: the protocol has no extension")
+            if self.dosing.doses is not None:
+                self._dose_an_arm("doses", self.dosing.doses)
             return
+        if isinstance(self.dosing.dose, dict):
+            self._dose_an_arm("dose", self.dosing.dose)
         for period, doses in (("randomised", self.dosing.randomised), ("extension", self.dosing.extension)):
             for arm, weeks in doses.items():
                 if arm not in self.arms:
@@ -146,11 +159,19 @@ class Protocol(Frozen):
                     if not low <= week < high:
                         raise ValueError(f"dosing.{period}.{arm}: week {week:g} lies outside that period")
 
+    def _dose_an_arm(self, key: str, doses: dict[str, float]) -> None:
+        for arm in (*self.dosing.randomised, *self.dosing.extension):
+            if arm not in doses:
+                raise ValueError(f"dosing.{key}: no dose for the arm {arm!r}, which takes the drug")
+        for arm in doses:
+            if arm not in self.arms:
+                raise ValueError(f"dosing.{key}: unknown arm {arm!r}; arms are {', '.join(self.arms)}")
+
     @property
-    def shares(self) -> tuple[float, float]:
-        """Allocation shares of control and active."""
+    def shares(self) -> tuple[float, ...]:
+        """Allocation shares of the arms, control first."""
         total = sum(self.ratio)
-        return self.ratio[0] / total, self.ratio[1] / total
+        return tuple(r / total for r in self.ratio)
 
     @property
     def n(self) -> int:
@@ -179,33 +200,3 @@ class Protocol(Frozen):
     def last_week(self) -> float:
         """The last week at which anything can be known of a patient."""
         return max(self.visits[-1], self.follow_up.last if self.follow_up else 0.0)
-
-    def schedule(self, steps_per_week: int = 7) -> Any:
-        """The schedule as the kernel takes it."""
-        taken = np.zeros((len(self.arms), 2))
-        per_arm: list[Weeks] = [()] * len(self.arms)
-        dose = 0.0
-        if isinstance(self.dosing, Intake):
-            for a, arm in enumerate(self.arms):
-                taken[a] = arm in self.dosing.randomised, arm in self.dosing.extension
-        else:
-            dose = float(self.dosing.dose)
-            per_arm = [(*self.dosing.randomised.get(arm, ()), *self.dosing.extension.get(arm, ())) for arm in self.arms]
-        width = max(1, *(len(p) for p in per_arm))
-        dose_weeks = np.full((len(self.arms), width), -1.0)
-        for a, weeks in enumerate(per_arm):
-            # pad at the end with a week after the trial, so that due doses stay in order
-            dose_weeks[a] = [*weeks, *([self.last_week + 1.0] * (width - len(weeks)))]
-        return schedule_arrays(
-            self.strata,
-            weeks=np.array(self.visits, dtype=np.float64),
-            dose=dose,
-            dose_weeks=dose_weeks,
-            taken=taken,
-            period_end=float(self.period_end),
-            follow_first=float(self.follow_up.first) if self.follow_up else 0.0,
-            follow_last=float(self.follow_up.last) if self.follow_up else 0.0,
-            extension_entry=float(self.extension.entry) if self.extension else 0.0,
-            block=np.array(self.ratio, dtype=np.int64),
-            steps_per_week=steps_per_week,
-        )

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from equipoise.errors import ScenarioError
-from equipoise.files import Document, Frozen, parse_yaml, read_yaml, validate
+from equipoise.files import Document, Frozen, PlaceError, parse_yaml, read_yaml, validate
 from equipoise.files.tree import excerpt
 from equipoise.library import shipped, shipped_file
 from equipoise.plan.analysis_plan import Plan, analysis_data, plan_data
 from equipoise.plan.compiled import TimeToEvent, TrialByTrial
 from equipoise.plan.scenario_plan import AnalysisPlan
-from equipoise.simulate.diseases import (
-    CHANNELS,
-    ON_FUNCTION,
-    Admission,
-    Disease,
-    Effect,
-    Group,
-    Mechanism,
-    covariates_of,
-)
+from equipoise.simulate.diseases import DEFAULT, DiseasePackage, disease, of_parts
 from equipoise.simulate.external import ExternalTrial
-from equipoise.simulate.protocol import Intake, Protocol
+from equipoise.simulate.mechanism import Mechanism
+from equipoise.simulate.parts import Part, of_disease, reading
+from equipoise.simulate.protocol import Protocol
 
 
 class Hypothesis(Frozen):
@@ -37,25 +31,28 @@ class Hypothesis(Frozen):
     and ``disease`` hold what differs from the scenario's common values, which are those of the default mechanism.
     """
 
-    effect: Effect
-    groups: dict[str, dict[str, float]] = Field(default_factory=dict)
-    disease: dict[str, float] = Field(default_factory=dict)
+    effect: Annotated[Any, Part("effect")]
+    groups: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    disease: dict[str, Any] = Field(default_factory=dict)
 
 
 class Scenario(Frozen):
-    """All that is needed to simulate a trial. Frozen: change it with :meth:`with_plan` or ``model_copy``."""
+    """All that is needed to simulate a trial. Frozen: change it with :meth:`with_plan` or ``model_copy``.
+
+    ``disease`` says which disease it is (``model``, default ``als``); ``admission``, ``groups``, ``disease`` and the
+    effects of the mechanisms are then what that disease describes them by.
+    """
 
     name: str
-    record: str = Field(description="the record this scenario rebuilds")
+    record: str | None = Field(default=None, description="the record this scenario rebuilds; none for a new design")
     default_mechanism: Mechanism
     protocol: Protocol
     outcomes: dict[str, str] = Field(
-        description="what the trial measured, by the name its record uses -> what it is in the simulation, one of "
-        + ", ".join(CHANNELS)
+        description="what the trial measured, by the name its record uses -> what it is in the simulation"
     )
-    admission: dict[str, Admission] = Field(default_factory=dict)
-    groups: dict[str, Group]
-    disease: Disease
+    admission: dict[str, Annotated[Any, Part("admission")]] = Field(default_factory=dict)
+    groups: dict[str, Annotated[Any, Part("group")]]
+    disease: Annotated[Any, Part("disease")]
     mechanisms: dict[Mechanism, Hypothesis]
     adverse_events: dict[str, dict[str, float]] = Field(
         default_factory=dict, description="event -> arm -> probability of at least one in the randomised period"
@@ -65,6 +62,15 @@ class Scenario(Frozen):
     provenance: dict[str, str] = Field(default_factory=dict, description="parameter -> how it was obtained")
     fit: dict[str, Any] = Field(default_factory=dict, description="how and when the parameters were fitted")
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _of_its_disease(cls, raw: Any, handler: Callable[[Any], Self]) -> Self:
+        if isinstance(raw, Scenario):
+            return handler(raw)
+        package, bare = of_disease(raw)
+        with reading(package):
+            return handler(bare)
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         for name in self.protocol.groups:
@@ -73,7 +79,7 @@ class Scenario(Frozen):
         for name in self.admission:
             if name not in self.protocol.groups:
                 raise ValueError(f"admission: the protocol recruits no group {name!r}")
-        self._parts_given()
+        self._known_to_the_disease()
         if self.default_mechanism not in self.mechanisms:
             raise ValueError(f"default_mechanism: {self.default_mechanism.value!r} is not among the mechanisms")
         for mechanism, hypothesis in self.mechanisms.items():
@@ -86,6 +92,7 @@ class Scenario(Frozen):
             _checked(self.disease, hypothesis.disease, f"mechanisms.{mechanism.value}.disease")
         if not self.plan.order:
             raise ValueError("plan.order: name the primary test first, ANALYSIS.TEST")
+        self.__dict__["plan"] = self.plan.for_arms(self.protocol.arms)
         known = {*self.protocol.groups, "ITT", *self.plan.populations}
         for analysis in (self.plan.analysis(a.id) for a in self.plan.analyses):
             if analysis.set not in known:
@@ -124,34 +131,59 @@ class Scenario(Frozen):
                     raise ValueError(f"adverse_events.{event}.{arm}: {rate:g} is not a probability")
         return self
 
-    def _parts_given(self) -> None:
-        """Everything measured, and every path in use, is described in every group."""
-        for name in self.protocol.groups:
-            group = self.groups[name]
-            for outcome, channel in self.outcomes.items():
-                if channel not in CHANNELS:
-                    raise ValueError(f"outcomes.{outcome}: {channel!r} is none of {', '.join(CHANNELS)}")
-                if not group.has(CHANNELS[channel]):
-                    raise ValueError(f"groups.{name}: {CHANNELS[channel]} is measured ({outcome}) but not described")
-            if not self.disease.direct and not group.has("target"):
-                raise ValueError(f"groups.{name}: the drug has a target path, but emax and injury are not described")
-            if self.protocol.run_in and not group.has("function"):
-                raise ValueError(f"groups.{name}: a run-in needs the function that decides about admission")
-            if any(m in ON_FUNCTION for m in self.mechanisms) and not group.has("function"):
-                raise ValueError(f"groups.{name}: a mechanism acts on function, which is not described")
-        if self.disease.direct != isinstance(self.protocol.dosing, Intake):
-            raise ValueError(
-                "protocol.dosing: a drug with a target path is given in doses, one without it as an intake "
-                "(regimen, arms that take it)"
-            )
+    def _known_to_the_disease(self) -> None:
+        """What is measured, stratified by and believed of the drug is what the disease knows."""
+        package = self.package
+        for outcome, channel in self.outcomes.items():
+            if channel not in package.channels:
+                raise ValueError(f"outcomes.{outcome}: {channel!r} is none of {', '.join(package.channels)}")
+        for mechanism in self.mechanisms:
+            if mechanism not in package.mechanisms:
+                known = ", ".join(m.value for m in Mechanism if m in package.mechanisms)
+                raise PlaceError(
+                    f"the disease {package.name!r} has no mechanism {mechanism.value!r}; it has {known}",
+                    "mechanisms",
+                    mechanism.value,
+                )
+        strata = package.strata([self.groups[name] for name in self.protocol.groups])
+        for k, name in enumerate(self.protocol.strata):
+            if name not in strata:
+                known = " and ".join([", ".join(strata[:-1]), strata[-1]] if len(strata) > 1 else strata)
+                raise PlaceError(
+                    f"strata: besides the group, randomisation can be stratified by {known or 'nothing'}",
+                    "protocol",
+                    "strata",
+                    k,
+                )
+        package.check(self)
+
+    @property
+    def package(self) -> DiseasePackage:
+        """The disease."""
+        return of_parts(self.disease)
+
+    def better(self, outcome: str) -> int:
+        """1 where a higher value of a measured outcome, by its name here, is better; -1 where worse; 0 unknown."""
+        return self.package.better(self, self.outcomes[outcome])
+
+    def favours(self, test: str) -> int:
+        """The sign of an estimate that favours the active arm, for a test named as in ``plan.order``.
+
+        Of a time to an event that of the ln hazard ratio; 0 where the better direction is not known.
+        """
+        analysis = self.plan.analysis(test.partition(".")[0])
+        if isinstance(analysis, TimeToEvent):
+            return -1
+        outcome = analysis.outcome if isinstance(analysis, TrialByTrial) else analysis.variable
+        return self.better(outcome) if outcome in self.outcomes else 0
 
     @property
     def covariates(self) -> tuple[str, ...]:
         """The baseline covariates that the virtual patients of this scenario have."""
         groups = [self.groups[name] for name in self.protocol.groups]
-        return covariates_of(groups, run_in=self.protocol.run_in is not None)
+        return self.package.covariates(groups, self.protocol.run_in is not None)
 
-    def under(self, mechanism: Mechanism | str) -> tuple[dict[str, Group], Disease, Effect]:
+    def under(self, mechanism: Mechanism | str) -> tuple[dict[str, Any], Any, Any]:
         """Groups, disease and effect under one mechanism.
 
         Raises
@@ -166,8 +198,8 @@ class Scenario(Frozen):
                 f"scenario {self.name!r} has no mechanism {str(mechanism)!r}",
                 hint="choose one of " + ", ".join(m.value for m in self.mechanisms),
             ) from None
-        groups = {name: group.model_copy(update=hypothesis.groups.get(name, {})) for name, group in self.groups.items()}
-        return groups, self.disease.model_copy(update=hypothesis.disease), hypothesis.effect
+        groups = {name: _with(group, hypothesis.groups.get(name, {})) for name, group in self.groups.items()}
+        return groups, _with(self.disease, hypothesis.disease), hypothesis.effect
 
     def at(self, other: ExternalTrial) -> Scenario:
         """The scenario in the protocol of another trial, with the one analysis that is foretold there.
@@ -192,6 +224,7 @@ class Scenario(Frozen):
         ------
         ScenarioError : the plan is about other arms, or names what is not there.
         """
+        plan = plan.for_arms(self.protocol.arms)
         if plan.analyses:
             plan.complete(self.name, self.protocol.arms, tuple(self.protocol.groups))
         return self.model_copy(update={"plan": plan})
@@ -208,13 +241,28 @@ class Scenario(Frozen):
     def digest(self) -> str:
         """A short hash of everything that decides what is simulated."""
         text = self.model_dump_json(exclude={"provenance", "fit"})
+        if self.package.name != DEFAULT:
+            text = self.package.name + text
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _checked(common: BaseModel, own: dict[str, float], where: str) -> None:
+def _with(common: BaseModel, own: dict[str, Any]) -> BaseModel:
+    """The common description with what is different; of a part of it, what is not named stays."""
+    return type(common).model_validate(_merged(common.model_dump(exclude_unset=True), own)) if own else common
+
+
+def _merged(common: Any, own: dict[str, Any]) -> dict[str, Any]:
+    out = dict(common)
+    for key, value in own.items():
+        inner = isinstance(value, dict) and isinstance(out.get(key), dict)
+        out[key] = _merged(out[key], value) if inner else value
+    return out
+
+
+def _checked(common: BaseModel, own: dict[str, Any], where: str) -> None:
     """Refuse overrides that the common description would not take."""
     try:
-        type(common).model_validate({**common.model_dump(), **own})
+        _with(common, own)
     except ValidationError as error:
         raise ValueError(f"{where}.{describe_problems(error)}") from None
 
@@ -247,7 +295,12 @@ _EXAMPLE = "'equipoise fit valor --out FILE' writes a complete example"
 
 def _scenario(document: Document) -> Scenario:
     what = "this scenario cannot be simulated"
-    return validate(Scenario, document, error=ScenarioError, what=what, hint=f"mend the places named; {_EXAMPLE}")
+    try:
+        package, _ = of_disease(document.values)
+    except PlaceError:
+        package = disease(DEFAULT)  # told, with its place, when the scenario is read
+    with reading(package):
+        return validate(Scenario, document, error=ScenarioError, what=what, hint=f"mend the places named; {_EXAMPLE}")
 
 
 def load_scenario(name: str) -> Scenario:
@@ -312,7 +365,8 @@ def scenario_text(scenario: Scenario, header: str = "") -> str:
     data = scenario.model_dump(mode="json", exclude_none=True)
     # what a trial has no use for stands at its default, and is left out
     data["groups"] = {k: g.model_dump(mode="json", exclude_defaults=True) for k, g in scenario.groups.items()}
-    data["disease"] = scenario.disease.model_dump(mode="json", exclude_defaults=True)
+    own = scenario.disease.model_dump(mode="json", exclude_defaults=True)
+    data["disease"] = own if scenario.package.name == DEFAULT else {"model": scenario.package.name, **own}
     data["plan"] = {**plan_data(scenario.plan), "analyses": [_short(analysis_data(a)) for a in scenario.plan.analyses]}
     for other, given in zip(scenario.external, data["external"], strict=True):
         given["analysis"] = _short(analysis_data(other.analysis))

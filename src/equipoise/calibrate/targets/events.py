@@ -119,7 +119,8 @@ def _analysis(record: Record, scenario: Scenario, result: Result, event: str, gr
         if (
             isinstance(analysis, TimeToEvent)
             and (analysis.event, analysis.set, analysis.week) == (event, group, week)
-            and any("NFL" in x for x in analysis.covariates) == record.method(result.method).adjusts_nfl
+            and bool(scenario.package.marker.covariates & set(analysis.covariates))
+            == record.method(result.method).adjusts_nfl
         ):
             return analysis
     return None

@@ -19,8 +19,8 @@ _KIND_OF_TEST = {"p_joint_rank": "repeated", "p_mmrm": "mmrm", "p_slope": "slope
 def _analysis(
     scenario: Scenario, kind: str, outcome: str, group: str, week: float, *, adjusted: bool, late: bool
 ) -> OutcomeForm | None:
-    """The plan's analysis of an outcome in a set that covers ``week``: planned or NfL-adjusted."""
-    end = scenario.protocol.period_end
+    """The plan's analysis of an outcome in a set that covers ``week``: planned, or adjusted for the marker."""
+    end, marker = scenario.protocol.period_end, scenario.package.marker
     for analysis in scenario.plan.compiled:
         if (
             not isinstance(analysis, TimeToEvent)
@@ -28,7 +28,7 @@ def _analysis(
             and (analysis.variable, analysis.set) == (outcome, group)
             and (analysis.week > end) == late
             and week <= analysis.week
-            and any("NFL" in c for c in analysis.covariates) == (adjusted and outcome != "NFL")
+            and bool(marker.covariates & set(analysis.covariates)) == (adjusted and outcome != marker.outcome)
         ):
             return analysis
     return None
@@ -72,7 +72,7 @@ def curve_targets(record: Record, scenario: Scenario, plan: FitPlan) -> Iterator
         ):
             continue
         late = curve.comparison == "early_delayed"
-        adjusted = "nfl" in curve.method
+        adjusted = (scenario.package.marker.outcome or " ").lower() in curve.method
         ln = curve.measure == "geometric_mean_ratio"
         label = record.outcome(curve.outcome).label
         group = simulated_set(plan, curve.set)

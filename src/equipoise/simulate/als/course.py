@@ -38,6 +38,7 @@ from equipoise.numerics.random import (
     restart_stream,
     uniform,
 )
+from equipoise.simulate.kernels.allocation import allocate
 from equipoise.types import WEEKS_PER_MONTH
 
 # Outcomes, in the order of the last axis but one of the output.
@@ -176,7 +177,7 @@ class ScheduleArrays(NamedTuple):
     """When things happen, in weeks from first dose."""
 
     weeks: np.ndarray  # (visit,)
-    dose: float  # mg
+    dose: np.ndarray  # (arm,) mg
     dose_weeks: np.ndarray  # (arm, dose); negative = none
     taken: np.ndarray  # (arm, period) 1 where a drug without target path is taken: randomised, extension
     period_end: float  # end of the randomised period
@@ -259,25 +260,6 @@ def _baseline(s, x, g, arm, riluzole, bulbar, pop, disease, out_cov, out_state):
 
 
 @inner
-def _allocate(s, stratum, block, left):
-    """Next arm of a stratum by permuted blocks; ``left`` (stratum, arm) holds what remains of the open block."""
-    total = 0
-    for a in range(block.shape[0]):
-        total += left[stratum, a]
-    if total == 0:
-        for a in range(block.shape[0]):
-            left[stratum, a] = block[a]
-            total += block[a]
-    u = uniform(s) * total
-    a = 0
-    while a < block.shape[0] - 1 and u >= left[stratum, a]:
-        u -= left[stratum, a]
-        a += 1
-    left[stratum, a] -= 1
-    return a
-
-
-@inner
 def _weights(kh):
     """Weights (old state, input at the start, input at the end) of y' = k (u - y) over a step, exact for linear u."""
     e = math.exp(-kh)
@@ -325,7 +307,7 @@ def _course(s, x, g, arm, bulbar, state, disease, effect, schedule, transit, beh
     e_t, a_t, b_t = _weights(N_TRANSIT / disease.injury_delay[g] * h)
     e_n, a_n, b_n = _weights(disease.nfl_loss * h)
     e_l, a_l, b_l = _weights(N_LAG / max(effect.lag, 1e-6) * h)
-    per_dose = schedule.dose * 1000.0 / volume  # mg per L = 1000 ng/mL
+    per_dose = schedule.dose[arm] * 1000.0 / volume  # mg per L = 1000 ng/mL
     rate = state[1] * h / WEEKS_PER_MONTH
 
     c = 0.0
@@ -538,7 +520,7 @@ def simulate_block(seed, first, n_trials, pop, disease, effect, schedule, out, c
                 bulbar = 1.0 if uniform(x) < pop.bulbar[g] else 0.0
                 stratum = 8 * g + 2 * int(riluzole) * schedule.by_riluzole + int(edaravone) * schedule.by_edaravone
                 stratum += 4 * int(bulbar) * schedule.by_bulbar
-                arm = _allocate(allocation, stratum, schedule.block, left)
+                arm = allocate(allocation, stratum, schedule.block, left)
                 if not _baseline(s, x, g, arm, riluzole, bulbar, pop, disease, one_cov, state):
                     return False
                 one_cov[EDAFL] = edaravone

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 
 from equipoise.errors import ScenarioError
-from equipoise.numerics.random import ADVERSE_EVENT
 from equipoise.simulate.als import course
-from equipoise.simulate.als.model import Admission, Mechanism, disease_arrays, population_arrays
+from equipoise.simulate.als.model import Admission, disease_arrays, population_arrays
 from equipoise.simulate.als.names import (
     COVARIATES,
     FALLING,
@@ -20,8 +20,11 @@ from equipoise.simulate.als.names import (
     STATES,
     derived_baseline,
     event_times,
+    schedule_of,
 )
-from equipoise.simulate.scenario import Scenario, load_scenario
+from equipoise.simulate.mechanism import Mechanism
+from equipoise.simulate.scenario import Scenario
+from equipoise.simulate.simulator import Simulator
 from equipoise.trial import Trials
 from equipoise.types import FloatArray
 
@@ -29,38 +32,33 @@ STEPS_PER_WEEK = 7
 
 
 @dataclass(frozen=True, eq=False)
-class Simulator:
-    """A scenario under one mechanism, ready to simulate.
+class AlsSimulator(Simulator):
+    """A scenario of ALS under one mechanism; with ``imbalance`` the arms differ in baseline ln NfL as they did."""
 
-    With ``imbalance`` the arms differ in baseline ln NfL as they did in the trial; without, they are drawn alike,
-    as in a fresh trial of the same design.
-    """
-
-    scenario: Scenario
-    mechanism: Mechanism
-    imbalance: bool
     population: course.PopulationArrays
     disease: course.DiseaseArrays
     effect: course.EffectArrays
     schedule: course.ScheduleArrays
 
     @classmethod
-    def of(
+    def prepared(
         cls,
         scenario: Scenario,
-        mechanism: Mechanism | str | None = None,
+        mechanism: Mechanism,
         *,
-        imbalance: bool = True,
+        imbalance: bool,
         steps_per_week: int = STEPS_PER_WEEK,
-    ) -> Simulator:
-        """Prepare ``scenario``; ``mechanism`` defaults to the scenario's own."""
-        chosen = scenario.default_mechanism if mechanism is None else mechanism
-        groups, disease, effect = scenario.under(chosen)
+        **options: Any,
+    ) -> Self:
+        """Population, disease, effect and schedule as the kernel takes them."""
+        if options:
+            raise ScenarioError(f"the disease 'als' has no option {next(iter(options))!r}", hint="steps_per_week")
+        groups, disease, effect = scenario.under(mechanism)
         protocol = scenario.protocol
         run_in = protocol.run_in
         return cls(
             scenario=scenario,
-            mechanism=Mechanism(chosen),
+            mechanism=mechanism,
             imbalance=imbalance,
             population=population_arrays(
                 groups,
@@ -73,8 +71,12 @@ class Simulator:
             ),
             disease=disease_arrays(disease, [groups[name] for name in protocol.groups]),
             effect=effect.arrays(),
-            schedule=protocol.schedule(steps_per_week),
+            schedule=schedule_of(protocol, steps_per_week),
         )
+
+    def settings(self) -> tuple[str, ...]:
+        """The steps that a week is divided into."""
+        return (str(self.schedule.steps_per_week),)
 
     def block(self, seed: int, first: int, n_trials: int) -> Trials:
         """Replicates ``first`` to ``first + n_trials - 1`` of the scenario.
@@ -126,19 +128,8 @@ class Simulator:
             falling=FALLING,
             main_outcome=MAIN_OUTCOME,
             crossover_week=times[:, 8],
-            adverse_events=self._adverse_events(seed, first, arm),
+            adverse_events=self.adverse_events(seed, first, arm),
         )
-
-    def _adverse_events(self, seed: int, first: int, arm: np.ndarray) -> dict[str, np.ndarray]:
-        events = self.scenario.adverse_events
-        if not events:
-            return {}
-        rates = np.array([[rate.get(a, 0.0) for a in self.scenario.protocol.arms] for rate in events.values()])
-        happened = np.empty((len(events), *arm.shape), dtype=np.bool_)
-        for i in range(arm.shape[0]):
-            draw = np.random.Generator(np.random.Philox(key=[seed, ADVERSE_EVENT], counter=[0, 0, 0, first + i]))
-            happened[:, i] = draw.random((len(events), arm.shape[1])) < rates[:, arm[i]]
-        return dict(zip(events, happened, strict=True))
 
 
 def typical_course(
@@ -171,7 +162,7 @@ def typical_course(
     disease = disease.model_copy(update=dict.fromkeys(still, 0.0))
     names = list(scenario.protocol.groups)
     when = np.arange(scenario.protocol.visits[-1] + 1.0) if weeks is None else np.asarray(weeks, dtype=np.float64)
-    schedule = scenario.protocol.schedule(steps_per_week)._replace(weeks=when)
+    schedule = schedule_of(scenario.protocol, steps_per_week)._replace(weeks=when)
     if scenario.protocol.extension is not None:
         schedule = schedule._replace(extension_entry=1.0)
     state = np.array([baseline, rate, 100.0, 0.0, 0.0, 0.0, baseline])
@@ -185,25 +176,3 @@ def typical_course(
         schedule,
     )
     return {"weeks": when, **{name: path[:, k] for name, k in STATES.items()}}
-
-
-def simulate(
-    scenario: Scenario | str,
-    replicates: int,
-    *,
-    seed: int = 1,
-    first: int = 0,
-    mechanism: Mechanism | str | None = None,
-    imbalance: bool = True,
-) -> Trials:
-    """``replicates`` virtual trials of ``scenario``, or of the shipped one of that name, in one batch.
-
-    Raises
-    ------
-    ScenarioError
-        If ``replicates`` is below 1 or the scenario cannot be simulated.
-    """
-    if replicates < 1:
-        raise ScenarioError(f"{replicates} replicates", hint="ask for at least 1")
-    scenario = load_scenario(scenario) if isinstance(scenario, str) else scenario
-    return Simulator.of(scenario, mechanism, imbalance=imbalance).block(seed, first, replicates)

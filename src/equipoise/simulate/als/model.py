@@ -11,8 +11,7 @@ neurofilament leaves that out, and one of survival alone has no function. A part
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from enum import StrEnum
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from equipoise.files import Frozen
 from equipoise.plan.end_points import EndPoint, declare
 from equipoise.simulate.als import course
+from equipoise.simulate.mechanism import Mechanism
 
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -40,21 +40,6 @@ class _Finite(Frozen, allow_inf_nan=False):
     """Numbers alone that are finite."""
 
 
-class Mechanism(StrEnum):
-    """One hypothesis of how the drug acts; the biomarker path is the same in all.
-
-    The first four are about function, and events follow from it. The last two leave function alone and act on the
-    hazard of events: by a constant hazard ratio, or by one that wanes with time on the drug.
-    """
-
-    NONE = "none"
-    SYMPTOMATIC = "symptomatic"
-    SLOWING = "slowing"
-    LAGGED = "lagged"
-    SURVIVAL = "survival"
-    WANING = "waning"
-
-
 _MECHANISM_CODE = {
     Mechanism.NONE: course.NONE,
     Mechanism.SYMPTOMATIC: course.SYMPTOMATIC,
@@ -63,9 +48,6 @@ _MECHANISM_CODE = {
     Mechanism.SURVIVAL: course.SURVIVAL,
     Mechanism.WANING: course.WANING,
 }
-
-ON_FUNCTION = (Mechanism.SYMPTOMATIC, Mechanism.SLOWING, Mechanism.LAGGED)
-ON_HAZARD = (Mechanism.SURVIVAL, Mechanism.WANING)
 
 
 class Group(_Finite):
@@ -328,7 +310,7 @@ def population_arrays(
     groups: dict[str, Group],
     sizes: dict[str, int],
     admission: dict[str, Admission],
-    shares: tuple[float, float],
+    shares: Sequence[float],
     *,
     imbalance: bool,
     run_in: tuple[float, float, float] = (0.0, -math.inf, math.inf),
@@ -336,8 +318,8 @@ def population_arrays(
 ) -> course.PopulationArrays:
     """The population as the kernel takes it; ``run_in`` is its weeks and the falls of the score that admit.
 
-    ``shares`` are the allocation shares of control and active; with ``imbalance`` the arms' mean ln NfL differ as
-    they did in the trial, the mean over all patients unchanged.
+    ``shares`` are the allocation shares of the arms, control first; with ``imbalance`` the mean ln NfL of the active
+    arms and of control differ as they did in the trial, the mean over all patients unchanged.
     """
     ids = list(sizes)
     gs = [groups[i] for i in ids]
@@ -346,7 +328,8 @@ def population_arrays(
         return _column(gs, name)
 
     difference = column("ln_nfl_imbalance") if imbalance else np.zeros(len(gs))
-    offset = np.stack([-shares[1] * difference, shares[0] * difference], axis=1)
+    active = len(shares) - 1
+    offset = np.stack([-sum(shares[1:]) * difference, *([shares[0] * difference] * active)], axis=1)
     bounds = [(admission[i].other, admission[i].listed) for i in ids]
     return course.PopulationArrays(
         size=np.array([sizes[i] for i in ids], dtype=np.int64),
@@ -463,7 +446,7 @@ STRATA = ("RILFL", "EDAFL", "BULBFL")
 """What randomisation can be stratified by, besides the group."""
 
 
-def covariates_of(groups: list[Group], *, run_in: bool) -> tuple[str, ...]:
+def covariates_of(groups: Sequence[Group], run_in: bool) -> tuple[str, ...]:
     """The baseline covariates that patients of these groups have."""
     have = {
         "ONSETMO": all(g.has("onset") for g in groups),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
 import numpy as np
 
 from equipoise.simulate.als import course
+from equipoise.simulate.protocol import Intake, Protocol, Weeks
 from equipoise.trial import EventTimes
 from equipoise.types import FloatArray
 
@@ -83,11 +83,35 @@ def event_times(times: FloatArray, *, hospital: bool, named: Collection[str] = (
     return out
 
 
-def schedule_arrays(strata: tuple[str, ...], **parts: Any) -> course.ScheduleArrays:
-    """A schedule as the kernel takes it; ``strata``: names by which randomisation is stratified."""
+def schedule_of(protocol: Protocol, steps_per_week: int) -> course.ScheduleArrays:
+    """A protocol as the kernel takes it."""
+    arms, dosing = protocol.arms, protocol.dosing
+    taken = np.zeros((len(arms), 2))
+    per_arm: list[Weeks] = [()] * len(arms)
+    dose = np.zeros(len(arms))
+    if isinstance(dosing, Intake):
+        for a, arm in enumerate(arms):
+            taken[a] = arm in dosing.randomised, arm in dosing.extension
+    else:
+        dose = np.array([dosing.of(arm) for arm in arms])
+        per_arm = [(*dosing.randomised.get(arm, ()), *dosing.extension.get(arm, ())) for arm in arms]
+    width = max(1, *(len(p) for p in per_arm))
+    dose_weeks = np.full((len(arms), width), -1.0)
+    for a, weeks in enumerate(per_arm):
+        # pad at the end with a week after the trial, so that due doses stay in order
+        dose_weeks[a] = [*weeks, *([protocol.last_week + 1.0] * (width - len(weeks)))]
     return course.ScheduleArrays(
-        by_riluzole=int("RILFL" in strata),
-        by_edaravone=int("EDAFL" in strata),
-        by_bulbar=int("BULBFL" in strata),
-        **parts,
+        weeks=np.array(protocol.visits, dtype=np.float64),
+        dose=dose,
+        dose_weeks=dose_weeks,
+        taken=taken,
+        period_end=float(protocol.period_end),
+        follow_first=float(protocol.follow_up.first) if protocol.follow_up else 0.0,
+        follow_last=float(protocol.follow_up.last) if protocol.follow_up else 0.0,
+        extension_entry=float(protocol.extension.entry) if protocol.extension else 0.0,
+        block=np.array(protocol.ratio, dtype=np.int64),
+        by_riluzole=int("RILFL" in protocol.strata),
+        by_edaravone=int("EDAFL" in protocol.strata),
+        by_bulbar=int("BULBFL" in protocol.strata),
+        steps_per_week=steps_per_week,
     )

@@ -1,0 +1,1 @@
+"""Kernels that the engines of all diseases share."""
