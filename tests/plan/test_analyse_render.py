@@ -161,6 +161,17 @@ def test_reference_ars_is_valid_and_consistent(results: Results) -> None:
     assert [c["condition"]["comparator"] for c in old["compoundExpression"]["whereClauses"]] == ["EQ", "GE"]
 
 
+def test_reference_ars_holds_the_tests_in_order(tmp_path: Path) -> None:
+    """A plan with an order has one table more than it has analyses."""
+    jsonschema = pytest.importorskip("jsonschema")
+    made = analyse(small(), parse_plan(PLAN + "order: [T2.mmrm]\n"))
+    event = to_ars(made)
+    jsonschema.validate(event, schema())
+    assert_consistent(event)
+    assert [i["outputId"] for i in event["mainListOfContents"]["contentsList"]["listItems"]][-1].endswith("order")
+    assert {"ars.json", "results.csv"} <= {p.name for p in write_results(made, tmp_path)}
+
+
 def test_ars_holds_every_number_of_the_tables(results: Results) -> None:
     event = to_ars(results)
     age = next(a for a in event["analyses"] if a["name"] == "T1: Age")

@@ -230,7 +230,7 @@ def keys_at(model: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:
             if _is_model(kind):
                 info = _field(kind, str(part))
                 if info is not None:
-                    following.extend(_alternatives(info.annotation))
+                    following.extend(_standing(info.metadata) or _alternatives(info.annotation))
             elif typing.get_origin(kind) in (tuple, list) and isinstance(part, int):
                 following.extend(_alternatives(typing.get_args(kind)[0]))
             elif isinstance(origin := typing.get_origin(kind), type) and issubclass(origin, Mapping):
@@ -254,10 +254,16 @@ def _meant(kind: type[BaseModel], tag: str) -> bool:
     return kind.__name__ == tag or any(tag in typing.get_args(one) for one in literals)
 
 
+def _standing(metadata: Iterable[Any]) -> list[Any]:
+    """The model that an annotation says to read a value as, where it is known only while a file is read."""
+    return [found.stands_for() for found in metadata if hasattr(found, "stands_for")]
+
+
 def _alternatives(annotation: Any) -> list[Any]:
     origin = typing.get_origin(annotation)
     if origin is typing.Annotated:
-        return _alternatives(typing.get_args(annotation)[0])
+        bare, *metadata = typing.get_args(annotation)
+        return _standing(metadata) or _alternatives(bare)
     if origin in (typing.Union, types.UnionType):
         return [a for member in typing.get_args(annotation) for a in _alternatives(member)]
     return [annotation]

@@ -94,9 +94,9 @@ def replicate(
     scenario = record.id if scenario is None else scenario
     scenario = load_scenario(scenario) if isinstance(scenario, str) else scenario
     if scenario.record != record.id:
-        other = "no record" if scenario.record is None else f"the record {scenario.record!r}, not {record.id!r}"
+        what = "no record" if scenario.record is None else f"the record {scenario.record!r}, not {record.id!r}"
         raise ScenarioError(
-            f"scenario {scenario.name!r} rebuilds {other}",
+            f"scenario {scenario.name!r} rebuilds {what}",
             hint="give the scenario of that trial, or set 'record' in the scenario file",
         )
     chosen = Mechanism(scenario.default_mechanism if mechanism is None else _mechanism(scenario, mechanism))

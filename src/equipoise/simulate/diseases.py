@@ -73,6 +73,7 @@ class DiseasePackage:
     undisturbed : the values of ``disease`` at which everyone is observed at every visit, as a fit wants it.
     unlike : groups -> whether the arms begin as unlike as they happened to be in a published trial.
     marker : its biomarker in words.
+    example : where a complete scenario is, as the end of a hint.
     covariate_words : covariate -> how a sentence names it.
 
     Examples
@@ -98,6 +99,7 @@ class DiseasePackage:
     undisturbed: Mapping[str, Any] = field(default_factory=dict)
     unlike: Callable[[Sequence[Any]], bool] = lambda groups: False
     marker: Marker = Marker()
+    example: str = ""
     covariate_words: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -36,7 +36,7 @@ class Part:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def model(self) -> type[BaseModel]:
+    def stands_for(self) -> type[BaseModel]:
         """The model of the disease that is being read."""
         found: type[BaseModel] = getattr(_CURRENT.get() or disease(DEFAULT), self.name)
         return found
@@ -44,7 +44,7 @@ class Part:
     def _read(self, given: Any) -> Any:
         if _CURRENT.get() is None and isinstance(given, BaseModel):
             return given
-        return self.model().model_validate(given)
+        return self.stands_for().model_validate(given)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
         return core_schema.no_info_plain_validator_function(self._read)

@@ -136,7 +136,7 @@ class Scenario(Frozen):
         package = self.package
         for outcome, channel in self.outcomes.items():
             if channel not in package.channels:
-                raise ValueError(f"outcomes.{outcome}: {channel!r} is none of {', '.join(package.channels)}")
+                raise PlaceError(f"{channel!r} is none of {', '.join(package.channels)}", "outcomes", outcome)
         for mechanism in self.mechanisms:
             if mechanism not in package.mechanisms:
                 known = ", ".join(m.value for m in Mechanism if m in package.mechanisms)
@@ -299,8 +299,9 @@ def _scenario(document: Document) -> Scenario:
         package, _ = of_disease(document.values)
     except PlaceError:
         package = disease(DEFAULT)  # told, with its place, when the scenario is read
+    hint = f"mend the places named; {package.example or _EXAMPLE}"
     with reading(package):
-        return validate(Scenario, document, error=ScenarioError, what=what, hint=f"mend the places named; {_EXAMPLE}")
+        return validate(Scenario, document, error=ScenarioError, what=what, hint=hint)
 
 
 def load_scenario(name: str) -> Scenario:

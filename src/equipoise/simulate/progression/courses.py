@@ -73,7 +73,7 @@ class Exponential(Frozen):
 class Spline(Frozen):
     """A natural cubic spline through ``loss`` points lost at ``weeks``, the first 0 at week 0; straight after the last.
 
-    With two knots it is a line. (De Boor 1978, A Practical Guide to Splines, chapter IV.)
+    With two knots it is a line.
     """
 
     form: Literal["spline"]

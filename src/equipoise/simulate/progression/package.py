@@ -95,5 +95,6 @@ PACKAGE = DiseasePackage(
     check=_check,
     simulator="equipoise.simulate.progression.engine:ProgressionSimulator",
     typical_course="equipoise.simulate.progression.engine:typical_course",
+    example="docs/methods/progression.md explains every key, and the scenario clarity_ad is a complete example",
     undisturbed={"dropout": None, "missed_visit": 0.0},
 )

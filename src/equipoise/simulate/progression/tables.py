@@ -56,7 +56,7 @@ def pulse(weeks: FloatArray, when: Taken, onset: float) -> FloatArray:
 def transit(since: FloatArray, lag: float, stages: int) -> FloatArray:
     """(...) share of a step that has come through a chain of transit stages of mean delay ``lag``.
 
-    The distribution function of an Erlang delay (Savic et al. 2007, J Pharmacokinet Pharmacodyn 34:711).
+    The distribution function of an Erlang delay (Savic et al. 2007).
     """
     return np.asarray(gammainc(stages, stages / lag * np.maximum(since, 0.0)))
 
@@ -92,7 +92,7 @@ def saved(course: Curve | None, weeks: FloatArray, when: Taken | None, effect: E
     >>> from equipoise.simulate.progression.courses import Linear
     >>> effect = Effect(mechanism="lagged", slowing=1.0, lag=13, stages=4)
     >>> weeks = np.arange(0.0, 53.0)
-    >>> round(saved(None, weeks, Taken(0.0, math.inf, 1.0), effect)[28] / 28, 6)
+    >>> round(float(saved(None, weeks, Taken(0.0, math.inf, 1.0), effect)[28]) / 28, 6)
     0.540147
     """
     share = effect.slowing - effect.worsening
