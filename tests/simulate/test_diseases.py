@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from progression_cases import DELAYED, plain, text
 
 from equipoise.errors import ScenarioError
-from equipoise.simulate import DiseasePackage, Mechanism, Scenario, disease, disease_names, load_scenario
+from equipoise.simulate import DiseasePackage, Mechanism, Scenario, Simulator, disease, disease_names, load_scenario
 from equipoise.simulate import diseases as registry
 from equipoise.simulate.scenario import parse_scenario
 from equipoise.simulate.simulator import typical_course
@@ -277,6 +278,9 @@ def test_property_scenarios_travel_to_other_processes(valor: Scenario) -> None:
         again = pickle.loads(pickle.dumps(scenario))
         assert again == scenario
         assert again.package is scenario.package
+        simulator = pickle.loads(pickle.dumps(Simulator.of(scenario)))
+        one, other = (s.block(2, 3, 1).function for s in (simulator, Simulator.of(scenario)))
+        np.testing.assert_array_equal(one, other)
 
 
 def test_property_a_difference_in_the_drug_s_favour_has_a_known_sign(valor: Scenario) -> None:
