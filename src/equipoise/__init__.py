@@ -56,7 +56,10 @@ SURFACE: dict[str, dict[str, tuple[str, str]]] = {
         "clda": ("equipoise.estimate.linear.clda", "clda"),
         "slope": ("equipoise.estimate.linear.slope", "slope"),
     },
-    "Joint models": {"joint_model": ("equipoise.estimate.joint_model", "joint_model")},
+    "Joint models": {
+        "joint_model": ("equipoise.estimate.joint_model", "joint_model"),
+        "disease_rate_ratio": ("equipoise.estimate.joint_model", "disease_rate_ratio"),
+    },
     "Times to an event": {
         "kaplan_meier": ("equipoise.estimate.survival.kaplan_meier", "kaplan_meier"),
         "log_rank": ("equipoise.estimate.survival", "log_rank"),
@@ -176,6 +179,7 @@ if TYPE_CHECKING:
     from equipoise.document.readers import Reader as Reader
     from equipoise.estimate.delayed_start import delayed_start as delayed_start
     from equipoise.estimate.delayed_start import delayed_start_slopes as delayed_start_slopes
+    from equipoise.estimate.joint_model import disease_rate_ratio as disease_rate_ratio
     from equipoise.estimate.joint_model import joint_model as joint_model
     from equipoise.estimate.linear.ancova import ancova as ancova
     from equipoise.estimate.linear.clda import clda as clda

@@ -14,8 +14,9 @@ from scipy import optimize
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.fit import COLUMNS
-from equipoise.estimate.joint_model import joint_model
+from equipoise.estimate.joint_model import disease_rate_ratio, joint_model
 from equipoise.estimate.joint_model.association import read_associations
+from equipoise.estimate.joint_model.batch import joint_model_batch, rate_ratio_batch
 from equipoise.estimate.joint_model.hazard import Baseline, nodes
 from equipoise.estimate.joint_model.kernels.integral import integrate
 from equipoise.estimate.joint_model.likelihood import rule
@@ -565,3 +566,163 @@ def test_property_the_search_starts_anywhere() -> None:
     fit = joint_model(MARKER, EVENTS, long, people, knots=2)
     again = maximise(fit.likelihood, fit.theta + 0.3 * fit.se)
     assert again.loglik == pytest.approx(fit.loglik, abs=1e-8)
+
+
+# --- one ratio, and many trials -------------------------------------------------------------------------------------
+
+
+def test_property_rate_ratio_score_and_parts() -> None:
+    """The score is the derivative; with a ratio each the likelihood is that of marker and events apart."""
+    long, people = simulated(120, alpha=-0.15, effect=0.15)
+    fit = disease_rate_ratio("y ~ week + (week | id)", EVENTS, long, people, knots=2)
+    assert fit.converged
+    model, theta = fit.likelihood, fit.apart.theta + 0.02
+    score = model.evaluate(theta, 1)[1].sum(axis=0)
+    for j in range(len(theta)):
+        step = np.zeros_like(theta)
+        step[j] = 1e-5
+        found = (model.value(theta + step, 1) - model.value(theta - step, 1)) / 2e-5
+        assert found == pytest.approx(score[j], abs=1e-3 * max(1.0, abs(score[j])))
+    shared, function, survival = (e.estimate for e in fit.estimates)
+    assert min(function, survival) <= shared <= max(function, survival)
+    # survival alone: the hazard ratio of a model of hazards that knows nothing of the marker
+    apart = joint_model("y ~ week + (week | id)", EVENTS, long, people, knots=2, association=None)
+    assert survival == pytest.approx(apart.direct_effect().estimate, rel=1e-5)
+    test = fit.homogeneity()
+    assert test.statistic == pytest.approx(2.0 * (fit.apart.loglik - fit.loglik))
+    assert fit.plot().description
+    assert "one ratio for both" in str(fit)
+    none = disease_rate_ratio("y ~ week + (week | id)", EVENTS, long, people.with_columns(event=pl.lit(0)))
+    assert none.status is Status.NO_EVENTS
+    with pytest.raises(EstimationError, match="arm in the formula of the marker"):
+        disease_rate_ratio("y ~ week * arm + (week | id)", EVENTS, long, people)
+
+
+def blocks(long: pl.DataFrame, people: pl.DataFrame) -> tuple[FloatArray, FloatArray, Any, FloatArray, Any]:
+    """One trial as a block."""
+    names, weeks = people["id"].to_list(), np.arange(0.0, 53.0, 8.0)
+    y = np.full((1, len(names), len(weeks)), np.nan)
+    for who, week, value in long.select("id", "week", "y").iter_rows():
+        y[0, names.index(who), int(week) // 8] = value
+    arm = (people["arm"] == "p").to_numpy().astype(np.int64)
+    return y, weeks, arm, people["time"].to_numpy()[None], (people["event"] == 1).to_numpy()[None]
+
+
+def test_independent_batch_is_the_door() -> None:
+    long, people = simulated(108)
+    made = joint_model_batch(*blocks(long, people), intervals=4, points=5, steps=(7, 15, 31), test="likelihood ratio")
+    fit = joint_model(MARKER, EVENTS, long, people, knots=3)
+    assert made.status.tolist() == [0]
+    assert made.loglik[0] == pytest.approx(fit.loglik, abs=1e-7)
+    names = ("week:arm[T.p]", "hazard: arm[T.p]", "value")
+    np.testing.assert_allclose(made.estimate[0], [fit.theta[fit.place(n)] for n in names], atol=1e-6)
+    np.testing.assert_allclose(made.se[0], [fit.se[fit.place(n)] for n in names], rtol=1e-3)
+    assert made.joint_p[0] == pytest.approx(fit.joint_test().p, rel=1e-3)
+    ratio = rate_ratio_batch(*blocks(long, people), intervals=4, points=5)
+    door = disease_rate_ratio("y ~ week + (week | id)", EVENTS, long, people, knots=3)
+    assert math.exp(ratio.estimate[0]) == pytest.approx(door.ratio.estimate, rel=1e-6)
+
+
+def test_property_batch_of_trials_that_tell_nothing() -> None:
+    long, people = simulated(40)
+    y, weeks, arm, end, event = blocks(long, people)
+    both = np.concatenate([y, y, np.full_like(y, np.nan)])
+    made = joint_model_batch(both, weeks, arm, np.repeat(end, 3, 0), np.concatenate([event, event & False, event]))
+    assert made.status.tolist()[1:] == [int(Status.NO_EVENTS), int(Status.NO_DATA)]
+    assert np.isnan(made.estimate[1:]).all()
+    with pytest.raises(EstimationError, match="do not fit"):
+        joint_model_batch(y, weeks[:2], arm, end, event)
+
+
+def many(trials: int, n: int, *, effect: float, gamma: float, seed: int) -> tuple[Any, ...]:
+    """Trials of a straight course with a hazard of its value, of ``n`` patients and visits every 8 weeks to 56."""
+    g = np.random.default_rng(seed)
+    weeks, arm = np.arange(0.0, 57.0, 8.0), np.arange(n) % 2
+    rate = -0.3 + effect * arm + 0.15 * g.normal(size=(trials, n))
+    level = 38.0 + 5.0 * g.normal(size=(trials, n))
+    y = level[..., None] + rate[..., None] * weeks + 2.0 * g.normal(size=(trials, n, len(weeks)))
+    alpha = -0.12
+    base = np.exp(math.log(0.006) - alpha * 38.0 + gamma * arm)
+    k = alpha * rate
+    inside = 1.0 + k * g.exponential(size=(trials, n)) / (base * np.exp(alpha * level))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        time = np.where(inside > 0.0, np.log(np.maximum(inside, 1e-300)) / k, np.inf)
+    end = np.minimum(time, 56.0)
+    return np.where(weeks <= end[..., None], y, np.nan), weeks, arm, end, time < 56.0
+
+
+@pytest.mark.slow
+def test_simulation_bias_and_coverage_of_many_trials() -> None:
+    truth = np.array([0.1, -0.3, -0.12])
+    made = joint_model_batch(*many(500, 200, effect=0.1, gamma=-0.3, seed=21))
+    fine = made.status == 0
+    assert fine.mean() > 0.99
+    estimate, se = made.estimate[fine], made.se[fine]
+    error = estimate.std(axis=0, ddof=1) / math.sqrt(fine.sum())
+    assert (np.abs(estimate.mean(axis=0) - truth) < 3.0 * error).all()
+    covered = (np.abs(estimate - truth) < 1.959964 * se).mean(axis=0)
+    assert ((covered > 0.93) & (covered < 0.97)).all()
+
+
+@pytest.mark.slow
+def test_simulation_size_of_the_joint_test() -> None:
+    """2,000 trials without an effect: 5 % within Monte Carlo error, by likelihood ratio and by Wald."""
+    data = many(2000, 108, effect=0.0, gamma=0.0, seed=33)
+    error = 3.0 * math.sqrt(0.05 * 0.95 / 2000)
+    for test in ("wald", "likelihood ratio"):
+        made = joint_model_batch(*data, test=test)
+        fine = np.isfinite(made.joint_p)
+        assert fine.mean() > 0.99
+        assert abs((made.joint_p[fine] < 0.05).mean() - 0.05) < error
+
+
+@pytest.mark.slow
+def test_simulation_bias_and_coverage_from_the_optimum_of_aids() -> None:
+    """B10: 500 data sets drawn from B1's parameters, on the visits and the censoring of aids."""
+    wanted = cases.reference("aids_piecewise")
+    _, people = cases.data("aids")
+    theta, knots = np.array(wanted["parameters"]), np.array(wanted["knots"])
+    drug = (people["drug"] == "ddI").to_numpy().astype(float)
+    spent = people.filter(pl.col("death") == 0)["Time"].to_numpy()
+    n, visits = len(drug), np.array([0.0, 2.0, 6.0, 12.0, 18.0])
+    low = np.array([[math.exp(theta[4]), 0.0], [theta[5], math.exp(theta[6])]])
+    edges = np.append(np.insert(knots, 0, 0.0), np.inf)
+    names = [f"P{i:03d}" for i in range(n)]
+    arms = people["drug"].to_list()
+    found = []
+    for r in range(500):
+        g = np.random.default_rng([77, r])
+        b = g.normal(size=(n, 2)) @ low.T
+        a0, a1 = theta[0] + b[:, 0], theta[1] + theta[2] * drug + b[:, 1]
+        target, time = g.exponential(size=n), np.full(n, np.inf)
+        k, spentby = theta[8] * a1, np.zeros(n)
+        for q in range(len(edges) - 1):
+            rate = np.exp(theta[9 + q] + theta[7] * drug + theta[8] * a0 + k * edges[q])
+            need = target - spentby
+            with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+                step = np.log(np.maximum(1.0 + k * need / rate, 0.0)) / k
+                width = edges[q + 1] - edges[q]
+                spentby = spentby + rate * (np.exp(k * width) - 1.0) / k if q < len(edges) - 2 else spentby
+            hit = np.isinf(time) & (need > 0.0) & np.isfinite(step) & (step <= width)
+            time[hit] = edges[q] + step[hit]
+        censor = g.choice(spent, n)
+        end, event = np.minimum(time, censor), (time <= censor).astype(int)
+        y = a0[:, None] + a1[:, None] * visits + math.exp(theta[3]) * g.normal(size=(n, 5))
+        at = np.nonzero((visits <= end[:, None]) | (visits == 0.0))
+        long = pl.DataFrame(
+            {"patient": np.array(names)[at[0]], "obstime": visits[at[1]], "CD4": y[at], "drug": np.array(arms)[at[0]]}
+        )
+        died = pl.DataFrame({"patient": names, "Time": end, "death": event, "drug": arms})
+        fit = joint_model(cases.MARKER["aids"], cases.EVENTS["aids"], long, died, knots=list(knots))
+        found.append((fit.theta, fit.se) if fit.converged else (np.full(16, np.nan), np.full(16, np.nan)))
+    estimate, se = (np.array([f[i] for f in found]) for i in (0, 1))
+    fine = np.isfinite(estimate[:, 0])
+    assert fine.mean() > 0.98
+    # a hazard of an interval may be drawn without an event, and the covariance's logarithms lean: the named ones count
+    main = [0, 1, 2, 3, 7, 8]
+    error = estimate[fine][:, main].std(axis=0, ddof=1) / math.sqrt(fine.sum())
+    bias = estimate[fine][:, main].mean(axis=0) - theta[main]
+    covered = (np.abs(estimate[fine] - theta) < 1.959964 * se[fine])[:, main].mean(axis=0)
+    print(np.round(bias / error, 2), np.round(covered, 3), fine.mean())
+    assert (np.abs(bias) < 3.0 * error).all()
+    assert ((covered > 0.93) & (covered < 0.97)).all()

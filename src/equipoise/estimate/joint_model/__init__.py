@@ -14,5 +14,6 @@ from __future__ import annotations
 
 from equipoise.estimate.joint_model.fit import JointModelFit
 from equipoise.estimate.joint_model.model import joint_model
+from equipoise.estimate.joint_model.rate_ratio import RateRatioFit, disease_rate_ratio
 
-__all__ = ["JointModelFit", "joint_model"]
+__all__ = ["JointModelFit", "RateRatioFit", "disease_rate_ratio", "joint_model"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from equipoise.errors import EstimationError
 from equipoise.estimate.joint_model.fit import JointModelFit
 from equipoise.estimate.joint_model.likelihood import JointLikelihood
-from equipoise.estimate.joint_model.optimise import Optimum, covariance_of, maximise, start
+from equipoise.estimate.joint_model.optimise import Optimum, covariance_of, failed, maximise, start
 from equipoise.estimate.joint_model.setup import Setup, set_up
 from equipoise.estimate.result import check_level
 from equipoise.types import Status
@@ -120,24 +119,9 @@ def fit_setup(setup: Setup, model: JointLikelihood, arm: str | None, held: dict[
         if name not in setup.names:
             raise EstimationError(f"no parameter {name!r}", hint="parameters are " + ", ".join(setup.names))
         free[setup.names.index(name)] = False
-    wrong = _cannot(setup, model, arm, free)
+    wrong = check_data(setup, model, arm, free)
     if wrong is not None:
-        size = setup.layout.size
-        nothing = np.full((int(free.sum()),) * 2, math.nan)
-        return Optimum(
-            np.full(size, math.nan),
-            math.nan,
-            nothing,
-            np.zeros((0, size)),
-            free,
-            wrong[0],
-            wrong[1],
-            math.nan,
-            math.nan,
-            0,
-            math.nan,
-            0,
-        )
+        return failed(setup.layout.size, *wrong, free)
     begin = start(model)
     for name, value in (held or {}).items():
         begin[setup.names.index(name)] = value
@@ -170,8 +154,13 @@ def _arm(setup: Setup, asked: str | None) -> str | None:
     return asked
 
 
-def _cannot(setup: Setup, model: JointLikelihood, arm: str | None, free: Any) -> tuple[Status, str] | None:
-    """Why the model cannot be estimated, where that can be told from the data alone."""
+def check_data(
+    setup: Setup, model: JointLikelihood, arm: str | None, free: Any, shared: bool = False
+) -> tuple[Status, str] | None:
+    """Why the model cannot be estimated, where that can be told from the data alone.
+
+    shared : the arm's place in the hazard is told by the marker too, so that no event of an arm is needed.
+    """
     lay = setup.layout
     for design in (setup.hazard, *(m.fixed for m in setup.markers)):
         for factor in design.factors.values():
@@ -199,6 +188,7 @@ def _cannot(setup: Setup, model: JointLikelihood, arm: str | None, free: Any) ->
     for c, baseline in enumerate(setup.baselines):
         own = int((setup.code == c + 1).sum())
         needs = int(free[lay.gammas][c * q : (c + 1) * q].sum()) + baseline.width * setup.n_strata
+        needs -= int(shared)
         needs += sum(int(free[lay.alphas.start + f]) for f, link in enumerate(setup.links) if link.cause == c)
         what = f" of {setup.causes[c]}" if k > 1 else ""
         if own < needs:
@@ -209,7 +199,7 @@ def _cannot(setup: Setup, model: JointLikelihood, arm: str | None, free: Any) ->
         empty = _no_event(setup, c)
         if empty:
             return Status.NOT_IDENTIFIED, f"not estimable: no event{what} {empty}"
-        lopsided = _lopsided(setup, c, arm)
+        lopsided = None if shared else _lopsided(setup, c, arm)
         if lopsided:
             return Status.ONE_ARM_EVENTS, lopsided
     return None

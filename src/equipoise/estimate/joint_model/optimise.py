@@ -172,19 +172,20 @@ def maximise(
     *,
     free: BoolArray | None = None,
     tolerance: float = 1e-7,
-    finest: int | None = None,
+    steps: tuple[int, ...] | None = None,
     limit: int = 60,
 ) -> Optimum:
     """The maximum over the free parameters, from ``begin``.
 
-    tolerance : how far the log-likelihood may move with more nodes. finest : the most nodes a dimension.
+    tolerance : how far the log-likelihood may move with more nodes.
+    steps : nodes a dimension, from few to many; by default :data:`LADDER`.
     """
     calls = model.calls
     lay = model.layout
     free = np.ones(lay.size, np.bool_) if free is None else free
     at = np.flatnonzero(free)
     theta = begin.copy()
-    steps = tuple(k for k in ladder_of(lay.d) if finest is None or k <= finest) or ladder_of(lay.d)[:1]
+    steps = ladder_of(lay.d) if steps is None else steps
     k = steps[0]
 
     def full(step: FloatArray) -> FloatArray:
@@ -357,6 +358,15 @@ def _on_boundary(
         now,
         k,
     )
+
+
+def failed(size: int, status: Status, reason: str, free: BoolArray | None = None) -> Optimum:
+    """No search at all: why there is none."""
+    free = np.ones(size, np.bool_) if free is None else free
+    m = int(free.sum())
+    nan = math.nan
+    nothing = np.full((m, m), nan)
+    return Optimum(np.full(size, nan), nan, nothing, np.zeros((0, size)), free, status, reason, nan, nan, 0, nan, 0)
 
 
 def _lost(
