@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from equipoise.appraise import absolute_risk, numbers
 from equipoise.appraise.certainty.judgements import Judgements
-from equipoise.appraise.findings import Findings, excludes_null
+from equipoise.appraise.findings import Findings, excludes_null, known
 from equipoise.appraise.writer import Writer
-from equipoise.document.document import Cited, Computed, Inlines, Text
+from equipoise.document.document import Cited, Computed, Inline, Inlines, Text
 from equipoise.document.readers import Reader
 from equipoise.document.text import lower, short
 from equipoise.errors import RecordError
@@ -41,6 +42,18 @@ class Context:
     def audience(self) -> str | None:
         """The role of the reader asked for."""
         return self.reader.role
+
+    # -- sentences --------------------------------------------------------------------------------------------------
+
+    def say(self, template: str, /, **parts: Inline | Inlines | str) -> Inlines:
+        """As :meth:`Writer.say`, knowing the names that most sentences hold.
+
+        ``{trial}``, ``{active}``, ``{control}``, ``{condition}``, ``{outcome}`` (the primary one) and ``{week}`` (its).
+        """
+        for key, name in _NAMES.items():
+            if f"{{{key}}}" in template:
+                parts.setdefault(key, name(self))
+        return self.writer.say(template, **parts)
 
     # -- names ------------------------------------------------------------------------------------------------------
 
@@ -128,7 +141,7 @@ class Context:
         """A value of an item, if it may be shown and has a number."""
         found = self.item(id)
         value = None if found is None else found.values.get(key)
-        return value if value is not None and value.usable and value.value is not None else None
+        return value if known(value) else None
 
     def important_change(self) -> tuple[Inlines, float, str] | None:
         """(as shown, its size, in words) of the smallest difference that matters for the primary outcome.
@@ -234,6 +247,25 @@ class Context:
         if unit.startswith("%"):
             return f"{numbers.THIN}{unit}"
         return f" {unit}" if unit in ("points", "kg") else ""
+
+    @property
+    def analysed(self) -> tuple[Value, Value] | None:
+        """(active, control) people of the primary analysis set, if both are known."""
+        f = self.findings
+        sizes = next((s.n for s in self.record.sets if s.id == f.set), {})
+        pair = sizes.get(f.active.id), sizes.get(f.control.id)
+        return (pair[0], pair[1]) if known(pair[0]) and known(pair[1]) else None
+
+    def in_hundred(self, what: str, value: Value) -> Computed:
+        """A count as so many people in a hundred."""
+        return self.writer.compute(
+            absolute_risk.in_hundred,
+            int(value.value or 0),
+            int(value.total or 1),
+            show=lambda x: numbers.in_hundred(x.people),
+            what=f"{what}: people in a hundred",
+            method="the count over the number of people, times a hundred",
+        )
 
     def arms_pair(self, r: Result) -> tuple[Value, Value] | None:
         """(active, control) values of a result, if both may be shown and have a number."""
@@ -349,3 +381,19 @@ class Context:
         if arm.route:
             out = (*out, Text(", "), *writer.label(arm.route))
         return out
+
+
+def _outcome(ctx: Context) -> Inlines:
+    o = ctx.findings.outcome
+    return ctx.writer.words("the primary outcome") if o is None else ctx.writer.label(ctx.outcome(o.id))
+
+
+_NAMES: dict[str, Callable[[Context], Inlines | str]] = {
+    "trial": lambda ctx: ctx.trial,
+    "active": lambda ctx: ctx.active,
+    "control": lambda ctx: ctx.control,
+    "condition": lambda ctx: ctx.record.condition,
+    "outcome": _outcome,
+    "week": lambda ctx: ctx.week(ctx.findings.week),
+}
+"""Names that a sentence may hold without being handed them."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeGuard
 
+from equipoise.appraise.absolute_risk import se_from_interval
 from equipoise.records.schema import AdverseEvent, Arm, Contrast, Method, Outcome, PValue, Record, Result, Value
 
 _NOT_MET = re.compile(r"\bnot met\b")
@@ -243,9 +245,23 @@ def marker(outcome: Outcome, r: Result) -> bool:
     return outcome.scale == "log" and ratio and r.measure in ("geometric_mean_ratio", "geometric_mean")
 
 
-def usable(c: Contrast | None) -> bool:
+def known(v: Value | None) -> TypeGuard[Value]:
+    """Whether a value is there, may be shown and has a number."""
+    return v is not None and v.usable and v.value is not None
+
+
+def usable(c: Contrast | None) -> TypeGuard[Contrast]:
     """Whether a contrast may be shown and has an estimate."""
-    return c is not None and c.usable and c.value is not None
+    return known(c)
+
+
+def standard_error(c: Contrast) -> float | None:
+    """The standard error of a difference, as printed or as its interval implies."""
+    if c.se:
+        return float(c.se)
+    if c.low is None or c.high is None or c.high <= c.low:
+        return None
+    return round(se_from_interval(float(c.low), float(c.high), c.level), 4)
 
 
 def excludes_null(c: Contrast) -> bool | None:

@@ -65,8 +65,7 @@ def glossary(ctx: Context) -> tuple[tuple[Inlines, Inlines], ...]:
     add(
         "P value",
         "how often chance would give a result at least as far from no effect if there were none; small "
-        "values speak against chance, "
-        "large ones do not prove that there is no effect",
+        "values speak against chance, large ones do not prove that there is no effect",
     )
     add(
         "Nominal",

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from equipoise.appraise import absolute_risk, numbers
 from equipoise.appraise.context import Context
-from equipoise.appraise.findings import excludes_null
+from equipoise.appraise.findings import excludes_null, standard_error, usable
 from equipoise.document.document import Inlines, Text
 from equipoise.document.text import joined
 from equipoise.records.schema import AdverseEvent, Item, Result, Value
 
 SPACE: Inlines = (Text(" "),)
+
+KINDS = {"difference": "a difference of", "ratio": "a ratio of", "hazard_ratio": "a hazard ratio of"}
+"""How a contrast is called in a sentence."""
 
 
 def paragraphs(*sentences: Inlines) -> Inlines:
@@ -33,9 +36,7 @@ def disputed_sentence(ctx: Context) -> Inlines:
     each = [ctx.writer.say("{p}{t}", p=ctx.p(p), t=ctx.by_test(p.method)) for p in ctx.findings.disputed]
     if not each:
         return ()
-    return ctx.writer.say(
-        "Whether {t} met its primary endpoint depends on the source and its test: {e}.", t=ctx.trial, e=joined(each)
-    )
+    return ctx.say("Whether {trial} met its primary endpoint depends on the source and its test: {e}.", e=joined(each))
 
 
 def primary_sentence(ctx: Context) -> Inlines:
@@ -74,17 +75,16 @@ def primary_sentence(ctx: Context) -> Inlines:
             row=writer.say(", {r}", r=writer.quote(r.row, r) or ()) if r.row else (),
             a=ctx.count(pair[0]) if pair[0].total else ctx.number(pair[0]),
             c=ctx.count(pair[1]) if pair[1].total else ctx.number(pair[1]),
-            u=writer.label(unit) if unit else (),
+            u=writer.label(unit),
             active=ctx.active,
             control=ctx.control,
         )
     if f.contrast is not None and f.contrast.value is not None:
-        kind = {"difference": "a difference of", "ratio": "a ratio of", "hazard_ratio": "a hazard ratio of"}
         lead = "; " if "}: {" in template else ": "
         out = (
             *out,
             *writer.say(
-                (lead if out else "At {w} the record gives ") + kind[f.contrast.kind] + " {d}{u}",
+                (lead if out else "At {w} the record gives ") + KINDS[f.contrast.kind] + " {d}{u}",
                 w=ctx.week(f.week),
                 d=ctx.contrast(f.contrast),
                 u=writer.label(unit) if unit and f.contrast.kind == "difference" else (),
@@ -95,9 +95,7 @@ def primary_sentence(ctx: Context) -> Inlines:
         if out:
             out = (*out, *writer.say(", {p}{t}", p=ctx.p(f.test), t=by))
         else:
-            out = writer.say(
-                "For {o} at {w} the record gives {p}{t}", o=ctx.outcome(o.id), w=ctx.week(f.week), p=ctx.p(f.test), t=by
-            )
+            out = ctx.say("For {o} at {week} the record gives {p}{t}", o=ctx.outcome(o.id), p=ctx.p(f.test), t=by)
     return (*out, Text(".")) if out else ()
 
 
@@ -125,11 +123,9 @@ def margin_sentence(ctx: Context) -> Inlines:
     inside = within_margin(ctx)
     if inside is None or ctx.findings.met is not None:
         return ()
-    return ctx.writer.say(
-        ("{t} showed" if inside else "{t} did not show") + " that {a} is not worse than {c} by more than its margin.",
-        t=ctx.trial,
-        a=ctx.active,
-        c=ctx.control,
+    return ctx.say(
+        ("{trial} showed" if inside else "{trial} did not show")
+        + " that {active} is not worse than {control} by more than its margin."
     )
 
 
@@ -144,9 +140,7 @@ def question_sentence(ctx: Context) -> Inlines:
         said = writer.told(item.text, item, *item.values.values(), stop=".") if item.text else None
         return paragraphs(out, said or ())
     unit = f" {margin.unit}".replace(" %", f"{numbers.THIN}%") if margin.unit else ""
-    out = paragraphs(
-        out, writer.say("Its margin was {m}{u}.", m=ctx.number(margin), u=writer.label(unit) if unit else ())
-    )
+    out = paragraphs(out, writer.say("Its margin was {m}{u}.", m=ctx.number(margin), u=writer.label(unit)))
     inside = within_margin(ctx)
     if inside is None or ctx.findings.contrast is None:
         return out
@@ -157,13 +151,12 @@ def question_sentence(ctx: Context) -> Inlines:
 def co_primary_sentence(ctx: Context) -> Inlines:
     """The other primary outcomes with their results; empty where there is one primary outcome."""
     writer, parts = ctx.writer, []
-    kind = {"difference": "a difference of", "ratio": "a ratio of", "hazard_ratio": "a hazard ratio of"}
     for r in ctx.findings.co_primary():
         said = writer.label(ctx.outcome(r.outcome))
-        if r.contrast is not None and r.contrast.usable and r.contrast.value is not None:
+        if usable(r.contrast):
             unit = ctx.unit(ctx.record.outcome(r.outcome), r) if r.contrast.kind == "difference" else ""
-            shown = writer.say(", " + kind[r.contrast.kind] + " {d}", d=ctx.contrast(r.contrast))
-            said = (*said, *shown, *(writer.label(unit) if unit else ()))
+            shown = writer.say(", " + KINDS[r.contrast.kind] + " {d}", d=ctx.contrast(r.contrast))
+            said = (*said, *shown, *(writer.label(unit)))
         if (p := ctx.findings.own_p(r)) is not None:
             said = (*said, *writer.say(", {p}", p=ctx.p(p)))
         parts.append(said)
@@ -182,7 +175,7 @@ def interval_sentence(ctx: Context) -> Inlines:
     against = f.worse and bool(excludes_null(c))
     if c.kind != "difference":
         if against:
-            return writer.say("The interval excludes the value of no effect, in favour of {k}.", k=ctx.control)
+            return ctx.say("The interval excludes the value of no effect, in favour of {control}.")
         if excludes_null(c):
             return writer.say("The interval excludes the value of no effect.")
         if o.direction == "not_stated":
@@ -200,25 +193,22 @@ def interval_sentence(ctx: Context) -> Inlines:
             control=ctx.control,
             low=writer.cite(numbers.number(c.low, digits), c),
             high=writer.cite(numbers.number(c.high, digits), c),
-            u=writer.label(unit) if unit else (),
+            u=writer.label(unit),
         )
     if o.direction == "not_stated":
         return writer.say(
             "The interval includes no effect: the data are compatible with a difference between {low} and "
-            "{high}{u}. The "
-            "record does not say which direction is the better one.",
+            "{high}{u}. The record does not say which direction is the better one.",
             low=writer.cite(numbers.number(c.low, digits), c),
             high=writer.cite(numbers.number(c.high, digits), c),
-            u=writer.label(unit) if unit else (),
+            u=writer.label(unit),
         )
-    out = writer.say(
+    out = ctx.say(
         "The interval reaches from {worse}{u} in favour of {control} to {better}{u} in favour of {active}. "
         "The trial did not show a benefit; nor did it rule one out.",
         worse=writer.cite(numbers.number(abs(worse), digits), c),
         better=writer.cite(numbers.number(abs(better), digits), c),
-        u=writer.label(unit) if unit else (),
-        active=ctx.active,
-        control=ctx.control,
+        u=writer.label(unit),
     )
     matters = ctx.important_change()
     if matters is not None and matters[1] <= abs(better):
@@ -227,7 +217,7 @@ def interval_sentence(ctx: Context) -> Inlines:
             *writer.say(
                 " It also includes a difference of {m}{u}, {w}.",
                 m=matters[0],
-                u=writer.label(unit) if unit else (),
+                u=writer.label(unit),
                 w=writer.words(matters[2]),
             ),
         )
@@ -261,7 +251,7 @@ def biomarker_items(ctx: Context) -> list[Inlines]:
         lower = ctx.percent_lower(r)
         said = ctx.writer.say("{o} was ", o=ctx.outcome(r.outcome))
         if lower is not None:
-            said = (*said, *ctx.writer.say("{l} with {a} than with {c} (", l=lower, a=ctx.active, c=ctx.control))
+            said = (*said, *ctx.say("{l} with {active} than with {control} (", l=lower))
         else:
             said = ctx.writer.say("for {o} the record gives a ratio (", o=ctx.outcome(r.outcome))
         out.append(
@@ -287,7 +277,7 @@ def biomarker_sentence(ctx: Context) -> Inlines:
     items = biomarker_items(ctx)
     if not items:
         return ()
-    return (*ctx.writer.say("At {w} ", w=ctx.week(ctx.findings.week)), *joined(items), Text("."))
+    return (*ctx.say("At {week} "), *joined(items), Text("."))
 
 
 def nominal_sentence(ctx: Context) -> Inlines:
@@ -331,7 +321,7 @@ def later_sentence(ctx: Context) -> Inlines:
     first = unplanned or planned
     if first is None or first.contrast is None or f.outcome is None:
         return ()
-    unit = writer.label(ctx.unit(f.outcome)) if ctx.unit(f.outcome) else ()
+    unit = writer.label(ctx.unit(f.outcome))
     out = writer.say(
         "At {w}{after}, those who had started early were ahead by {d}{u}"
         if f.favourable(first)
@@ -356,11 +346,8 @@ def _after_switch(ctx: Context) -> Inlines:
     extension = ctx.record.extension
     if extension is None or extension.switch_week.value is None:
         return ()
-    return ctx.writer.say(
-        ", after {c} patients had switched to {a} at {w}",
-        c=ctx.control,
-        a=ctx.active,
-        w=ctx.week(float(extension.switch_week.value)),
+    return ctx.say(
+        ", after {control} patients had switched to {active} at {w}", w=ctx.week(float(extension.switch_week.value))
     )
 
 
@@ -424,12 +411,10 @@ def survival_sentence(ctx: Context) -> Inlines:
     if pair is not None and pair[0].total and pair[1].total:
         out = (
             *out,
-            *writer.say(
+            *ctx.say(
                 ". There were events in {a} people with {active} and {c} with {control}",
                 a=ctx.count(pair[0]),
                 c=ctx.count(pair[1]),
-                active=ctx.active,
-                control=ctx.control,
             ),
         )
     return (*out, Text("."))
@@ -468,13 +453,11 @@ def count_sentence(ctx: Context, event: AdverseEvent) -> Inlines:
         return ()
     computed, _ = ctx.risk_difference(event.term, *counts)
     label = ctx.writer.quote(event.term, event) or ctx.writer.label(event.term)
-    return ctx.writer.say(
+    return ctx.say(
         "{t}: {a} with {active} and {c} with {control}, a difference of {d} percentage points.",
         t=label,
         a=ctx.count(counts[0]),
         c=ctx.count(counts[1]),
-        active=ctx.active,
-        control=ctx.control,
         d=computed,
     )
 
@@ -485,10 +468,8 @@ def detectable_sentence(ctx: Context) -> Inlines:
     c = f.contrast
     if c is None or c.kind != "difference" or f.outcome is None:
         return ()
-    se = c.se
-    if se is None and c.low is not None and c.high is not None:
-        se = round(absolute_risk.se_from_interval(float(c.low), float(c.high), c.level), 4)
-    if se is None or se <= 0:
+    se = standard_error(c)
+    if se is None:
         return ()
     found = writer.compute(
         absolute_risk.detectable_difference,
@@ -497,7 +478,7 @@ def detectable_sentence(ctx: Context) -> Inlines:
         what=f"{f.outcome.label}: the true difference that the primary contrast's standard error detects",
         method="two-sided normal test at the conventional level with the conventional power",
     )
-    unit = writer.label(ctx.unit(f.outcome, f.primary)) if ctx.unit(f.outcome, f.primary) else ()
+    unit = writer.label(ctx.unit(f.outcome, f.primary))
     out = writer.say(
         "Given its standard error, the trial had 80 % power only for a true difference of {d}{u} or more.",
         d=found,

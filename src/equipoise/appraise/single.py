@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from equipoise.appraise import numbers
 from equipoise.appraise.context import Context
+from equipoise.appraise.findings import known
 from equipoise.appraise.phrases import paragraphs
 from equipoise.appraise.sections import design, provenance
 from equipoise.appraise.tables import cell, results_table
@@ -28,9 +29,9 @@ def _usable(ctx: Context, r: Result) -> bool:
 def _bottom(ctx: Context) -> Section:
     writer, f, d = ctx.writer, ctx.findings, ctx.record.design
     people: Inlines = ()
-    if d.n_actual.usable and d.n_actual.value is not None:
+    if known(d.n_actual):
         people = writer.say("{n} people took part.", n=ctx.number(d.n_actual))
-    lead = writer.say("{t} followed one group of people and compared it with nobody.", t=ctx.trial)
+    lead = ctx.say("{trial} followed one group of people and compared it with nobody.")
     said = writer.statements("bottom_line")
     blocks: list[Block] = [Paragraph(paragraphs((writer.strong(lead),), people, *said), lead=True)]
     if f.outcome is not None:
@@ -65,7 +66,7 @@ def _told(ctx: Context, r: Result) -> Inlines:
     when = writer.say(" at {w}", w=ctx.week(r.week)) if r.week is not None else ()
     row = writer.say(", {r}", r=writer.quote(r.row, r) or ()) if r.row else ()
     unit = ctx.unit(outcome, r) if not value.total else ""
-    return (*writer.words("Found"), *when, *row, Text(": "), *shown, *(writer.label(unit) if unit else ()), Text("."))
+    return (*writer.words("Found"), *when, *row, Text(": "), *shown, *(writer.label(unit)), Text("."))
 
 
 def _results(ctx: Context) -> Section:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from equipoise.appraise import absolute_risk, numbers
 from equipoise.appraise.context import Context
+from equipoise.appraise.findings import standard_error, usable
 from equipoise.appraise.phrases import paragraphs
 from equipoise.document.document import Computed, Inlines
 from equipoise.records.schema import Result
@@ -51,8 +52,10 @@ def interaction_sentence(ctx: Context, one: Result, other: Result) -> Inlines:
     """The test of interaction between two sets that share nobody, from their published estimates; else empty."""
     sets = {s.id: s.parts for s in ctx.record.sets}
     apart = any({one.set, other.set} <= set(parts) for parts in sets.values())
-    errors = [_se(r) for r in (one, other)]
-    if not apart or one.contrast is None or other.contrast is None or None in errors:
+    if not apart or not usable(one.contrast) or not usable(other.contrast):
+        return ()
+    errors = [standard_error(c) for c in (one.contrast, other.contrast)]
+    if None in errors:
         return ()
     if one.contrast.kind != "difference" or other.contrast.kind != "difference":
         return ()
@@ -72,17 +75,6 @@ def interaction_sentence(ctx: Context, one: Result, other: Result) -> Inlines:
         b=ctx.writer.label(ctx.set_phrase(other.set)),
         p=p,
     )
-
-
-def _se(r: Result) -> float | None:
-    c = r.contrast
-    if c is None or not c.usable:
-        return None
-    if c.se is not None:
-        return float(c.se)
-    if c.low is None or c.high is None:
-        return None
-    return absolute_risk.se_from_interval(float(c.low), float(c.high), c.level)
 
 
 def _p(ctx: Context, function: object, one: Counts, other: Counts, what: str) -> Computed:

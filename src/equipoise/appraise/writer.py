@@ -160,6 +160,10 @@ class Writer:
         except UncitedNumberError:
             return (Code(text),)
 
+    def heads(self, *titles: str) -> tuple[Inlines, ...]:
+        """The heads of columns."""
+        return tuple(self.label(title) for title in titles)
+
     def strong(self, content: Inlines | str) -> Strong:
         """Strong emphasis."""
         return Strong(self.words(content) if isinstance(content, str) else content)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
 
-from equipoise.records.schema import Contrast, Record, Result, Value
+from equipoise.appraise.findings import usable
+from equipoise.records.schema import Record, Result, Value
 from equipoise.types import DAYS_PER_MONTH
 
 Scale = Literal["function", "rate_ratio", "survival", "neurofilament"]
@@ -89,25 +90,21 @@ def _main(record: Record, outcomes: tuple[str, ...]) -> list[Result]:
     )
 
 
-def _usable(c: Contrast | None) -> bool:
-    return c is not None and c.usable and c.value is not None
-
-
 def _function(record: Record) -> Effect | Missing:
     results = _main(record, _FUNCTION)
     if not results:
         return Missing(record, "function", "no result on the ALSFRS-R in what was read")
     for r in results:
         c = r.contrast
-        if r.role != "main" or r.comparison != "randomised" or c is None or not _usable(c) or c.kind != "difference":
+        if r.role != "main" or r.comparison != "randomised" or c is None or not usable(c) or c.kind != "difference":
             continue
         if r.measure == "rate_of_change":
             return Effect(record, "function", c, "difference", r)
         if r.measure in _CHANGES and r.week:
             return Effect(record, "function", c, "difference", r, float(r.week))
-    if any(r.role == "subgroup" and _usable(r.contrast) for r in results):
+    if any(r.role == "subgroup" and usable(r.contrast) for r in results):
         return Missing(record, "function", "results in subgroups alone")
-    if any(_usable(r.contrast) for r in results):
+    if any(usable(r.contrast) for r in results):
         return Missing(record, "function", "early against delayed start alone")
     if any(p.usable for r in results for p in r.p):
         return Missing(record, "function", "a test without an estimate")
@@ -116,7 +113,7 @@ def _function(record: Record) -> Effect | Missing:
 
 def _rate_ratio(record: Record) -> Effect | None:
     for r in _main(record, ("DRR",)):
-        if _usable(r.contrast) and r.contrast is not None and r.contrast.kind == "ratio":
+        if usable(r.contrast) and r.contrast is not None and r.contrast.kind == "ratio":
             return Effect(record, "rate_ratio", r.contrast, "ratio", r)
     return None
 
@@ -126,7 +123,7 @@ def _survival(record: Record) -> Iterator[Effect | Missing]:
     fatal = tuple(o for o in events if o.startswith(("DEATH", "DTH")) and not o.endswith(("HOSP", "PROG", "FRS", "WD")))
     seen: set[str] = set()
     for r in _main(record, fatal):
-        if r.role != "main" or not _usable(r.contrast) or r.contrast is None or r.measure != "time_to_event":
+        if r.role != "main" or not usable(r.contrast) or r.contrast is None or r.measure != "time_to_event":
             continue
         if r.comparison in seen or (method := _method(record, r)) == "nfl":
             continue
@@ -154,7 +151,7 @@ def _neurofilament(record: Record) -> Iterator[Effect | Missing]:
     for r in _main(record, _NEUROFILAMENT):
         told = True
         c = r.contrast
-        if r.role != "main" or c is None or not _usable(c) or c.kind != "ratio" or r.outcome in done:
+        if r.role != "main" or c is None or not usable(c) or c.kind != "ratio" or r.outcome in done:
             continue
         if r.comparison != "randomised" or c.low is None:
             continue

@@ -10,7 +10,7 @@ from typing import Literal
 
 import equipoise
 from equipoise.appraise import numbers
-from equipoise.appraise.findings import Findings, read
+from equipoise.appraise.findings import Findings, known, read
 from equipoise.appraise.landscape.effects import Effect, Missing, effects, monthly, monthly_from_se
 from equipoise.appraise.writer import Writer
 from equipoise.document.document import (
@@ -380,7 +380,7 @@ def _drug(t: _Trial) -> Inlines:
 
 def _people(t: _Trial) -> Inlines:
     n = t.record.design.n_actual
-    return (t.writer.cite(numbers.number(n.value), n),) if n.usable and n.value is not None else DASH
+    return (t.writer.cite(numbers.number(n.value or 0), n),) if known(n) else DASH
 
 
 def _analysed(t: _Trial, e: Effect) -> Inlines:
@@ -394,7 +394,7 @@ def _analysed(t: _Trial, e: Effect) -> Inlines:
         return (shown[0], Text(" and "), shown[1])
     held = next((s.n for s in t.record.sets if s.id == r.set), {})
     for pair in ([held.get(a.id) for a in arms], [a.n for a in arms]):
-        if all(v is not None and v.usable and v.value is not None for v in pair):
+        if all(map(known, pair)):
             shown = [t.writer.cite(numbers.number(v.value or 0), v) for v in pair if v is not None]
             return (shown[0], Text(" and "), shown[1])
     return DASH

@@ -27,9 +27,9 @@ def build(ctx: Context) -> Section:
     """
     writer, f = ctx.writer, ctx.findings
     opening = {
-        True: writer.say("{t} met its primary endpoint.", t=ctx.trial),
-        False: writer.say("{t} missed its primary endpoint.", t=ctx.trial),
-        None: writer.say("The record of {t} does not say whether its primary endpoint was met.", t=ctx.trial),
+        True: ctx.say("{trial} met its primary endpoint."),
+        False: ctx.say("{trial} missed its primary endpoint."),
+        None: ctx.say("The record of {trial} does not say whether its primary endpoint was met."),
     }[f.met]
     if f.disputed:
         opening = disputed_sentence(ctx)

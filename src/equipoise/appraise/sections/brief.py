@@ -79,7 +79,7 @@ def _primary(ctx: Context) -> list[Stat]:
         return [_effect(ctx, f.primary, f.contrast, whose=True)]
     if (counted := _counted(ctx, f.primary)) is not None:
         return [counted]
-    label = ctx.writer.say("{o} at {w}", o=upper_label(ctx, f.primary.outcome), w=ctx.week(f.week))
+    label = ctx.say("{o} at {week}", o=upper_label(ctx, f.primary.outcome))
     return [Stat(label, ctx.writer.words("No estimate"), ctx.writer.words("the record gives no difference"), "open")]
 
 
@@ -171,7 +171,7 @@ def _harm(ctx: Context) -> Stat:
     label = (*writer.words("Harm: "), *label)
     if len(ctx.record.arms) < 2:
         return Stat(label, pair[0])
-    return Stat(label, pair[0], writer.say("with {a}; {n} with {c}", a=ctx.active, n=pair[1], c=ctx.control))
+    return Stat(label, pair[0], ctx.say("with {active}; {n} with {control}", n=pair[1]))
 
 
 def _caveats(ctx: Context) -> list[Inlines]:
@@ -218,14 +218,12 @@ def _changes(ctx: Context) -> Inlines:
     if len(ctx.record.arms) < 2 or f.primary is None:
         return writer.words("By itself nothing: it gives no comparison of the primary endpoint to act on.")
     if f.met is True:
-        return writer.say(
-            "It is an argument for {a}, to be weighed against its harm, its cost and the other trials.", a=ctx.active
-        )
+        return ctx.say("It is an argument for {active}, to be weighed against its harm, its cost and the other trials.")
     if f.met is False:
-        return writer.say("By itself it gives no ground to use {a} for what was tested.", a=ctx.active)
+        return ctx.say("By itself it gives no ground to use {active} for what was tested.")
     if within_margin(ctx):
-        return writer.say("It is an argument that {a} can take the place of {c}.", a=ctx.active, c=ctx.control)
-    return writer.say("By itself nothing, until it is clear whether the endpoint was met with {a}.", a=ctx.active)
+        return ctx.say("It is an argument that {active} can take the place of {control}.")
+    return ctx.say("By itself nothing, until it is clear whether the endpoint was met with {active}.")
 
 
 def _rebuilt(ctx: Context) -> Inlines:
@@ -257,7 +255,7 @@ def _counted(ctx: Context, r: Result) -> Stat | None:
     if pair is None or not all(v.total for v in pair):
         return None
     label = ctx.writer.say("{o} at {w}", o=upper_label(ctx, r.outcome), w=ctx.week(r.week))
-    remark = ctx.writer.say("with {a}; {n} with {c}", a=ctx.active, n=ctx.count(pair[1]), c=ctx.control)
+    remark = ctx.say("with {active}; {n} with {control}", n=ctx.count(pair[1]))
     return Stat(label, ctx.count(pair[0]), remark)
 
 

@@ -392,16 +392,14 @@ def _summary(ctx: Context, rated: list[_Rated]) -> Section:
         )
         for r in rated
     )
-    caption = writer.say(
-        "Summary of findings: {a} against {c}. Intervals are at the level printed with the estimate.",
-        a=ctx.active,
-        c=ctx.control,
+    caption = ctx.say(
+        "Summary of findings: {active} against {control}. Intervals are at the level printed with the estimate."
     )
     table = Table("t-sof", caption, columns, rows)
     reasons = Table(
         "t-grade",
         writer.words("Why: the domains of GRADE, outcome by outcome. Imprecision is computed, the others are judged."),
-        (writer.words("Domain"), writer.words("Concern"), writer.words("Reason")),
+        writer.heads("Domain", "Concern", "Reason"),
         tuple(row for r in rated for row in _reasons(ctx, r)),
     )
     return Section(
@@ -479,9 +477,7 @@ def _bias(ctx: Context, judged: Judgements) -> Section:
                 _judged_row(ctx, "Overall", item.judgement, item.overall, f"risk_of_bias.{item.result}.overall")
             )
     caption = writer.words("Risk of bias by domain (RoB 2), judged for single results, not for the trial.")
-    table = Table(
-        "t-rob", caption, (writer.words("Domain"), writer.words("Judgement"), writer.words("Reason")), tuple(rows)
-    )
+    table = Table("t-rob", caption, writer.heads("Domain", "Judgement", "Reason"), tuple(rows))
     return Section("risk-of-bias", writer.words("Risk of bias"), (table,))
 
 
@@ -510,7 +506,7 @@ def _decision(ctx: Context, judged: Judgements, rated: list[_Rated]) -> Section:
     table = Table(
         "t-etd",
         writer.words("From evidence to decision: the criteria of GRADE with the judgement on each."),
-        (writer.words("Question"), writer.words("Judgement"), writer.words("Reason")),
+        writer.heads("Question", "Judgement", "Reason"),
         tuple(rows),
     )
     found = _recommended(decision, level)

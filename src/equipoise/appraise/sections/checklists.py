@@ -13,7 +13,7 @@ from typing import Literal
 
 from equipoise.appraise import numbers
 from equipoise.appraise.context import Context
-from equipoise.appraise.findings import marker
+from equipoise.appraise.findings import known, marker
 from equipoise.document.document import Fold, Inlines, Paragraph, Row, Section, Table
 from equipoise.document.text import joined
 from equipoise.records.schema import Outcome, Result, Sourced
@@ -68,7 +68,7 @@ def _consort(ctx: Context) -> Fold:
     table = Table(
         "t-consort",
         writer.words("CONSORT 2025, filled from the record. A gap is one of the record, not always of the paper."),
-        (writer.words("Item"), writer.words("State"), writer.words("What the record holds")),
+        writer.heads("Item", "State", "What the record holds"),
         tuple(rows),
     )
     return Fold("f-consort", writer.words("CONSORT 2025: what the record holds and what it lacks"), (table,))
@@ -235,7 +235,7 @@ def _other_analyses(said: str) -> Callable[[Context], Answered]:
 
 def _flow(ctx: Context) -> Answered:
     writer, f = ctx.writer, ctx.findings
-    arms = [a for a in (f.active, f.control) if a.n.usable and a.n.value is not None]
+    arms = [a for a in (f.active, f.control) if known(a.n)]
     if len(arms) < 2:
         return GAP
     said = joined(
@@ -398,7 +398,7 @@ def estimand_table(ctx: Context, id: str = "t-estimand") -> Table:
     return Table(
         id,
         writer.words("The estimand of the primary analysis by its attributes (ICH E9(R1)), as far as the record goes."),
-        (writer.words("Attribute"), writer.words("State"), writer.words("What the record holds")),
+        writer.heads("Attribute", "State", "What the record holds"),
         tuple(rows),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from equipoise.appraise.context import Context
+from equipoise.appraise.findings import known
 from equipoise.appraise.numbers import date_text
 from equipoise.appraise.tables import baseline_table
 from equipoise.document.document import Block, Facts, Fold, Inlines, Listing, Paragraph, Section, Text
@@ -86,22 +87,16 @@ def criterion(ctx: Context, c: Criterion) -> Inlines | None:
 
 def _participants(ctx: Context) -> Inlines:
     writer, d, f = ctx.writer, ctx.record.design, ctx.findings
-    if not d.n_actual.usable:
+    if not known(d.n_actual):
         return ()
-    if d.n_actual.value is None:
-        return ()
-    known = d.randomised and ctx.record.origin == "written"
-    out = writer.say("{n} randomised" if known else "{n} enrolled", n=ctx.number(d.n_actual))
+    drawn = d.randomised and ctx.record.origin == "written"
+    out = writer.say("{n} randomised" if drawn else "{n} enrolled", n=ctx.number(d.n_actual))
     arms = [f.active, *(a for a in f.arms if a.role == "active" and a.id not in (f.active.id, f.control.id)), f.control]
     arms = list({a.id: a for a in arms}.values())
-    shown = [
-        writer.say("{n} to {a}", n=ctx.number(a.n), a=lower(a.label))
-        for a in arms
-        if a.n.usable and a.n.value is not None
-    ]
+    shown = [writer.say("{n} to {a}", n=ctx.number(a.n), a=lower(a.label)) for a in arms if known(a.n)]
     if len(shown) == len(arms):
         out = (*out, Text(", "), *joined(shown))
-    if d.n_screened is not None and d.n_screened.usable and d.n_screened.value is not None:
+    if known(d.n_screened):
         out = (*out, *writer.say(", of {n} screened", n=ctx.number(d.n_screened)))
     if d.n_planned is not None and d.n_planned.usable:
         out = (*out, *writer.say("; planned: {n}", n=ctx.number(d.n_planned)))
@@ -118,7 +113,7 @@ def _randomisation(ctx: Context) -> Inlines:
         return ()
     if d.usable and all(s is not None for s in shares):
         ratio = writer.cite(":".join(str(s) for s in shares), d)
-        out = writer.say("{r}, {a} to {c}", r=ratio, a=ctx.active, c=ctx.control)
+        out = ctx.say("{r}, {active} to {control}", r=ratio)
     strata = [q for s in d.strata if s.usable and (q := writer.quote(lower(s.label), s))]
     if strata:
         out = (*out, *writer.words(". Stratified by: " if out else "Stratified by: "), *joined(strata, "; "))
@@ -127,7 +122,7 @@ def _randomisation(ctx: Context) -> Inlines:
 
 def _duration(ctx: Context) -> Inlines:
     writer, d = ctx.writer, ctx.record.design
-    if d.duration_weeks is None or not d.duration_weeks.usable or d.duration_weeks.value is None:
+    if not known(d.duration_weeks):
         return ()
     out = writer.say("{n} weeks", n=ctx.number(d.duration_weeks))
     extension = ctx.record.extension
@@ -184,11 +179,7 @@ def _sets(ctx: Context) -> Inlines:
     parts = []
     for s in ctx.record.sets:
         counts = [(s.n.get(a.id), a) for a in (ctx.findings.active, ctx.findings.control)]
-        shown = [
-            writer.say("{n} {a}", n=ctx.number(v), a=lower(a.label))
-            for v, a in counts
-            if v is not None and v.usable and v.value is not None
-        ]
+        shown = [writer.say("{n} {a}", n=ctx.number(v), a=lower(a.label)) for v, a in counts if known(v)]
         if shown:
             lead = writer.say("{i}: ", i=s.id) if ctx.record.origin == "posted" else ()
             parts.append((*lead, *writer.label(s.label), *writer.words(" ("), *joined(shown, ", "), *writer.words(")")))

@@ -92,22 +92,14 @@ def _topic(ctx: Context, statement: Statement) -> str:
 
 def _sizes(ctx: Context) -> Inlines:
     """How many people the primary set holds."""
-    f, writer = ctx.findings, ctx.writer
-    found = next((s for s in ctx.record.sets if s.id == f.set), None)
-    if found is None:
+    f = ctx.findings
+    if ctx.analysed is None:
         return ()
-    a, c = found.n.get(f.active.id), found.n.get(f.control.id)
-    if a is None or c is None or not a.usable or not c.usable or a.value is None or c.value is None:
-        return ()
+    a, c = map(ctx.number, ctx.analysed)
     verb = "tested" if f.test is not None or f.contrast is not None else "measured"
     where = f"It was {verb} in {{s}}"
-    return writer.say(
-        where + ": {a} people on {active}, {c} on {control}.",
-        s=writer.label(ctx.set_phrase(found.id)),
-        a=ctx.number(a),
-        c=ctx.number(c),
-        active=ctx.active,
-        control=ctx.control,
+    return ctx.say(
+        where + ": {a} people on {active}, {c} on {control}.", s=ctx.writer.label(ctx.set_phrase(f.set or "")), a=a, c=c
     )
 
 
@@ -127,9 +119,7 @@ def _clinical(ctx: Context) -> Inlines:
             if r.row
             else ctx.outcome(r.outcome)
         )
-        shown = writer.say(
-            "{o} " + kind + "{d}{u}", o=name, d=ctx.contrast(r.contrast), u=writer.label(unit) if unit else ()
-        )
+        shown = writer.say("{o} " + kind + "{d}{u}", o=name, d=ctx.contrast(r.contrast), u=writer.label(unit))
         parts.append(shown)
     sure = [r for r in results if r.contrast is not None and excludes_null(r.contrast)]
     bounded = [r for r in results if r.contrast is not None and excludes_null(r.contrast) is not None]
@@ -153,10 +143,4 @@ def _clinical(ctx: Context) -> Inlines:
             listed = any(ctx.record.outcome(r.outcome).test_order for r in sure)
             why = ", and the sequence of tests had stopped by then" if listed else ", outside the sequence of tests"
             tail = (*tail, *writer.words(why))
-    return (
-        *writer.say("Contrasts at {w} in the same set: ", w=ctx.week(f.week)),
-        *joined(parts),
-        *writer.words(". "),
-        *tail,
-        Text("."),
-    )
+    return (*ctx.say("Contrasts at {week} in the same set: "), *joined(parts), *writer.words(". "), *tail, Text("."))

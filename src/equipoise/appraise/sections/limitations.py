@@ -53,12 +53,10 @@ def assumptions_sentence(ctx: Context) -> Inlines:
     hoped = ctx.item_value("sample_size", f"decline_{f.active.id}")
     if expected is None or hoped is None or f.primary is None:
         return ()
-    out = writer.say(
-        "The plan expected a loss of {e} points with {c} and {h} with {a}",
+    out = ctx.say(
+        "The plan expected a loss of {e} points with {control} and {h} with {active}",
         e=ctx.number(expected),
         h=ctx.number(hoped),
-        a=ctx.active,
-        c=ctx.control,
     )
     pair = ctx.arms_pair(f.primary)
     if pair is not None:
@@ -82,7 +80,7 @@ def _share_seen(ctx: Context, expected: Value) -> Inlines:
         what=f"the loss seen in the {f.control.label.lower()} arm as a share of the loss planned for",
         method="one over the other",
     )
-    return writer.say("The {c} arm lost {s} of what the plan expected.", c=ctx.control, s=share)
+    return ctx.say("The {control} arm lost {s} of what the plan expected.", s=share)
 
 
 def planned_spread(ctx: Context) -> Inlines:
@@ -134,12 +132,11 @@ def planned_spread(ctx: Context) -> Inlines:
         out = (*out, *writer.say("; {s} is what the plan states", s=ctx.number(power, unit=f"{THIN}%")))
     return (
         *out,
-        *writer.say(
-            ". So it stands for about {o} points over the trial, and the {v} that the standard error of the {c} arm "
-            "implies is no more than had been planned for.",
+        *ctx.say(
+            ". So it stands for about {o} points over the trial, and the {v} that the standard error of the "
+            "{control} arm implies is no more than had been planned for.",
             o=over,
             v=ctx.number(seen),  # type: ignore[arg-type]
-            c=ctx.control,
         ),
     )
 
@@ -149,16 +146,14 @@ def _regulators_sum(ctx: Context) -> Inlines:
     f, writer = ctx.findings, ctx.writer
     n = ctx.item_value("sample_size_fda", "n")
     difference = ctx.item_value("sample_size_fda", "difference")
-    analysed = next((s.n for s in ctx.record.sets if s.id == f.set), {})
-    people = [v.value for v in (analysed.get(f.active.id), analysed.get(f.control.id)) if v is not None and v.usable]
-    c = f.contrast
-    if n is None or difference is None or not difference.value or c is None or c.se is None or len(people) < 2:
+    c, pair = f.contrast, ctx.analysed
+    if n is None or difference is None or not difference.value or c is None or c.se is None or pair is None:
         return ()
     needed = writer.compute(
         absolute_risk.people_needed,
         float(difference.value),
         float(c.se),
-        float(sum(people)),  # type: ignore[arg-type]
+        float(sum(v.value or 0 for v in pair)),
         show=lambda x: number(x, 0),
         what="people that a trial with the published standard error needs for the difference the regulator names",
         method="the standard error shrinks with the root of the number of people; two-sided test, usual power",
@@ -217,13 +212,11 @@ def losses_sentence(ctx: Context) -> Inlines:
         a, c = values.get(f.active.id), values.get(f.control.id)
         if a is None or c is None or not a.usable or not c.usable or not a.total or not c.total:
             continue
-        return writer.say(
+        return ctx.say(
             "{a} with {active} and {c} with {control} left the study in {s}"
             + ("; their later scores are imputed." if any(m.imputation for m in ctx.record.methods) else "."),
             a=ctx.count(a),
             c=ctx.count(c),
-            active=ctx.active,
-            control=ctx.control,
             s=writer.label(ctx.set_phrase(f.set or "")),
         )
     return ()
@@ -262,13 +255,11 @@ def extension_sentence(ctx: Context) -> Inlines:
     a, c = values.get(f.active.id), values.get(f.control.id)
     out: Inlines = ()
     if a is not None and c is not None and a.usable and c.usable and a.total and c.total:
-        out = writer.say(
+        out = ctx.say(
             "{a} of the {active} arm and {c} of the {control} arm entered the extension; those who did may "
             "differ from those who did not.",
             a=ctx.count(a),
             c=ctx.count(c),
-            active=ctx.active,
-            control=ctx.control,
         )
     _, unplanned = f.later_pair()
     if unplanned is not None:

@@ -94,7 +94,7 @@ def build(ctx: Context) -> Section:
 
 def _against(ctx: Context, results: Sequence[Result]) -> Inlines:
     """What a contrast of these results sets against what."""
-    arms = ctx.writer.say("{a} against {c}", a=ctx.active, c=ctx.control)
+    arms = ctx.say("{active} against {control}")
     if len(ctx.findings.arms) > 2:
         arms = (*arms, *ctx.writer.words(" unless the row names another arm"))
     if not all(ctx.findings.of_arms(r) for r in results if r.contrast is not None):
@@ -172,8 +172,8 @@ def forest_figure(ctx: Context) -> Figure | None:
     intervals = "95 % intervals" if usual else "95 % intervals unless another level is named"
     table = Table(
         "t-forest",
-        writer.say("Contrasts, {a} against {c}, with {i}.", a=ctx.active, c=ctx.control, i=writer.words(intervals)),
-        (writer.words("Analysis"), writer.words("Contrast (95 % interval)"), writer.words("Standing")),
+        ctx.say("Contrasts, {active} against {control}, with {i}.", i=writer.words(intervals)),
+        writer.heads("Analysis", "Contrast (95 % interval)", "Standing"),
         tuple(rows),
         (False, True, False),
     )

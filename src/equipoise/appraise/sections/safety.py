@@ -107,12 +107,12 @@ def _table(ctx: Context, events: list[AdverseEvent], id: str = "t-safety") -> Ta
                     )
                 )
             )
-    columns = (
-        writer.words("Event"),
-        writer.label(f.active.label),
-        writer.label(f.control.label),
-        writer.words("Difference in percentage points (95 % interval)"),
-        writer.words("Number needed to harm"),
+    columns = writer.heads(
+        "Event",
+        f.active.label,
+        f.control.label,
+        "Difference in percentage points (95 % interval)",
+        "Number needed to harm",
     )
     what = {"t-safety": "Adverse events", "t-safety-more": "Further adverse events"}.get(id, "Coded adverse events")
     caption = writer.say(
@@ -160,11 +160,9 @@ def _apart(ctx: Context, events: list[AdverseEvent]) -> Inlines:
             fewer.append(label)
     out: Inlines = ()
     if more:
-        out = writer.say(
-            "More frequent with {a}, with an interval that excludes zero: {m}.", a=ctx.active, m=joined(more)
-        )
+        out = ctx.say("More frequent with {active}, with an interval that excludes zero: {m}.", m=joined(more))
     if fewer:
-        out = paragraphs(out, writer.say("More frequent with {c}: {m}.", c=ctx.control, m=joined(fewer)))
+        out = paragraphs(out, ctx.say("More frequent with {control}: {m}.", m=joined(fewer)))
     if not more and not fewer and any(f.counts(e) is not None for e in events):
         out = writer.words("For no event does the interval of the difference exclude zero.")
     return out
@@ -185,11 +183,9 @@ def none_seen_sentence(ctx: Context, events: list[AdverseEvent]) -> Inlines:
         method="exact one-sided upper bound of a proportion with no events",
     )
     del events
-    return writer.say(
-        "None in {n} people with {c} does not mean that there is no such risk without {a}: a rate of up to {b} would "
-        "still fit.",
-        c=ctx.control,
-        a=ctx.active,
+    return ctx.say(
+        "None in {n} people with {control} does not mean that there is no such risk without {active}: a rate of "
+        "up to {b} would still fit.",
         n=(writer.cite(numbers.number(counts[1].total), counts[1]),),
         b=bound,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from equipoise.appraise import absolute_risk, numbers
 from equipoise.appraise.context import Context
+from equipoise.appraise.findings import known
 from equipoise.appraise.phrases import paragraphs
 from equipoise.appraise.questions.conditions import event_counts, masking_unknown, time_to_event
 from equipoise.appraise.questions.vocabulary.phrase import items, name, sentence
@@ -77,17 +78,13 @@ def marker(ctx: Context) -> Inlines:
 def question_asked(ctx: Context) -> Inlines:
     """Population, intervention, comparator, outcome and time as one question."""
     writer, f = ctx.writer, ctx.findings
-    lead = writer.say("In people with {c}: ", c=ctx.record.condition)
+    lead = ctx.say("In people with {condition}: ")
     if f.outcome is None:
         return (
             *lead,
-            *writer.say(
-                "how does {a} compare with {k}? Which outcome was to decide is not in the record.",
-                a=ctx.active,
-                k=ctx.control,
-            ),
+            *ctx.say("how does {active} compare with {control}? Which outcome was to decide is not in the record."),
         )
-    when = writer.say(" by {w}", w=ctx.week(f.week)) if f.week is not None else ()
+    when = ctx.say(" by {week}") if f.week is not None else ()
     if not ctx.record.design.randomised:
         asked = "what becomes of this with {a} and with {k}: {o}{w}?"
     elif f.outcome.scale == "linear" and ctx.record.origin == "written":
@@ -127,7 +124,7 @@ def lasted(ctx: Context) -> Inlines:
     f = ctx.findings
     if f.week is None or f.outcome is None:
         return ()
-    return ctx.writer.say("The primary outcome was read at {w}.", w=ctx.week(f.week))
+    return ctx.say("The primary outcome was read at {week}.")
 
 
 @items()
@@ -138,7 +135,7 @@ def arms(ctx: Context) -> list[Inlines]:
         said = ctx.arm_text(arm)
         same = lower(arm.drug) == lower(arm.label) and len(said) <= 1
         label: Inlines = (writer.strong(writer.label(arm.label)),)
-        number = writer.say(", {n} people", n=ctx.number(arm.n)) if arm.n.usable and arm.n.value is not None else ()
+        number = writer.say(", {n} people", n=ctx.number(arm.n)) if known(arm.n) else ()
         out.append((*label, *number, *(() if same else (Text(": "), *said))))
     return out
 
@@ -175,20 +172,11 @@ def outcome_scale(ctx: Context) -> Inlines:
 @sentence("The record does not say in how many people the primary outcome was analysed.")
 def analysed(ctx: Context) -> Inlines:
     """How many people the primary set holds, by arm."""
-    f, writer = ctx.findings, ctx.writer
-    found = next((s for s in ctx.record.sets if s.id == f.set), None)
-    pair = () if found is None else (found.n.get(f.active.id), found.n.get(f.control.id))
-    if found is None or any(v is None or not v.usable or v.value is None for v in pair):
+    if ctx.analysed is None:
         return ()
-    a, c = (ctx.number(v) for v in pair if v is not None)
-    return writer.say(
-        "The primary outcome was analysed in {s}: {a} people with {x} and {c} with {y}.",
-        s=group(ctx),
-        a=a,
-        c=c,
-        x=ctx.active,
-        y=ctx.control,
-    )
+    a, c = map(ctx.number, ctx.analysed)
+    said = "The primary outcome was analysed in {s}: {a} people with {active} and {c} with {control}."
+    return ctx.say(said, s=group(ctx), a=a, c=c)
 
 
 # -- people --------------------------------------------------------------------------------------------------------
@@ -265,13 +253,11 @@ def losses(ctx: Context) -> Inlines:
     computed, _ = ctx.risk_difference(row.label, a, c)
     whole = row.label.startswith("Overall")
     label = ctx.writer.words("did not complete") if whole else ctx.writer.quote(lower(row.label), row) or ()
-    return ctx.writer.say(
-        "{l}: {a} with {x} and {c} with {y}, a difference of {d} percentage points.",
+    return ctx.say(
+        "{l}: {a} with {active} and {c} with {control}, a difference of {d} percentage points.",
         l=upper(label),
         a=ctx.count(a),
         c=ctx.count(c),
-        x=ctx.active,
-        y=ctx.control,
         d=computed,
     )
 
@@ -293,7 +279,7 @@ def fairness(ctx: Context) -> Inlines:
     """What chance decided, who was masked, within which strata, and that chance balances on average."""
     writer, d = ctx.writer, ctx.record.design
     shares = [d.allocation.get(a.id) for a in (ctx.findings.active, ctx.findings.control)]
-    out: Inlines = writer.say("Chance decided who received {a} and who {c},", a=ctx.active, c=ctx.control)
+    out: Inlines = ctx.say("Chance decided who received {active} and who {control},")
     if d.usable and all(shares):
         ratio = writer.cite(":".join(str(s) for s in shares), d)
         out = (*out, *writer.say(" {r},", r=ratio))
@@ -335,12 +321,9 @@ def resolution(ctx: Context) -> Inlines:
     f, writer = ctx.findings, ctx.writer
     if time_to_event(ctx) or event_counts(ctx):
         return ()  # standard deviations say nothing of events
-    found = next((s for s in ctx.record.sets if s.id == f.set), None)
-    pair: list[Value | None] = [] if found is None else [found.n.get(f.active.id), found.n.get(f.control.id)]
-    if not pair or any(v is None or not v.usable or not v.value for v in pair):
-        pair = [f.active.n, f.control.n]
-    sizes = [v for v in pair if v is not None and v.usable and v.value]
-    if len(sizes) < 2:
+    pair = ctx.analysed
+    sizes = pair if pair is not None and all(v.value for v in pair) else (f.active.n, f.control.n)
+    if not all(v.usable and v.value for v in sizes):
         return ()
     a, c = (int(v.value or 0) for v in sizes)
     computed = writer.compute(

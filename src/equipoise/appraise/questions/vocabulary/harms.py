@@ -51,14 +51,7 @@ def share_sentence(ctx: Context, event: AdverseEvent) -> Inlines:
     writer, f = ctx.writer, ctx.findings
     a, c = (cell(ctx, event.arms.get(arm.id)) for arm in (f.active, f.control))
     label = writer.quote(event.term, event) or writer.label(event.term)
-    return writer.say(
-        "{t}: {a} with {x} and {c} with {y}; counts are not given.",
-        t=upper(label),
-        a=a,
-        c=c,
-        x=ctx.active,
-        y=ctx.control,
-    )
+    return ctx.say("{t}: {a} with {active} and {c} with {control}; counts are not given.", t=upper(label), a=a, c=c)
 
 
 @sentence()
@@ -87,14 +80,12 @@ def deaths(ctx: Context) -> Inlines:
     held = next((s for s, v in row.values.items() if v.get(ctx.findings.active.id) is a), None)
     if held is not None and held in {s.id for s in ctx.record.sets} and not ctx.is_all(held):
         when = (*when, *ctx.writer.say(" in {s}", s=ctx.writer.label(ctx.set_phrase(held))))
-    return ctx.writer.say(
-        "{l}{w}: {a} with {x} and {c} with {y}, a difference of {d} percentage points.",
+    return ctx.say(
+        "{l}{w}: {a} with {active} and {c} with {control}, a difference of {d} percentage points.",
         l=upper(label),
         w=when,
         a=ctx.count(a),
         c=ctx.count(c),
-        x=ctx.active,
-        y=ctx.control,
         d=computed,
     )
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 
-from equipoise.appraise import absolute_risk, numbers
+from equipoise.appraise import numbers
 from equipoise.appraise.context import Context
-from equipoise.appraise.findings import excludes_null, significant
+from equipoise.appraise.findings import excludes_null, known, significant
 from equipoise.appraise.phrases import margin_sentence
 from equipoise.appraise.questions.vocabulary.design import outcome, week
 from equipoise.appraise.questions.vocabulary.harms import ranked, share_sentence, shares
 from equipoise.appraise.questions.vocabulary.phrase import items, sentence
 from equipoise.appraise.sections.related import decided
-from equipoise.document.document import Computed, Inlines, Text
+from equipoise.document.document import Inlines, Text
 from equipoise.document.text import joined, lower, upper
 from equipoise.records.schema import AdverseEvent, Value
 
@@ -22,10 +22,10 @@ def plain_people(ctx: Context) -> Inlines:
     """How many took part, and how many in each group."""
     writer, d, f = ctx.writer, ctx.record.design, ctx.findings
     n = d.n_actual
-    if not n.usable or n.value is None:
+    if not known(n):
         return ()
     out = writer.say("{n} people took part.", n=ctx.number(n))
-    pair = [a for a in (f.active, f.control) if a.n.usable and a.n.value is not None]
+    pair = [a for a in (f.active, f.control) if known(a.n)]
     if len(pair) == 2:
         shown = [writer.say("{n} with {a}", n=ctx.number(a.n), a=lower(a.label)) for a in pair]
         out = (*out, *writer.words(" There were "), *joined(shown), Text("."))
@@ -36,13 +36,13 @@ def plain_people(ctx: Context) -> Inlines:
 def plain_asked(ctx: Context) -> Inlines:
     """What the trial tried to find out."""
     writer, f = ctx.writer, ctx.findings
-    who = writer.say("The trial was for people with {c}.", c=ctx.record.condition)
+    who = ctx.say("The trial was for people with {condition}.")
     verb = "It compared {a} with {k}." if ctx.record.design.randomised else "It followed people with {a} and with {k}."
     what = writer.say(verb, a=ctx.active, k=ctx.control)
     if f.outcome is None:
         return paragraphs_of(who, what)
-    when = writer.say(" at {w}", w=week(ctx)) if f.week is not None else ()
-    return paragraphs_of(who, what, writer.say("The main thing it measured was {o}{w}.", o=outcome(ctx), w=when))
+    when = ctx.say(" at {week}") if f.week is not None else ()
+    return paragraphs_of(who, what, ctx.say("The main thing it measured was {outcome}{w}.", w=when))
 
 
 def paragraphs_of(*parts: Inlines) -> Inlines:
@@ -57,15 +57,13 @@ def plain_draw(ctx: Context) -> Inlines:
     from equipoise.appraise.questions.conditions import masked, open_label, participants_masked
 
     if not ctx.record.design.randomised:
-        return writer.say(
-            "Chance did not decide who was in which group of {t}. So the groups may have differed from the start, and "
-            "a gap between them proves little.",
-            t=ctx.trial,
+        return ctx.say(
+            "Chance did not decide who was in which group of {trial}. So the groups may have differed from the "
+            "start, and a gap between them proves little."
         )
-    out = writer.say(
-        "Chance decided who got {a} and who got {c}, like the toss of a coin. That is the fairest way to compare.",
-        a=ctx.active,
-        c=ctx.control,
+    out = ctx.say(
+        "Chance decided who got {active} and who got {control}, like the toss of a coin. That is the fairest "
+        "way to compare."
     )
     said = ctx.fact(ctx.record.design.masking)
     if participants_masked(ctx):
@@ -104,14 +102,12 @@ def plain_result(ctx: Context) -> Inlines:
     if a.total and c.total:
         row = writer.say(", {r}", r=writer.quote(r.row, r) or ()) if r.row else ()
         return paragraphs_of(
-            writer.say(
-                "{o}{row}: {a} people with {x} and {c} people with {y}.",
+            ctx.say(
+                "{o}{row}: {a} people with {active} and {c} people with {control}.",
                 o=upper(outcome(ctx)),
                 row=row,
                 a=ctx.count(a),
                 c=ctx.count(c),
-                x=ctx.active,
-                y=ctx.control,
             ),
             _hundred(ctx, o.label, a, c),
         )
@@ -177,19 +173,8 @@ def _without_arms(ctx: Context) -> Inlines:
 def _hundred(ctx: Context, what: str, a: Value, c: Value) -> Inlines:
     if not isinstance(a.value, int) or not isinstance(c.value, int):
         return ()
-    shown = [_share(ctx, what, v) for v in (a, c)]
+    shown = [ctx.in_hundred(what, v) for v in (a, c)]
     return ctx.writer.say("That is about {a} people against {c}.", a=shown[0], c=shown[1])
-
-
-def _share(ctx: Context, what: str, value: Value) -> Computed:
-    return ctx.writer.compute(
-        absolute_risk.in_hundred,
-        int(value.value or 0),
-        int(value.total or 1),
-        show=lambda x: numbers.in_hundred(x.people),
-        what=f"{what}: people in a hundred",
-        method="the count over the number of people, times a hundred",
-    )
 
 
 @sentence()
@@ -197,31 +182,26 @@ def plain_verdict(ctx: Context) -> Inlines:
     """What the result does and does not show."""
     writer, f = ctx.writer, ctx.findings
     if f.met is False:
-        out = writer.say(
-            "So {t} did not show that {a} works better than {c} on this.", t=ctx.trial, a=ctx.active, c=ctx.control
-        )
+        out = ctx.say("So {trial} did not show that {active} works better than {control} on this.")
         if f.worse:
             return paragraphs_of(
                 out,
-                writer.say(
-                    "People with {a} did worse than people with {c}. The gap was larger than chance alone would easily "
-                    "make.",
-                    a=ctx.active,
-                    c=ctx.control,
+                ctx.say(
+                    "People with {active} did worse than people with {control}. The gap was larger than chance "
+                    "alone would easily make."
                 ),
             )
         return paragraphs_of(out, writer.words("That is not proof that it does nothing. But no benefit was shown."))
     if f.met is True:
-        return writer.say(
-            "The gap was larger than chance alone would easily make. So {t} counts as a success on this question. One "
-            "trial can still mislead, and a gap on average is not a promise to any one person.",
-            t=ctx.trial,
+        return ctx.say(
+            "The gap was larger than chance alone would easily make. So {trial} counts as a success on this "
+            "question. One trial can still mislead, and a gap on average is not a promise to any one person."
         )
     if f.disputed:
-        return writer.say(
-            "Was it more than chance? The sources do not agree on {t}. One test says yes and one says no.", t=ctx.trial
+        return ctx.say(
+            "Was it more than chance? The sources do not agree on {trial}. One test says yes and one says no."
         )
-    return margin_sentence(ctx) or writer.say("What we read does not say whether {t} met its main goal.", t=ctx.trial)
+    return margin_sentence(ctx) or ctx.say("What we read does not say whether {trial} met its main goal.")
 
 
 @sentence()
@@ -232,7 +212,7 @@ def plain_range(ctx: Context) -> Inlines:
     if c is None or o is None or c.low is None or c.high is None or c.kind != "difference":
         return ()
     digits = numbers.contrast_digits(c)
-    unit = writer.label(ctx.unit(o, f.primary)) if ctx.unit(o, f.primary) else ()
+    unit = writer.label(ctx.unit(o, f.primary))
     if o.direction == "not_stated" or excludes_null(c):
         good = None if f.primary is None or o.direction == "not_stated" else f.favourable(f.primary)
         bounds = (c.low, c.high) if good is None else sorted((abs(c.low), abs(c.high)))
@@ -247,12 +227,11 @@ def plain_range(ctx: Context) -> Inlines:
             k=ctx.control,
         )
     better, worse = (c.high, c.low) if o.direction == "higher_better" else (c.low, c.high)
-    return writer.say(
-        "The true gap could lie anywhere from {b}{u} better with {a} to {w}{u} worse.",
+    return ctx.say(
+        "The true gap could lie anywhere from {b}{u} better with {active} to {w}{u} worse.",
         b=writer.cite(numbers.number(abs(better), digits), c),
         w=writer.cite(numbers.number(abs(worse), digits), c),
         u=unit,
-        a=ctx.active,
     )
 
 
@@ -264,13 +243,7 @@ def plain_marker(ctx: Context) -> Inlines:
         less = ctx.percent_lower(r)
         if less is not None:
             out.append(
-                writer.say(
-                    "{o} was {l} with {a} than with {c}",
-                    o=writer.label(ctx.outcome(r.outcome)),
-                    l=less,
-                    a=ctx.active,
-                    c=ctx.control,
-                )
+                ctx.say("{o} was {l} with {active} than with {control}", o=writer.label(ctx.outcome(r.outcome)), l=less)
             )
     return (*upper(joined(out)), Text(".")) if out else ()
 
@@ -290,22 +263,15 @@ def plain_score(ctx: Context) -> Inlines:
 @sentence()
 def plain_set(ctx: Context) -> Inlines:
     """How many people the primary result rests on, where that is not everyone."""
-    writer, f = ctx.writer, ctx.findings
-    found = next((s for s in ctx.record.sets if s.id == f.set), None)
-    pair = () if found is None else (found.n.get(f.active.id), found.n.get(f.control.id))
+    f, pair = ctx.findings, ctx.analysed
     whole = (f.active.n, f.control.n)
-    if f.primary is None or not pair or any(v is None or not v.usable or v.value is None for v in (*pair, *whole)):
+    if f.primary is None or pair is None or not all(map(known, whole)):
         return ()
-    if all(v is not None and v.value == w.value for v, w in zip(pair, whole, strict=True)):
+    if all(v.value == w.value for v, w in zip(pair, whole, strict=True)):
         return ()
-    a, c = (ctx.number(v) for v in pair if v is not None)
-    return writer.say(
-        "This result comes from {a} people with {x} and {c} with {y}, not from everyone who took part.",
-        a=a,
-        c=c,
-        x=ctx.active,
-        y=ctx.control,
-    )
+    a, c = map(ctx.number, pair)
+    said = "This result comes from {a} people with {active} and {c} with {control}, not from everyone who took part."
+    return ctx.say(said, a=a, c=c)
 
 
 @items("What we read does not count side effects in each group. So it cannot say what the treatment costs you.")
@@ -324,14 +290,12 @@ def _harm(ctx: Context, event: AdverseEvent) -> Inlines:
     pair = ctx.findings.counts(event)
     assert pair is not None
     label = writer.quote(event.term, event) or writer.label(event.term)
-    shares = [_share(ctx, event.term, v) for v in pair]
-    return writer.say(
-        "{t}: {a} people with {x} and {c} with {y}. That is about {s} people against {u}.",
+    shares = [ctx.in_hundred(event.term, v) for v in pair]
+    return ctx.say(
+        "{t}: {a} people with {active} and {c} with {control}. That is about {s} people against {u}.",
         t=upper(label),
         a=ctx.count(pair[0]),
         c=ctx.count(pair[1]),
-        x=ctx.active,
-        y=ctx.control,
         s=shares[0],
         u=shares[1],
     )
@@ -345,7 +309,7 @@ def plain_later(ctx: Context) -> Inlines:
     first = chosen or planned
     if first is None or first.contrast is None or f.outcome is None or not f.favourable(first):
         return ()
-    unit = writer.label(ctx.unit(f.outcome)) if ctx.unit(f.outcome) else ()
+    unit = writer.label(ctx.unit(f.outcome))
     out = writer.say(
         "By {w}, people who had started early were ahead by {d}{u}.",
         w=ctx.week(first.week),
@@ -372,7 +336,7 @@ def plain_around(ctx: Context) -> list[Inlines]:
     for t in sorted(ctx.record.related, key=lambda t: t.year):
         if not t.usable or not t.result.usable:
             continue
-        size = writer.say(", {n} people", n=ctx.number(t.n)) if t.n.usable and t.n.value is not None else ()
+        size = writer.say(", {n} people", n=ctx.number(t.n)) if known(t.n) else ()
         told = writer.say("{n} ({d}", n=t.name, d=t.drug)
         found = writer.cite(_IN_A_WORD[t.direction], t.result)
         after = [(*upper(said), Text(".")) for said in decided(ctx, t)]

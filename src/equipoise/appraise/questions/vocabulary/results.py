@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from equipoise.appraise import absolute_risk, numbers, phrases
 from equipoise.appraise.context import Context
-from equipoise.appraise.findings import excludes_null, usable
+from equipoise.appraise.findings import excludes_null, standard_error, usable
 from equipoise.appraise.phrases import paragraphs
 from equipoise.appraise.questions.vocabulary.phrase import items, sentence
 from equipoise.appraise.sections import coherence
 from equipoise.appraise.sections.replica import main_answers, reading
 from equipoise.appraise.strata import interaction_sentence, strata_sentence
 from equipoise.appraise.tables import result_label
-from equipoise.document.document import Computed, Inlines, Text
+from equipoise.document.document import Inlines, Text
 from equipoise.document.text import joined, upper
-from equipoise.records.schema import Contrast, Result, Value
-
-_BOUND = {"difference": "a difference of ", "ratio": "a ratio of ", "hazard_ratio": "a hazard ratio of "}
-
+from equipoise.records.schema import Contrast, Result
 
 # -- sentences of the page -----------------------------------------------------------------------------------------
 
@@ -48,9 +45,7 @@ def verdict(ctx: Context) -> Inlines:
         word = "met" if f.met else "missed"
         said = writer.say("{t} " + word + " its primary endpoint.", t=ctx.trial)
         if f.worse:
-            return paragraphs(
-                said, writer.say("The difference favours {c}, by more than chance would easily give.", c=ctx.control)
-            )
+            return paragraphs(said, ctx.say("The difference favours {control}, by more than chance would easily give."))
         return said
     if f.disputed:
         return phrases.disputed_sentence(ctx)
@@ -115,7 +110,7 @@ def counts(ctx: Context) -> Inlines:
         return ()
     if any(not isinstance(v.value, int) for v in pair):
         return ()
-    shares = [_share(ctx, v, f.outcome.label) for v in pair]
+    shares = [ctx.in_hundred(f.outcome.label, v) for v in pair]
     difference, rd = ctx.risk_difference(f.outcome.label, *pair)
     tail = (
         "with an interval that excludes no difference"
@@ -129,17 +124,6 @@ def counts(ctx: Context) -> Inlines:
         x=ctx.active,
         y=ctx.control,
         d=difference,
-    )
-
-
-def _share(ctx: Context, value: Value, what: str) -> Computed:
-    return ctx.writer.compute(
-        absolute_risk.in_hundred,
-        int(value.value or 0),
-        int(value.total or 1),
-        show=lambda x: numbers.in_hundred(x.people),
-        what=f"{what}: people in a hundred",
-        method="the count over the number of people, times a hundred",
     )
 
 
@@ -210,12 +194,11 @@ def share_of_loss(ctx: Context) -> Inlines:
         for x, label in zip(figures, ("the difference", "its lower bound", "its upper bound"), strict=False)
     ]
     bounds = writer.say(" ({a} to {b})", a=shown[1], b=shown[2]) if len(shown) > 1 else ()
-    return writer.say(
-        "The difference is {s}{b} of what was lost on {c}, taking that loss as known; its own uncertainty would make "
-        "the range wider still.",
+    return ctx.say(
+        "The difference is {s}{b} of what was lost on {control}, taking that loss as known; its own uncertainty "
+        "would make the range wider still.",
         s=shown[0],
         b=bounds,
-        c=ctx.control,
     )
 
 
@@ -252,7 +235,7 @@ def threshold(ctx: Context) -> Inlines:
     if c is None or c.value is None:
         return ()
     if c.kind == "difference":
-        se = _se(c)
+        se = standard_error(c)
         if se is None:
             return ()
         least = writer.compute(
@@ -279,14 +262,6 @@ def threshold(ctx: Context) -> Inlines:
         l=least,
         d=ctx.contrast(c),
     )
-
-
-def _se(c: Contrast) -> float | None:
-    if c.se:
-        return float(c.se)
-    if c.low is None or c.high is None or c.high <= c.low:
-        return None
-    return round(absolute_risk.se_from_interval(float(c.low), float(c.high), c.level), 4)
 
 
 @sentence("A meta-analysis needs an estimate with a standard error or an interval; the record holds none.")
@@ -491,10 +466,10 @@ def _told(ctx: Context, r: Result) -> Inlines:
     writer = ctx.writer
     label = result_label(ctx, r)
     if r.contrast is not None and usable(r.contrast):
-        said = writer.say("{k}{d}", k=_BOUND[r.contrast.kind], d=ctx.contrast(r.contrast))
+        said = writer.say(phrases.KINDS[r.contrast.kind] + " {d}", d=ctx.contrast(r.contrast))
     elif (pair := ctx.arms_pair(r)) is not None:
         shown = [ctx.count(v) if v.total else ctx.number(v) for v in pair]
-        said = writer.say("{a} with {x}, {c} with {y}", a=shown[0], c=shown[1], x=ctx.active, y=ctx.control)
+        said = ctx.say("{a} with {active}, {c} with {control}", a=shown[0], c=shown[1])
     else:
         return ()
     p = ctx.findings.own_p(r)

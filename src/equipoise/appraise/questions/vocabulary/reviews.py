@@ -137,9 +137,8 @@ def people_for_power(ctx: Context) -> list[Block]:
     f, writer = ctx.findings, ctx.writer
     c = f.contrast
     pair = None if f.primary is None else ctx.arms_pair(f.primary)
-    found = next((s for s in ctx.record.sets if s.id == f.set), None)
-    sizes = [] if found is None else [found.n.get(a.id) for a in (f.active, f.control)]
-    people = sum(int(v.value or 0) for v in sizes if v is not None and v.usable)
+    sizes = ctx.analysed or ()
+    people = sum(int(v.value or 0) for v in sizes)
     if (
         c is None
         or c.kind != "difference"
@@ -198,7 +197,7 @@ def people_for_power(ctx: Context) -> list[Block]:
         "What it would take: people in both arms for 80 % power, by the size of the slowing (in points at {w}), "
         "reckoned from the published standard error with {n} people. Deaths and losses would raise every number.",
         w=ctx.week(weeks),
-        n=joined([ctx.number(v) for v in sizes if v is not None], " and "),
+        n=joined([ctx.number(v) for v in sizes], " and "),
     )
     columns = (writer.words("Points saved"), *(head for head, _ in designs))
     return [Table("t-people", caption, columns, tuple(rows), (True,) * len(columns))]

@@ -53,11 +53,7 @@ def answers_table(ctx: Context, replica: Replica) -> Table:
             )
             for a in group
         )
-    columns = (
-        writer.words("Question"),
-        writer.words("Share of trials"),
-        writer.words("Monte Carlo error, percentage points"),
-    )
+    columns = writer.heads("Question", "Share of trials", "Monte Carlo error, percentage points")
     caption = writer.words("What the rebuilt trial answers, as shares of simulated trials.")
     return Table("t-answers", caption, columns, tuple(rows), (False, True, True))
 
@@ -96,8 +92,7 @@ def reading(ctx: Context) -> Inlines:
     if ctx.findings.met:
         return writer.say(
             "Such a trial meets its endpoint in {w} trials if the drug works as fitted and in {n} if it does "
-            "nothing, so "
-            "that success speaks for the drug as far as the two are apart.",
+            "nothing, so that success speaks for the drug as far as the two are apart.",
             **parts,
         )
     if 1 - works.probability >= 0.5 * (1 - nothing.probability):

@@ -35,8 +35,7 @@ def tally(ctx: Context, replica: Replica) -> Inlines:
             out,
             writer.say(
                 "Of others from the same period, {k} of {n} do; they belong to the same people and weeks, and so are "
-                "no "
-                "independent check.",
+                "no independent check.",
                 k=writer.simulated(str(sum(bool(r.within_one_se) for r in same))),
                 n=writer.simulated(str(len(same))),
             ),
@@ -58,16 +57,14 @@ def tally(ctx: Context, replica: Replica) -> Inlines:
             out,
             writer.say(
                 "Of those after the fitted period, the real checks, {k} of {n} do; of a replica that was exactly "
-                "right, "
-                "about {e} would.",
+                "right, about {e} would.",
                 k=writer.simulated(str(sum(bool(r.within_one_se) for r in later))),
                 n=writer.simulated(str(len(later))),
                 e=expected,
             ),
             writer.say(
                 "Of all values published for that time, with or without a standard error, {i} of {n} lie inside the "
-                "95 % "
-                "range of single simulated trials.",
+                "95 % range of single simulated trials.",
                 i=writer.simulated(str(sum(0.025 <= r.position <= 0.975 for r in placed))),
                 n=writer.simulated(str(len(placed))),
             ),
@@ -176,7 +173,7 @@ def dots_figure(ctx: Context, replica: Replica) -> Figure | None:
     table = Table(
         "t-dots",
         writer.words("Simulated mean minus published value, in published standard errors (ratios on the log scale)."),
-        (writer.words("Quantity"), writer.words("Distance"), writer.words("Used as")),
+        writer.heads("Quantity", "Distance", "Used as"),
         tuple(rows),
         (False, True, False),
     )
@@ -260,13 +257,13 @@ def comparison_table(ctx: Context, replica: Replica) -> Table:
                 )
             )
         )
-    columns = (
-        writer.words("Quantity"),
-        writer.words("Published"),
-        writer.words("Simulated mean"),
-        writer.words("95 % range of one trial"),
-        writer.words("Monte Carlo error"),
-        writer.words("Simulated trials below the published value"),
+    columns = writer.heads(
+        "Quantity",
+        "Published",
+        "Simulated mean",
+        "95 % range of one trial",
+        "Monte Carlo error",
+        "Simulated trials below the published value",
     )
     caption = writer.words(
         "What was published beside what the rebuilt trial gives; first what is a check, last what was fitted."

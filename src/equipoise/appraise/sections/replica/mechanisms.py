@@ -49,12 +49,12 @@ def mechanisms(ctx: Context, replica: Replica) -> list[Block]:
                 )
             )
     plain = all(m.scale == "difference" for m in replica.mechanisms)
-    columns = (
-        writer.words("Mechanism"),
-        writer.words(f"Misfit, {period(ctx)}"),
-        writer.words("Difference simulated" if plain else "Simulated"),
-        writer.words("95 % range of one trial"),
-        writer.words("Trials with at least the published difference" if plain else "Trials at least as favourable"),
+    columns = writer.heads(
+        "Mechanism",
+        f"Misfit, {period(ctx)}",
+        "Difference simulated" if plain else "Simulated",
+        "95 % range of one trial",
+        "Trials with at least the published difference" if plain else "Trials at least as favourable",
     )
     alone = "the same published numbers" if ctx.record.extension is None else f"the {period(ctx)} alone"
     caption = writer.words(
@@ -107,12 +107,10 @@ def _verdict(ctx: Context, replica: Replica) -> list[Inlines]:
     if near:
         out = writer.say(
             "What it shows: the results kept out of the fit are in keeping with {m}; {s} of such trials give at "
-            "least the "
-            "published difference."
+            "least the published difference."
             if plain
             else "What it shows: the results kept out of the fit are in keeping with {m}; {s} of such trials give "
-            "results "
-            "at least as favourable.",
+            "results at least as favourable.",
             m=listed(near),
             s=span_of(near),
         )

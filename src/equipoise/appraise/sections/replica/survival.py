@@ -43,18 +43,12 @@ def survival_figure(ctx: Context, replica: Replica) -> Figure | None:
             found += [_row(ctx, arm.label, r) for r in points]
         panels.append(CurvePanel(title, "%", 100.0, False, tuple(series)))
         rows += [Row((writer.label(title),), heading=True), *found] if found else []
-    columns = (
-        writer.words("Arm and week"),
-        writer.words("Published"),
-        writer.words("Simulated, with 95 % range of one trial"),
-    )
+    columns = writer.heads("Arm and week", "Published", "Simulated, with 95 % range of one trial")
     caption = writer.words(
         "The published shares drawn, free of the event by the week, and the same shares of the simulated trials."
     )
     table = Table("t-survival", caption, columns, tuple(rows), (False, True, True))
-    description = writer.say(
-        "Line charts by week, one panel for each end point and set, {a} and {c} in each.", a=ctx.active, c=ctx.control
-    )
+    description = ctx.say("Line charts by week, one panel for each end point and set, {active} and {control} in each.")
     note = writer.say(
         "Lines and bands: mean and 95 % range of the Kaplan-Meier curves of {n} simulated trials. Points: published "
         "shares with one standard error; where they are shares of everyone at the end of a follow-up that differed "
