@@ -21,8 +21,7 @@ from pathlib import Path
 from measure import Spread, measure  # isort: skip  (threads, before NumPy)
 
 from equipoise.calibrate import targets
-from equipoise.plan.block_analyses import repeated_analysis, time_to_event_analysis
-from equipoise.plan.compiled import Repeated
+from equipoise.plan.block import analyse
 from equipoise.plan.read_keys import read
 from equipoise.records import load_record
 from equipoise.run import run_study
@@ -78,25 +77,15 @@ def main() -> None:
     print(f"\nwhere the time of one replicate goes, one thread, blocks of {BLOCK}:")
     trials = simulator.block(1, 0, BLOCK)
     print("  simulation".ljust(53) + f"{each(lambda: simulator.block(1, 0, BLOCK))}")
-    total, results = 0.0, {}
-    for analysis in scenario.plan.compiled:
-        if isinstance(analysis, Repeated):
-
-            def work(a: Repeated = analysis) -> object:
-                return repeated_analysis(trials, a)
-
-            results[analysis.id] = work()
-        else:
-
-            def work(a=analysis) -> object:  # type: ignore[no-untyped-def,misc]
-                return time_to_event_analysis(trials, a)
-
-            results[analysis.id] = work()
-        taken = each(work)
+    total = 0.0
+    for analysis in scenario.plan.analyses:
+        plan = scenario.plan.only(analysis.id)
+        taken = each(lambda plan=plan: analyse(trials, plan))  # type: ignore[misc]
         total += taken.middle
         print(f"  {analysis.id}".ljust(53) + f"{taken}")
+    results = analyse(trials, scenario.plan)
     print("  all analyses".ljust(53) + f"{total:8.2f} ms")
-    print("  reading the keys".ljust(53) + f"{each(lambda: read(trials, results, keys))}")
+    print("  reading the keys".ljust(53) + f"{each(lambda: read(trials, keys, scenario.plan, results))}")
 
     with tempfile.TemporaryDirectory() as cache:
         print("\nequipoise appraise valor, nothing compiled before".ljust(54) + f"{page(cache):8.1f} s")

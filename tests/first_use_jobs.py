@@ -16,7 +16,7 @@ from equipoise.numerics import first_use
 
 def replicate() -> None:
     """One virtual VALOR, analysed: what `equipoise appraise valor` runs thousands of times."""
-    from equipoise.plan.block_analyses import analyse
+    from equipoise.plan.block import analyse
     from equipoise.simulate import Simulator, load_scenario
 
     simulator = Simulator.of(load_scenario("valor"))

@@ -16,7 +16,7 @@ from equipoise.appraise import appraise
 from equipoise.appraise.findings import read
 from equipoise.calibrate.plan import load_plan
 from equipoise.errors import ScenarioError
-from equipoise.plan.block_analyses import analyse
+from equipoise.plan.block import analyse
 from equipoise.plan.compiled import TimeToEvent
 from equipoise.plan.deciding import deciding
 from equipoise.plan.key import Key
@@ -128,7 +128,7 @@ def test_independent_differences_of_shares_by_hand() -> None:
     scenario = load_scenario("riluzole1994")
     trials = Simulator.of(scenario).block(1, 0, 2)
     measure = Key("event_share", variable="death_or_tracheostomy", statistic="difference", set="BULB", week=52)
-    made = read_measures(trials, analyse(trials, scenario.plan), [measure])[:, 0]
+    made = read_measures(trials, [measure])[:, 0]
     for i in range(2):
         bulbar = trials.group[i] == trials.sets.index("BULB")
         first = trials.events["death_or_tracheostomy"]
@@ -191,7 +191,7 @@ def test_property_each_test_favours_the_arm_with_fewer_events(test: str) -> None
     )
     trials = Simulator.of(scenario.with_plan(plan), "survival").block(1, 0, 8)
     d = deciding(plan, plan.primary)
-    p, estimate = read_measures(trials, analyse(trials, plan), [d.p, d.estimate]).T
+    p, estimate = read_measures(trials, [d.p, d.estimate], plan, analyse(trials, plan)).T
     first = trials.events["death_or_tracheostomy"]
     happened = first.happened & (first.week <= 91)
     fewer = [happened[i][trials.arm[i] == 1].mean() < happened[i][trials.arm[i] == 0].mean() for i in range(8)]

@@ -73,7 +73,7 @@ def small(
 def test_independent_contrasts_of_the_general_estimators() -> None:
     """The door's numbers are contrasts of `mmrm`, of `clda` and of `slope` on the same data, written out by hand."""
     data = small(np.random.default_rng(0))
-    made = delayed_start(data, period_end=24, week=40, control="late", covariates=["BASE", "SITE"])
+    made = delayed_start(data, period_end=24, at=40, control="late", covariates=["BASE", "SITE"])
     long = data.with_columns(ARM=(pl.col("TRT01P") == "early").cast(int))
     fit = mmrm("CHG ~ BASE * C(AVISITN) + SITE * C(AVISITN) + ARM * C(AVISITN) + us(AVISITN | USUBJID)", long)
     at = {w: {"ARM": 1.0, f"C(AVISITN)[T.{w:g}]:ARM": 1.0} for w in (16.0, 24.0, 32.0, 40.0)}
@@ -88,7 +88,7 @@ def test_independent_contrasts_of_the_general_estimators() -> None:
     for name, estimate, se, df in by_hand.select("contrast", "estimate", "se", "df").iter_rows():
         ours = made.named[name]
         np.testing.assert_allclose([ours.estimate, ours.se, ours.df], [estimate, se, df], rtol=1e-8)
-    plain = delayed_start(data, period_end=24, week=40, control="late", covariates=[])
+    plain = delayed_start(data, period_end=24, at=40, control="late", covariates=[])
     fit = mmrm("CHG ~ ARM * C(AVISITN) + us(AVISITN | USUBJID)", long)
     by_hand = fit.contrasts(
         {
@@ -106,13 +106,13 @@ def test_independent_contrasts_of_the_general_estimators() -> None:
         ]
     ).with_columns(TRT01P=pl.col("TRT01P").cast(pl.Enum(["late", "early"])))
     shared = clda("Y ~ us(AVISITN | USUBJID)", wide, arm="TRT01P", baseline=0)
-    constrained = delayed_start(data, period_end=24, week=40, control="late", covariates=[], constrained=True)
+    constrained = delayed_start(data, period_end=24, at=40, control="late", covariates=[], constrained=True)
     theirs = shared.contrasts({"d": {"C(AVISITN)[T.40]:TRT01P[T.early]": 1.0}}).to_frame()
     ours = constrained.named["delta2"]
     np.testing.assert_allclose([ours.estimate, ours.se], [theirs["estimate"][0], theirs["se"][0]], rtol=1e-8)
     assert ours.n == 90
     options = {"first_window": (8, 24), "second_window": (24, 40), "margin": 0.1}
-    slopes = delayed_start_slopes(data, period_end=24, week=40, control="late", covariates=["BASE"], **options)
+    slopes = delayed_start_slopes(data, period_end=24, at=40, control="late", covariates=["BASE"], **options)
     for name, low, high in (("slope1", 8, 24), ("slope2", 24, 40)):
         part = long.filter(pl.col("AVISITN").is_between(low, high)).drop_nulls("CHG")
         part = part.with_columns(T=pl.col("AVISITN") - 0.5 * (low + high))
@@ -131,7 +131,7 @@ def test_independent_imputation_of_those_who_did_not_go_on() -> None:
     """
     data = small(np.random.default_rng(1))
     method = ApproxBayes(n_imputations=30)
-    made = delayed_start(data, period_end=24, week=40, control="late", strategy="J2R", method=method, seed=5)
+    made = delayed_start(data, period_end=24, at=40, control="late", strategy="J2R", method=method, seed=5)
     seen = data.filter((pl.col("AVISITN") > 24) & pl.col("CHG").is_not_null())["USUBJID"].unique()
     gone = data.filter(~pl.col("USUBJID").is_in(seen.implode()))["USUBJID"].unique(maintain_order=True)
     ice = pl.DataFrame({"USUBJID": gone, "AVISITN": [32.0] * len(gone), "STRATEGY": ["JR"] * len(gone)})
@@ -148,8 +148,8 @@ def test_independent_imputation_of_those_who_did_not_go_on() -> None:
     assert made.fit is None
     assert made.strategy == "imputed by JR, delayed start as the reference"
     # the lost early starters take the delayed arm's course: the gap at the end shrinks, that of period 1 hardly moves
-    mar = delayed_start(data, period_end=24, week=40, control="late", method=method, seed=5)
-    mixed = delayed_start(data, period_end=24, week=40, control="late")
+    mar = delayed_start(data, period_end=24, at=40, control="late", method=method, seed=5)
+    mixed = delayed_start(data, period_end=24, at=40, control="late")
     assert made.named["delta2"].estimate < mar.named["delta2"].estimate - 0.3
     assert abs(mar.named["delta2"].estimate - mixed.named["delta2"].estimate) < 0.25
     assert mar.strategy == "missing at random"
@@ -157,32 +157,32 @@ def test_independent_imputation_of_those_who_did_not_go_on() -> None:
 
 def test_property_questions_are_tested_in_order() -> None:
     data = small(np.random.default_rng(2), n=200)
-    made = delayed_start(data, period_end=24, week=40, control="late")
+    made = delayed_start(data, period_end=24, at=40, control="late")
     assert made.disease_modification
     assert [q.tested for q in made.questions] == [True, True, True]
     assert [q.alpha for q in made.questions] == [0.025, 0.025, 0.05]
     for q in made.questions:
         assert q.met == (q.estimate.low > -q.margin)  # the interval of each is that of its test
         assert q.asks in made.to_sentence()
-    turned = delayed_start(data, period_end=24, week=40, control="early")
+    turned = delayed_start(data, period_end=24, at=40, control="early")
     assert [q.met for q in turned.questions][:2] == [False, False]
     assert [q.tested for q in turned.questions] == [True, False, False]
     assert "descriptive" in turned.to_sentence()
     assert turned.named["delta1"].estimate == pytest.approx(-made.named["delta1"].estimate, rel=1e-8)
-    whole = delayed_start(data, period_end=24, week=40, control="late", fraction=1.0)
+    whole = delayed_start(data, period_end=24, at=40, control="late", fraction=1.0)
     assert whole.named["preserved"].estimate == pytest.approx(whole.named["change"].estimate, rel=1e-12)
-    wide = delayed_start(data, period_end=24, week=40, control="late", third="difference", margin=50.0)
+    wide = delayed_start(data, period_end=24, at=40, control="late", third="difference", margin=50.0)
     assert wide.questions[2].met
     assert wide.questions[2].estimate == wide.named["change"]
-    steep = delayed_start(data, period_end=24, week=40, control="late", third="slope", margin=0.0)
+    steep = delayed_start(data, period_end=24, at=40, control="late", third="slope", margin=0.0)
     assert steep.questions[2].estimate == steep.named["slope2"]
     assert isinstance(made.questions[0], Question)
 
 
 def test_property_frames_are_equal_and_come_back_as_they_were() -> None:
     data = small(np.random.default_rng(3), n=40)
-    made = delayed_start(data, period_end=24, week=40, control="late")
-    again = delayed_start(data.to_pandas(), period_end=24, week=40, control="late")
+    made = delayed_start(data, period_end=24, at=40, control="late")
+    again = delayed_start(data.to_pandas(), period_end=24, at=40, control="late")
     assert made.estimates == again.estimates
     assert isinstance(again.to_frame(), pd.DataFrame)
     assert made.to_frame()["quantity"].to_list() == ["delta1", "delta2", "change", "preserved", "slope1", "slope2"]
@@ -228,7 +228,7 @@ def test_property_what_cannot_be_estimated_says_why() -> None:
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the model says that it left an aliased column out
-        made = delayed_start(nobody, period_end=24, week=40, control="late")
+        made = delayed_start(nobody, period_end=24, at=40, control="late")
     assert made.named["delta1"].estimable
     assert made.questions[1].estimate.reason == "not estimable: an arm has nobody at week 40"
     assert not made.questions[1].met
@@ -238,23 +238,23 @@ def test_property_what_cannot_be_estimated_says_why() -> None:
     nowhere = data.with_columns(CHG=pl.when(pl.col("AVISITN") == 40).then(None).otherwise("CHG"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the model says that it left the visit out
-        empty = delayed_start(nowhere, period_end=24, week=40, control="late")
+        empty = delayed_start(nowhere, period_end=24, at=40, control="late")
     assert empty.named["delta1"].estimable
     for name in ("delta2", "change", "preserved", "slope2"):
         assert empty.named[name].reason == "not estimable: an arm has nobody at week 40", name
     few = data.filter(pl.col("USUBJID") < 6)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        tiny = delayed_start(few, period_end=24, week=40, control="late", covariates=[])
+        tiny = delayed_start(few, period_end=24, at=40, control="late", covariates=[])
     assert tiny.named["delta1"].status is not Status.OK
     assert "not estimable" in tiny.questions[0].estimate.reason
     y = np.random.default_rng(0).normal(size=(2, 30, 4))
     y[1, 15:] = np.nan
-    batch = delayed_start_batch(y, np.tile(np.arange(30) >= 15, (2, 1)), [1.0, 2, 3, 4], period_end=2, week=4)
+    batch = delayed_start_batch(y, np.tile(np.arange(30) >= 15, (2, 1)), [1.0, 2, 3, 4], period_end=2, at=4)
     assert batch.status[0].max() == 0
     assert (batch.status[1] != 0).all()
     assert not batch.met()[1].any()
-    slopes = delayed_start_slopes_batch(y, np.tile(np.arange(30) >= 15, (2, 1)), [1.0, 2, 3, 4], period_end=2, week=4)
+    slopes = delayed_start_slopes_batch(y, np.tile(np.arange(30) >= 15, (2, 1)), [1.0, 2, 3, 4], period_end=2, at=4)
     assert (slopes.status[1] != 0).all()
     assert np.isnan(slopes.estimate[1]).all()
 
@@ -291,12 +291,7 @@ def test_property_bad_input_is_named(options, error, message: str) -> None:
         )
     with pytest.raises(DataError, match="1 visits between weeks 8 and 9"):
         delayed_start_slopes(
-            small(np.random.default_rng(8), n=12),
-            period_end=24,
-            week=40,
-            margin=0.1,
-            first_window=(8, 9),
-            control="late",
+            small(np.random.default_rng(8), n=12), period_end=24, at=40, margin=0.1, first_window=(8, 9), control="late"
         )
 
 
@@ -317,7 +312,7 @@ def test_simulation_size_of_each_question_quickly() -> None:
     edge = late + np.array([0.5, 1.0, 2.0, 1.5, 1.0])  # delta1 = 2, delta2 = 1 = half of it
     for course, k, alpha in ((late, 0, 0.025), (late, 1, 0.025), (edge, 2, 0.05)):
         y, arm, weeks = batch_of(np.random.default_rng(9), 2000, 100, course, late)
-        made = delayed_start_batch(y, arm, weeks, period_end=24, week=40)
+        made = delayed_start_batch(y, arm, weeks, period_end=24, at=40)
         assert (made.status == 0).mean() > 0.999
         rate = made.met()[:, k].mean()
         assert abs(rate - alpha) < 4 * np.sqrt(alpha * (1 - alpha) / 2000)
@@ -334,13 +329,13 @@ def test_simulation_size_of_each_question() -> None:
     steeper = late + np.array([0.0, 0.0, 0.0, -0.4, -0.8])
     for course, k, alpha in ((late, 0, 0.025), (late, 1, 0.025), (edge, 2, 0.05)):
         y, arm, weeks = batch_of(np.random.default_rng(10), 20_000, 100, course, late)
-        rate = delayed_start_batch(y, arm, weeks, period_end=24, week=40).met()[:, k].mean()
+        rate = delayed_start_batch(y, arm, weeks, period_end=24, at=40).met()[:, k].mean()
         print("mixed model", k + 1, rate)
         assert abs(rate - alpha) < 4 * np.sqrt(alpha * (1 - alpha) / 20_000)
     criteria = Criteria(third="slope", first="slope", margin=0.05)
     for course, k, alpha in ((late, 0, 0.025), (steeper, 2, 0.05)):
         y, arm, weeks = batch_of(np.random.default_rng(11), 20_000, 100, course, late)
-        made = delayed_start_slopes_batch(y, arm, weeks, period_end=24, week=40, second_window=(24, 40))
+        made = delayed_start_slopes_batch(y, arm, weeks, period_end=24, at=40, second_window=(24, 40))
         rate = made.met(criteria)[:, k].mean()
         print("slopes", k + 1, rate)
         assert abs(rate - alpha) < 4 * np.sqrt(alpha * (1 - alpha) / 20_000)
@@ -364,7 +359,7 @@ def test_simulation_mechanisms_of_valor(valor) -> None:
             score = trials.outcomes["ALSFRS"]
             x = np.stack([score[:, :, 0], trials.baseline("LNNFLBL")], axis=-1)
             made = delayed_start_batch(
-                score[:, :, 1:] - score[:, :, :1], trials.arm, trials.weeks[1:], period_end=28, week=52, covariates=x
+                score[:, :, 1:] - score[:, :, :1], trials.arm, trials.weeks[1:], period_end=28, at=52, covariates=x
             )
             assert (made.status == 0).mean() > 0.99
             met.append(made.met())

@@ -26,7 +26,9 @@ def patient(changes: dict[float, float | None], died: float | None, rule: dict[s
         {"USUBJID": "A", "AVISITN": [0.0, *changes], "CHG": [0.0, *changes.values()], "DTH": died, "BASE": 40.0},
         strict=False,
     ).with_columns(pl.col("DTH").cast(pl.Float64))
-    made = deterioration(frame, DeteriorationRule(**{"threshold": 4, **rule}), death="DTH", base="BASE", keep=())
+    made = deterioration(
+        frame, DeteriorationRule(**{"threshold": 4, **rule}), death="DTH", base="BASE", keep=()
+    ).patients
     return tuple(made.select("AVAL", "CNSR", "EVNTDESC").row(0))  # type: ignore[return-value]
 
 
@@ -248,16 +250,16 @@ def test_property_door_and_block_agree_and_flow_on() -> None:
     time, cause, *_ = deterioration_times(change, weeks, rule, death=death)
     for t in range(3):
         frame = long(change[t], weeks, death[t])
-        made = deterioration(frame, rule, death="DTHWK")
+        made = deterioration(frame, rule, death="DTHWK").patients
         np.testing.assert_array_equal(made["AVAL"].to_numpy(), time[t])
         np.testing.assert_array_equal(made["CNSR"].to_numpy() == 0, cause[t] > 0)
-        again = deterioration(frame.to_pandas().sample(frac=1.0, random_state=1), rule, death="DTHWK")
+        again = deterioration(frame.to_pandas().sample(frac=1.0, random_state=1), rule, death="DTHWK").patients
         assert isinstance(again, pd.DataFrame)
         np.testing.assert_array_equal(again.sort_values("USUBJID")["AVAL"], time[t])
     curves = kaplan_meier(made.with_columns(E=1 - pl.col("CNSR")), time="AVAL", event="E", arm="TRT01P")
     assert sum(c.n for c in curves) == 50
     assert cox("Surv(AVAL, 1 - CNSR) ~ TRT01P", made).n == 50
-    apart = deterioration(frame, DeteriorationRule(threshold=4, death="competing"), death="DTHWK")
+    apart = deterioration(frame, DeteriorationRule(threshold=4, death="competing"), death="DTHWK").patients
     (incidence,) = cumulative_incidence(apart, time="AVAL", cause="CAUSE")
     assert incidence.events.tolist() == [(apart["CNSR"] == 0).sum(), (apart["CNSR"] == 2).sum()]
 
@@ -312,7 +314,7 @@ def test_property_unusable_baseline_and_bad_input_are_named() -> None:
         }
     )
     rule = DeteriorationRule(threshold=0.2, relative=True)
-    made = deterioration(frame, rule, base="BASE", keep=())
+    made = deterioration(frame, rule, base="BASE", keep=()).patients
     assert made["AVAL"].to_list() == [None, None]
     assert made["CNSR"].to_list() == [None, None]
     assert set(made["EVNTDESC"]) == {"left out: no usable baseline"}

@@ -192,7 +192,7 @@ def test_property_without_events_every_strategy_is_missing_at_random() -> None:
 
 def test_independent_first_question_is_the_contrast_of_a_mixed_model() -> None:
     data = panel(60, gaps=True)
-    made = delayed_start(data, period_end=8, week=12, df="satterthwaite", **LONG)
+    made = delayed_start(data, period_end=8, at=12, df="satterthwaite", **LONG)
     frame = data.with_columns(pl.col("ARM").cast(pl.Enum(["p", "a"])), V=pl.col("WEEK").cast(pl.Int64))
     fit = mmrm("CHG ~ BASE * C(V) + ARM * C(V) + us(V | ID)", frame, df="satterthwaite")
     table = pl.DataFrame(fit.contrasts({"q1": {"ARM[T.a]": 1.0, "C(V)[T.8]:ARM[T.a]": 1.0}}).to_frame())
@@ -243,8 +243,8 @@ def test_property_a_block_of_one_long_trial_is_the_door() -> None:
     y = data["CHG"].to_numpy().astype(float).reshape(1, 60, 3)
     arm = (np.arange(60) % 2)[None].astype(float)
     base = data["BASE"].to_numpy().reshape(1, 60, 3)[:, :, :1]
-    door = delayed_start(data, period_end=8, week=12, df="satterthwaite", **LONG)
-    block = delayed_start_batch(y, arm, [4.0, 8.0, 12.0], period_end=8, week=12, covariates=base)
+    door = delayed_start(data, period_end=8, at=12, df="satterthwaite", **LONG)
+    block = delayed_start_batch(y, arm, [4.0, 8.0, 12.0], period_end=8, at=12, covariates=base)
     for name in ("delta1", "delta2", "preserved"):
         estimate, se, df = (a[0] for a in block.column(name))
         one = door.named[name]
@@ -333,7 +333,7 @@ def test_property_long_doors_do_not_mind_order_or_unit_of_outcome() -> None:
         c = cafs(d, deaths, up_to=12, strata=["SITE"], **LONG)
         return [
             mi_analysis(d, method=ConditionalMean(), **LONG).difference(12),
-            delayed_start(d, period_end=8, week=12, df="satterthwaite", **LONG).named["delta2"],
+            delayed_start(d, period_end=8, at=12, df="satterthwaite", **LONG).named["delta2"],
             c.ancova,
             c.van_elteren,
             c.win_ratio,

@@ -124,12 +124,12 @@ BY_VISIT: dict[str, Callable[[Any, Any], Any]] = {
     "multiple_imputation": lambda f, _: multiple_imputation(f, **FEW),
     "mi_analysis, Bayes": lambda f, _: mi_analysis(f, method=Bayes(n_imputations=2, burn_in=2, thin=1), **NAMES),
     "mi_analysis, conditional mean": lambda f, _: mi_analysis(f, method=ConditionalMean(), **NAMES),
-    "trimmed_mean": lambda f, _: trimmed_mean(f, week=12, n_permutations=99, n_samples=99, **NAMES),
-    "delayed_start": lambda f, _: delayed_start(f, period_end=4, week=12, df="satterthwaite", **NAMES),
+    "trimmed_mean": lambda f, _: trimmed_mean(f, at=12, n_permutations=99, n_samples=99, **NAMES),
+    "delayed_start": lambda f, _: delayed_start(f, period_end=4, at=12, df="satterthwaite", **NAMES),
     "delayed_start_slopes": lambda f, _: delayed_start_slopes(
-        f, period_end=4, week=12, first_window=(4, 8), second_window=(8, 12), margin=0.1, df="satterthwaite", **NAMES
+        f, period_end=4, at=12, first_window=(4, 8), second_window=(8, 12), margin=0.1, df="satterthwaite", **NAMES
     ),
-    "compare": lambda f, _: compare(f, {"planned": ["BASE"]}, week=12, **FEW),
+    "compare": lambda f, _: compare(f, {"planned": ["BASE"]}, at=12, **FEW),
     "deterioration": lambda f, _: deterioration(
         f, DeteriorationRule(threshold=3), visit="WEEK", value="CHG", subject="ID", keep=["ARM"]
     ),
@@ -460,7 +460,7 @@ def test_property_what_stood_in_the_way_is_the_reason() -> None:
     assert fit.difference(4).estimable
     assert fit.difference(12).reason == "not estimable: no observed values of Active at week 12"
     late = pl.DataFrame(VISIT_CASES["nobody of an arm at the start"][0](visits()), strict=False)
-    made = delayed_start(late, period_end=4, week=12, df="satterthwaite", **NAMES)
+    made = delayed_start(late, period_end=4, at=12, df="satterthwaite", **NAMES)
     assert not made.named["delta1"].estimable
     assert "an arm has nobody at week 4" in made.named["delta1"].reason
 
@@ -481,7 +481,7 @@ def test_property_no_interval_at_a_level_that_is_none(level: Any) -> None:
         lambda: win_regression(f, [Value("CHG")], ["ARM"], level=level),
         lambda: mi_ancova(v, **FEW).difference(12, level=level),
         lambda: cafs(v, f, up_to=12, time="T", censor=None, event="E", level=level, **NAMES),
-        lambda: trimmed_mean(v, week=12, level=level, n_permutations=99, n_samples=99, **NAMES),
+        lambda: trimmed_mean(v, at=12, level=level, n_permutations=99, n_samples=99, **NAMES),
     ):
         with pytest.raises(EstimationError, match="level"):
             call()

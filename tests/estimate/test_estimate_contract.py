@@ -66,7 +66,7 @@ def test_independent_statistic_of_a_ratio_is_that_of_its_logarithm() -> None:
     assert made.estimate == pytest.approx(math.e)
     again = replace(made, statistic=math.nan)
     assert again.statistic == pytest.approx(2.0)
-    assert made.to_table()["statistic"] == 2.0
+    assert made.to_row()["statistic"] == 2.0
 
 
 def test_independent_open_intervals_are_told_in_words() -> None:

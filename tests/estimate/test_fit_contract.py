@@ -49,8 +49,8 @@ RESULTS: dict[str, Callable[[], Any]] = {
         imputation_draws(visits(), value="Y", method=Bayes(n_imputations=3, burn_in=5), **LONG).impute(),
         deltas=(0.0, -4.0),
     ),
-    "delayed_start": lambda: delayed_start(visits(), value="Y", period_end=2, week=3, df="satterthwaite", **LONG),
-    "trimmed_mean": lambda: trimmed_mean(visits(), value="Y", week=3, **LONG),
+    "delayed_start": lambda: delayed_start(visits(), value="Y", period_end=2, at=3, df="satterthwaite", **LONG),
+    "trimmed_mean": lambda: trimmed_mean(visits(), value="Y", at=3, **LONG),
     "an estimate": lambda: ancova("Y ~ BASE + ARM", doses()).contrasts("ARM").estimates[0],
 }
 

@@ -106,7 +106,7 @@ def test_property_log_outcome_gives_geometric_mean_ratios(visits) -> None:
 
 def test_property_delayed_start_is_the_same_analysis_under_two_models(visits) -> None:
     models = {"planned": ["BASE", "ONSETMO", "RILFL"], "NfL-adjusted": ["BASE", "LOGNFLBL", "RILFL"]}
-    made = delayed_start.compare(visits, models, week=28, control="Placebo", seed=4)
+    made = delayed_start.compare(visits, models, at=28, control="Placebo", seed=4)
     for name, covariates in models.items():
         alone = mi_ancova(visits, covariates=covariates, control="Placebo", seed=4).difference(28)
         assert made.named[name].estimate == alone.estimate

@@ -501,23 +501,23 @@ def test_property_trimmed_means() -> None:
     frame = pl.DataFrame(
         {"USUBJID": [f"S{i:02d}" for i in range(40)], "AVISITN": 12, "TRT01P": ["a"] * 20 + ["b"] * 20, "CHG": y}
     )
-    whole = trimmed_mean(frame, week=12, n_permutations=999, n_samples=999)
+    whole = trimmed_mean(frame, at=12, n_permutations=999, n_samples=999)
     assert whole.estimate == pytest.approx(y[20:].mean() - y[:20].mean(), rel=1e-12)
     assert whole.p == pytest.approx(stats.ttest_ind(y[20:], y[:20]).pvalue, abs=0.06)
     assert whole.se == pytest.approx(np.sqrt(y[20:].var() / 20 + y[:20].var() / 20), rel=0.15)
     ice = pl.DataFrame({"USUBJID": ["S00", "S01", "S25"], "AVISITN": [12, 6, 15]})  # the last after the visit
-    made = trimmed_mean(frame, ice, week=12, n_permutations=99, n_samples=99)
+    made = trimmed_mean(frame, ice, at=12, n_permutations=99, n_samples=99)
     best = (np.sort(y[20:])[2:].mean(), y[2:20].mean())
     assert made.estimate == pytest.approx(best[0] - best[1], rel=1e-12)
     turned = trimmed_mean(
-        frame.with_columns(-pl.col("CHG")), ice, week=12, higher_better=False, n_permutations=99, n_samples=99
+        frame.with_columns(-pl.col("CHG")), ice, at=12, higher_better=False, n_permutations=99, n_samples=99
     )
     assert turned.estimate == pytest.approx(-made.estimate, rel=1e-12)
-    few = trimmed_mean(frame, ice, week=12, fraction=0.05)
+    few = trimmed_mean(frame, ice, at=12, fraction=0.05)
     assert few.status is Status.NO_DATA
     assert "10 % of a" in few.to_sentence()
     with pytest.raises(EstimationError, match="fraction"):
-        trimmed_mean(frame, week=12, fraction=1.0)
+        trimmed_mean(frame, at=12, fraction=1.0)
 
 
 def _with(frame, **columns):

@@ -330,15 +330,15 @@ LONG: dict[str, Callable[[Draw, Any, Any], Iterator[Any]]] = {
         ]
     ),
     "trimmed_mean": lambda g, v, d: iter(
-        [trimmed_mean(v, week=float(g.choice([4.0, 8.0])), n_permutations=99, n_samples=99, **NAMES)]
+        [trimmed_mean(v, at=float(g.choice([4.0, 8.0])), n_permutations=99, n_samples=99, **NAMES)]
     ),
-    "delayed_start": lambda g, v, d: iter([delayed_start(v, period_end=4.0, week=8.0, df="satterthwaite", **NAMES)]),
+    "delayed_start": lambda g, v, d: iter([delayed_start(v, period_end=4.0, at=8.0, df="satterthwaite", **NAMES)]),
     "delayed_start_slopes": lambda g, v, d: iter(
         [
             delayed_start_slopes(
                 v,
                 period_end=4.0,
-                week=12.0,
+                at=12.0,
                 first_window=(4.0, 8.0),
                 second_window=(8.0, 12.0),
                 margin=0.1,

@@ -13,14 +13,13 @@ from equipoise.estimate.linear.ancova import ancova
 from equipoise.estimate.linear.clda import clda
 from equipoise.estimate.linear.mmrm import mmrm
 from equipoise.estimate.linear.slope import slope
-from equipoise.estimate.missing.kernels import mi_ancova as repeated
 from equipoise.estimate.survival import cox, log_rank
 from equipoise.estimate.survival.kaplan_meier import kaplan_meier
 from equipoise.estimate.survival.kernels import kaplan_meier as kernel
-from equipoise.plan.block_analyses import analyse
+from equipoise.plan.block import analyse
 from equipoise.plan.compiled import CarriedForward, MixedModel, Slopes, TimeToEvent
 from equipoise.plan.key import Key
-from equipoise.plan.read_keys import read
+from equipoise.plan.read_keys import own_key, read
 from equipoise.plan.scenario_plan import AnalysisPlan
 from equipoise.simulate import Scenario, Simulator
 from equipoise.trial import Trials
@@ -70,9 +69,16 @@ def rows(trials: Trials, week: float, *, i: int = 1) -> pl.DataFrame:
     )
 
 
-def stats(results: Any, key: str, week: float) -> np.ndarray:
-    found = results[key]
-    return np.asarray(found.visits[1, found.at(week)])
+def stats(results: Any, key: str, week: float | None) -> np.ndarray:
+    """Estimate, standard error and df of control, active and difference, in the second trial."""
+    names = ("arm_mean", "contrast") if week is not None else ("arm_slope", "slope_difference")
+    found = {a.id: (a, form) for a, form in PLAN.lowered()}[key]
+    arms = ("placebo", "tofersen")
+    wanted = [Key(names[0], analysis=key, arm=arm, week=week) for arm in arms] + [
+        Key(names[1], analysis=key, week=week)
+    ]
+    made = [results[own_key(*found, one, arms)[0]] for one in wanted]
+    return np.array([getattr(e, name)[1] for e in made for name in ("value", "se", "df")])
 
 
 def contrast(frame: Any, what: str, **where: Any) -> tuple[float, float, float]:
@@ -92,9 +98,9 @@ def test_independent_carried_forward_is_the_ancova_of_the_last_value(trials: Tri
         means = {r["TRT01P"]: r for r in fit.lsmeans("TRT01P").to_frame().iter_rows(named=True)}
         for arm, (at, se) in zip(trials.arms, ((0, 1), (3, 4)), strict=True):
             np.testing.assert_allclose(made[[at, se]], [means[arm]["estimate"], means[arm]["se"]], rtol=1e-10)
-        assert made[repeated.DIFFERENCE_DF] == fit.df
+        assert made[8] == fit.df
         np.testing.assert_allclose(
-            made[repeated.DIFFERENCE], means[trials.arms[1]]["estimate"] - means[trials.arms[0]]["estimate"], rtol=1e-9
+            made[6], means[trials.arms[1]]["estimate"] - means[trials.arms[0]]["estimate"], rtol=1e-9
         )
 
 
@@ -148,7 +154,7 @@ def test_independent_slopes_of_a_block_are_those_of_one_trial(trials: Trials, re
     active = centred.with_columns(ON=(pl.col("TRT01P") == trials.arms[1]).cast(pl.Float64))
     fit = slope("AVAL ~ MONTH + PRESLOPE + MONTH:PRESLOPE + MONTH:ON + (MONTH | USUBJID)", active)
     table = {r["term"]: r for r in fit.coefficients.iter_rows(named=True)}
-    made = results["slopes"].slopes[1]
+    made = stats(results, "slopes", None)
     mine, control = table["MONTH:ON"], table["MONTH"]
     np.testing.assert_allclose(made[[6, 7, 8]], [mine["estimate"], mine["se"], mine["df"]], rtol=1e-5)
     np.testing.assert_allclose(made[[0, 1]], [control["estimate"], control["se"]], rtol=1e-5)
@@ -163,17 +169,15 @@ def test_independent_tests_of_times_are_those_of_one_trial(trials: Trials, resul
     data = t.events.filter(pl.col("PARAMCD") == "DTHPV").join(
         t.subjects.select("USUBJID", "PRESLOPE", "RILFL", "EDAFL"), on="USUBJID"
     )
-    made = results["dthpv"]
-    for rho, p, excess in (
-        (0.0, made.p_log_rank, made.observed_minus_expected),
-        (1.0, made.p_wilcoxon, made.observed_minus_expected_wilcoxon),
-    ):
+    quantities = ["p_log_rank", "observed_minus_expected", "p_wilcoxon", "observed_minus_expected_wilcoxon", "contrast"]
+    made = read(trials, [Key(q, analysis="dthpv") for q in quantities], PLAN, results).T
+    for rho, p, excess in ((0.0, *made[:2]), (1.0, *made[2:4])):
         test = log_rank("Surv(AVAL, 1 - CNSR) ~ TRT01P + strata(RILFL, EDAFL)", data, rho=rho)
         assert test.groups[1] == trials.arms[1]
         np.testing.assert_allclose(p[1], test.p, rtol=1e-10)
         np.testing.assert_allclose(excess[1], test.observed[1] - test.expected[1], rtol=1e-10)
     fit = cox("Surv(AVAL, 1 - CNSR) ~ TRT01P + PRESLOPE", data)
-    np.testing.assert_allclose(made.ln_hazard_ratio[1], fit.beta[0], rtol=1e-8)
+    np.testing.assert_allclose(made[4, 1], fit.beta[0], rtol=1e-8)
 
 
 def test_independent_kaplan_meier_of_a_block_is_that_of_one_trial(trials: Trials) -> None:
@@ -186,7 +190,7 @@ def test_independent_kaplan_meier_of_a_block_is_that_of_one_trial(trials: Trials
             Key("median_survival", variable="death_or_ventilation", statistic=u, set="ITT", arm=curve.group)
             for u in ("weeks", "days")
         ]
-        made = read(trials, {}, keys)[1]
+        made = read(trials, keys)[1]
         np.testing.assert_allclose(made[:3], [curve.at(w)[0] for w in (0.5, 30.0, 52.0)], rtol=1e-12)
         median = curve.quantile(0.5)[0]
         expected = np.inf if np.isnan(median) else median
@@ -218,7 +222,7 @@ def test_independent_what_was_seen_is_averaged(trials: Trials) -> None:
         Key("observed_change", variable="ALSFRS", statistic="mean", set="ITT", week=16),
         Key("observed_level", variable="ALSFRS", statistic="mean", set="ITT", arm=trials.arms[0], week=16),
     ]
-    made = read(trials, {}, wanted)[1]
+    made = read(trials, wanted)[1]
     means = [np.nanmean(change[arm == a]) for a in (0, 1)]
     expected = [np.nanstd(change[arm == 1], ddof=1), means[1] - means[0], np.nanmean(score[arm == 0, at])]
     np.testing.assert_allclose(made, expected, rtol=1e-12)
@@ -234,10 +238,12 @@ def test_property_measures_of_the_new_kinds_are_read(trials: Trials, results: An
         Key("contrast", analysis="locf"),
         Key("p_wilcoxon", analysis="dthpv"),
     ]
-    made = read(trials, results, wanted)
+    made = read(trials, wanted, PLAN, results)
     assert np.isfinite(made).all()
     assert ((made[:, [2, 3, 4, 6]] > 0) & (made[:, [2, 3, 4, 6]] < 1)).all()
-    np.testing.assert_array_equal(made[:, 5], results["locf"].visits[:, -1, repeated.DIFFERENCE])
+    np.testing.assert_array_equal(
+        made[:, 5], results[Key("difference", analysis="locf", arm="tofersen", visit="Week 28")].value
+    )
 
 
 @pytest.mark.parametrize(

@@ -258,12 +258,12 @@ def test_independent_delayed_start(study: AdamStudy) -> None:
     from equipoise.estimate.delayed_start import delayed_start, delayed_start_slopes
 
     found = block(study, "{method: delayed_start, period_end: 8, week: 16, third: difference, margin: 2}")
-    direct = delayed_start(long(study), period_end=8.0, week=16.0, third="difference", margin=2.0)
+    direct = delayed_start(long(study), period_end=8.0, at=16.0, third="difference", margin=2.0)
     assert value(found, "Difference at the end of period 2") == pytest.approx(direct.named["delta2"].estimate)
     assert value(found, "Q3", name="p") == pytest.approx(direct.questions[2].p, rel=1e-9)
     assert value(found, "Patients seen at week 16", "Drug", "n") == direct.followed["seen at week 16"][1]
     found = block(study, "{method: delayed_start, form: slopes, margin: 0.2, period_end: 8, week: 16}")
-    slopes = delayed_start_slopes(long(study), period_end=8.0, week=16.0, margin=0.2)
+    slopes = delayed_start_slopes(long(study), period_end=8.0, at=16.0, margin=0.2)
     assert value(found, "Difference of slopes, period 1") == pytest.approx(slopes.named["slope1"].estimate)
 
 
@@ -329,7 +329,7 @@ def test_independent_deterioration(study: AdamStudy) -> None:
     section = "{method: deterioration, threshold: 4, died: {time: DTHWK, where: {DTHCN: 0}}}"
     found = block(study, section)
     frame = long(study).with_columns(pl.when(pl.col("DTHCN") == 0).then(pl.col("DTHWK")).alias("D"))
-    made = deterioration(frame, DeteriorationRule(threshold=4.0), death="D")
+    made = deterioration(frame, DeteriorationRule(threshold=4.0), death="D").patients
     made = made.with_columns(pl.col("TRT01P").cast(pl.Enum(["Placebo", "Drug"])))
     test = log_rank("Surv(AVAL, 1 - CNSR) ~ TRT01P", made)
     assert value(found, "n", "All arms", "p") == pytest.approx(test.p, rel=1e-12)

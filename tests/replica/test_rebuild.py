@@ -11,6 +11,7 @@ import pytest
 
 from equipoise.calibrate import targets
 from equipoise.errors import ScenarioError
+from equipoise.plan.deciding import deciding
 from equipoise.plan.key import Key
 from equipoise.records import load_record
 from equipoise.replica import answers as replica_answers
@@ -54,9 +55,9 @@ def test_property_met_needs_significance_in_the_tests_own_direction() -> None:
 
 
 def test_property_the_primary_is_judged_by_its_own_estimate(valor: Scenario) -> None:
-    p, difference = rebuild._primary_measures(valor.plan)
-    assert p == Key("p_joint_rank", analysis="alsfrs_f_w28")
-    assert difference == Key("rank_difference", analysis="alsfrs_f_w28")
+    decider = deciding(valor.plan, valor.plan.primary)
+    assert decider.p == Key("p_joint_rank", analysis="alsfrs_f_w28")
+    assert decider.estimate == Key("rank_difference", analysis="alsfrs_f_w28")
 
 
 @pytest.mark.parametrize(

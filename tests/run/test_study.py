@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from equipoise.errors import OutputError, ScenarioError
-from equipoise.plan.block_analyses import analyse
+from equipoise.plan.block import analyse
 from equipoise.plan.key import Key
 from equipoise.plan.read_keys import read
 from equipoise.run import run_study
@@ -192,7 +192,7 @@ def test_property_no_replicates_is_refused(simulator: Simulator) -> None:
 
 def test_independent_measures_by_hand(simulator: Simulator) -> None:
     trials = simulator.block(9, 0, 3)
-    table = read(trials, analyse(trials, simulator.scenario.plan), MEASURES)
+    table = read(trials, MEASURES, simulator.scenario.plan, analyse(trials, simulator.scenario.plan))
     i = 1
     who = (trials.group[i] == 0) & (trials.arm[i] == 0)
     nfl = trials.outcomes["NFL"][i, who, 0]

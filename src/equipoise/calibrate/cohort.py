@@ -183,4 +183,4 @@ class Predictor:
             extension = self.scenario.protocol.extension
             left = self._descriptive(replace(m, variable="left"))
             return (1.0 - left) * (extension.entry if extension is not None else 0.0)
-        return float(read(self._pooled, {}, [m])[0, 0])
+        return float(read(self._pooled, [m])[0, 0])

@@ -235,7 +235,10 @@ def fit(
         "targets_used": sum(t.used for t in fitter.targets),
         "sum_of_squared_z": {m.value: round(v, 2) for m, v in objective.items()},
         "within_one_se": {
-            m.value: f"{sum(abs(x.z) <= 1 for x in rows if x.z is not None)} of {sum(x.z is not None for x in rows)}"
+            m.value: {
+                "count": sum(abs(x.z) <= 1 for x in rows if x.z is not None),
+                "of": sum(x.z is not None for x in rows),
+            }
             for m, rows in misfits.items()
         },
         "lag_profile": profile,

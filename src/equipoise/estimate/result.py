@@ -316,23 +316,6 @@ class Estimate(Fit):
     def __repr__(self) -> str:
         return f"<Estimate {self.to_sentence().rstrip('.')}>"
 
-    def to_table(self) -> dict[str, object]:
-        """One row of a results table."""
-        return {
-            "name": self.name,
-            "estimate": self.estimate,
-            "se": self.se,
-            "df": self.df,
-            "statistic": self.statistic,
-            "low": self.low,
-            "high": self.high,
-            "p": self.p,
-            "n": self.n,
-            "estimator": self.estimator,
-            "status": self.status.name.lower(),
-            "reason": self.reason,
-        }
-
     def to_sentence(self) -> str:
         """The estimate as a person would say it."""
         if not self.estimable:

@@ -1,14 +1,15 @@
-"""A section of a plan on a block of virtual trials: arrays over trials and keys.
+"""A plan on a block of virtual trials: arrays over trials and keys.
 
-Every section is done trial by trial, on the very data sets that a real trial would bring, so that each method of a plan
-has operating characteristics. What a kernel does at once is compiled apart (:mod:`equipoise.plan.lowering`).
+A method with a kernel does all trials at once, where it covers the section (:mod:`equipoise.plan.lowering`); any other
+is done trial by trial, on the very data sets that a real trial would bring. So each method of a plan has operating
+characteristics.
 """
 
 from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +18,12 @@ from equipoise.errors import EquipoiseError, EstimationError
 from equipoise.estimate.result import Estimate
 from equipoise.plan.analysis_plan import Plan
 from equipoise.plan.key import Key
+from equipoise.plan.lowering import lower
 from equipoise.plan.methods import REGISTRY
 from equipoise.plan.prepared import prepare
 from equipoise.plan.results import Block, Table
+from equipoise.plan.scenario_plan import AnalysisPlan
+from equipoise.plan.trial_estimates import TrialEstimates
 from equipoise.trial import Trials
 from equipoise.trial.adam import AdamStudy, from_trial
 from equipoise.types import CodeArray, FloatArray, Status
@@ -69,13 +73,18 @@ class BlockEstimates:
                     arrays[name][i, k] = getattr(estimate, name)
         return cls(keys, **arrays, status=status)
 
+    @classmethod
+    def of_kernels(cls, found: Mapping[Key, TrialEstimates]) -> BlockEstimates:
+        """The same from what kernels gave under each key."""
+        arrays = {name: np.stack([e.number(name) for e in found.values()], axis=1) for name in NUMBERS}
+        return cls(tuple(found), **arrays, status=np.stack([e.status for e in found.values()], axis=1))
 
-def joined(parts: Sequence[BlockEstimates]) -> BlockEstimates:
-    """The sections of one block side by side."""
-    if not parts:
-        raise EstimationError("no sections to join")
-    arrays = {name: np.concatenate([getattr(p, name) for p in parts], axis=1) for name in (*NUMBERS, "status")}
-    return BlockEstimates(tuple(key for p in parts for key in p.keys), **arrays)
+    def beside(self, other: BlockEstimates) -> BlockEstimates:
+        """These and others of the same trials."""
+        arrays = {
+            name: np.concatenate([getattr(self, name), getattr(other, name)], axis=1) for name in (*NUMBERS, "status")
+        }
+        return BlockEstimates(self.keys + other.keys, **arrays)
 
 
 def study_of(trials: Trials, index: int) -> AdamStudy:
@@ -137,7 +146,40 @@ def estimates(
     return out
 
 
-def block(trials: Trials, plan: Plan, analyses: Collection[str] | None = None) -> BlockEstimates:
-    """Every number of a plan, or of some of its analyses, on every trial of a block, one trial after the other."""
+def analyse(trials: Trials, plan: AnalysisPlan) -> dict[Key, TrialEstimates]:
+    """Every analysis of ``plan`` that a kernel carries out, on every trial of a block: its numbers by key."""
+    out: dict[Key, TrialEstimates] = {}
+    for analysis, found in plan.lowered():
+        kernel = REGISTRY[found.form.method].kernel
+        assert kernel is not None
+        out.update(kernel.block(trials, analysis, found))
+    return out
+
+
+def block(
+    trials: Trials, plan: Plan, analyses: Collection[str] | None = None, keys: Iterable[Key] | None = None
+) -> BlockEstimates:
+    """Every number of a plan, or of some of its analyses, on every trial of a block.
+
+    keys : the numbers that are wanted. An analysis whose kernel gives all of them that are its own is done by it; the
+    numbers of all others, and without ``keys`` of all analyses, are found on one trial after the other.
+    """
+    wanted = set(keys or ())
+    ids = [a.id for a in plan.analyses if analyses is None or a.id in analyses]
+    made: dict[Key, TrialEstimates] = {}
+    for analysis in (a for a in plan.analyses if a.id in ids and wanted):
+        own = {key for key in wanted if key.analysis == analysis.id}
+        found = lower(analysis)
+        if found is None or not own:
+            continue
+        kernel = REGISTRY[found.form.method].kernel
+        assert kernel is not None
+        given = kernel.block(trials, analysis, found)
+        if own <= set(given):
+            made |= {key: given[key] for key in own}
+            ids.remove(analysis.id)
+    if not ids:
+        return BlockEstimates.of_kernels(made)
     with _ONE_AT_A_TIME:
-        return BlockEstimates.of([estimates(study_of(trials, i), plan, analyses) for i in range(len(trials))])
+        singly = BlockEstimates.of([estimates(study_of(trials, i), plan, ids) for i in range(len(trials))])
+    return singly.beside(BlockEstimates.of_kernels(made)) if made else singly

@@ -1,12 +1,13 @@
 """What a kernel for many trials carries out: five forms of analysis, as data.
 
-Nobody writes these. The sections of a plan are brought into them where they fit (:mod:`equipoise.plan.lowering`), and
-the analysis then runs on a block of trials at once (:mod:`equipoise.plan.block_analyses`).
+Nobody writes these. A method with a kernel finds its form in a section (``Kernel.form`` in its module of
+``plan/methods/``), and its block then runs on many trials at once.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
@@ -40,6 +41,11 @@ class _Form(Frozen):
         raise NotImplementedError
 
     @property
+    def method(self) -> str:
+        """The method of a plan whose kernel carries it out."""
+        raise NotImplementedError
+
+    @property
     def subject(self) -> str:
         """What it is about, in a word or two: an outcome or an event."""
         raise NotImplementedError
@@ -65,13 +71,24 @@ class Repeated(_OfOutcome):
     kind: Literal["repeated"] = "repeated"
     covariates: tuple[Covariate, ...]
     impute_with: tuple[Covariate, ...]
+    ancova: bool = True
     joint_rank: bool = False
     imputations: Annotated[int, Field(ge=2)] = 20
     burn_in: Annotated[int, Field(ge=1)] = 3
 
     @property
     def tests(self) -> tuple[Test, ...]:
-        return ("ancova", "joint_rank") if self.joint_rank else ("ancova",)
+        return (*(("ancova",) if self.ancova else ()), *(("joint_rank",) if self.joint_rank else ()))
+
+    @property
+    def method(self) -> str:
+        return "mi_ancova" if self.ancova else "joint_rank"
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.tests:
+            raise ValueError(f"{self.id}: neither the ANCOVA nor the joint rank test is asked for")
+        return self
 
 
 class CarriedForward(_OfOutcome):
@@ -84,6 +101,10 @@ class CarriedForward(_OfOutcome):
 
     kind: Literal["carried_forward"] = "carried_forward"
     observed_to: Observed = 0.0
+
+    @property
+    def method(self) -> str:
+        return "carried_forward"
 
     @property
     def tests(self) -> tuple[Test, ...]:
@@ -106,6 +127,10 @@ class MixedModel(_OfOutcome):
     def tests(self) -> tuple[Test, ...]:
         return ("mmrm",)
 
+    @property
+    def method(self) -> str:
+        return "clda" if self.constrained else "mmrm"
+
     @model_validator(mode="after")
     def _baseline_once(self) -> Self:
         if self.constrained and "BASE" in self.covariates:
@@ -126,6 +151,10 @@ class Slopes(_OfOutcome):
     @property
     def tests(self) -> tuple[Test, ...]:
         return ("slope",)
+
+    @property
+    def method(self) -> str:
+        return "slope"
 
     @model_validator(mode="after")
     def _baseline_once(self) -> Self:
@@ -162,6 +191,10 @@ class TimeToEvent(_Form):
         return self.offers
 
     @property
+    def method(self) -> str:
+        return "survival"
+
+    @property
     def subject(self) -> str:
         return self.event.replace("_", " ")
 
@@ -171,15 +204,26 @@ OutcomeForm = Repeated | CarriedForward | MixedModel | Slopes
 
 AnyForm = OutcomeForm | TimeToEvent
 
+
+class Lowered(NamedTuple):
+    """A form, and the section (from 1) of the analysis behind each of its tests."""
+
+    form: AnyForm
+    places: Mapping[str, int]
+
+    @property
+    def sections(self) -> frozenset[int]:
+        """The sections that it covers."""
+        return frozenset(self.places.values())
+
+
 FORM_NAMES = ("repeated", "carried_forward", "mmrm", "slopes", "time_to_event")
 """Their ``kind``, by which scenarios once named them."""
 
 
 def method_of(form: AnyForm, test: str) -> str:
     """The method behind a test, as :data:`equipoise.plan.estimand.METHODS` calls it."""
-    if isinstance(form, Repeated) and test == "ancova":
-        return "mi_ancova"
-    return "carried_forward" if isinstance(form, CarriedForward) else test
+    return form.method if test == "ancova" else test
 
 
 def does_of(form: AnyForm) -> dict[str, str]:

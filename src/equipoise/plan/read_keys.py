@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 from scipy.stats import rankdata
 
 from equipoise.errors import ScenarioError
-from equipoise.estimate.missing.kernels import mi_ancova as repeated
 from equipoise.estimate.survival.kernels import kaplan_meier
+from equipoise.plan.analysis_plan import Analysis
 from equipoise.plan.block import BlockEstimates
-from equipoise.plan.block_analyses import Results, TimeToEventResult
+from equipoise.plan.compiled import Lowered, TimeToEvent
 from equipoise.plan.key import Key
-from equipoise.plan.longitudinal import OutcomeResult
+from equipoise.plan.methods import REGISTRY
+from equipoise.plan.scenario_plan import AnalysisPlan
+from equipoise.plan.trial_estimates import TrialEstimates
 from equipoise.trial import Trials
 from equipoise.types import DAYS_PER_WEEK, WEEKS_PER_MONTH, BoolArray, FloatArray, Status
 
@@ -22,21 +24,82 @@ WEEKS_PER_UNIT = {"days": 1.0 / DAYS_PER_WEEK, "weeks": 1.0, "months": WEEKS_PER
 
 
 def read(
-    trials: Trials, results: Results, measures: Sequence[Key], sections: BlockEstimates | None = None
+    trials: Trials,
+    measures: Sequence[Key],
+    plan: AnalysisPlan | None = None,
+    results: Mapping[Key, TrialEstimates] | None = None,
+    sections: BlockEstimates | None = None,
 ) -> FloatArray:
     """(trial, measure) values; NaN where a trial has none. Ratios are on the natural log scale.
 
+    plan, results : what was analysed, and what :func:`equipoise.plan.block.analyse` found.
     sections : the numbers of sections of the plan (:func:`equipoise.plan.block.block`), where measures ask for some; a
     ratio among them is a ratio, its standard error that of the logarithm.
     """
     curves = _survival(trials, measures)
+    forms = {} if plan is None else {analysis.id: (analysis, found) for analysis, found in plan.lowered()}
 
     def one(m: Key) -> FloatArray:
         if m in curves:
             return curves[m]
-        return _of_section(trials, sections, m) if m.of_section else _one(trials, results, m)
+        if m.of_section:
+            return _of_section(trials, sections, m)
+        if m.analysis is None:
+            return _of_trial(trials, m)
+        if m.analysis not in forms:
+            raise ScenarioError(f"measure {m.id}: the plan has no analysis {m.analysis!r} that a kernel carries out")
+        key, number = own_key(*forms[m.analysis], m, trials.arms)
+        return (results or {})[key].number(number)
 
     return np.stack([one(m) for m in measures], axis=1)
+
+
+_OF_TIMES = {
+    "contrast": ("cox", "hazard_ratio"),
+    "p_cox": ("cox", "hazard_ratio"),
+    "p_log_rank": ("log_rank", "log_rank"),
+    "p_wilcoxon": ("wilcoxon", "fleming_harrington"),
+    "observed_minus_expected": ("log_rank", "log_rank"),
+    "observed_minus_expected_wilcoxon": ("wilcoxon", "fleming_harrington"),
+}
+"""Quantity of a key -> the test of times, and the quantity under which its block gives it."""
+
+
+_OF_SLOPES = {"arm_slope": "slope", "slope_difference": "slope_difference", "p_slope": "slope_difference"}
+
+
+def own_key(analysis: Analysis, found: Lowered, m: Key, arms: Sequence[str]) -> tuple[Key, str]:
+    """A key as records and targets write it -> the key under which the method's block gives it, and what of it.
+
+    Raises
+    ------
+    ScenarioError : the analysis has no such number.
+    """
+    number = "p" if m.quantity.startswith("p_") else "se" if m.quantity.endswith("_se") else "value"
+    kind, form = m.quantity.removesuffix("_se"), found.form
+    arm: str | None = arms[1]
+    visit: str | None = None
+    if isinstance(form, TimeToEvent):
+        test, quantity = _OF_TIMES.get(kind, ("", ""))
+        arm = arm if test == "cox" else None
+    elif kind in ("p_joint_rank", "rank_difference"):
+        test, quantity = "joint_rank", "rank_difference"
+    else:
+        test = next((t for t in form.tests if t != "joint_rank"), "")
+        arm = m.arm if kind in ("arm_mean", "arm_slope") else arm
+        quantity = _OF_SLOPES.get(kind, "")
+    if test not in found.places:
+        raise ScenarioError(
+            f"measure {m.id}: analysis {form.id!r} has no such number; its tests are {', '.join(form.tests)}"
+        )
+    if not quantity:
+        section = analysis.sections[found.places[test] - 1]
+        kernel = REGISTRY[section.kind].kernel
+        assert kernel is not None
+        names = kernel.names(section)
+        quantity = names.mean if kind == "arm_mean" else names.difference
+        visit = names.visit.format(form.week if m.week is None else m.week)
+    return Key(quantity, analysis=form.id, section=found.places[test], arm=arm, visit=visit), number
 
 
 def _of_section(trials: Trials, sections: BlockEstimates | None, m: Key) -> FloatArray:
@@ -62,12 +125,8 @@ def _survival(trials: Trials, measures: Sequence[Key]) -> dict[Key, FloatArray]:
     return out
 
 
-def _one(trials: Trials, results: Results, m: Key) -> FloatArray:
-    if m.analysis is not None:
-        if m.analysis not in results:
-            raise ScenarioError(f"measure {m.id}: the plan has no analysis {m.analysis!r}")
-        result = results[m.analysis]
-        return _of_outcome(trials, result, m) if isinstance(result, OutcomeResult) else _of_times(result, m)
+def _of_trial(trials: Trials, m: Key) -> FloatArray:
+    """What is described of a trial itself, without an analysis."""
     who = _who(trials, m)
     match m.quantity:
         case "baseline":
@@ -96,46 +155,6 @@ def _one(trials: Trials, results: Results, m: Key) -> FloatArray:
         case "slope":
             return _masked_mean(_slopes(trials, float(m.week or 0)), who)
     raise ScenarioError(f"measure {m.id}: {m.quantity!r} needs an analysis")
-
-
-def _of_outcome(trials: Trials, result: OutcomeResult, m: Key) -> FloatArray:
-    if m.quantity in ("p_joint_rank", "rank_difference"):
-        table = result.ranks
-    elif "slope" in m.quantity:
-        table = result.slopes
-    else:
-        table = result.visits[:, result.at(float(m.week if m.week is not None else result.weeks[-1]))]
-    if m.quantity.startswith("p_"):
-        p = repeated.p_value(
-            table[:, repeated.DIFFERENCE], table[:, repeated.DIFFERENCE_SE], table[:, repeated.DIFFERENCE_DF]
-        )
-        return np.asarray(p, dtype=np.float64)
-    active = m.arm == trials.arms[1]
-    value, se = (repeated.ACTIVE, repeated.ACTIVE_SE) if active else (repeated.CONTROL, repeated.CONTROL_SE)
-    column = {
-        "arm_mean": value,
-        "arm_se": se,
-        "arm_slope": value,
-        "arm_slope_se": se,
-        "contrast": repeated.DIFFERENCE,
-        "contrast_se": repeated.DIFFERENCE_SE,
-        "slope_difference": repeated.DIFFERENCE,
-        "slope_difference_se": repeated.DIFFERENCE_SE,
-        "rank_difference": repeated.DIFFERENCE,
-    }[m.quantity]
-    return np.asarray(table[:, column], dtype=np.float64)
-
-
-def _of_times(result: TimeToEventResult, m: Key) -> FloatArray:
-    return {
-        "contrast": result.ln_hazard_ratio,
-        "contrast_se": result.se,
-        "p_cox": result.p_cox,
-        "p_log_rank": result.p_log_rank,
-        "p_wilcoxon": result.p_wilcoxon,
-        "observed_minus_expected": result.observed_minus_expected,
-        "observed_minus_expected_wilcoxon": result.observed_minus_expected_wilcoxon,
-    }[m.quantity]
 
 
 def _who(trials: Trials, m: Key) -> BoolArray:

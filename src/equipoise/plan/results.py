@@ -261,7 +261,8 @@ def _row(key: Key, estimate: Estimate) -> dict[str, Any]:
     made = {
         "key": key.id,
         **vars(key),
-        **estimate.to_table(),
+        **estimate.to_row(),
+        "reason": estimate.reason,
         "sided": estimate.sided,
         "coverage": estimate.level,
         "scale": estimate.scale,

@@ -6,7 +6,7 @@ Study, arms and the populations ITT and one for each recruitment group follow fr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -16,9 +16,9 @@ from equipoise.errors import ScenarioError
 from equipoise.files import Frozen, parse_yaml, read_yaml, validate
 from equipoise.plan import end_points
 from equipoise.plan.analysis_plan import Analysis, Plan, styled
-from equipoise.plan.compiled import AnyForm, Repeated, Test, TimeToEvent, TrialByTrial, does_of, method_of
+from equipoise.plan.compiled import AnyForm, Lowered, Repeated, Test, TimeToEvent, TrialByTrial, does_of, method_of
 from equipoise.plan.estimand import METHODS, Estimand, EventStrategy, Strategy, carried_out, contradictions
-from equipoise.plan.lowering import Lowered, is_old, lower, modern
+from equipoise.plan.lowering import is_old, lower, modern
 from equipoise.plan.parts import Population, Show, Treatment
 
 TEST_OF_METHOD: dict[str, str] = {"mi_ancova": "ancova", "carried_forward": "ancova", "clda": "mmrm"}
@@ -127,8 +127,8 @@ class AnalysisPlan(Frozen):
             key, _, test = name.partition(".")
             if key not in forms:
                 raise ValueError(f"order: {name!r} names no analysis of this plan")
-            if test not in forms[key].tests:
-                raise ValueError(f"order: {name!r}: analysis {key!r} offers {', '.join(forms[key].tests)}")
+            if test not in self.tests(key):
+                raise ValueError(f"order: {name!r}: analysis {key!r} offers {', '.join(self.tests(key))}")
         self._answer_what_they_ask()
         return self
 
@@ -151,6 +151,11 @@ class AnalysisPlan(Frozen):
             self.__dict__["_lowered_of"] = kept
         found: dict[str, Lowered | None] = kept[1]
         return found
+
+    def lowered(self) -> Iterator[tuple[Analysis, Lowered]]:
+        """The analyses that kernels carry out, each with its form."""
+        found = self._lowered()
+        return ((a, made) for a in self.analyses if (made := found[a.id]) is not None)
 
     @property
     def compiled(self) -> tuple[AnyForm, ...]:
@@ -183,7 +188,7 @@ class AnalysisPlan(Frozen):
             "treatment": self.treatment or Treatment(arms=tuple(arms)),
             "populations": {**populations, **self.populations},
             "alpha": self.alpha,
-            "analyses": self.analyses,
+            "analyses": self._with_estimands(f"{arms[1]} against {arms[0]}"),
             "order": self.order,
         }
         try:
@@ -191,6 +196,35 @@ class AnalysisPlan(Frozen):
         except ValidationError as error:
             said = [p["msg"].removeprefix("Value error, ") for p in error.errors()]
             raise ScenarioError("the plan cannot be carried out: " + "; ".join(said), hint="see docs/adam.md") from None
+
+    def _with_estimands(self, treatment: str) -> tuple[Analysis, ...]:
+        """The analyses, each section with the estimand that the plan states of its test, in the language of plans."""
+        stated = {e.of: Estimand.model_validate(e.model_dump(exclude={"of"})) for e in self.estimands}
+        named = {item.analysis for item in self.intercurrent_events}
+        out = {analysis.id: analysis for analysis in self.analyses}
+        for analysis, found in self.lowered():
+            sections = list(analysis.sections)
+            for test, place in found.places.items():
+                name, section = f"{analysis.id}.{test}", sections[place - 1]
+                own = section.estimand is not None or analysis.estimand is not None
+                if own or not (name in stated or test in named):
+                    continue
+                asked = stated[name] if name in stated else self.estimand(name, treatment)
+                said = {e.event for e in asked.intercurrent_events}
+                does = {event: done for event, done in does_of(found.form).items() if event in said}
+                sections[place - 1] = section.model_copy(
+                    update={"estimand": asked, "handles": {**does, **section.handles}}
+                )
+            out[analysis.id] = analysis.model_copy(update={"sections": tuple(sections)})
+        return tuple(out.values())
+
+    def tests(self, key: str) -> tuple[str, ...]:
+        """The tests of an analysis, as in ``order``: those of its kernel, then the methods of its other sections."""
+        found, analysis = self._lowered()[key], next(a for a in self.analyses if a.id == key)
+        if found is None:
+            return self.analysis(key).tests
+        others = (s.kind for k, s in enumerate(analysis.sections, start=1) if k not in found.sections)
+        return tuple(dict.fromkeys((*found.form.tests, *others)))
 
     def _answer_what_they_ask(self) -> None:
         """Raise ``ValueError`` where a strategy or an estimand is not what the analysis carries out."""

@@ -141,7 +141,7 @@ def elsewhere_measures(record: Record, other: ExternalTrial) -> tuple[Key, ...]:
 def elsewhere_answer(ask: Asked, other: ExternalTrial, values: Mapping[Key, FloatArray], *, works: bool) -> Answer:
     """How often the second trial would be significant if the drug did there what was fitted here, or did nothing."""
     d = deciding(other.plan, other.plan.primary)
-    hits = met(values[d.p], d.sign * values[d.estimate], other.plan.alpha)
+    hits = met(values[d.p], d.favour(values[d.estimate]), other.plan.alpha)
     condition = ask.works if works else f"if the drug {ask.nothing}"
     test = TEST_NAMES[other.test]
     return ask.answer(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -16,8 +16,10 @@ from equipoise.calibrate.plan import FitPlan, load_plan
 from equipoise.calibrate.targets import Target, targets
 from equipoise.decision.fixed_order import closed_sequence_rejections
 from equipoise.errors import ScenarioError
+from equipoise.estimate.result import Estimate
+from equipoise.plan.block import estimates, study_of
 from equipoise.plan.compiled import AnyForm, Slopes, TimeToEvent, TrialByTrial
-from equipoise.plan.deciding import deciding
+from equipoise.plan.deciding import Deciding, by_kernel, deciding
 from equipoise.plan.key import Key
 from equipoise.plan.scenario_plan import AnalysisPlan
 from equipoise.records import load_record
@@ -35,6 +37,7 @@ from equipoise.replica.answers import (
 from equipoise.replica.external import elsewhere_answer, elsewhere_measures, elsewhere_note, elsewhere_targets
 from equipoise.replica.replica import Band, MechanismRow, Replica, ReplicaRow
 from equipoise.replica.rows import between, error_of_mean, row_of
+from equipoise.run.operating import LOOKED_AT
 from equipoise.run.study import SimulationStudy, run_study
 from equipoise.simulate import Simulator
 from equipoise.simulate.external import ExternalTrial
@@ -106,15 +109,15 @@ def replicate(
     analyses = scenario.plan
     curves = _survival_curves(scenario, found)
     tests = _tests_compared(analyses)
-    deciders = [deciding(analyses, name) for name in dict.fromkeys((*analyses.order, *tests))]
+    deciders = _deciders(scenario, chosen, seed, (*analyses.order, *tests))
     wanted = [
         *(t.key for t in found),
         *_band_measures(scenario),
         *(m for ms in curves.values() for m in ms),
-        *(m for d in deciders for m in (d.p, d.estimate)),
+        *(m for d in deciders.values() for m in (d.p, d.estimate)),
     ]
     measures = tuple(dict.fromkeys(wanted))
-    sides = _sides(record, scenario, chosen, found)
+    sides = _sides(record, scenario, chosen, found, deciders[analyses.primary])
     total = replicates * (1 + len(sides))
     command = command or f"equipoise replicate {record.id} --replicates {replicates} --seed {seed}" + (
         "" if chosen is scenario.default_mechanism else f" --mechanism {chosen.value}"
@@ -130,11 +133,11 @@ def replicate(
     with study(f"rebuilding {record.id}", Simulator.of(scenario, chosen), measures, 0) as main:
         rows = tuple(row_of(record, t, main.values(t.key)) for t in found)
         drawn = (*_bands(scenario, main), *(_survival_band(main, of, ms) for of, ms in curves.items()))
-        primary_here = _share_met(main.values, analyses)
+        primary_here = _met(main.values, deciders[analyses.primary], analyses.alpha)
         own = {m: main.values(m) for m in _check_measures(record, scenario, found)}
         shifts = _shifts(scenario, main, found)
-        formal = _formal(scenario, main)
-        by_test = {name: _test_met(main.values, analyses, name) for name in tests}
+        formal = _formal(scenario, main, deciders)
+        by_test = {name: _met(main.values, deciders[name], analyses.alpha) for name in tests}
     side_values: dict[str, dict[Key, FloatArray]] = {}
     for k, side in enumerate(sides, start=1):
         with study(side.name, side.simulator, side.measures, k) as done:
@@ -146,7 +149,8 @@ def replicate(
 
     def side_met(name: str, of: AnalysisPlan) -> FloatArray | None:
         values = side_values.get(name)
-        return None if values is None else _share_met(lambda m: values[m], of)
+        decider = deciders.get(of.primary) or deciding(of, of.primary)
+        return None if values is None else _met(lambda m: values[m], decider, of.alpha)
 
     longer = _prolonged(scenario)
     ask = Asked(record, scenario, chosen, replicates, command)
@@ -292,19 +296,25 @@ def _differences(scenario: Scenario, found: Sequence[Target]) -> list[Target]:
     return out
 
 
-def _primary_measures(plan: AnalysisPlan) -> tuple[Key, Key]:
-    """The p-value of the primary test and the estimate whose sign says whom it favours."""
-    d = deciding(plan, plan.primary)
-    return d.p, d.estimate
+def _deciders(scenario: Scenario, mechanism: Mechanism, seed: int, names: Sequence[str]) -> dict[str, Deciding]:
+    """Tests by name; those that no kernel carries out are found on the first trials, by which they are done one by one.
+
+    Raises
+    ------
+    ScenarioError : one of them has no number with a direction in any of these trials.
+    """
+    plan = scenario.plan
+    single = {name.partition(".")[0] for name in names if not by_kernel(plan, name)}
+    numbers: dict[Key, Estimate] = {}
+    if single:
+        trials = Simulator.of(scenario, mechanism).block(seed, 0, LOOKED_AT)
+        for i in range(len(trials)):
+            numbers = {**estimates(study_of(trials, i), scenario.whole_plan(), single, strict=True), **numbers}
+    return {name: deciding(plan, name, numbers) for name in dict.fromkeys(names)}
 
 
-def _test_met(values: Callable[[Key], FloatArray], plan: AnalysisPlan, name: str) -> FloatArray:
-    d = deciding(plan, name)
-    return met(values(d.p), d.sign * values(d.estimate), plan.alpha)
-
-
-def _share_met(values: Callable[[Key], FloatArray], plan: AnalysisPlan) -> FloatArray:
-    return _test_met(values, plan, plan.primary)
+def _met(values: Callable[[Key], FloatArray], decider: Deciding, alpha: float) -> FloatArray:
+    return met(values(decider.p), decider.favour(values(decider.estimate)), alpha)
 
 
 def _tests_compared(plan: AnalysisPlan) -> list[str]:
@@ -358,7 +368,9 @@ def _week(scenario: Scenario, t: Target) -> float:
     return scenario.plan.analysis(m.analysis).week or 0.0
 
 
-def _sides(record: Record, scenario: Scenario, chosen: Mechanism, found: Sequence[Target]) -> list[_Side]:
+def _sides(
+    record: Record, scenario: Scenario, chosen: Mechanism, found: Sequence[Target], decider: Deciding
+) -> list[_Side]:
     checks = tuple(_check_measures(record, scenario, found))
     ids = {str(m.analysis) for m in checks}
     sides = [
@@ -369,14 +381,15 @@ def _sides(record: Record, scenario: Scenario, chosen: Mechanism, found: Sequenc
     plan = scenario.plan
     primary = plan.analysis(plan.primary.partition(".")[0])
     fresh = scenario.with_plan(plan.only(primary.id))
-    wanted: tuple[Key, ...] = _primary_measures(plan)
+    wanted: tuple[Key, ...] = (decider.p, decider.estimate)
     for m in (chosen, Mechanism.NONE):
         # where the arms are alike, the main study is a fresh trial
         if m in scenario.mechanisms and (_unlike(scenario) or m is not chosen):
             sides.append(_Side(f"a fresh trial, {m.value}", Simulator.of(fresh, m, imbalance=False), wanted))
     longer = _prolonged(scenario)
     if longer is not None:
-        wanted = _primary_measures(longer.plan)
+        later = deciding(longer.plan, longer.plan.primary)
+        wanted = (later.p, later.estimate)
         for m in (chosen, Mechanism.NONE):
             if m in scenario.mechanisms:
                 sides.append(_Side(f"longer, {m.value}", Simulator.of(longer, m, imbalance=False), wanted))
@@ -396,7 +409,7 @@ def _prolonged(scenario: Scenario) -> Scenario | None:
     later = [v for v in protocol.visits if protocol.period_end < v <= LONG_TRIAL_WEEKS]
     key, _, test = scenario.plan.primary.partition(".")
     primary = scenario.plan.analysis(key)
-    if not later or isinstance(primary, TimeToEvent | TrialByTrial):
+    if not later or isinstance(primary, TimeToEvent | TrialByTrial) or test not in primary.tests:
         return None
     week = later[-1]
     moved = primary.model_copy(update={"id": f"{key}_randomised_{week:g}", "week": week})
@@ -470,10 +483,10 @@ def _shifts(scenario: Scenario, study: SimulationStudy, found: Sequence[Target])
     return tuple(out)
 
 
-def _formal(scenario: Scenario, study: SimulationStudy) -> dict[str, FloatArray]:
+def _formal(scenario: Scenario, study: SimulationStudy, deciders: Mapping[str, Deciding]) -> dict[str, FloatArray]:
     """For each step of the test order, in which replicates it was formally met: it and all before it significant."""
     plan = scenario.plan
-    p = np.stack([study.values(deciding(plan, name).p) for name in plan.order], axis=1)
+    p = np.stack([study.values(deciders[name].p) for name in plan.order], axis=1)
     met = closed_sequence_rejections(p, plan.alpha)
     return {name: met[:, k].astype(np.float64) for k, name in enumerate(plan.order)}
 
@@ -516,7 +529,7 @@ def _mechanism_rows(
             MechanismRow(
                 mechanism=mechanism.value,
                 misfit=misfit,
-                n_targets=None if within is None else int(str(within).rpartition(" ")[2]),
+                n_targets=None if within is None else int(within["of"]),
                 id=t.id,
                 quantity=t.quantity,
                 result=t.result,

@@ -12,7 +12,7 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib.metadata import version
 from importlib.resources import files
@@ -25,8 +25,8 @@ import numpy as np
 
 from equipoise import __version__
 from equipoise.errors import ScenarioError
+from equipoise.plan.block import analyse
 from equipoise.plan.block import block as sections_of
-from equipoise.plan.block_analyses import analyse
 from equipoise.plan.key import Key
 from equipoise.plan.read_keys import read
 from equipoise.run.executors import BLOCK, Dask, Executor, Made, Task, Threads
@@ -140,13 +140,14 @@ def _sources(folder: Traversable, name: str) -> Iterator[tuple[str, bytes]]:
 
 
 def measured(trials: Trials, simulator: Simulator, measures: Sequence[Key]) -> FloatArray:
-    """(trial, measure): compiled analyses at once, sections of the plan that keys ask for trial by trial."""
+    """(trial, measure): by kernels, and trial by trial what keys of sections ask for beyond them."""
     scenario = simulator.scenario
-    asked = {str(m.analysis) for m in measures if m.of_section}
-    sections = sections_of(trials, scenario.whole_plan(), asked) if asked else None
+    asked = [replace(m, statistic=None) for m in measures if m.of_section]
+    own = {str(m.analysis) for m in asked}
+    sections = sections_of(trials, scenario.whole_plan(), own, asked) if asked else None
     others = [str(m.analysis) for m in measures if m.analysis is not None and not m.of_section]
     plan = scenario.plan if not asked else scenario.plan.only(*others)
-    return read(trials, analyse(trials, plan), measures, sections)
+    return read(trials, measures, plan, analyse(trials, plan), sections)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from equipoise.errors import ScenarioError
 from equipoise.files import Document, Frozen, PlaceError, parse_yaml, read_yaml, validate
@@ -70,6 +70,18 @@ class Scenario(Frozen):
         package, bare = of_disease(raw)
         with reading(package):
             return handler(bare)
+
+    @field_validator("fit")
+    @classmethod
+    def _counted(cls, fit: dict[str, Any]) -> dict[str, Any]:
+        within = fit.get("within_one_se") or {}
+        for mechanism, counted in within.items() if isinstance(within, dict) else [("within_one_se", within)]:
+            if not isinstance(counted, dict) or set(counted) != {"count", "of"}:
+                raise ValueError(
+                    f"within_one_se.{mechanism}: found {counted!r}; how many targets lie within one standard error, "
+                    "and of how many, is written {count: 128, of: 152}"
+                )
+        return fit
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -67,7 +67,7 @@ def delayed_start_batch(
     weeks: npt.ArrayLike,
     *,
     period_end: float,
-    week: float,
+    at: float,
     covariates: FloatArray | None = None,
     include: npt.ArrayLike | None = None,
     fraction: float = 0.5,
@@ -84,7 +84,7 @@ def delayed_start_batch(
     the early
         start. weeks : (visit,). covariates : (trial, subject, q), with a coefficient at every visit. include : (trial,
         subject) the analysis set.
-    period_end, week, fraction, slope_weeks, first_slope_weeks : as in
+    period_end, at, fraction, slope_weeks, first_slope_weeks : as in
         :func:`equipoise.estimate.delayed_start.delayed_start`.
     structure, df : as in :func:`equipoise.estimate.linear.mmrm.fit_batch`.
 
@@ -99,11 +99,11 @@ def delayed_start_batch(
     """
     y = np.asarray(y, dtype=np.float64)
     when = np.asarray(weeks, dtype=np.float64)
-    keep = when <= week + 1e-9
+    keep = when <= at + 1e-9
     wanted = weights(
         when[keep],
         period_end=period_end,
-        week=week,
+        week=at,
         fraction=fraction,
         slope_weeks=slope_weeks,
         first_slope_weeks=first_slope_weeks,
@@ -131,7 +131,7 @@ def delayed_start_slopes_batch(
     weeks: npt.ArrayLike,
     *,
     period_end: float,
-    week: float,
+    at: float,
     first_window: tuple[float, float] | None = None,
     second_window: tuple[float, float] | None = None,
     covariates: FloatArray | None = None,
@@ -147,18 +147,10 @@ def delayed_start_slopes_batch(
     y = np.asarray(y, dtype=np.float64)
     when = np.asarray(weeks, dtype=np.float64)
     one = (0.0, period_end) if first_window is None else first_window
-    two = (float(np.nextafter(period_end, np.inf)), week) if second_window is None else second_window
+    two = (float(np.nextafter(period_end, np.inf)), at) if second_window is None else second_window
     x = arm_columns(y, arm, covariates, include)
     both = delayed_start_batch(
-        y,
-        arm,
-        when,
-        period_end=period_end,
-        week=week,
-        covariates=covariates,
-        include=include,
-        structure=structure,
-        df=df,
+        y, arm, when, period_end=period_end, at=at, covariates=covariates, include=include, structure=structure, df=df
     )
     estimate, se, df2 = both.column(DELTA2)
     first, second = (window_slopes(y, x, when, window, df) for window in (one, two))

@@ -45,7 +45,7 @@ def compare(
     data: Any,
     models: Mapping[str, Sequence[str]],
     *,
-    week: float = 52.0,
+    at: float,
     impute_with: Mapping[str, Sequence[str]] | None = None,
     value: str = "CHG",
     subject: str = "USUBJID",
@@ -59,7 +59,7 @@ def compare(
     seed: int = 0,
     level: float = 0.95,
 ) -> DelayedStart:
-    """Compare early with delayed start at ``week`` by ANCOVA and multiple imputation.
+    """Compare early with delayed start ``at`` a week by ANCOVA and multiple imputation.
 
     Parameters
     ----------
@@ -94,13 +94,13 @@ def compare(
             impute_with=None if impute_with is None else impute_with.get(name),
             log=log,
             baseline=baseline,
-            up_to=week,
+            up_to=at,
             n_imputations=n_imputations,
             burn_in=burn_in,
             seed=seed,
         )
-        made = fits[name].difference(week, level=level)
+        made = fits[name].difference(at, level=level)
         estimates[name] = replace(
-            made, name=f"early - delayed start at week {week:g}, {name}", references=(*made.references, LEBER)
+            made, name=f"early - delayed start at week {at:g}, {name}", references=(*made.references, LEBER)
         )
-    return DelayedStart(week, estimates, fits)
+    return DelayedStart(at, estimates, fits)

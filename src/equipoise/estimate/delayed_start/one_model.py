@@ -152,7 +152,7 @@ def delayed_start(
     data: Any,
     *,
     period_end: float,
-    week: float,
+    at: float,
     value: str = "CHG",
     subject: str = "USUBJID",
     visit: str = "AVISITN",
@@ -185,7 +185,7 @@ def delayed_start(
     polars or
         pyarrow. Rows with ``visit`` of 0 or below are baseline. Higher values of ``value`` are better: change the
         sign of others.
-    period_end, week : the ends of period 1 and of period 2, in the unit of ``visit``.
+    period_end, at : the ends of period 1 and of period 2, in the unit of ``visit``.
     arm : as randomised; ``control`` is the delayed start, default the first level.
     covariates : with a coefficient at every visit; known for everyone.
     third, fraction, margin : what Q3 asks. ``preserved``: ``delta2 - fraction delta1 > 0`` (Liu-Seifert et al. 2015).
@@ -226,7 +226,7 @@ def delayed_start(
     >>> rows = [(i, w, "early" if i % 2 else "late", 0.06 * min(w, 24) * (i % 2) - 0.2 * w + u + float(g.normal()))
     ...         for i in range(120) for u in [float(g.normal())] for w in (12, 24, 36, 48)]
     >>> data = pl.DataFrame(rows, schema=["USUBJID", "AVISITN", "TRT01P", "CHG"], orient="row")
-    >>> made = delayed_start(data, period_end=24, week=48, control="late", covariates=[])
+    >>> made = delayed_start(data, period_end=24, at=48, control="late", covariates=[])
     >>> [q.met for q in made.questions], made.disease_modification
     ([True, True, True], True)
     """
@@ -247,12 +247,12 @@ def delayed_start(
         arm=arm,
         control=control,
         covariates=tuple(dict.fromkeys([*covariates, *([baseline] if constrained else [])])),
-        up_to=week,
+        up_to=at,
     )
     wanted = weights(
         panel.weeks,
         period_end=period_end,
-        week=week,
+        week=at,
         fraction=fraction,
         slope_weeks=slope_weeks,
         first_slope_weeks=first_slope_weeks,
@@ -280,7 +280,7 @@ def delayed_start(
                 "visit": visit,
                 "arm": arm,
                 "control": panel.arms[0],
-                "up_to": week,
+                "up_to": at,
             },
             **options,
         )
@@ -292,9 +292,9 @@ def delayed_start(
         **{k: f"imputed by {k}, delayed start as the reference" for k in ("JR", "CR", "CIR", "LMCF")},
     }[chosen.name]
     return DelayedStartTest(
-        questions_of(estimates, criteria, period_end, week),
+        questions_of(estimates, criteria, period_end, at),
         estimates,
-        followed_up(panel, period_end, week),
+        followed_up(panel, period_end, at),
         words,
         fit,
         panel.backend,

@@ -27,7 +27,7 @@ def delayed_start_slopes(
     data: Any,
     *,
     period_end: float,
-    week: float,
+    at: float,
     margin: float,
     first_window: tuple[float, float] | None = None,
     second_window: tuple[float, float] | None = None,
@@ -47,10 +47,10 @@ def delayed_start_slopes(
 ) -> DelayedStartTest:
     """The three hypotheses of ADAGIO in their order: slopes of period 1, final difference, slopes of period 2.
 
-    Q1: the early start's slope over ``first_window`` is better. Q2: its change from baseline to ``week`` is. Q3: its
-    slope over ``second_window`` is not worse by ``margin`` or more. Slopes come from a model with a random intercept
-    and slope for every patient, one for each window (random intercept alone where slopes do not vary), the final
-    difference from the repeated-measures model of all visits of both periods, in which patients who did not enter
+    Q1: the early start's slope over ``first_window`` is better. Q2: its change from baseline ``at`` the end of period 2
+    is. Q3: its slope over ``second_window`` is not worse by ``margin`` or more. Slopes come from a model with a random
+    intercept and slope for every patient, one for each window (random intercept alone where slopes do not vary), the
+    final difference from the repeated-measures model of all visits of both periods, in which patients who did not enter
     period 2 count as missing at random.
 
     Parameters
@@ -76,14 +76,14 @@ def delayed_start_slopes(
         arm=arm,
         control=control,
         covariates=tuple(covariates),
-        up_to=week,
+        up_to=at,
     )
-    last = float(panel.weeks[panel.weeks <= week + 1e-9][-1])
+    last = float(panel.weeks[panel.weeks <= at + 1e-9][-1])
     one = (0.0, period_end) if first_window is None else first_window
     two = (float(np.nextafter(period_end, np.inf)), last) if second_window is None else second_window
     windows = [_checked(panel, window) for window in (one, two)]
     wanted = weights(
-        panel.weeks, period_end=period_end, week=week, fraction=1.0, slope_weeks=None, first_slope_weeks=None
+        panel.weeks, period_end=period_end, week=at, fraction=1.0, slope_weeks=None, first_slope_weeks=None
     )
     fit = mixed_model(panel, covariates, False, "", structure, fallback, df)
     final = by_model(fit, panel, {DELTA2: wanted[DELTA2]}, False, criteria=criteria, level=level, estimand=estimand)
@@ -93,9 +93,9 @@ def delayed_start_slopes(
         SLOPE2: _slope(panel, covariates, windows[1], SLOPE2, df, criteria.level_of(SLOPE2, level), estimand),
     }
     return DelayedStartTest(
-        questions_of(estimates, criteria, period_end, week),
+        questions_of(estimates, criteria, period_end, at),
         estimates,
-        followed_up(panel, period_end, week),
+        followed_up(panel, period_end, at),
         "missing at random",
         fit,
         panel.backend,

@@ -34,8 +34,9 @@ def clda(
 
     Parameters
     ----------
-    formula : response, further covariates and the covariance, ``AVAL ~ STRATUM + us(AVISIT | USUBJID)``. The means of
-        the visits and the effect of ``arm`` at every visit but the baseline are added.
+    formula : response, further covariates and the covariance, ``AVAL ~ STRATUM + us(AVISIT | USUBJID)``; a covariate
+        may have an effect of its own at every visit, ``AGE:AVISIT``. The means of the visits and the effect of ``arm``
+        at every visit but the baseline are added.
     data : one row a subject and visit, the baseline visit among them; pandas, polars or pyarrow.
     arm : the column of the arm; its first level is the control.
     baseline : the level of the visit that is the baseline.
@@ -70,10 +71,11 @@ def clda(
     if term.visit == arm:
         raise EstimationError(f"{arm!r} is both the arm and the visit", hint="name the arm's column")
     for one in model.terms:
-        if any(factor.name in (arm, term.visit) for factor in one):
+        named = {factor.name for factor in one}
+        if arm in named or named == {term.visit}:
             raise EstimationError(
                 f"{':'.join(f.expression for f in one)} is in the formula",
-                hint="leave arm and visit out, they come by themselves",
+                hint="leave arm and visit out, they come by themselves; a covariate by visit may stay, AGE:AVISIT",
             )
     visit = FactorSpec.of_column(term.visit, categorical=_is_number(data, term.visit))
     by = FactorSpec.of_column(arm)

@@ -350,15 +350,15 @@ class MiAnalysis(Fit):
             )
         return self.estimates[hits[-1]]
 
-    def difference(self, week: float | None = None) -> Estimate:
-        """Active against control at ``week``, default the last."""
-        return self._find(week, "difference")
+    def difference(self, at: float | None = None) -> Estimate:
+        """Active against control ``at`` a week, default the last."""
+        return self._find(at, "difference")
 
-    def mean(self, arm: Any, week: float | None = None) -> Estimate:
-        """The mean (or proportion) of an arm at ``week``, default the last."""
+    def mean(self, arm: Any, at: float | None = None) -> Estimate:
+        """The mean (or proportion) of an arm ``at`` a week, default the last."""
         if arm not in self.completed.panel.arms:
             raise EstimationError(f"no arm {arm!r}", hint="arms are " + ", ".join(map(str, self.completed.panel.arms)))
-        return self._find(week, "mean", arm)
+        return self._find(at, "mean", arm)
 
     @property
     def monte_carlo_error(self) -> FloatArray:

@@ -196,18 +196,18 @@ class MiAncova(Fit):
             why = "the outcome does not vary, or arm and covariates determine it: no residual variance is left"
         return status, None if why is None else f"not estimable: {why}"
 
-    def difference(self, week: float, *, level: float = 0.95, estimand: str | None = None) -> Estimate:
-        """Active minus control at ``week`` (ratio of geometric means where ``log``)."""
+    def difference(self, at: float, *, level: float = 0.95, estimand: str | None = None) -> Estimate:
+        """Active minus control ``at`` a week (ratio of geometric means where ``log``)."""
         control, active = self.panel.arms
         sign = "/" if self.log else "-"
-        return self._estimate(week, repeated.DIFFERENCE, f"{active} {sign} {control}", level, estimand)
+        return self._estimate(at, repeated.DIFFERENCE, f"{active} {sign} {control}", level, estimand)
 
-    def mean(self, arm: Any, week: float, *, level: float = 0.95) -> Estimate:
-        """LS mean of an arm at ``week``, covariates at their observed means (geometric mean ratio where ``log``)."""
+    def mean(self, arm: Any, at: float, *, level: float = 0.95) -> Estimate:
+        """LS mean of an arm ``at`` a week, covariates at their observed means (geometric mean ratio where ``log``)."""
         if arm not in self.panel.arms:
             raise EstimationError(f"no arm {arm!r}", hint="arms are " + ", ".join(map(str, self.panel.arms)))
         position = (repeated.CONTROL, repeated.ACTIVE)[self.panel.arms.index(arm)]
-        return self._estimate(week, position, str(arm), level, None)
+        return self._estimate(at, position, str(arm), level, None)
 
     @property
     def estimates(self) -> tuple[Estimate, ...]:

@@ -121,7 +121,7 @@ def tipping_point(
     *,
     deltas: Sequence[float],
     control_deltas: Sequence[float] = (0.0,),
-    week: float | None = None,
+    at: float | None = None,
     shape: str | Sequence[float] = "constant",
     applies: str = "missing",
     alpha: float = 0.05,
@@ -132,7 +132,7 @@ def tipping_point(
     Parameters
     ----------
     completed : data sets as :meth:`Draws.impute` makes them; the same draws serve all deltas.
-    analysis : default ANCOVA at ``week`` with BASE; its difference at ``week`` (default the last) is what may turn.
+    analysis : default ANCOVA with BASE; its difference ``at`` a week (default the last) is what may turn.
     deltas : added to imputed values of the active arm, in increasing or decreasing order. control_deltas : the same for
         control; more than one gives the two-arm grid of a heat map.
     shape : ``constant``; ``cumulative``, one more delta at each visit since the first; or a list, the increment of each
@@ -163,14 +163,14 @@ def tipping_point(
     if not 0.0 < alpha < 1.0:
         raise EstimationError(f"alpha = {alpha!r}", hint="give a two-sided level such as 0.05")
     panel = completed.panel
-    at = float(panel.weeks[-1] if week is None else panel.weeks[panel.at(week)])
-    chosen: Analysis = Ancova(weeks=at) if analysis is None else analysis
+    week = float(panel.weeks[-1] if at is None else panel.weeks[panel.at(at)])
+    chosen: Analysis = Ancova(weeks=week) if analysis is None else analysis
     unit = _shape(completed, shape, applies)
     arm = panel.arm[:, None]
 
     def at_deltas(c: float, a: float) -> Estimate:
         made = completed.analyse(chosen, delta=unit * (arm * a + (1.0 - arm) * c), level=level)
-        return made.difference(at)
+        return made.difference(week)
 
     rows: list[tuple[Estimate, ...]] = []
     tips: list[Tip] = []

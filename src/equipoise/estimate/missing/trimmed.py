@@ -20,7 +20,7 @@ def trimmed_mean(
     data: Any,
     ice: Any = None,
     *,
-    week: float,
+    at: float,
     fraction: float | None = None,
     value: str = "CHG",
     subject: str = "USUBJID",
@@ -35,7 +35,7 @@ def trimmed_mean(
     level: float = 0.95,
     estimand: str | None = None,
 ) -> Estimate:
-    """Compare the best of each arm at ``week``, leaving out the same fraction at the bottom of both.
+    """Compare the best of each arm ``at`` a week, leaving out the same fraction at the bottom of both.
 
     A composite strategy that needs no value for those lost: whoever died, stopped or was not seen has the worst
     outcome, and is trimmed away with the worst of the others (Permutt & Li 2017). p by permutation of the arms,
@@ -44,7 +44,7 @@ def trimmed_mean(
 
     Parameters
     ----------
-    data : long frame, every randomised patient at least once. ice : patients (and first visit affected, up to ``week``)
+    data : long frame, every randomised patient at least once. ice : patients (and first visit affected, up to ``at``)
         who count as lost though they were seen.
     fraction : share left out of each arm, rounded up; default the larger share of lost patients of the two arms.
 
@@ -59,14 +59,14 @@ def trimmed_mean(
             f"{n_permutations} permutations and {n_samples} bootstrap samples", hint="give 99 or more of each"
         )
     panel = read_panel(data, value=value, subject=subject, visit=visit, arm=arm, control=control)
-    at = panel.at(week)
+    column = panel.at(at)
     events = read_events(panel, ice, subject, ice_visit or visit, "CR")
-    y = np.where(events.ice <= at, np.nan, panel.y[:, at])
+    y = np.where(events.ice <= column, np.nan, panel.y[:, column])
     of_arm = panel.arm.astype(np.int64)
     best = y if higher_better else -y
     cut = -1.0 if fraction is None else float(fraction)
     shares = [float(np.isnan(y[of_arm == a]).mean()) for a in (0, 1)]
-    name = f"{panel.arms[1]} - {panel.arms[0]} at week {week:g}"
+    name = f"{panel.arms[1]} - {panel.arms[0]} at week {at:g}"
     label = f"trimmed means ({100 * (max(shares) if fraction is None else fraction):.3g} % trimmed)"
     made = trimmed_difference(best, of_arm, cut)
     options: dict[str, Any] = {

@@ -24,8 +24,9 @@ from equipoise.estimate.result import Estimate, check_level, times_at
 from equipoise.estimate.survival import CoxFit, cox
 from equipoise.estimate.survival.asked import as_columns, as_formula
 from equipoise.estimate.survival.causes import check_variance, read_causes, split_formula
+from equipoise.estimate.survival.curves import Curves
 from equipoise.estimate.survival.event_data import read_arms
-from equipoise.estimate.survival.kaplan_meier import SCALES, limits_of, of_group
+from equipoise.estimate.survival.kaplan_meier import SCALES, limits_of
 from equipoise.estimate.survival.kernels import competing_risks as kernel
 from equipoise.types import BoolArray, FloatArray, IntArray, Status
 
@@ -143,55 +144,13 @@ def _label(cause: Any) -> str:
     return f"{cause:g}" if isinstance(cause, float) else str(cause)
 
 
-@dataclass(frozen=True, eq=False)
-class IncidenceCurves(Fit, Sequence[CumulativeIncidence]):
-    """The curves of one analysis, one set a group: goes through them in order, and takes a place or a group's label.
-
-    curves : in the order of the groups. left_out : rows that take no part in any curve.
-    """
-
-    curves: tuple[CumulativeIncidence, ...]
-    left_out: LeftOut = NOBODY
-    backend: Any = None
+class IncidenceCurves(Curves[CumulativeIncidence]):
+    """Curves of incidence by group; the estimates are those of every cause at the end of follow-up."""
 
     picture: ClassVar[str] = "cumulative_incidence"
 
-    def __len__(self) -> int:
-        return len(self.curves)
-
-    def __iter__(self) -> Iterator[CumulativeIncidence]:
-        return iter(self.curves)
-
-    def __getitem__(self, which: Any) -> Any:
-        """The curves of a group by its label, or by its place."""
-        return of_group(self.curves, which)
-
-    @property
-    def groups(self) -> tuple[Any, ...]:
-        """The labels of the groups; None for everyone."""
-        return tuple(c.group for c in self.curves)
-
-    @property
-    def estimates(self) -> tuple[Estimate, ...]:
-        """The incidence of every cause in every group at the end of its follow-up."""
-        return tuple(e for c in self.curves for e in c.estimates)
-
-    def at_level(self, level: float) -> tuple[Estimate, ...]:
-        """The incidences with limits of coverage ``level``."""
-        return tuple(e for c in self.curves for e in c.at_level(level))
-
-    def _keys(self) -> Sequence[dict[str, Any]]:
-        return [key for c in self.curves for key in c._keys()]
-
     def _title(self) -> str:
         return self.curves[0]._title() if self.curves else "Cumulative incidence: nobody has a time and a cause"
-
-    def _facts(self) -> Iterator[tuple[str, str]]:
-        for c in self.curves:
-            yield from c._facts()
-
-    def _drawn(self) -> Any:
-        return self.curves
 
     def predict(self, at: float | Sequence[float] | None = None) -> Any:
         """Incidence of every cause in every group at each time of ``at`` (default every distinct time), as a frame:

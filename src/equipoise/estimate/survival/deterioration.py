@@ -2,21 +2,25 @@
 
 A deterioration is a fall (or rise) from baseline by a threshold; one that the next visit does not bear out is noise of
 the scale. What bears it out, and what is done with deaths and missed visits, changes the answer, so all of it is in one
-rule that prints itself. The result has ADaM's names (AVAL, CNSR, EVNTDESC) and goes into Kaplan-Meier or Cox as it is.
+rule that prints itself. The patients of the result have ADaM's names (AVAL, CNSR, EVNTDESC) and go into Kaplan-Meier or
+Cox as they are.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.fit import Fit
+from equipoise.estimate.left_out import NOBODY, LeftOut, Sieve
 from equipoise.estimate.panel import numbers, one_row_a_patient, read_frame, require, values_of
+from equipoise.estimate.result import Estimate
 from equipoise.estimate.survival.kernels import deterioration as kernel
 from equipoise.types import FloatArray, IntArray
 
@@ -111,6 +115,54 @@ class DeteriorationRule:
         return "; ".join(parts) + f". Dated at its {self.date}."
 
 
+@dataclass(frozen=True, eq=False)
+class Deterioration(Fit):
+    """Time to confirmed deterioration of every patient, by a rule.
+
+    patients : one row a patient with ADaM's names (AVAL, CNSR, EVNTDESC), which goes into Kaplan-Meier or Cox as it is.
+    estimates : how many deteriorated, died first and were censored, by the first column that was kept (``by``, an arm
+    as a rule). left_out : patients without a usable baseline.
+    """
+
+    rule: DeteriorationRule
+    patients: Any
+    estimates: tuple[Estimate, ...]
+    by: str | None
+    unit: str
+    left_out: LeftOut = NOBODY
+    backend: Any = None
+
+    def _groups(self) -> list[Any]:
+        return [] if self.by is None else sorted(set(values_of(self._read().get_column(self.by))), key=str)
+
+    def _read(self) -> nw.DataFrame[Any]:
+        return read_frame(self.patients)
+
+    def _keys(self) -> Sequence[dict[str, Any]]:
+        if self.by is None:
+            return ()
+        groups = self._groups()
+        each = len(self.estimates) // max(len(groups), 1)
+        return [{self.by: group} for group in groups for _ in range(each)]
+
+    def _title(self) -> str:
+        return "Time to confirmed deterioration"
+
+    def _notes(self) -> Sequence[str]:
+        return (self.rule.to_sentence(self.unit),)
+
+    def plot(self, **options: Any) -> Any:
+        """Kaplan-Meier curves of the times by group; where death competes, the curves of incidence."""
+        from equipoise.estimate.survival.competing_risks import cumulative_incidence
+        from equipoise.estimate.survival.kaplan_meier import kaplan_meier
+
+        if self.rule.death == "competing":
+            curves: Fit = cumulative_incidence(self.patients, time="AVAL", cause="CAUSE", arm=self.by)
+        else:
+            curves = kaplan_meier(self.patients, time="AVAL", censor="CNSR", arm=self.by)
+        return curves.plot(**{"unit": f"{self.unit}s", **options})
+
+
 def deterioration_times(
     change: Any, weeks: Any, rule: DeteriorationRule, *, death: Any = None, base: Any = None
 ) -> tuple[FloatArray, IntArray, IntArray, FloatArray, FloatArray]:
@@ -165,8 +217,8 @@ def deterioration(
     death: str | None = None,
     keep: Sequence[str] = ("TRT01P",),
     unit: str = "week",
-) -> Any:
-    """One row a patient with the time to confirmed deterioration and the reason, from one row a patient and visit.
+) -> Deterioration:
+    """The time to confirmed deterioration of every patient, and the reason, from one row a patient and visit.
 
     Parameters
     ----------
@@ -177,10 +229,10 @@ def deterioration(
 
     Returns
     -------
-    A frame of the kind that came in: ``subject``, ``keep``, AVAL the time, CNSR (0 event, 1 censored, 2 death where it
-    competes), CAUSE (0 censored, 1 deterioration, 2 death), EVNTDESC the reason in words, ONSET and CONFIRMED of the
-    deterioration it speaks of. A patient whose baseline cannot be used has no AVAL, CNSR and CAUSE, and EVNTDESC says
-    so.
+    Deterioration, whose ``patients`` is a frame of the kind that came in: ``subject``, ``keep``, AVAL the time, CNSR (0
+    event, 1 censored, 2 death where it competes), CAUSE (0 censored, 1 deterioration, 2 death), EVNTDESC the reason in
+    words, ONSET and CONFIRMED of the deterioration it speaks of. A patient whose baseline cannot be used has no AVAL,
+    CNSR and CAUSE, and EVNTDESC says so.
 
     Raises
     ------
@@ -192,9 +244,9 @@ def deterioration(
     >>> frame = pl.DataFrame({"USUBJID": ["A"] * 4 + ["B"] * 3, "TRT01P": ["x"] * 4 + ["y"] * 3,
     ...                       "AVISITN": [0, 4, 8, 12, 0, 4, 8], "CHG": [0, -1, -5, -6, 0, -4, -1]})
     >>> made = deterioration(frame, DeteriorationRule(threshold=4))
-    >>> made.select("USUBJID", "AVAL", "CNSR").rows()
+    >>> made.patients.select("USUBJID", "AVAL", "CNSR").rows()
     [('A', 8.0, 0), ('B', 8.0, 1)]
-    >>> made["EVNTDESC"].to_list()
+    >>> made.patients["EVNTDESC"].to_list()
     ['deterioration at week 8, confirmed at week 12', 'censored at week 8: last visit without confirmed deterioration']
     """
     frame = read_frame(data)
@@ -247,7 +299,33 @@ def deterioration(
     ]
     table["ONSET"] = [float(o) if u and o == o else None for o, u in zip(onset, usable, strict=True)]
     table["CONFIRMED"] = [float(c) if u and c == c else None for c, u in zip(confirmed, usable, strict=True)]
-    return nw.from_dict(table, backend=nw.get_native_namespace(frame)).to_native()
+    backend = nw.get_native_namespace(frame)
+    sieve = Sieve(len(subjects))
+    sieve.need(usable & np.ones(len(subjects), np.bool_), "without a usable baseline")
+    return Deterioration(
+        rule,
+        nw.from_dict(table, backend=backend).to_native(),
+        _counted(table["CAUSE"], table[keep[0]] if keep else [None] * len(subjects), keep[0] if keep else ""),
+        keep[0] if keep else None,
+        unit,
+        sieve.left_out,
+        backend,
+    )
+
+
+_CAUSES = {1: "deterioration", 2: "death", 0: "censored"}
+
+
+def _counted(causes: Sequence[int | None], groups: Sequence[Any], by: str) -> tuple[Estimate, ...]:
+    """How many had each end of follow-up, by group."""
+    made = []
+    for group in dict.fromkeys(sorted(set(groups), key=str)):
+        own = [c for c, g in zip(causes, groups, strict=True) if g == group and c is not None]
+        for cause, word in _CAUSES.items():
+            if cause != 2 or 2 in causes:
+                name = word if not by else f"{word}, {group}"
+                made.append(replace(Estimate.of_count(name, own.count(cause), len(own)), term=word))
+    return tuple(made)
 
 
 def _words(

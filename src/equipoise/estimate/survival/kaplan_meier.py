@@ -31,6 +31,7 @@ from equipoise.estimate.left_out import NOBODY, LeftOut, Sieve
 from equipoise.estimate.panel import codes_of, events_of, read_frame, refuse, require, tied_times, times_of
 from equipoise.estimate.result import Estimate, check_level, times_at
 from equipoise.estimate.survival.asked import as_columns
+from equipoise.estimate.survival.curves import Curves
 from equipoise.types import BoolArray, FloatArray, IntArray, Status
 
 ESTIMATORS = ("kaplan-meier", "nelson-aalen", "fleming-harrington")
@@ -198,56 +199,14 @@ class KaplanMeier(Fit):
         return s, se, float(self.low[i]), float(self.high[i]), risk
 
 
-@dataclass(frozen=True, eq=False)
-class KaplanMeierCurves(Fit, Sequence[KaplanMeier]):
-    """The curves of one analysis, one a group: goes through them in order, and takes a place or a group's label.
-
-    curves : in the order of the groups. left_out : rows that take no part in any curve.
-    """
-
-    curves: tuple[KaplanMeier, ...]
-    left_out: LeftOut = NOBODY
-    backend: Any = None
+class KaplanMeierCurves(Curves[KaplanMeier]):
+    """Kaplan-Meier curves by group; the estimates are the median times."""
 
     picture: ClassVar[str] = "kaplan_meier"
-
-    def __len__(self) -> int:
-        return len(self.curves)
-
-    def __iter__(self) -> Iterator[KaplanMeier]:
-        return iter(self.curves)
-
-    def __getitem__(self, which: Any) -> Any:
-        """A curve by the label of its group, or by its place."""
-        return of_group(self.curves, which)
-
-    @property
-    def groups(self) -> tuple[Any, ...]:
-        """The labels of the groups; None for everyone."""
-        return tuple(c.group for c in self.curves)
-
-    @property
-    def estimates(self) -> tuple[Estimate, ...]:
-        """The median time of each group."""
-        return tuple(c.time_by() for c in self.curves)
-
-    def at_level(self, level: float) -> tuple[Estimate, ...]:
-        """The median times with limits of coverage ``level``."""
-        return tuple(e for c in self.curves for e in c.at_level(level))
-
-    def _keys(self) -> Sequence[dict[str, Any]]:
-        return [{"group": c.group} for c in self.curves]
 
     def _title(self) -> str:
         first = self.curves[0]
         return f"{first.estimator.title()} curves, {first.scale} limits"
-
-    def _facts(self) -> Iterator[tuple[str, str]]:
-        for c in self.curves:
-            yield from c._facts()
-
-    def _drawn(self) -> Any:
-        return self.curves
 
     def predict(self, at: float | Sequence[float] | None = None) -> Any:
         """Survival of every group at each time of ``at`` (default every distinct time of an event or censoring), as a
@@ -263,16 +222,6 @@ class KaplanMeierCurves(Fit, Sequence[KaplanMeier]):
         table = {name: [row[k] for row in rows] for k, name in enumerate(names)}
         order = ("group", "time", "at_risk", "survival", "se", "low", "high")
         return self._frame({name: table[name] for name in order})
-
-
-def of_group(curves: Sequence[Any], which: Any) -> Any:
-    """The curve whose ``group`` is ``which``, or the one at that place; raises :class:`EstimationError` for neither."""
-    for curve in curves:
-        if curve.group is not None and curve.group == which:
-            return curve
-    if isinstance(which, int | slice) and not isinstance(which, bool):
-        return curves[which]
-    raise EstimationError(f"no curve of {which!r}", hint="groups are " + ", ".join(repr(c.group) for c in curves))
 
 
 def kaplan_meier(

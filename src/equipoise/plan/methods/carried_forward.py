@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import polars as pl
 from pydantic import Field
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.formula import quoted
 from equipoise.estimate.result import Estimate
+from equipoise.plan.compiled import AnyForm, CarriedForward, Lowered
+from equipoise.plan.key import Key
+from equipoise.plan.methods import forms
 from equipoise.plan.methods.estimates import P, against, by_arm, counts, reasons
-from equipoise.plan.methods.registry import Found, Method, Place, Test
+from equipoise.plan.methods.registry import Found, Kernel, Method, Names, Place, Test
+from equipoise.plan.outcome_arrays import change_from_baseline, columns
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Prepared, in_order, others
 from equipoise.plan.results import Block, Row
+from equipoise.plan.trial_estimates import TrialEstimates, of_arms
 from equipoise.types import Status
+
+if TYPE_CHECKING:
+    from equipoise.plan.analysis_plan import Analysis
+    from equipoise.trial import Trials
 
 _LAST = "LAST__"
 """The last value seen after baseline, up to a visit."""
@@ -120,7 +131,7 @@ def _at(context: Prepared, section: CarriedForwardSection, last: pl.DataFrame, w
     except DataError as error:
         raise EstimationError(error.message, hint=error.hint) from None
     estimator = "ANCOVA" if section.covariates else "ANOVA"
-    mean = "geometric_mean_ratio" if section.log else "lsmean"
+    mean, difference, _ = names(section)
     scale = "geometric mean ratio to baseline" if section.log else "mean change"
     for row in fit.lsmeans(arm, level=section.level).to_frame().iter_rows(named=True):
         ok = fit.status is Status.OK
@@ -142,7 +153,7 @@ def _at(context: Prepared, section: CarriedForwardSection, last: pl.DataFrame, w
     for one in others(context):
         named = f"{one} / {control}" if section.log else f"{one} - {control}"
         if named in found:
-            out[Place("ratio" if section.log else "difference", one, visit)] = found[named]
+            out[Place(difference, one, visit)] = found[named]
     return out
 
 
@@ -152,7 +163,7 @@ def lines(context: Prepared, section: CarriedForwardSection, found: Found) -> Bl
     visits = list(dict.fromkeys(p.visit for p in numbers))
     percent, rows = f"{100 * section.level:g}%", []
     named: list[tuple[str, Estimate]] = []
-    mean, difference = ("geometric_mean_ratio", "ratio") if log else ("lsmean", "difference")
+    mean, difference, _ = names(section)
     form = "{estimate:2} ({low:2}; {high:2})" if log else "{estimate:2} ({se:2})"
     spread = f"({percent} CI)" if log else "(SE)"
 
@@ -188,6 +199,63 @@ def lines(context: Prepared, section: CarriedForwardSection, found: Found) -> Bl
     )
 
 
+def names(section: CarriedForwardSection) -> Names:
+    """The quantities of a section."""
+    return Names("geometric_mean_ratio", "ratio") if section.log else Names()
+
+
+# --- many trials ----------------------------------------------------------------------------------------------------
+
+
+def form(analysis: Analysis, place: int) -> Lowered | None:
+    """What the kernel does of a section."""
+    section: Any = analysis.sections[place - 1]
+    of, own = forms.of_outcome(analysis), forms.covariates(analysis, section.covariates, section.log)
+    if of is None or own is None or not forms.plain_value(section):
+        return None
+    if not forms.only(section, "value", "covariates", "log", "observed_to"):
+        return None
+    how = {"covariates": own, "log": section.log, "observed_to": section.observed_to}
+    return forms.lowered(analysis, {"kind": "carried_forward", **of, **how}, {"ancova": place})
+
+
+def block(trials: Trials, analysis: Analysis, found: Lowered) -> dict[Key, TrialEstimates]:
+    """Least squares at every visit on the last value seen after baseline, on every trial of a block."""
+    from equipoise.estimate.missing.kernels import mi_ancova as kernel
+
+    asked, place = found.form, found.places["ancova"]
+    assert isinstance(asked, CarriedForward)
+    section: Any = analysis.sections[place - 1]
+    weeks, y = change_from_baseline(trials, asked.variable, asked.week, log=asked.log)
+    seen = ~np.isnan(y)
+    who = trials.members(asked.set) & (seen & (weeks >= asked.observed_to)).any(axis=2)
+    x = columns(trials, asked.covariates, asked.variable, asked.log)
+    last = np.maximum.accumulate(np.where(seen, np.arange(len(weeks)), -1), axis=2)
+    filled = np.take_along_axis(y, np.maximum(last, 0), axis=2)
+    filled[last < 0] = np.nan
+    out: dict[Key, TrialEstimates] = {}
+    for v, week in enumerate(weeks):
+        one, took_part = filled[:, :, v : v + 1], who & (last[:, :, v] >= 0)
+        # nothing is missing, so that nothing is imputed
+        made, _, code, _, _ = kernel.mi_ancova(one, took_part, x[:, :, :1], x, n_imputations=2)
+        key = Key("", analysis=analysis.id, section=place, visit=f"Week {week:g}")
+        out |= of_arms(trials, made[:, 0, 0], code[:, 0, 0], key, names(section), ratio=asked.log, level=section.level)
+        for a, arm in enumerate(trials.arms):
+            n = (took_part & (trials.arm == a)).sum(axis=1)
+            out[replace(key, quantity="patients", arm=arm)] = TrialEstimates.of_count(n)
+    return out
+
+
+def written(asked: AnyForm) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A form as a section."""
+    assert isinstance(asked, CarriedForward)
+    own = forms.written_covariates(asked.covariates, asked.log)
+    logged = {"value": "AVAL", "log": True} if asked.log else {}
+    seen = {"observed_to": asked.observed_to} if asked.observed_to else {}
+    head = dict(forms.LOG_BASELINE) if "LBASE" in own else {}
+    return head, [{"method": "carried_forward", **logged, "covariates": own, **seen}]
+
+
 METHODS = (
     Method(
         "carried_forward",
@@ -197,5 +265,6 @@ METHODS = (
         "Analysis of the last observation carried forward",
         noted=True,
         tests=(Test("difference", "more"), Test("ratio", "more")),
+        kernel=Kernel(form, block, names, written),
     ),
 )

@@ -14,8 +14,8 @@ from equipoise.estimate.formula import quoted
 from equipoise.estimate.result import Estimate
 from equipoise.plan.methods.described import counted, described
 from equipoise.plan.methods.estimates import P, against, finite, reasons
+from equipoise.plan.methods.event_data import event_data, left_out, unit_of
 from equipoise.plan.methods.registry import Found, Method, Place, Test
-from equipoise.plan.methods.survival import event_data, left_out, unit_of
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import TEST, Prepared
 from equipoise.plan.results import Block, Figure, Row, cell_of, share_of

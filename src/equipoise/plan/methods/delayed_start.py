@@ -98,7 +98,7 @@ def delayed_start(context: Prepared, section: DelayedStartSection) -> Found:
         context.need(frame, name)
     common: dict[str, Any] = {
         "period_end": section.period_end,
-        "week": section.week,
+        "at": section.week,
         "value": section.value,
         "visit": section.visit,
         "arm": context.treatment,

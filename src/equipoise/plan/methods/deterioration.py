@@ -123,7 +123,7 @@ def estimates(context: Prepared, section: DeteriorationSection) -> Found:
             death="__death__",
             keep=keep,
             unit=section.unit.rstrip("s"),
-        )
+        ).patients
     except DataError as error:
         raise EstimationError(error.message, hint=error.hint) from None
     words = {0: "censored", 1: "deterioration", 2: "death"}

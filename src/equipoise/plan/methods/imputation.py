@@ -1,10 +1,9 @@
-"""Multiple imputation in a plan: at random, by strategies at intercurrent events, and how far a result holds."""
+"""Multiple imputation by strategies at intercurrent events, and how far a result holds."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import polars as pl
@@ -14,9 +13,22 @@ from equipoise.errors import DataError
 from equipoise.estimate.result import Estimate
 from equipoise.files import Frozen
 from equipoise.plan.estimand import kind_of
-from equipoise.plan.methods.estimates import P, against, by_arm, counts, finite, reasons, values_of
-from equipoise.plan.methods.registry import Found, Method, Place, Test
-from equipoise.plan.parts import Section, Where, check_where, condition
+from equipoise.plan.methods.estimates import counts, finite, reasons
+from equipoise.plan.methods.imputed import (
+    TESTS,
+    ImputedSection,
+    Parts,
+    lines_of,
+    numbers_of,
+    of_arm,
+    over_visits,
+    records,
+    seen,
+    shown_weeks,
+    visit_name,
+)
+from equipoise.plan.methods.registry import Found, Method, Place
+from equipoise.plan.parts import Where, check_where, condition
 from equipoise.plan.prepared import Prepared, compared, without_records
 from equipoise.plan.results import Block, Figure, Row, cell_of
 from equipoise.types import Status
@@ -31,32 +43,6 @@ _DOES = {
     "COMPOSITE": "fixed",
 }
 """Strategy of imputation -> the procedure of :data:`equipoise.plan.estimand.PROCEDURES` that it is."""
-
-
-class _MiSection(Section):
-    value: str = "CHG"
-    visit: str = "AVISITN"
-    covariates: tuple[str, ...] = ("BASE",)
-    weeks: tuple[float, ...] | None = None
-    log: bool = False
-    baseline: str = "BASE"
-    seed: int = Field(default=0, ge=0)
-    level: float = Field(default=0.95, gt=0, lt=1)
-
-
-class MiAncovaSection(_MiSection):
-    """ANCOVA at every visit after multiple imputation at random: chained by visit, pooled by Rubin's rules.
-
-    ``impute_with``: predictors of imputation besides the arm, default the covariates. ``log``: ratios to baseline.
-    ``weeks`` are shown, default the last.
-    """
-
-    ESTIMATES = "mi_ancova"
-
-    method: Literal["mi_ancova"]
-    impute_with: tuple[str, ...] | None = None
-    imputations: int = Field(default=20, ge=2, le=10_000)
-    burn_in: int = Field(default=100, ge=1)
 
 
 class Ice(Frozen):
@@ -99,7 +85,7 @@ class Tipping(Frozen):
     higher_better: bool = True
 
 
-class MiSection(_MiSection):
+class MiSection(ImputedSection):
     """Imputation by a strategy at each intercurrent event, from one repeated-measures model, then an analysis.
 
     ``imputation``: ``bayes`` (Rubin's rules), ``approximate bayes``, ``conditional mean`` (deterministic, with
@@ -140,75 +126,12 @@ class MiSection(_MiSection):
         return {**own, **super().does()}
 
 
-# --- at random ------------------------------------------------------------------------------------------------------
-
-
-def mi_ancova(context: Prepared, section: MiAncovaSection) -> Found:
-    """LS means and differences at the weeks asked for, pooled over imputations."""
-    from equipoise.estimate.missing import mi_ancova as estimate
-
-    frame = _records(context, section, (*(section.impute_with or ()), *((section.baseline,) if section.log else ())))
-    made = compared(
-        context,
-        frame,
-        lambda data: estimate(
-            data,
-            value=section.value,
-            visit=section.visit,
-            arm=context.treatment,
-            control=context.plan.treatment.reference,
-            covariates=section.covariates,
-            impute_with=section.impute_with,
-            log=section.log,
-            baseline=section.baseline,
-            n_imputations=section.imputations,
-            burn_in=section.burn_in,
-            seed=section.seed,
-        ),
-    )
-    visits = [float(w) for w in next(iter(made.values())).panel.weeks]
-    level = section.level
-    parts = _Parts(
-        frame,
-        visits,
-        _weeks(context, section, visits),
-        mean=lambda one, week: _of_arm(context, made, one).mean(one, week, level=level),
-        seen=lambda one, k: _seen(_of_arm(context, made, one).panel, one, k),
-    )
-    difference = {arm: lambda week, m=m: m.difference(week, level=level) for arm, m in made.items()}
-    return Found(_numbers(context, section, parts, difference), parts)
-
-
-def _mi_ancova_lines(context: Prepared, section: MiAncovaSection, found: Found) -> Block:
-    parts: _Parts = found.parts
-    rows, named = _lines(context, section, found)
-    helpers = section.covariates if section.impute_with is None else section.impute_with
-    return Block(
-        section.label or "ANCOVA after multiple imputation",
-        "mi_ancova",
-        context.analysis.dataset,
-        section.value,
-        tuple(rows),
-        description=(
-            f"{section.imputations} imputations at random given arm, {', '.join(helpers) or 'nothing else'} and all "
-            f"visits, seed {section.seed}; ANCOVA with {', '.join(section.covariates) or 'no covariates'}; "
-            "Rubin's rules" + ("; ratios of geometric means to baseline" if section.log else "")
-        ),
-        notes=(*((section.note,) if section.note else ()), *reasons(named), *without_records(context, parts.frame)),
-        details={"imputations": section.imputations, "seed": section.seed},
-        figures=_over_visits(context, section, parts),
-    )
-
-
-# --- by strategies --------------------------------------------------------------------------------------------------
-
-
 def mi(context: Prepared, section: MiSection) -> Found:
     """What was observed and imputed, LS means and differences, and the tipping point where it is asked for."""
     from equipoise.estimate.missing import Ancova, Composite, Mmrm, imputation_draws
 
     helpers = _helpers(section)
-    frame = _records(context, section, (*helpers, *((section.baseline,) if section.log else ())))
+    frame = records(context, section, (*helpers, *((section.baseline,) if section.log else ())))
     control = context.plan.treatment.reference
     wanted: Any = Ancova(covariates=helpers) if section.analysis == "ancova" else Mmrm(covariates=helpers)
     composite = None
@@ -240,17 +163,17 @@ def mi(context: Prepared, section: MiSection) -> Found:
     completed = compared(context, frame, fit)
     made = {arm: c.analyse(wanted, level=section.level) for arm, c in completed.items()}
     visits = [float(w) for w in next(iter(completed.values())).panel.weeks]
-    parts = _Parts(
+    parts = Parts(
         frame,
         visits,
-        _weeks(context, section, visits),
-        mean=lambda one, week: _of_arm(context, made, one).mean(one, week),
-        seen=lambda one, k: _seen(_of_arm(context, completed, one).panel, one, k),
+        shown_weeks(context, section, visits),
+        mean=lambda one, week: of_arm(context, made, one).mean(one, week),
+        seen=lambda one, k: seen(of_arm(context, completed, one).panel, one, k),
         label=next(iter(made.values())).label,
     )
     numbers = _behind(context, completed, parts.shown[-1])
     difference = {arm: lambda week, m=m: m.difference(week) for arm, m in made.items()}
-    numbers |= _numbers(context, section, parts, difference)
+    numbers |= numbers_of(context, section, parts, difference)
     if section.tipping is not None:
         parts.tips.update(_tipping(section, section.tipping, completed, wanted, parts.shown[-1]))
         for arm, tip in parts.tips.items():
@@ -259,11 +182,11 @@ def mi(context: Prepared, section: MiSection) -> Found:
 
 
 def _mi_lines(context: Prepared, section: MiSection, found: Found) -> Block:
-    parts: _Parts = found.parts
+    parts: Parts = found.parts
     rows = _behind_lines(context, found, parts.shown[-1])
-    lines, named = _lines(context, section, found)
+    lines, named = lines_of(context, section, found)
     rows += lines
-    figures = _over_visits(context, section, parts)
+    figures = over_visits(context, section, parts)
     notes = [*((section.note,) if section.note else ()), *reasons(named), *without_records(context, parts.frame)]
     if section.tipping is not None:
         more, said, maps = _tipping_lines(context, section, section.tipping, found)
@@ -347,8 +270,8 @@ def _behind(context: Prepared, completed: Mapping[str, Any], week: float) -> dic
     for quantity, label in _BEHIND.items():
         for arm, row in found.items():
             everyone = sum(int(row.get(k, 0)) for k in _BEHIND if k != "dropped")
-            out[Place(quantity, arm, _named(week))] = Estimate.of_count(
-                f"{label.lower()}, {arm} at {_named(week).lower()}", int(row.get(quantity, 0)), everyone
+            out[Place(quantity, arm, visit_name(week))] = Estimate.of_count(
+                f"{label.lower()}, {arm} at {visit_name(week).lower()}", int(row.get(quantity, 0)), everyone
             )
     return out
 
@@ -356,7 +279,7 @@ def _behind(context: Prepared, completed: Mapping[str, Any], week: float) -> dic
 def _behind_lines(context: Prepared, found: Found, week: float) -> list[Row]:
     rows = []
     for quantity, label in _BEHIND.items():
-        numbers = {arm: int(e.estimate) for arm, e in found.by_arm(quantity, _named(week)).items()}
+        numbers = {arm: int(e.estimate) for arm, e in found.by_arm(quantity, visit_name(week)).items()}
         if quantity == "observed" or any(numbers.values()):
             rows.append(counts(f"{label}, week {week:g}", numbers))
     return rows
@@ -373,7 +296,7 @@ def _tipping(
             wanted,
             deltas=asked.active,
             control_deltas=asked.control,
-            week=week,
+            at=week,
             shape=asked.shape,
             applies=asked.applies,
             alpha=asked.alpha,
@@ -407,7 +330,7 @@ def _tip(made: Any, arm: str, alpha: float, level: float) -> Estimate:
 def _tipping_lines(
     context: Prepared, section: MiSection, asked: Tipping, found: Found
 ) -> tuple[list[Row], list[str], tuple[Figure, ...]]:
-    parts: _Parts = found.parts
+    parts: Parts = found.parts
     labels, control, week = context.plan.treatment.labels, context.plan.treatment.reference, parts.shown[-1]
     cells, said, figures = {}, [], []
     for arm, made in parts.tips.items():
@@ -450,136 +373,7 @@ def _description(context: Prepared, section: MiSection, label: str, helpers: Seq
     return "; ".join(parts)
 
 
-# --- what both share ------------------------------------------------------------------------------------------------
-
-
-def _records(context: Prepared, section: _MiSection, more: Sequence[str]) -> pl.DataFrame:
-    frame = context.chosen(section.where)
-    for name in (section.value, section.visit):
-        context.need(frame, name, numeric=True)
-    for name in (*section.covariates, *more, "USUBJID"):
-        context.need(frame, name)
-    return frame
-
-
-def _weeks(context: Prepared, section: _MiSection, visits: Sequence[float]) -> list[float]:
-    wanted = section.weeks or (visits[-1],)
-    absent = [w for w in wanted if not any(abs(w - v) < 1e-6 for v in visits)]
-    if absent:
-        raise DataError(
-            f"analysis {context.analysis.id}: no visit at week {absent[0]:g}",
-            hint="visits are at weeks " + ", ".join(f"{v:g}" for v in visits),
-        )
-    return list(wanted)
-
-
-def _of_arm(context: Prepared, made: Mapping[str, Any], one: str) -> Any:
-    """The comparison in which an arm is; control is in all, and taken from the first."""
-    return made[one] if one in made else next(iter(made.values()))
-
-
-def _seen(panel: Any, arm: str, k: int) -> int:
-    y = panel.y[panel.arm == float(list(panel.arms).index(arm)), k]
-    return int((y == y).sum())
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """What lines are written from: records, all visits and those shown, means of an arm at a week, and how many
-    patients of an arm were seen at a visit. ``tips``: the search for a tipping point, by arm."""
-
-    frame: pl.DataFrame
-    visits: list[float]
-    shown: list[float]
-    mean: Callable[[str, float], Estimate]
-    seen: Callable[[str, int], int]
-    label: str = ""
-    tips: dict[str, Any] = field(default_factory=dict)
-
-
-def _named(week: float) -> str:
-    return f"Week {week:g}"
-
-
-def _quantities(section: _MiSection) -> tuple[str, str]:
-    return ("geometric_mean_ratio", "ratio") if section.log else ("lsmean", "difference")
-
-
-def _numbers(
-    context: Prepared, section: _MiSection, parts: _Parts, difference: Mapping[str, Callable[[float], Estimate]]
-) -> dict[Place, Estimate]:
-    mean, comparison = _quantities(section)
-    out: dict[Place, Estimate] = {}
-    for week in parts.shown:
-        out |= {Place(mean, one, _named(week)): parts.mean(one, week) for one in context.arms}
-        out |= {Place(comparison, arm, _named(week)): of(week) for arm, of in difference.items()}
-    return out
-
-
-def _lines(context: Prepared, section: _MiSection, found: Found) -> tuple[list[Row], list[tuple[str, Estimate]]]:
-    percent = f"{100 * section.level:g}%"
-    rows: list[Row] = []
-    named: list[tuple[str, Estimate]] = []
-    shown: list[float] = found.parts.shown
-    what = ("Geometric mean ratio", "Ratio") if section.log else ("LS mean", "Difference of LS means")
-    for week in shown:
-        means, differences = (found.by_arm(quantity, _named(week)) for quantity in _quantities(section))
-        if len(shown) > 1:
-            rows.append(Row(_named(week), {}))
-        indent = 1 if len(shown) > 1 else 0
-        spread = f"({percent} CI)" if section.log else "(SE)"
-        form = "{estimate:2} ({low:2}; {high:2})" if section.log else "{estimate:2} ({se:2})"
-        at = "" if len(shown) > 1 else f", week {week:g}"
-        made = [
-            by_arm(f"{what[0]} {spread}{at}", means, form),
-            against(context, f"{what[1]} {spread}", differences, form),
-            *([] if section.log else [against(context, f"{percent} CI", differences, "{low:2}; {high:2}")]),
-            against(context, "p-value", differences, P),
-        ]
-        rows += [Row(r.label, r.cells, r.contrast, indent) for r in made]
-        named += [(f"{arm} at week {week:g}", e) for arm, e in differences.items()]
-    return rows, named
-
-
-def _over_visits(context: Prepared, section: _MiSection, parts: _Parts) -> tuple[Figure, ...]:
-    if not section.figure or len(parts.visits) < 2:
-        return ()
-    labels, log = context.plan.treatment.labels, section.log
-    rows = []
-    for arm in context.arms:
-        for k, week in enumerate(parts.visits):
-            numbers = values_of(parts.mean(arm, week))
-            rows.append(
-                {
-                    "arm": labels.get(arm, arm),
-                    "visit": week,
-                    "n": parts.seen(arm, k),
-                    **{n: numbers[n] for n in ("estimate", "low", "high")},
-                }
-            )
-    what = "geometric mean ratio to baseline" if log else f"{section.value}, LS mean"
-    change = log or section.value in ("CHG", "PCHG")
-    options = {
-        "y_title": f"{what} ({100 * section.level:g} % CI)",
-        "log": log,
-        "null": (1.0 if log else 0.0) if change else None,
-        "start": (1.0 if log else 0.0) if change else None,
-        "note": "n: observed",
-    }
-    return (Figure("ls_means", section.label or "Means over visits", tuple(rows), options),)
-
-
-_TESTS = (Test("difference", "more"), Test("ratio", "more"))
 METHODS = (
-    Method(
-        "mi_ancova",
-        MiAncovaSection,
-        mi_ancova,
-        _mi_ancova_lines,
-        "Analysis of covariance after multiple imputation",
-        noted=True,
-        tests=_TESTS,
-    ),
     Method(
         "mi",
         MiSection,
@@ -588,6 +382,6 @@ METHODS = (
         "Analysis after imputation by strategies at intercurrent events",
         noted=True,
         by_line=True,
-        tests=_TESTS,
+        tests=TESTS,
     ),
 )

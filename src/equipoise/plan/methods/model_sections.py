@@ -106,8 +106,9 @@ class MmrmSection(VisitSection):
 class CldaSection(VisitSection):
     """The constrained longitudinal model: baseline is a response, with one mean for all arms.
 
-    ``formula`` has the response and further covariates alone, ``AVAL ~ 1`` or ``AVAL ~ SEX``; arm and visit come by
-    themselves. ``baseline``: the visit that is the baseline, whose records are among those of the analysis.
+    ``formula`` has the response and further covariates alone, ``AVAL ~ 1`` or ``AVAL ~ SEX``, or ``AVAL ~ AGE:AVISIT``
+    where a covariate has an effect of its own at every visit; arm and visit come by themselves. ``baseline``: the visit
+    that is the baseline, whose records are among those of the analysis.
     """
 
     ESTIMATES = "clda"

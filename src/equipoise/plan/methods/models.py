@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 
 from equipoise.errors import DataError
 from equipoise.estimate.formula import parse
 from equipoise.estimate.result import Estimate
+from equipoise.plan.compiled import AnyForm, Lowered, MixedModel
+from equipoise.plan.key import Key
+from equipoise.plan.methods import forms
 from equipoise.plan.methods.estimates import finite
 from equipoise.plan.methods.fitted_model import FittedModel, shown_values
 from equipoise.plan.methods.model_sections import (
@@ -20,10 +25,17 @@ from equipoise.plan.methods.model_sections import (
     ModelSection,
     VisitSection,
 )
-from equipoise.plan.methods.registry import Found, Method, Test
+from equipoise.plan.methods.registry import Found, Kernel, Method, Names, Test
+from equipoise.plan.outcome_arrays import by_profile, centred, change_from_baseline, columns, levels
+from equipoise.plan.outcome_arrays import of_arms as contrasts_of_arms
 from equipoise.plan.parts import CONTRAST, MEANS, RATIO_CONTRAST, RATIO_MEANS, Show
 from equipoise.plan.prepared import Prepared
 from equipoise.plan.results import Block, Cell, Figure, Row, cell_of
+from equipoise.plan.trial_estimates import TrialEstimates, of_arms
+
+if TYPE_CHECKING:
+    from equipoise.plan.analysis_plan import Analysis
+    from equipoise.trial import Trials
 
 
 class _Lines:
@@ -164,15 +176,16 @@ def clda(context: Prepared, section: CldaSection) -> Found:
 
     Raises
     ------
-    DataError : the formula names the arm or the visit, or there are no records at baseline.
+    DataError : the formula names the arm, or the visit by itself, or there are no records at baseline.
     """
     what = f"analysis {context.analysis.id}"
-    named = parse(section.formula, needs_covariance=False).without_response().variables
-    for name in (context.treatment, section.visit):
-        if name in named:
+    for term in parse(section.formula, needs_covariance=False).without_response().terms:
+        named = {factor.name for factor in term}
+        alone = context.treatment if context.treatment in named else section.visit if named == {section.visit} else None
+        if alone is not None:
             raise DataError(
-                f"{what}: {name} is in the formula {section.formula!r}",
-                hint="arm and visit come by themselves, AVAL ~ 1, say",
+                f"{what}: {alone} is in the formula {section.formula!r}",
+                hint=f"arm and visit come by themselves: AVAL ~ 1, AVAL ~ AGE, or AVAL ~ AGE:{section.visit}",
             )
     frame = context.chosen(section.where)
     context.need(frame, section.visit)
@@ -241,9 +254,120 @@ def _over_visits(title: str, context: Prepared, section: MmrmSection | CldaSecti
     )
 
 
+# --- many trials ----------------------------------------------------------------------------------------------------
+
+_FORMULA = re.compile(r"^(CHG|log\(AVAL / BASE\)) ~ TRT01P \* AVISIT((?: \+ \S+ \* AVISIT)*)$")
+_CONSTRAINED = re.compile(r"^(AVAL|log\(AVAL\)) ~ (1|\S+:AVISIT(?: \+ \S+:AVISIT)*)$")
+CHANGE = "change_from_baseline"
+"""In a constrained model: the mean of an arm less the common one at baseline."""
+
+
+def mmrm_form(analysis: Analysis, place: int) -> Lowered | None:
+    """What the kernel does of ``CHG ~ TRT01P * AVISIT + BASE * AVISIT ...``: every covariate by visit."""
+    section: Any = analysis.sections[place - 1]
+    match, of = _FORMULA.match(section.formula), forms.of_outcome(analysis, after_baseline=True)
+    if match is None or of is None or len(section.covariance) != 1:
+        return None
+    if not forms.only(section, "formula", "covariance", "df", "exponentiate"):
+        return None
+    log, names = match[1] != "CHG", re.findall(r"\+ (\S+) \*", match[2])
+    if ("BASE" in names) if log else ("log(BASE)" in names):
+        return None
+    own = tuple("BASE" if n == "log(BASE)" else n for n in names)
+    how = {"log": log, "covariates": own, "structure": section.covariance[0], "df": section.df}
+    return forms.lowered(analysis, {"kind": "mmrm", **of, **how}, {"mmrm": place})
+
+
+def clda_form(analysis: Analysis, place: int) -> Lowered | None:
+    """What the kernel does of ``AVAL ~ 1``, or ``AVAL ~ AGE:AVISIT ...``: every covariate by visit."""
+    section: Any = analysis.sections[place - 1]
+    match, of = _CONSTRAINED.match(section.formula), forms.of_outcome(analysis)
+    if match is None or of is None or len(section.covariance) != 1 or section.baseline != "Week 0":
+        return None
+    if not forms.only(section, "formula", "baseline", "covariance", "df", "exponentiate"):
+        return None
+    own = tuple(re.findall(r"(\S+):AVISIT", match[2]))
+    how = {"log": match[1] != "AVAL", "covariates": own, "structure": section.covariance[0], "df": section.df}
+    return forms.lowered(analysis, {"kind": "mmrm", **of, **how, "constrained": True}, {"mmrm": place})
+
+
+def block(trials: Trials, analysis: Analysis, found: Lowered) -> dict[Key, TrialEstimates]:
+    """MMRM, or the constrained model, on every trial of a block.
+
+    Of the constrained model there are also the means of the arms as changes from the common baseline.
+    """
+    from equipoise.estimate.linear.mmrm.batch import fit_batch
+
+    asked, place = found.form, found.places["mmrm"]
+    assert isinstance(asked, MixedModel)
+    section: Any = analysis.sections[place - 1]
+    weeks, y = change_from_baseline(trials, asked.variable, asked.week, log=asked.log)
+    if asked.constrained:
+        y = levels(trials, asked.variable, asked.week, log=asked.log)
+    y = np.where(trials.members(asked.set)[:, :, None], y, np.nan)
+    x = columns(trials, asked.covariates, asked.variable, asked.log)
+    x = centred(x, (~np.isnan(y)).sum(axis=2).astype(np.float64))
+    n_visits, q = y.shape[2], x.shape[2]
+    at = np.eye(n_visits)
+    active = np.ones((n_visits, q), np.bool_)
+    if asked.constrained:
+        active[0, 1] = False
+        at = np.concatenate([at[1:] - at[:1], at[1:]])
+    contrasts = contrasts_of_arms(at, q)
+    fit = fit_batch(y, x, contrasts, structure=asked.structure, df=asked.df, active=active)
+    stats, status = by_profile(fit, len(at)), fit.status.astype(np.int8)
+    own = _names(section)
+    out: dict[Key, TrialEstimates] = {}
+    for v, week in enumerate(weeks):
+        key = Key("", analysis=analysis.id, section=place, visit=f"Week {week:g}")
+        told = {"ratio": section.exponentiate, "level": section.level}
+        out |= of_arms(trials, stats[:, v], status, key, own, **told)
+        if asked.constrained:
+            shown = of_arms(trials, stats[:, len(weeks) + v], status, key, _shown(section), **told)
+            out |= {k: e for k, e in shown.items() if k not in out}
+    return out
+
+
+def _shown(section: Any) -> Names:
+    """The quantities of a section as its table has them."""
+    return Names("geometric_mean", "ratio") if section.exponentiate else Names()
+
+
+def _names(section: Any) -> Names:
+    """The same, the means of a constrained model as changes."""
+    own = _shown(section)
+    return own._replace(mean=CHANGE) if isinstance(section, CldaSection) else own
+
+
+def written(asked: AnyForm) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A form as a section."""
+    assert isinstance(asked, MixedModel)
+    how = {"covariance": [asked.structure], "df": asked.df, **({"exponentiate": True} if asked.log else {})}
+    if asked.constrained:
+        terms = " + ".join(f"{n}:AVISIT" for n in asked.covariates) or "1"
+        formula = f"{'log(AVAL)' if asked.log else 'AVAL'} ~ {terms}"
+        return {}, [{"method": "clda", "formula": formula, "baseline": "Week 0", **how}]
+    names = ["log(BASE)" if c == "BASE" and asked.log else c for c in asked.covariates]
+    response = "log(AVAL / BASE)" if asked.log else "CHG"
+    formula = " + ".join([f"{response} ~ TRT01P * AVISIT", *(f"{n} * AVISIT" for n in names)])
+    head = {"where": {"AVISITN": {"gt": 0, "le": asked.week}}}
+    return head, [{"method": "mmrm", "formula": formula, **how}]
+
+
 _TESTS = (Test("difference", "more"), Test("ratio", "more"), Test("coefficient", None), Test("term_test", None))
+_ALIKE: dict[str, Any] = {"noted": True, "tests": _TESTS}
+
+
+def _kernel(form: Callable[[Analysis, int], Lowered | None]) -> Kernel:
+    return Kernel(form, block, _names, written)
+
+
 METHODS = (
-    Method("ancova", AncovaSection, ancova, _ancova_lines, "Analysis of covariance", noted=True, tests=_TESTS),
-    Method("mmrm", MmrmSection, mmrm, _mmrm_lines, "Mixed model for repeated measures", noted=True, tests=_TESTS),
-    Method("clda", CldaSection, clda, _clda_lines, "Constrained longitudinal model", noted=True, tests=_TESTS),
+    Method("ancova", AncovaSection, ancova, _ancova_lines, "Analysis of covariance", **_ALIKE),
+    Method(
+        "mmrm", MmrmSection, mmrm, _mmrm_lines, "Mixed model for repeated measures", **_ALIKE, kernel=_kernel(mmrm_form)
+    ),
+    Method(
+        "clda", CldaSection, clda, _clda_lines, "Constrained longitudinal model", **_ALIKE, kernel=_kernel(clda_form)
+    ),
 )

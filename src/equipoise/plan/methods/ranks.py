@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 from pydantic import Field
 
 from equipoise.errors import DataError
 from equipoise.estimate.result import Estimate
+from equipoise.plan.compiled import Lowered
+from equipoise.plan.methods import forms, mi_ancova
 from equipoise.plan.methods.estimates import P, against, by_arm, counts, reasons
-from equipoise.plan.methods.registry import Found, Method, Place, Test
+from equipoise.plan.methods.registry import Found, Kernel, Method, Names, Place, Test
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Prepared, compared, without_records
 from equipoise.plan.results import Block, Row
+
+if TYPE_CHECKING:
+    from equipoise.plan.analysis_plan import Analysis
 
 
 class _RankSection(Section):
@@ -32,7 +37,8 @@ class _RankSection(Section):
 class JointRankSection(_RankSection):
     """The joint rank test at ``week``: missing visits imputed, deaths ranked below survivors, earlier ones lower.
 
-    ``test``: ``ancova`` on the scores, ``wilcoxon``, ``van-elteren``, ``quade`` or ``rank-ancova``.
+    ``by``: ``ancova`` on the scores, ``wilcoxon``, ``van-elteren``, ``quade`` or ``rank-ancova``. ``log``: ``value`` is
+    in natural units, and the logarithm of its ratio to ``baseline`` is imputed and ranked.
     """
 
     ESTIMATES = "joint_rank"
@@ -42,6 +48,8 @@ class JointRankSection(_RankSection):
     by: Literal["ancova", "wilcoxon", "van-elteren", "quade", "rank-ancova"] = "ancova"
     impute_with: tuple[str, ...] | None = None
     rank_covariates: bool = False
+    log: bool = False
+    baseline: str = "BASE"
     imputations: int = Field(default=20, ge=2, le=10_000)
     burn_in: int = Field(default=100, ge=1)
     seed: int = Field(default=0, ge=0)
@@ -72,6 +80,19 @@ def _frames(context: Prepared, section: _RankSection, more: tuple[str, ...]) -> 
     return frame, context.population.select("USUBJID", section.time, section.censor)
 
 
+def _log_ratios(context: Prepared, section: JointRankSection, frame: pl.DataFrame) -> pl.DataFrame:
+    """The records, ``value`` being the logarithm of its ratio to baseline."""
+    context.need(frame, section.baseline, numeric=True)
+    low = frame.filter((pl.col(section.value) <= 0) | (pl.col(section.baseline) <= 0))
+    if low.height:
+        raise DataError(
+            f"analysis {context.analysis.id}: {low['USUBJID'][0]} has a {section.value} or {section.baseline} that is "
+            "not positive",
+            hint="log: true needs positive numbers in natural units, value: AVAL",
+        )
+    return frame.with_columns((pl.col(section.value) / pl.col(section.baseline)).log().alias(section.value))
+
+
 def _deaths(context: Prepared, made: Mapping[str, Any]) -> dict[Place, Estimate]:
     """Deaths by arm; those of control as the first comparison counts them."""
     control, first = context.plan.treatment.reference, next(iter(made.values()))
@@ -90,6 +111,8 @@ def joint_rank(context: Prepared, section: JointRankSection) -> Found:
     from equipoise.estimate.ranks.joint_rank import joint_rank as estimate
 
     frame, survival = _frames(context, section, section.impute_with or ())
+    if section.log:
+        frame = _log_ratios(context, section, frame)
     control = context.plan.treatment.reference
     made = compared(
         context,
@@ -145,7 +168,8 @@ def _joint_rank_lines(context: Prepared, section: JointRankSection, found: Found
         section.value,
         tuple(rows),
         description=(
-            f"{estimator}; {section.value} at week {section.week:g}, deaths ranked below survivors; "
+            f"{estimator}; {f'ratio of {section.value} to {section.baseline}' if section.log else section.value} at "
+            f"week {section.week:g}, deaths ranked below survivors; "
             f"covariates {', '.join(section.covariates) or 'none'}"
             + (f", strata {', '.join(section.strata)}" if section.strata else "")
             + f"; seed {section.seed}; against {control}"
@@ -157,6 +181,37 @@ def _joint_rank_lines(context: Prepared, section: JointRankSection, found: Found
         ),
         details={"imputations": section.imputations, "seed": section.seed},
     )
+
+
+# --- many trials ----------------------------------------------------------------------------------------------------
+
+
+def imputes_like(analysis: Analysis, section: Any, asked: dict[str, Any]) -> bool:
+    """Whether a section is the joint rank test at the end of what a kernel was ``asked``, on the same imputations."""
+    gathered = {k: g.model_dump(exclude_defaults=True) for k, g in analysis.gather.items()}
+    own = mi_ancova.asked_of(analysis, section)
+    read = ("value", "log", "week", "time", "censor", "covariates", "impute_with", "imputations", "burn_in")
+    return (
+        forms.only(section, *read)
+        and forms.plain_value(section)
+        and own is not None
+        and own == {k: asked[k] for k in own}
+        and section.week == asked["week"]
+        and gathered.get(section.time) == forms.DEATH["DTHWK"]
+        and gathered.get(section.censor) == forms.DEATH["DTHCN"]
+    )
+
+
+def joint_rank_form(analysis: Analysis, place: int) -> Lowered | None:
+    """What the kernel does of a section by itself."""
+    section: Any = analysis.sections[place - 1]
+    if any(other.kind == "mi_ancova" for other in analysis.sections):
+        return None  # its kernel takes the test with it, where the imputations are the same
+    of, asked = forms.of_outcome(analysis), mi_ancova.asked_of(analysis, section)
+    if of is None or asked is None or not imputes_like(analysis, section, {**of, **asked}):
+        return None
+    how = {"kind": "repeated", **of, **asked, "ancova": False, "joint_rank": True}
+    return forms.lowered(analysis, how, {"joint_rank": place})
 
 
 def _tests(section: CafsSection) -> list[tuple[str, str, str]]:
@@ -243,6 +298,7 @@ def _cafs_lines(context: Prepared, section: CafsSection, found: Found) -> Block:
     )
 
 
+_NAMES = Names("mean_rank_score", "rank_difference")
 _CAFS = (
     Test("rank_difference", "more"),
     Test("wilcoxon", "more", effect=False),
@@ -263,6 +319,7 @@ METHODS = (
         noted=True,
         by_line=True,
         tests=(Test("rank_difference", "more"),),
+        kernel=Kernel(joint_rank_form, mi_ancova.block, lambda section: _NAMES, mi_ancova.written),
     ),
     Method(
         "cafs",

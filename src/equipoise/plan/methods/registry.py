@@ -1,8 +1,8 @@
 """What a method of a plan is to the rest of the program. A further method is one more module in this folder.
 
 A method has one name everywhere and one module. ``estimates`` gives the numbers of one trial by their place; ``lines``
-alone formats them. Of virtual trials, sections that a kernel knows are compiled to it (:mod:`equipoise.plan.lowering`);
-all others are done one by one (:mod:`equipoise.plan.block`).
+alone formats them. ``kernel`` gives those of many trials at once, where the method has one; without it, or where a
+section asks for more than it does, trials are done one by one (:mod:`equipoise.plan.block`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,13 @@ from equipoise.plan.key import Key
 
 if TYPE_CHECKING:
     from equipoise.estimate.result import Estimate
+    from equipoise.plan.analysis_plan import Analysis
+    from equipoise.plan.compiled import AnyForm, Lowered
     from equipoise.plan.parts import Section
     from equipoise.plan.prepared import Prepared
     from equipoise.plan.results import Block
+    from equipoise.plan.trial_estimates import TrialEstimates
+    from equipoise.trial import Trials
 
 
 class Place(NamedTuple):
@@ -75,13 +79,37 @@ class Test(NamedTuple):
     effect: bool = True
 
 
+class Names(NamedTuple):
+    """The quantities under which a block gives the mean of an arm and the difference, and how it names a visit."""
+
+    mean: str = "lsmean"
+    difference: str = "difference"
+    visit: str = "Week {:g}"
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """What carries a method out on many trials at once.
+
+    form : an analysis and the place (from 1) of one of its sections -> what the kernel is to do; None where the
+    analysis asks for more than it can. block : every trial of a block -> the numbers under the keys of ``estimates``,
+    and under others where they are at hand. names : of a section. written : a form -> what it needs of its analysis,
+    and its sections, so that ``form`` finds it again.
+    """
+
+    form: Callable[[Analysis, int], Lowered | None]
+    block: Callable[[Trials, Analysis, Lowered], Mapping[Key, TrialEstimates]]
+    names: Callable[[Any], Names]
+    written: Callable[[AnyForm], tuple[dict[str, Any], list[dict[str, Any]]]]
+
+
 @dataclass(frozen=True)
 class Method:
     """A method: its name in plans, the model of its section, how its numbers come about and how they are written.
 
     estimates : one trial -> :class:`Found`. lines : what was found as lines of a table. noted : its description stands
     below the table. by_line : lines of its blocks are levels or terms, each a group of its own, rather than statistics.
-    tests : what other analyses may take up, the default first.
+    tests : what other analyses may take up, the default first. kernel : what carries it out on many trials at once.
     """
 
     name: str
@@ -92,6 +120,7 @@ class Method:
     noted: bool = False
     by_line: bool = False
     tests: tuple[Test, ...] = ()
+    kernel: Kernel | None = None
 
     def run(self, context: Prepared, section: Any, place: int = 1) -> Block:
         """The block of a section of one trial, its numbers under their keys; ``place``: which section, from 1."""

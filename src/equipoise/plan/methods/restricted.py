@@ -11,8 +11,8 @@ from pydantic import Field
 from equipoise.estimate.result import Estimate
 from equipoise.plan.methods.described import described
 from equipoise.plan.methods.estimates import P, against, finite, reasons
+from equipoise.plan.methods.event_data import event_data, left_out
 from equipoise.plan.methods.registry import Found, Method, Place, Test
-from equipoise.plan.methods.survival import event_data, left_out
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Prepared, compared
 from equipoise.plan.results import Block, Cell, Row, cell_of

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import polars as pl
 from pydantic import Field
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.formula import quoted
 from equipoise.estimate.result import Estimate
+from equipoise.plan.compiled import AnyForm, Lowered, Slopes
+from equipoise.plan.key import Key
+from equipoise.plan.methods import forms
 from equipoise.plan.methods.estimates import DIFFERENCE, P, against, by_arm, counts, from_row
-from equipoise.plan.methods.registry import Found, Method, Place, Test
+from equipoise.plan.methods.registry import Found, Kernel, Method, Names, Place, Test
+from equipoise.plan.outcome_arrays import by_profile, centred, columns, levels
+from equipoise.plan.outcome_arrays import of_arms as contrasts_of_arms
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Prepared, in_order
 from equipoise.plan.results import Block
+from equipoise.plan.trial_estimates import TrialEstimates, of_arms
+from equipoise.types import WEEKS_PER_MONTH, BoolArray, Status
+
+if TYPE_CHECKING:
+    from equipoise.estimate.linear.mmrm.batch import BatchFit
+    from equipoise.plan.analysis_plan import Analysis
+    from equipoise.trial import Trials
 
 TIME = "TIME__"
 """The time in the unit of the slopes."""
@@ -188,6 +202,93 @@ def _mean_slope(fit: Any, section: SlopeSection, data: pl.DataFrame) -> dict[str
     return out
 
 
+# --- many trials ----------------------------------------------------------------------------------------------------
+
+
+def form(analysis: Analysis, place: int) -> Lowered | None:
+    """What the kernel does of a section: slopes per month, all covariates by time."""
+    section: Any = analysis.sections[place - 1]
+    log = section.value == "LAVAL" and analysis.derive.get("LAVAL") == {"log": "AVAL"}
+    of = forms.of_outcome(analysis)
+    if of is None or not (log or section.value == "AVAL") or abs(section.per - WEEKS_PER_MONTH) > 1e-9:
+        return None
+    if not forms.only(section, "value", "per", "covariates_by_time", "shared_baseline", "df"):
+        return None
+    how = {"covariates": section.covariates_by_time, "shared_baseline": section.shared_baseline, "df": section.df}
+    return forms.lowered(analysis, {"kind": "slopes", **of, **how, "log": log}, {"slope": place})
+
+
+def block(trials: Trials, analysis: Analysis, found: Lowered) -> dict[Key, TrialEstimates]:
+    """Random intercept and slope on every trial of a block; where the slopes do not vary, a random intercept.
+
+    Besides the slopes there are the means at every visit, and their differences.
+    """
+    from equipoise.estimate.linear.mmrm.batch import fit_batch
+
+    asked, place = found.form, found.places["slope"]
+    assert isinstance(asked, Slopes)
+    section: Any = analysis.sections[place - 1]
+    y = levels(trials, asked.variable, asked.week, log=asked.log)
+    y = np.where(trials.members(asked.set)[:, :, None], y, np.nan)
+    x = columns(trials, asked.covariates, asked.variable, asked.log)
+    seen = ~np.isnan(y)
+    x = centred(x, seen.sum(axis=2).astype(np.float64))
+    weeks = trials.weeks[: y.shape[2]]
+    months = weeks / WEEKS_PER_MONTH
+    profiles = np.column_stack([np.ones_like(months), months])
+    active = np.ones((2, x.shape[2]), np.bool_)
+    active[0, 1] = not asked.shared_baseline
+    contrasts = contrasts_of_arms(np.concatenate([[[0.0, 1.0]], profiles[1:]]), x.shape[2])
+
+    def fitted(who: BoolArray, structure: str) -> BatchFit:
+        return fit_batch(
+            y[who],
+            x[who],
+            contrasts,
+            structure=structure,
+            df=asked.df,
+            times=months,
+            profiles=profiles,
+            active=active,
+            tolerance=1e-14,
+        )
+
+    fit = fitted(np.ones(len(trials), np.bool_), "slope")
+    stats, status = by_profile(fit, len(weeks)), fit.status.astype(np.int8)
+    flat = status == int(Status.BOUNDARY)
+    if flat.any():
+        again = fitted(flat, "intercept")
+        stats[flat], status[flat] = by_profile(again, len(weeks)), again.status.astype(np.int8)
+    key = Key("", analysis=analysis.id, section=place)
+    out = of_arms(trials, stats[:, 0], status, key, ("slope", "slope_difference"), level=section.level)
+    for v, week in enumerate(weeks[1:], start=1):
+        out |= of_arms(trials, stats[:, v], status, replace(key, visit=f"{week:g}"), NAMES, level=section.level)
+    for a, arm in enumerate(trials.arms):
+        n = (seen.any(axis=2) & (trials.arm == a)).sum(axis=1)
+        out[replace(key, quantity="patients", arm=arm)] = TrialEstimates.of_count(n)
+    return out
+
+
+NAMES = Names(visit="{:g}")
+"""The means at a visit, and their differences."""
+
+
+def written(asked: AnyForm) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A form as a section."""
+    assert isinstance(asked, Slopes)
+    head: dict[str, Any] = {"derive": {"LAVAL": {"log": "AVAL"}}} if asked.log else {}
+    section = {
+        "method": "slope",
+        **({"value": "LAVAL"} if asked.log else {}),
+        "per": WEEKS_PER_MONTH,
+        "unit": "month",
+        "covariates_by_time": list(asked.covariates),
+        "df": asked.df,
+        "shared_baseline": asked.shared_baseline,
+    }
+    return head, [section]
+
+
 METHODS = (
     Method(
         "slope",
@@ -198,5 +299,6 @@ METHODS = (
         noted=True,
         by_line=True,
         tests=(Test("slope_difference", "more"), Test("difference", "more")),
+        kernel=Kernel(form, block, lambda section: NAMES, written),
     ),
 )

@@ -13,8 +13,8 @@ from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.formula import quoted
 from equipoise.estimate.result import Estimate
 from equipoise.plan.methods.estimates import P, cell, finite, reasons, short, values_of
+from equipoise.plan.methods.event_data import EVENT, event_data, left_out
 from equipoise.plan.methods.registry import Found, Method, Place, Test
-from equipoise.plan.methods.survival import EVENT, event_data, left_out
 from equipoise.plan.ordering import levels_in_order
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Prepared, others

@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import polars as pl
 from pydantic import Field, model_validator
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.formula import quoted
-from equipoise.estimate.left_out import Sieve
-from equipoise.estimate.panel import events_of, read_frame
 from equipoise.estimate.result import Estimate
+from equipoise.plan import end_points
+from equipoise.plan.compiled import AnyForm, Lowered, TimeToEvent
+from equipoise.plan.key import Key
+from equipoise.plan.methods import forms
 from equipoise.plan.methods.described import arm_of, counted, described
 from equipoise.plan.methods.estimates import P, against
-from equipoise.plan.methods.registry import Found, Method, Place, Test
-from equipoise.plan.parts import Section, Where
-from equipoise.plan.prepared import TEST, TOTAL, Prepared, in_order
+from equipoise.plan.methods.event_data import EVENT, event_data, left_out, unit_of
+from equipoise.plan.methods.registry import Found, Kernel, Method, Names, Place, Test
+from equipoise.plan.parts import Section
+from equipoise.plan.prepared import TEST, TOTAL, Prepared
 from equipoise.plan.results import Block, Cell, Figure, Row, cell_of, share_of
-from equipoise.types import REASONS, Status
+from equipoise.plan.trial_estimates import TrialEstimates
+from equipoise.types import REASONS, BoolArray, FloatArray, IntArray, Status
 
 if TYPE_CHECKING:
     from equipoise.estimate.survival.cox_fit import CoxFit
     from equipoise.estimate.survival.kaplan_meier import KaplanMeier
     from equipoise.estimate.survival.log_rank import LogRank, MaxCombo
-
-EVENT = "EVENT__"
-"""The column that is 1 for an event."""
+    from equipoise.plan.analysis_plan import Analysis
+    from equipoise.trial import Trials
 
 
 class SurvivalSection(Section):
@@ -275,90 +279,6 @@ def _followed(context: Prepared, section: SurvivalSection, data: pl.DataFrame) -
     return whole
 
 
-def _intervals(context: Prepared, data: pl.DataFrame, start: str, time: str) -> None:
-    """Raise :class:`DataError` where intervals of a patient overlap, or an event is not the end of the last."""
-    what = f"analysis {context.analysis.id}"
-    ordered = data.sort("USUBJID", start, maintain_order=True)
-    empty = ordered.filter(pl.col(start) >= pl.col(time))
-    if empty.height:
-        raise DataError(f"{what}: {empty['USUBJID'][0]}: {start} is not before {time}", hint="see its records")
-    before = ordered.select(
-        "USUBJID",
-        start,
-        pl.col(time).shift(1).over("USUBJID").alias("__end__"),
-        pl.col(EVENT).shift(1).over("USUBJID").alias("__event__"),
-    )
-    over = before.filter(pl.col(start) < pl.col("__end__"))
-    if over.height:
-        raise DataError(f"{what}: intervals of {over['USUBJID'][0]} overlap", hint=f"see {start} and {time}")
-    after = before.filter(pl.col("__event__") == 1)
-    if after.height:
-        raise DataError(
-            f"{what}: {after['USUBJID'][0]} is followed after an event", hint="one event a patient, in the last record"
-        )
-
-
-def left_out(context: Prepared, where: Where, *names: str) -> tuple[str, ...]:
-    """The note on the records that lack one of ``names`` and take no part; none where all have all."""
-    frame = context.chosen(where)
-    sieve = Sieve(frame.height)
-    for name in names:
-        if name in frame.columns:
-            sieve.need(frame[name].is_not_null().to_numpy(), f"without {name}")
-    return (sieve.left_out.to_sentence("record"),) if sieve.left_out else ()
-
-
-def event_data(
-    context: Prepared,
-    where: Where,
-    time: str,
-    censor: str,
-    more: Sequence[str] = (),
-    *,
-    numeric: bool = True,
-    start: str | None = None,
-) -> pl.DataFrame:
-    """One complete record a patient: arm in the plan's order, time, censoring, ``more``, and 1 for an event.
-
-    With ``start`` there may be several, each an interval (start, time], and who the patient is stays with them.
-
-    Raises
-    ------
-    DataError : a variable is not there or no number, a patient has more than one record, or intervals overlap.
-    """
-    frame = context.chosen(where)
-    if start is not None:
-        context.need(frame, start, numeric=True)
-        more = (*more, "USUBJID", start)
-    context.need(frame, time, numeric=True)
-    context.need(frame, censor, numeric=numeric)
-    for name in (*more, "USUBJID"):
-        context.need(frame, name)
-    doubled = frame.filter(pl.col("USUBJID").is_duplicated())
-    if doubled.height and start is None:
-        raise DataError(
-            f"analysis {context.analysis.id}: {doubled['USUBJID'][0]} has more than one record",
-            hint="see where: in the plan; survival takes several with start:",
-        )
-    names = [context.treatment, time, censor, *more]
-    data = in_order(context, frame.select(list(dict.fromkeys(names))).drop_nulls())
-    if not numeric:
-        return data
-    flag = events_of(read_frame(data), None, censor)
-    data = data.with_columns(pl.Series(EVENT, flag == 1.0).cast(pl.Int64))
-    if start is not None:
-        _intervals(context, data, start, time)
-    return data
-
-
-def unit_of(context: Prepared, given: str | None) -> str:
-    """The unit of the times: as given, or as AVALU says, or just times."""
-    if given is not None or "AVALU" not in context.records.columns:
-        return given or "time"
-    found = context.records["AVALU"].drop_nulls().unique().to_list()
-    return str(found[0]).lower() if len(found) == 1 else "time"
-
-
 def _figure(context: Prepared, section: SurvivalSection, curves: Mapping[str, KaplanMeier], note: str) -> Figure:
     labels = context.plan.treatment.labels
     rows, legend = [], {}
@@ -524,6 +444,142 @@ def _cox_rows(context: Prepared, section: SurvivalSection, made: _Made) -> tuple
     return rows, said
 
 
+# --- many trials ----------------------------------------------------------------------------------------------------
+
+WILCOXON_RHO = 1.0
+"""The power of the Kaplan-Meier estimate that weighs the events in the Wilcoxon test (Peto & Peto 1972)."""
+
+
+def kernel_test(section: SurvivalSection) -> str | None:
+    """The test of times that a section is in a kernel: log-rank, Peto & Peto's Wilcoxon, or Cox without strata; None
+    where it is none of them."""
+    if not forms.only(section, "strata", "covariates", "up_to", "test", "rho") or section.up_to is None:
+        return None
+    if section.test == "log-rank":
+        return "log_rank"
+    if section.test == "fleming-harrington":
+        return "wilcoxon" if (section.rho, section.covariates) == (WILCOXON_RHO, ()) else None
+    return "cox" if section.test is None and not section.strata else None
+
+
+def form(analysis: Analysis, place: int) -> Lowered | None:
+    """What the kernels do of the sections of an analysis, all cut at the same time."""
+    event = end_points.name_of(analysis.parameter or "")
+    if analysis.dataset.upper() != "ADTTE" or event not in end_points.known() or analysis.where:
+        return None
+    places: dict[str, int] = {}
+    for k, one in enumerate(analysis.sections, start=1):
+        name = kernel_test(one) if isinstance(one, SurvivalSection) else None
+        if name is not None:
+            places.setdefault(name, k)
+    if "log_rank" not in places:
+        return None
+    section: dict[str, Any] = {name: analysis.sections[k - 1] for name, k in places.items()}
+    first = section["log_rank"]
+    if "cox" not in places and not first.strata:
+        places["cox"], section["cox"] = places["log_rank"], first
+    if "cox" in places and section["cox"] is not first and first.covariates:
+        return None
+    if any(s.up_to != first.up_to for s in section.values()):
+        return None
+    if "wilcoxon" in places and section["wilcoxon"].strata != first.strata:
+        return None
+    how = {
+        "week": first.up_to,
+        "event": event,
+        "strata": first.strata,
+        "covariates": section["cox"].covariates if "cox" in places else (),
+        "offers": tuple(t for t in TimeToEvent.TESTS if t in places),
+    }
+    return forms.lowered(analysis, {"kind": "time_to_event", **how}, places)
+
+
+def times(trials: Trials, asked: TimeToEvent) -> tuple[FloatArray, BoolArray, BoolArray]:
+    """(trial, subject) times, event indicators up to the analysis week, and membership of the analysis set."""
+    time, happened = trials.times_to(asked.event)
+    happened = happened & (time <= asked.week)
+    return np.minimum(time, asked.week), happened, trials.members(asked.set)
+
+
+def _stratum(trials: Trials, names: tuple[str, ...]) -> IntArray | None:
+    """(trial, subject) codes of the combinations of ``names``."""
+    code: IntArray | None = None
+    for name in names:
+        levels, own = np.unique(trials.baseline(name), return_inverse=True)
+        own = own.reshape(trials.arm.shape).astype(np.int64)
+        code = own if code is None else code * len(levels) + own
+    return code
+
+
+def block(trials: Trials, analysis: Analysis, found: Lowered) -> dict[Key, TrialEstimates]:
+    """Log-rank and Wilcoxon tests within strata, and Cox regression, on every trial of a block.
+
+    The number of a test of ranks is the (weighted) events observed on active less those expected.
+    """
+    from scipy import special
+
+    from equipoise.estimate.survival.kernels.cox import cox
+    from equipoise.estimate.survival.kernels.log_rank import log_rank
+
+    asked = found.form
+    assert isinstance(asked, TimeToEvent)
+    time, event, members = times(trials, asked)
+    out: dict[Key, TrialEstimates] = {}
+    normal = np.full(len(trials), np.inf)
+
+    def add(test: str, made: dict[str, Any], quantity: str, **place: Any) -> None:
+        section: Any = analysis.sections[found.places[test] - 1]
+        key = Key(quantity, analysis=analysis.id, section=found.places[test], **place)
+        out[key] = TrialEstimates(df=normal, level=section.level, **made)
+
+    for test, quantity, rho in (("log_rank", "log_rank", 0.0), ("wilcoxon", "fleming_harrington", WILCOXON_RHO)):
+        if test not in found.places:
+            continue
+        stratum = _stratum(trials, asked.strata)
+        observed, expected, variance, status = log_rank(
+            time, event, trials.arm, include=members, stratum=stratum, rho=rho
+        )
+        excess = observed[:, 1] - expected[:, 1]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            p = special.chdtrc(1.0, excess**2 / variance[:, 1, 1])
+            se = np.sqrt(variance[:, 1, 1])
+        p = np.where(status == Status.OK, p, np.nan)
+        add(test, {"value": excess, "se": se, "p": p, "status": status}, quantity)
+    if "cox" in found.places:
+        parts = [trials.arm.astype(np.float64)] + [trials.baseline(name) for name in asked.covariates]
+        beta, covariance, _, _, _, status = cox(time, event, np.stack(parts, axis=-1), include=members)
+        for k, name in enumerate((None, *asked.covariates)):
+            with np.errstate(divide="ignore", invalid="ignore"):
+                se = np.sqrt(covariance[:, k, k])
+                p = special.chdtrc(1.0, (beta[:, k] / se) ** 2)
+            made = {"value": beta[:, k], "se": se, "p": p, "status": status, "ratio": True}
+            add("cox", made, "hazard_ratio", **({"arm": trials.arms[1]} if name is None else {"variable": name}))
+    for place in set(found.places.values()):
+        for a, arm in enumerate(trials.arms):
+            who = members & (trials.arm == a)
+            counts = {"patients": who, "events": who & event, "censored": who & ~event}
+            for quantity, these in counts.items():
+                key = Key(quantity, analysis=analysis.id, section=place, arm=arm)
+                out[key] = TrialEstimates.of_count(these.sum(axis=1))
+    return out
+
+
+def written(asked: AnyForm) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A form as sections."""
+    assert isinstance(asked, TimeToEvent)
+    strata = {"strata": list(asked.strata)} if asked.strata else {}
+    own = {"covariates": list(asked.covariates)} if asked.covariates else {}
+    together = "cox" in asked.offers and not asked.strata
+    cut = {"up_to": asked.week}
+    sections: list[dict[str, Any]] = [{"method": "survival", **cut, **strata, **(own if together else {})}]
+    if "wilcoxon" in asked.offers:
+        weighted = {"test": "fleming-harrington", "rho": 1, "figure": False}
+        sections.append({"method": "survival", **cut, **strata, **weighted})
+    if "cox" in asked.offers and not together:
+        sections.append({"method": "survival", **cut, **own, "test": None, "figure": False})
+    return {}, sections
+
+
 TESTS = (
     Test("log_rank", "less", effect=False),
     Test("fleming_harrington", "less", effect=False),
@@ -532,6 +588,14 @@ TESTS = (
 )
 METHODS = (
     Method(
-        "survival", SurvivalSection, estimates, lines, "Time-to-event analysis", noted=True, by_line=True, tests=TESTS
+        "survival",
+        SurvivalSection,
+        estimates,
+        lines,
+        "Time-to-event analysis",
+        noted=True,
+        by_line=True,
+        tests=TESTS,
+        kernel=Kernel(form, block, lambda section: Names("", "hazard_ratio"), written),
     ),
 )

@@ -9,8 +9,8 @@ from pydantic import Field, model_validator
 
 from equipoise.estimate.result import Estimate
 from equipoise.plan.methods.estimates import P, against, counts, forest, reasons
+from equipoise.plan.methods.event_data import event_data, left_out
 from equipoise.plan.methods.registry import Found, Method, Place, Test
-from equipoise.plan.methods.survival import event_data, left_out
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Prepared, compared
 from equipoise.plan.results import Block, Figure, Row
