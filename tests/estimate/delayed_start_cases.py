@@ -20,7 +20,7 @@ NAMES = {
     "delta2_minus_0.5_delta1": "preserved",
     "delayed_period_slope_difference": "slope2",
 }
-COLUMNS = {"visit": "WEEK", "arm": "ARM", "control": "DELAYED", "period_end": 36.0, "week": 72.0}
+COLUMNS = {"visit": "WEEK", "arm": "ARM", "control": "DELAYED", "period_end": 36.0, "at": 72.0}
 SLOPE_WEEKS = [48.0, 54.0, 60.0, 66.0, 72.0]
 DF = {"us_krlinear": "kenward-roger-linear", "us_satterthwaite": "satterthwaite"}
 

@@ -195,7 +195,7 @@ def test_property_one_trial_and_a_block_agree() -> None:
     y = np.array([d["CHG"].to_numpy().reshape(60, 5) for d in data], float)
     base = np.array([d["BASE"].to_numpy().reshape(60, 5)[:, 0] for d in data])
     arm = np.tile(np.arange(60) % 2, (3, 1))
-    options = {"period_end": 24.0, "week": 40.0}
+    options = {"period_end": 24.0, "at": 40.0}
     batch = delayed_start_batch(y, arm, weeks, covariates=base[:, :, None], **options)
     slopes = delayed_start_slopes_batch(y, arm, weeks, covariates=base[:, :, None], **options)
     assert (batch.status == 0).all()
@@ -262,7 +262,7 @@ def test_property_what_cannot_be_estimated_says_why() -> None:
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"week": 39}, DataError, "no visit at week 39"),
+        ({"at": 39}, DataError, "no visit at week 39"),
         ({"period_end": 40}, EstimationError, "the second must come later"),
         ({"third": "x"}, EstimationError, "unknown third"),
         ({"third": "slope"}, EstimationError, "with margin None"),
@@ -287,7 +287,7 @@ def test_property_what_cannot_be_estimated_says_why() -> None:
 def test_property_bad_input_is_named(options, error, message: str) -> None:
     with pytest.raises(error, match=message):
         delayed_start(
-            small(np.random.default_rng(8), n=12), **{"period_end": 24, "week": 40, "control": "late", **options}
+            small(np.random.default_rng(8), n=12), **{"period_end": 24, "at": 40, "control": "late", **options}
         )
     with pytest.raises(DataError, match="1 visits between weeks 8 and 9"):
         delayed_start_slopes(

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_type_hints
 
 import polars as pl
 import pytest
 from test_comparisons import doses
+from test_survival_results import RESULTS as OTHER_RESULTS
 
+import equipoise
 from equipoise import (
+    DeteriorationRule,
     ancova,
+    clda,
     cox,
     delayed_start,
+    delayed_start_slopes,
+    deterioration,
+    group_sequential,
     imputation_draws,
     mi_analysis,
     mi_ancova,
@@ -21,16 +30,18 @@ from equipoise import (
     tipping_point,
     trimmed_mean,
 )
+from equipoise.errors import DataError
+from equipoise.estimate.delayed_start import compare
 from equipoise.estimate.fit import COLUMNS, Fit
 from equipoise.estimate.missing import Bayes
 from equipoise.estimate.result import Estimate
 
 
-def visits() -> pl.DataFrame:
+def visits(last: int = 3) -> pl.DataFrame:
     rows = [
         (f"S{i}", v, "ab"[i % 2], 30.0 + i % 5, 3.0 * (i % 7) + (i * 5 + v * 3) % 4 - v * (1 + i % 2))
         for i in range(40)
-        for v in (1, 2, 3)
+        for v in range(1, last + 1)
     ]
     return pl.DataFrame(rows, schema=["ID", "V", "ARM", "BASE", "Y"], orient="row")
 
@@ -41,6 +52,7 @@ RESULTS: dict[str, Callable[[], Any]] = {
     "LS means": lambda: ancova("Y ~ BASE + ARM", doses()).lsmeans("ARM"),
     "contrasts": lambda: ancova("Y ~ BASE + ARM", doses()).contrasts("ARM", adjust="holm"),
     "mmrm": lambda: mmrm("Y ~ BASE + ARM * C(V) + cs(V | ID)", visits()),
+    "clda": lambda: clda("Y ~ cs(V | ID)", visits().with_columns(pl.col("V").cast(str)), arm="ARM", baseline="1"),
     "slope": lambda: slope("Y ~ ARM * V + (1 | ID)", visits()),
     "cox": lambda: cox("Surv(BASE, E) ~ ARM", visits().with_columns(E=1)),
     "mi_ancova": lambda: mi_ancova(visits(), value="Y", n_imputations=3, burn_in=5, **LONG),
@@ -51,6 +63,30 @@ RESULTS: dict[str, Callable[[], Any]] = {
     ),
     "delayed_start": lambda: delayed_start(visits(), value="Y", period_end=2, at=3, df="satterthwaite", **LONG),
     "trimmed_mean": lambda: trimmed_mean(visits(), value="Y", at=3, **LONG),
+    "delayed_start_slopes": lambda: delayed_start_slopes(
+        visits(4),
+        value="Y",
+        period_end=2,
+        at=4,
+        margin=1.0,
+        df="satterthwaite",
+        structure="cs",
+        **LONG,
+        first_window=(1, 2),
+        second_window=(3, 4),
+    ),
+    "deterioration": lambda: deterioration(
+        visits(), DeteriorationRule(threshold=3.0), value="Y", subject="ID", visit="V", keep=["ARM"]
+    ),
+    "deterioration, competing": lambda: deterioration(
+        visits().with_columns(D=4.0),
+        DeteriorationRule(threshold=3.0, death="competing"),
+        value="Y",
+        subject="ID",
+        visit="V",
+        death="D",
+        keep=["ARM"],
+    ),
     "an estimate": lambda: ancova("Y ~ BASE + ARM", doses()).contrasts("ARM").estimates[0],
 }
 
@@ -69,7 +105,8 @@ def test_property_every_result_keeps_the_contract(name: str) -> None:
     assert tuple(frame.columns)[-len(COLUMNS) :] == COLUMNS
     assert len(frame) == len(made.estimates)
     narrow, wide = made.at_level(0.5), made.at_level(0.99)
-    assert all(w.low < n.low and n.high < w.high for n, w in zip(narrow, wide, strict=True) if n.estimable)
+    pairs = [(n, w) for n, w in zip(narrow, wide, strict=True) if n.estimable and not math.isnan(n.low)]
+    assert all(w.low < n.low and n.high < w.high for n, w in pairs)
     assert list(made.confint().columns)[-2:] == ["low", "high"]
     assert made._repr_html_().startswith("<table")
     assert made.plot().description
@@ -78,3 +115,68 @@ def test_property_every_result_keeps_the_contract(name: str) -> None:
 def test_property_rows_left_out_stand_in_the_summary() -> None:
     data = doses().with_columns(Y=pl.when(pl.int_range(46) < 2).then(None).otherwise("Y"))
     assert "2 rows left out: 2 without Y." in str(ancova("Y ~ BASE + ARM", data))
+
+
+ANSWERS = {
+    "Document",
+    "Results",
+    "Replica",
+    "SimulationStudy",
+    "Calibration",
+    "Record",
+    "Scenario",
+    "Plan",
+    "AdamStudy",
+}
+"""Classes of the rooms above the estimators: pages, trials, plans and studies, which are read in their own ways."""
+ON_THE_WAY = {"Draws", "Power"}
+"""Completed data that an analysis is yet to be made of; a design worked out, of which nothing was estimated."""
+
+
+def gives(name: str) -> Any:
+    """The class that a public function hands back, as its signature says; None for a class, and for plain values."""
+    public = getattr(equipoise, name)
+    if inspect.isclass(public):
+        return None
+    made = get_type_hints(public).get("return")
+    return made if inspect.isclass(made) and made.__module__.startswith("equipoise.") else None
+
+
+@pytest.mark.parametrize("heading", list(equipoise.SURFACE))
+def test_property_every_public_result_is_a_fit_and_is_tried(heading: str) -> None:
+    """A public function that hands back a class of ours hands back a Fit, and the contract above is held for it."""
+    for name in equipoise.SURFACE[heading]:
+        made = gives(name)
+        if made is None or made.__name__ in ANSWERS | ON_THE_WAY:
+            continue
+        assert issubclass(made, Fit), f"{name} gives {made.__name__}, which is no Fit"
+        assert name in {**RESULTS, **OTHER_RESULTS, "group_sequential": None}, f"{name}: its result is not tried"
+
+
+def test_property_a_design_keeps_the_contract_but_for_estimates() -> None:
+    made = group_sequential([0.5, 1.0])
+    assert isinstance(made, Fit)
+    assert str(made) == made.summary()
+    assert "\n" not in repr(made)
+    assert made.plot().description
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda at: delayed_start(visits(), value="Y", period_end=2, at=at, df="satterthwaite", **LONG),
+        lambda at: trimmed_mean(visits(), value="Y", at=at, **LONG),
+        lambda at: tipping_point(
+            imputation_draws(visits(), value="Y", method=Bayes(n_imputations=2, burn_in=2), **LONG).impute(),
+            deltas=(0.0, -4.0),
+            at=at,
+        ),
+        lambda at: compare(visits(), {"planned": ["BASE"]}, value="Y", at=at, n_imputations=2, burn_in=2, **LONG),
+        lambda at: mi_ancova(visits(), value="Y", n_imputations=2, burn_in=2, **LONG).difference(at),
+    ],
+    ids=["delayed_start", "trimmed_mean", "tipping_point", "compare", "difference"],
+)
+def test_property_at_an_unknown_week_is_refused_with_those_there_are(call: Callable[[float], Any]) -> None:
+    with pytest.raises(DataError, match="no visit at week 7") as found:
+        call(7.0)
+    assert "1, 2, 3" in str(found.value.hint)

@@ -210,7 +210,7 @@ def test_independent_measures_by_hand(simulator: Simulator) -> None:
 def test_property_unknown_measure_is_refused(simulator: Simulator) -> None:
     trials = simulator.block(1, 0, 1)
     with pytest.raises(ScenarioError, match="no analysis 'svc_f_w28'"):
-        read(trials, {}, [Key("contrast", analysis="svc_f_w28")])
+        read(trials, [Key("contrast", analysis="svc_f_w28")], simulator.scenario.plan, {})
 
 
 def test_property_parts_are_read_once_for_all_measures(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:

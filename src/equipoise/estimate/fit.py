@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from equipoise.drawing import drawing
 from equipoise.errors import EstimationError
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("term", "contrast", "estimate", "se", "df", "statistic", "p", "low", "high", "n", "status")
 """The columns of every frame of estimates, in their order; a result's keys (arm, visit, week ...) stand before them."""
+_NUMBERS = frozenset(("estimate", "se", "df", "statistic", "p", "low", "high"))
 
 
 class Fit:
@@ -174,9 +177,14 @@ class Fit:
         return drawing(self.picture)(self._drawn(), **options)
 
 
-def _columns(rows: Sequence[Mapping[str, Any]], least: Sequence[str]) -> dict[str, list[Any]]:
+def _columns(rows: Sequence[Mapping[str, Any]], least: Sequence[str]) -> dict[str, Any]:
     """Columns of ``rows``; those of ``least`` where there is no row."""
-    return {key: [row[key] for row in rows] for key in (rows[0] if rows else least)}
+    return {
+        key: np.array([row[key] for row in rows], np.float64)
+        if rows and key in _NUMBERS
+        else [row[key] for row in rows]
+        for key in (rows[0] if rows else least)
+    }
 
 
 def notes_of(estimates: Iterable[Estimate]) -> Iterator[str]:

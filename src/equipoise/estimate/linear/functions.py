@@ -54,9 +54,11 @@ class LinearFunctions(Fit):
         states = [self.model.state_of(there, se) for there, se in zip(table["estimable"], table["se"], strict=True)]
         good = [i for i, (status, _) in enumerate(states) if status is Status.OK]
         p, factor = np.full(len(self.names), np.nan), np.full(len(self.names), np.nan)
-        family = np.zeros(len(self.names), np.int64) if not self.family else np.array(self.family)
-        for one in dict.fromkeys(family[good].tolist()):
-            mine = np.array([i for i in good if family[i] == one])
+        apart = self.adjust != "none" and self.family
+        families = (
+            {self.family[i]: [j for j in good if self.family[j] == self.family[i]] for i in good} if apart else {}
+        )
+        for mine in families.values() if apart else [good] if good else []:
             se = table["se"][mine]
             correlation = covariance[np.ix_(mine, mine)] / np.outer(se, se)
             p[mine], factor[mine] = several.adjusted(
@@ -66,40 +68,38 @@ class LinearFunctions(Fit):
         if self.adjust != "none" and len(self.names) > 1:
             estimator += f", {self.adjust} adjustment"
             references = (*references, several.REFERENCES[self.adjust])
-        out = []
-        for i, name in enumerate(self.names):
-            status, detail = states[i]
-            value, half = table["estimate"][i], factor[i] * table["se"][i]
-            shown = (value, value - half, value + half)
-            if self.ratio:
-                with np.errstate(over="ignore"):
-                    shown = tuple(float(v) for v in np.exp(shown))  # type: ignore[assignment]
-            if not table["estimable"][i]:
-                shown = (np.nan, np.nan, np.nan)
-            out.append(
-                Estimate(
-                    name=name,
-                    estimator=estimator,
-                    estimate=float(shown[0]),
-                    se=float(table["se"][i]),
-                    df=float(table["df"][i]),
-                    low=float(shown[1]),
-                    high=float(shown[2]),
-                    p=float(p[i]),
-                    n=self.model.n_patients,
-                    level=level,
-                    scale=self.scale,
-                    estimand=self.estimand,
-                    status=status,
-                    detail=detail,
-                    references=references,
-                    ratio=self.ratio,
-                    statistic=float(table["statistic"][i]),
-                    term=self.term,
-                    contrast=self.contrasts[i],
-                )
+        half = factor * table["se"]
+        shown = np.stack([table["estimate"], table["estimate"] - half, table["estimate"] + half])
+        if self.ratio:
+            with np.errstate(over="ignore"):
+                shown = np.exp(shown)
+        value, low, high = np.where(table["estimable"], shown, np.nan).tolist()
+        se, df, statistic = (table[name].tolist() for name in ("se", "df", "statistic"))
+        people, tested = self.model.n_patients, p.tolist()
+        return tuple(
+            Estimate(
+                name=name,
+                estimator=estimator,
+                estimate=value[i],
+                se=se[i],
+                df=df[i],
+                low=low[i],
+                high=high[i],
+                p=tested[i],
+                n=people,
+                level=level,
+                scale=self.scale,
+                estimand=self.estimand,
+                status=states[i][0],
+                detail=states[i][1],
+                references=references,
+                ratio=self.ratio,
+                statistic=statistic[i],
+                term=self.term,
+                contrast=self.contrasts[i],
             )
-        return tuple(out)
+            for i, name in enumerate(self.names)
+        )
 
     def _keys(self) -> Sequence[Mapping[str, Any]]:
         return self.keys
