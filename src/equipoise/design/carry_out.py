@@ -116,7 +116,7 @@ def prepare(study: DesignStudy, base: Scenario) -> list[_Prepared]:
             def asked(
                 conditions: Any, scenario: Scenario = scenario, conduct: Conduct = conduct, active: str = active
             ) -> Any:
-                return tuple(asked_by(c, scenario.plan, conduct, active) for c in conditions)
+                return tuple(asked_by(c, scenario, conduct, active) for c in conditions)
 
             wanted = {p: asked(study.primaries[p].all) for p in primaries}
             rule = asked(study.rule) if conduct.extension > 0.0 else ()

@@ -32,6 +32,11 @@ class Part:
     plots: tuple[Plot, ...] = ()
 
 
+def _told(value: object) -> str:
+    """A value of a world in a table."""
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
+
+
 def drawings(made: DesignResult) -> dict[str, Plot]:
     """The drawings of a study by name: success by weeks, its price, and all designs in all worlds."""
     study = made.study
@@ -77,7 +82,7 @@ def parts_of(made: DesignResult) -> list[Part]:
             w.label,
             w.mechanism,
             w.kind,
-            "; ".join(f"{k} = {v:g}" for k, v in {**w.effect, **w.disease}.items()) or "as fitted",
+            "; ".join(f"{k} = {_told(v)}" for k, v in {**w.effect, **w.disease}.items()) or "as fitted",
             "success is an error" if w.no_effect else "",
         )
         for name, w in study.worlds.items()

@@ -102,16 +102,17 @@ class Primary(Frozen):
 class World(Frozen):
     """A truth: a mechanism of the scenario, with what differs from it.
 
-    kind : what a delayed-start rule should call it. effect, disease : numbers in place of the scenario's; groups : the
-    same, by group. no_effect : success is an error here. weight : of this world in an average over worlds.
+    kind : what a delayed-start rule should call it. effect, disease : what stands in place of the scenario's, a part of
+    a part too; groups : the same, by group. no_effect : success is an error here. weight : of this world in an average
+    over worlds.
     """
 
     label: str
     mechanism: str
     kind: Literal["none", "symptomatic", "disease-modifying"]
-    effect: dict[str, float] = Field(default_factory=dict)
-    disease: dict[str, float] = Field(default_factory=dict)
-    groups: dict[str, dict[str, float]] = Field(default_factory=dict)
+    effect: dict[str, Any] = Field(default_factory=dict)
+    disease: dict[str, Any] = Field(default_factory=dict)
+    groups: dict[str, dict[str, Any]] = Field(default_factory=dict)
     lag: float | None = Field(default=None, description="weeks until the effect begins, for drawings")
     no_effect: bool = False
     weight: Annotated[float, Field(ge=0)] = 1.0
@@ -135,7 +136,7 @@ class DesignStudy(Frozen):
     analyses: tuple[dict[str, Any], ...] = Field(min_length=1)
     intercurrent_events: tuple[dict[str, Any], ...] = ()
     rule: tuple[Condition, ...] = Field(default=(), description="the three questions of a delayed start, in order")
-    undisturbed: dict[str, float] = Field(
+    undisturbed: dict[str, Any] = Field(
         default_factory=dict, description="numbers of the disease under which nobody leaves or dies: the true effect"
     )
 
@@ -300,7 +301,7 @@ def starter(scenario: str) -> str:
     end = weeks[-1] + 24
     visits = sorted({*(v for v in protocol.visits if 0 < v < end), *range(12, int(end), 12)})
     outcome = next(iter(base.outcomes))
-    kinds = {"none": "none", "symptomatic": "symptomatic"}
+    kinds = {"none": "none", "symptomatic": "symptomatic", "harm": "none"}
     worlds = []
     for mechanism in base.mechanisms:
         kind = kinds.get(mechanism.value, "disease-modifying")

@@ -143,14 +143,15 @@ class Asked(Frozen):
     alpha: float
 
 
-def asked_by(condition: Condition, plan: AnalysisPlan, conduct: Conduct, active: str) -> Asked:
-    """Where the answer to a condition stands."""
+def asked_by(condition: Condition, scenario: Scenario, conduct: Conduct, active: str) -> Asked:
+    """Where the answer to a condition stands; which sign favours active, the disease knows."""
     if condition.test is not None:
-        found = deciding(plan, condition.test)
+        found = deciding(scenario.plan, condition.test)
         spread = None
         if found.estimate.quantity == "contrast" and not found.estimate.of_section:
             spread = Key("contrast_se", analysis=found.estimate.analysis, week=found.estimate.week)
-        sign = found.sign if condition.favours == "active" else 0
+        better = scenario.favours(condition.test) or found.sign
+        sign = better if condition.favours == "active" else 0
         return Asked(p=found.p, estimate=found.estimate, se=spread, sign=sign, alpha=condition.alpha)
     visit = None if condition.visit is None else str(filled(condition.visit, conduct))
 
