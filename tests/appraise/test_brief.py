@@ -202,7 +202,7 @@ def test_a_brief_prints_on_one_side(name: str, tmp_path: Path) -> None:
             f"--print-to-pdf={out}",
             file.as_uri(),
         ]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
+        subprocess.run(command, check=True, capture_output=True, timeout=600)
         pages.append(len(re.findall(rb"/Type\s*/Page(?!s)", out.read_bytes())))
     assert pages[0] == 1
     assert pages[1] > 1

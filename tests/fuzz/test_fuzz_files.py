@@ -10,6 +10,7 @@ import copy
 import json
 import random
 import tracemalloc
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,10 +94,13 @@ def nodes(value: Any) -> list[tuple[Any, Any]]:
 
 def damaged_entry(number: int) -> Any:
     """A registry entry with one to six parts replaced, removed, doubled or swapped."""
-    chance = random.Random(f"{SEED} entry {number}")
-    entry = study()
+    return damaged(study(), random.Random(f"{SEED} entry {number}"))
+
+
+def damaged(document: Any, chance: random.Random) -> Any:
+    """A document with one to six parts replaced, removed, doubled or swapped."""
     for _ in range(chance.randint(1, 6)):
-        places = nodes(entry)
+        places = nodes(document)
         if not places:
             break
         owner, key = chance.choice(places)
@@ -112,7 +116,7 @@ def damaged_entry(number: int) -> Any:
             owner[key] = copy.deepcopy(other[at])
         elif isinstance(owner[key], str):
             owner[key] = spoilt_text(owner[key], chance)
-    return entry
+    return document
 
 
 def spoilt_text(text: str, chance: random.Random) -> str:
@@ -122,7 +126,9 @@ def spoilt_text(text: str, chance: random.Random) -> str:
 
 
 def spoilt_bytes(raw: bytes, chance: random.Random) -> bytes:
-    """Bytes changed, cut, doubled, filled or swapped for those of elsewhere in the file."""
+    """Bytes changed, cut, doubled, filled or swapped for those of elsewhere; half keep their length, to be read on."""
+    if chance.random() < 0.5:
+        return same_length(raw, chance)
     out = bytearray(raw)
     for _ in range(chance.randint(1, 8)):
         at, size = chance.randrange(len(out) or 1), chance.choice((1, 1, 2, 4, 8, 80))
@@ -139,6 +145,34 @@ def spoilt_bytes(raw: bytes, chance: random.Random) -> bytes:
         else:
             out[at:at] = out[at : at + size]
     return bytes(out[: chance.randint(0, len(out))] if chance.random() < 0.2 else out)
+
+
+def same_length(raw: bytes, chance: random.Random) -> bytes:
+    """Bytes of which one to four pieces were overwritten."""
+    out = bytearray(raw)
+    for _ in range(chance.randint(1, 4)):
+        size = min(chance.choice((1, 1, 2, 4, 8)), len(out))
+        at, other = chance.randint(0, len(out) - size), chance.randint(0, len(out) - size)
+        fill = chance.choice((b"\0", b"\xff", b" ", b"9", b"\x7f", bytes([chance.randrange(256)]))) * size
+        out[at : at + size] = chance.choice((out[other : other + size], fill))
+    return bytes(out)
+
+
+def spoilt_file(suffix: str, sound: bytes, chance: random.Random) -> bytes:
+    """A damaged file: half of the JSON kinds are damaged in what they say, and are JSON still."""
+    if suffix not in (".json", ".ndjson", ".dsjc") or chance.random() < 0.5:
+        return spoilt_bytes(sound, chance)
+    raw = zlib.decompress(sound, wbits=47) if suffix == ".dsjc" else sound
+    if suffix == ".json":
+        whole = damaged(json.loads(raw), chance)
+        if isinstance(whole.get("rows"), list):
+            whole["records"] = len(whole["rows"])  # which would refuse most
+        return json.dumps(whole).encode()
+    lines = damaged([json.loads(line) for line in raw.splitlines() if line], chance)
+    if lines and isinstance(lines[0], dict):
+        lines[0]["records"] = len(lines) - 1
+    out = "\n".join(map(json.dumps, lines)).encode()
+    return zlib.compress(out) if suffix == ".dsjc" else out
 
 
 def only_ours(make: Callable[[], Any], what: str) -> Any:
@@ -203,7 +237,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 def check_file(number: int, suffix: str, sound: bytes, folder: Path) -> None:
     """One damaged file: data whose columns are its variables, or one of our errors."""
     path = folder / f"x{suffix}"
-    path.write_bytes(spoilt_bytes(sound, random.Random(f"{SEED} {suffix} {number}")))
+    path.write_bytes(spoilt_file(suffix, sound, random.Random(f"{SEED} {suffix} {number}")))
     what = f"check_file({number}, {suffix!r})"
     found = only_ours(lambda: read_file(path, limits=LIMITS), what)
     for dataset in found or ():

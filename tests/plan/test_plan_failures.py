@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -113,7 +112,7 @@ def test_a_fault_of_the_program_does_not_end_the_other_sections(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(context: Any, section: Any) -> Any:
-        return math.sqrt(-1.0)
+        raise ValueError("the section broke")
 
     entry = carry_out.REGISTRY["ancova"]
     monkeypatch.setitem(carry_out.REGISTRY, "ancova", replace(entry, estimates=broken))
@@ -123,7 +122,7 @@ def test_a_fault_of_the_program_does_not_end_the_other_sections(
     assert "a fault of the program (ValueError: " in " ".join(done.stdout.split())
     assert "Table 2. Age" in done.stdout
     assert "Mean (SD)" in done.stdout.split("Table 2")[0]
-    with pytest.raises(ValueError, match=r"math domain|nonnegative"):
+    with pytest.raises(ValueError, match="the section broke"):
         analyse(study(), parse_plan(PLAN), strict=True)
 
 

@@ -20,7 +20,7 @@ def run(*args: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]
         cwd=cwd,
         env=env,
         check=False,
-        timeout=120,
+        timeout=1800,
     )
 
 

@@ -65,7 +65,7 @@ def violations(page: str, folder: Path, view: str) -> list[str]:
     profile = f"--user-data-dir={folder / 'profile'}"
     wait = ("--disable-component-update", "--virtual-time-budget=60000", "--dump-dom")
     command = [str(BROWSER), *quiet, *wait, *theme, profile, f"--window-size={size}", file.as_uri()]
-    out = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False).stdout
+    out = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False).stdout
     found = re.search(r'<pre id="axe-out">(.*?)</pre>', out, re.DOTALL)
     assert found is not None, "axe gave no result"
     answer: list[str] = json.loads(html.unescape(found[1]))

@@ -80,7 +80,7 @@ def laid_out(page: str, folder: Path, width: int) -> dict[str, Any]:
         "--window-size=1500,900",
         outer.as_uri(),
     ]
-    dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False).stdout
+    dom = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False).stdout
     found = re.search(r'<pre id="told">(.*?)</pre>', dom, re.DOTALL)
     assert found is not None, "the page told nothing"
     told: dict[str, Any] = json.loads(html.unescape(found[1]))
@@ -112,7 +112,7 @@ def test_the_printed_page_is_of_modest_size(name: str, tmp_path: Path) -> None:
         f"--print-to-pdf={out}",
         file.as_uri(),
     ]
-    subprocess.run(command, capture_output=True, timeout=120, check=False)
+    subprocess.run(command, capture_output=True, timeout=600, check=False)
     data = out.read_bytes()
     assert data.startswith(b"%PDF")
     assert len(data) < 3_500_000

@@ -79,7 +79,7 @@ def drive(page: str, folder: Path, fragment: str = "") -> dict[str, Any]:
     quiet = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
     wait = ("--disable-component-update", "--virtual-time-budget=20000", "--dump-dom")
     command = [str(BROWSER), *quiet, *wait, f"--user-data-dir={folder / 'profile'}", file.as_uri() + fragment]
-    dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False).stdout
+    dom = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False).stdout
     found = re.search(r'<pre id="out">(.*?)</pre>', dom, re.DOTALL)
     assert found is not None, "the steps did not run to their end"
     told: dict[str, Any] = json.loads(html.unescape(found[1]))

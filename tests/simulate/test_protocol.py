@@ -30,7 +30,7 @@ def protocol(valor: Scenario, **change: Any) -> Protocol:
         ({"dosing": {"dose": 100, "randomised": {"aspirin": [0]}}}, "dosing.randomised.aspirin: unknown arm"),
         ({"dosing": {"dose": 100, "randomised": {"tofersen": [4, 0]}}}, "dosing weeks must increase"),
         ({"dosing": {"dose": 100, "randomised": {"tofersen": [30]}}}, "week 30 lies outside that period"),
-        ({"dosing": {"dose": 0, "randomised": {}}}, "greater than 0"),
+        ({"dosing": {"dose": 0, "randomised": {}}}, r"\bdose\b"),
     ],
 )
 def test_property_impossible_designs_are_refused(valor: Scenario, change: dict[str, Any], message: str) -> None:

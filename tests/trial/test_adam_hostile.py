@@ -260,6 +260,22 @@ def test_wrong_rows_are_named(tmp_path: Path, line: str, message: str) -> None:
         read_dataset_json(tmp_path / "x.ndjson")
 
 
+@pytest.mark.parametrize("text", [b'"a\\ud800b"', b'"\xed\xa0\x80"', b'"\\uDE00"'])
+def test_half_a_character_is_refused(tmp_path: Path, text: bytes) -> None:
+    whole = {**header(1), "columns": [{**header(1)["columns"][0], "dataType": "string"}]}
+    for name, raw in (
+        ("x.ndjson", json.dumps(whole).encode() + b"\n[" + text + b"]\n"),
+        ("y.json", json.dumps({**whole, "rows": [["@"]]}).encode().replace(b'"@"', text)),
+        ("z.json", json.dumps({**whole, "label": "@", "rows": [["a"]]}).encode().replace(b'"@"', text)),
+    ):
+        (tmp_path / name).write_bytes(raw)
+        with pytest.raises(DataError, match="half a character"):
+            read_dataset_json(tmp_path / name)
+    kept = json.dumps({**whole, "rows": [["\U0001f40c"]]})  # written as two halves that belong together
+    (tmp_path / "w.json").write_text(kept)
+    assert read_dataset_json(tmp_path / "w.json").frame.rows() == [("\U0001f40c",)]
+
+
 def test_records_claimed_are_counted(tmp_path: Path) -> None:
     (tmp_path / "x.ndjson").write_text(json.dumps(header(3)) + "\n[1]\n[2]\n")
     with pytest.raises(DataError, match="claims 3 records, the file holds 2"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,9 @@ VERSION = "1.1.0"
 _CHUNK = 1 << 16
 _BATCH = 20_000
 _BATCH_BYTES = 32 << 20
+_PERHAPS_HALF = re.compile(
+    rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]|\0"
+)  # of surrogates: escaped, in UTF-8, or UTF-16 and 32
 _SUFFIXES = (".json", ".ndjson", ".dsjc")
 _HEADER_KEYS = (
     "fileOID",
@@ -147,9 +151,17 @@ def _no_constant(text: str) -> Any:
 
 def _parse(text: bytes, source: str, where: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        made = json.loads(text, parse_constant=_no_constant)
+        if _PERHAPS_HALF.search(text):
+            json.dumps(made, ensure_ascii=False).encode()
+        return made
     except RecursionError:
         raise DataError(f"{source}, {where}: nested too deeply", hint="Dataset-JSON is three levels deep") from None
+    except UnicodeEncodeError:
+        raise DataError(
+            f"{source}, {where}: a text holds half a character (a surrogate by itself)",
+            hint="its writer cut a text within a character; mend the text where it came from and write the file again",
+        ) from None
     except (ValueError, UnicodeDecodeError) as error:
         raise DataError(f"{source}, {where}: not JSON ({error})", hint="the file is damaged or truncated") from None
 
