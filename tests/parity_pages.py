@@ -18,6 +18,7 @@ PAGES = {
     "imputation": "estimate/imputation_cases",
     "delayed-start": "estimate/delayed_start_cases",
     "group-sequential": "decision/sequential_cases",
+    "surrogacy": "surrogate/surrogacy_cases",
 }
 
 

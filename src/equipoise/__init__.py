@@ -138,6 +138,17 @@ SURFACE: dict[str, dict[str, tuple[str, str]]] = {
         "share_of_slowing": ("equipoise.decision", "share_of_slowing"),
         "visit_covariance": ("equipoise.decision", "visit_covariance"),
     },
+    "Surrogates": {
+        "surrogacy": ("equipoise.surrogate", "surrogacy"),
+        "surrogacy_units": ("equipoise.surrogate", "surrogacy_units"),
+        "surrogacy_copula": ("equipoise.surrogate", "surrogacy_copula"),
+        "surrogacy_trials": ("equipoise.surrogate", "surrogacy_trials"),
+        "causal_association": ("equipoise.surrogate", "causal_association"),
+        "per_patient": ("equipoise.surrogate", "per_patient"),
+        "trials_needed": ("equipoise.surrogate", "trials_needed"),
+        "Ordinal": ("equipoise.surrogate", "Ordinal"),
+        "Prior": ("equipoise.surrogate", "Prior"),
+    },
     "What they give back": {"Estimate": ("equipoise.estimate.result", "Estimate")},
 }
 
@@ -237,6 +248,15 @@ if TYPE_CHECKING:
     from equipoise.simulate.diseases import DiseasePackage as DiseasePackage
     from equipoise.simulate.diseases import register_disease as register_disease
     from equipoise.simulate.simulator import simulate as simulate
+    from equipoise.surrogate import Ordinal as Ordinal
+    from equipoise.surrogate import Prior as Prior
+    from equipoise.surrogate import causal_association as causal_association
+    from equipoise.surrogate import per_patient as per_patient
+    from equipoise.surrogate import surrogacy as surrogacy
+    from equipoise.surrogate import surrogacy_copula as surrogacy_copula
+    from equipoise.surrogate import surrogacy_trials as surrogacy_trials
+    from equipoise.surrogate import surrogacy_units as surrogacy_units
+    from equipoise.surrogate import trials_needed as trials_needed
     from equipoise.trial import Trial as Trial
     from equipoise.trial import Trials as Trials
     from equipoise.trial.adam import from_trial as from_trial

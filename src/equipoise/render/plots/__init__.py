@@ -15,6 +15,7 @@ from equipoise.render.plots.means import ls_means
 from equipoise.render.plots.plot import Plot
 from equipoise.render.plots.steps import cumulative_incidence, kaplan_meier
 from equipoise.render.plots.tipping import tipping_point
+from equipoise.render.plots.trial_effects import trial_effects
 
 __all__ = [
     "Plot",
@@ -28,4 +29,5 @@ __all__ = [
     "success_curves",
     "success_table",
     "tipping_point",
+    "trial_effects",
 ]

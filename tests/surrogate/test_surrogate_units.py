@@ -1,0 +1,140 @@
+"""Two stages and copulas: the reference, degenerate units."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+import surrogacy_cases as cases
+
+import parity
+from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.ranks.win import Binary, Time
+from equipoise.surrogate import surrogacy_copula, surrogacy_units
+from equipoise.surrogate.copula import kendall, weibull
+from equipoise.types import Status
+
+
+@pytest.mark.parametrize("name", cases.TWO_STAGE)
+def test_reference_two_stage(name: str) -> None:
+    parity.check(list(cases.compare_two_stage(name)), 10)
+
+
+def test_reference_mixed() -> None:
+    parity.check(list(cases.compare_mixed()), 5)
+
+
+def test_reference_ovarian_c15() -> None:
+    parity.check(list(cases.compare_ovarian()), 6)
+
+
+@pytest.mark.parametrize("family", ["clayton", "plackett"])
+def test_reference_copula(family: str) -> None:
+    parity.check(list(cases.compare_copula(family)), 4)
+
+
+def test_reference_c12_ovarian_plackett() -> None:
+    """Surrogate's test file: trial R squared 0.8721, individual 0.9671, with centres of three or more an arm."""
+    frame = cases.data("Ovarian").filter((pl.col("Pfs") > 0) & (pl.col("Surv") > 0))
+    found = surrogacy_units(
+        frame,
+        surrogate=Time("Pfs", event="PfsInd"),
+        true=Time("Surv", event="SurvInd"),
+        arm="Treat",
+        control=0,
+        unit="Center",
+    )
+    assert 0.85 < found.r2_trial.estimate < 0.95
+
+
+def patients(rng: np.random.Generator, units: int = 6, n: int = 40) -> pl.DataFrame:
+    unit, z = np.repeat(np.arange(units), n), np.tile([0.0, 1.0], units * n // 2)
+    s = z * rng.normal(1.0, 0.7, units)[unit] + rng.normal(size=units * n)
+    return pl.DataFrame({"SITE": unit, "ARM": z, "S": s, "T": s + rng.normal(size=units * n)})
+
+
+def test_property_a_centre_with_one_arm_is_counted() -> None:
+    frame = patients(np.random.default_rng(1))
+    one = frame.with_columns(pl.when(pl.col("SITE") == 3).then(1.0).otherwise(pl.col("ARM")).alias("ARM"))
+    found = surrogacy_units(one, surrogate="S", true="T", unit="SITE", arm="ARM")
+    assert found.left_out.reasons == {"in a SITE with one arm": 40}
+    assert len(found.stage_one.names) == 5
+
+
+def test_property_one_unit_cannot_tell() -> None:
+    frame = patients(np.random.default_rng(2)).filter(pl.col("SITE") == 0)
+    found = surrogacy_units(frame, surrogate="S", true="T", unit="SITE", arm="ARM")
+    assert found.r2_trial.status is Status.NOT_IDENTIFIED
+    assert found.verdict.startswith("Cannot be told from 1 unit")
+    assert found.r2_individual.estimable
+
+
+def test_property_no_variance() -> None:
+    frame = patients(np.random.default_rng(3)).with_columns(pl.lit(2.0).alias("T"))
+    found = surrogacy_units(frame, surrogate="S", true="T", unit="SITE", arm="ARM")
+    assert found.r2_trial.status is Status.NO_VARIANCE
+    assert found.r2_individual.status is Status.NOT_IDENTIFIED
+    found.summary()
+
+
+def test_property_binary_endpoints_have_effects_by_unit() -> None:
+    frame = patients(np.random.default_rng(4), 8, 120).with_columns((pl.col("T") > 0.5).cast(pl.Int8).alias("R"))
+    found = surrogacy_units(frame, surrogate="S", true=Binary("R"), unit="SITE", arm="ARM")
+    assert found.trials is not None
+    assert len(found.trials.rows) == 8
+    assert (found.trials.rows.c > 0.0).all()
+
+
+def test_property_options_are_refused() -> None:
+    frame = patients(np.random.default_rng(5))
+    for bad in ({"model": "fuller"}, {"effects": "random"}, {"ties": "exact"}):
+        with pytest.raises(EstimationError):
+            surrogacy_units(frame, surrogate="S", true="T", unit="SITE", arm="ARM", **bad)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="no column"):
+        surrogacy_units(frame, surrogate="S", true="T", unit="PLACE", arm="ARM")
+
+
+def test_independent_weibull_of_exponential_times() -> None:
+    """Shape held apart: with exponential times and one arm twice the hazard, within five standard errors."""
+    rng = np.random.default_rng(6)
+    z = np.tile([-0.5, 0.5], 2000)
+    time = rng.exponential(size=4000) / (0.3 * np.exp(math.log(2.0) * z))
+    par, status = weibull(time, np.ones(4000, bool), z)
+    assert status is Status.OK
+    assert par == pytest.approx([math.log(0.3), 0.0, math.log(2.0)], abs=0.16)
+
+
+@pytest.mark.parametrize(("family", "theta"), [("clayton", 1.5), ("plackett", 8.0), ("hougaard", 0.5)])
+def test_property_copula_derivatives_agree(family: str, theta: float) -> None:
+    """The density of both events, by differences of the joint survival in both times."""
+    from equipoise.surrogate.copula import FAMILIES
+    from equipoise.surrogate.kernels.copula import trial_loglik
+
+    which, par = FAMILIES.index(family), np.array([-0.5, 0.2, 0.3, -0.9, 0.1, -0.2])
+    s, t, z, h = 1.3, 0.8, np.array([0.5]), 1e-4
+
+    def joint(a: float, b: float, ds: bool, dt: bool) -> float:
+        return math.exp(
+            trial_loglik(which, theta, par, np.array([a]), np.array([ds]), np.array([b]), np.array([dt]), z)
+        )
+
+    first = -(joint(s + h, t, False, False) - joint(s - h, t, False, False)) / (2 * h)
+    assert joint(s, t, True, False) == pytest.approx(first, rel=1e-6)
+    second = -(joint(s, t + h, True, False) - joint(s, t - h, True, False)) / (2 * h)
+    assert joint(s, t, True, True) == pytest.approx(second, rel=1e-6)
+
+
+def test_property_copula_recovers_association() -> None:
+    rng = np.random.default_rng(7)
+    trial, z = np.repeat(np.arange(5), 200), np.tile([0.0, 1.0], 500)
+    frailty = rng.gamma(0.5, 2.0, 1000)  # Clayton's theta 2, Kendall's tau 0.5
+    frame = pl.DataFrame(
+        {"U": trial, "ARM": z, "S": rng.exponential(size=1000), "T": rng.exponential(size=1000), "E": 1}
+    ).with_columns(S=(1 + pl.col("S") / pl.Series(frailty)).log(), T=(1 + pl.col("T") / pl.Series(frailty)).log())
+    found = surrogacy_copula(
+        frame, surrogate=Time("S", event="E"), true=Time("T", event="E"), unit="U", arm="ARM", control=0.0
+    )
+    assert found.kendall_tau.low < 0.5 < found.kendall_tau.high
+    assert found.kendall_tau.estimate == pytest.approx(kendall("clayton", found.theta))
