@@ -10,6 +10,7 @@ import dataclasses
 import datetime as dt
 import decimal
 import math
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -22,6 +23,8 @@ import pytest
 
 from equipoise.errors import DataError, EquipoiseError, EstimationError
 from equipoise.estimate.delayed_start import compare, delayed_start, delayed_start_slopes
+from equipoise.estimate.fit import Fit
+from equipoise.estimate.linear.ancova import ancova
 from equipoise.estimate.linear.mmrm.fit import MmrmWarning
 from equipoise.estimate.missing import Bayes, ConditionalMean, mi_analysis, mi_ancova, multiple_imputation, trimmed_mean
 from equipoise.estimate.ranks.joint_rank import cafs, joint_rank
@@ -157,6 +160,32 @@ def estimates_in(found: Any, depth: int = 0) -> Iterator[Estimate]:
                 yield from estimates_in(value, depth + 1)
 
 
+NO_NUMBER = re.compile(r"(?i)\bnan\b|\bnone\b %|[-\u2212]?\binf\b (to|per)|(to|from|= ) ?[-\u2212]?inf\b")
+
+
+def prints_of(found: Any, depth: int = 0) -> Iterator[str]:
+    """Everything that a result shows to people: as text, in a sentence, in a notebook."""
+    if depth > 3:
+        return
+    if isinstance(found, Mapping):
+        found = list(found.values())
+    if isinstance(found, list | tuple):
+        for item in found:
+            yield from prints_of(item, depth + 1)
+        return
+    if isinstance(found, Fit):
+        yield str(found)
+        yield repr(found)
+        yield re.sub(r"<[^>]*>", " ", found._repr_html_())
+    for name in ("to_sentence", "summary"):
+        if callable(getattr(found, name, None)):
+            yield str(getattr(found, name)())
+    if isinstance(found, Fit):
+        for one in found.estimates:
+            yield one.to_sentence()
+            yield str(one)
+
+
 def words_of(call: Callable[[], Any]) -> str:
     """What a door says of its input: its error, or the reasons of what it could not estimate ("" if nothing)."""
     refused = found = None
@@ -168,6 +197,8 @@ def words_of(call: Callable[[], Any]) -> str:
         assert refused.message
         assert refused.hint, refused.message
         return f"refused: {refused}"
+    for text in prints_of(found):
+        assert not NO_NUMBER.search(text), text
     said = []
     for made in estimates_in(found):
         if made.estimable:
@@ -558,3 +589,41 @@ def test_property_a_block_with_missing_times_ends() -> None:
         time[kept][None], event[kept][None], arm[kept][None], np.where(arm == 1, time, 0.0)[kept][None], points=21
     )
     np.testing.assert_array_equal(made.psi, same.psi)
+
+
+TIMES_ASKED: dict[str, Callable[[Any, Any, Any], Any]] = {
+    "joint_rank": lambda f, s, at: joint_rank(f, s, at=at, time="T", censor=None, event="E", **FEW),
+    "cafs": lambda f, s, at: cafs(f, s, up_to=at, time="T", censor=None, event="E", **NAMES),
+    "mi_ancova": lambda f, _, at: mi_ancova(f, up_to=at, **FEW),
+    "mi_ancova, a difference": lambda f, _, at: mi_ancova(f, **FEW).difference(at),
+    "mi_analysis": lambda f, _, at: mi_analysis(f, up_to=at, method=ConditionalMean(), **NAMES),
+    "trimmed_mean": lambda f, _, at: trimmed_mean(f, week=at, n_permutations=99, n_samples=99, **NAMES),
+    "delayed_start": lambda f, _, at: delayed_start(f, period_end=4, week=at, df="satterthwaite", **NAMES),
+    "delayed_start, period 1": lambda f, _, at: delayed_start(f, period_end=at, week=12, df="satterthwaite", **NAMES),
+    "compare": lambda f, _, at: compare(f, {"planned": ["BASE"]}, week=at, **FEW),
+}
+
+
+@pytest.mark.parametrize("at", ["Week 12", 1.0, math.nan])
+@pytest.mark.parametrize("door", TIMES_ASKED)
+def test_property_a_time_without_a_visit_is_an_error_that_lists_the_visits(door: str, at: Any) -> None:
+    frame, deaths = pl.DataFrame(visits()), pl.DataFrame(patients()).select("ID", "T", "E")
+    with pytest.raises(EquipoiseError) as caught:
+        TIMES_ASKED[door](frame, deaths, at)
+    assert "4, 8, 12" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("at", "words"),
+    [
+        ({"AGEE": 60}, "there are ARM, AGE"),
+        ({"AGE": "old"}, "AGE is a number"),
+        ({"AGE": math.nan}, "AGE is a number"),
+        ({"SITE": "c"}, "there are|levels are"),
+    ],
+)
+def test_property_an_unknown_name_or_value_of_at_is_named(at: dict[str, Any], words: str) -> None:
+    fit = ancova("CHG ~ ARM + AGE" + (" + SITE" if "SITE" in at else ""), pl.DataFrame(patients()))
+    for asked in (lambda: fit.lsmeans("ARM", at=at), lambda: fit.contrasts("ARM", at=at)):
+        with pytest.raises(EquipoiseError, match=words):
+            asked()

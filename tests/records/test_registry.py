@@ -464,3 +464,16 @@ def test_reference_the_standard_errors_of_emperial_are_called_deviations() -> No
 @pytest.mark.parametrize("number", ["NCT00360568", "NCT01800968", "NCT02210780", "NCT02485938", "NCT06597084"])
 def test_entries_that_hang_together_get_no_note(number: str) -> None:
     assert coherence_notes(real(number).record) == ()
+
+
+def test_property_texts_without_bound_are_refused() -> None:
+    """A text, or the name of a part, longer than any of the registry's is named with its place and its length."""
+    entry = study()
+    entry["protocolSection"]["descriptionModule"] = {"briefSummary": "x" * 100_001}
+    with pytest.raises(RecordError, match=r"descriptionModule.briefSummary: a text of 100,001 letters"):
+        import_study(entry)
+    entry["protocolSection"]["descriptionModule"] = {"briefSummary": "x" * 99_999}
+    import_study(entry)
+    entry["protocolSection"]["y" * 5000] = 1
+    with pytest.raises(RecordError, match="a part has a name of 5,000 letters"):
+        import_study(entry)

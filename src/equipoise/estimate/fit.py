@@ -214,6 +214,20 @@ def _magnitude(value: float) -> int:
     return math.floor(math.log10(abs(value))) if value else 0
 
 
+def limits(low: float, high: float) -> str:
+    """An interval for people, empty where there is none; an end that is not there is left out.
+
+    >>> limits(1.0, 2.5), limits(5.5, math.inf), limits(-math.inf, 2.5)
+    ('1.000 to 2.500', 'from 5.500', 'up to 2.500')
+    """
+    ends = math.isfinite(low), math.isfinite(high)
+    if all(ends):
+        return f"{number(low)} to {number(high)}"
+    if any(ends):
+        return f"from {number(low)}" if ends[0] else f"up to {number(high)}"
+    return "" if math.isnan(low) and math.isnan(high) else "no limits"
+
+
 def p_value(p: float) -> str:
     """A p-value for people."""
     return "" if math.isnan(p) else "<0.0001" if p < 1e-4 else f"{p:.4f}"
@@ -227,7 +241,6 @@ def _cells(made: Sequence[Estimate], keys: Sequence[Mapping[str, Any]]) -> tuple
     head = ["", "estimate", "std. error", "df", "statistic", "p", interval, "n"]
     body = []
     for one in made:
-        limits = "" if math.isnan(one.low) and math.isnan(one.high) else f"{number(one.low)} to {number(one.high)}"
         body.append(
             [
                 one.name,
@@ -236,7 +249,7 @@ def _cells(made: Sequence[Estimate], keys: Sequence[Mapping[str, Any]]) -> tuple
                 number(one.df),
                 number(one.statistic),
                 p_value(one.p),
-                limits,
+                limits(one.low, one.high),
                 str(one.n),
             ]
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -353,10 +354,11 @@ class Panel:
 
     def at(self, week: float) -> int:
         """Index of a visit; raises :class:`DataError` where there is none."""
-        hit = np.flatnonzero(np.isclose(self.weeks, week))
+        hit = np.flatnonzero(np.isclose(self.weeks, week)) if isinstance(week, Real) else np.empty(0, np.int64)
         if hit.size == 0:
             raise DataError(
-                f"no visit at week {week:g}", hint="visits are at weeks " + ", ".join(f"{w:g}" for w in self.weeks)
+                f"no visit at week {week:g}" if isinstance(week, Real) else f"no visit at {week!r}",
+                hint="visits are at weeks " + ", ".join(f"{w:g}" for w in self.weeks),
             )
         return int(hit[0])
 
@@ -459,8 +461,14 @@ def read_panel(
                 f"{value!r} or {baseline_value!r} is not positive in row {int(np.flatnonzero(bad)[0]) + 1}",
                 hint="logarithms need positive values: use half the limit of quantification for values below it",
             )
-    take = (week > 0.0) & (week <= (np.inf if up_to is None else up_to))
+    after = np.unique(week[week > 0.0])
+    listed = "visits are at " + ", ".join(f"{w:g}" for w in after[:40])
+    if up_to is not None and not (isinstance(up_to, Real) and not np.isnan(float(up_to))):
+        raise EstimationError(f"the last visit is to be {up_to!r}", hint=f"give a number: {listed}")
+    take = (week > 0.0) & (week <= (np.inf if up_to is None else float(up_to)))
     weeks = np.unique(week[take])
+    if weeks.size == 0 and after.size:
+        raise DataError(f"no visit of {visit!r} is up to {up_to:g}", hint=listed)
     if weeks.size == 0:
         raise DataError(f"no post-baseline visit in {visit!r}", hint="visits are weeks from first dose, above 0")
     y = np.full((len(subjects), weeks.size), np.nan)

@@ -80,7 +80,7 @@ def found(name: str) -> Any:
 def listed(job: str) -> tuple[Item, ...]:
     """The kernels of a job, callees first."""
     text = (resources.files("equipoise.numerics") / "first_use.json").read_text(encoding="utf-8")
-    return tuple(Item(*item) for item in json.loads(text)[job])
+    return tuple(Item(*item) for item in json.loads(text).get(job, ()))
 
 
 def missing(job: str) -> bool:
@@ -90,6 +90,8 @@ def missing(job: str) -> bool:
     """
     items = listed(job)
     inside = {i for item in items for i in item.needs}
+    if not items:
+        return False
     try:
         wanted = [(found(item.kernel), item.types) for i, item in enumerate(items) if i not in inside]
     except (ImportError, AttributeError):
@@ -132,7 +134,8 @@ def once(job: str) -> None:
 
     def say(done: int, total: int) -> None:
         if done == 0:
-            text = f"equipoise: compiling {total} kernels, once (about 25 s of processor time, shared)"
+            seconds = 5 * max(1, round(sum(item.seconds for item in listed(job)) / 5))
+            text = f"equipoise: compiling {total} kernels, once (about {seconds} s of processor time, shared)"
             print(text, file=sys.stderr, flush=True)
 
     compile_ahead(job, say)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 from scipy import special
@@ -177,6 +178,12 @@ def weights(
         out[places] = t / (t**2).sum()
         return out
 
+    numbers = [isinstance(v, Real) and not np.isnan(float(v)) for v in (period_end, week)]
+    if not all(numbers):
+        raise EstimationError(
+            f"period 1 ends at {period_end!r}, period 2 at {week!r}",
+            hint="give numbers: visits are at weeks " + ", ".join(f"{w:g}" for w in weeks),
+        )
     if not period_end < week:
         raise EstimationError(
             f"period 1 ends at week {period_end:g}, period 2 at week {week:g}", hint="the second must come later"

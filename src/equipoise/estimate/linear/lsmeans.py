@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,10 @@ def grid(
     unknown = [name for name in at if name not in known]
     if unknown:
         raise EstimationError(f"at: {unknown[0]!r} is no variable of the model", hint="there are " + ", ".join(known))
+    numeric = {v for t in design.terms for f in t.factors if not f.categorical for v in f.variables}
+    for name, value in at.items():
+        if name in numeric and not (isinstance(value, Real) and np.isfinite(float(value))):
+            raise EstimationError(f"at: {name} = {value!r}", hint=f"{name} is a number: give one")
     both = [name for name in at if name in targets]
     if both:
         raise EstimationError(f"{both[0]!r} is both fixed by at and asked for", hint="leave it out of one of them")

@@ -13,6 +13,7 @@ from equipoise.estimate.missing.methods import Bayes, Method
 from equipoise.estimate.missing.model import build_model
 from equipoise.estimate.missing.samples import draw
 from equipoise.estimate.panel import read_panel
+from equipoise.numerics import first_use
 
 
 def imputation_draws(
@@ -93,6 +94,7 @@ def imputation_draws(
         log=log,
         up_to=up_to,
     )
+    first_use.once("imputation")
     events = read_events(panel, ice, subject, ice_visit or visit, strategy)
     model = build_model(
         panel,

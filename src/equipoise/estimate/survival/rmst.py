@@ -83,7 +83,11 @@ class RestrictedMeans(Fit):
         return [{"tau": self.tau, "scale": e.scale} for e in self.estimates]
 
     def _title(self) -> str:
-        return self.estimates[0].estimator[0].upper() + self.estimates[0].estimator[1:] + f", up to {self.tau:g}"
+        return (
+            self.estimates[0].estimator[0].upper()
+            + self.estimates[0].estimator[1:]
+            + (f", up to {self.tau:g}" if math.isfinite(self.tau) else "")
+        )
 
     def _drawn(self) -> Any:
         """The difference; the ratios are on another axis."""

@@ -23,6 +23,8 @@ from equipoise.records.schema import Record
 
 MAX_BYTES = 50_000_000
 MAX_ID = 64
+MAX_TEXT = 100_000
+"""Letters of one text of an entry, at most: the registry's own longest field holds a third of it."""
 _ORDER = (
     "schema_version",
     "origin",
@@ -64,6 +66,7 @@ def import_study(entry: Any) -> Import:
         raise RecordError(
             "this is no study record of ClinicalTrials.gov", hint="expected the JSON of API v2, with protocolSection"
         )
+    _check_texts(entry)
     ledger = Ledger()
     root = Node(entry, (), ledger)
     head = identity(root, ledger)
@@ -115,6 +118,26 @@ def import_study(entry: Any) -> Import:
     changed = tuple(Assumed(exact(path), what) for path, what in ledger.changed)
     assumed = tuple(Assumed(exact(path), what) for path, what in ledger.assumed)
     return Import(record, document, unmapped, assumed, changed, tuple(number_findings(record)), total, mapped)
+
+
+def _check_texts(entry: Any) -> None:
+    """Raise :class:`RecordError` for a text, or a name of a part, that is longer than any the registry has."""
+    left: list[tuple[tuple[str | int, ...], Any]] = [((), entry)]
+    while left:
+        path, value = left.pop()
+        children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        for name, child in children:
+            if isinstance(name, str) and len(name) > MAX_ID * 4:
+                raise RecordError(
+                    f"{exact(path) or 'the entry'}: a part has a name of {len(name):,} letters ({name[:40]}...)",
+                    hint="expected the JSON of API v2 as the registry sends it",
+                )
+            left.append(((*path, name), child))
+        if isinstance(value, str) and len(value) > MAX_TEXT:
+            raise RecordError(
+                f"{exact(path)}: a text of {len(value):,} letters ({value[:40]}...)",
+                hint=f"a text of an entry has {MAX_TEXT:,} letters at most: look whether the file is damaged",
+            )
 
 
 def _primary(made: dict[str, Any]) -> str | None:
