@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.stats import rankdata
 
 from equipoise.errors import ScenarioError
 from equipoise.estimate.survival.kernels import kaplan_meier
@@ -233,6 +232,8 @@ def _correlation(trials: Trials, who: BoolArray, m: Key) -> FloatArray:
         if use.sum() < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
             continue
         if m.statistic == "spearman":
+            from scipy.stats import rankdata
+
             a, b = rankdata(a), rankdata(b)
         out[i] = np.corrcoef(a, b)[0, 1]
     return out

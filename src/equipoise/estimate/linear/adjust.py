@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from scipy import optimize, special, stats
+from scipy import special
 
 from equipoise.errors import EstimationError
 from equipoise.types import FloatArray
@@ -86,16 +86,22 @@ def adjusted(
         if k == 1 or tail(low) <= alpha:
             ends[v] = low
         else:
+            from scipy import optimize
+
             ends[v] = float(optimize.brentq(lambda c, f=tail: f(c) - alpha, low, high * 1.001, xtol=1e-10))
     return np.clip(p, 0.0, 1.0), np.array([ends[v] for v in df.tolist()])
 
 
 def _range(q: float, means: int, df: float) -> float:
     """Chance that the studentized range of ``means`` exceeds ``q``."""
+    from scipy import stats  # here, not above: it takes as long to load as all the rest of a first fit
+
     return float(stats.studentized_range.sf(q, means, min(df, _BIG)))
 
 
 def _range_quantile(level: float, means: int, df: float) -> float:
+    from scipy import stats
+
     return float(stats.studentized_range.ppf(level, means, min(df, _BIG)))
 
 
@@ -128,6 +134,8 @@ def _directions(rank: int) -> FloatArray:
     if rank == 2:
         angle = (np.arange(2**14) + 0.5) * math.pi / 2**14
         return np.column_stack([np.cos(angle), np.sin(angle)])
+    from scipy import stats
+
     points = special.ndtri(stats.qmc.Sobol(rank, scramble=True, seed=0).random_base2(17))
     made: FloatArray = points / np.linalg.norm(points, axis=1, keepdims=True)
     return made

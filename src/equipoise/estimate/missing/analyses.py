@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-from scipy import stats
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.linear.ancova import REFERENCES as ANCOVA
@@ -245,6 +244,8 @@ class JointRank:
         latest = np.where(dead, death, 0.0).max(axis=1, keepdims=True)
         key = np.where(dead, floor - 1.0 - (latest - np.where(dead, death, latest)), value)
         key = np.where(block.member, key, np.inf)
+        from scipy import stats
+
         score = 2.0 * stats.rankdata(key, axis=1) - (block.member.sum(axis=1, keepdims=True) + 1.0)
         outcome = np.where(block.member, score, 0.0)[:, :, None]
         return least_squares(outcome, block.panel.arm, columns, block.who, block.member)

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from equipoise.errors import EstimationError
 from equipoise.estimate.fit import Fit
@@ -148,6 +147,8 @@ def joint_rank(
     times, died = survival_of(panel, survival, subject, time, censor, event)
     columns, _ = panel.columns(covariates)
     if rank_covariates:
+        from scipy import stats
+
         columns = stats.rankdata(columns, axis=0)
     code, called = strata_of(panel, strata)
     factors = (code[:, None] == np.arange(1, len(called))).astype(np.float64)

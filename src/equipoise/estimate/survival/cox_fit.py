@@ -10,7 +10,7 @@ from typing import Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
-from scipy import optimize, special
+from scipy import special
 
 from equipoise.errors import EstimationError
 from equipoise.estimate.fit import Fit, aligned, notes_of, number, p_value
@@ -468,6 +468,8 @@ class CoxFit(Fit):
             if not value > drop:
                 limits.append(sign * math.inf)
                 continue
+            from scipy import optimize
+
             found = optimize.brentq(lambda r, s=sign: deviance(beta + s * r) - drop, inner, reach, xtol=1e-10 * se)
             limits.append(beta + sign * float(found))
         return limits[0], limits[1], float(special.chdtrc(1, max(deviance(0.0), 0.0)))
