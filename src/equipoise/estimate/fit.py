@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 
 from equipoise.drawing import drawing
 from equipoise.errors import EstimationError
@@ -179,6 +178,8 @@ class Fit:
 
 def _columns(rows: Sequence[Mapping[str, Any]], least: Sequence[str]) -> dict[str, Any]:
     """Columns of ``rows``; those of ``least`` where there is no row."""
+    import numpy as np  # here, not above: to draw a result needs no numerical library
+
     return {
         key: np.array([row[key] for row in rows], np.float64)
         if rows and key in _NUMBERS
