@@ -143,6 +143,20 @@ def test_property_not_estimable_is_said_in_words() -> None:
     assert not zero.difference.estimable
 
 
+def test_property_covariates_that_determine_the_times_leave_no_variance() -> None:
+    """Arms meet at site x alone, where nobody has an event before tau: nothing varies there but rounding (-2e-16)."""
+    times = [6.0, 2.0, 27.0, 4.0, 8.0, 3.0, 9.0, 0.0]
+    data = pl.DataFrame({"T": times, "E": 1, "ARM": list("baabbaba"), "SITE": list("xxyxxyxy")})
+    made = rmst(data, time="T", event="E", arm="ARM", tau=2.0, covariates="SITE").difference
+    assert made.status is Status.NO_VARIANCE
+    assert made.reason == "not estimable: arm and covariates determine the times, which leaves no variance"
+    assert math.isnan(made.se)
+    assert math.isnan(made.p)
+    varies = rmst(data, time="T", event="E", arm="ARM", tau=7.0, covariates="SITE").difference
+    assert varies.estimable
+    assert varies.se > 0.1
+
+
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [

@@ -288,6 +288,24 @@ def test_records_claimed_are_counted(tmp_path: Path) -> None:
 # --- Parquet, SAS7BDAT, CSV, Define-XML
 
 
+@pytest.mark.parametrize("dtype", [pl.Date(), pl.Datetime("ms"), pl.Datetime("us", "UTC")])
+@pytest.mark.parametrize("days", [-719_163, 2_932_897])
+def test_years_that_nothing_can_write_are_refused(tmp_path: Path, dtype: pl.DataType, days: int) -> None:
+    """The day before the year 1 and the day after 9999: no date of Python, ISO 8601 or SAS. Those within are kept."""
+    unit = 1 if dtype == pl.Date else 86_400 * (1000 if dtype == pl.Datetime("ms") else 10**6)
+    for shift, sound in ((0, False), (1 if days < 0 else -1, True)):
+        counts = pl.Series("ADT", [0, (days + shift) * unit], dtype=pl.Int64)
+        series = (counts.cast(pl.Int32) if dtype == pl.Date else counts).cast(dtype)
+        series.to_frame().write_parquet(tmp_path / "x.parquet")
+        if sound:
+            assert read_file(tmp_path / "x.parquet")[0].frame.height == 2
+            continue
+        with pytest.raises(DataError, match="variable ADT: 1 date is not of the years 1 to 9999"):
+            read_file(tmp_path / "x.parquet")
+        with pytest.raises(DataError, match="ADT"):
+            from_frame(series.to_frame(), "ADX")
+
+
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_property_parquet_with_bytes_changed(tmp_path: Path, data: st.DataObject) -> None:

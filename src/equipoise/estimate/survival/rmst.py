@@ -20,6 +20,7 @@ from equipoise.estimate.result import Estimate, check_level, is_time
 from equipoise.estimate.survival.asked import as_columns
 from equipoise.estimate.survival.event_data import EventData, read_named
 from equipoise.estimate.survival.kernels import rmst as kernel
+from equipoise.numerics.linalg import is_cancelled, is_rounding
 from equipoise.types import REASONS, FloatArray, Status
 
 IRWIN = "Irwin 1949, J Hyg 47:188"
@@ -256,7 +257,19 @@ def _model(read: EventData, tau: float, link: str) -> tuple[MeanModel, Status]:
         read.time[None], read.event[None], x[None], read.arm[None], tau, link=link
     )
     state = Status(int(status[0]))
+    if state is Status.OK and _is_exact(covariance[0], x, np.minimum(read.time, tau) if link == "difference" else None):
+        state, covariance = Status.NO_VARIANCE, np.full_like(covariance, np.nan)
     return MeanModel(("(Intercept)", f"arm[{read.arms[1]}]", *read.names), beta[0], covariance[0]), state
+
+
+def _is_exact(covariance: FloatArray, x: FloatArray, y: FloatArray | None) -> bool:
+    """Whether the variance of the arm's coefficient is rounding, beside the outcome or beside what other columns have.
+
+    Covariates that determine the outcome of all who are compared between the arms leave it none.
+    """
+    spread = np.diagonal(covariance)[1:] * x.var(axis=0)
+    size = 1.0 if y is None else math.sqrt(float(np.square(y).mean()))
+    return bool(is_rounding(spread[0] * len(x), 1.0, size) or is_cancelled(spread[0], spread.max()))
 
 
 def _why(status: Status) -> str:
@@ -264,4 +277,6 @@ def _why(status: Status) -> str:
         return "not estimable: the model of the mean has no finite estimate"
     if status is Status.SINGULAR:
         return "not estimable: a covariate does not vary or repeats others among those seen until tau"
+    if status is Status.NO_VARIANCE:
+        return "not estimable: arm and covariates determine the times, which leaves no variance"
     return REASONS[status]

@@ -214,11 +214,15 @@ def normalise(frame: pl.DataFrame) -> pl.DataFrame:
             out.append(text.set(text == "", None))
         elif dtype == pl.Null:
             out.append(series.cast(pl.String))
-        elif dtype == pl.Boolean or dtype == pl.Date or dtype == pl.Time:
+        elif dtype == pl.Boolean or dtype == pl.Time:
+            out.append(series)
+        elif dtype == pl.Date:
+            _within_years(series, 1)
             out.append(series)
         elif dtype.is_numeric():
             out.append(series.cast(pl.Float64).fill_nan(None))
         elif dtype == pl.Datetime:
+            _within_years(series, {"ms": 86_400_000, "us": 86_400 * 10**6, "ns": 86_400 * 10**9}[dtype.time_unit])  # type: ignore[attr-defined]
             # an instant is kept as the instant it is, in UTC; without a zone the clock time stays
             zone = getattr(dtype, "time_zone", None)
             utc = series if zone is None else series.dt.convert_time_zone("UTC")
@@ -228,6 +232,19 @@ def normalise(frame: pl.DataFrame) -> pl.DataFrame:
                 f"variable {column} holds {dtype}", hint="ADaM variables are text, numbers, dates, times or booleans"
             )
     return pl.DataFrame(out)
+
+
+def _within_years(series: pl.Series, unit: int) -> None:
+    """Raise for a date of a year that neither ISO 8601 with four digits nor SAS can write. unit : counts in a day."""
+    epoch = dt.date(1970, 1, 1)
+    low, high = ((day - epoch).days for day in (dt.date.min, dt.date.max))
+    days = series.to_physical() // unit
+    wrong = int(((days < low) | (days > high)).sum())
+    if wrong:
+        raise DataError(
+            f"variable {series.name}: {wrong} date{'s are' if wrong > 1 else ' is'} not of the years 1 to 9999",
+            hint="mend them where they came from, or make them missing",
+        )
 
 
 def describe(series: pl.Series) -> tuple[str, str | None, str | None]:
