@@ -289,3 +289,22 @@ def test_property_a_difference_in_the_drug_s_favour_has_a_known_sign(valor: Scen
     assert valor.favours("dthpv_itt_w28.log_rank") == -1
     assert plain().favours("end.mmrm") == 1
     assert load_scenario("clarity_ad").favours("cdrsb_m18.mmrm") == -1
+
+
+def test_property_a_plan_may_name_the_end_points_of_a_disease(tmp_path: Path) -> None:
+    """In a fresh process: those of the default disease, and one that a scenario declares, before its plan is read."""
+    (tmp_path / "fall.yaml").write_text(text(disease__event={"parameter": "FALL", "hazard": 0.02}), encoding="utf-8")
+    code = "import equipoise.simulate\nfrom equipoise.plan.end_points import name_of\nprint(name_of('DTHPV'))"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "death_or_ventilation\n"
+    )
+    (tmp_path / "plan.yaml").write_text(
+        "analyses:\n- {id: f, population: ITT, dataset: ADTTE, parameter: FALL, "
+        "sections: [{method: survival, up_to: 28}]}\n"
+        "order: [f.log_rank]\n",
+        encoding="utf-8",
+    )
+    run = [sys.executable, "-m", "equipoise", "replicate", "fall.yaml", "--plan", "plan.yaml", "-n", "2", "-q"]
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "hazard_ratio:f" in done.stdout

@@ -6,12 +6,13 @@ import math
 
 import numpy as np
 import pytest
+from equipoise.plan.block_analyses import analyse
 from progression_cases import DELAYED, plain
+from scipy.stats import t as student_t
 from typer.testing import CliRunner
 
 from equipoise.cli.main import app
 from equipoise.estimate.delayed_start.batch import DelayedStartBatch, delayed_start_batch
-from equipoise.plan.block_analyses import analyse
 from equipoise.plan.scenario_plan import parse_scenario_plan
 from equipoise.run import operating_characteristics
 from equipoise.simulate import Scenario, Simulator, load_scenario
@@ -80,6 +81,17 @@ def test_simulation_type_one_error_of_the_rule() -> None:
     # the first question, which a symptomatic effect answers with yes, has power; the third is far from its null
     assert met[:, 0].mean() > 0.5
     assert met[:, 2].mean() < 0.05
+
+
+def test_simulation_type_one_error_of_an_analysis() -> None:
+    """A9: in the world `none`, dropout by the last value, the planned MMRM is significant in 5 %."""
+    scenario = plain(disease__dropout={"hazard": 0.01, "per_point": 0.05})
+    simulator, hits = Simulator.of(scenario, "none"), []
+    for first in range(0, N, 200):
+        table = analyse(simulator.block(23, first, 200), scenario.plan)["end"].visits[:, -1]
+        hits.append(2 * student_t.sf(np.abs(table[:, 6] / table[:, 7]), table[:, 8]) < 0.05)
+    rate = np.concatenate(hits).mean()
+    assert abs(rate - 0.05) < 4 * math.sqrt(0.05 * 0.95 / N)
 
 
 def test_simulation_the_third_question_at_its_null() -> None:

@@ -115,10 +115,11 @@ def _operating(
     from equipoise.run import operating_characteristics
     from equipoise.simulate import load_scenario
 
+    scenario = load_scenario(scenario_file or name)  # first: a plan may name an end point that it declares
     asked = None if plan is None else read_scenario_plan(plan)
     with progress_bar(quiet) as report:
         made = operating_characteristics(
-            load_scenario(scenario_file or name),
+            scenario,
             asked,
             mechanism=mechanism,
             replicates=replicates,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from equipoise.simulate.diseases import DiseasePackage, disease, disease_names, register_disease
+from equipoise.simulate.diseases import DEFAULT, DiseasePackage, disease, disease_names, register_disease
 from equipoise.simulate.mechanism import Mechanism
 from equipoise.simulate.scenario import Hypothesis, Scenario, load_scenario, scenario_text, shipped_scenarios
 from equipoise.verb import make_verb
@@ -39,4 +39,5 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
+disease(DEFAULT)  # plans name its end points: they are known as soon as scenarios are
 make_verb(__name__)
