@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar
 
-
 from equipoise.drawing import drawing
 from equipoise.errors import EstimationError
 
