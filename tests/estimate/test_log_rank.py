@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 import survival_cases
@@ -12,6 +13,7 @@ from scipy import special, stats
 
 import parity
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.survival.cox import cox
 from equipoise.estimate.survival.kernels import log_rank as kernel
 from equipoise.estimate.survival.kernels import max_combo as batch
 from equipoise.estimate.survival.log_rank import COMBINATION, log_rank, max_combo
@@ -232,3 +234,24 @@ def test_simulation_type_i_error_and_power_of_max_combo() -> None:
     seen, limit = np.minimum(late, end[:2000]), late < end[:2000]
     z, _, _, p, _ = batch.max_combo(seen, limit, arm[:2000], COMBINATION)
     assert (p < 0.05).mean() > (np.abs(z[:, 0]) > 1.96).mean() + 0.05
+
+
+def test_independent_late_entry_has_its_test_in_the_exact_score() -> None:
+    """What the refusal of late entry names: observed less expected over hypergeometric variances, ties included."""
+    g = np.random.default_rng(8)
+    entry = g.integers(0, 4, 60)
+    data = pd.DataFrame(
+        {"START": entry, "T": entry + g.integers(1, 8, 60), "E": g.integers(0, 2, 60), "ARM": g.integers(0, 2, 60)}
+    )
+    with pytest.raises(EstimationError) as refused:
+        log_rank("Surv(START, T, E) ~ ARM", data)
+    assert "cox(..., ties='exact').score_test" in (refused.value.hint or "")
+    excess = variance = 0.0
+    for at in sorted(set(data["T"][data["E"] == 1])):
+        seen = data[(data["START"] < at) & (data["T"] >= at)]
+        dead = seen[(seen["T"] == at) & (seen["E"] == 1)]
+        n, m, d = len(seen), int(seen["ARM"].sum()), len(dead)
+        excess += dead["ARM"].sum() - d * m / n
+        variance += d * m * (n - m) * (n - d) / (n * n * (n - 1)) if n > 1 else 0.0
+    chi_square, df, _ = cox("Surv(START, T, E) ~ ARM", data, ties="exact").score_test
+    assert (chi_square, df) == (pytest.approx(excess**2 / variance, rel=1e-10), 1)

@@ -172,7 +172,7 @@ def _groups(formula: str, data: Any) -> tuple[SurvData, list[Any], IntArray, Boo
     if read.entry is not None:
         raise EstimationError(
             "the log-rank test is for patients seen from the start",
-            hint="with late entry use cox(...).score_test, which is the log-rank test where times are not tied",
+            hint="with late entry use cox(..., ties='exact').score_test, which is the log-rank test, ties included",
         )
     if read.cluster:
         raise EstimationError("the log-rank test takes no clusters", hint="use cox(...).robust_score_test")
