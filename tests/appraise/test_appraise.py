@@ -194,15 +194,15 @@ def test_recalled_facts_do_not_appear(page: Document, valor: Record) -> None:
 def test_the_primary_endpoint_is_missed_and_said_to_be(page: Document) -> None:
     text = of(page, "bottom-line")
     assert "VALOR missed its primary endpoint." in text
-    assert "1.2 (−3.2 to 5.5) points, P = 0.97 by the joint rank test" in text
+    assert "1.2 (−3.2 to 5.5) points, P = 0.97 by the joint rank test" in of(page, "findings")
     assert "The trial did not show a benefit; nor did it rule one out." in text
 
 
 def test_p_and_interval_are_told_apart(page: Document) -> None:
-    for section in ("bottom-line", "coherence"):
-        text = of(page, section)
-        assert "P = 0.97 and 1.2 (−3.2 to 5.5) come from different analyses" in text
-        assert "whose own P value is P = 0.60" in text
+    text = of(page, "coherence")
+    assert "P = 0.97 and 1.2 (−3.2 to 5.5) come from different analyses" in text
+    assert "whose own P value is P = 0.60" in text
+    assert "come from different analyses" in of(page, "bottom-line")
 
 
 def test_biomarkers_are_nominal_and_no_surrogate(page: Document) -> None:
@@ -322,7 +322,7 @@ def test_a_record_with_one_plain_result(tiny: Record) -> None:
     data["primary_result"] = "r"
     page = appraise(Record.model_validate(data))
     assert "tiny met its primary endpoint." in of(page, "bottom-line")
-    assert "1.5 (0.5 to 2.5)" in of(page, "bottom-line")
+    assert "1.5 (0.5 to 2.5)" in of(page, "findings")
 
 
 def test_without_a_replica_the_page_says_how_to_make_one(page: Document) -> None:

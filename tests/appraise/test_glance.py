@@ -10,7 +10,20 @@ import pytest
 from equipoise.appraise import appraise
 from equipoise.appraise.certainty import rating
 from equipoise.appraise.sections import certainty
-from equipoise.document.document import Document, Facts, Figure, Fold, Link, Listing, Stat, Stats, Table, plain, walk
+from equipoise.document.document import (
+    Document,
+    Facts,
+    Figure,
+    Fold,
+    Link,
+    Listing,
+    Note,
+    Stat,
+    Stats,
+    Table,
+    plain,
+    walk,
+)
 from equipoise.records import Record, load_record
 from equipoise.replica.replica import Replica
 
@@ -33,22 +46,29 @@ def heads(page: Document, table: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", SEEDS)
-def test_verdict_certainty_and_recommendation_come_first_and_lead_to_their_reasons(name: str) -> None:
+def test_verdict_and_certainty_are_figures_and_the_recommendation_is_none(name: str) -> None:
+    """An illustration of one set of judgements is no finding: it stands in words below them, and says what it is."""
     page = page_of(name)
     found = glance(page)
     assert next(iter(found)) == "Primary endpoint"
-    assert list(found)[2:4] == ["Certainty of the evidence", "Illustration of a recommendation"]
+    assert list(found)[-1] == "Certainty of the evidence"
+    assert not any("recommendation" in label for label in found)
     level = found["Certainty of the evidence"].value[0]
-    advice = found["Illustration of a recommendation"].value[0]
+    facts = {plain(t): s for n in walk(page.section("brief")) if isinstance(n, Facts) for t, s in n.items}
+    illustration = facts["A recommendation, as an illustration"]
+    assert "An illustration, no finding" in plain(illustration)
+    advice = next(run for run in illustration if isinstance(run, Link))
     assert isinstance(level, Link)
     assert isinstance(advice, Link)
     assert (level.target, advice.target) == ("#certainty", "#decision")
     # the same level and the same strength as the section gives
     text = "".join(plain(b.content) for b in page.section("certainty").blocks if hasattr(b, "content"))
     assert f"the certainty is {plain(level.content).lower()}." in text
-    notes = [plain(n.title) for n in walk(page.section("decision")) if hasattr(n, "tone") and hasattr(n, "title")]
+    shown = [n for n in walk(page.section("decision")) if isinstance(n, Note)]
+    assert {n.tone for n in shown} == {"illustration"}
+    notes = [plain(n.title) for n in shown]
     said = plain(advice.content)
-    if said == "Neither for nor against":
+    if said == "neither for nor against":
         assert notes == ["As an illustration: no recommendation either way"]
     else:
         strength, direction = said.split()
@@ -108,7 +128,8 @@ def test_what_is_secondary_is_folded(page: Document) -> None:
     assert {"fig-later", "t-later"} <= inside["after-switch"]
     assert "t-safety-more" in inside["harms-more"]
     assert inside["design-more"] == set()
-    assert not any("t-results" in held or "fig-forest" in held for held in inside.values())
+    assert not any("fig-forest" in held for held in inside.values())
+    assert "t-results" in inside["randomised"]  # the forest plot shows it
 
 
 def test_a_disputed_verdict_is_called_so_wherever_it_is_told() -> None:

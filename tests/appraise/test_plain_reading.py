@@ -264,7 +264,7 @@ def test_the_sums_of_chance() -> None:
 
 def test_a_rate_is_not_told_as_a_change() -> None:
     page = appraise(load_record("centaur"))
-    text = words(page.section("brief")) + words(page.section("bottom-line"))
+    text = words(page.section("brief")) + words(page.section("findings"))
     assert "+0.42 points a month" in text
     assert "changed by −1.24 points a month with" in text
     assert "a difference of 0.42 (0.03 to 0.81) points a month" in text

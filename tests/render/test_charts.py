@@ -39,7 +39,7 @@ def test_labels_and_numbers_of_a_forest_are_drawn() -> None:
         forest(Interval("All <b>", "1.2 (0.1 to 2.3)", 1.2, 0.1, 2.3), Interval("Some", "2", 2.0, None, None))
     )
     found = texts(root)
-    assert {"All <b>", "1.2 (0.1 to 2.3)", "Some", "2", "◂ worse", "better ▸"} <= set(found)
+    assert {"All <b>", "1.2 (0.1 to 2.3)", "Some", "2", "← worse", "better →"} <= set(found)
 
 
 def test_an_interval_beyond_the_axis_ends_in_an_arrow() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from equipoise.appraise.brief import in_brief
 from equipoise.appraise.build import appraise
+from equipoise.appraise.deck import in_slides
 from equipoise.appraise.questions import question_set
 from equipoise.document.document import Document, DocumentError, UncitedNumberError
 from equipoise.document.readers import LEVELS, READERS, SPECIALTIES, STAGES, Reader
@@ -28,6 +29,7 @@ __all__ = [
     "UncitedNumberError",
     "appraise",
     "in_brief",
+    "in_slides",
     "question_set",
     "replicate",
 ]

@@ -26,11 +26,11 @@ def in_brief(record: Record | str, replica: Replica | None = None, *, judgements
     ['brief']
     """
     ctx = draft(load_record(record) if isinstance(record, str) else record, replica, judgements=judgements)
-    section = _standing_alone(brief.build(ctx, alone=True))
-    return _register_cut(finish(ctx, (section,), kind="brief"))
+    section = standing_alone(brief.build(ctx, alone=True))
+    return register_cut(finish(ctx, (section,), kind="brief"))
 
 
-def _register_cut(document: Document) -> Document:
+def register_cut(document: Document) -> Document:
     """The register without what only the page cites: ratings and statements are read whole before they are told.
 
     The file of judgements stays, on which the certainty rests.
@@ -48,14 +48,14 @@ def _register_cut(document: Document) -> Document:
     )
 
 
-def _standing_alone(node: Any) -> Any:
+def standing_alone(node: Any) -> Any:
     """The blocks without the links that lead to other sections of the page; their words stay."""
     if isinstance(node, tuple):
         out: list[Any] = []
         for child in node:
             inner = isinstance(child, Link) and child.target.startswith("#")
-            out.extend(child.content if inner else (_standing_alone(child),))
+            out.extend(child.content if inner else (standing_alone(child),))
         return tuple(out)
     if is_dataclass(node) and not isinstance(node, type):
-        return replace(node, **{f.name: _standing_alone(getattr(node, f.name)) for f in fields(node)})
+        return replace(node, **{f.name: standing_alone(getattr(node, f.name)) for f in fields(node)})
     return node

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import equipoise
-from equipoise.appraise import single
+from equipoise.appraise import single, summaries
 from equipoise.appraise.certainty import Judgements, load_judgements
 from equipoise.appraise.context import Context
 from equipoise.appraise.findings import read
@@ -75,9 +75,10 @@ def appraise(
     record = load_record(record) if isinstance(record, str) else record
     ctx = draft(record, replica, Reader(role, specialty, stage, level), judgements)
     if len(record.arms) < 2:
-        return finish(ctx, (brief.build(ctx), *single.sections(ctx)))  # nothing to compare: one group described
+        # nothing to compare: one group described
+        return finish(ctx, summaries.closed(ctx, (brief.build(ctx), *single.sections(ctx))))
     built = [module.build(ctx) for module in _SECTIONS]
-    return finish(ctx, tuple(s for s in built if s is not None))
+    return finish(ctx, summaries.closed(ctx, tuple(s for s in built if s is not None)))
 
 
 def draft(
@@ -100,7 +101,9 @@ def draft(
     )
 
 
-def finish(ctx: Context, sections: tuple[Section, ...], kind: Literal["appraisal", "brief"] = "appraisal") -> Document:
+def finish(
+    ctx: Context, sections: tuple[Section, ...], kind: Literal["appraisal", "brief", "slides"] = "appraisal"
+) -> Document:
     """The document of these sections, with title, subtitle and the register of what its numbers rest on.
 
     The subtitle of a brief leaves out the citation, which has a line of its own.

@@ -311,16 +311,26 @@ class Context:
 
     # -- other records ----------------------------------------------------------------------------------------------
 
-    def decisions_on(self, t: RelatedTrial) -> tuple[Regulatory, ...]:
-        """What regulators decided on a related trial's drug, as that trial's own record tells it; its sources are
-        made known to the writer."""
+    def record_of(self, t: RelatedTrial) -> Record | None:
+        """The record of a related trial, if it has one; its sources and labels are made known to the writer."""
         if t.record is None:
-            return ()
+            return None
         try:
             other = load_record(t.record)
         except RecordError:
-            return ()  # a folder of records of one's own need not hold it
+            return None  # a folder of records of one's own need not hold it
         self.writer.adopt("", "", "", other.sources, {})
+        for arm in other.arms:
+            for label in (arm.label, arm.drug, arm.route or ""):
+                self.writer.register(label)
+        return other
+
+    def decisions_on(self, t: RelatedTrial) -> tuple[Regulatory, ...]:
+        """What regulators decided on a related trial's drug, as that trial's own record tells it; its sources are
+        made known to the writer."""
+        other = self.record_of(t)
+        if other is None:
+            return ()
         for r in other.regulatory:
             self.writer.register(r.authority)
         return tuple(r for r in other.regulatory if r.usable)

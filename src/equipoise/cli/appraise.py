@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
 if TYPE_CHECKING:
+    from equipoise.document.document import Document
     from equipoise.replica.replica import Replica
 
 
@@ -19,13 +20,36 @@ class Format(StrEnum):
     md = "md"
     json = "json"
     brief = "brief"
+    slides = "slides"
+    docx = "docx"
+
+
+class _Output(NamedTuple):
+    """A file to write: as what, and whether it was asked for by name (else it is left out where it cannot be had)."""
+
+    path: Path
+    kind: str
+    asked: bool
+
+
+_MADE = {
+    Format.brief: ("-brief", ("html", "pdf"), {".html": "html", ".pdf": "pdf", ".md": "md", ".json": "json"}),
+    Format.slides: ("-slides", ("html", "pptx"), {".html": "html", ".pptx": "pptx", ".pdf": "pdf", ".json": "json"}),
+}
+"""Formats that are files of several kinds: what their names end in, what is written unasked, kinds by ending."""
 
 
 def appraise(
     record: str = typer.Argument(help="The trial, e.g. valor."),
-    out: Path | None = typer.Option(None, "--out", "-o", help="Where to write; default RECORD.html (or .md, .json)."),
+    out: Path | None = typer.Option(
+        None, "--out", "-o", help="Where to write; default RECORD.html (or .md, .json, .docx); see --format."
+    ),
     format: Format = typer.Option(
-        Format.html, "--format", "-f", help="html, md or json: the page; brief: one printed side of it."
+        Format.html,
+        "--format",
+        "-f",
+        help="html, md, json or docx (Word): the page; brief: one printed side of it, RECORD-brief.html and .pdf; "
+        "slides: a deck for a journal club, RECORD-slides.html and .pptx. A name given with --out says which one.",
     ),
     replicates: int = typer.Option(500, "--replicates", "-n", help="Virtual trials in each study behind the page."),
     seed: int = typer.Option(1, "--seed", min=0, max=2**63 - 1, help="Replicate r depends on (seed, r) alone."),
@@ -55,13 +79,12 @@ def appraise(
 ) -> None:
     """Write the page: every number cited or computed."""
     from equipoise.appraise import appraise as build
-    from equipoise.appraise import in_brief
+    from equipoise.appraise import in_brief, in_slides
     from equipoise.appraise.certainty import load_judgements
-    from equipoise.cli.common import check_writable, compile_once, progress_bar, replicate_command, say, write_text
+    from equipoise.cli.common import check_writable, compile_once, progress_bar, replicate_command, say
     from equipoise.document.readers import Reader
     from equipoise.errors import ScenarioError
     from equipoise.records import load_record
-    from equipoise.render import render
 
     if replicates < 1:
         raise ScenarioError(f"--replicates {replicates}", hint="ask for at least 1; or use --no-replica")
@@ -73,22 +96,24 @@ def appraise(
     Reader(role, specialty, stage, level)  # an unknown one is refused before the work starts
     published = load_record(record, records_dir=records_dir)
     judged = None if judgements is None else load_judgements(published, judgements)
+    outputs = _outputs(published.id, format, out)
+    for output in outputs:
+        check_writable(output.path)
+    reader = role or specialty or stage or level
     if format is Format.brief:
-        if mechanism or scenario_file or plan is not None or role or specialty or stage or level:
+        if mechanism or scenario_file or plan is not None or reader:
             raise ScenarioError(
                 "--format brief goes without a reader, --mechanism, --scenario and --fit-plan",
                 hint="it runs no simulation and is the same for every reader; leave the others out, or give --replica "
                 "with a file saved by 'equipoise replicate --json'",
             )
-        path = out or Path(f"{published.id}-brief.html")
-        check_writable(path)
-        kind = {".md": "md", ".json": "json"}.get(path.suffix.lower(), "html")
         rebuilt = None if replica is None else saved_replica(replica)
-        write_text(path, render(in_brief(published, rebuilt, judgements=judged), kind))
-        say(f"wrote {path}")
+        _write(in_brief(published, rebuilt, judgements=judged), outputs)
         return
-    path = out or Path(f"{published.id}.{format.value}")
-    check_writable(path)
+    if format is Format.slides and reader:
+        raise ScenarioError(
+            "--format slides goes without a reader", hint="a journal club has readers of all kinds; leave it out"
+        )
     rebuilt = None
     if replica is not None:
         rebuilt = saved_replica(replica)
@@ -112,9 +137,57 @@ def appraise(
                 )
         else:
             say(f"no scenario for {published.id!r}: the page shows what was published only")
+    if format is Format.slides:
+        _write(in_slides(published, rebuilt, judgements=judged), outputs)
+        return
     page = build(published, rebuilt, role=role, specialty=specialty, stage=stage, level=level, judgements=judged)
-    write_text(path, render(page, format.value))
-    say(f"wrote {path}")
+    _write(page, outputs)
+
+
+def _outputs(id: str, format: Format, out: Path | None) -> list[_Output]:
+    """The files that a format is written to; those that were not asked for by name come after the one that always is.
+
+    Raises :class:`OutputError` for a name whose ending is none of the format's.
+    """
+    from equipoise.errors import OutputError
+    from equipoise.files.reading import shown
+    from equipoise.render.page.office import needed
+
+    if format not in _MADE:
+        if format is Format.docx:  # before the simulation, not after it
+            needed("docx", "python-docx", "a Word file")
+        return [_Output(out or Path(f"{id}.{format.value}"), format.value, True)]
+    tail, unasked, kinds = _MADE[format]
+    if out is None:
+        return [_Output(Path(f"{id}{tail}.{kind}"), kind, kind == "html") for kind in unasked]
+    kind = kinds.get(out.suffix.lower())
+    if kind is None and out.suffix and not out.exists():
+        raise OutputError(
+            f"{shown(out)}: --format {format.value} cannot be written as {out.suffix}",
+            hint=f"end the name in {', '.join(kinds)}",
+        )
+    if kind == "pptx":
+        needed("pptx", "python-pptx", "a PowerPoint file")
+    return [_Output(out, kind or "html", True)]
+
+
+def _write(document: Document, outputs: list[_Output]) -> None:
+    """Write a document to each of its files; one that was not asked for and cannot be made is told, with what helps."""
+    from equipoise.cli.common import say
+    from equipoise.errors import OutputError
+    from equipoise.files import write_bytes
+    from equipoise.render.page import to_bytes
+
+    for path, kind, asked in outputs:
+        try:
+            content = to_bytes(document, kind)
+        except OutputError as error:
+            if asked:
+                raise
+            say(f"left out {path}: {error.message}; {error.hint}")
+            continue
+        write_bytes(path, content)
+        say(f"wrote {path}")
 
 
 def saved_replica(path: Path) -> Replica:

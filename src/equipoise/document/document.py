@@ -24,6 +24,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Literal, TypeAlias
 
+from equipoise.document.charts import Chart as Chart
+from equipoise.document.charts import CurvePanel as CurvePanel
+from equipoise.document.charts import Curves as Curves
+from equipoise.document.charts import Dot as Dot
+from equipoise.document.charts import DotPanel as DotPanel
+from equipoise.document.charts import Dots as Dots
+from equipoise.document.charts import Forest as Forest
+from equipoise.document.charts import ForestPanel as ForestPanel
+from equipoise.document.charts import Interval as Interval
+from equipoise.document.charts import Series as Series
+
 _WORDS = (
     "three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen "
     "nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion dozen"
@@ -160,103 +171,6 @@ Inline: TypeAlias = Text | Name | Cited | Computed | Code | Strong | Emphasis | 
 Inlines: TypeAlias = tuple[Inline, ...]
 
 
-# -- what charts show ----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """One line of a forest plot. ``tone``: ``primary``, ``main``, ``check`` (planned but not tested), ``post_hoc``."""
-
-    label: str
-    shown: str
-    estimate: float
-    low: float | None
-    high: float | None
-    tone: str = "main"
-
-
-@dataclass(frozen=True, slots=True)
-class ForestPanel:
-    """Intervals on one scale; ``null`` is the value of no effect, ``log`` whether the axis is logarithmic."""
-
-    title: str
-    axis: str
-    null: float
-    log: bool
-    better_low: str
-    better_high: str
-    intervals: tuple[Interval, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Forest:
-    """A forest plot of several panels."""
-
-    panels: tuple[ForestPanel, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """One arm over time: published points with their spread, or a simulated mean with its band."""
-
-    label: str
-    kind: Literal["published", "simulated"]
-    arm: Literal["active", "control"]
-    weeks: tuple[float, ...]
-    values: tuple[float, ...]
-    low: tuple[float | None, ...]
-    high: tuple[float | None, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class CurvePanel:
-    """One outcome in one set; ``null`` is the value of no change."""
-
-    title: str
-    axis: str
-    null: float
-    log: bool
-    series: tuple[Series, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Curves:
-    """Small multiples of curves, with the arms' labels for the legend."""
-
-    panels: tuple[CurvePanel, ...]
-    active: str
-    control: str
-
-
-@dataclass(frozen=True, slots=True)
-class Dot:
-    """One quantity of the replica in published standard errors: simulated mean and range of single replicates."""
-
-    label: str
-    z: float
-    low: float
-    high: float
-    used_in_fit: bool
-
-
-@dataclass(frozen=True, slots=True)
-class DotPanel:
-    """Dots of one outcome."""
-
-    title: str
-    dots: tuple[Dot, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Dots:
-    """The replica against what was published, standardised."""
-
-    panels: tuple[DotPanel, ...]
-
-
-Chart: TypeAlias = Forest | Curves | Dots
-
-
 # -- blocks --------------------------------------------------------------------------------------------------------
 
 
@@ -342,9 +256,9 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A remark set apart."""
+    """A remark set apart. ``illustration``: what follows from judgements that are one example, no finding."""
 
-    tone: Literal["info", "caution", "key"]
+    tone: Literal["info", "caution", "key", "illustration"]
     title: Inlines
     blocks: tuple[Block, ...]
 
@@ -386,18 +300,42 @@ class Fold:
     blocks: tuple[Block, ...]
 
 
-Block: TypeAlias = Paragraph | Listing | Facts | Stats | Table | Figure | Note | Question | Fold | Filter
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One thing among several of its kind, such as a trial: a title, what is said of it, and a word on the outcome."""
+
+    title: Inlines
+    facts: tuple[tuple[Inlines, Inlines], ...]
+    verdict: Inlines = ()
+    tone: Literal["plain", "good", "bad", "open"] = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Cards:
+    """Cards side by side, in order."""
+
+    items: tuple[Card, ...]
+
+
+Block: TypeAlias = Paragraph | Listing | Facts | Stats | Table | Figure | Note | Question | Fold | Filter | Cards
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A titled part; ``reader`` names the reader it is written for, if one."""
+    """A titled part; ``reader`` names the reader it is written for, if one.
+
+    A section with a ``summary`` of one or two lines can be closed, and then shows that; ``open`` says whether it is
+    open at first. ``notes`` are what a speaker says beside a slide.
+    """
 
     id: str
     title: Inlines
     blocks: tuple[Block, ...]
     sections: tuple[Section, ...] = ()
     reader: str | None = None
+    summary: Inlines = ()
+    open: bool = False
+    notes: tuple[Block, ...] = ()
 
 
 # -- where numbers are from ----------------------------------------------------------------------------------------
@@ -454,7 +392,7 @@ class Document:
     computations: tuple[Computation, ...]
     names: tuple[str, ...]
     lang: str = "en-GB"
-    kind: Literal["appraisal", "brief", "landscape"] = "appraisal"
+    kind: Literal["appraisal", "brief", "landscape", "slides"] = "appraisal"
 
     def __post_init__(self) -> None:
         check(self)
@@ -481,7 +419,7 @@ def walk(node: Any) -> Iterator[Any]:
             yield from walk(getattr(node, f.name))
 
 
-_LINKED_IN = (Paragraph, Row, Stat, Question)
+_LINKED_IN = (Paragraph, Row, Stat, Question, Card)
 """What a reader takes in at once: within each, one link leads to one place."""
 
 
@@ -517,6 +455,24 @@ def linked_once(document: Document) -> Document:
         return node if same else replace(node, **changed)
 
     return thin(document, set(), set())  # type: ignore[no-any-return]
+
+
+def quiet(content: Inlines) -> Inlines:
+    """The same runs without links: numbers stay traced, other links become their words.
+
+    For places that are links or buttons themselves, such as the line that opens a section.
+    """
+    out: list[Inline] = []
+    for run in content:
+        if isinstance(run, Link):
+            out.extend(quiet(run.content))
+        elif isinstance(run, Cited | Computed):
+            out.append(replace(run, quiet=True))
+        elif isinstance(run, Strong | Emphasis):
+            out.append(replace(run, content=quiet(run.content)))
+        else:
+            out.append(run)
+    return tuple(out)
 
 
 def plain(content: Inlines) -> str:
@@ -596,6 +552,8 @@ _KINDS: dict[str, type] = {
         Note,
         Question,
         Fold,
+        Card,
+        Cards,
         Filter,
         Section,
         Source,

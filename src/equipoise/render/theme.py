@@ -155,8 +155,11 @@ def themed(
                 "dy": ".35em",
                 "text-anchor": word.anchor,
                 "font-size": f"{word.size:g}",
-                "style": f"fill:{_variable(word.colour)}",
             }
+            if theme == "page":
+                attributes["style"] = f"fill:{_variable(word.colour)}"
+            else:
+                attributes.update({"fill": plain(word.colour, theme), "font-family": FONT})
             if word.bold:
                 attributes["font-weight"] = "700"
             ElementTree.SubElement(group, f"{{{_SVG}}}text", attributes).text = word.text

@@ -9,7 +9,6 @@ from equipoise.appraise.phrases import (
     interval_sentence,
     margin_sentence,
     paragraphs,
-    primary_sentence,
     question_sentence,
     replica_sentence,
     split_sentence,
@@ -20,10 +19,10 @@ from equipoise.document.readers import READERS
 
 
 def build(ctx: Context) -> Section:
-    """The verdict with its numbers, then what the rebuilt trial adds.
+    """The verdict and what its interval leaves room for, then what the rebuilt trial adds.
 
-    How sure one can be stands in the brief above it; the other outcomes and the later comparison come with the key
-    findings, and only there.
+    The primary contrast and how sure one can be stand in the brief above it; the values of each arm, the
+    secondary outcomes and the later comparison come with the key findings, and only there.
     """
     writer, f = ctx.writer, ctx.findings
     opening = {
@@ -35,16 +34,17 @@ def build(ctx: Context) -> Section:
         opening = disputed_sentence(ctx)
     opening = margin_sentence(ctx) or opening
     said = writer.statements("bottom_line")
-    primary = primary_sentence(ctx)
     blocks: list[Block] = []
     # statements of the record say it better than that nothing could be read from its numbers
     head = () if f.met is None and said and not f.disputed else (writer.strong(opening),)
-    blocks.append(Paragraph(paragraphs(head, *(said or (primary,))), lead=True))
-    body = [
-        paragraphs(primary if said else (), interval_sentence(ctx), question_sentence(ctx), co_primary_sentence(ctx))
-    ]
-    if split := split_sentence(ctx):
-        body.append((*split, Text(" "), Link(writer.words("More on this"), "#coherence"), Text(".")))
+    lead = paragraphs(head, *said)
+    body = [paragraphs(interval_sentence(ctx), question_sentence(ctx), co_primary_sentence(ctx))]
+    if lead:
+        blocks.append(Paragraph(lead, lead=True))
+    if split_sentence(ctx):
+        more = Link(writer.words("more on this"), "#coherence")
+        words = "The P value and the interval of the primary endpoint come from different analyses: "
+        body.append((*writer.words(words), more, Text(".")))
     blocks.extend(Paragraph(b) for b in body if b)
     if ctx.replica is not None and ctx.replica.answers:
         answers = [replica_sentence(ctx, a.sentence, a.command, a.question) for a in main_answers(ctx.replica)]

@@ -35,19 +35,21 @@ def build(ctx: Context, *, alone: bool = False) -> Section:
     if caveats := _caveats(ctx)[:CAVEATS]:
         blocks.append(Note("caution", writer.words("Before relying on it"), (Listing(tuple(caveats), ordered=True),)))
     facts = [(writer.words("What it changes"), _changes(ctx))]
+    if (illustration := _illustration(ctx)) is not None:
+        facts.append(illustration)
     if alone and ctx.findings.met is None and (said := writer.statements("bottom_line")):
         facts.insert(0, (writer.words("What was found"), said[0]))
     if alone and (rebuilt := _rebuilt(ctx)):
         facts.append((writer.words("The trial rebuilt"), rebuilt))
     if alone or ctx.record.origin != "written":
-        facts.append((writer.words("Citation"), _citation(ctx)))
+        facts.append((writer.words("Citation"), citation(ctx)))
     blocks.append(Facts(tuple(facts)))
     return Section("brief", writer.words("In brief"), tuple(blocks))
 
 
 def _stats(ctx: Context) -> list[Stat]:
-    """Verdict and effect, certainty and recommendation, the strongest other effect and the gravest harm."""
-    return [_verdict(ctx), *_primary(ctx), *_sure(ctx), *_second(ctx), _harm(ctx)]
+    """Verdict and effect, the strongest other effect, the gravest harm and how certain it all is."""
+    return [_verdict(ctx), *_primary(ctx), *_second(ctx), _harm(ctx), *_sure(ctx)]
 
 
 def _verdict(ctx: Context) -> Stat:
@@ -239,7 +241,8 @@ def _rebuilt(ctx: Context) -> Inlines:
     )
 
 
-def _citation(ctx: Context) -> Inlines:
+def citation(ctx: Context) -> Inlines:
+    """How the trial is cited: its paper, else its registration, else its title."""
     writer, record = ctx.writer, ctx.record
     if record.citations:
         return writer.label(record.citations[0].text)
@@ -260,7 +263,7 @@ def _counted(ctx: Context, r: Result) -> Stat | None:
 
 
 def _sure(ctx: Context) -> list[Stat]:
-    """How certain the evidence is and what is recommended, each leading to where it is argued."""
+    """How certain the evidence is, leading to where it is argued."""
     writer = ctx.writer
     label = writer.words("Certainty of the evidence")
     if ctx.judgements is None:
@@ -268,20 +271,29 @@ def _sure(ctx: Context) -> list[Stat]:
         if len(ctx.record.arms) < 2:  # its page has no section to lead to
             return [Stat(label, writer.words("Not judged"), remark, "open")]
         return [Stat(label, (writer.to("certainty", "Not judged"),), remark, "open")]
-    level, found = certainty.overview(ctx)
-    out = []
-    if level is not None:
-        remark = writer.say("over the critical outcomes: {m}", m=_MEANS[level])
-        out.append(Stat(label, (writer.to("certainty", level.capitalize()),), remark))
-    if found is not None and ctx.judgements.decision is not None:
-        said = (
-            "Neither for nor against"
-            if found.direction == "neither"
-            else f"{found.strength.capitalize()} {found.direction}"
-        )
-        asked = upper(writer.label(ctx.judgements.decision.question))
-        out.append(Stat(writer.words("Illustration of a recommendation"), (writer.to("decision", said),), asked))
-    return out
+    level, _ = certainty.overview(ctx)
+    if level is None:
+        return []
+    remark = writer.say("over the critical outcomes: {m}", m=_MEANS[level])
+    return [Stat(label, (writer.to("certainty", level.capitalize()),), remark)]
+
+
+def _illustration(ctx: Context) -> tuple[Inlines, Inlines] | None:
+    """What one stated set of judgements leads to: no finding of the trial, and not set as one."""
+    writer = ctx.writer
+    if ctx.judgements is None or ctx.judgements.decision is None:
+        return None
+    _, found = certainty.overview(ctx)
+    if found is None:
+        return None
+    neither = found.direction == "neither"
+    said = "neither for nor against" if neither else f"{found.strength} {found.direction}"
+    asked = upper(writer.label(ctx.judgements.decision.question))
+    told = writer.say(
+        " One stated set of judgements leads to: {s}. An illustration, no finding, and endorsed by no guideline body.",
+        s=writer.to("decision", said),
+    )
+    return writer.words("A recommendation, as an illustration"), (*asked, *told)
 
 
 def _test(ctx: Context, p: PValue) -> Inlines:

@@ -19,6 +19,7 @@ from equipoise.document.document import (
     Computed,
     Fold,
     Inlines,
+    Listing,
     Note,
     Paragraph,
     Row,
@@ -405,7 +406,10 @@ def _summary(ctx: Context, rated: list[_Rated]) -> Section:
     return Section(
         "findings-table",
         writer.words("Summary of findings"),
-        (table, Fold("f-grade", writer.words("Why each certainty is what it is"), (reasons,))),
+        (
+            Fold("f-sof", writer.words("People, effects and certainty, outcome by outcome"), (table,)),
+            Fold("f-grade", writer.words("Why each certainty is what it is"), (reasons,)),
+        ),
     )
 
 
@@ -478,7 +482,12 @@ def _bias(ctx: Context, judged: Judgements) -> Section:
             )
     caption = writer.words("Risk of bias by domain (RoB 2), judged for single results, not for the trial.")
     table = Table("t-rob", caption, writer.heads("Domain", "Judgement", "Reason"), tuple(rows))
-    return Section("risk-of-bias", writer.words("Risk of bias"), (table,))
+    judged_as = [
+        writer.say("{n}: {j}", n=_result_name(ctx, item.result), j=writer.words(item.judgement))
+        for item in judged.risk_of_bias
+    ]
+    domains = Fold("f-rob", writer.words("Domain by domain, each with its reason"), (table,))
+    return Section("risk-of-bias", writer.words("Risk of bias"), (Listing(tuple(judged_as)), domains))
 
 
 def _result_name(ctx: Context, id: str) -> Inlines:
@@ -513,7 +522,11 @@ def _decision(ctx: Context, judged: Judgements, rated: list[_Rated]) -> Section:
     return Section(
         "decision",
         writer.words("From evidence to decision"),
-        (Paragraph((Strong(upper(writer.label(decision.question))),)), _verdict(ctx, found), table),
+        (
+            Paragraph((Strong(upper(writer.label(decision.question))),)),
+            _verdict(ctx, found),
+            Fold("f-etd", writer.words("The criteria, each with its judgement and reason"), (table,)),
+        ),
     )
 
 
@@ -581,7 +594,8 @@ def _verdict(ctx: Context, found: rating.Recommendation) -> Block:
         "and done. GRADE knows exceptions, such as a strong recommendation on low certainty where life is at stake; "
         "this rule has none. Those who want one can say so in their own judgements."
     )
-    return Note("key", writer.words(titles[found.strength, found.direction]), (Paragraph(why), Paragraph(rule)))
+    rules = Fold("f-rules", writer.words("The rules behind it"), (Paragraph(rule),))
+    return Note("illustration", writer.words(titles[found.strength, found.direction]), (Paragraph(why), rules))
 
 
 def _testing(ctx: Context, judged: Judgements) -> Section:
@@ -611,7 +625,8 @@ def _testing(ctx: Context, judged: Judgements) -> Section:
     caption = writer.say(
         "Testing everyone for a {v} variant: what stated frequencies give. No trial tested this.", v=plan.variant
     )
-    blocks: list[Block] = [Table("t-testing", caption, columns, tuple(rows), (False, *([True] * 6)))]
+    table = Table("t-testing", caption, columns, tuple(rows), (False, *([True] * 6)))
+    blocks: list[Block] = [Fold("f-testing", writer.words("What testing everyone would find"), (table,))]
     if plan.guidance is not None:
         blocks.insert(0, Paragraph(_reason(ctx, plan.guidance, "testing.guidance")))
     return Section("testing", writer.say("Testing for {v}", v=plan.variant), tuple(blocks))

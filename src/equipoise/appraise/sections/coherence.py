@@ -10,7 +10,7 @@ from equipoise.appraise.context import Context
 from equipoise.appraise.findings import excludes_null, significant
 from equipoise.appraise.phrases import nominal_sentence, paragraphs, split_sentence, survival_pair, survival_sentence
 from equipoise.appraise.tables import cell, result_label
-from equipoise.document.document import Block, Fold, Inlines, Listing, Note, Paragraph, Row, Section, Table, Text
+from equipoise.document.document import Block, Fold, Inlines, Listing, Paragraph, Row, Section, Table, Text
 from equipoise.document.text import joined, upper
 from equipoise.records.coherence import Note as CoherenceNote
 from equipoise.records.coherence import checked, coherence_facts, coherence_notes, implied_p
@@ -28,10 +28,10 @@ def build(ctx: Context) -> Section | None:
     """What the checks find, then the traps the record itself names, then sources that disagree."""
     writer = ctx.writer
     found = [n for n in (_split(ctx), _nominal(ctx), _unplanned(ctx), _tests_disagree(ctx), _survival(ctx)) if n]
-    blocks: list[Block] = [Note("caution", writer.words(n.title), (Paragraph(n.body),)) for n in found]
     free = list(found)
     notes = coherence_notes(ctx.record)
-    blocks.extend(_facts(ctx, notes))
+    blocks: list[Block] = _facts(ctx, notes)
+    blocks += [Fold(f"note-{i}", writer.words(n.title), (Paragraph(n.body),)) for i, n in enumerate(found, 1)]
     table, told = _implied(ctx, notes)
     if table is not None:
         blocks.append(Fold("implied", writer.words("P values compared with the interval beside them"), (table,)))
@@ -56,12 +56,10 @@ def build(ctx: Context) -> Section | None:
         if title and text:
             traps.append(paragraphs((writer.strong((*title, Text("."))),), upper(text)))
     if traps:
-        blocks.append(Paragraph(writer.words("Other traps for the reader:")))
-        blocks.append(Listing(tuple(traps)))
+        blocks.append(Fold("traps", writer.words("Other traps for the reader"), (Listing(tuple(traps)),)))
     conflicts = _conflicts(ctx)
     if conflicts:
-        blocks.append(Paragraph(writer.words("Where sources disagree:")))
-        blocks.append(Listing(tuple(conflicts)))
+        blocks.append(Fold("conflicts", writer.words("Where sources disagree"), (Listing(tuple(conflicts)),)))
     if not blocks:
         return None
     return Section("coherence", writer.words("Coherence notes"), tuple(blocks))

@@ -6,7 +6,7 @@ from equipoise.appraise import absolute_risk
 from equipoise.appraise.context import Context
 from equipoise.appraise.numbers import THIN, number, percent
 from equipoise.appraise.phrases import detectable_sentence, formal_sentence, paragraphs
-from equipoise.document.document import Computed, Inlines, Listing, Paragraph, Section
+from equipoise.document.document import Block, Computed, Fold, Inlines, Listing, Paragraph, Section
 from equipoise.document.text import joined, upper
 from equipoise.records.schema import Value
 
@@ -34,15 +34,14 @@ def build(ctx: Context) -> Section:
         )
         if body
     ]
-    blocks = []
+    blocks: list[Block] = []
     if said:
         blocks.append(Listing(said))
     if numbers:
-        if said:
-            blocks.append(Paragraph(writer.words("What the numbers add:")))  # type: ignore[arg-type]
-        blocks.append(Listing(tuple(numbers)))
+        more = Listing(tuple(numbers))
+        blocks.append(Fold("limits-more", writer.words("What the numbers add"), (more,)) if said else more)
     if not blocks:
-        blocks.append(Paragraph(writer.words("The record names no limitation.")))  # type: ignore[arg-type]
+        blocks.append(Paragraph(writer.words("The record names no limitation.")))
     return Section("limitations", writer.words("Limitations"), tuple(blocks))
 
 

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 import equipoise
 from equipoise.appraise import numbers
 from equipoise.appraise.context import Context
-from equipoise.document.document import Block, Facts, Inlines, Paragraph, Section
+from equipoise.document.document import Block, Facts, Fold, Inlines, Paragraph, Section
 
 _PACKAGES = ("numpy", "scipy", "numba", "pydantic", "jinja2", "vl-convert-python")
 
@@ -56,6 +56,6 @@ def build(ctx: Context) -> Section:
                 "page."
             )
         ),
-        Facts(tuple(items)),
+        Fold("made-by", writer.words("Commands and versions"), (Facts(tuple(items)),)),
     ]
     return Section("made", writer.words("How this page was made"), tuple(blocks))

@@ -81,7 +81,8 @@ def build(ctx: Context) -> Section:
         shown_in: list[Block] = [results_table(ctx, id, caption, results)]
         if id == "t-later" and after is not None:
             shown_in, after = [after, *shown_in], None
-        blocks.extend([Fold(fold, title, tuple(shown_in))] if folded else shown_in)
+        # where the forest plot shows the same contrasts, the table is there to look things up
+        blocks.extend([Fold(fold, title, tuple(shown_in))] if folded or forest is not None else shown_in)
     if after is not None:
         blocks.append(Fold("after-switch", writer.words("After the switch: early against delayed start"), (after,)))
     events = events_table(ctx)

@@ -16,6 +16,7 @@ from typing import Any
 
 from equipoise.document.document import (
     Block,
+    Cards,
     Cited,
     Code,
     Computed,
@@ -141,6 +142,10 @@ class _Card:
             return f"<{tag}>{''.join(f'<li>{self.runs(item)}</li>' for item in block.items)}</{tag}>"
         if isinstance(block, Facts):
             return "".join(f"<p><b>{self.runs(term)}:</b> {self.runs(said)}</p>" for term, said in block.items)
+        if isinstance(block, Cards):
+            return "".join(
+                f"<p><b>{self.runs(card.title)}</b></p>{self.block(Facts(card.facts))}" for card in block.items
+            )
         if isinstance(block, Stats):
             return "".join(f"<p>{self.runs(s.label)}: <b>{self.runs(s.value)}</b></p>" for s in block.items)
         if isinstance(block, Table):
@@ -205,6 +210,8 @@ def _lines(block: Block) -> list[str]:
         return [plain(item) for item in block.items]
     if isinstance(block, Facts):
         return [f"{plain(term)}: {plain(said)}" for term, said in block.items]
+    if isinstance(block, Cards):
+        return [line for card in block.items for line in (plain(card.title), *_lines(Facts(card.facts)))]
     if isinstance(block, Stats):
         return [f"{plain(s.label)}: {plain(s.value)}" for s in block.items]
     if isinstance(block, Table):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from equipoise.document.document import Chart, CurvePanel, Curves, DotPanel, Dots, Forest, ForestPanel, Series
-from equipoise.render.theme import ACCENT, ACTIVE, CONFIG, CONTROL, GRID, INK, MUTED, PAPER, ZONE, Words, themed
+from equipoise.render.theme import ACCENT, ACTIVE, CONFIG, CONTROL, GRID, INK, MUTED, PAPER, ZONE, Theme, Words, themed
 
 WIDTH = 330
 
@@ -28,8 +28,9 @@ class _Drawing:
     words: tuple[Words, ...]
 
 
-def svgs(chart: Chart, id: str, title: str, description: str) -> tuple[tuple[str, str], ...]:
-    """(panel title, SVG) for each panel of a chart. ``id`` prefixes the ids inside; texts are escaped.
+def svgs(chart: Chart, id: str, title: str, description: str, theme: Theme = "page") -> tuple[tuple[str, str], ...]:
+    """(panel title, SVG) for each panel of a chart. ``id`` prefixes the ids inside; texts are escaped. ``theme``: that
+    of the page by its style sheet, or plain light or dark colours for a picture that stands alone.
 
     Each panel is described by what it shows itself; the description of the whole figure goes with the first one alone,
     so that nobody has to hear it once for every panel.
@@ -40,7 +41,7 @@ def svgs(chart: Chart, id: str, title: str, description: str) -> tuple[tuple[str
         name = f"{title}: {panel.title}" if len(chart.panels) > 1 else title
         said = _said(chart, panel)
         said = f"{description} {said}" if i == 0 else said
-        out.append((panel.title, _draw(_drawing(chart, panel), f"{id}-{i + 1}", name, said)))
+        out.append((panel.title, _draw(_drawing(chart, panel), f"{id}-{i + 1}", name, said, theme)))
     return tuple(out)
 
 
@@ -98,6 +99,18 @@ def _drawn(
 
 def _layer(values: Sequence[dict[str, Any]], mark: dict[str, Any], **encoding: Any) -> dict[str, Any]:
     return {"data": {"values": list(values)}, "mark": mark, "encoding": encoding}
+
+
+def _behind_words(places: Sequence[float], y: dict[str, Any]) -> dict[str, Any]:
+    """Paper behind the words of each row, so that no line of the grid runs through them."""
+    return _layer(
+        [{"top": at - 13, "end": at + 8} for at in places],
+        {"type": "rect", "color": PAPER, "opacity": 1},
+        x={"value": -2},
+        x2={"value": WIDTH + 2},
+        y=_q("top", scale=y["scale"], axis=None),
+        y2={"field": "end"},
+    )
 
 
 def _clamp(x: float, low: float, high: float) -> float:
@@ -168,15 +181,7 @@ def _forest(panel: ForestPanel) -> _Drawing:
     filled = [r for r in plain if r["tone"] != "post_hoc"]
     layers = [
         _layer([{"x": panel.null}], {"type": "rule", "color": MUTED, "strokeWidth": 1.2}, x=x),
-        # grid and null line are hidden behind the words of each row
-        _layer(
-            [{"top": r["text"] - 13, "end": r["text"] + 8} for r in rows],
-            {"type": "rect", "color": PAPER, "opacity": 1},
-            x={"value": -2},
-            x2={"value": WIDTH + 2},
-            y=_q("top", scale=y["scale"], axis=None),
-            y2={"field": "end"},
-        ),
+        _behind_words([r["text"] for r in rows], y),
         _layer(
             rows, {"type": "rule", "color": INK, "strokeWidth": 1.6}, x=_q("low", axis=axis), x2={"field": "high"}, y=y
         ),
@@ -207,9 +212,9 @@ def _forest(panel: ForestPanel) -> _Drawing:
             layers.append(_layer(cut, mark, x=_q(field, axis=axis), y=y))
     words = [Words(WIDTH / 2, height + 35, panel.axis, "middle", MUTED, size=11.5)]
     if panel.better_low:
-        words.append(Words(0, height + 53, f"◂ {panel.better_low}", colour=MUTED, size=11.5))
+        words.append(Words(0, height + 53, f"← {panel.better_low}", colour=MUTED, size=11.5))
     if panel.better_high:
-        words.append(Words(WIDTH, height + 53, f"{panel.better_high} ▸", "end", MUTED, size=11.5))
+        words.append(Words(WIDTH, height + 53, f"{panel.better_high} →", "end", MUTED, size=11.5))
     for row in rows:
         bold = row["tone"] == "primary"
         words.append(Words(0, row["text"], row["label"], bold=bold))
@@ -325,6 +330,7 @@ def _dots(panel: DotPanel) -> _Drawing:
     layers = [
         _layer([{"z": -1, "to": 1}], zone, x=x, x2={"field": "to"}, y={"value": 0}, y2={"value": height}),
         _layer([{"z": 0}], {"type": "rule", "color": MUTED, "strokeWidth": 1.2}, x=x),
+        _behind_words([i * _DOT_ROW + 11 for i in range(len(panel.dots))], y),
         _layer(
             rows,
             {"type": "rule", "color": INK, "strokeWidth": 1.4},
@@ -358,8 +364,8 @@ def _dots(panel: DotPanel) -> _Drawing:
 # -- drawing -------------------------------------------------------------------------------------------------------
 
 
-def _draw(drawing: _Drawing, id: str, title: str, description: str) -> str:
+def _draw(drawing: _Drawing, id: str, title: str, description: str, theme: Theme = "page") -> str:
     import vl_convert
 
     svg = vl_convert.vegalite_to_svg(drawing.spec, vl_version="6.1")
-    return themed(svg, id, title, description, drawing.words, drawing.margin[:2])
+    return themed(svg, id, title, description, drawing.words, drawing.margin[:2], theme)

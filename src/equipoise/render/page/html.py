@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -37,11 +38,13 @@ from equipoise.document.document import (
     Text,
     linked_once,
     plain,
+    quiet,
     walk,
 )
 from equipoise.document.readers import LEVELS, READERS, SPECIALTIES, STAGES
 from equipoise.document.text import short
 from equipoise.render.page.bars import bar_svg
+from equipoise.render.page.references import sources_of, without_keys
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -49,8 +52,10 @@ if TYPE_CHECKING:
 
 
 def to_html(document: Document) -> str:
-    """The page as HTML, one file that needs nothing else."""
-    script = _tidy(_asset("page.js") + _asset("questions.js"))  # as it will stand in the page, for its digest
+    """The page as HTML, one file that needs nothing else; a deck of slides as one that can be presented."""
+    deck = document.kind == "slides"
+    scripts, styles = (("deck.js",), ("page.css", "deck.css")) if deck else (("page.js", "questions.js"), ("page.css",))
+    script = _tidy("".join(map(_asset, scripts)))  # as it will stand in the page, for its digest
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = (
         "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
@@ -58,14 +63,32 @@ def to_html(document: Document) -> str:
     )
     environment = _environment().overlay()
     environment.filters = {**environment.filters, **_filters(document)}
-    html = environment.get_template("page.html.j2").render(
-        doc=linked_once(document),
+    rests = {section.id: sources_of(document, section) for section in document.sections} if deck else {}
+    html = environment.get_template("deck.html.j2" if deck else "page.html.j2").render(
+        # no list of sources follows a deck, so that its numbers lead nowhere; its notes name what they rest on
+        doc=_unlinked(document) if deck else linked_once(document),
         policy=policy,
-        css=_markup(_asset("page.css")),
+        css=_markup("".join(map(_asset, styles))),
         script=_markup(script),
         sources=_by_source(document),
+        rests=rests,
     )
     return _tidy(html)
+
+
+def _unlinked(document: Document) -> Document:
+    """The document with every number quiet: traced, and no link."""
+
+    def still(node: Any) -> Any:
+        if isinstance(node, tuple):
+            return tuple(map(still, node))
+        if isinstance(node, Cited | Computed):
+            return replace(node, quiet=True)
+        if is_dataclass(node) and not isinstance(node, type):
+            return replace(node, **{f.name: still(getattr(node, f.name)) for f in fields(node)})
+        return node
+
+    return replace(document, sections=still(without_keys(document, document.sections)))
 
 
 def safe_url(target: str | None) -> str | None:
@@ -139,6 +162,8 @@ def _filters(document: Document) -> dict[str, Any]:
         "groups": _groups,
         "stacks": stacks,
         "short": short,
+        "quiet": quiet,
+        "questions": lambda section: [n for n in walk(section) if isinstance(n, Question)],
         "readers": readers,
         "has_bands": lambda c: isinstance(c, Curves) and any(s.kind == "simulated" for p in c.panels for s in p.series),
         "safe_url": safe_url,

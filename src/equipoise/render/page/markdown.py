@@ -6,6 +6,7 @@ import re
 
 from equipoise.document.document import (
     Block,
+    Cards,
     Citation,
     Cited,
     Code,
@@ -122,6 +123,13 @@ def _block(block: Block) -> list[str]:
         out = [f"**Question.** {_runs(block.question)}{kind}", "*Answer.*"]
         for child in block.answer:
             out.extend(_block(child))
+        return out
+    if isinstance(block, Cards):
+        out = []
+        for card in block.items:
+            verdict = f" – {_runs(card.verdict)}" if card.verdict else ""
+            out.append(f"**{_runs(card.title)}**{verdict}")
+            out.append("\n".join(f"- **{_runs(term)}:** {_runs(said)}" for term, said in card.facts))
         return out
     if isinstance(block, Filter):
         return []  # a file cannot be filtered; its rows are all there

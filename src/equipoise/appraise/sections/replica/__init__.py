@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from equipoise.appraise.context import Context
 from equipoise.appraise.phrases import replica_sentence
-from equipoise.appraise.sections.replica.answers import answers_table, chance, chance_by_weeks, main_answers, reading
-from equipoise.appraise.sections.replica.comparison import comparison_table, dots_figure, tally
+from equipoise.appraise.sections.replica.answers import answers_tables, chance, chance_by_weeks, main_answers, reading
+from equipoise.appraise.sections.replica.comparison import comparison_table, differences, dots_figure, tally
 from equipoise.appraise.sections.replica.mechanisms import mechanisms
 from equipoise.appraise.sections.replica.survival import survival_figure
 from equipoise.appraise.sections.replica.words import about_events, mechanism_words, nothing, use_of
@@ -25,18 +25,20 @@ def build(ctx: Context) -> Section:
         return Section("replica", title, (Paragraph(_without(ctx)),))
     blocks: list[Block] = [Paragraph(_what(ctx, replica))]
     if replica.answers:
-        blocks.append(answers_table(ctx, replica))
+        blocks.extend(answers_tables(ctx, replica))
         blocks.extend(Paragraph(p) for p in (reading(ctx), chance(ctx, replica)) if p)
     if replica.mechanisms:
-        blocks.extend(mechanisms(ctx, replica))
+        ways = writer.words("How the drug acts: what each mechanism leads to")
+        blocks.append(Fold("mechanisms", ways, tuple(mechanisms(ctx, replica))))
     survival = survival_figure(ctx, replica)
     if survival is not None:
         blocks.append(survival)
     if replica.rows:
         blocks.append(Paragraph(tally(ctx, replica)))
+        blocks.extend(differences(ctx, replica))
         figure = dots_figure(ctx, replica)
         if figure is not None:
-            blocks.append(figure)
+            blocks.append(Fold("replica-plot", writer.words("How far it lies from what was published"), (figure,)))
         blocks.append(
             Fold(
                 "replica-rows",

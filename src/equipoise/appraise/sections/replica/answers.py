@@ -6,7 +6,7 @@ from equipoise.appraise import absolute_risk, numbers
 from equipoise.appraise.context import Context
 from equipoise.appraise.phrases import paragraphs, replica_sentence
 from equipoise.appraise.sections.replica.words import nothing
-from equipoise.document.document import Inlines, Row, Table
+from equipoise.document.document import Block, Fold, Inlines, Row, Table
 from equipoise.document.text import upper
 from equipoise.replica.replica import Answer, AnswerKind, Replica
 
@@ -27,13 +27,16 @@ def main_answers(replica: Replica) -> tuple[Answer, ...]:
     return _of(replica, *_ORDER[:3]) or replica.answers[:3]
 
 
-def answers_table(ctx: Context, replica: Replica) -> Table:
-    """Every question with the share of simulated trials that answers it."""
+def answers_tables(ctx: Context, replica: Replica) -> list[Block]:
+    """Every question with the share of simulated trials that answers it: the primary endpoint first, folded the rest.
+
+    Where no question is about the primary endpoint, nothing is folded.
+    """
     writer = ctx.writer
     first, null, elsewhere = _of(replica, *_ORDER), _of(replica, "null"), _of(replica, "external")
     tests = tuple(a for a in replica.answers if a.kind in ("test", "tests differ"))
     rest = _of(replica, "formal")
-    rows: list[Row] = []
+    groups: list[tuple[Row, ...]] = []
     for heading, group in (
         ("Meeting the primary endpoint", first),
         (f"How often a drug that {nothing(replica)} would show it by chance", null),
@@ -41,9 +44,10 @@ def answers_table(ctx: Context, replica: Replica) -> Table:
         ("Another trial of the drug, predicted", elsewhere),
         ("How often each test would be formally significant, on either side, after all before it in the plan", rest),
     ):
-        if group and len(group) < len(replica.answers):
-            rows.append(Row((writer.words(heading),), heading=True))
-        rows.extend(
+        if not group:
+            continue
+        head = (Row((writer.words(heading),), heading=True),) if len(group) < len(replica.answers) else ()
+        rows = (
             Row(
                 (
                     upper(replica_sentence(ctx, a.short or a.question, a.command, a.question)),
@@ -53,9 +57,17 @@ def answers_table(ctx: Context, replica: Replica) -> Table:
             )
             for a in group
         )
+        groups.append((*head, *rows))
     columns = writer.heads("Question", "Share of trials", "Monte Carlo error, percentage points")
     caption = writer.words("What the rebuilt trial answers, as shares of simulated trials.")
-    return Table("t-answers", caption, columns, tuple(rows), (False, True, True))
+    apart = 1 if first else len(groups)
+    shown, rest_of = (tuple(row for g in part for row in g) for part in (groups[:apart], groups[apart:]))
+    blocks: list[Block] = [Table("t-answers", caption, columns, shown, (False, True, True))]
+    if rest_of:
+        more = Table("t-answers-more", writer.words("The other questions."), columns, rest_of, (False, True, True))
+        title = "By chance, test by test, and in other trials: the other questions"
+        blocks.append(Fold("answers-more", writer.words(title), (more,)))
+    return blocks
 
 
 def _pair(replica: Replica) -> tuple[Answer, Answer] | None:

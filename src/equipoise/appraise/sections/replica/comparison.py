@@ -9,7 +9,7 @@ from equipoise.appraise import absolute_risk, numbers
 from equipoise.appraise.context import Context
 from equipoise.appraise.phrases import paragraphs
 from equipoise.appraise.sections.replica.words import LOG, difference, known, period, title_of, use_of
-from equipoise.document.document import Dot, DotPanel, Dots, Figure, Inlines, Row, Table, Text
+from equipoise.document.document import Block, Dot, DotPanel, Dots, Figure, Inlines, Paragraph, Row, Table, Text
 from equipoise.document.text import joined, lower, short, upper
 from equipoise.records.schema import Sourced
 from equipoise.replica.replica import MechanismRow, Replica, ReplicaRow
@@ -69,7 +69,6 @@ def tally(ctx: Context, replica: Replica) -> Inlines:
                 n=writer.simulated(str(len(placed))),
             ),
         )
-        out = paragraphs(out, *_differences(ctx, replica))
     return out or writer.words("None of the quantities was published with a standard error to compare on.")
 
 
@@ -92,24 +91,25 @@ def held_out_contrasts(ctx: Context, replica: Replica) -> list[ReplicaRow]:
     ]
 
 
-def _differences(ctx: Context, replica: Replica) -> list[Inlines]:
+def differences(ctx: Context, replica: Replica) -> list[Block]:
     """Every held-out difference between the arms with equal weight, and whether they err to one side."""
     writer, kept = ctx.writer, held_out_contrasts(ctx, replica)
     if len(kept) < 2:
         return []
-    each = []
+    rows = []
     for r in kept:
         label = f"{title_of(ctx, r) or r.quantity}, {lower(_row_label(ctx, r))}"
         name = label.replace(", hazard ratio", "").replace(", difference", "").replace(", ratio", "")
-        each.append(writer.say("{n} {p} and {s}", n=name, p=published(ctx, r), s=_simulated(ctx, r, r.simulated)))
+        rows.append(Row((upper(writer.label(name)), published(ctx, r), _simulated(ctx, r, r.simulated))))
     weak = sum(weaker(r) for r in kept)
-    out = [
-        (
-            *writer.words("Every difference between the arms kept out of the fit, as published and as predicted: "),
-            *joined(each, "; "),
-            Text("."),
-        )
-    ]
+    table = Table(
+        "t-held-out",
+        writer.words("Every difference between the arms that was kept out of the fit, with equal weight."),
+        (writer.words("Difference"), writer.words("Published"), writer.words("Predicted")),
+        tuple(rows),
+        (False, True, True),
+    )
+    out: list[Inlines] = []
     counts = {"k": writer.simulated(str(weak)), "n": writer.simulated(str(len(kept)))}
     if weak > 0.75 * len(kept):
         out.append(
@@ -141,7 +141,7 @@ def _differences(ctx: Context, replica: Replica) -> list[Inlines]:
                 Text("."),
             )
         )
-    return out
+    return [table, Paragraph(paragraphs(*out))] if out else [table]
 
 
 def dots_figure(ctx: Context, replica: Replica) -> Figure | None:

@@ -46,9 +46,10 @@
   fit();
   window.addEventListener("resize", fit);
   document.addEventListener("toggle", fit, true);
+  // sections print whole; what is folded inside them prints where the reader has opened it
   var opened = [];
   window.addEventListener("beforeprint", function () {
-    opened = all("details.qa:not([open]), details.fold:not([open]):not(#replica-rows)");
+    opened = all("main > section:not(#computed) > details.part:not([open])");
     opened.forEach(function (d) { d.open = true; });
   });
   window.addEventListener("afterprint", function () { opened.forEach(function (d) { d.open = false; }); });
@@ -56,9 +57,33 @@
     var id = decodeURIComponent(location.hash.slice(1));
     var node = id && document.getElementById(id);
     if (!node) { return; }
+    var own = node.querySelector(":scope > details.part");
+    if (own) { own.open = true; }
     for (var d = node.closest("details"); d; d = d.parentElement && d.parentElement.closest("details")) { d.open = true; }
     for (var s = node.closest("[hidden]"); s; s = s.parentElement && s.parentElement.closest("[hidden]")) { s.hidden = false; }
   }
   window.addEventListener("hashchange", openTarget);
+  // a link to where one is already: the address does not change, and the section may be closed
+  document.addEventListener("click", function (event) {
+    var link = event.target.closest && event.target.closest('a[href^="#"]');
+    if (link && link.getAttribute("href") === location.hash) { openTarget(); }
+  });
   openTarget();
+  var every = document.querySelector(".unfold button");
+  if (every) {
+    var parts = function () { return all("main > section > details.part"); };
+    var label = function () {
+      var open = parts().every(function (d) { return d.open; });
+      every.setAttribute("aria-pressed", String(open));
+      every.textContent = open ? "Close every section" : "Open every section";
+    };
+    every.addEventListener("click", function () {
+      var open = every.getAttribute("aria-pressed") !== "true";
+      parts().forEach(function (d) { d.open = open; });
+      label();
+    });
+    document.addEventListener("toggle", label, true);
+    every.parentNode.hidden = false;
+    label();
+  }
 })();

@@ -2,7 +2,7 @@
   "use strict";
   var bar = document.querySelector(".controls");
   if (!bar) { return; }
-  var part = bar.parentNode;
+  var part = bar.closest("section");
   var list = function (root, query) { return Array.prototype.slice.call(root.querySelectorAll(query)); };
   var words = function (node, name) { return (node.getAttribute(name) || "").split(" ").filter(Boolean); };
   var sections = list(part, "[data-reader]").map(function (node) {
@@ -12,7 +12,8 @@
   sections.forEach(function (section) {
     var own = list(section.node, "details.qa[data-roles]");
     section.box.className = "asked";
-    section.node.insertBefore(section.box, own[0] || section.node.querySelector("aside.note"));
+    var before = own[0] || section.node.querySelector("aside.note");
+    before.parentNode.insertBefore(section.box, before);
     own.forEach(function (node) {
       section.box.appendChild(node);
       questions.push({
@@ -86,6 +87,12 @@
       s.node.hidden = Boolean(state.role && s.reader !== state.role) ||
         (empty && Boolean(state.test || state.stage || state.level));
     });
+    if (keys.some(function (k) { return state[k]; }) || state.test) {
+      // what was asked for is not left closed
+      list(part, "details.part").concat(list(document, "#" + part.id + " > details.part")).forEach(function (d) {
+        if (!d.closest("[hidden]")) { d.open = true; }
+      });
+    }
     buttons.forEach(function (b) {
       b.setAttribute("aria-pressed", String(b.getAttribute("data-role") === state.role));
     });
