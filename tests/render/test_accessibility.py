@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from equipoise.appraise import appraise
+from equipoise.appraise import appraise, in_brief, in_slides
 from equipoise.appraise.landscape import landscape
 from equipoise.records import list_records, load_record
 from equipoise.records.registry import read_study
@@ -34,7 +34,7 @@ SHARED = Path(os.environ.get("EQUIPOISE_SHARED", Path(__file__).parents[3] / "sh
 ENTRY = SHARED / "data" / "ctgov" / "NCT02623699.json"
 VIEWS = {"wide": ("1280,900", False), "phone": ("390,844", False), "dark": ("1280,900", True)}
 RUN = """
-document.querySelectorAll("details").forEach(function (d) { d.open = true; });
+if (OPENED) { document.querySelectorAll("details").forEach(function (d) { d.open = true; }); }
 axe.run(document, {runOnly: {type: "tag", values:
   ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}}).then(function (r) {
   var out = document.createElement("pre");
@@ -53,10 +53,12 @@ pytestmark = [
 ]
 
 
-def violations(page: str, folder: Path, view: str) -> list[str]:
-    """What axe finds on a page; its own policy is lifted so that axe can run inside it."""
+def violations(page: str, folder: Path, view: str, *, opened: bool = True) -> list[str]:
+    """What axe finds on a page with everything ``opened``, or as it is at first; its own policy is lifted so that axe
+    can run inside it."""
     page = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)
-    script = f"<script>{AXE.read_text(encoding='utf-8')}</script><script>{RUN}</script></body>"
+    run = RUN.replace("OPENED", str(opened).lower())
+    script = f"<script>{AXE.read_text(encoding='utf-8')}</script><script>{run}</script></body>"
     file = folder / "page.html"
     file.write_text(page.replace("</body>", script), encoding="utf-8")
     size, dark = VIEWS[view]
@@ -91,6 +93,32 @@ def test_appraisals_pass(name: str, view: str, tmp_path: Path) -> None:
 def test_appraisals_with_a_replica_pass(name: str, view: str, tmp_path: Path) -> None:
     record = load_record(name)
     assert violations(render(appraise(record, synthetic_replica(record))), tmp_path, view) == []
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("name", ["valor", "riluzole1994", "edaravone2017", "centaur"])
+def test_a_page_with_its_sections_closed_passes(name: str, view: str, tmp_path: Path) -> None:
+    record = load_record(name)
+    page = render(appraise(record, synthetic_replica(record)))
+    assert violations(page, tmp_path, view, opened=False) == []
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("name", ["valor", "riluzole1994", "edaravone2017", "centaur", "healey_cnmau8"])
+def test_briefs_pass(name: str, view: str, tmp_path: Path) -> None:
+    assert violations(render(in_brief(name)), tmp_path, view) == []
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("name", ["valor", "riluzole1994", "edaravone2017", "centaur", "healey_cnmau8"])
+def test_slides_pass(name: str, view: str, tmp_path: Path) -> None:
+    assert violations(render(in_slides(name)), tmp_path, view) == []
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_slides_with_a_replica_pass(view: str, tmp_path: Path) -> None:
+    record = load_record("valor")
+    assert violations(render(in_slides(record, synthetic_replica(record))), tmp_path, view) == []
 
 
 @pytest.mark.skipif(not ENTRY.is_file(), reason=f"no registry entry {ENTRY}")

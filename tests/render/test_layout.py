@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from equipoise.appraise import appraise
+from equipoise.appraise import appraise, in_brief, in_slides
 from equipoise.appraise.landscape import landscape
 from equipoise.document.document import Document
 from equipoise.records import list_records, load_record
@@ -43,7 +43,7 @@ window.addEventListener("load", function () {
   var over = [], width = document.documentElement.clientWidth;
   document.querySelectorAll("body *").forEach(function (e) {
     var box = e.getBoundingClientRect();
-    if (box.width && box.right > width + 1 && !e.closest(".scroll:not(.fits), pre, svg, .readers, .skip")) {
+    if (box.width && box.right > width + 1 && !e.closest(".scroll:not(.fits), pre, svg, .skip")) {
       over.push(e.tagName + " " + e.className + " " + e.textContent.slice(0, 40));
     }
   });
@@ -56,6 +56,10 @@ window.addEventListener("load", function () {
 
 
 def page_of(name: str) -> Document:
+    if name == "brief":
+        return in_brief("valor")
+    if name == "slides":
+        return in_slides("valor")
     if name == "landscape":
         return landscape("als", [info.record for info in list_records() if info.record is not None])
     record = load_record(name)
@@ -88,7 +92,7 @@ def laid_out(page: str, folder: Path, width: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("width", [360, 390, 768, 1280])
-@pytest.mark.parametrize("name", ["valor", "centaur", "landscape"])
+@pytest.mark.parametrize("name", ["valor", "centaur", "landscape", "brief", "slides"])
 def test_nothing_spills_at_any_width(name: str, width: int, tmp_path: Path) -> None:
     told = laid_out(render(page_of(name)), tmp_path, width)
     assert told["over"] == []
