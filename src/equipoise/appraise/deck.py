@@ -88,7 +88,7 @@ def _chosen(ctx: Context) -> tuple[Section, ...]:
     told = brief.build(ctx, alone=True)
     always = ("title", "question", "conduct", "result", "harm", "trust", "discussion")
     made: dict[str, Section | None] = {
-        "title": _title(ctx),
+        "title": _title(ctx, told),
         "question": _question(ctx),
         "conduct": _conduct(ctx),
         "result": _result(ctx, told),
@@ -115,20 +115,19 @@ def _slide(ctx: Context, id: str, title: str, blocks: list[Block], *notes: Inlin
     return Section(f"slide-{id}", ctx.writer.words(title), tuple(blocks), notes=said)
 
 
-def _title(ctx: Context) -> Section:
+def _title(ctx: Context, told: Section) -> Section:
     writer, record = ctx.writer, ctx.record
     lead = bottom_line.build(ctx).blocks if len(record.arms) > 1 else ()
     first = next((b for b in lead if isinstance(b, Paragraph) and b.lead), None)
     named = record.acronym and not record.title.startswith(record.acronym)
     title = writer.say("{a}: {t}", a=record.acronym or "", t=record.title) if named else writer.label(record.title)
     blocks: list[Block] = [Paragraph(writer.words("Journal club")), Paragraph(brief.citation(ctx))]
-    verdict = {True: "The primary endpoint was met.", False: "The primary endpoint was missed."}.get(
-        ctx.findings.met,  # type: ignore[arg-type]
-        "Whether the primary endpoint was met is open.",
-    )
+    verdict = _stats(told).items[0]
     if len(record.arms) < 2:
-        verdict = "One group was followed and compared with nobody."
-    blocks.append(Paragraph((writer.strong(verdict),), lead=True))
+        said: Inlines = writer.words("One group was followed and compared with nobody.")
+    else:
+        said = (*verdict.label, Text(": "), *verdict.value)
+    blocks.append(Paragraph((writer.strong(said),), lead=True))
     notes: list[Inlines | Block] = [] if first is None else [first.content]
     registered = [(*writer.label(r.registry), Text(" "), *writer.label(r.number)) for r in record.registrations]
     if registered:
