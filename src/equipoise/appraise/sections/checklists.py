@@ -395,12 +395,13 @@ def estimand_table(ctx: Context, id: str = "t-estimand") -> Table:
         _attribute(ctx, "Intercurrent events and how each is handled", _intercurrent(ctx)),
         _attribute(ctx, "Summary over the population", _measure(ctx, f.primary)),
     ]
-    return Table(
-        id,
-        writer.words("The estimand of the primary analysis by its attributes (ICH E9(R1)), as far as the record goes."),
-        writer.heads("Attribute", "State", "What the record holds"),
-        tuple(rows),
+    # the checklist and the question each have the table: two captions, so that a list of tables tells them apart
+    caption = (
+        "The estimand of the primary analysis by its attributes (ICH E9(R1)), as far as the record goes."
+        if id == "t-estimand"
+        else "The attributes of the estimand (ICH E9(R1)), each as the record answers it."
     )
+    return Table(id, writer.words(caption), writer.heads("Attribute", "State", "What the record holds"), tuple(rows))
 
 
 _METHODS = {"joint_rank": "joint_rank", "mmrm": "mmrm", "cox": "cox", "log_rank": "log_rank"}
