@@ -17,6 +17,7 @@ PAGES = {
     "ranks-and-wins": "estimate/rank_win_cases",
     "imputation": "estimate/imputation_cases",
     "delayed-start": "estimate/delayed_start_cases",
+    "joint-models": "estimate/joint_model_cases",
     "group-sequential": "decision/sequential_cases",
     "surrogacy": "surrogate/surrogacy_cases",
 }

@@ -21,8 +21,10 @@ from equipoise import (
     delayed_start,
     delayed_start_slopes,
     deterioration,
+    disease_rate_ratio,
     group_sequential,
     imputation_draws,
+    joint_model,
     mi_analysis,
     mi_ancova,
     mmrm,
@@ -44,6 +46,11 @@ def visits(last: int = 3) -> pl.DataFrame:
         for v in range(1, last + 1)
     ]
     return pl.DataFrame(rows, schema=["ID", "V", "ARM", "BASE", "Y"], orient="row")
+
+
+def ends() -> pl.DataFrame:
+    """A row a patient, whose time is the baseline's, three in four with an event."""
+    return visits().filter(pl.col("V") == 1).with_columns(E=(pl.int_range(40) % 4 > 0).cast(int))
 
 
 LONG: dict[str, Any] = {"subject": "ID", "visit": "V", "arm": "ARM"}
@@ -86,6 +93,10 @@ RESULTS: dict[str, Callable[[], Any]] = {
         visit="V",
         death="D",
         keep=["ARM"],
+    ),
+    "joint_model": lambda: joint_model("Y ~ V * ARM + (1 | ID)", "Surv(BASE, E) ~ ARM", visits(), ends(), knots=1),
+    "disease_rate_ratio": lambda: disease_rate_ratio(
+        "Y ~ V + (1 | ID)", "Surv(BASE, E) ~ ARM", visits(), ends(), knots=1
     ),
     "an estimate": lambda: ancova("Y ~ BASE + ARM", doses()).contrasts("ARM").estimates[0],
 }

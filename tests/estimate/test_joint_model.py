@@ -726,3 +726,82 @@ def test_simulation_bias_and_coverage_from_the_optimum_of_aids() -> None:
     print(np.round(bias / error, 2), np.round(covered, 3), fine.mean())
     assert (np.abs(bias) < 3.0 * error).all()
     assert ((covered > 0.93) & (covered < 0.97)).all()
+
+
+# --- prediction -----------------------------------------------------------------------------------------------------
+
+
+def test_independent_prediction_is_a_ratio_of_integrals() -> None:
+    """Against sums over a grid of random effects, for one patient."""
+    long, people = simulated(120)
+    fit = joint_model(MARKER, EVENTS, long, people, knots=2)
+    who = people.filter(pl.col("time") > 24.0)["id"][4]
+    mine = long.filter((pl.col("id") == who) & (pl.col("week") <= 16.0))
+    made = fit.predict(
+        long.filter(pl.col("id") == who), people.filter(pl.col("id") == who), landmark=20.0, at=[30.0, 50.0], draws=20
+    )
+    line = np.linspace(-6.5, 6.5, 301)
+    plain = np.stack(np.meshgrid(line, line, indexing="ij"), -1).reshape(-1, 2)
+    b = plain @ np.linalg.cholesky(fit.random_covariance).T
+    w = np.exp(-0.5 * (plain**2).sum(axis=1))
+    names = dict(zip(fit.names, fit.theta, strict=True))
+    arm = float(mine["arm"][0] == "p")
+    a0 = names["(Intercept)"] + names["arm[T.p]"] * arm + b[:, 0]
+    a1 = names["week"] + names["week:arm[T.p]"] * arm + b[:, 1]
+    residual = mine["y"].to_numpy() - a0[:, None] - a1[:, None] * mine["week"].to_numpy()
+    w = w * np.exp(-0.5 * (residual / fit.residual_sd[0]) ** 2).prod(axis=1)
+    baseline, psi = fit.setup.baselines[0], fit.theta[fit.setup.layout.psis]
+
+    def alive(t: float) -> FloatArray:
+        _, at, weight = nodes(np.zeros(1), np.array([t]), baseline.knots, 20, False)
+        log = weight + baseline.basis(at) @ psi + names["hazard: arm[T.p]"] * arm
+        return np.exp(-np.exp(log + names["value"] * (a0[:, None] + a1[:, None] * at)).sum(axis=1))
+
+    base = (w * alive(20.0)).sum()
+    wanted = [1.0 - (w * alive(t)).sum() / base for t in (30.0, 50.0)]
+    np.testing.assert_allclose(made.risk[0], wanted, atol=1e-6)
+    posterior = w * alive(20.0) / base
+    np.testing.assert_allclose(made.course["y"][0], [posterior @ (a0 + a1 * t) for t in (30.0, 50.0)], atol=1e-4)
+    assert ((made.low <= made.risk) & (made.risk <= made.high)).all()
+    assert len(made.to_frame()) == 2
+    assert "Risk after week 20" in made.plot().description
+    with pytest.raises(DataError, match="no value of y up to -1"):
+        fit.predict(long, people, landmark=-1.0, at=[1.0])
+    with pytest.raises(EstimationError, match="after the landmark"):
+        fit.predict(long, people, landmark=20.0, at=[10.0])
+
+
+def test_reference_accuracy_on_pbc2() -> None:
+    """B8's counts of who is at risk; the measures are of one marker, and near those of three."""
+    long, people = cases.data("pbc2")
+    fit = joint_model("log(serBilir) ~ year * sex + (year | id)", "Surv(years, gone) ~ sex + age", long, people)
+    made = fit.accuracy(5.0, 8.0, weights="model", folds=1)
+    assert (made.at_risk, made.cases, made.censored) == (202, 40, 58)
+    assert 0.78 < made.auc < 0.88
+    assert made.brier < made.null_brier
+    assert 0.05 < made.integrated_brier < 0.10
+    honest = fit.accuracy(5.0, 8.0)
+    assert honest.folds == 5
+    assert abs(honest.auc - made.auc) < 0.05
+    assert "cross-validated" in str(honest)
+    with pytest.raises(EstimationError, match="another landmark"):
+        fit.accuracy(14.0, 14.1)
+
+
+def test_property_two_markers() -> None:
+    """Two markers with four random effects: the hazard of each, and no association is two models apart."""
+    long, people = simulated(120)
+    g = np.random.default_rng(8)
+    long = long.with_columns(z=pl.Series(2.0 + 0.1 * long["week"].to_numpy() + g.normal(size=len(long))))
+    level = {who: float(v) for who, v in zip(people["id"], g.normal(size=len(people)), strict=True)}
+    rate = {who: 0.05 * float(v) for who, v in zip(people["id"], g.normal(size=len(people)), strict=True)}
+    more = pl.Series([level[w] + rate[w] * t for w, t in long.select("id", "week").iter_rows()])
+    long = long.with_columns(z=pl.col("z") + more)
+    both = [MARKER, "z ~ week + (week | id)"]
+    fit = joint_model(both, EVENTS, long, people, association="value(y) + value(z)", knots=1)
+    assert fit.converged
+    assert {"value(y)", "value(z)"} <= set(fit.names)
+    assert abs(fit.theta[fit.place("value(z)")]) < 3.5 * fit.se[fit.place("value(z)")]
+    one = joint_model(MARKER, EVENTS, long, people, knots=1)
+    assert fit.theta[fit.place("value(y)")] == pytest.approx(one.theta[one.place("value")], abs=0.05)
+    assert fit.slope_difference(marker="y").estimable

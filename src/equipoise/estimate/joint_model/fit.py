@@ -14,9 +14,11 @@ from scipy import stats
 from equipoise.errors import EstimationError
 from equipoise.estimate.fit import Fit
 from equipoise.estimate.joint_model import effects
+from equipoise.estimate.joint_model.accuracy import Accuracy, accuracy
 from equipoise.estimate.joint_model.effects import ESTIMATOR, REFERENCES
 from equipoise.estimate.joint_model.likelihood import JointLikelihood
 from equipoise.estimate.joint_model.optimise import Optimum, maximise
+from equipoise.estimate.joint_model.predict import Prediction, predict
 from equipoise.estimate.joint_model.setup import Setup
 from equipoise.estimate.left_out import LeftOut
 from equipoise.estimate.result import Estimate
@@ -212,11 +214,12 @@ class JointModelFit(Fit):
             yield "marker", text
         yield "events", self.events
         yield "hazard depends on", ", ".join(link.name for link in setup.links) or "nothing of the marker"
-        kinds = {b.kind: b for b in setup.baselines}
+        head = [f"{c}: " if len(setup.causes) > 1 else "" for c in setup.causes]
         yield (
             "baseline hazard",
-            ", ".join(
-                kind + (f", {len(b.knots) + 1} intervals" if kind == "piecewise" else "") for kind, b in kinds.items()
+            "; ".join(
+                h + b.kind + (f", {len(b.knots) + 1} intervals" if b.kind == "piecewise" else "")
+                for h, b in zip(head, setup.baselines, strict=True)
             ),
         )
         rows = sum(int(s.n.sum()) for s in self.likelihood.markers)
@@ -306,6 +309,69 @@ class JointModelFit(Fit):
         multiples : of the estimated association at which it is held; 0 is missing at random.
         """
         return effects.sensitivity(self, multiples=multiples, name=association, between=between)
+
+    # --- prediction ---------------------------------------------------------------------------------------------------
+
+    def predict(
+        self,
+        data: Any,
+        event_data: Any = None,
+        *,
+        landmark: float,
+        at: Any,
+        cause: Any = None,
+        draws: int = 200,
+        seed: int = 0,
+        level: float | None = None,
+    ) -> Prediction:
+        """The risk of the event after ``landmark``, and the course, of patients alive then, given their values so far.
+
+        data : rows of the marker, of which those up to ``landmark`` count; event_data : a row a patient with what the
+        hazard needs, by default the first rows of ``data``. at : times. draws : of the parameters, for the intervals;
+        0 for none.
+
+        Raises :class:`DataError` for a patient without a value, and for columns or levels that the model does not know.
+        """
+        return predict(
+            self,
+            data,
+            event_data,
+            landmark=landmark,
+            at=at,
+            cause=cause,
+            draws=draws,
+            seed=seed,
+            level=self.level if level is None else level,
+        )
+
+    def accuracy(
+        self,
+        landmark: float,
+        horizon: float,
+        *,
+        cause: Any = None,
+        weights: str = "ipcw",
+        folds: int = 5,
+        seed: int = 1,
+        groups: int = 5,
+    ) -> Accuracy:
+        """How well the event by ``horizon`` is predicted at ``landmark``: AUC, Brier scores, calibration.
+
+        folds : of the cross-validation; 1 uses the fit itself, which flatters. weights : ``ipcw`` (censoring by inverse
+        probability) or ``model`` (by what the model predicts). groups : of predicted risk, for calibration.
+
+        Raises :class:`EstimationError` where there are fewer than two cases or controls.
+        """
+        return accuracy(
+            self,
+            landmark=landmark,
+            horizon=horizon,
+            cause=cause,
+            weights=weights,
+            folds=folds,
+            seed=seed,
+            groups=groups,
+        )
 
     # --- tests --------------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from equipoise.render.plots.dropout import dropout
 from equipoise.render.plots.forest import forest
 from equipoise.render.plots.means import ls_means
 from equipoise.render.plots.plot import Plot
+from equipoise.render.plots.prediction import prediction
 from equipoise.render.plots.steps import cumulative_incidence, kaplan_meier
 from equipoise.render.plots.tipping import tipping_point
 from equipoise.render.plots.trial_effects import trial_effects
@@ -26,6 +27,7 @@ __all__ = [
     "frontier",
     "kaplan_meier",
     "ls_means",
+    "prediction",
     "success_curves",
     "success_table",
     "tipping_point",
