@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from measure import Line, measure, show, where  # isort: skip  (threads, before NumPy)
 
-from equipoise.plan.block_analyses import analyse
+from equipoise.plan.block import analyse
 from equipoise.simulate import Scenario, Simulator, load_scenario
 from equipoise.simulate.scenario import parse_scenario
 

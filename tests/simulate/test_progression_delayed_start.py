@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 import pytest
-from equipoise.plan.block_analyses import analyse
 from progression_cases import DELAYED, plain
-from scipy.stats import t as student_t
 from typer.testing import CliRunner
 
 from equipoise.cli.main import app
 from equipoise.estimate.delayed_start.batch import DelayedStartBatch, delayed_start_batch
+from equipoise.plan.block import analyse
+from equipoise.plan.key import Key
 from equipoise.plan.scenario_plan import parse_scenario_plan
 from equipoise.run import operating_characteristics
 from equipoise.simulate import Scenario, Simulator, load_scenario
@@ -38,7 +38,7 @@ def questions(
                 trials.arm,
                 trials.weeks[1:],
                 period_end=period,
-                week=end,
+                at=end,
                 covariates=y[:, :, :1],
                 fraction=fraction,
                 df="kenward-roger-linear",
@@ -88,8 +88,8 @@ def test_simulation_type_one_error_of_an_analysis() -> None:
     scenario = plain(disease__dropout={"hazard": 0.01, "per_point": 0.05})
     simulator, hits = Simulator.of(scenario, "none"), []
     for first in range(0, N, 200):
-        table = analyse(simulator.block(23, first, 200), scenario.plan)["end"].visits[:, -1]
-        hits.append(2 * student_t.sf(np.abs(table[:, 6] / table[:, 7]), table[:, 8]) < 0.05)
+        made = analyse(simulator.block(23, first, 200), scenario.plan)
+        hits.append(made[Key("difference", analysis="end", arm="drug", visit="Week 28")].number("p") < 0.05)
     rate = np.concatenate(hits).mean()
     assert abs(rate - 0.05) < 4 * math.sqrt(0.05 * 0.95 / N)
 
@@ -111,8 +111,10 @@ def test_simulation_clarity_ad_has_its_published_numbers_and_tells_mechanisms_ap
     assert base.mean() == pytest.approx(2.89, abs=0.03)
     assert base.std() == pytest.approx(1.454, abs=0.03)
     assert trials.entered_extension.mean() == pytest.approx(1385 / 1795, abs=0.005)
-    stats = analyse(trials, scenario.plan)["cdrsb_m18"].visits[:, -1]
-    placebo, difference, se = stats[:, 0], stats[:, 6], stats[:, 7]
+    stats = analyse(trials, scenario.plan)
+    placebo = stats[Key("lsmean", analysis="cdrsb_m18", arm="placebo", visit="Week 78")].value
+    made = stats[Key("difference", analysis="cdrsb_m18", arm="lecanemab", visit="Week 78")]
+    difference, se = made.value, made.se
     assert placebo.mean() == pytest.approx(1.66, abs=0.03)
     assert difference.mean() == pytest.approx(-0.45, abs=4 * 0.1122 / math.sqrt(150))
     # the published interval, -0.67 to -0.23, is 2 x 1.96 standard errors wide

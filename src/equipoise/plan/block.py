@@ -170,7 +170,7 @@ def block(
     for analysis in (a for a in plan.analyses if a.id in ids and wanted):
         own = {key for key in wanted if key.analysis == analysis.id}
         found = lower(analysis)
-        if found is None or not own:
+        if found is None or not own or len(trials.arms) > 2:  # kernels compare two arms
             continue
         kernel = REGISTRY[found.form.method].kernel
         assert kernel is not None

@@ -23,6 +23,9 @@ from equipoise.simulate.mechanism import Mechanism
 from equipoise.simulate.parts import Part, of_disease, reading
 from equipoise.simulate.protocol import Protocol
 
+_DIFFERENCES = ("ancova", "mmrm", "clda", "slope", "mi", "mi_ancova", "carried_forward")
+"""Tests of a difference of means or slopes, as they are: which side is better, the outcome says."""
+
 
 class Hypothesis(Frozen):
     """One mechanism with the natural history that goes with it.
@@ -181,13 +184,18 @@ class Scenario(Frozen):
     def favours(self, test: str) -> int:
         """The sign of an estimate that favours the active arm, for a test named as in ``plan.order``.
 
-        Of a time to an event that of the ln hazard ratio; 0 where the better direction is not known.
+        Of a time to an event that of the ln hazard ratio. 0 where that is not known here: of values that are derived,
+        and of methods that have a direction of their own (ranks, wins, delayed start).
         """
-        analysis = self.plan.analysis(test.partition(".")[0])
-        if isinstance(analysis, TimeToEvent):
+        key, _, name = test.partition(".")
+        form, analysis = self.plan.analysis(key), next(a for a in self.plan.analyses if a.id == key)
+        if isinstance(form, TimeToEvent):
             return -1
-        outcome = analysis.outcome if isinstance(analysis, TrialByTrial) else analysis.variable
-        return self.better(outcome) if outcome in self.outcomes else 0
+        outcome = form.outcome if isinstance(form, TrialByTrial) else form.variable
+        turned = any("negative" in made for made in analysis.derive.values())
+        if name not in _DIFFERENCES or turned or outcome not in self.outcomes:
+            return 0
+        return self.better(outcome)
 
     @property
     def covariates(self) -> tuple[str, ...]:
