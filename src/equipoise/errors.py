@@ -6,6 +6,7 @@
     ├── RecordError        a published-trial record cannot be read or contradicts itself
     ├── ScenarioError      a scenario, protocol or analysis plan is impossible
     ├── DataError          trial data (frames, arrays, ADaM files) are not usable
+    │   └── NoVisitError   a visit that was asked for is not in them
     ├── EstimationError    a single-trial analysis was asked for that cannot be done
     └── OutputError        a result cannot be written where it was asked for
 
@@ -42,6 +43,10 @@ class ScenarioError(EquipoiseError):
 
 class DataError(EquipoiseError):
     """Trial data cannot be used as they are: a column, row, subject or visit is wrong."""
+
+
+class NoVisitError(DataError):
+    """A visit that was asked for is not in the data: a mistake of who asks, not of the data."""
 
 
 class EstimationError(EquipoiseError):

@@ -231,3 +231,22 @@ def test_property_what_the_data_do_not_have_is_told_with_the_line_of_the_plan(
     assert all(f"{path.name}, line {line}: " in text for text in errors), errors
     with pytest.raises(EquipoiseError, match=f"line {line}: .*{said}"):
         analyse(read_adam(folder), read_plan(path), strict=True)
+
+
+def test_property_a_visit_that_is_not_there_is_a_mistake_of_the_plan(tmp_path: Path) -> None:
+    """Told with its line, and with the visits there are, whatever the method."""
+    asks = ("method: delayed_start, period_end: 3, week: 4", "method: mi_ancova, weeks: [9], imputations: 2")
+    for section in asks:
+        plan = PLAN.replace("method: summary, label: Score, variable: CHG", section)
+        path, folder = stored(tmp_path, plan.replace("where: {AVISITN: 4}", "where: {AVISITN: {le: 4}}"))
+        done = run(str(path), "--data", str(folder))
+        assert done.exit_code == 2, done.output
+        assert re.search(r"plan.yaml, line 13: analysis 1, section 1 .*: no visit at week \d", done.stderr), done.stderr
+        assert "visits are at weeks 4" in done.stderr
+
+
+def test_property_one_variable_is_not_two_things(tmp_path: Path) -> None:
+    section = "method: joint_rank, week: 4, time: BASE, censor: BASE"
+    path, _ = stored(tmp_path, PLAN.replace("method: summary, label: Score, variable: CHG", section))
+    with pytest.raises(EquipoiseError, match=r"line 13.*time and censor are the same variable, BASE"):
+        read_plan(path)

@@ -127,12 +127,10 @@ def test_a_plot_is_sound_svg_with_its_words(plots: dict[str, Plot], name: str) -
     assert float(root.get("width", "0")) == pytest.approx(plot.size[0])
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_nothing_is_cut_off_at_an_edge(plots: dict[str, Plot], name: str) -> None:
-    """Every text lies inside the picture; places are sums of the translations above a text."""
-    plot = plots[name]
+def placed(plot: Plot) -> list[tuple[str, float, float, float]]:
+    """Every text with where it starts and ends, and its line; places are sums of the translations above a text."""
     root = ElementTree.fromstring(plot.svg())
-    found = []
+    found: list[tuple[str, float, float, float]] = []
 
     def walk(element: ElementTree.Element, x: float, y: float) -> None:
         moved = re.findall(r"translate\(([-\d.]+),\s*([-\d.]+)\)", element.get("transform", ""))
@@ -148,6 +146,14 @@ def test_nothing_is_cut_off_at_an_edge(plots: dict[str, Plot], name: str) -> Non
             walk(child, x, y)
 
     walk(root, 0.0, 0.0)
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_cut_off_at_an_edge(plots: dict[str, Plot], name: str) -> None:
+    """Every text lies inside the picture."""
+    plot = plots[name]
+    found = placed(plot)
     width, height = plot.size
     assert found
     for text, start, end, y in found:
@@ -160,6 +166,21 @@ def test_nothing_is_cut_off_at_an_edge(plots: dict[str, Plot], name: str) -> Non
     for line in lines.values():
         for (_, end, one), (start, _, other) in itertools.pairwise(sorted(line)):
             assert end <= start + 2.0, f"{one!r} runs into {other!r}"
+
+
+@pytest.mark.parametrize("name", ["kaplan_meier", "cumulative_incidence", "ls_means"])
+def test_the_legend_stands_above_the_curves(plots: dict[str, Plot], name: str) -> None:
+    """Names of the arms stand above the highest number of the axis, or below the axis, never between."""
+    found = placed(plots[name])
+    number = re.compile(r"[-\N{MINUS SIGN}]?\d+(\.\d+)?%?$")
+    numbers = [(y, end) for text, _, end, y in found if number.match(text)]
+    at = min(numbers)[1]  # those of the vertical axis end where the highest of them ends
+    axis = [y for y, end in numbers if abs(end - at) < 1.0]
+    top, bottom = min(axis), max(axis)
+    named = [y for text, _, _, y in found if text in ("placebo", "drug", "drug <5 mg>")]
+    assert len(named) >= 2
+    assert sum(y < top for y in named) >= 2
+    assert all(y < top or y > bottom for y in named)
 
 
 def test_a_notebook_is_given_vega_lite_and_svg(plots: dict[str, Plot]) -> None:

@@ -11,7 +11,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 from narwhals.exceptions import DuplicateError
 
-from equipoise.errors import DataError, EstimationError
+from equipoise.errors import DataError, EstimationError, NoVisitError
 from equipoise.estimate.left_out import NOBODY, LeftOut
 from equipoise.estimate.ordering import text_in_order
 from equipoise.types import BoolArray, FloatArray, IntArray
@@ -353,10 +353,10 @@ class Panel:
         return len(self.subjects)
 
     def at(self, week: float) -> int:
-        """Index of a visit; raises :class:`DataError` where there is none."""
+        """Index of a visit; raises :class:`NoVisitError` where there is none."""
         hit = np.flatnonzero(np.isclose(self.weeks, week)) if isinstance(week, Real) else np.empty(0, np.int64)
         if hit.size == 0:
-            raise DataError(
+            raise NoVisitError(
                 f"no visit at week {week:g}" if isinstance(week, Real) else f"no visit at {week!r}",
                 hint="visits are at weeks " + ", ".join(f"{w:g}" for w in self.weeks),
             )
@@ -468,7 +468,7 @@ def read_panel(
     take = (week > 0.0) & (week <= (np.inf if up_to is None else float(up_to)))
     weeks = np.unique(week[take])
     if weeks.size == 0 and after.size:
-        raise DataError(f"no visit of {visit!r} is up to {up_to:g}", hint=listed)
+        raise NoVisitError(f"no visit of {visit!r} is up to {up_to:g}", hint=listed)
     if weeks.size == 0:
         raise DataError(f"no post-baseline visit in {visit!r}", hint="visits are weeks from first dose, above 0")
     y = np.full((len(subjects), weeks.size), np.nan)

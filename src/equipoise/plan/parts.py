@@ -144,6 +144,19 @@ class Section(Frozen):
                 raise ValueError(f"{name}: a finite number is meant")
         return self
 
+    @model_validator(mode="after")
+    def _columns_once(self) -> Section:
+        """One variable cannot be two of these at a time."""
+        roles = ("value", "visit", "start", "time", "censor", "cause")
+        named: dict[str, str] = {}
+        for role in roles:
+            variable = getattr(self, role, None)
+            if isinstance(variable, str) and variable in named:
+                raise ValueError(f"{named[variable]} and {role} are the same variable, {variable}")
+            if isinstance(variable, str):
+                named[variable] = role
+        return self
+
     @field_validator("handles")
     @classmethod
     def _procedures(cls, handles: dict[str, str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import polars as pl
 
-from equipoise.errors import DataError, EstimationError, at
+from equipoise.errors import DataError, EstimationError, NoVisitError, at
 from equipoise.plan.parts import Where, condition
 from equipoise.plan.results import Column, Table
 from equipoise.trial.adam import AdamStudy
@@ -219,7 +219,8 @@ T = TypeVar("T")
 def compared(context: Prepared, frame: pl.DataFrame, fit: Callable[[pl.DataFrame], T]) -> dict[str, T]:
     """What ``fit`` makes of each other arm and control, by arm; arms are in order, control first.
 
-    Raises :class:`EstimationError` for data that the method cannot use, so that the section says so in its place.
+    Raises :class:`EstimationError` for data that the method cannot use, so that the section says so in its place;
+    a visit that is not there stays the mistake it is.
     """
     control, arm, out = context.plan.treatment.reference, context.treatment, {}
     if not others(context):
@@ -228,6 +229,8 @@ def compared(context: Prepared, frame: pl.DataFrame, fit: Callable[[pl.DataFrame
         data = frame.filter(pl.col(arm).is_in([control, one])).with_columns(pl.col(arm).cast(pl.Enum([control, one])))
         try:
             out[one] = fit(data)
+        except NoVisitError:
+            raise
         except DataError as error:
             raise EstimationError(error.message, hint=error.hint) from None
     return out

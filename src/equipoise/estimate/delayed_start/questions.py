@@ -10,7 +10,7 @@ from numbers import Real
 import numpy as np
 from scipy import special
 
-from equipoise.errors import DataError, EstimationError
+from equipoise.errors import DataError, EstimationError, NoVisitError
 from equipoise.estimate.result import Estimate
 from equipoise.types import BoolArray, FloatArray
 
@@ -164,7 +164,7 @@ def weights(
     def at(when: float) -> int:
         hit = np.flatnonzero(np.isclose(weeks, when))
         if hit.size == 0:
-            raise DataError(
+            raise NoVisitError(
                 f"no visit at week {when:g}", hint="visits are at weeks " + ", ".join(f"{w:g}" for w in weeks)
             )
         return int(hit[0])
