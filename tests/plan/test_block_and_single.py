@@ -9,7 +9,7 @@ import pytest
 
 from equipoise.estimate.result import Estimate
 from equipoise.plan.block import analyse, estimates, study_of
-from equipoise.plan.compiled import AnyForm, CarriedForward, MixedModel, Repeated, Slopes, TimeToEvent
+from equipoise.plan.compiled import AnyForm, CarriedForward, DelayedStart, MixedModel, Repeated, Slopes, TimeToEvent
 from equipoise.plan.key import Key
 from equipoise.plan.read_keys import read
 from equipoise.plan.scenario_plan import AnalysisPlan
@@ -144,3 +144,29 @@ def test_simulation_imputation_agrees_within_its_monte_carlo_error(valor: Scenar
     np.testing.assert_allclose(kernel[:, 1], single[:, 1], rtol=0.1)
     np.testing.assert_allclose(kernel[:, [2, 4]], single[:, [2, 4]], atol=0.05)
     assert not np.array_equal(kernel, single)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [{}, {"third": "difference", "margin": 1.0, "covariates": (), "df": "satterthwaite", "structure": "toeph"}],
+    ids=["preserved", "difference"],
+)
+def test_independent_delayed_start(valor: Scenario, how: dict[str, Any]) -> None:
+    of = {"id": "a", "set": "ITT", "variable": "ALSFRS", "week": 40.0, "period_end": 28.0, "covariates": ("BASE",)}
+    plan = AnalysisPlan.model_validate({"analyses": (DelayedStart.model_validate({**of, **how}),)})
+    own = valor.model_copy(update={"plan": plan})
+    trials: Trials = Simulator.of(own).block(5, 0, 3)
+    kernel = analyse(trials, plan)
+    single = [estimates(study_of(trials, i), own.whole_plan(), strict=True) for i in range(3)]
+    questions = {k for k in kernel if k.quantity == "question"}
+    assert {k.visit for k in questions} == {"Q1", "Q2", "Q3"}
+    assert {(k.quantity, k.visit) for k in kernel.keys() - questions} == {
+        ("difference", "period 1"),
+        ("difference", "period 2"),
+        ("change_of_difference", None),
+        ("difference_preserved", None),
+    }
+    for key, found in kernel.items():
+        for name in ("p",) if key in questions else ("estimate", "se", "df", "p"):
+            other = [getattr(one[key], name) for one in single]
+            np.testing.assert_allclose(found.number(name), other, rtol=1e-6, err_msg=f"{key.id} {name}")

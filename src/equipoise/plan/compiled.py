@@ -1,4 +1,4 @@
-"""What a kernel for many trials carries out: five forms of analysis, as data.
+"""What a kernel for many trials carries out: six forms of analysis, as data.
 
 Nobody writes these. A method with a kernel finds its form in a section (``Kernel.form`` in its module of
 ``plan/methods/``), and its block then runs on many trials at once.
@@ -14,7 +14,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from equipoise.files import Frozen
 from equipoise.plan import end_points
 
-Test = Literal["ancova", "joint_rank", "mmrm", "slope", "log_rank", "wilcoxon", "cox"]
+Test = Literal["ancova", "joint_rank", "mmrm", "slope", "delayed_start", "log_rank", "wilcoxon", "cox"]
 
 
 Variable = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")]
@@ -199,10 +199,33 @@ class TimeToEvent(_Form):
         return self.event.replace("_", " ")
 
 
+class DelayedStart(_OfOutcome):
+    """One repeated-measures model over both periods, and the three questions of a delayed start.
+
+    ``week`` is the end of period 2. The rest as in the section of the method.
+    """
+
+    kind: Literal["delayed_start"] = "delayed_start"
+    period_end: Annotated[float, Field(gt=0)]
+    third: Literal["preserved", "difference"] = "preserved"
+    fraction: Annotated[float, Field(gt=0, le=1)] = 0.5
+    margin: float | None = None
+    structure: Literal["us", "cs", "csh", "ar1", "ar1h", "toep", "toeph", "ad", "adh"] = "us"
+    df: Df = "kenward-roger-linear"
+
+    @property
+    def tests(self) -> tuple[Test, ...]:
+        return ("delayed_start",)
+
+    @property
+    def method(self) -> str:
+        return "delayed_start"
+
+
 OutcomeForm = Repeated | CarriedForward | MixedModel | Slopes
 """The forms about a measured outcome, which have means of the arms at visits."""
 
-AnyForm = OutcomeForm | TimeToEvent
+AnyForm = OutcomeForm | DelayedStart | TimeToEvent
 
 
 class Lowered(NamedTuple):
@@ -217,7 +240,7 @@ class Lowered(NamedTuple):
         return frozenset(self.places.values())
 
 
-FORM_NAMES = ("repeated", "carried_forward", "mmrm", "slopes", "time_to_event")
+FORM_NAMES = ("repeated", "carried_forward", "mmrm", "slopes", "delayed_start", "time_to_event")
 """Their ``kind``, by which scenarios once named them."""
 
 

@@ -10,6 +10,7 @@ Repeated            ``mi_ancova``, ``joint_rank`` on the same imputations, or th
 CarriedForward      ``carried_forward``
 MixedModel          ``mmrm`` with the formula ``CHG ~ TRT01P * AVISIT + BASE * AVISIT ...``; ``clda`` the same
 Slopes              ``slope`` per month, all covariates by time
+DelayedStart        ``delayed_start`` in one model, nothing imputed
 TimeToEvent         ``survival``: log-rank; Fleming-Harrington with rho 1 (Peto & Peto's Wilcoxon test); Cox where there
                     are no strata
 ==================  ==================================================================================================
@@ -28,6 +29,7 @@ from equipoise.plan.compiled import (
     FORM_NAMES,
     AnyForm,
     CarriedForward,
+    DelayedStart,
     Lowered,
     MixedModel,
     Repeated,
@@ -49,7 +51,7 @@ def lower(analysis: Analysis) -> Lowered | None:
 
 def is_old(raw: Any) -> bool:
     """Whether an analysis is written as scenarios once wrote it, by ``kind``."""
-    return isinstance(raw, Repeated | CarriedForward | MixedModel | Slopes | TimeToEvent) or (
+    return isinstance(raw, Repeated | CarriedForward | MixedModel | Slopes | DelayedStart | TimeToEvent) or (
         isinstance(raw, Mapping) and raw.get("kind") in FORM_NAMES
     )
 

@@ -18,7 +18,7 @@ from equipoise.decision.fixed_order import closed_sequence_rejections
 from equipoise.errors import ScenarioError
 from equipoise.estimate.result import Estimate
 from equipoise.plan.block import estimates, study_of
-from equipoise.plan.compiled import AnyForm, Slopes, TimeToEvent, TrialByTrial
+from equipoise.plan.compiled import AnyForm, DelayedStart, Slopes, TimeToEvent, TrialByTrial
 from equipoise.plan.deciding import Deciding, by_kernel, deciding
 from equipoise.plan.key import Key
 from equipoise.plan.scenario_plan import AnalysisPlan
@@ -219,7 +219,7 @@ def _band_measures(scenario: Scenario) -> list[Key]:
     return [
         Key("arm_mean", analysis=a.id, arm=arm, week=week)
         for a in scenario.plan.compiled
-        if not isinstance(a, (TimeToEvent, Slopes))
+        if not isinstance(a, (TimeToEvent, Slopes, DelayedStart))
         for arm in scenario.protocol.arms
         for week in scenario.protocol.visits
         if 0 < week <= a.week
@@ -425,7 +425,7 @@ def _prolonged(scenario: Scenario) -> Scenario | None:
 def _bands(scenario: Scenario, study: SimulationStudy) -> list[Band]:
     out = []
     for a in scenario.plan.compiled:
-        if isinstance(a, (TimeToEvent, Slopes)):
+        if isinstance(a, (TimeToEvent, Slopes, DelayedStart)):
             continue
         for arm in scenario.protocol.arms:
             weeks = [w for w in scenario.protocol.visits if 0 < w <= a.week]

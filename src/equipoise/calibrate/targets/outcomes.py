@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from equipoise.calibrate.plan import FitPlan
 from equipoise.calibrate.targets.target import Target, arm_n, fit_sets, point_se, simulated_set, where
-from equipoise.plan.compiled import OutcomeForm, TimeToEvent
+from equipoise.plan.compiled import DelayedStart, OutcomeForm, TimeToEvent
 from equipoise.plan.key import Key, Quantity
 from equipoise.records.schema import Record, Result, Value
 from equipoise.simulate.scenario import Scenario
@@ -23,7 +23,7 @@ def _analysis(
     end, marker = scenario.protocol.period_end, scenario.package.marker
     for analysis in scenario.plan.compiled:
         if (
-            not isinstance(analysis, TimeToEvent)
+            not isinstance(analysis, TimeToEvent | DelayedStart)
             and analysis.kind == kind
             and (analysis.variable, analysis.set) == (outcome, group)
             and (analysis.week > end) == late

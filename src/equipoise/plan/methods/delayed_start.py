@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from equipoise.estimate.result import Estimate
+from equipoise.plan.compiled import AnyForm, DelayedStart, Lowered
+from equipoise.plan.key import Key
+from equipoise.plan.methods import forms
 from equipoise.plan.methods.estimates import DIFFERENCE, against, counts, finite, forest, reasons
-from equipoise.plan.methods.registry import Found, Method, Place, Test
+from equipoise.plan.methods.registry import Found, Kernel, Method, Names, Place, Test
+from equipoise.plan.outcome_arrays import change_from_baseline, columns
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Prepared, compared, without_records
 from equipoise.plan.results import Block, Figure, Row, cell_of
+from equipoise.plan.trial_estimates import TrialEstimates
+
+if TYPE_CHECKING:
+    from equipoise.plan.analysis_plan import Analysis
+    from equipoise.trial import Trials
 
 _LABELS = {
     "delta1": "Difference at the end of period 1",
@@ -200,6 +210,88 @@ def _lines(context: Prepared, section: DelayedStartSection, found: Found) -> Blo
     )
 
 
+# --- many trials ----------------------------------------------------------------------------------------------------
+
+
+def form(analysis: Analysis, place: int) -> Lowered | None:
+    """What the kernel does: one model of both periods, changes from baseline, nothing imputed."""
+    section: Any = analysis.sections[place - 1]
+    of = forms.of_outcome(analysis, after_baseline=True)
+    read = (
+        "period_end",
+        "week",
+        "covariates",
+        "third",
+        "fraction",
+        "margin",
+        "alpha",
+        "alpha_third",
+        "structure",
+        "df",
+    )
+    if of is None or not forms.only(section, *read) or section.third == "slope" or section.week != of["week"]:
+        return None
+    how = {name: getattr(section, name) for name in ("period_end", "covariates", "third", "fraction", "margin", "df")}
+    found = {"kind": "delayed_start", **of, **how, "structure": section.structure}
+    return forms.lowered(analysis, found, {"delayed_start": place})
+
+
+def block(trials: Trials, analysis: Analysis, found: Lowered) -> dict[Key, TrialEstimates]:
+    """The differences and the three questions on every trial of a block; the slopes are told of single trials alone."""
+    from equipoise.estimate.delayed_start import delayed_start_batch
+    from equipoise.estimate.delayed_start.questions import Criteria
+
+    asked, place = found.form, found.places["delayed_start"]
+    assert isinstance(asked, DelayedStart)
+    section: Any = analysis.sections[place - 1]
+    weeks, y = change_from_baseline(trials, asked.variable, asked.week, log=False)
+    covariates = columns(trials, asked.covariates, asked.variable, False)[:, :, 2:]
+    made = delayed_start_batch(
+        y,
+        trials.arm,
+        weeks,
+        period_end=asked.period_end,
+        at=asked.week,
+        covariates=covariates,
+        include=trials.members(asked.set),
+        fraction=asked.fraction,
+        structure=asked.structure,
+        df=asked.df,
+    )
+    active = trials.arms[1]
+    out: dict[Key, TrialEstimates] = {}
+
+    def key(at: Place) -> Key:
+        return Key(analysis=analysis.id, section=place, **at._asdict())
+
+    for k, name in enumerate(made.names):
+        if name in _PLACES and "slope" not in name:
+            status = made.status[:, k].astype(np.int8)
+            out[key(_place(name, active))] = TrialEstimates(*made.column(name), status, level=section.level)
+    criteria = Criteria(
+        alpha=section.alpha,
+        alpha_third=section.alpha_third,
+        third=asked.third,
+        fraction=asked.fraction,
+        margin=asked.margin,
+    )
+    for k, (name, margin) in enumerate(zip(criteria.asked, criteria.margins, strict=True), start=1):
+        p, (value, _, df) = made.p(name, margin), made.column(name)
+        nothing = np.full_like(value, np.nan)
+        status = made.status[:, made.names.index(name)].astype(np.int8)
+        out[key(Place("question", active, f"Q{k}"))] = TrialEstimates(nothing, nothing, df, status, p=p)
+    return out
+
+
+def written(asked: AnyForm) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A form as a section."""
+    assert isinstance(asked, DelayedStart)
+    section = {"method": "delayed_start", "period_end": asked.period_end, "week": asked.week, "df": asked.df}
+    section |= {"covariates": list(asked.covariates), "third": asked.third, "fraction": asked.fraction}
+    section |= {"structure": asked.structure, **({} if asked.margin is None else {"margin": asked.margin})}
+    return {"where": {"AVISITN": {"gt": 0, "le": asked.week}}}, [section]
+
+
 _TESTS = (
     Test("difference", "more"),
     Test("change_of_difference", "more"),
@@ -217,5 +309,6 @@ METHODS = (
         noted=True,
         by_line=True,
         tests=_TESTS,
+        kernel=Kernel(form, block, lambda section: Names(), written),
     ),
 )
