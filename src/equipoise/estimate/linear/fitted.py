@@ -413,10 +413,6 @@ class LinearFit(Fit):
         x = self.design.matrix() if frame is None else self.design.matrix_of(frame)
         table = self.linear(x, level)
         estimate, se, df = (np.array(table[k]) for k in ("estimate", "se", "df"))
-        if self.design.offset is not None:
-            if frame is not None:
-                raise EstimationError("new data for a model with an offset", hint="predict the rows analysed")
-            estimate = estimate + self.design.offset
         if interval == "prediction":
             se = np.sqrt(se**2 + self._variances(frame))
         half = stdtrit(df, 0.5 + 0.5 * level) * se
@@ -434,7 +430,7 @@ class LinearFit(Fit):
         """(row,) fitted means of the rows analysed."""
         beta, _ = self._estimated()
         made: FloatArray = self.design.matrix()[:, self.kept] @ beta
-        return made if self.design.offset is None else made + self.design.offset
+        return made
 
     def fitted_values(self) -> Any:
         """The fitted mean of every row analysed, as a frame: what names the row, and ``fitted``."""
