@@ -55,15 +55,9 @@ def test_independent_examples_of_pages_run(path: Path, tmp_path: Path, monkeypat
     assert not doctest.testfile(str(path), module_relative=False, encoding="utf-8").failed
 
 
-NEED_FILES = {"docs/from-r-and-sas.md", "docs/methods/replicas.md"}
-"""Pages whose calls are on files that the reader has and we have not."""
-
-
 def test_property_a_page_shows_no_python_that_is_not_run() -> None:
     silent = []
     for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
-        if path.relative_to(ROOT).as_posix() in NEED_FILES:
-            continue
         for language, text in BLOCK.findall(path.read_text(encoding="utf-8")):
             if language in ("python", "py") and ">>>" not in text and not (path in WALKS and FILE.match(text)):
                 silent.append(f"{path.relative_to(ROOT)}: {text[:60]!r}")

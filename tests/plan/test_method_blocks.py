@@ -62,6 +62,30 @@ SECTIONS = {
     ),
 }
 _TOLD = {"median", "events_share", "censored_share"}
+WINS = """
+analyses:
+- id: a
+  population: {population}
+  gather:
+    DTHWK: {{dataset: ADTTE, parameter: DTHPV}}
+    DTHCN: {{dataset: ADTTE, parameter: DTHPV, variable: CNSR}}
+    LAST: {{dataset: ADEFF, parameter: ALSFRS, variable: CHG, where: {{AVISITN: 28}}}}
+    NFLW: {{dataset: ADEFF, parameter: NFL, where: {{AVISITN: 12}}}}
+  sections: [{section}]
+"""
+WITHOUT_FORM = {
+    "ancova": OUTCOME.format(
+        parameter="ALSFRS", where="28", section="{method: ancova, formula: CHG ~ TRT01P + BASE + NFLBL + RILFL}"
+    ),
+    "win": WINS.format(
+        population="F",
+        section="{method: win, hierarchy: [{time: DTHWK, censor: DTHCN}, {value: LAST, margin: 1}, "
+        "{value: NFLW, lower_better: true}]}",
+    ),
+    "win, null": WINS.format(population="ITT", section="{method: win, hierarchy: [{value: LAST}], variance: 'null'}"),
+}
+"""Sections of methods whose block takes the section as it is."""
+
 NOT_AT_ONCE = {"survival": _TOLD, "survival, weighted": {*_TOLD, "hazard_ratio"}}
 """Numbers that no kernel gives: an analysis of which they are wanted is done trial by trial."""
 
@@ -98,6 +122,22 @@ def test_independent_a_block_gives_what_a_loop_gives(
             )
 
 
+@pytest.mark.parametrize("name", list(WITHOUT_FORM))
+def test_independent_a_block_without_a_form_gives_what_a_loop_gives(
+    valor: Scenario, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenario = valor.with_plan(parse_scenario_plan(WITHOUT_FORM[name]))
+    trials, whole = Simulator.of(scenario).block(4, 0, 3), scenario.whole_plan()
+    loop = BlockEstimates.of([estimates(study_of(trials, i), whole, strict=True) for i in range(3)])
+    with monkeypatch.context() as only_kernels:
+        only_kernels.setattr("equipoise.plan.block.study_of", None)
+        made = block(trials, whole, keys=loop.keys)
+    for key in loop.keys:
+        for number in ("estimate", "se", "df", "p", "low", "high", "status"):
+            told = f"{number} of {key.id}"
+            np.testing.assert_allclose(made.column(key, number), loop.column(key, number), rtol=1e-8, err_msg=told)
+
+
 def test_property_what_a_kernel_does_not_give_is_done_trial_by_trial(valor: Scenario) -> None:
     plan = parse_scenario_plan(TIMES.format(section="{method: survival, up_to: 28}"))
     scenario = valor.with_plan(plan)
@@ -111,6 +151,8 @@ def test_property_what_a_kernel_does_not_give_is_done_trial_by_trial(valor: Scen
 def test_property_every_method_with_a_kernel_is_tried_here() -> None:
     tried = {name.partition(",")[0] for name in SECTIONS}
     assert tried == {name for name, method in REGISTRY.items() if method.kernel is not None}
+    without = {name.partition(",")[0] for name in WITHOUT_FORM}
+    assert without == {name for name, method in REGISTRY.items() if method.block is not None}
     for parameter, where, section in SECTIONS.values():
         form = OUTCOME if parameter else TIMES
         plan = parse_scenario_plan(form.format(parameter=parameter, where=where, section=section))

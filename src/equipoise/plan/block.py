@@ -16,7 +16,7 @@ import numpy as np
 
 from equipoise.errors import EquipoiseError, EstimationError
 from equipoise.estimate.result import Estimate
-from equipoise.plan.analysis_plan import Plan
+from equipoise.plan.analysis_plan import Analysis, Plan
 from equipoise.plan.key import Key
 from equipoise.plan.lowering import lower
 from equipoise.plan.methods import REGISTRY
@@ -156,6 +156,20 @@ def analyse(trials: Trials, plan: AnalysisPlan) -> dict[Key, TrialEstimates]:
     return out
 
 
+def at_once(trials: Trials, analysis: Analysis) -> dict[Key, TrialEstimates]:
+    """What the methods of an analysis give of all trials at once, by key; nothing where they have no kernel for it."""
+    out: dict[Key, TrialEstimates] = {}
+    found = lower(analysis)
+    kernel = None if found is None else REGISTRY[found.form.method].kernel
+    if found is not None and kernel is not None:
+        out.update(kernel.block(trials, analysis, found))
+    for place, section in enumerate(analysis.sections, start=1):
+        own = REGISTRY[section.kind].block
+        if own is not None:
+            out.update(own(trials, analysis, place) or {})
+    return out
+
+
 def block(
     trials: Trials, plan: Plan, analyses: Collection[str] | None = None, keys: Iterable[Key] | None = None
 ) -> BlockEstimates:
@@ -169,13 +183,8 @@ def block(
     made: dict[Key, TrialEstimates] = {}
     for analysis in (a for a in plan.analyses if a.id in ids and wanted):
         own = {key for key in wanted if key.analysis == analysis.id}
-        found = lower(analysis)
-        if found is None or not own or len(trials.arms) > 2:  # kernels compare two arms
-            continue
-        kernel = REGISTRY[found.form.method].kernel
-        assert kernel is not None
-        given = kernel.block(trials, analysis, found)
-        if own <= set(given):
+        given = at_once(trials, analysis) if own and len(trials.arms) == 2 else {}  # kernels compare two arms
+        if own and own <= set(given):
             made |= {key: given[key] for key in own}
             ids.remove(analysis.id)
     if not ids:

@@ -291,6 +291,35 @@ def clda_form(analysis: Analysis, place: int) -> Lowered | None:
     return forms.lowered(analysis, {"kind": "mmrm", **of, **how, "constrained": True}, {"mmrm": place})
 
 
+_AT_A_VISIT = re.compile(r"^(CHG|AVAL) ~ TRT01P((?: \+ [A-Z][A-Z0-9_]*)*)$")
+
+
+def ancova_block(trials: Trials, analysis: Analysis, place: int) -> dict[Key, TrialEstimates] | None:
+    """Least squares at one visit on every trial of a block, ``CHG ~ TRT01P + BASE``, of ``where: {AVISITN: 28}``."""
+    section: Any = analysis.sections[place - 1]
+    match, week = _AT_A_VISIT.match(section.formula), analysis.where.get("AVISITN")
+    if match is None or set(analysis.where) != {"AVISITN"} or not isinstance(week, int | float):
+        return None
+    if analysis.dataset.upper() != "ADEFF" or analysis.parameter not in trials.outcomes or week not in trials.weeks:
+        return None
+    if section.rows is not None or section.exponentiate or analysis.population not in (*trials.sets, "ITT"):
+        return None
+    names = tuple(re.findall(r"\w+", match[2]))
+    known = {"BASE", *trials.covariates, *trials.derived, *(f"{outcome}BL" for outcome in trials.outcomes)}
+    if not forms.only(section, "formula") or set(names) - known:
+        return None
+    from equipoise.estimate.missing.kernels import mi_ancova as kernel
+
+    values = levels(trials, str(analysis.parameter), float(week), log=False)
+    y = values[:, :, -1:] - (values[:, :, :1] if match[1] == "CHG" else 0.0)
+    x = columns(trials, names, str(analysis.parameter), False)
+    who = trials.members(analysis.population) & ~np.isnan(y[:, :, 0]) & ~np.isnan(x).any(axis=2)
+    # nothing is missing, so that nothing is imputed
+    made, _, status, _, _ = kernel.mi_ancova(y, who, x[:, :, :1], x, n_imputations=2)
+    key = Key("", analysis=analysis.id, section=place)
+    return of_arms(trials, made[:, 0, 0], status[:, 0, 0], key, Names(), level=section.level)
+
+
 def block(trials: Trials, analysis: Analysis, found: Lowered) -> dict[Key, TrialEstimates]:
     """MMRM, or the constrained model, on every trial of a block.
 
@@ -363,7 +392,7 @@ def _kernel(form: Callable[[Analysis, int], Lowered | None]) -> Kernel:
 
 
 METHODS = (
-    Method("ancova", AncovaSection, ancova, _ancova_lines, "Analysis of covariance", **_ALIKE),
+    Method("ancova", AncovaSection, ancova, _ancova_lines, "Analysis of covariance", **_ALIKE, block=ancova_block),
     Method(
         "mmrm", MmrmSection, mmrm, _mmrm_lines, "Mixed model for repeated measures", **_ALIKE, kernel=_kernel(mmrm_form)
     ),

@@ -109,7 +109,9 @@ class Method:
 
     estimates : one trial -> :class:`Found`. lines : what was found as lines of a table. noted : its description stands
     below the table. by_line : lines of its blocks are levels or terms, each a group of its own, rather than statistics.
-    tests : what other analyses may take up, the default first. kernel : what carries it out on many trials at once.
+    tests : what other analyses may take up, the default first. kernel : what carries it out on many trials at once,
+    where sections have a form that records and targets know too. block : the same of a section by its place (from 1),
+    for a method whose sections have none; None where the section asks for more than it can.
     """
 
     name: str
@@ -121,6 +123,7 @@ class Method:
     by_line: bool = False
     tests: tuple[Test, ...] = ()
     kernel: Kernel | None = None
+    block: Callable[[Trials, Analysis, int], Mapping[Key, TrialEstimates] | None] | None = None
 
     def run(self, context: Prepared, section: Any, place: int = 1) -> Block:
         """The block of a section of one trial, its numbers under their keys; ``place``: which section, from 1."""

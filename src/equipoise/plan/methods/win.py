@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import numpy as np
 import polars as pl
 from pydantic import Field, model_validator
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.result import Estimate
 from equipoise.files import Frozen
+from equipoise.plan import end_points
+from equipoise.plan.key import Key
 from equipoise.plan.methods.estimates import P, against, cell, counts, forest, reasons
 from equipoise.plan.methods.registry import Found, Method, Place, Test
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Prepared, compared, in_order, others
 from equipoise.plan.results import Block, Cell, Figure, Row, share_of
+from equipoise.plan.trial_estimates import TrialEstimates
+from equipoise.types import BoolArray, FloatArray, Status
+
+if TYPE_CHECKING:
+    from equipoise.plan.analysis_plan import Analysis
+    from equipoise.trial import Trials
 
 
 class Layer(Frozen):
@@ -146,6 +155,92 @@ def win(context: Prepared, section: WinSection) -> Found:
     for name in (*(name for _, name in _SHOWN), "finkelstein_schoenfeld"):
         numbers |= {Place(name, arm): getattr(m, name) for arm, m in made.items()}
     return Found(numbers, (made, frame.height))
+
+
+def block(trials: Trials, analysis: Analysis, place: int) -> dict[Key, TrialEstimates] | None:
+    """Every pair compared on every trial of a block: times to end points, and outcomes at a visit, in their order."""
+    from equipoise.estimate.ranks.kernels import win as kernel
+
+    section: Any = analysis.sections[place - 1]
+    layers = [_column(trials, analysis, layer) for layer in section.hierarchy]
+    if None in layers or analysis.where or section.where or analysis.dataset.upper() != "ADSL":
+        return None
+    if section.weights == "inverse-variance" or section.strata or analysis.population not in (*trials.sets, "ITT"):
+        return None
+    read = [layer for layer in layers if layer is not None]
+    value = np.stack([layer.value for layer in read], axis=2)
+    who = trials.members(analysis.population) & ~np.isnan(value).all(axis=2)
+    shares, covariance, null, strata, won, test, status = kernel.win_statistics(
+        value,
+        trials.arm,
+        kinds=[layer.kind for layer in read],
+        event=np.stack([layer.event for layer in read], axis=2),
+        margins=[layer.margin for layer in section.hierarchy],
+        signs=[layer.sign for layer in read],
+        include=who,
+    )
+    values, errors = kernel.ratios(shares, covariance, null if section.variance == "null" else None)
+    active = trials.arms[1]
+    bad = np.where(np.isnan(values[:, 0]), int(Status.BOUNDARY), int(Status.SINGULAR))
+    normal, out = np.full(len(trials), np.inf), {}
+
+    def key(quantity: str, **more: Any) -> Key:
+        return Key(quantity, analysis=analysis.id, section=place, arm=active, **more)
+
+    for k, name in enumerate(("win_ratio", "win_odds", "net_benefit")):
+        code = np.where((status == 0) & np.isnan(errors[:, k]), bad, status).astype(np.int8)
+        estimate, se = (np.where(code == 0, a[:, k], np.nan) for a in (values, errors))
+        out[key(name)] = TrialEstimates(estimate, se, normal, code, ratio=k < 2, level=section.level)
+    code = np.where((status == 0) | (status == int(Status.BOUNDARY)), 0, status)
+    code = np.where((code == 0) & ~(test[:, 1] > 0.0), int(Status.SINGULAR), code).astype(np.int8)
+    score, spread = (np.where(code == 0, test[:, j], np.nan) for j in (0, 1))
+    out[key("finkelstein_schoenfeld")] = TrialEstimates(score, np.sqrt(spread), normal, code, level=section.level)
+    control, people, wins, losses = (strata[:, :, j].sum(axis=1) for j in range(4))
+    pairs = {"pairs_won": wins, "pairs_lost": losses, "pairs_tied": control * people - wins - losses}
+    out |= {key(quantity): TrialEstimates.of_count(n) for quantity, n in pairs.items()}
+    names = [str(layer.time or layer.value) for layer in section.hierarchy]
+    for k, called in enumerate(names):
+        nth = str(k + 1) if names.count(called) > 1 else None
+        for j, quantity in enumerate(("pairs_won", "pairs_lost")):
+            out[key(quantity, variable=called, level=nth)] = TrialEstimates.of_count(won[:, k, j])
+    return out
+
+
+class _Column(NamedTuple):
+    """One outcome of every patient: (trial, subject) value and whether an event; its kind and sign in the kernel."""
+
+    value: FloatArray
+    event: BoolArray
+    kind: int
+    sign: int
+
+
+def _column(trials: Trials, analysis: Analysis, layer: Layer) -> _Column | None:
+    """A layer read off the trials: a time to an end point, or an outcome at a visit; None where it is neither."""
+    from equipoise.estimate.ranks.kernels.win import TIME, VALUE
+
+    of = {name: g.model_dump(exclude_defaults=True) for name, g in analysis.gather.items()}
+    if layer.time is not None:
+        asked, censor = of.get(layer.time, {}), of.get(str(layer.censor), {})
+        event = end_points.name_of(str(asked.get("parameter")))
+        if asked != {"dataset": "ADTTE", "parameter": asked.get("parameter")} or event not in trials.events:
+            return None
+        if censor != {**asked, "variable": "CNSR"}:
+            return None
+        time, happened = trials.times_to(event)
+        return _Column(time, happened, TIME, -1 if layer.early_better else 1)
+    asked = of.get(str(layer.value), {})
+    week = asked.get("where", {}).get("AVISITN")
+    outcome, variable = str(asked.get("parameter")), asked.get("variable", "AVAL")
+    if set(asked) - {"variable"} != {"dataset", "parameter", "where"} or asked["dataset"] != "ADEFF":
+        return None
+    if outcome not in trials.outcomes or set(asked["where"]) != {"AVISITN"} or variable not in ("AVAL", "CHG"):
+        return None
+    if not isinstance(week, int | float) or week not in trials.weeks:
+        return None
+    values = trials.outcomes[outcome]
+    seen = values[:, :, trials.visit_index(float(week))] - (values[:, :, 0] if variable == "CHG" else 0.0)
+    return _Column(seen, np.ones(seen.shape, np.bool_), VALUE, -1 if layer.lower_better else 1)
 
 
 def _nth(layers: Sequence[Any], k: int) -> str | None:
@@ -318,7 +413,7 @@ _TESTS = (
     Test("finkelstein_schoenfeld", "more", effect=False),
 )
 METHODS = (
-    Method("win", WinSection, win, _lines, "Win statistics", noted=True, by_line=True, tests=_TESTS),
+    Method("win", WinSection, win, _lines, "Win statistics", noted=True, by_line=True, tests=_TESTS, block=block),
     Method(
         "win_regression",
         WinRegressionSection,
