@@ -597,10 +597,10 @@ TIMES_ASKED: dict[str, Callable[[Any, Any, Any], Any]] = {
     "mi_ancova": lambda f, _, at: mi_ancova(f, up_to=at, **FEW),
     "mi_ancova, a difference": lambda f, _, at: mi_ancova(f, **FEW).difference(at),
     "mi_analysis": lambda f, _, at: mi_analysis(f, up_to=at, method=ConditionalMean(), **NAMES),
-    "trimmed_mean": lambda f, _, at: trimmed_mean(f, week=at, n_permutations=99, n_samples=99, **NAMES),
-    "delayed_start": lambda f, _, at: delayed_start(f, period_end=4, week=at, df="satterthwaite", **NAMES),
-    "delayed_start, period 1": lambda f, _, at: delayed_start(f, period_end=at, week=12, df="satterthwaite", **NAMES),
-    "compare": lambda f, _, at: compare(f, {"planned": ["BASE"]}, week=at, **FEW),
+    "trimmed_mean": lambda f, _, at: trimmed_mean(f, at=at, n_permutations=99, n_samples=99, **NAMES),
+    "delayed_start": lambda f, _, at: delayed_start(f, period_end=4, at=at, df="satterthwaite", **NAMES),
+    "delayed_start, period 1": lambda f, _, at: delayed_start(f, period_end=at, at=12, df="satterthwaite", **NAMES),
+    "compare": lambda f, _, at: compare(f, {"planned": ["BASE"]}, at=at, **FEW),
 }
 
 
