@@ -571,10 +571,11 @@ def test_property_the_search_starts_anywhere() -> None:
 # --- one ratio, and many trials -------------------------------------------------------------------------------------
 
 
-def test_property_rate_ratio_score_and_parts() -> None:
+@pytest.mark.parametrize("rates", ["mean", "patients"])
+def test_property_rate_ratio_score_and_parts(rates: str) -> None:
     """The score is the derivative; with a ratio each the likelihood is that of marker and events apart."""
     long, people = simulated(120, alpha=-0.15, effect=0.15)
-    fit = disease_rate_ratio("y ~ week + (week | id)", EVENTS, long, people, knots=2)
+    fit = disease_rate_ratio("y ~ week + (week | id)", EVENTS, long, people, knots=2, rates=rates)
     assert fit.converged
     model, theta = fit.likelihood, fit.apart.theta + 0.02
     score = model.evaluate(theta, 1)[1].sum(axis=0)

@@ -75,7 +75,7 @@ def test_property_probabilities_in_words(share: float, replicates: int, words: s
 
 
 def test_property_a_longer_trial_keeps_placebo_on_placebo(valor: Scenario) -> None:
-    longer = rebuild._prolonged(valor)
+    longer = rebuild.prolonged(valor)
     assert longer is not None
     assert longer.protocol.period_end == 52
     assert longer.plan.primary == "alsfrs_f_w28_randomised_52.joint_rank"

@@ -152,7 +152,7 @@ def replicate(
         decider = deciders.get(of.primary) or deciding(of, of.primary)
         return None if values is None else _met(lambda m: values[m], decider, of.alpha)
 
-    longer = _prolonged(scenario)
+    longer = prolonged(scenario)
     ask = Asked(record, scenario, chosen, replicates, command)
     unlike = _unlike(scenario)
     answers = primary_answers(
@@ -386,7 +386,7 @@ def _sides(
         # where the arms are alike, the main study is a fresh trial
         if m in scenario.mechanisms and (_unlike(scenario) or m is not chosen):
             sides.append(_Side(f"a fresh trial, {m.value}", Simulator.of(fresh, m, imbalance=False), wanted))
-    longer = _prolonged(scenario)
+    longer = prolonged(scenario)
     if longer is not None:
         later = deciding(longer.plan, longer.plan.primary)
         wanted = (later.p, later.estimate)
@@ -403,7 +403,7 @@ def _there(other: ExternalTrial, mechanism: Mechanism) -> str:
     return f"{other.id}, {mechanism.value}"
 
 
-def _prolonged(scenario: Scenario) -> Scenario | None:
+def prolonged(scenario: Scenario) -> Scenario | None:
     """The same trial randomised for 52 weeks, or to its last visit if earlier, with the primary analysis at its end."""
     protocol = scenario.protocol
     later = [v for v in protocol.visits if protocol.period_end < v <= LONG_TRIAL_WEEKS]

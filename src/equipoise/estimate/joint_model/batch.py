@@ -235,8 +235,11 @@ def rate_ratio_batch(
     *,
     intervals: int = 5,
     points: int = 3,
+    rates: str = "mean",
 ) -> RatioBatch:
     """Disease rate ratios of a block of trials of two arms; arguments as of :func:`joint_model_batch`.
+
+    rates : as of :func:`equipoise.estimate.joint_model.rate_ratio.disease_rate_ratio`.
 
     Never raises for a trial: ``status`` says what became of it.
     """
@@ -249,7 +252,7 @@ def rate_ratio_batch(
             y[i], t, a[i], end[i], happened[i],
             by_arm=False, shared_baseline=True, association=False, intervals=intervals, points=points,
         )  # fmt: skip
-        best = failed(1, *made) if isinstance(made, tuple) else _ratio(made)
+        best = failed(1, *made) if isinstance(made, tuple) else _ratio(made, rates)
         status[i] = int(best.status)
         if best.status is Status.OK and not isinstance(made, tuple):
             j = made.layout.gammas.start
@@ -258,13 +261,13 @@ def rate_ratio_batch(
     return RatioBatch(estimate, se, loglik, status)
 
 
-def _ratio(plain: JointLikelihood) -> Optimum:
+def _ratio(plain: JointLikelihood, rates: str) -> Optimum:
     begin = start(plain, 15)
     active = np.zeros(plain.n_patients)
     first = plain.risk.unit
     active[first] = plain.risk.g[:, 0]
     time = np.array([False, True])
-    model = ratio_likelihood(plain, active, time, time)
+    model = ratio_likelihood(plain, active, time, time & (rates == "patients"))
     j = plain.layout.gammas.start
     begin[j] = np.clip(begin[j], -1.0, 1.0)
     return maximise_ratio(model, np.append(begin, 0.0), apart=False)

@@ -1,10 +1,12 @@
 """One disease rate ratio for function and survival, by likelihood.
 
-    y_ij = b_0i + x_i' beta_0 + (x_i' beta_1 + b_1i) r_i t_ij + e_ij,
+    y_ij = b_0i + x_i' beta_0 + (r_i x_i' beta_1 + b_1i) t_ij + e_ij,
     h_i(t) = h0(t) r_i exp(w_i' gamma),   r_i = DRR^A_i
 
-The disease of an active patient runs at DRR times its rate: both the slope of function, of every patient, and the
-hazard are multiplied by it. It is the idea of the HEALEY platform trial (Quintana et al. 2023, Ann Neurol 94:547),
+The disease of active patients runs at DRR times its rate: both the mean slope of function and the hazard are multiplied
+by it. With ``rates="patients"`` every patient's own slope is, r_i (x_i' beta_1 + b_1i): more power where that is true,
+but then how much slopes differ within arms tells of the ratio too, and where they have longer tails than the normal the
+standard error is too small. It is the idea of the HEALEY platform trial (Quintana et al. 2023, Ann Neurol 94:547),
 whose model is Bayesian and shares controls between regimens; here it is fitted by likelihood. Whether one ratio does
 for both is tested against a ratio each.
 """
@@ -255,6 +257,8 @@ def disease_rate_ratio(
     knots: int | Sequence[float] | None = None,
     baseline: str = "piecewise",
     time: str | None = None,
+    rates: str = "mean",
+    robust: bool = False,
     level: float = 0.95,
     estimand: str | None = None,
 ) -> RateRatioFit:
@@ -265,6 +269,8 @@ def disease_rate_ratio(
     marker : ``y ~ week + (week | id)``, without the arm: randomised arms begin alike, and the arm comes by the ratio.
         Covariates may change level and slope. Time enters as itself.
     events : ``Surv(time, event) ~ arm + covariates``, the arm first, of two values, the first level being control.
+    rates : what the ratio multiplies, the ``mean`` slope, or each patient's own (``patients``), which also takes how
+        much slopes differ within arms for a sign of the ratio. robust : the sandwich variance.
     data, event_data, knots, baseline, time : as in :func:`equipoise.estimate.joint_model.joint_model`.
 
     Returns
@@ -306,7 +312,11 @@ def disease_rate_ratio(
         points=None,
     )
     active, arms, column = _active(setup)
+    if rates not in ("mean", "patients"):
+        raise EstimationError(f"unknown rates {rates!r}", hint="choose mean or patients")
     by_time, z_by_time = _by_time(setup, column)
+    if rates == "mean":
+        z_by_time = np.zeros_like(z_by_time)
     model = ratio_likelihood(setup.likelihood(), active, by_time, z_by_time)
     wrong = check_data(setup, model, column, np.ones(model.layout.size, np.bool_), shared=True)
     if wrong is not None:
@@ -323,7 +333,7 @@ def disease_rate_ratio(
     else:
         other = replace(optimum)
     return RateRatioFit(
-        marker, events, setup, model, optimum, other, covariance_of(optimum, False), arms, level, estimand
+        marker, events, setup, model, optimum, other, covariance_of(optimum, robust), arms, level, estimand
     )
 
 

@@ -52,11 +52,16 @@ class JointModelSection(_BothSection):
 
 
 class RateRatioSection(_BothSection):
-    """One ratio by which treatment multiplies the slope of ``value`` and the hazard."""
+    """One ratio by which treatment multiplies the slope of ``value`` and the hazard.
+
+    ``rates``: the ``mean`` slope, or each patient's own (``patients``). ``robust``: the sandwich variance.
+    """
 
     ESTIMATES = "disease_rate_ratio"
 
     method: Literal["disease_rate_ratio"]
+    rates: Literal["mean", "patients"] = "mean"
+    robust: bool = False
 
 
 def _frames(context: Prepared, section: _BothSection) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -216,7 +221,17 @@ def disease_rate_ratio(context: Prepared, section: RateRatioSection) -> Found:
 
     def fit(data: pl.DataFrame) -> Any:
         events, own = _events(context, section, people, data)
-        return estimate(marker, events, data, own, knots=section.knots, time=section.visit, level=section.level)
+        return estimate(
+            marker,
+            events,
+            data,
+            own,
+            knots=section.knots,
+            time=section.visit,
+            rates=section.rates,
+            robust=section.robust,
+            level=section.level,
+        )
 
     made = compared(context, frame, fit)
     numbers = _people(made, frame, context)
