@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import pickle
 import signal
 import socket
 import threading
@@ -134,7 +133,7 @@ class Processes:
             self.workers,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_begin,
-            initargs=(pickle.dumps(tuple(tasks)),),
+            initargs=(tuple(tasks),),
         )
 
     def submit(self, task: int, first: int, rows: int) -> Future[Made | None]:
@@ -158,12 +157,12 @@ class Processes:
 _TASKS: tuple[Task, ...] = ()
 
 
-def _begin(pickled: bytes) -> None:
+def _begin(tasks: tuple[Task, ...]) -> None:
     """In a worker process: Ctrl-C is the parent's to answer."""
     global _TASKS
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _TASKS = pickle.loads(pickled)
+    _TASKS = tasks
 
 
 def _part(task: int, first: int, rows: int) -> Made | None:
