@@ -10,8 +10,8 @@ from typing import Any
 from equipoise.document.document import Bar, Cited, Code, Computed, Emphasis, Inlines, Link, Strong
 from equipoise.errors import OutputError
 
-INSTALL = 'pip install "equipoise[office]"'
-"""The command that brings the packages."""
+INSTALL = "pip install python-pptx python-docx"
+"""The command that brings the packages; they are the extra ``office`` of this package."""
 
 
 def needed(module: str, package: str, what: str) -> Any:
