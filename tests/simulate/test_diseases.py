@@ -227,10 +227,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"outcomes": {"NFL": "MARKER"}}, "outcomes: say once what the outcome is called"),
     ({"outcomes": {"SCORE": "OUTCOME", "M": "MARKER"}}, "groups.ALL: the marker is measured but not described"),
     ({"protocol__strata": ["E4FL"]}, "protocol.strata.* can be stratified by nothing"),
-    (
-        {"protocol__run_in": {"weeks": 4, "least_fall": 0, "most_fall": 5}},
-        "protocol.run_in: this disease has no run-in",
-    ),
+    ({"protocol__run_in": {"weeks": 4, "least_fall": 6, "most_fall": 5}}, "least_fall 6 exceeds most_fall 5"),
     ({"protocol__dosing": {"dose": 3, "randomised": {"drug": [0]}}}, "protocol.dosing: .*as an intake"),
     ({"protocol__dosing": {"regimen": "x", "randomised": ["drug"], "doses": {}}}, "no dose for the arm 'drug'"),
     ({"protocol__arms": ["placebo", "low", "high"]}, "ratio: 1:1 for 3 arms"),

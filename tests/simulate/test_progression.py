@@ -190,6 +190,30 @@ def test_property_admission_is_of_the_observed_value() -> None:
         simulate(plain(admission={"ALL": {"low": 200}}), 1)
 
 
+def test_simulation_run_in() -> None:
+    """Everybody let through: the moments of what is lost in it. A bound on it enriches for those who lose faster."""
+    group = {"mean": 40, "sd": 5, "course": {"form": "linear", "rate": 1.0}, "rate_sd": 0.6}
+    wide = {"weeks": 12, "least_fall": -1000, "most_fall": 1000}
+    trials = simulate(plain(groups__ALL=group, protocol__run_in=wide), 200, seed=3)
+    fall = trials.covariates["RUNINCHG"].ravel()
+    variance = (0.6 * 12 / WEEKS_PER_MONTH) ** 2 + 2 * 4 * (1 - 0.6**3)
+    assert abs(fall.mean() - 12 / WEEKS_PER_MONTH) < 5 * math.sqrt(variance / fall.size)
+    assert abs(fall.var() - variance) < 5 * variance * math.sqrt(2 / fall.size)
+    y = trials.outcomes["SCORE"][:, :, 0].ravel()
+    assert trials.covariates["PRERUNIN"].ravel() - y == pytest.approx(fall)
+    assert abs(y.mean() - 40) < 5 * math.sqrt(29 / y.size)
+    # who is let in: the regression of later loss on the fall, at its truncated mean
+    fast = simulate(plain(groups__ALL=group, protocol__run_in={**wide, "least_fall": 4}), 200, seed=3)
+    assert fast.covariates["RUNINCHG"].min() >= 4
+    placebo = fast.arm == 0
+    lost = fast.outcomes["SCORE"][placebo][:, 0] - fast.outcomes["SCORE"][placebo][:, -1]
+    k = 0.6 ** np.array([12 / 4, 28 / 4, 40 / 4])
+    residuals = 4 * (k[0] - 1 - k[2] + k[1])  # Cov(e0 - e28, e(-12) - e0)
+    slope = ((0.6 / WEEKS_PER_MONTH) ** 2 * 12 * 28 + residuals) / variance
+    expected = 28 / WEEKS_PER_MONTH + slope * (fast.covariates["RUNINCHG"].mean() - 12 / WEEKS_PER_MONTH)
+    assert abs(lost.mean() - expected) < 5 * lost.std() / math.sqrt(lost.size)
+
+
 # --- marker, event, dropout -------------------------------------------------------------------------------------------
 
 MARKER = {

@@ -12,7 +12,7 @@ import numpy as np
 from equipoise.errors import ScenarioError
 from equipoise.simulate.mechanism import Mechanism
 from equipoise.simulate.progression.kernels import course
-from equipoise.simulate.progression.model import Admission, Disease, Effect, Group
+from equipoise.simulate.progression.model import Admission, Disease, Effect, Group, Residual
 from equipoise.simulate.progression.tables import tables
 from equipoise.simulate.protocol import Intake
 from equipoise.simulate.scenario import Scenario
@@ -37,8 +37,9 @@ def _spread(group: Group) -> FloatArray:
     return spread
 
 
-def people_arrays(scenario: Scenario, groups: dict[str, Group]) -> course.PeopleArrays:
+def people_arrays(scenario: Scenario, groups: dict[str, Group], residual: Residual) -> course.PeopleArrays:
     """The population as the kernel takes it."""
+    run_in = scenario.protocol.run_in
     names = list(scenario.protocol.groups)
     gs = [groups[name] for name in names]
     admission = [scenario.admission.get(name, Admission()) for name in names]
@@ -64,6 +65,11 @@ def people_arrays(scenario: Scenario, groups: dict[str, Group]) -> course.People
         factor_marker=of_factor("marker"),
         factor_hazard=of_factor("ln_hazard"),
         ln_hazard=column([g.ln_hazard for g in gs]),
+        run_in=float(run_in.weeks) if run_in is not None else 0.0,
+        run_in_keep=float(residual.keep(np.array([0.0, run_in.weeks]))[1]) if run_in is not None else 0.0,
+        run_in_pace=column([float(g.course.pace(np.zeros(1))[0]) for g in gs]),
+        fall_low=float(run_in.least_fall) if run_in is not None else -math.inf,
+        fall_high=float(run_in.most_fall) if run_in is not None else math.inf,
     )
 
 
@@ -133,7 +139,7 @@ class ProgressionSimulator(Simulator):
             scenario=scenario,
             mechanism=mechanism,
             imbalance=imbalance,
-            people=people_arrays(scenario, groups),
+            people=people_arrays(scenario, groups, disease.residual),
             course=course_arrays(scenario, groups, disease, effect),
             disease=disease,
         )
@@ -145,7 +151,7 @@ class ProgressionSimulator(Simulator):
         names = {channel: name for name, channel in scenario.outcomes.items()}
         channels = course.N_CHANNELS if "MARKER" in names else 1
         out = np.empty((n_trials, channels, n, len(visits)))
-        cov = np.empty((n_trials, len(self.course.stratified), n))
+        cov = np.empty((n_trials, len(self.course.stratified) + (2 if protocol.run_in is not None else 0), n))
         arm = np.empty((n_trials, n), dtype=np.int8)
         group = np.empty((n_trials, n), dtype=np.int8)
         times = np.empty((n_trials, course.N_TIMES, n))

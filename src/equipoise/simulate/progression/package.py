@@ -32,8 +32,6 @@ def _check(scenario: Scenario) -> None:
             "protocol",
             "dosing",
         )
-    if protocol.run_in is not None:
-        raise PlaceError("this disease has no run-in; bound the value at week 0 by 'admission'", "protocol", "run_in")
     channels = list(scenario.outcomes.values())
     if channels.count("OUTCOME") != 1:
         raise PlaceError("say once what the outcome is called: NAME: OUTCOME", "outcomes")
@@ -90,7 +88,7 @@ PACKAGE = DiseasePackage(
     mechanisms=MECHANISMS,
     channels=CHANNELS,
     strata=_factors,
-    covariates=lambda groups, run_in: _factors(groups),
+    covariates=lambda groups, run_in: (*_factors(groups), *(("PRERUNIN", "RUNINCHG") if run_in else ())),
     better=_better,
     check=_check,
     simulator="equipoise.simulate.progression.engine:ProgressionSimulator",

@@ -60,6 +60,11 @@ class PeopleArrays(NamedTuple):
     factor_marker: np.ndarray  # (group, factor) ln
     factor_hazard: np.ndarray  # (group, factor) ln hazard ratio
     ln_hazard: np.ndarray  # (group,) ln hazard beside the common one
+    run_in: float  # weeks of observation before week 0; 0: none
+    run_in_keep: float  # correlation of the residuals at its ends
+    run_in_pace: np.ndarray  # (group,) mean loss per week in it
+    fall_low: float  # observed points lost in it that admit
+    fall_high: float
 
 
 class CourseArrays(NamedTuple):
@@ -158,7 +163,8 @@ def _event_week(bound, draw, level, rate, arm, g, extra, stop, course):
 def simulate_block(seed, first, n_trials, people, course, out, cov, arm_out, group_out, times):
     """Simulate ``n_trials`` trials, replicates ``first`` on.
 
-    out (trial, channel, subject, visit), cov (trial, factor, subject), arm_out and group_out (trial, subject), times
+    out (trial, channel, subject, visit), cov (trial, factor, subject) and after a run-in the value before it and the
+    points lost in it, arm_out and group_out (trial, subject), times
     (trial, N_TIMES, subject). Returns False if the admission rules can hardly be met.
     """
     n_groups = people.size.shape[0]
@@ -207,8 +213,19 @@ def simulate_block(seed, first, n_trials, people, course, out, cov, arm_out, gro
                         ln_marker = people.marker_mean[g] + more_marker + people.spread[g, 2, 0] * z0
                         ln_marker += people.spread[g, 2, 1] * z1 + people.spread[g, 2, 2] * z2
                     residual = course.residual_sd * normal(s)
+                    fell = True
+                    if people.run_in > 0.0:
+                        earlier = course.residual_sd * normal(m)
+                        c = people.run_in_keep
+                        residual = c * earlier + math.sqrt(1.0 - c * c) * residual
+                        back = course.way * (people.run_in_pace[g] + rate) * people.run_in
+                        before = _seen(level - back, earlier, course)
+                        fall = course.way * (_seen(level, residual, course) - before)
+                        fell = fall >= people.fall_low and fall <= people.fall_high
+                        cov[i, n_factors, j] = before
+                        cov[i, n_factors + 1, j] = fall
                     y0 = _seen(level, residual, course)
-                    if y0 >= people.low[g] and y0 <= people.high[g]:
+                    if fell and y0 >= people.low[g] and y0 <= people.high[g]:
                         admitted = True
                         break
                 if not admitted:
