@@ -1,0 +1,407 @@
+"""How often would a validation be fooled? A literature of trials simulated under worlds whose truth is known.
+
+Each trial of a landscape is simulated at its size and length: by its replica where that has the marker, else by a
+scenario that is generic for the disease. A world says what a drug does. Each simulated literature is put to every
+criterion, and what they say is counted: validated where there is no surrogate, rejected where there is one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy import special
+
+from equipoise.errors import EstimationError, ScenarioError
+from equipoise.estimate.fit import Fit, aligned
+from equipoise.estimate.result import Estimate
+from equipoise.records.schema import Record
+from equipoise.simulate import Scenario, Simulator, load_scenario
+from equipoise.simulate.mechanism import Mechanism
+from equipoise.simulate.protocol import Dosing
+from equipoise.surrogate.criteria import CRITERIA, judged
+from equipoise.surrogate.trials import Rows
+from equipoise.types import BoolArray, FloatArray
+
+MARKER, FUNCTION = "NFL", "ALSFRS"
+GENERIC = ("valor", "F")
+"""The scenario, and its group, that stand for a trial without a replica that has the marker: the faster-progressing group."""
+STRENGTHS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
+"""Shares of the target's production that drugs switch off, each as likely: neurofilament falls by none to about 80 %."""
+GAINS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
+"""Points that drugs add by another path than the marker's, each as likely."""
+
+
+@dataclass(frozen=True)
+class TrialDesign:
+    """A trial of a landscape: patients by arm and weeks. replica : the scenario that rebuilds it, with the marker."""
+
+    name: str
+    active: int
+    control: int
+    weeks: float
+    replica: str | None = None
+
+    def __post_init__(self) -> None:
+        if min(self.active, self.control) < 4 or not 4.0 <= self.weeks <= 260.0:
+            raise EstimationError(
+                f"{self.name}: {self.active} and {self.control} patients over {self.weeks:g} weeks",
+                hint="four or more patients an arm, 4 to 260 weeks",
+            )
+
+
+@dataclass(frozen=True)
+class World:
+    """What drugs do. surrogate : whether effects on the marker tell effects on function there.
+
+    on_path : the share of drugs that act on the marker and, through it, on function after ``lag`` weeks. The others, if
+    ``engaged``, move the marker and not function. gains : points that a drug adds by another path, drawn for each drug,
+    where it is not on the path.
+    """
+
+    name: str
+    says: str
+    surrogate: bool
+    on_path: float = 0.0
+    lag: float = 0.0
+    engaged: bool = True
+    gains: tuple[float, ...] = (0.0,)
+
+
+def worlds(lag: float = 8.0) -> tuple[World, ...]:
+    """The five worlds: on the causal path with a lag, target engagement only, prognostic only, a mixture over classes of
+    drugs, and a harm off the path.
+
+    >>> [w.name for w in worlds() if w.surrogate]
+    ['on the path']
+    """
+    return (
+        World("on the path", f"drugs act through the marker, function follows after {lag:g} weeks", True, 1.0, lag),
+        World("engagement only", "drugs move the marker and not function", False),
+        World("prognostic only", "drugs leave the marker alone and move function by another path", False, engaged=False, gains=GAINS),
+        World("mixture", "half of the drugs act through the marker, the others only move it", False, 0.5, lag),
+        World("harm off the path", "drugs move the marker and harm function by another path", False, gains=(-3.0, -2.0, -1.0)),
+    )
+
+
+def designs_of(records: Iterable[Record], scenarios: Callable[[str], Scenario] = load_scenario) -> tuple[TrialDesign, ...]:
+    """The trials of records that measured the marker, in number or in words: their sizes and lengths.
+
+    Records without sizes of two arms or without a length are left out.
+    """
+    out = []
+    for record in records:
+        if not any(o.id in (MARKER, "CSFNFL", "PNFH", "CSFPNFH") for o in record.outcomes):
+            continue
+        active, control = (_patients(record, role) for role in ("active", "control"))
+        weeks = _number(record.design.duration_weeks)
+        if min(active, control) < 4 or weeks is None or not 4.0 <= float(weeks) <= 260.0:
+            continue
+        out.append(
+            TrialDesign(record.acronym or record.id, active, control, float(weeks), _replica(record.id, scenarios))
+        )
+    return tuple(out)
+
+
+def _number(given: Any) -> float | None:
+    """A number of a record, bare or with its source; None where it may not be used."""
+    if given is None or isinstance(given, (int, float)):
+        return None if given is None else float(given)
+    return float(given.value) if given.usable and given.value is not None else None
+
+
+def _patients(record: Record, role: str) -> int:
+    return sum(int(_number(a.n) or 0) for a in record.arms if a.role == role)
+
+
+def _replica(id: str, scenarios: Callable[[str], Scenario]) -> str | None:
+    try:
+        scenario = scenarios(id)
+    except ScenarioError:
+        return None
+    return id if MARKER in scenario.outcomes and FUNCTION in scenario.outcomes else None
+
+
+def scenario_of(design: TrialDesign, world: World, on_path: bool, strength: float, gain: float) -> Scenario:
+    """The scenario of one trial under a world, for a drug of a strength: its protocol at the design's size and length."""
+    base = load_scenario(design.replica or GENERIC[0])
+    protocol = base.protocol
+    if design.replica is None:
+        groups = {GENERIC[1]: design.active + design.control}
+        step = math.gcd(design.active, design.control)
+        ratio = (design.control // step, design.active // step)
+    else:
+        groups, ratio = dict(protocol.groups), protocol.ratio
+    end = design.weeks if design.replica is None else protocol.period_end
+    visits = tuple(sorted({*(float(w) for w in range(0, int(end), 4)), 16.0 if end > 16.0 else end, end}))
+    arm = protocol.arms[-1]
+    doses = tuple(float(w) for w in (0, 2, *range(4, int(end), 4)) if w < end)
+    dosing = Dosing(dose=100.0, randomised={arm: doses})
+    changed = {
+        "groups": groups, "ratio": ratio, "visits": visits, "period_end": end, "dosing": dosing, "extension": None,
+        "follow_up": None, "strata": protocol.strata if design.replica else (),
+    }
+    protocol = type(protocol).model_validate({**dict(protocol), **changed})
+    share = strength if world.engaged or on_path else 0.0
+    kept = {name: base.groups[name].model_copy(update={"emax": share}) for name in groups}
+    mechanism = Mechanism.LAGGED if on_path and world.lag else Mechanism.SLOWING if on_path else Mechanism.SYMPTOMATIC
+    start = base.mechanisms[Mechanism.LAGGED]
+    effect = type(start.effect)(
+        mechanism=mechanism,
+        **({"weight": 1.0, **({"lag": world.lag} if world.lag else {})} if on_path else {"gain": gain}),
+    )
+    hypothesis = type(start)(effect=effect)
+    admission = {g: a for g, a in base.admission.items() if g in groups}
+    return base.model_copy(
+        update={
+            "protocol": protocol, "groups": kept, "admission": admission, "mechanisms": {mechanism: hypothesis},
+            "default_mechanism": mechanism, "adverse_events": {}, "external": (),
+        }
+    )
+
+
+def effects(trials: Any, early: float = 16.0) -> FloatArray:
+    """(trial, 8) of a batch: effect on the log marker early and on function at the end, by analysis of covariance, their
+    variances and covariance; and the P values of Prentice's first, third and fourth tests.
+
+    Patients with both are analysed. Function is in points a month of the trial, so that lengths can be compared.
+    """
+    weeks = np.asarray(trials.weeks)
+    at = int(np.argmin(np.abs(weeks - min(early, weeks[-1]))))
+    months = float(weeks[-1]) * 7.0 / 30.4375
+    with np.errstate(divide="ignore", invalid="ignore"):
+        marker = np.log(trials.outcomes[MARKER])
+    function = trials.outcomes[FUNCTION]
+    out = np.full((len(trials), 8), math.nan)
+    for i in range(len(trials)):
+        z = (trials.arm[i] > 0).astype(np.float64)
+        s0, s1 = marker[i, :, 0], marker[i, :, at]
+        t0, t1 = function[i, :, 0], function[i, :, -1]
+        keep = np.isfinite(s0) & np.isfinite(s1) & np.isfinite(t0) & np.isfinite(t1)
+        z, s0, t0 = z[keep], s0[keep], t0[keep]
+        s, t = s1[keep] - s0, (t1[keep] - t0) / months
+        n = len(z)
+        if n < 10 or min(z.sum(), n - z.sum()) < 3:
+            continue
+        base = np.column_stack([np.ones(n), z, s0, t0])
+        full = np.column_stack([base, s])
+        a, va, ra = _ols(base, s)
+        b, vb, rb = _ols(base, t)
+        f, vf, _ = _ols(full, t)
+        if min(va[1, 1], vb[1, 1], vf[1, 1]) <= 0.0:
+            continue
+        r = float(ra @ rb) / math.sqrt(float(ra @ ra) * float(rb @ rb))
+        tests = (
+            a[1] / math.sqrt(va[1, 1]), b[1] / math.sqrt(vb[1, 1]), f[4] / math.sqrt(vf[4, 4]), f[1] / math.sqrt(vf[1, 1])
+        )
+        p = [2.0 * float(special.stdtr(n - 5, -abs(x))) for x in tests]
+        out[i] = (a[1], b[1], va[1, 1], vb[1, 1], r * math.sqrt(va[1, 1] * vb[1, 1]), p[0], p[2], p[3])
+    return out
+
+
+def _ols(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    inverse = np.linalg.pinv(x.T @ x)
+    beta = inverse @ (x.T @ y)
+    rest = y - x @ beta
+    return beta, inverse * float(rest @ rest) / max(len(y) - x.shape[1], 1), rest
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a criterion said of the literatures of a world: shares that it validated and that it rejected, of ``n``."""
+
+    world: str
+    criterion: str
+    published: str
+    validated: float
+    rejected: float
+    cannot_tell: float
+    n: int
+
+    @staticmethod
+    def error(share: float, n: int) -> float:
+        """Monte Carlo standard error of a share."""
+        return math.sqrt(max(share * (1.0 - share), 0.0) / n)
+
+
+@dataclass(frozen=True, eq=False)
+class OperatingCharacteristics(Fit):
+    """How often each criterion would be fooled by such a literature.
+
+    worlds, designs : what was simulated. cells : one a world, criterion and rule of publication. seed : with it, the same
+    literatures. In a world with a surrogate, ``validated`` is right and ``rejected`` a false rejection; in one without,
+    ``validated`` is a false validation.
+    """
+
+    worlds: tuple[World, ...]
+    designs: tuple[TrialDesign, ...]
+    cells: tuple[Cell, ...]
+    literatures: int
+    seed: int
+    lost: float
+    backend: Any = field(default=None, repr=False)
+    picture: ClassVar[str] = "forest"
+
+    @property
+    def estimates(self) -> tuple[Estimate, ...]:
+        """The share of literatures that each criterion validated, with a Monte Carlo interval."""
+        made = []
+        for c in self.cells:
+            se = Cell.error(c.validated, c.n)
+            kind = "power" if self._truth(c.world) else "false validation"
+            made.append(
+                Estimate(
+                    f"{c.world}: {c.criterion}, {c.published}", f"simulation of {c.n} literatures", c.validated, se,
+                    math.inf, max(c.validated - 1.96 * se, 0.0), min(c.validated + 1.96 * se, 1.0), math.nan, c.n,
+                    scale=kind, form="description", term=c.criterion, contrast=c.world,
+                )
+            )
+        return tuple(made)
+
+    def _truth(self, world: str) -> bool:
+        return next(w.surrogate for w in self.worlds if w.name == world)
+
+    def table(self) -> Any:
+        """One row a world, criterion and rule of publication: shares with their Monte Carlo errors, as a frame."""
+        rows: dict[str, list[Any]] = {
+            k: []
+            for k in (
+                "world", "surrogate", "criterion", "published", "validated", "validated_mcse", "rejected",
+                "rejected_mcse", "cannot_tell", "literatures",
+            )
+        }
+        for c in self.cells:
+            values = (
+                c.world, self._truth(c.world), c.criterion, c.published, c.validated, Cell.error(c.validated, c.n),
+                c.rejected, Cell.error(c.rejected, c.n), c.cannot_tell, c.n,
+            )
+            for key, value in zip(rows, values, strict=True):
+                rows[key].append(value)
+        return self._frame(rows)
+
+    def _title(self) -> str:
+        return f"How often would it be fooled? {self.literatures} literatures of {len(self.designs)} trials"
+
+    def _told(self) -> Iterator[str]:
+        yield self._title()
+        for w in self.worlds:
+            yield f"{w.name}: {w.says}{' (a surrogate)' if w.surrogate else ''}"
+        yield ""
+        head = ["percent validated (Monte Carlo error)", *(w.name for w in self.worlds)]
+        for published in dict.fromkeys(c.published for c in self.cells):
+            yield published
+            body = []
+            for criterion in dict.fromkeys(c.criterion for c in self.cells if c.published == published):
+                row = [criterion]
+                for w in self.worlds:
+                    found = next(
+                        (c for c in self.cells if (c.world, c.criterion, c.published) == (w.name, criterion, published)),
+                        None,
+                    )
+                    row.append(
+                        "" if found is None
+                        else f"{100 * found.validated:.1f} ({100 * Cell.error(found.validated, found.n):.1f})"
+                    )
+                body.append(row)
+            yield from aligned(head, body)
+            yield ""
+
+
+EVERYTHING, SELECTED = "everything published", "a negative marker result lost"
+
+
+def operating_characteristics(
+    trials: Sequence[TrialDesign],
+    worlds: Sequence[World] = worlds(),  # noqa: B008 - frozen, and the same each time
+    *,
+    literatures: int = 200,
+    lost: float = 0.8,
+    seed: int = 1,
+    threads: int = 2,
+    report: Callable[[str, int, int], None] | None = None,
+) -> OperatingCharacteristics:
+    """How often each criterion would validate, or reject, a surrogate from literatures of such trials.
+
+    Parameters
+    ----------
+    trials : sizes and lengths, as :func:`designs_of` reads them from records. worlds : what drugs do.
+    literatures : simulated in every world; 1,000 for figures to be cited.
+    lost : the probability that a trial whose marker did not fall significantly tells it in words, and is lost to a
+        meta-regression; each criterion is put to the whole literature and to what is left.
+    seed : with it, the same literatures, whatever the threads. report : (what, done, total), for a progress bar.
+
+    Raises
+    ------
+    EstimationError : no trials, no worlds, or an option out of range.
+    """
+    if not trials or not worlds:
+        raise EstimationError(f"{len(trials)} trials, {len(worlds)} worlds", hint="one or more of each")
+    if literatures < 1 or not 0.0 <= lost <= 1.0 or threads < 1:
+        raise EstimationError(f"literatures = {literatures}, lost = {lost}, threads = {threads}", hint="counts of 1 or more, a probability")
+    cells: list[Cell] = []
+    for w, world in enumerate(worlds):
+        rng = np.random.Generator(np.random.Philox(key=[seed, 1000 + w]))
+        whole = _simulated(trials, world, literatures, seed + 7919 * w, rng, threads)
+        told = whole[:, :, 5] < 0.05
+        told &= whole[:, :, 0] < 0.0
+        kept = told | (rng.random(told.shape) >= lost)
+        for published, mask in ((EVERYTHING, np.ones_like(kept)), (SELECTED, kept)):
+            cells += _counted(world, published, whole, mask, threads)
+        if report is not None:
+            report(f"world: {world.name}", w + 1, len(worlds))
+    return OperatingCharacteristics(tuple(worlds), tuple(trials), tuple(cells), literatures, seed, lost)
+
+
+def _simulated(
+    trials: Sequence[TrialDesign], world: World, literatures: int, seed: int, rng: np.random.Generator, threads: int
+) -> FloatArray:
+    """(literature, trial, 8) of :func:`effects`: trials with the same drug are simulated in one block, each once."""
+    shape = (literatures, len(trials))
+    strength = rng.integers(0, len(STRENGTHS), shape)
+    gain = rng.integers(0, len(world.gains), shape)
+    path = rng.random(shape) < world.on_path
+    out = np.full((*shape, 8), math.nan)
+    jobs = []
+    for k, design in enumerate(trials):
+        codes = strength[:, k] + 100 * gain[:, k] + 10000 * path[:, k]
+        for code in np.unique(codes):
+            jobs.append((k, design, int(code), np.flatnonzero(codes == code)))
+
+    def run(job: tuple[int, TrialDesign, int, Any]) -> tuple[int, Any, FloatArray]:
+        k, design, code, rows = job
+        on_path = code >= 10000
+        scenario = scenario_of(design, world, on_path, STRENGTHS[code % 100], world.gains[(code % 10000) // 100])
+        simulator = Simulator.of(scenario, imbalance=False)
+        made = [
+            effects(simulator.block(seed + 104729 * k, 1000 * code + first, min(64, len(rows) - first)))
+            for first in range(0, len(rows), 64)
+        ]
+        return k, rows, np.concatenate(made)
+
+    with ThreadPoolExecutor(threads) as pool:
+        for k, rows, made in pool.map(run, jobs):
+            out[rows, k] = made
+    return out
+
+
+def _counted(world: World, published: str, whole: FloatArray, mask: BoolArray, threads: int) -> list[Cell]:
+    """The cells of one world and rule: every criterion on every literature."""
+
+    def one(i: int) -> Mapping[str, int]:
+        use = mask[i] & np.isfinite(whole[i]).all(axis=1)
+        s, t, vs, vt, c = (np.ascontiguousarray(whole[i, use, j]) for j in range(5))
+        return judged(Rows(tuple(map(str, range(len(s)))), s, t, vs, vt, c), whole[i, use, 5:])
+
+    with ThreadPoolExecutor(threads) as pool:
+        said = list(pool.map(one, range(len(whole))))
+    n = len(said)
+    return [
+        Cell(
+            world.name, name, published, *(sum(row[name] == code for row in said) / n for code in (1, -1, 0)), n
+        )
+        for name in CRITERIA
+    ]
