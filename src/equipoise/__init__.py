@@ -143,6 +143,7 @@ SURFACE: dict[str, dict[str, tuple[str, str]]] = {
         "surrogacy_units": ("equipoise.surrogate", "surrogacy_units"),
         "surrogacy_copula": ("equipoise.surrogate", "surrogacy_copula"),
         "surrogacy_trials": ("equipoise.surrogate", "surrogacy_trials"),
+        "surrogacy_operating_characteristics": ("equipoise.replica.validation", "operating_characteristics"),
         "causal_association": ("equipoise.surrogate", "causal_association"),
         "per_patient": ("equipoise.surrogate", "per_patient"),
         "trials_needed": ("equipoise.surrogate", "trials_needed"),
@@ -242,6 +243,7 @@ if TYPE_CHECKING:
     from equipoise.render import render as render
     from equipoise.replica.rebuild import replicate as replicate
     from equipoise.replica.replica import Replica as Replica
+    from equipoise.replica.validation import operating_characteristics as surrogacy_operating_characteristics  # noqa: F401
     from equipoise.run import run_study as run_study
     from equipoise.simulate import Scenario as Scenario
     from equipoise.simulate import load_scenario as load_scenario

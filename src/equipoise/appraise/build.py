@@ -25,6 +25,7 @@ from equipoise.appraise.sections import (
     results,
     safety,
     significance,
+    surrogate,
 )
 from equipoise.appraise.writer import Writer
 from equipoise.document.document import Document, Section
@@ -45,6 +46,7 @@ _SECTIONS = (
     replica,
     limitations,
     significance,
+    surrogate,
     certainty,
     questions,
     history,

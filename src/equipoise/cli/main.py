@@ -28,6 +28,7 @@ from equipoise.cli import (  # noqa: E402
     records,
     replicate,
     simulate,
+    surrogate,
 )
 from equipoise.errors import EquipoiseError  # noqa: E402
 
@@ -67,6 +68,7 @@ app.command("design")(design.design)
 app.command("fit")(fit.fit)
 app.command("analyse")(analyse.analyse)
 app.command("landscape")(landscape.landscape)
+app.command("surrogate")(surrogate.surrogate)
 app.command("questions")(questions.questions)
 app.command("judgements")(judgements.judgements)
 app.command("import")(importing.import_study)

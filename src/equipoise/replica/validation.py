@@ -8,7 +8,7 @@ criterion, and what they say is counted: validated where there is no surrogate, 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -16,157 +16,19 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import special
 
-from equipoise.errors import EstimationError, ScenarioError
+from equipoise.errors import EstimationError
 from equipoise.estimate.fit import Fit, aligned
 from equipoise.estimate.result import Estimate
-from equipoise.records.schema import Record
-from equipoise.simulate import Scenario, Simulator, load_scenario
-from equipoise.simulate.mechanism import Mechanism
-from equipoise.simulate.protocol import Dosing
+from equipoise.simulate import Simulator
+from equipoise.simulate.als.worlds import FUNCTION, MARKER, STRENGTHS, TrialDesign, World, scenario_of, worlds
 from equipoise.surrogate.criteria import CRITERIA, judged
 from equipoise.surrogate.trials import Rows
 from equipoise.types import BoolArray, FloatArray
 
-MARKER, FUNCTION = "NFL", "ALSFRS"
-GENERIC = ("valor", "F")
-"""The scenario, and its group, that stand for a trial without a replica that has the marker: the faster-progressing group."""
-STRENGTHS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
-"""Shares of the target's production that drugs switch off, each as likely: neurofilament falls by none to about 80 %."""
-GAINS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
-"""Points that drugs add by another path than the marker's, each as likely."""
-
-
-@dataclass(frozen=True)
-class TrialDesign:
-    """A trial of a landscape: patients by arm and weeks. replica : the scenario that rebuilds it, with the marker."""
-
-    name: str
-    active: int
-    control: int
-    weeks: float
-    replica: str | None = None
-
-    def __post_init__(self) -> None:
-        if min(self.active, self.control) < 4 or not 4.0 <= self.weeks <= 260.0:
-            raise EstimationError(
-                f"{self.name}: {self.active} and {self.control} patients over {self.weeks:g} weeks",
-                hint="four or more patients an arm, 4 to 260 weeks",
-            )
-
-
-@dataclass(frozen=True)
-class World:
-    """What drugs do. surrogate : whether effects on the marker tell effects on function there.
-
-    on_path : the share of drugs that act on the marker and, through it, on function after ``lag`` weeks. The others, if
-    ``engaged``, move the marker and not function. gains : points that a drug adds by another path, drawn for each drug,
-    where it is not on the path.
-    """
-
-    name: str
-    says: str
-    surrogate: bool
-    on_path: float = 0.0
-    lag: float = 0.0
-    engaged: bool = True
-    gains: tuple[float, ...] = (0.0,)
-
-
-def worlds(lag: float = 8.0) -> tuple[World, ...]:
-    """The five worlds: on the causal path with a lag, target engagement only, prognostic only, a mixture over classes of
-    drugs, and a harm off the path.
-
-    >>> [w.name for w in worlds() if w.surrogate]
-    ['on the path']
-    """
-    return (
-        World("on the path", f"drugs act through the marker, function follows after {lag:g} weeks", True, 1.0, lag),
-        World("engagement only", "drugs move the marker and not function", False),
-        World("prognostic only", "drugs leave the marker alone and move function by another path", False, engaged=False, gains=GAINS),
-        World("mixture", "half of the drugs act through the marker, the others only move it", False, 0.5, lag),
-        World("harm off the path", "drugs move the marker and harm function by another path", False, gains=(-3.0, -2.0, -1.0)),
-    )
-
-
-def designs_of(records: Iterable[Record], scenarios: Callable[[str], Scenario] = load_scenario) -> tuple[TrialDesign, ...]:
-    """The trials of records that measured the marker, in number or in words: their sizes and lengths.
-
-    Records without sizes of two arms or without a length are left out.
-    """
-    out = []
-    for record in records:
-        if not any(o.id in (MARKER, "CSFNFL", "PNFH", "CSFPNFH") for o in record.outcomes):
-            continue
-        active, control = (_patients(record, role) for role in ("active", "control"))
-        weeks = _number(record.design.duration_weeks)
-        if min(active, control) < 4 or weeks is None or not 4.0 <= float(weeks) <= 260.0:
-            continue
-        out.append(
-            TrialDesign(record.acronym or record.id, active, control, float(weeks), _replica(record.id, scenarios))
-        )
-    return tuple(out)
-
-
-def _number(given: Any) -> float | None:
-    """A number of a record, bare or with its source; None where it may not be used."""
-    if given is None or isinstance(given, (int, float)):
-        return None if given is None else float(given)
-    return float(given.value) if given.usable and given.value is not None else None
-
-
-def _patients(record: Record, role: str) -> int:
-    return sum(int(_number(a.n) or 0) for a in record.arms if a.role == role)
-
-
-def _replica(id: str, scenarios: Callable[[str], Scenario]) -> str | None:
-    try:
-        scenario = scenarios(id)
-    except ScenarioError:
-        return None
-    return id if MARKER in scenario.outcomes and FUNCTION in scenario.outcomes else None
-
-
-def scenario_of(design: TrialDesign, world: World, on_path: bool, strength: float, gain: float) -> Scenario:
-    """The scenario of one trial under a world, for a drug of a strength: its protocol at the design's size and length."""
-    base = load_scenario(design.replica or GENERIC[0])
-    protocol = base.protocol
-    if design.replica is None:
-        groups = {GENERIC[1]: design.active + design.control}
-        step = math.gcd(design.active, design.control)
-        ratio = (design.control // step, design.active // step)
-    else:
-        groups, ratio = dict(protocol.groups), protocol.ratio
-    end = design.weeks if design.replica is None else protocol.period_end
-    visits = tuple(sorted({*(float(w) for w in range(0, int(end), 4)), 16.0 if end > 16.0 else end, end}))
-    arm = protocol.arms[-1]
-    doses = tuple(float(w) for w in (0, 2, *range(4, int(end), 4)) if w < end)
-    dosing = Dosing(dose=100.0, randomised={arm: doses})
-    changed = {
-        "groups": groups, "ratio": ratio, "visits": visits, "period_end": end, "dosing": dosing, "extension": None,
-        "follow_up": None, "strata": protocol.strata if design.replica else (),
-    }
-    protocol = type(protocol).model_validate({**dict(protocol), **changed})
-    share = strength if world.engaged or on_path else 0.0
-    kept = {name: base.groups[name].model_copy(update={"emax": share}) for name in groups}
-    mechanism = Mechanism.LAGGED if on_path and world.lag else Mechanism.SLOWING if on_path else Mechanism.SYMPTOMATIC
-    start = base.mechanisms[Mechanism.LAGGED]
-    effect = type(start.effect)(
-        mechanism=mechanism,
-        **({"weight": 1.0, **({"lag": world.lag} if world.lag else {})} if on_path else {"gain": gain}),
-    )
-    hypothesis = type(start)(effect=effect)
-    admission = {g: a for g, a in base.admission.items() if g in groups}
-    return base.model_copy(
-        update={
-            "protocol": protocol, "groups": kept, "admission": admission, "mechanisms": {mechanism: hypothesis},
-            "default_mechanism": mechanism, "adverse_events": {}, "external": (),
-        }
-    )
-
 
 def effects(trials: Any, early: float = 16.0) -> FloatArray:
-    """(trial, 8) of a batch: effect on the log marker early and on function at the end, by analysis of covariance, their
-    variances and covariance; and the P values of Prentice's first, third and fourth tests.
+    """(trial, 8) of a batch: effect on the log marker early and on function at the end, by analysis of covariance,
+    their variances and covariance; and the P values of Prentice's first, third and fourth tests.
 
     Patients with both are analysed. Function is in points a month of the trial, so that lengths can be compared.
     """
@@ -196,7 +58,10 @@ def effects(trials: Any, early: float = 16.0) -> FloatArray:
             continue
         r = float(ra @ rb) / math.sqrt(float(ra @ ra) * float(rb @ rb))
         tests = (
-            a[1] / math.sqrt(va[1, 1]), b[1] / math.sqrt(vb[1, 1]), f[4] / math.sqrt(vf[4, 4]), f[1] / math.sqrt(vf[1, 1])
+            a[1] / math.sqrt(va[1, 1]),
+            b[1] / math.sqrt(vb[1, 1]),
+            f[4] / math.sqrt(vf[4, 4]),
+            f[1] / math.sqrt(vf[1, 1]),
         )
         p = [2.0 * float(special.stdtr(n - 5, -abs(x))) for x in tests]
         out[i] = (a[1], b[1], va[1, 1], vb[1, 1], r * math.sqrt(va[1, 1] * vb[1, 1]), p[0], p[2], p[3])
@@ -232,9 +97,9 @@ class Cell:
 class OperatingCharacteristics(Fit):
     """How often each criterion would be fooled by such a literature.
 
-    worlds, designs : what was simulated. cells : one a world, criterion and rule of publication. seed : with it, the same
-    literatures. In a world with a surrogate, ``validated`` is right and ``rejected`` a false rejection; in one without,
-    ``validated`` is a false validation.
+    worlds, designs : what was simulated. cells : one a world, criterion and rule of publication. seed : with it, the
+    same literatures. In a world with a surrogate, ``validated`` is right and ``rejected`` a false rejection; in one
+    without, ``validated`` is a false validation.
     """
 
     worlds: tuple[World, ...]
@@ -255,9 +120,19 @@ class OperatingCharacteristics(Fit):
             kind = "power" if self._truth(c.world) else "false validation"
             made.append(
                 Estimate(
-                    f"{c.world}: {c.criterion}, {c.published}", f"simulation of {c.n} literatures", c.validated, se,
-                    math.inf, max(c.validated - 1.96 * se, 0.0), min(c.validated + 1.96 * se, 1.0), math.nan, c.n,
-                    scale=kind, form="description", term=c.criterion, contrast=c.world,
+                    f"{c.world}: {c.criterion}, {c.published}",
+                    f"simulation of {c.n} literatures",
+                    c.validated,
+                    se,
+                    math.inf,
+                    max(c.validated - 1.96 * se, 0.0),
+                    min(c.validated + 1.96 * se, 1.0),
+                    math.nan,
+                    c.n,
+                    scale=kind,
+                    form="description",
+                    term=c.criterion,
+                    contrast=c.world,
                 )
             )
         return tuple(made)
@@ -270,14 +145,30 @@ class OperatingCharacteristics(Fit):
         rows: dict[str, list[Any]] = {
             k: []
             for k in (
-                "world", "surrogate", "criterion", "published", "validated", "validated_mcse", "rejected",
-                "rejected_mcse", "cannot_tell", "literatures",
+                "world",
+                "surrogate",
+                "criterion",
+                "published",
+                "validated",
+                "validated_mcse",
+                "rejected",
+                "rejected_mcse",
+                "cannot_tell",
+                "literatures",
             )
         }
         for c in self.cells:
             values = (
-                c.world, self._truth(c.world), c.criterion, c.published, c.validated, Cell.error(c.validated, c.n),
-                c.rejected, Cell.error(c.rejected, c.n), c.cannot_tell, c.n,
+                c.world,
+                self._truth(c.world),
+                c.criterion,
+                c.published,
+                c.validated,
+                Cell.error(c.validated, c.n),
+                c.rejected,
+                Cell.error(c.rejected, c.n),
+                c.cannot_tell,
+                c.n,
             )
             for key, value in zip(rows, values, strict=True):
                 rows[key].append(value)
@@ -299,11 +190,16 @@ class OperatingCharacteristics(Fit):
                 row = [criterion]
                 for w in self.worlds:
                     found = next(
-                        (c for c in self.cells if (c.world, c.criterion, c.published) == (w.name, criterion, published)),
+                        (
+                            c
+                            for c in self.cells
+                            if (c.world, c.criterion, c.published) == (w.name, criterion, published)
+                        ),
                         None,
                     )
                     row.append(
-                        "" if found is None
+                        ""
+                        if found is None
                         else f"{100 * found.validated:.1f} ({100 * Cell.error(found.validated, found.n):.1f})"
                     )
                 body.append(row)
@@ -316,7 +212,7 @@ EVERYTHING, SELECTED = "everything published", "a negative marker result lost"
 
 def operating_characteristics(
     trials: Sequence[TrialDesign],
-    worlds: Sequence[World] = worlds(),  # noqa: B008 - frozen, and the same each time
+    worlds: Sequence[World] = worlds(),
     *,
     literatures: int = 200,
     lost: float = 0.8,
@@ -341,7 +237,10 @@ def operating_characteristics(
     if not trials or not worlds:
         raise EstimationError(f"{len(trials)} trials, {len(worlds)} worlds", hint="one or more of each")
     if literatures < 1 or not 0.0 <= lost <= 1.0 or threads < 1:
-        raise EstimationError(f"literatures = {literatures}, lost = {lost}, threads = {threads}", hint="counts of 1 or more, a probability")
+        raise EstimationError(
+            f"literatures = {literatures}, lost = {lost}, threads = {threads}",
+            hint="counts of 1 or more, a probability",
+        )
     cells: list[Cell] = []
     for w, world in enumerate(worlds):
         rng = np.random.Generator(np.random.Philox(key=[seed, 1000 + w]))
@@ -400,8 +299,6 @@ def _counted(world: World, published: str, whole: FloatArray, mask: BoolArray, t
         said = list(pool.map(one, range(len(whole))))
     n = len(said)
     return [
-        Cell(
-            world.name, name, published, *(sum(row[name] == code for row in said) / n for code in (1, -1, 0)), n
-        )
+        Cell(world.name, name, published, *(sum(row[name] == code for row in said) / n for code in (1, -1, 0)), n)
         for name in CRITERIA
     ]

@@ -1,4 +1,5 @@
-"""Every criterion put to one literature of trials: 1 where it validates, -1 where it rejects, 0 where it cannot tell."""
+"""Every criterion put to one literature of trials: 1 where it validates, -1 where it rejects, 0 where it cannot
+tell."""
 
 from __future__ import annotations
 
@@ -56,7 +57,9 @@ def judged(rows: Rows, tests: FloatArray) -> Mapping[str, int]:
     interval = of_correlation("r", "", r, k, 0.95)
     said[FISHER] = _signed(interval.low, interval.high)
     for name, level in ((PROFILE, 0.95), (HINT, 0.80)):
-        said[name] = _profile(rows, fit.rho, fit.sd, fit.loglik, level) if fit.status is not Status.NOT_IDENTIFIED else 0
+        said[name] = (
+            _profile(rows, fit.rho, fit.sd, fit.loglik, level) if fit.status is not Status.NOT_IDENTIFIED else 0
+        )
     out, cov = np.empty(4), np.empty((2, 2))
     kernel.meta_regression(rows.s, rows.t, rows.vt, out, cov)
     if out[1] < 0.0:

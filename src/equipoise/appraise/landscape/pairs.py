@@ -1,0 +1,180 @@
+"""The two effects that a trial gives to the trial-level question of a surrogate, or why it gives none.
+
+A row takes the marker's ratio of geometric means, as a logarithm, and function in points a month, each with a standard
+error from its interval. What is told in words has none, and is shown as missing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from importlib import resources
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from equipoise.appraise.landscape.effects import Effect, Missing, effects, months
+from equipoise.appraise.numbers import number
+from equipoise.records.schema import Record, Value
+from equipoise.replica.validation import OperatingCharacteristics
+from equipoise.surrogate.trials import Rows, TrialSurrogacy, of_rows
+
+MARKERS = {"nfl": "neurofilament"}
+ENDPOINTS = {"alsfrs": "function"}
+NOT_MEASURED = "not measured, or not told in what was read"
+
+
+@dataclass(frozen=True)
+class Half:
+    """One effect of a trial: estimate and standard error on the scale of the regression, and the value it comes
+    from."""
+
+    estimate: float
+    se: float
+    effect: Effect
+
+    @property
+    def sourced(self) -> Value:
+        return self.effect.sourced
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A trial with both effects, or with the reasons why it cannot enter."""
+
+    record: Record
+    marker: Half | None
+    function: Half | None
+    reasons: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return self.record.acronym or self.record.id
+
+    @property
+    def enters(self) -> bool:
+        return self.marker is not None and self.function is not None
+
+    @property
+    def measured(self) -> bool:
+        """Whether the record tells anything of the marker."""
+        return self.marker is not None or not any(NOT_MEASURED in r for r in self.reasons)
+
+
+def pair_of(record: Record) -> Pair:
+    """What a record gives: the first usable effect on the marker and on function."""
+    found = list(effects(record))
+    reasons = []
+    marker, why = _half(found, "neurofilament")
+    if marker is None:
+        reasons.append(f"neurofilament: {why or NOT_MEASURED}")
+    function, why = _half(found, "function")
+    if function is None:
+        if any(isinstance(e, Effect) and e.scale == "rate_ratio" for e in found):
+            why = "a ratio of rates, without a difference"
+        reasons.append(f"function: {why or 'not told'}")
+    return Pair(record, marker, function, tuple(reasons))
+
+
+def _half(found: Iterable[Effect | Missing], scale: str) -> tuple[Half | None, str | None]:
+    why = None
+    for e in found:
+        if e.scale != scale:
+            continue
+        if isinstance(e, Missing):
+            why = e.reason
+            continue
+        made = _scaled(e)
+        if made is not None:
+            return made, None
+        why = "no standard error and no interval"
+    return None, why
+
+
+def _scaled(e: Effect) -> Half | None:
+    v = e.sourced
+    if v.value is None:
+        return None
+    centre, se = float(v.value), None if v.se is None else float(v.se)
+    low, high = (None if x is None else float(x) for x in (v.low, v.high))
+    if e.kind == "ratio":
+        if centre <= 0.0 or low is None or high is None or low <= 0.0:
+            return None
+        centre, low, high, se = math.log(centre), math.log(low), math.log(high), None
+    if low is not None and high is not None:
+        se = (high - low) / (2.0 * NormalDist().inv_cdf(0.5 + v.level / 2.0))
+    if se is None or se <= 0.0:
+        return None
+    if e.weeks is not None and e.kind == "difference":
+        centre, se = centre / months(e.weeks), se / months(e.weeks)
+    return Half(centre, se, e)
+
+
+def trial_level(pairs: Iterable[Pair]) -> TrialSurrogacy:
+    """The picture over the trials that enter; with fewer than five its verdict is that it cannot be told."""
+    rows = [(p.name, p.marker, p.function) for p in pairs if p.marker is not None and p.function is not None]
+    made = np.array([[m.estimate, f.estimate, m.se**2, f.se**2] for _, m, f in rows], dtype=np.float64).reshape(-1, 4)
+    s, t, vs, vt = (np.ascontiguousarray(made[:, j]) for j in range(4))
+    names = tuple(n for n, _, _ in rows)
+    return of_rows(
+        Rows(names, s, t, vs, vt, np.zeros(len(names))), "ln neurofilament ratio", "points a month", known=False
+    )
+
+
+STORED = "surrogacy_als.json"
+"""The stored picture of the field, in the library: what enters, what does not, and how often it would be fooled."""
+
+
+def _stored_half(record: Record, half: Half | None, log: bool) -> dict[str, Any] | None:
+    if half is None:
+        return None
+    v, z = half.sourced, NormalDist().inv_cdf(0.975)
+    derived = half.effect.weeks is not None and not log
+    ends = [half.estimate + k * z * half.se for k in (0.0, -1.0, 1.0)]
+    if not derived:
+        ends = [float(x) if x is not None else e for x, e in zip((v.value, v.low, v.high), ends, strict=True)]
+    source = record.sources[v.source or ""]
+    return {
+        "shown": f"{number(ends[0], 2)} ({number(ends[1], 2)} to {number(ends[2], 2)})",
+        "source": v.source,
+        "place": v.place,
+        "confidence": "derived" if derived else str(v.confidence),
+        "title": source.title,
+        "address": source.address,
+        "what": source.what,
+    }
+
+
+def snapshot(pairs: Iterable[Pair], found: OperatingCharacteristics | None) -> dict[str, Any]:
+    """What the page of a trial needs of the whole field, so that it need not read every record or simulate again."""
+    pairs = list(pairs)
+    rows = [
+        {
+            "name": p.name,
+            "marker": _stored_half(p.record, p.marker, True),
+            "function": _stored_half(p.record, p.function, False),
+            "reasons": list(p.reasons),
+        }
+        for p in pairs
+        if p.measured
+    ]
+    made: dict[str, Any] = {"trials": len(pairs), "rows": rows, "verdict": trial_level(pairs).verdict.said}
+    if found is not None:
+        made["fooled"] = {
+            "literatures": found.literatures,
+            "seed": found.seed,
+            "lost": found.lost,
+            "designs": [asdict(d) for d in found.designs],
+            "worlds": [{"name": w.name, "says": w.says, "surrogate": w.surrogate} for w in found.worlds],
+            "cells": [asdict(c) for c in found.cells],
+        }
+    return made
+
+
+def stored() -> dict[str, Any]:
+    """The stored picture; made by ``equipoise surrogate als --operating-characteristics --store FILE``."""
+    read: dict[str, Any] = json.loads((resources.files("equipoise.library") / STORED).read_text(encoding="utf-8"))
+    return read

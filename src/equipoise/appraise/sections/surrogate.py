@@ -1,0 +1,157 @@
+"""Is the marker a surrogate here? The criteria on this trial, the field's trials, other diseases, and how often such an
+evidence base would have been fooled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from equipoise.appraise.context import Context
+from equipoise.appraise.landscape.page import FIELDS
+from equipoise.appraise.landscape.pairs import stored
+from equipoise.appraise.questions.vocabulary.reviews import surrogacy_table
+from equipoise.document.document import Block, Fold, Inlines, Listing, Paragraph, Row, Section, Table, Text
+from equipoise.document.text import upper
+from equipoise.records.blocks import Source as RecordSource
+from equipoise.records.schema import Value
+
+COMMAND = "equipoise surrogate als --marker nfl --endpoint alsfrs"
+FOOLED = COMMAND + " --operating-characteristics --literatures {n} --seed {seed}"
+_DASH: Inlines = (Text("–"),)
+_ITEMS = ("surr_ms", "surr_kidney", "surr_fda_table")
+_GAPS = (
+    "CONSORT-Surrogate asks a trial that rests on a surrogate to say why it may: the effect on the marker from "
+    "which on a "
+    "benefit may be expected was not stated, nor how well effects on it have told effects on function before."
+)
+
+
+def build(ctx: Context) -> Section | None:
+    """The section, for a trial of the field that measured neurofilament."""
+    if not FIELDS["als"].holds(ctx.record) or not any(r.outcome == "NFL" for r in ctx.findings.biomarkers()):
+        return None
+    writer, found = ctx.writer, stored()
+    blocks: list[Block] = [
+        Paragraph(
+            writer.words(
+                "One trial can contradict a surrogate; it cannot show one. That takes many trials in which a "
+                "larger effect "
+                "on the marker went with a larger effect on patients."
+            ),
+            lead=True,
+        ),
+        *(replace(b, id="t-surrogate-trial") for b in surrogacy_table(ctx) if isinstance(b, Table)),
+        _landscape(ctx, found),
+        Paragraph(_computed(ctx, found["verdict"], COMMAND, "the trial level of the field")),
+    ]
+    told = [_item(ctx, id) for id in _ITEMS]
+    there = tuple(t for t in told if t)
+    if there:
+        blocks.append(Paragraph(writer.words("Elsewhere, and by the regulator:")))
+        blocks.append(Listing(there))
+    level = (
+        "In the terms of BEST it is a reasonably likely surrogate for this kind of drug in this kind of patient, not a "
+        "validated one."
+        if ctx.item("surr_fda_table") is not None
+        else "In the terms of BEST it is a marker of response here; nothing in the record makes it a surrogate."
+    )
+    blocks += [Paragraph(writer.words(level)), Paragraph(writer.words(_GAPS))]
+    if "fooled" in found:
+        blocks.append(
+            Fold(
+                "f-fooled", writer.words("How often would such an evidence base be fooled?"), tuple(_fooled(ctx, found))
+            )
+        )
+    return Section("surrogate", writer.words("Is neurofilament a surrogate here?"), tuple(blocks))
+
+
+def _computed(ctx: Context, text: str, command: str, what: str) -> Inlines:
+    return ctx.writer.quote_computed(text, command, what, "see docs/methods/surrogacy.md")
+
+
+def _item(ctx: Context, id: str) -> Inlines | None:
+    item = ctx.item(id)
+    if item is None or not item.text or not item.usable:
+        return None
+    text = ctx.writer.told(item.text, item, *item.values.values(), stop=".")
+    return None if text is None else (*ctx.writer.label(item.label), Text(": "), *text)
+
+
+def _landscape(ctx: Context, found: dict[str, Any]) -> Table:
+    writer = ctx.writer
+    rows = []
+    for row in found["rows"]:
+        writer.register(row["name"])
+        cells = [_half(ctx, row[key]) for key in ("marker", "function")]
+        enters = row["marker"] is not None and row["function"] is not None
+        said = "enters" if enters else "cannot enter: " + "; ".join(row["reasons"])
+        rows.append(Row((writer.label(row["name"]), *cells, upper(writer.label(said)))))
+    caption = writer.say(
+        "The field's trials that tell of neurofilament, of {n} on record. What is told in words is shown as missing; "
+        "it is what a regression would leave out.",
+        n=_computed(ctx, str(found["trials"]), COMMAND, "trials of the field"),
+    )
+    heads = ("Trial", "Neurofilament, ratio", "Function, points a month", "In the regression")
+    return Table("t-surrogate-field", caption, writer.heads(*heads), tuple(rows), (False, True, True, False))
+
+
+def _half(ctx: Context, half: dict[str, Any] | None) -> Inlines:
+    if half is None:
+        return _DASH
+    source = RecordSource(title=half["title"], address=half["address"], what=half["what"])
+    ctx.writer.adopt("", "", "", {half["source"]: source}, {})
+    value = Value(value=0.0, source=half["source"], place=half["place"], confidence=half["confidence"])
+    return (ctx.writer.cite(half["shown"], value),)
+
+
+def _fooled(ctx: Context, found: dict[str, Any]) -> list[Block]:
+    writer, fooled = ctx.writer, found["fooled"]
+    command = FOOLED.format(n=fooled["literatures"], seed=fooled["seed"])
+    what = "shares of simulated literatures"
+    names = ", ".join(d["name"] for d in fooled["designs"])
+    for d in fooled["designs"]:
+        writer.register(d["name"])
+    blocks: list[Block] = [
+        Paragraph(
+            _computed(
+                ctx,
+                f"The trials that measured the marker ({names}) were simulated {fooled['literatures']} times "
+                f"over in each of "
+                f"{len(fooled['worlds'])} worlds, at their sizes and lengths; what drugs do differs from trial "
+                f"to trial.",
+                command,
+                what,
+            )
+        ),
+        Listing(tuple(_computed(ctx, f"{w['name']}: {w['says']}", command, what) for w in fooled["worlds"])),
+    ]
+    for i, published in enumerate(dict.fromkeys(c["published"] for c in fooled["cells"])):
+        cells = [c for c in fooled["cells"] if c["published"] == published]
+        rows = []
+        for criterion in dict.fromkeys(c["criterion"] for c in cells):
+            by_world = {c["world"]: c for c in cells if c["criterion"] == criterion}
+            rows.append(
+                Row(
+                    (
+                        _computed(ctx, criterion, command, what),
+                        *(_share(ctx, by_world[w["name"]], command, what) for w in fooled["worlds"]),
+                    )
+                )
+            )
+        heads = tuple(writer.label(w["name"] + (" (surrogate)" if w["surrogate"] else "")) for w in fooled["worlds"])
+        caption = writer.say(
+            "Per cent of literatures that a criterion validates, with the Monte Carlo error; {p}. In the first "
+            "world that is "
+            "right, in the others it is a false validation.",
+            p=published,
+        )
+        columns = (writer.words("Criterion"), *heads)
+        blocks.append(Table(f"t-fooled-{i + 1}", caption, columns, tuple(rows), (False, *(True for _ in heads))))
+    return blocks
+
+
+def _share(ctx: Context, cell: dict[str, Any], command: str, what: str) -> Inlines:
+    share, n = float(cell["validated"]), int(cell["n"])
+    error = (share * (1.0 - share) / n) ** 0.5
+    return _computed(ctx, f"{100 * share:.0f} ({100 * error:.1f})", command, what)

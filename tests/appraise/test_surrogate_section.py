@@ -1,0 +1,70 @@
+"""The page's section on the surrogate, and the pairs of effects of the field behind it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import equipoise
+from equipoise.appraise.landscape.page import FIELDS
+from equipoise.appraise.landscape.pairs import pair_of, snapshot, stored
+from equipoise.records import list_records, load_record
+
+
+def test_property_the_stored_field_is_that_of_the_records() -> None:
+    records = [i.record for i in list_records() if i.record is not None]
+    chosen = sorted(
+        (pair_of(r) for r in records if FIELDS["als"].holds(r) and len(r.arms) >= 2), key=lambda p: p.name.lower()
+    )
+    now = json.loads(json.dumps(snapshot(chosen, None)))
+    kept = stored()
+    hint = "run: equipoise surrogate als --operating-characteristics --literatures 300 --store FILE"
+    assert now == {k: v for k, v in kept.items() if k != "fooled"}, hint
+
+
+def test_property_what_cannot_enter_says_why() -> None:
+    pair = pair_of(load_record("healey_cnmau8"))
+    assert pair.marker is not None
+    assert not pair.enters
+    assert pair.reasons == ("function: a ratio of rates, without a difference",)
+    words = pair_of(load_record("vitality_als"))
+    assert words.marker is None
+    assert words.measured
+    assert not pair_of(load_record("riluzole1994")).measured
+
+
+def test_property_the_section_tells_and_gives_no_verdict() -> None:
+    page = equipoise.render(equipoise.appraise("valor"), "md")
+    start = page.index("## Is neurofilament a surrogate here?")
+    section = page[start : page.index("\n## ", start + 5)]
+    assert "it cannot show one" in section
+    assert "Cannot be told from" in section
+    assert "multiple sclerosis" in section
+    assert "VITALITY-ALS" in section
+    assert "told in words" in section
+    assert "Is neurofilament a surrogate here?" not in equipoise.render(equipoise.appraise("riluzole1994"), "md")
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "equipoise", *arguments], capture_output=True, text=True, check=False)
+
+
+def test_property_the_command_tells_what_enters_and_why_not() -> None:
+    done = run("surrogate", "als", "--marker", "nfl", "--endpoint", "alsfrs")
+    assert done.returncode == 0, done.stderr
+    assert "2 of " in done.stdout
+    assert "Cannot enter, and why:" in done.stdout
+    assert "Cannot be told from 2 trials" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments", [("flu",), ("als", "--marker", "crp"), ("als", "--endpoint", "mood"), ("als", "--out", "x.csv")]
+)
+def test_property_the_command_refuses_kindly(arguments: tuple[str, ...]) -> None:
+    done = run("surrogate", *arguments)
+    assert done.returncode == 2
+    assert "hint:" in done.stderr
+    assert "Traceback" not in done.stderr
