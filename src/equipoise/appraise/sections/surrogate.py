@@ -126,6 +126,18 @@ def _fooled(ctx: Context, found: dict[str, Any]) -> list[Block]:
         ),
         Listing(tuple(_computed(ctx, f"{w['name']}: {w['says']}", command, what) for w in fooled["worlds"])),
     ]
+    truth = {w["name"]: w["surrogate"] for w in fooled["worlds"]}
+    best, worst = (
+        max(100 * float(c["validated"]) for c in fooled["cells"] if truth[c["world"]] is right)
+        for right in (True, False)
+    )
+    said = (
+        f"Where the marker is a surrogate, the most generous criterion finds it in {best:.0f} per cent of such "
+        f"literatures; "
+        f"where it is none, the most easily fooled is fooled in {worst:.0f} per cent. So few trials can neither "
+        f"show nor refute."
+    )
+    blocks.insert(0, Paragraph(_computed(ctx, said, command, what)))
     for i, published in enumerate(dict.fromkeys(c["published"] for c in fooled["cells"])):
         cells = [c for c in fooled["cells"] if c["published"] == published]
         rows = []
