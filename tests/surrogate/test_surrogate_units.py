@@ -130,11 +130,9 @@ def test_property_copula_recovers_association() -> None:
     rng = np.random.default_rng(7)
     trial, z = np.repeat(np.arange(5), 200), np.tile([0.0, 1.0], 500)
     frailty = rng.gamma(0.5, 1.0, 1000)  # Clayton's theta 2, Kendall's tau 0.5
-    frame = pl.DataFrame(
-        {"U": trial, "ARM": z, "S": rng.exponential(size=1000), "T": rng.exponential(size=1000), "E": 1}
-    ).with_columns(S=0.5 * (1 + pl.col("S") / pl.Series(frailty)).log(), T=0.5 * (1 + pl.col("T") /
-    pl.Series(frailty)).log()) found = surrogacy_copula(
-        frame, surrogate=Time("S", event="E"), true=Time("T", event="E"), unit="U", arm="ARM", control=0.0
-    )
+    times = {k: 0.5 * np.log1p(rng.exponential(size=1000) / frailty) for k in ("S", "T")}
+    frame = pl.DataFrame({"U": trial, "ARM": z, **times, "E": np.ones(1000)})
+    ends = {"surrogate": Time("S", event="E"), "true": Time("T", event="E")}
+    found = surrogacy_copula(frame, **ends, unit="U", arm="ARM", control=0.0)
     assert found.kendall_tau.low < 0.5 < found.kendall_tau.high
     assert found.kendall_tau.estimate == pytest.approx(kendall("clayton", found.theta))

@@ -200,7 +200,8 @@ def surrogacy_copula(
     >>> rng = np.random.default_rng(5); trial = np.repeat(np.arange(6), 120); z = np.tile([0.0, 1.0], 360)
     >>> effect = rng.normal(-0.4, 0.5, 6)[trial]
     >>> frail = rng.gamma(1.0, size=720)
-    >>> times = {name: rng.exponential(size=720) / (k * frail * np.exp(effect * z)) for name, k in (("S", 1), ("T", 0.5))}
+    >>> risk = frail * np.exp(effect * z)
+    >>> times = {name: rng.exponential(size=720) / (k * risk) for name, k in (("S", 1.0), ("T", 0.5))}
     >>> frame = pl.DataFrame({"TRIAL": trial, "ARM": z, **times, "E": np.ones(720)})
     >>> ends = {"surrogate": Time("S", event="E"), "true": Time("T", event="E")}
     >>> found = surrogacy_copula(frame, **ends, unit="TRIAL", arm="ARM", control=0.0)

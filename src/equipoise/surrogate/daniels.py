@@ -6,7 +6,7 @@ about a line; the true effects on the surrogate have flat priors. Then ``T - a -
 Papanikos et al. 2020, Stat Med 39:1103.
 
 Flat priors do not draw the seen effects in: the slope is drawn towards none by their reliability, and with many
-trials its interval does not cover (0.85 in place of 0.95 with 40 trials of reliability 0.86; docs/methods/surrogacy.md).
+trials its interval does not cover (0.85 in place of 0.95 with 40 trials of reliability 0.86: docs/methods).
 """
 
 from __future__ import annotations
