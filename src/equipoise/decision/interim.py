@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, special
+from scipy import optimize
 
 from equipoise.decision.recursion import checked_information, exit_probabilities, start
 from equipoise.errors import ScenarioError
@@ -258,8 +258,3 @@ def information_from_visits(seen: Sequence[Sequence[float]] | FloatArray, covari
             matrix[:last, :last] += n * np.linalg.inv(v[:last, :last])
         variance += float(np.linalg.inv(matrix)[-1, -1])
     return 1.0 / variance
-
-
-def normal_p(z: float | FloatArray) -> FloatArray:
-    """One-sided P value of ``Z = z``."""
-    return np.asarray(special.ndtr(-np.asarray(z, dtype=np.float64)), dtype=np.float64)

@@ -172,8 +172,8 @@ class Estimate(Fit):
     def of_count(cls, name: str, count: float, n: int, *, scale: str = "count") -> Estimate:
         """A number that describes the data: a count of ``n``, a mean, a share.
 
-        >>> Estimate.of_count("deaths", 3, 40).estimate
-        3.0
+        >>> Estimate.of_count("deaths", 3, 40).to_sentence()
+        'deaths: count 3, n = 40.'
         """
         nan = math.nan
         return cls(name, "description", float(count), nan, nan, nan, nan, nan, n, scale=scale, form="description")
@@ -323,6 +323,8 @@ class Estimate(Fit):
         p = "" if math.isnan(self.p) else ", P < 0.0001" if self.p < 1e-4 else f", P = {self.p:.4f}"
         if self.form == "p_only":
             return f"{self.name}: {p.removeprefix(', ')} ({self.estimator}, n = {self.n})."
+        if self.estimator == "description":
+            return f"{self.name}: {self.scale} {self.estimate:.6g}, n = {self.n}."
         if math.isfinite(self.low) and math.isfinite(self.high):
             interval = f"{100 * self.level:g} % CI {self.low:.3g} to {self.high:.3g}"
         else:

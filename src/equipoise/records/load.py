@@ -20,7 +20,6 @@ from equipoise.records.check import contradictions
 from equipoise.records.schema import Record
 
 SUFFIXES = (".yaml", ".yml")
-_PACKAGE = "equipoise.records"
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,13 @@ def _frames(context: Prepared, section: _RankSection, more: tuple[str, ...]) -> 
     return frame, context.population.select("USUBJID", section.time, section.censor)
 
 
+def _columns(context: Prepared, section: _RankSection) -> dict[str, Any]:
+    """The columns and the level, as both estimators take them."""
+    same = ("value", "visit", "time", "censor", "covariates", "strata", "level")
+    arms = {"arm": context.treatment, "control": context.plan.treatment.reference}
+    return {**{name: getattr(section, name) for name in same}, **arms}
+
+
 def _log_ratios(context: Prepared, section: JointRankSection, frame: pl.DataFrame) -> pl.DataFrame:
     """The records, ``value`` being the logarithm of its ratio to baseline."""
     context.need(frame, section.baseline, numeric=True)
@@ -121,21 +128,13 @@ def joint_rank(context: Prepared, section: JointRankSection) -> Found:
             data,
             survival,
             at=section.week,
-            value=section.value,
-            visit=section.visit,
-            arm=context.treatment,
-            control=control,
-            time=section.time,
-            censor=section.censor,
-            covariates=section.covariates,
-            strata=section.strata,
+            **_columns(context, section),
             method=section.by,
             impute_with=section.impute_with,
             rank_covariates=section.rank_covariates,
             n_imputations=section.imputations,
             burn_in=section.burn_in,
             seed=section.seed,
-            level=section.level,
         ),
     )
     first = next(iter(made.values()))
@@ -234,24 +233,8 @@ def cafs(context: Prepared, section: CafsSection) -> Found:
     from equipoise.estimate.ranks.joint_rank_cafs import cafs as estimate
 
     frame, survival = _frames(context, section, ())
-    control = context.plan.treatment.reference
     made = compared(
-        context,
-        frame,
-        lambda data: estimate(
-            data,
-            survival,
-            up_to=section.week,
-            value=section.value,
-            visit=section.visit,
-            arm=context.treatment,
-            control=control,
-            time=section.time,
-            censor=section.censor,
-            covariates=section.covariates,
-            strata=section.strata,
-            level=section.level,
-        ),
+        context, frame, lambda data: estimate(data, survival, up_to=section.week, **_columns(context, section))
     )
     numbers = _deaths(context, made)
     for arm, m in made.items():
