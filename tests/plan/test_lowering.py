@@ -8,8 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from equipoise.errors import ScenarioError
-from equipoise.plan.analysis_plan import Analysis, Plan
+from equipoise.plan.analysis_plan import Analysis, Plan, dump_plan, parse_plan
 from equipoise.plan.compiled import AnyForm, CarriedForward, MixedModel, Repeated, Slopes, TimeToEvent, TrialByTrial
+from equipoise.plan.estimand import Estimand
 from equipoise.plan.lowering import lower, modern, written
 from equipoise.plan.scenario_plan import AnalysisPlan
 from equipoise.simulate import Scenario, load_scenario, shipped_scenarios
@@ -124,3 +125,32 @@ def test_property_a_plan_is_held_against_the_trial(valor: Scenario) -> None:
     with pytest.raises(ScenarioError, match="unknown population 'PP'"):
         valor.plan.model_copy(update={"analyses": (moved,)}).complete("valor", arms, groups)
     assert isinstance(valor.whole_plan(), Plan)
+
+
+def test_property_what_a_scenario_states_of_events_stands_in_the_plan_that_is_written_out(valor: Scenario) -> None:
+    """Strategies by test become the estimand of each section; the file reads back, and a contradiction is refused."""
+    whole = parse_plan(dump_plan(valor.whole_plan()))
+    for analysis in whole.analyses:
+        asked = {s.kind: s.estimand for s in analysis.sections}
+        for kind, death in (("mi_ancova", "hypothetical"), ("joint_rank", "composite")):
+            if kind in asked:
+                estimand = asked[kind]
+                assert isinstance(estimand, Estimand)
+                assert estimand.strategy("death") == death
+                assert estimand.strategy("ventilation") == "treatment policy"
+                assert estimand.population == analysis.population
+                assert estimand.treatment == "tofersen against placebo"
+    found = lower(next(a for a in whole.analyses if a.id == "alsfrs_f_w28"))
+    assert found is not None
+    assert found.form == valor.plan.analysis("alsfrs_f_w28")
+    wrong = dump_plan(valor.whole_plan()).replace("strategy: composite", "strategy: hypothetical")
+    with pytest.raises(ScenarioError, match="death: the estimand says hypothetical, but"):
+        parse_plan(wrong)
+
+
+def test_property_a_stated_estimand_is_the_one_that_is_written(valor: Scenario) -> None:
+    own = valor.plan.estimand("alsfrs_f_w28.joint_rank", "tofersen against placebo").model_copy(update={"label": "E1"})
+    data = {**valor.plan.model_dump(), "estimands": [{"of": "alsfrs_f_w28.joint_rank", **own.model_dump()}]}
+    scenario = valor.with_plan(AnalysisPlan.model_validate(data))
+    sections = {s.kind: s.estimand for s in scenario.whole_plan().analyses[0].sections}
+    assert sections["joint_rank"] == own

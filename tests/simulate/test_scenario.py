@@ -104,3 +104,14 @@ def test_property_declared_strategies_are_those_carried_out(valor: Scenario) -> 
     text = scenario_text(valor).replace("strategy: composite", "strategy: hypothetical")
     with pytest.raises(ScenarioError, match="death in the joint_rank"):
         parse_scenario(text, "bad.yaml")
+
+
+def test_property_how_many_targets_lie_near_is_numbers(valor: Scenario) -> None:
+    assert valor.fit["within_one_se"]["lagged"] == {"count": 138, "of": 152}
+    text = scenario_text(valor).replace("count: 138", "of: 138")
+    with pytest.raises(ScenarioError):
+        parse_scenario(text, "bad.yaml")
+    data = yaml.safe_load(scenario_text(valor))
+    data["fit"]["within_one_se"]["lagged"] = "138 of 152"
+    with pytest.raises(ScenarioError, match=r"found '138 of 152'.*\{count: 128, of: 152\}"):
+        parse_scenario(yaml.safe_dump(data), "bad.yaml")
