@@ -160,6 +160,44 @@ def coherent(rng: np.random.Generator) -> Data:
         "p": [{"method": "mmrm_log", "value": printed_p(2 * stats.t.sf(abs(log_ratio) / sl, df), p_places)}],
     }
 
+    # one-sided limits, as registries post them: one at 97.5 %, both at 95 % (which cover 90 % together)
+    gap, gap_se = float(rng.normal(0.0, 2.0)), float(rng.uniform(0.5, 2.0))
+    one_sided = {
+        "contrast": {
+            "kind": "difference",
+            "value": printed(gap, 2),
+            "low": printed(gap - 1.959964 * gap_se, 2),
+            "level": 0.975,
+            "note": "one-sided interval",
+        },
+        "p": [{"method": "margin", "value": printed_p(float(stats.norm.sf((gap + 3.0) / gap_se)), p_places)}],
+    }
+    two_limits = {
+        "contrast": {
+            "kind": "difference",
+            "value": printed(gap, 2),
+            "low": printed(gap - 1.644854 * gap_se, 2),
+            "high": printed(gap + 1.644854 * gap_se, 2),
+            "level": 0.9,
+            "note": "one-sided interval; each limit of 95 %",
+        },
+        "p": [{"method": "model", "value": printed_p(float(2 * stats.norm.sf(abs(gap) / gap_se)), p_places)}],
+    }
+
+    # a median survival whose upper limit could not be estimated, and one arm tested against its own start
+    median = float(rng.uniform(10.0, 20.0))
+    medians = {
+        "arms": {
+            "drug": {"value": printed(1.4 * median, 1), "low": printed(median, 1), "note": "upper limit not estimable"},
+            "control": {"value": printed(median, 1), "low": printed(0.7 * median, 1), "high": printed(1.6 * median, 1)},
+        }
+    }
+    own = rng.normal(-1.0, 4.0, n["drug"])
+    alone = {
+        "arms": {"drug": mean_sd(own)},
+        "p": [{"method": "paired", "value": printed_p(float(stats.ttest_1samp(own, 0.0).pvalue), p_places)}],
+    }
+
     # more than one answer to one question: the categories hold more answers than there are people
     chosen = {c: {a: int(rng.binomial(n[a], 0.6)) for a in n} for c in ("A", "B", "C")}
 
@@ -263,6 +301,7 @@ def coherent(rng: np.random.Generator) -> Data:
             outcome("DEATH", "time_to_event", "secondary"),
             outcome("RESP", "count", "secondary"),
             outcome("RAW", "linear", "secondary"),
+            outcome("MEDIAN", "linear", "secondary"),
         ],
         "methods": [
             method("mmrm", "Mixed model", "mmrm", ["estimate", "p"]),
@@ -271,6 +310,9 @@ def coherent(rng: np.random.Generator) -> Data:
             method("t", "t-test, 2 sided", "other", ["p"]),
             method("hl", "Wilcoxon rank-sum test with its Hodges-Lehmann estimate", "other", ["estimate", "p"]),
             method("mmrm_log", "Mixed model on logarithms, told as percent change", "mmrm", ["estimate", "p"]),
+            method("margin", "Test of non-inferiority against a margin, one-sided", "other", ["estimate", "p"]),
+            method("model", "Model", "mmrm", ["estimate", "p"]),
+            method("paired", "Paired t-test, 2 sided", "other", ["p"]),
             method("descriptive", "Descriptive", "descriptive", ["estimate"]),
         ],
         "baseline": [
@@ -300,6 +342,10 @@ def coherent(rng: np.random.Generator) -> Data:
             result("r_hr", "DEATH", "cox", "time_to_event", hazard),
             result("r_hl", "RAW", "hl", "mean_change", hodges),
             result("r_percent", "MARKER", "mmrm_log", "percent_change", percent),
+            result("r_one_sided", "RAW", "margin", "mean_change", one_sided),
+            result("r_two_limits", "RAW", "model", "mean_change", two_limits),
+            result("r_median", "MEDIAN", "descriptive", "median", medians),
+            result("r_alone", "RAW", "descriptive", "mean_change", alone),
             result("r_resp", "RESP", "descriptive", "responders", responders),
             result("r_raw", "RAW", "descriptive", "mean_change", change),
         ],

@@ -277,7 +277,7 @@ def test_prose_follows_the_record(valor: Record) -> None:
     page = appraise(good)
     text = of(page, "bottom-line")
     assert "VALOR met its primary endpoint." in text
-    assert "The interval excludes no effect" in text
+    assert "The interval excludes the value of no effect" in text
     assert "come from different analyses: the P value from" not in words(page)
     assert "every P value after it is nominal" not in words(page)
     assert "Missed" not in text

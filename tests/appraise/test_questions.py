@@ -461,6 +461,14 @@ def test_what_is_told_to_patients_of_valor_is_plain_too() -> None:
     assert grade(text) <= 8
 
 
+@pytest.mark.parametrize("name", ["valor", "centaur", "edaravone2017", "riluzole1994", "phoenix", "mirocals"])
+def test_patients_are_spared_the_names_of_methods(name: str) -> None:
+    page = question_set(load_record(name), reader=Reader(role="patient"))
+    text = " ".join(words(q.answer) for q in questions(page)).lower()
+    for jargon in ("wilcoxon", "hazard ratio", "covariance", "log-rank", "standard error", "nominal", "p value"):
+        assert jargon not in text, jargon
+
+
 # -- choice and order ----------------------------------------------------------------------------------------------
 
 

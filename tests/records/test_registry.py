@@ -189,7 +189,8 @@ def test_one_sided_limits_and_missing_names_survive() -> None:
     assert (result.contrast.low, result.contrast.high) == (0.5, None)
     assert result.p == ()
     assert "0.02 (approximately)" in (result.note or "")
-    assert "one_sided_interval" in [n.kind for n in coherence_notes(record)]
+    assert result.contrast.note == "one-sided interval"
+    assert "one_sided_interval" not in [n.kind for n in coherence_notes(record)]  # the source says so: no slip
 
 
 def test_a_rank_test_beside_a_models_estimate_keeps_both_names() -> None:
@@ -340,6 +341,10 @@ def test_posted_p_values(raw: str, found: tuple[str, float] | None) -> None:
         ("Baseline, Weeks 8, 12, 28 and 52", None),
         ("First six months", 26.1),
         ("through study completion", None),
+        ("From enrolment to the end of the study, plus 30 days", None),
+        ("Within 30 days post-last dose", None),
+        ("Up to 52 weeks plus 30 days", 52),
+        ("12 weeks after the first dose", 12),
     ],
 )
 def test_times(text: str, week: float | None) -> None:

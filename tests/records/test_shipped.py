@@ -86,8 +86,16 @@ READ_SINCE = {
     "SciUS": "https://www.the-scientist.com/second-ever-als-drug-approved-31542",
     "ALSTDI": "https://www.als.net/news/fda-approves-radicava-edaravone-as-treatment-for-als/",
     "EMAw": "https://www.ema.europa.eu/en/medicines/human/withdrawn-applications/radicava",
+    "AdoreTop": "https://als.ca/news/negative-results-from-phase-3-adore-clinical-trial-of-oral-edaravone-fab122-in-als/",
+    "PridPaper": "https://stage.medifind.com/articles/publication/542633150",
+    "PrimeNews": "https://alsnewstoday.com/?p=104167&preview=true&preview_id=104167",
+    "JetNews": "https://develop-sr3snxi-tt7lcx6s5gdv4.us-4.platformsh.site/site/neuro/news/"
+    "phase-3-trial-shows-ultrahigh-dose-methylcobalamin-slows-progression-early-stage",
+    "ALSpireNews": "https://globalgenes.org/raredaily/"
+    "ionis-and-biogen-stop-development-of-als-drug-after-trial-failure/",
+    "A02Paper": "http://47.251.13.51:8081/40474686",
 }
-"""Sources read after the sheet was made: what regulators and companies decided on AMX0035, riluzole and edaravone."""
+"""Sources read after the sheet was made: decisions of regulators and companies, and years and results of the field."""
 
 
 @needs_evidence

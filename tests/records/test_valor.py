@@ -79,6 +79,7 @@ def test_the_sections_of_the_narrative_are_all_covered() -> None:
         "editor",
         "guideline",
         "mechanism",
+        "answer",
     }
     assert len(VALOR.traps) >= 10
 

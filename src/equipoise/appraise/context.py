@@ -272,6 +272,11 @@ class Context:
         a, c = self.findings.arm_value(r, self.findings.active), self.findings.arm_value(r, self.findings.control)
         return (a, c) if a is not None and c is not None and a.value is not None and c.value is not None else None
 
+    def shown(self, pair: tuple[Value, Value]) -> list[Inlines]:
+        """Both values of a pair: people of people, or numbers with as many decimals in one as in the other."""
+        digits = max(numbers.decimals(v.value or 0) for v in pair)
+        return [self.count(v) if v.total else self.number(v, digits or None) for v in pair]
+
     def percent_lower(self, r: Result) -> Computed | None:
         """A ratio as ``67 % lower``, computed; None for a ratio of 1 or more."""
         c = r.contrast

@@ -13,7 +13,7 @@ from typing import TypeGuard
 from equipoise.appraise.absolute_risk import se_from_interval
 from equipoise.records.schema import AdverseEvent, Arm, Contrast, Method, Outcome, PValue, Record, Result, Value
 
-_NOT_MET = re.compile(r"\bnot met\b")
+_NOT_MET, _MET = re.compile(r"\bnot met\b"), re.compile(r"^met\b")
 """How the note of a result tells that its source calls the primary endpoint missed, where no number does."""
 
 ALPHA = 0.05
@@ -317,4 +317,6 @@ def read(record: Record) -> Findings:
         met = None if apart is None else apart and findings.favourable(primary) is not False
     if met is None and primary is not None and primary.note is not None and _NOT_MET.search(primary.note):
         met = False  # the source says so in words
+    elif met is None and primary is not None and primary.note is not None and _MET.search(primary.note):
+        met = True
     return Findings(record, active, control, primary, outcome, test, estimate_p, met)

@@ -82,6 +82,9 @@ def contrast(c: Contrast, *, exact: bool = False) -> str:
     if c.low is not None and c.high is not None:
         each = [max(digits, decimals(b)) if exact else digits for b in (c.low, c.high)]
         bounds = f"({number(c.low, each[0])} to {number(c.high, each[1])}{level(c)})"
+    elif (limit := c.low if c.low is not None else c.high) is not None:
+        side = "lower" if c.low is not None else "upper"
+        bounds = f"({side} limit {number(limit, max(digits, decimals(limit)) if exact else digits)}{level(c)})"
     if c.value is None:
         return bounds or "not estimable"
     text = number(c.value, digits)

@@ -73,8 +73,8 @@ def primary_sentence(ctx: Context) -> Inlines:
             s=writer.label(ctx.set_phrase(r.set)),
             o=ctx.outcome(o.id),
             row=writer.say(", {r}", r=writer.quote(r.row, r) or ()) if r.row else (),
-            a=ctx.count(pair[0]) if pair[0].total else ctx.number(pair[0]),
-            c=ctx.count(pair[1]) if pair[1].total else ctx.number(pair[1]),
+            a=ctx.shown(pair)[0],
+            c=ctx.shown(pair)[1],
             u=writer.label(unit),
             active=ctx.active,
             control=ctx.control,
@@ -113,9 +113,11 @@ def within_margin(ctx: Context) -> bool | None:
     """Whether the interval of the primary difference stays on the safe side of a stated margin; None without one."""
     _, margin = _question(ctx)
     c = ctx.findings.contrast
-    if margin is None or margin.value is None or c is None or c.low is None or c.high is None or c.kind != "difference":
+    if margin is None or margin.value is None or c is None or c.kind != "difference":
         return None
-    return c.low > margin.value if margin.value < 0 else c.high < margin.value
+    if margin.value < 0:
+        return None if c.low is None else c.low > margin.value
+    return None if c.high is None else c.high < margin.value
 
 
 def margin_sentence(ctx: Context) -> Inlines:
@@ -187,9 +189,8 @@ def interval_sentence(ctx: Context) -> Inlines:
     if excludes_null(c):
         side = ", all of them in favour of {control}" if against else ""
         return writer.say(
-            "The interval excludes no effect: the data are compatible with a difference between {low} and {high}{u}"
-            + side
-            + ".",
+            "The interval excludes the value of no effect: the data are compatible with a difference between "
+            "{low} and {high}{u}" + side + ".",
             control=ctx.control,
             low=writer.cite(numbers.number(c.low, digits), c),
             high=writer.cite(numbers.number(c.high, digits), c),
@@ -197,7 +198,7 @@ def interval_sentence(ctx: Context) -> Inlines:
         )
     if o.direction == "not_stated":
         return writer.say(
-            "The interval includes no effect: the data are compatible with a difference between {low} and "
+            "The interval includes the value of no effect: the data are compatible with a difference between {low} and "
             "{high}{u}. The record does not say which direction is the better one.",
             low=writer.cite(numbers.number(c.low, digits), c),
             high=writer.cite(numbers.number(c.high, digits), c),

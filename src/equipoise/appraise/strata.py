@@ -38,7 +38,7 @@ def strata_sentence(ctx: Context) -> Inlines:
         p = _p(ctx, absolute_risk.interaction_of_risks, one, other, f"the two parts at {what}: do their effects differ")
         said.append(
             writer.say(
-                "At {w} {s} gives {x} of the gain; that the parts differ has P = {p} (test of interaction)",
+                "At {w} {s} gives {x} of the gain; the test of interaction between the parts gives P = {p}",
                 w=ctx.week(float(week)),
                 s=writer.label(name),
                 x=share,
@@ -70,7 +70,7 @@ def interaction_sentence(ctx: Context, one: Result, other: Result) -> Inlines:
         method="difference of two independent estimates over its standard error",
     )
     return ctx.writer.say(
-        "That the effect differs between {a} and {b} has P = {p} (test of interaction, from the published estimates).",
+        "The test of interaction between {a} and {b} gives P = {p}, from the published estimates.",
         a=ctx.writer.label(ctx.set_phrase(one.set)),
         b=ctx.writer.label(ctx.set_phrase(other.set)),
         p=p,

@@ -19,6 +19,8 @@ def lower(label: str) -> str:
     keep = len(head) == 1 or head[1:] != head[1:].lower() or head in _PROPER
     # a registry's titles, and labels with parts ("Part C: change"), stay as they are
     keep = keep or ": " in label or len(_TITLE.findall(label)) > 1
+    if not keep and all(len(w) > 1 and w.istitle() for w in label.split(" ")):
+        return label.lower()  # "Usual Care"
     return label if keep else label[:1].lower() + label[1:]
 
 

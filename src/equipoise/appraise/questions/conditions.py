@@ -274,6 +274,12 @@ def degenerative(ctx: Context) -> bool:
 
 
 @condition
+def higher_better(ctx: Context) -> bool:
+    """Higher values of the primary outcome are the better ones."""
+    return ctx.findings.outcome is not None and ctx.findings.outcome.direction == "higher_better"
+
+
+@condition
 def platform(ctx: Context) -> bool:
     """The control group is shared with other regimens of a platform."""
     return any("shared" in t or "platform" in t for t in (ctx.record.design.type.text, ctx.record.design.phase.text))

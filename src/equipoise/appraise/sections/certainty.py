@@ -107,7 +107,7 @@ def _nobody(ctx: Context) -> Block:
     own = excludes_null(c) if c is not None else None
     computed: Inlines = ()
     if own is not None:
-        said = "excludes no effect" if own else "includes no effect"
+        said = "excludes the value of no effect" if own else "includes the value of no effect"
         computed = writer.say(
             "What can be computed without judgement: the interval of the primary estimate, {c}, {said}.",
             c=ctx.contrast(c),  # type: ignore[arg-type]
@@ -255,7 +255,7 @@ def _threshold(ctx: Context, outcome: Graded, kind: str) -> tuple[float | None, 
 def _why(ctx: Context, found: rating.Imprecision, arguments: tuple[float, ...], threshold: Inlines) -> Inlines:
     """What the interval says, each figure with its command."""
     writer = ctx.writer
-    parts = ["the interval includes no effect" if found.includes_null else "the interval excludes no effect"]
+    parts = [f"the interval {'includes' if found.includes_null else 'excludes'} the value of no effect"]
     if found.crosses_benefit and found.crosses_harm:
         parts.append("and reaches from an important benefit to an important harm")
     elif found.crosses_benefit:

@@ -488,6 +488,8 @@ def _measure(ctx: Context, primary: Result | None) -> Answered:
     if primary is None:
         return GAP
     names = {"difference": "difference of means", "ratio": "ratio of means", "hazard_ratio": "hazard ratio"}
+    if primary.contrast is None and not primary.p:
+        return GAP
     words = names[primary.contrast.kind] if primary.contrast is not None else "by the test alone"
     if primary.contrast is not None and primary.measure == "rate_of_change":
         words = "difference of slopes"

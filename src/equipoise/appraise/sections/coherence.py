@@ -170,7 +170,8 @@ def _unplanned(ctx: Context) -> _Found | None:
             )
         )
     body = writer.say(
-        "Not fixed before the data were seen, though each interval excludes no effect: {l}.", l=joined(parts, "; ")
+        "Not fixed before the data were seen, though each interval excludes the value of no effect: {l}.",
+        l=joined(parts, "; "),
     )
     opinions = []
     first = next((r for r in chosen if f.outcome is not None and r.outcome == f.outcome.id), chosen[0])

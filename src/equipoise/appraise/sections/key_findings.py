@@ -128,9 +128,7 @@ def _clinical(ctx: Context) -> Inlines:
     if not bounded:
         tail = writer.words("No interval is given")
     elif not sure:
-        tail = writer.words(
-            "Every interval includes no effect" if alike else "Every interval that is given includes no effect"
-        )
+        tail = writer.words(f"Every interval{'' if alike else ' that is given'} includes the value of no effect")
     else:
         names = joined([writer.label(ctx.outcome(r.outcome)) for r in sure])
         tail = writer.say(

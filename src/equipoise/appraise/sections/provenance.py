@@ -43,9 +43,7 @@ def build(ctx: Context) -> Section:
     holds = f'python -c "from equipoise.records import load_record; {count}"'
     what = "sourced facts in the record, and sources"
     facts, sources = (writer.by_command(numbers.number(n), holds, what) for n in (seen, len(record.sources)))
-    items.append(
-        (writer.words("The record holds"), writer.say("{f} sourced facts from {s} sources", f=facts, s=sources))
-    )
+    items.append((writer.words("The record holds"), writer.say("{f} sourced facts; sources: {s}", f=facts, s=sources)))
     blocks: list[Block] = [
         Paragraph(
             writer.words(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from equipoise.records.check import half_unit
-from equipoise.records.coherence.implied import as_ratio
+from equipoise.records.coherence.implied import as_ratio, by_ranks
 from equipoise.records.coherence.note import Certainty, Note, NoteKind, name_of, normal_quantile, unit_of
 from equipoise.records.schema import Contrast, Item, ItemContrast, Record, Result, Value
 
@@ -73,6 +73,9 @@ class _Maker:
         )
 
 
+_ONE_LIMIT = re.compile(r"one[- ]sided|not (?:be )?(?:estimable|estimated|reached|calculated)|\bNE\b")
+
+
 def _shown(c: Contrast) -> str:
     low = f"{c.low:g}" if c.low is not None else "?"
     high = f"{c.high:g}" if c.high is not None else "?"
@@ -86,6 +89,8 @@ def _interval(make: _Maker, c: Contrast, modelled: bool) -> Iterator[Note]:
     if c.value is None:
         return
     if (c.low is None) != (c.high is None):
+        if _ONE_LIMIT.search(c.note or ""):
+            return  # the source says why there is one limit alone
         yield make(
             "one_sided_interval",
             f"only one limit is printed: {_shown(c)}",
@@ -281,8 +286,9 @@ def _arms(make: _Maker, record: Record, result: Result, c: Contrast) -> Iterator
     known = {roles.get(k) for k in keys} == {"active", "control"}
     a, b = (values[k] for k in ordered)
     share = result.measure in ("count", "responders", "percent")
-    if result.measure in _MEDIANS or (share and c.kind != "difference"):
-        return
+    method = next((m.label for m in record.methods if m.id == result.method), "")
+    if result.measure in _MEDIANS or by_ranks(c, method) or (share and c.kind != "difference"):
+        return  # the median of pair differences is not the difference of the means
     exact = result.measure in _EXACT
     if not exact and result.measure not in _LOOSE and not share:
         return

@@ -65,7 +65,7 @@ def _p_note(record: Record, result: Result, contrast: Contrast, p: PValue, impli
     else:
         beside = next((q for q in result.p if q.method == result.method and q.value is not None), None)
         own = f" (its own p-value is {beside.value:g})" if beside is not None else ""
-        what = f"{shown_p(p)} is from: {test}. {interval} is from: {model}, and {implies}{own}"
+        what = f"{shown_p(p)} comes from one analysis ({test}), {interval} from another ({model}), and {implies}{own}"
         why = "read together as one analysis they mislead: the interval does not belong to the test"
     explained = "the numbers agree if " + ", or if ".join(found) if found else None
     if p.method != result.method:

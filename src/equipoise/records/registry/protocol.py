@@ -59,7 +59,8 @@ def identity(entry: Node, ledger: Ledger) -> dict[str, Any]:
         )
     for other in [ident["orgStudyIdInfo"], *ident.items("secondaryIdInfos")]:
         if number_ := other.text("id"):
-            kind = words(other.text("type")) or other.text("domain") or "sponsor's number"
+            kind = words(other.text("type")) or other.text("domain") or "Sponsor's number"
+            kind = {"eudract number": "EudraCT"}.get(kind, kind)
             registrations.append({"registry": kind, "number": number_})
     citations = [
         {

@@ -237,7 +237,7 @@ class RegistryResults(Analyses):
         arms, others = self.groups.split(values)
         row: dict[str, Any] = {
             "id": id,
-            "term": term,
+            "term": _sentence_case(term),
             "category": category,
             **({"serious": True} if serious else {}),
             **extra,
@@ -248,6 +248,14 @@ class RegistryResults(Analyses):
         if events:
             row["events"] = events
         self.harms.append(row | {**HERE, "place": "adverse events"})
+
+
+def _sentence_case(term: str) -> str:
+    """A coded term that is all capitals in sentence case; tokens with a digit stay: ``VITAMIN B6 DECREASED``."""
+    if not term.isupper() or len(term) < 5:
+        return term
+    words = [w if any(c.isdigit() for c in w) else w.lower() for w in term.split(" ")]
+    return words[0][:1].upper() + words[0][1:] + "".join(f" {w}" for w in words[1:])
 
 
 def _statistic(param: str, values: dict[str, Any]) -> str:

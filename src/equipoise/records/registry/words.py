@@ -31,6 +31,14 @@ _AGE = re.compile(
     rf"|or (?:older|over|above|more|younger)\b)",
     re.IGNORECASE,
 )
+_AFTER = re.compile(
+    rf"(?:\bplus|\band for|\+)\s+(?:an?\s+)?(?:additional\s+|extra\s+)?(?:{_LIST})[- ]*"
+    r"(?:weeks?|months?|days?|years?)\b"
+    rf"|\b(?:{_LIST})[- ]*(?:weeks?|months?|days?|years?)\s+(?:after|post|following|from)[- ]+(?:the\s+)?"
+    r"(?:last|final|end|completion|stopping|discontinuation)\b",
+    re.IGNORECASE,
+)
+"""A time that runs on after the end of treatment, which is not named: "plus 30 days", "30 days after the last dose"."""
 _WINDOW = re.compile(
     rf"\b(?:per|every|each|last|past|previous|preceding)\s+(?:{_LIST})[- ]*(?:weeks?|months?|days?|years?)\b"
     rf"|\b(?:{_LIST})[- ](?:week|month|day|year)\b(?![- ]*(?:visit|follow|assessment|time ?point|treatment))",
@@ -79,7 +87,7 @@ def week_of(text: str | None) -> float | int | None:
     """
     if not text:
         return None
-    text = _numerals(text)
+    text = _AFTER.sub(" ", _numerals(text))
     found = _weeks(_AGE.sub(" ", text), _TIME)
     if len(found) > 1:
         found = _weeks(_WINDOW.sub(" ", _AGE.sub(" ", text)), _TIME) or found
@@ -95,7 +103,7 @@ def week_assessed(title: str | None, frame: str | None) -> tuple[float | int | N
     >>> week_assessed("Survival at age 65 years or older", "Week 52"), week_assessed("Score at Week 12", "Weeks 4, 12")
     ((52, 'Week 52'), (12, 'Score at Week 12'))
     """
-    framed = _weeks(_AGE.sub(" ", _numerals(frame)), _TIME) if frame else []
+    framed = _weeks(_AGE.sub(" ", _AFTER.sub(" ", _numerals(frame))), _TIME) if frame else []
     if (week := week_of(frame)) is not None:
         return week, frame
     said = _weeks(_WINDOW.sub(" ", _AGE.sub(" ", _numerals(title))), _SAID) if title else []

@@ -349,5 +349,5 @@ def registrations(ctx: Context) -> list[Inlines]:
     out = []
     for r in ctx.record.registrations:
         ctx.writer.register(f"{r.registry} {r.number}")
-        out.append(ctx.writer.label(f"{r.registry} {r.number}"))
+        out.append(ctx.writer.label(f"Registered as {r.registry} {r.number}"))
     return out

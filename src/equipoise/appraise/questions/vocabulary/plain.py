@@ -7,7 +7,7 @@ import re
 from equipoise.appraise import numbers
 from equipoise.appraise.context import Context
 from equipoise.appraise.findings import excludes_null, known, significant
-from equipoise.appraise.phrases import margin_sentence
+from equipoise.appraise.phrases import margin_sentence, within_margin
 from equipoise.appraise.questions.vocabulary.design import outcome, week
 from equipoise.appraise.questions.vocabulary.harms import ranked, share_sentence, shares
 from equipoise.appraise.questions.vocabulary.phrase import items, sentence
@@ -85,7 +85,7 @@ def plain_draw(ctx: Context) -> Inlines:
 
 _DECIDED = re.compile(r"approv|withdr|refus|authoris|reject|licen[cs]", re.IGNORECASE)
 """Words of a decision that a patient would ask about; votes of advisers are left to the other readers."""
-_CHANGES = ("mean_change", "adjusted_mean_change")
+_CHANGES = ("mean_change", "adjusted_mean_change", "rate_of_change")
 
 
 @sentence("What we read holds no result for the main question.")
@@ -119,7 +119,12 @@ def plain_result(ctx: Context) -> Inlines:
         digits = max(numbers.decimals(v.value or 0) for v in pair)
         shown = [(writer.cite(numbers.number(abs(float(v.value or 0)), digits), v),) for v in pair]
         return writer.say(
-            "By {w}, {o} " + verb + " by {a}{u} on average with {x}. With {y} it " + verb + " by {c}{u}.",
+            ("Over the time to" if r.measure == "rate_of_change" else "By")
+            + " {w}, {o} "
+            + verb
+            + " by {a}{u} on average with {x}. With {y} it "
+            + verb
+            + " by {c}{u}.",
             w=week(ctx),
             o=outcome(ctx),
             a=shown[0],
@@ -128,13 +133,12 @@ def plain_result(ctx: Context) -> Inlines:
             x=ctx.active,
             y=ctx.control,
         )
-    when = "{o}, over the time to {w}" if r.measure == "rate_of_change" else "{o} at {w}"
     return writer.say(
-        when + ": {a}{u} with {x}, and {c}{u} with {y}.",
+        "{o} at {w}: {a}{u} with {x}, and {c}{u} with {y}.",
         o=upper(outcome(ctx)),
         w=week(ctx),
-        a=ctx.number(a),
-        c=ctx.number(c),
+        a=ctx.shown(pair)[0],
+        c=ctx.shown(pair)[1],
         u=unit,
         x=ctx.active,
         y=ctx.control,
@@ -368,7 +372,7 @@ def plain_missing(ctx: Context) -> list[Inlines]:
     writer, f, out = ctx.writer, ctx.findings, []
     if f.primary is None:
         out.append("The result of the main question.")
-    elif f.met is None:
+    elif f.met is None and within_margin(ctx) is None:
         out.append("A clear answer to the main question.")
     if not conditions.has_harms(ctx):
         out.append("How many people had side effects in each group.")

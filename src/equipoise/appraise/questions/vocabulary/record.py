@@ -250,7 +250,7 @@ def how_read(ctx: Context) -> Inlines:
             numbers.number(n), f'python -c "{head}; print({call})"', f"facts of the record, seen {what}"
         )
         parts.append(writer.say("{n} " + what, n=shown))
-    return (*writer.words("How its facts were seen: "), *joined(parts), Text(".")) if parts else ()
+    return (*writer.words("How the facts were read: "), *joined(parts), Text(".")) if parts else ()
 
 
 @sentence()

@@ -94,7 +94,7 @@ def p_meaning(ctx: Context) -> Inlines:
         *out,
         *writer.say(
             ": with no effect, a result at least this far from none would come in about {h} such trials. "
-            "That is a surprise of {b} bits, of which one is a fair coin that lands heads.",
+            "That is a surprise of {b} bits; a fair coin that lands heads is a surprise of one.",
             h=hundred,
             b=bits,
         ),
@@ -468,7 +468,7 @@ def _told(ctx: Context, r: Result) -> Inlines:
     if r.contrast is not None and usable(r.contrast):
         said = writer.say(phrases.KINDS[r.contrast.kind] + " {d}", d=ctx.contrast(r.contrast))
     elif (pair := ctx.arms_pair(r)) is not None:
-        shown = [ctx.count(v) if v.total else ctx.number(v) for v in pair]
+        shown = ctx.shown(pair)
         said = ctx.say("{a} with {active}, {c} with {control}", a=shown[0], c=shown[1])
     else:
         return ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from equipoise.appraise import absolute_risk, numbers
 from equipoise.appraise.context import Context
 from equipoise.appraise.phrases import paragraphs, replica_sentence
@@ -50,7 +52,7 @@ def answers_tables(ctx: Context, replica: Replica) -> list[Block]:
         rows = (
             Row(
                 (
-                    upper(replica_sentence(ctx, a.short or a.question, a.command, a.question)),
+                    upper(replica_sentence(ctx, _named(ctx, a.short or a.question), a.command, a.question)),
                     (writer.by_command(numbers.percent(a.probability), a.command, a.question),),
                     (writer.by_command(numbers.number(100 * a.mc_error, 1), a.command, a.question),),
                 )
@@ -68,6 +70,15 @@ def answers_tables(ctx: Context, replica: Replica) -> list[Block]:
         title = "By chance, test by test, and in other trials: the other questions"
         blocks.append(Fold("answers-more", writer.words(title), (more,)))
     return blocks
+
+
+def _named(ctx: Context, text: str) -> str:
+    """A question with the names of outcomes and sets in place of the ids by which a scenario knows them."""
+    for outcome in ctx.record.outcomes:
+        text = re.sub(rf"\b{re.escape(outcome.id)}(?= in )", ctx.outcome(outcome.id), text)
+    for each in ctx.record.sets:
+        text = re.sub(rf"\b(?:the )?set {re.escape(each.id)}\b", ctx.set_phrase(each.id), text)
+    return text
 
 
 def _pair(replica: Replica) -> tuple[Answer, Answer] | None:
@@ -104,7 +115,7 @@ def reading(ctx: Context) -> Inlines:
     if ctx.findings.met:
         return writer.say(
             "Such a trial meets its endpoint in {w} trials if the drug works as fitted and in {n} if it does "
-            "nothing, so that success speaks for the drug as far as the two are apart.",
+            "nothing; the further apart the two are, the more a success tells.",
             **parts,
         )
     if 1 - works.probability >= 0.5 * (1 - nothing.probability):
