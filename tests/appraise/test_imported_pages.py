@@ -56,7 +56,8 @@ def test_one_group_is_described_and_nothing_is_concluded_from_it(kind: str) -> N
 
 def test_two_active_arms_are_compared_as_the_entry_compares_them() -> None:
     record = import_study(shaped("two active")).record
-    said = " ".join(texts(appraise(record), "bottom-line"))
+    page = appraise(record)
+    said = " ".join((*texts(page, "brief"), *texts(page, "bottom-line"), *texts(page, "findings")))
     assert "2.5" in said
     assert "cannot be concluded" not in said
 
