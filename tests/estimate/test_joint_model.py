@@ -19,6 +19,7 @@ from equipoise.estimate.joint_model.association import read_associations
 from equipoise.estimate.joint_model.batch import joint_model_batch, rate_ratio_batch
 from equipoise.estimate.joint_model.hazard import Baseline, nodes
 from equipoise.estimate.joint_model.kernels.integral import integrate
+from equipoise.estimate.joint_model.lag import lag_profile
 from equipoise.estimate.joint_model.likelihood import rule
 from equipoise.estimate.joint_model.optimise import maximise, start
 from equipoise.estimate.linear.slope import slope
@@ -806,3 +807,46 @@ def test_property_two_markers() -> None:
     one = joint_model(MARKER, EVENTS, long, people, knots=1)
     assert fit.theta[fit.place("value(y)")] == pytest.approx(one.theta[one.place("value")], abs=0.05)
     assert fit.slope_difference(marker="y").estimable
+
+
+# --- the lag --------------------------------------------------------------------------------------------------------
+
+
+def lagged(n: int, lag: float, seed: int, spread: float) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Patients whose hazard depends on the value ``lag`` earlier, and whose slopes differ by ``spread``."""
+    g = np.random.default_rng(seed)
+    level, rate = 3.0 * g.normal(size=n), spread * g.normal(size=n)
+    step = 0.25
+    grid = np.arange(0.0, 78.0, step) + step / 2.0
+    before = np.maximum(grid - lag, 0.0)
+    hazard = 0.01 * np.exp(0.3 * (level[:, None] + rate[:, None] * before))
+    total = np.cumsum(hazard * step, axis=1)
+    target = g.exponential(size=n)
+    place = (total < target[:, None]).sum(axis=1)
+    time = np.where(place < len(grid), (place + 0.5) * step, 78.0)
+    names = [f"P{i:04d}" for i in range(n)]
+    people = pl.DataFrame({"id": names, "time": time, "event": (place < len(grid)).astype(int)})
+    rows = [
+        (names[i], w, level[i] + rate[i] * w + g.normal())
+        for i in range(n)
+        for w in np.arange(0.0, 79.0, 8.0)
+        if w <= time[i]
+    ]
+    return pl.DataFrame(rows, schema=["id", "week", "y"], orient="row"), people
+
+
+def test_simulation_a_lag_is_found_where_slopes_differ() -> None:
+    lags = (0.0, 8.0, 16.0, 26.0, 39.0)
+    options: dict[str, Any] = {"lags": lags, "knots": [15.0, 30.0, 50.0]}
+    long, people = lagged(900, 16.0, 3, 0.25)
+    found = lag_profile("y ~ week + (week | id)", "Surv(time, event) ~ 1", long, people, **options)
+    assert found.best == 16.0
+    assert found.identified
+    assert "best lag" in str(found)
+    assert len(found.to_frame()) == len(lags)
+    # slopes that hardly differ tell nothing of the lag
+    long, people = lagged(150, 16.0, 4, 0.02)
+    blind = lag_profile("y ~ week + (1 | id)", "Surv(time, event) ~ 1", long, people, **options)
+    assert not blind.identified
+    with pytest.raises(EstimationError, match="lags"):
+        lag_profile("y ~ week + (week | id)", "Surv(time, event) ~ 1", long, people, lags=[8.0, 0.0])

@@ -69,6 +69,9 @@ def start(model: JointLikelihood, steps: int = 25) -> FloatArray:
         mean = np.diag(sums.zz.sum(axis=0)) / max(sums.n.sum(), 1.0)
         covariance[sums.columns, sums.columns] = np.diag(rr / 2.0 / np.maximum(mean, 1e-300) / len(mean))
     for _ in range(steps):
+        if not np.linalg.cond(covariance) < 1e12:  # on the boundary: what was reached last will do to begin with
+            covariance = np.diag(np.diag(covariance)) + 1e-8 * np.eye(lay.d) * max(float(np.trace(covariance)), 1e-8)
+            break
         prior = np.linalg.inv(covariance)
         a, c = np.tile(prior, (n, 1, 1)), np.zeros((n, lay.d))
         for m, sums in enumerate(model.markers):
@@ -87,7 +90,7 @@ def start(model: JointLikelihood, steps: int = 25) -> FloatArray:
             q = rr - 2.0 * ((sums.zy - sums.zx @ beta) * b).sum(axis=1) + np.einsum("nrs,nrs->n", sums.zz, bb)
             theta[lay.beta(m)] = beta
             theta[lay.log_sigma(m)] = 0.5 * math.log(max(float(q.sum() / sums.n.sum()), 1e-300))
-    theta[lay.covariance] = lay.unfactor(covariance + 1e-10 * np.diag(np.diag(covariance)))
+    theta[lay.covariance] = lay.unfactor(covariance + 1e-9 * max(float(np.trace(covariance)), 1e-300) * np.eye(lay.d))
     model.mode[:] = eb
     _start_hazard(model, theta, eb)
     return theta
@@ -158,7 +161,12 @@ def information(
 
 
 def _solved(matrix: FloatArray, gradient: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """A step uphill whatever the signs of the curvature, and the eigenvalues of the scaled curvature."""
+    """A step uphill whatever the signs of the curvature, and the eigenvalues of the scaled curvature.
+
+    Raises :class:`numpy.linalg.LinAlgError` for a curvature or gradient that is no number.
+    """
+    if not (np.isfinite(matrix).all() and np.isfinite(gradient).all()):
+        raise np.linalg.LinAlgError("not finite")
     size = np.sqrt(np.maximum(np.abs(np.diag(matrix)), 1e-300))
     values, vectors = np.linalg.eigh(matrix / size / size[:, None])
     least = 1e-9 * max(float(values.max()), 1e-300)
@@ -175,14 +183,29 @@ def maximise(
     steps: tuple[int, ...] | None = None,
     limit: int = 60,
 ) -> Optimum:
-    """The maximum over the free parameters, from ``begin``.
+    """The maximum over the free parameters, from ``begin``; never raises for data.
 
     tolerance : how far the log-likelihood may move with more nodes.
     steps : nodes a dimension, from few to many; by default :data:`LADDER`.
     """
+    free = np.ones(model.layout.size, np.bool_) if free is None else free
+    try:
+        return _searched(model, begin, free, tolerance, steps, limit)
+    except np.linalg.LinAlgError:  # a curvature that is no number: the search has left where the likelihood is one
+        why = "the search left the parameters for which the likelihood can be computed"
+        return failed(model.layout.size, Status.NOT_CONVERGED, why, free)
+
+
+def _searched(
+    model: JointLikelihood,
+    begin: FloatArray,
+    free: BoolArray,
+    tolerance: float,
+    steps: tuple[int, ...] | None,
+    limit: int,
+) -> Optimum:
     calls = model.calls
     lay = model.layout
-    free = np.ones(lay.size, np.bool_) if free is None else free
     at = np.flatnonzero(free)
     theta = begin.copy()
     steps = ladder_of(lay.d) if steps is None else steps
