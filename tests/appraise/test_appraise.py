@@ -46,6 +46,7 @@ SECTIONS = [
     "replica",
     "limitations",
     "significance",
+    "surrogate",
     "certainty",
     "questions",
     "context",

@@ -130,10 +130,7 @@ class Processes:
 
     def begin(self, tasks: Sequence[Task], tick: Callable[[int], None]) -> None:
         self._pool = ProcessPoolExecutor(
-            self.workers,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_begin,
-            initargs=(tuple(tasks),),
+            self.workers, mp_context=multiprocessing.get_context("spawn"), initializer=_begin, initargs=(tuple(tasks),)
         )
 
     def submit(self, task: int, first: int, rows: int) -> Future[Made | None]:

@@ -187,8 +187,8 @@ def _continuous(a: float, b: float, variances: Sequence[float], monotone: bool, 
         # S0S1 given T0 and T1
         inner = np.array([[1.0, x], [x, 1.0]])
         left, right = np.linalg.solve(inner, np.array([a, u])), np.array([y, b])
-        vs = 1.0 - np.array([a, u]) @ left
-        vt = 1.0 - right @ np.linalg.solve(inner, right)
+        vs = float(1.0 - np.array([a, u]) @ left)
+        vt = float(1.0 - right @ np.linalg.solve(inner, right))
         return np.array([x, y, u, right @ left + r * math.sqrt(max(vs, 0.0) * max(vt, 0.0))])
 
     def goal(free: FloatArray, sign: float) -> float:
