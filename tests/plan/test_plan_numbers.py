@@ -72,6 +72,8 @@ analyses:
       - {{method: subgroups, of: difference, by: [GROUP], covariates: [BASE], where: {{AVISITN: 28}}}}
       - {{method: deterioration, threshold: 6, died: {{time: DTHWK, where: {{DTHCN: 0}}}}}}
       - {{method: carried_forward, covariates: [BASE], weeks: [12, 28]}}
+      - {{method: surrogate, surrogate: BASE, endpoint: CHG, where: {{AVISITN: 28}}, least: 0}}
+      - {{method: surrogate_trials, surrogate: BASE, endpoint: CHG, unit: GROUP, where: {{AVISITN: 28}}}}
   - id: baseline
     title: Function, baseline too
     population: ITT
