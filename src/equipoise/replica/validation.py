@@ -298,7 +298,8 @@ def _counted(world: World, published: str, whole: FloatArray, mask: BoolArray, t
     with ThreadPoolExecutor(threads) as pool:
         said = list(pool.map(one, range(len(whole))))
     n = len(said)
-    return [
-        Cell(world.name, name, published, *(sum(row[name] == code for row in said) / n for code in (1, -1, 0)), n)
-        for name in CRITERIA
-    ]
+    cells = []
+    for name in CRITERIA:
+        yes, no, untold = (sum(row[name] == code for row in said) / n for code in (1, -1, 0))
+        cells.append(Cell(world.name, name, published, yes, no, untold, n))
+    return cells

@@ -94,7 +94,7 @@ def scenario_of(design: TrialDesign, world: World, on_path: bool, strength: floa
         step = math.gcd(design.active, design.control)
         ratio = (design.control // step, design.active // step)
     else:
-        groups, ratio = dict(protocol.groups), protocol.ratio
+        groups, ratio = dict(protocol.groups), (protocol.ratio[0], protocol.ratio[1])
     end = design.weeks if design.replica is None else protocol.period_end
     visits = tuple(sorted({*(float(w) for w in range(0, int(end), 4)), 16.0 if end > 16.0 else end, end}))
     arm = protocol.arms[-1]
