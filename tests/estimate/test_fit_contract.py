@@ -129,6 +129,7 @@ def test_property_rows_left_out_stand_in_the_summary() -> None:
 
 
 ANSWERS = {
+    "DesignStudy",
     "Document",
     "Results",
     "Replica",
@@ -141,7 +142,7 @@ ANSWERS = {
 }
 """Classes of the rooms above the estimators: pages, trials, plans and studies, which are read in their own ways."""
 ON_THE_WAY = {"Draws", "Power", "CausalAssociation"}
-"""Completed data that an analysis is yet to be made of; a design worked out, of which nothing was estimated; a curve."""
+"""Completed data that no analysis has been made of; a design worked out; the bounds of an association."""
 NOT_HELD_YET = {
     "surrogacy",
     "surrogacy_units",
