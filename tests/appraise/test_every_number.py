@@ -10,6 +10,7 @@ import contextlib
 import io
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -17,11 +18,13 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from typer.testing import CliRunner
 
 import equipoise.records
 from equipoise.appraise import appraise
 from equipoise.appraise.certainty import load_judgements
 from equipoise.appraise.landscape import landscape
+from equipoise.cli.main import app
 from equipoise.document.document import Cited, Computed, Document, Name, Text, bare_number, walk
 from equipoise.records import Record, list_records, load_record
 from equipoise.records.schema import DateFact, Fact, Sourced, Value
@@ -106,6 +109,26 @@ class Held:
         return self._shown[source, digits]
 
 
+@cache
+def field() -> tuple[Held, ...]:
+    """The trials whose effects other pages tell too, where they ask whether a marker is a surrogate."""
+    return tuple(Held(load_record(name)) for name in ("valor", "centaur"))
+
+
+def printed_by(command: str) -> str:
+    """What a command of a page prints."""
+    if command.startswith("equipoise "):
+        result = CliRunner().invoke(app, shlex.split(command)[1:])
+        assert result.exit_code == 0, command
+        return result.output
+    match = re.fullmatch(r'python -c "(.+)"', command, re.DOTALL)
+    assert match is not None, command
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        exec(match[1], {})
+    return out.getvalue()
+
+
 def led(page: Document, held: Mapping[str, Held]) -> int:
     """Walk the page; ``held`` by the prefix of its sources. How many numbers were followed."""
     citations = {c.id: c for c in page.citations}
@@ -126,17 +149,15 @@ def led(page: Document, held: Mapping[str, Held]) -> int:
                 count += 1
                 continue
             for figure in figures(node.text):
-                assert held[prefix].holds(figure, sources), (node.text, sorted(sources))
+                known = held[prefix].holds(figure, sources) or any(h.holds(figure, sources) for h in field())
+                assert known, (node.text, sorted(sources))
                 count += 1
         elif isinstance(node, Computed):
             command = commands[node.computation]
-            match = re.fullmatch(r'python -c "(.+)"', command, re.DOTALL)
-            assert match is not None, command
+            if "--operating-characteristics" in command:  # simulated for minutes, stored, and tested where it is made
+                continue
             if command not in outputs:
-                out = io.StringIO()
-                with contextlib.redirect_stdout(out):
-                    exec(match[1], {})
-                found = re.findall(r"(?:(?<!\d)-)?\d+(?:\.\d+)?(?:e[-+]?\d+)?", out.getvalue())
+                found = re.findall(r"(?:(?<!\d)-)?\d+(?:\.\d+)?(?:e[-+]?\d+)?", printed_by(command))
                 outputs[command] = [abs(float(x)) for x in found]
             for figure in figures(node.text):
                 digits = len(figure.partition(".")[2])
