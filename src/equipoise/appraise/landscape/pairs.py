@@ -178,3 +178,22 @@ def stored() -> dict[str, Any]:
     """The stored picture; made by ``equipoise surrogate als --operating-characteristics --store FILE``."""
     read: dict[str, Any] = json.loads((resources.files("equipoise.library") / STORED).read_text(encoding="utf-8"))
     return read
+
+
+def field_verdict() -> dict[str, Any]:
+    """How many trials the field has, and what may be said of the trial level."""
+    found = stored()
+    return {"trials": found["trials"], "verdict": found["verdict"]}
+
+
+def field_row(name: str) -> dict[str, Any]:
+    """The two effects of a trial of the field as they enter, with the source of each."""
+    found: dict[str, Any] = next(r for r in stored()["rows"] if r["name"] == name)
+    return found
+
+
+def field_fooled() -> dict[str, Any]:
+    """How often each criterion is fooled: shares of literatures, and their Monte Carlo errors."""
+    found = stored()["fooled"]
+    cells = [{**c, "error": math.sqrt(c["validated"] * (1.0 - c["validated"]) / c["n"])} for c in found["cells"]]
+    return {**found, "cells": cells, "number_of_worlds": len(found["worlds"])}

@@ -13,11 +13,10 @@ from equipoise.appraise.landscape.pairs import stored
 from equipoise.appraise.questions.vocabulary.reviews import surrogacy_table
 from equipoise.document.document import Block, Fold, Inlines, Listing, Paragraph, Row, Section, Table, Text
 from equipoise.document.text import upper
-from equipoise.records.blocks import Source as RecordSource
-from equipoise.records.schema import Value
 
-COMMAND = "equipoise surrogate als --marker nfl --endpoint alsfrs"
-FOOLED = COMMAND + " --operating-characteristics --literatures {n} --seed {seed}"
+_PYTHON = 'python -c "from equipoise.appraise.landscape.pairs import {name}; print({name}({given}))"'
+VERDICT = _PYTHON.format(name="field_verdict", given="")
+FOOLED = _PYTHON.format(name="field_fooled", given="")
 _DASH: Inlines = (Text("–"),)
 _ITEMS = ("surr_ms", "surr_kidney", "surr_fda_table")
 _GAPS = (
@@ -43,7 +42,7 @@ def build(ctx: Context) -> Section | None:
         ),
         *(replace(b, id="t-surrogate-trial") for b in surrogacy_table(ctx) if isinstance(b, Table)),
         _landscape(ctx, found),
-        Paragraph(_computed(ctx, found["verdict"], COMMAND, "the trial level of the field")),
+        Paragraph(_computed(ctx, found["verdict"], VERDICT, "the trial level of the field")),
     ]
     told = [_item(ctx, id) for id in _ITEMS]
     there = tuple(t for t in told if t)
@@ -83,32 +82,29 @@ def _landscape(ctx: Context, found: dict[str, Any]) -> Table:
     rows = []
     for row in found["rows"]:
         writer.register(row["name"])
-        cells = [_half(ctx, row[key]) for key in ("marker", "function")]
+        cells = [_half(ctx, row, key) for key in ("marker", "function")]
         enters = row["marker"] is not None and row["function"] is not None
         said = "enters" if enters else "cannot enter: " + "; ".join(row["reasons"])
         rows.append(Row((writer.label(row["name"]), *cells, upper(writer.label(said)))))
     caption = writer.say(
         "The field's trials that tell of neurofilament, of {n} on record. What is told in words is shown as missing; "
         "it is what a regression would leave out.",
-        n=_computed(ctx, str(found["trials"]), COMMAND, "trials of the field"),
+        n=_computed(ctx, str(found["trials"]), VERDICT, "trials of the field"),
     )
     heads = ("Trial", "Neurofilament, ratio", "Function, points a month", "In the regression")
     return Table("t-surrogate-field", caption, writer.heads(*heads), tuple(rows), (False, True, True, False))
 
 
-def _half(ctx: Context, half: dict[str, Any] | None) -> Inlines:
-    if half is None:
+def _half(ctx: Context, row: dict[str, Any], key: str) -> Inlines:
+    if row[key] is None:
         return _DASH
-    source = RecordSource(title=half["title"], address=half["address"], what=half["what"])
-    ctx.writer.adopt("", "", "", {half["source"]: source}, {})
-    value = Value(value=0.0, source=half["source"], place=half["place"], confidence=half["confidence"])
-    return (ctx.writer.cite(half["shown"], value),)
+    command = _PYTHON.format(name="field_row", given=repr(row["name"]))
+    return _computed(ctx, row[key]["shown"], command, f"{row['name']}: its two effects, and where they were read")
 
 
 def _fooled(ctx: Context, found: dict[str, Any]) -> list[Block]:
-    writer, fooled = ctx.writer, found["fooled"]
-    command = FOOLED.format(n=fooled["literatures"], seed=fooled["seed"])
-    what = "shares of simulated literatures"
+    writer, fooled, command = ctx.writer, found["fooled"], FOOLED
+    what = "shares of simulated literatures, as equipoise surrogate als --operating-characteristics gives them"
     names = ", ".join(d["name"] for d in fooled["designs"])
     for d in fooled["designs"]:
         writer.register(d["name"])

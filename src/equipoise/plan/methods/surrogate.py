@@ -90,7 +90,9 @@ def _endpoint(variable: str, kind: Kind, censor: str | None) -> Endpoint:
 
     if kind == "time":
         return Time(variable, censor=censor)
-    return {"continuous": Value, "binary": Binary, "ordinal": Ordinal}[kind](variable)
+    if kind == "binary":
+        return Binary(variable)
+    return Ordinal(variable) if kind == "ordinal" else Value(variable)
 
 
 def estimates(context: Prepared, section: SurrogateSection) -> Found:

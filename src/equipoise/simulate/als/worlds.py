@@ -89,6 +89,7 @@ def scenario_of(design: TrialDesign, world: World, on_path: bool, strength: floa
     length."""
     base = load_scenario(design.replica or GENERIC[0])
     protocol = base.protocol
+    ratio: tuple[int, ...]
     if design.replica is None:
         groups = {GENERIC[1]: design.active + design.control}
         step = math.gcd(design.active, design.control)
