@@ -125,6 +125,10 @@ def test_a_deck_made_again_has_the_same_ids(asked: Document, valor: Record) -> N
     assert {row[0] for row in deck(to_anki(again))[1]} <= ids
 
 
+TAGS = frozenset(("p", "ul", "ol", "li", "b", "i", "sup", "small", "hr", "code", "table", "caption", "tr", "th", "td"))
+"""What an answer may be made of."""
+
+
 def test_hostile_words_on_a_card_stay_words(evil: Document) -> None:
     text = to_anki(evil)
     keys, rows = deck(text)
@@ -134,7 +138,7 @@ def test_hostile_words_on_a_card_stay_words(evil: Document) -> None:
         assert len(row) == 4
         for side in row[1:3]:
             for tag, attrs in Tags(side).tags:
-                assert tag in {"p", "ul", "ol", "li", "b", "i", "sup", "small", "hr", "code", "table", "tr", "td"}
+                assert tag in TAGS
                 assert not attrs
 
 

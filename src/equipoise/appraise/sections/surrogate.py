@@ -40,7 +40,11 @@ def build(ctx: Context) -> Section | None:
             ),
             lead=True,
         ),
-        *(replace(b, id="t-surrogate-trial") for b in surrogacy_table(ctx) if isinstance(b, Table)),
+        Fold(
+            "f-surrogate-trial",
+            writer.words("This trial, condition by condition"),
+            tuple(replace(b, id="t-surrogate-trial") for b in surrogacy_table(ctx) if isinstance(b, Table)),
+        ),
         _landscape(ctx, found),
         Paragraph(_computed(ctx, found["verdict"], VERDICT, "the trial level of the field")),
     ]

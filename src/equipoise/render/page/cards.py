@@ -149,8 +149,9 @@ class _Card:
         if isinstance(block, Stats):
             return "".join(f"<p>{self.runs(s.label)}: <b>{self.runs(s.value)}</b></p>" for s in block.items)
         if isinstance(block, Table):
+            heads = "".join(f"<th>{self.runs(c)}</th>" for c in block.columns)
             rows = "".join(f"<tr>{''.join(f'<td>{self.runs(c)}</td>' for c in row.cells)}</tr>" for row in block.rows)
-            return f"<table>{rows}</table>"
+            return f"<table><caption>{self.runs(block.caption)}</caption><tr>{heads}</tr>{rows}</table>"
         if isinstance(block, Note | Fold):
             return f"<p><b>{self.runs(block.title)}</b></p>{''.join(map(self.block, block.blocks))}"
         return ""
@@ -215,7 +216,8 @@ def _lines(block: Block) -> list[str]:
     if isinstance(block, Stats):
         return [f"{plain(s.label)}: {plain(s.value)}" for s in block.items]
     if isinstance(block, Table):
-        return [" | ".join(plain(c) for c in row.cells) for row in block.rows]
+        rows = (block.columns, *(row.cells for row in block.rows))
+        return [plain(block.caption), *(" | ".join(plain(c) for c in cells) for cells in rows)]
     if isinstance(block, Note | Fold):
         return [plain(block.title), *(line for b in block.blocks for line in _lines(b))]
     return []

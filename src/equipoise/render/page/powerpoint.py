@@ -411,7 +411,8 @@ def lines(block: Block) -> list[str]:
     if isinstance(block, Stats):
         return [f"{plain(s.label)}: {plain(s.value)} {plain(s.remark)}".rstrip() for s in block.items]
     if isinstance(block, Table):
-        return [" | ".join(plain(c) for c in row.cells) for row in block.rows]
+        rows = (block.columns, *(row.cells for row in block.rows))
+        return [plain(block.caption), *(" | ".join(plain(c) for c in cells) for cells in rows)]
     if isinstance(block, Note | Fold):
         return [plain(block.title), *(line for b in block.blocks for line in lines(b))]
     if isinstance(block, Cards):
