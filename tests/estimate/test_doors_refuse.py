@@ -204,7 +204,8 @@ def words_of(call: Callable[[], Any]) -> str:
         if made.estimable:
             test_alone = made.form == "p_only"
             assert math.isnan(made.estimate) == test_alone, made
-            assert test_alone or not (math.isnan(made.low) or math.isnan(made.high)) or made.detail, made
+            limits = not (math.isnan(made.low) or math.isnan(made.high))
+            assert test_alone or limits or made.form == "description" or made.detail, made  # a count has none
             assert not math.isnan(made.p) or made.form == "description" or made.detail, made
         else:
             assert math.isnan(made.se), made  # an estimate may stand where its error does not exist

@@ -73,6 +73,8 @@ analyses:
       - {{method: deterioration, threshold: 6, died: {{time: DTHWK, where: {{DTHCN: 0}}}}}}
       - {{method: carried_forward, covariates: [BASE], weeks: [12, 28]}}
       - {{method: surrogate, surrogate: BASE, endpoint: CHG, where: {{AVISITN: 28}}, least: 0}}
+      - {{method: joint_model, time: DTHWK, censor: DTHCN, knots: 1, per: 4.348, at: [28]}}
+      - {{method: disease_rate_ratio, time: DTHWK, censor: DTHCN, knots: 1}}
       - {{method: surrogate_trials, surrogate: BASE, endpoint: CHG, unit: GROUP, where: {{AVISITN: 28}}}}
   - id: baseline
     title: Function, baseline too
