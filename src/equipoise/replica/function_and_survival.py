@@ -15,6 +15,7 @@ import numpy as np
 from equipoise.errors import ScenarioError
 from equipoise.estimate.fit import aligned
 from equipoise.estimate.joint_model.batch import joint_model_batch, rate_ratio_batch
+from equipoise.plan import end_points
 from equipoise.plan.deciding import deciding
 from equipoise.replica.rebuild import prolonged
 from equipoise.run import run_study
@@ -86,7 +87,7 @@ def function_and_survival(
 
     Parameters
     ----------
-    event : the end point in time, by default death or ventilation where the trials have it, else the first they have.
+    event : the end point in time, by default the one that counts most kinds of event.
 
     Raises
     ------
@@ -124,7 +125,7 @@ def _compare(
     name = ""
     for first in range(0, replicates, BLOCK):
         trials = simulator.block(seed, first, min(BLOCK, replicates - first))
-        name = event or next((e for e in trials.events if "ventilation" in e), next(iter(trials.events)))
+        name = event or max(trials.events, key=lambda e: len(end_points.counted(e)))
         when, happened = trials.times_to(name)
         members = trials.members(str(getattr(analysis, "set", "ITT")))
         visits = trials.weeks <= week
