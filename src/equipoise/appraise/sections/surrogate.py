@@ -43,7 +43,11 @@ def build(ctx: Context) -> Section | None:
         Fold(
             "f-surrogate-trial",
             writer.words("This trial, condition by condition"),
-            tuple(replace(b, id="t-surrogate-trial") for b in surrogacy_table(ctx) if isinstance(b, Table)),
+            tuple(
+                replace(b, id="t-surrogate-trial", caption=writer.words("The conditions, as this trial answers them."))
+                for b in surrogacy_table(ctx)
+                if isinstance(b, Table)
+            ),
         ),
         _landscape(ctx, found),
         Paragraph(_computed(ctx, found["verdict"], VERDICT, "the trial level of the field")),
