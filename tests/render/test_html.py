@@ -86,6 +86,7 @@ def test_headings_run_without_gaps(read: Page) -> None:
         "What the replica says",
         "Limitations",
         "Clinical significance",
+        "Is neurofilament a surrogate here?",
         "Certainty and decision",
         "Questions by reader",
         "Historical context",

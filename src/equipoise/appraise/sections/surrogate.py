@@ -8,8 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 from equipoise.appraise.context import Context
-from equipoise.appraise.landscape.page import FIELDS
-from equipoise.appraise.landscape.pairs import stored
 from equipoise.appraise.questions.vocabulary.reviews import surrogacy_table
 from equipoise.document.document import Block, Fold, Inlines, Listing, Paragraph, Row, Section, Table, Text
 from equipoise.document.text import upper
@@ -28,6 +26,9 @@ _GAPS = (
 
 def build(ctx: Context) -> Section | None:
     """The section, for a trial of the field that measured neurofilament."""
+    from equipoise.appraise.landscape.page import FIELDS  # these load numpy: only when asked
+    from equipoise.appraise.landscape.pairs import stored
+
     if not FIELDS["als"].holds(ctx.record) or not any(r.outcome == "NFL" for r in ctx.findings.biomarkers()):
         return None
     writer, found = ctx.writer, stored()
