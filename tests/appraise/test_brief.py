@@ -206,3 +206,10 @@ def test_a_brief_prints_on_one_side(name: str, tmp_path: Path) -> None:
         pages.append(len(re.findall(rb"/Type\s*/Page(?!s)", out.read_bytes())))
     assert pages[0] == 1
     assert pages[1] > 1
+
+
+@pytest.mark.parametrize(("name", "begins"), [("x.md", "# "), ("x.json", "{"), ("x.html", "<!doctype html>")])
+def test_a_page_is_written_as_its_name_says(name: str, begins: str, tmp_path: Path) -> None:
+    run = CliRunner().invoke(app, ["appraise", "adore", "--no-replica", "-o", str(tmp_path / name)])
+    assert run.exit_code == 0, run.output
+    assert (tmp_path / name).read_text(encoding="utf-8").startswith(begins)

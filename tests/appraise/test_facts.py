@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from equipoise.appraise import absolute_risk, appraise
+from equipoise.appraise import absolute_risk, appraise, in_brief
 from equipoise.appraise.certainty import load_judgements, rating
 from equipoise.appraise.certainty.judgements import parse_judgements, shipped_judgements, shipped_text
 from equipoise.appraise.landscape import landscape
@@ -462,3 +462,46 @@ def test_property_each_sentence_of_a_record_has_a_reference(name: str) -> None:
 
 def flat(text: str) -> str:
     return re.sub(r"\W+", " ", text).strip().lower()
+
+
+def test_events_after_the_switch_are_those_of_early_and_delayed_start(page: Document, valor: Record) -> None:
+    """By the cut of the survival analysis both arms had the drug: its counts are no comparison with placebo."""
+    assert valor.result("dthpv_itt_jan2022").comparison == "early_delayed"
+    told = [re.sub(r"\s", " ", t) for t in texts(page, "findings")]
+    (said,) = {s for t in told for s in t.split(". ") if "12 of 72" in s}
+    assert "early" in said
+    assert "placebo" not in said
+    assert "everyone randomised" in said
+
+
+def test_a_brief_names_the_set_of_its_estimate_and_how_the_second_number_was_chosen() -> None:
+    stats = {
+        name: [n for n in walk(in_brief(name).section("brief")) if isinstance(n, Stat)] for name in ("valor", "centaur")
+    }
+    assert "faster-progressing" in plain(stats["valor"][1].remark)
+    assert "other outcomes" in plain(stats["centaur"][2].remark)
+
+
+def test_the_sponsor_at_the_top_is_no_gap_of_the_checklist(page: Document) -> None:
+    (row,) = [r for n in walk(page) if isinstance(n, Table) for r in n.rows if "item 5a" in plain(r.cells[0])]
+    assert "Biogen" in plain(row.cells[2])
+
+
+def test_times_and_shares_beside_a_hazard_ratio_say_what_they_are() -> None:
+    tables = [n for n in walk(appraise("centaur")) if isinstance(n, Table)]
+    heads = [re.sub(r"\s", " ", plain(r.cells[0])) for n in tables for r in n.rows if r.heading]
+    assert "Death, median, months" in heads
+    assert "Death or tracheostomy, week 24, people with the event, %" in heads
+
+
+def test_the_answer_on_beginning_a_withdrawn_drug_says_so() -> None:
+    page = appraise("centaur")
+    (begin,) = [n for n in walk(page) if isinstance(n, Question) and n.id == "q-begin"]
+    said = " ".join(plain(r) for r in runs_of(begin.answer))
+    assert "withdrawn" in said
+    assert "PHOENIX" in said
+
+
+def test_a_patient_is_told_the_planned_later_result_too(page: Document) -> None:
+    (said,) = {t for t in texts(page, "questions") if "people who had started early were ahead by" in t}
+    assert "2.7" in said

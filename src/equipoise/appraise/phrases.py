@@ -410,14 +410,12 @@ def survival_sentence(ctx: Context) -> Inlines:
         )
     pair = ctx.arms_pair(shown)
     if pair is not None and pair[0].total and pair[1].total:
-        out = (
-            *out,
-            *ctx.say(
-                ". There were events in {a} people with {active} and {c} with {control}",
-                a=ctx.count(pair[0]),
-                c=ctx.count(pair[1]),
-            ),
-        )
+        counts = {"a": ctx.count(pair[0]), "c": ctx.count(pair[1])}
+        if shown.comparison == "early_delayed":  # by then both arms have had the drug
+            told = "In {s} there were events in {a} people who started early and {c} who started later"
+            out = (*out, *writer.say(". " + told, s=writer.label(ctx.set_phrase(shown.set)), **counts))
+        else:
+            out = (*out, *ctx.say(". There were events in {a} people with {active} and {c} with {control}", **counts))
     return (*out, Text("."))
 
 

@@ -81,6 +81,8 @@ def _summary(ctx: Context, r: Result, several: bool) -> str:
     outcome = ctx.record.outcome(r.outcome)
     if r.measure in _MEASURES:
         return "share of people" if r.measure == "responders" and outcome.scale == "count" else _MEASURES[r.measure]
+    if r.measure == "time_to_event" and ctx.record.origin == "written" and (timed := _timed(r)):
+        return timed
     if r.measure not in _SUMMARIES or not (several or r.measure == "median"):
         return ""
     said = _SUMMARIES[r.measure]
@@ -91,6 +93,17 @@ def _summary(ctx: Context, r: Result, several: bool) -> str:
     if r.measure == "rate_of_change":
         unit = ctx.unit(outcome, r).strip() if r.contrast is not None and r.contrast.unit else unit
     return ", ".join(w for w in (said, unit) if w)
+
+
+def _timed(r: Result) -> str:
+    """What the arms' values beside a hazard ratio are: shares with the event, or times in a unit of their own."""
+    own = {v.unit for v in r.arms.values() if v.usable and v.value is not None and v.unit and not v.total}
+    if len(own) != 1:
+        return ""
+    (unit,) = own
+    if unit == "%":
+        return "people with the event, %"
+    return f"median, {unit}" if "median" in (r.note or "") else unit
 
 
 def arm_columns(ctx: Context, results: Sequence[Result]) -> tuple[Inlines, ...]:

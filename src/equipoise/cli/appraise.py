@@ -153,6 +153,8 @@ def _outputs(id: str, format: Format, out: Path | None) -> list[_Output]:
     from equipoise.files.reading import shown
     from equipoise.render.page.office import needed
 
+    if format is Format.html and out is not None and out.suffix.lower() in (".md", ".json", ".docx"):
+        format = Format(out.suffix.lower()[1:])
     if format not in _MADE:
         if format is Format.docx:  # before the simulation, not after it
             needed("docx", "python-docx", "a Word file")

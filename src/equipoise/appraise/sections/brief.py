@@ -78,10 +78,12 @@ def _primary(ctx: Context) -> list[Stat]:
     if f.primary is None or len(ctx.record.arms) < 2:
         return []
     if f.contrast is not None and f.contrast.value is not None and f.outcome is not None:
-        return [_effect(ctx, f.primary, f.contrast, whose=True)]
+        part = ctx.record.origin == "written" and not ctx.is_all(f.primary.set)
+        remark = ctx.writer.say("in {s}", s=ctx.writer.label(ctx.set_phrase(f.primary.set))) if part else ()
+        return [_effect(ctx, f.primary, f.contrast, whose=True, remark=remark)]
     if (counted := _counted(ctx, f.primary)) is not None:
         return [counted]
-    label = ctx.say("{o} at {week}", o=upper_label(ctx, f.primary.outcome))
+    label = _at(ctx, f.primary.outcome, f.week)
     return [Stat(label, ctx.writer.words("No estimate"), ctx.writer.words("the record gives no difference"), "open")]
 
 
@@ -103,9 +105,7 @@ def _effect(ctx: Context, r: Result, c: Contrast, *, whose: bool = False, remark
     kind = {"difference": "", "ratio": ", ratio", "hazard_ratio": ", hazard ratio"}[c.kind]
     week = ctx.findings.week if whose else r.week
     arms = ", {a} against {c}" if whose else ""
-    label = writer.say(
-        "{o} at {w}" + arms + kind, o=upper_label(ctx, r.outcome), w=ctx.week(week), a=ctx.active, c=ctx.control
-    )
+    label = writer.say("{o}" + arms + kind, o=_at(ctx, r.outcome, week), a=ctx.active, c=ctx.control)
     return Stat(label, value, joined([x for x in (bounds, remark) if x], ", "))
 
 
@@ -124,6 +124,8 @@ def _second(ctx: Context) -> list[Stat]:
         nominal = writer.words("nominal") if f.met is False and not ctx.formal(r) else ()
         lower = ctx.percent_lower(r) if found == f.biomarkers() else None
         if lower is None:
+            if found == f.clinical() and len(pairs) > 1 and not nominal:  # taken from many: that has to be told
+                return [_effect(ctx, r, c, remark=writer.words("the clearest of the other outcomes"))]
             return [_effect(ctx, r, c, remark=nominal)]
         ratio = writer.say("ratio {r}", r=ctx.contrast(c))
         label = writer.say("{o} at {w}", o=upper_label(ctx, r.outcome), w=ctx.week(r.week))
@@ -194,7 +196,7 @@ def _caveats(ctx: Context) -> list[Inlines]:
         out.append(writer.words("Not worse by more than a margin is less than as good, and the margin is a judgement."))
     elif f.met is None:
         out.append(writer.words("What was read does not say whether the primary endpoint was met."))
-    if f.split:
+    if f.split and f.contrast is not None and f.contrast.value is not None:
         out.append(writer.words("The P value and the estimate of the primary endpoint come from different analyses."))
     c = f.contrast
     if f.primary is not None and (c is None or c.low is None or c.high is None):
@@ -299,6 +301,14 @@ def _illustration(ctx: Context) -> tuple[Inlines, Inlines] | None:
 def _test(ctx: Context, p: PValue) -> Inlines:
     name = ctx.test_name(p.method)
     return ctx.method(p.method) if name == "test" else ctx.writer.words(name)
+
+
+def _at(ctx: Context, outcome: str, week: float | None) -> Inlines:
+    """An outcome and its week, once: labels of the registry often end in it already."""
+    label = short(ctx.record.outcome(outcome).label)
+    if week is not None and label.lower().endswith(f" at week {week:g}"):
+        return upper_label(ctx, outcome)
+    return ctx.writer.say("{o} at {w}", o=upper_label(ctx, outcome), w=ctx.week(week))
 
 
 def upper_label(ctx: Context, outcome: str) -> Inlines:

@@ -102,6 +102,13 @@ def _items(ids: tuple[str, ...] = (), sections: tuple[str, ...] = (), state: Sta
     return find
 
 
+def _funding(ctx: Context) -> Answered:
+    """The sponsor and what it did; where the money came from is told in the paper alone."""
+    item = ctx.item("reg_sponsor")
+    said = ctx.writer.told(item.text, item) if item is not None and item.text else None
+    return ("in part", said) if said else GAP
+
+
 def _gap(_: Context) -> Answered:
     return GAP
 
@@ -316,7 +323,7 @@ CONSORT: dict[str, tuple[Item, ...]] = {
         Item("2", "registry, number, address and date of registration", _registration),
         Item("3", "where protocol and analysis plan can be read", _plan),
         Item("4", "where data and code can be had", _gap),
-        Item("5a", "funding, and what the funder did", _gap),
+        Item("5a", "funding, and what the funder did", _funding),
         Item("5b", "conflicts of interest", _gap),
     ),
     "Introduction": (

@@ -80,9 +80,13 @@ def checked_sentence(ctx: Context) -> Inlines:
         command = f'python -c "{imports}; print({call}.{name})"'
         return (writer.by_command(numbers.number(n), command, f"numbers checked: {name}", "counted in the record"),)
 
+    def some(n: int, one: str, more: str) -> str:
+        return one if n == 1 else more
+
     return writer.say(
-        "Checked: {p} P values beside an interval or a standard error, {i} estimates within their intervals, {c} "
-        "percentages against counts.",
+        f"Checked: {{p}} P {some(found.p_values, 'value', 'values')} beside an interval or a standard error, "
+        f"{{i}} {some(found.intervals, 'estimate within its interval', 'estimates within their intervals')}, "
+        f"{{c}} {some(found.percentages, 'percentage against a count', 'percentages against counts')}.",
         p=count(found.p_values, "p_values"),
         i=count(found.intervals, "intervals"),
         c=count(found.percentages, "percentages"),

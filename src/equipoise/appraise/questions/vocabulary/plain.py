@@ -42,7 +42,8 @@ def plain_asked(ctx: Context) -> Inlines:
     if f.outcome is None:
         return paragraphs_of(who, what)
     when = ctx.say(" at {week}") if f.week is not None else ()
-    return paragraphs_of(who, what, ctx.say("The main thing it measured was {outcome}{w}.", w=when))
+    many = "how many people were " if f.outcome.label.lower().startswith("alive") else ""
+    return paragraphs_of(who, what, ctx.say(f"The main thing it measured was {many}{{outcome}}{{w}}.", w=when))
 
 
 def paragraphs_of(*parts: Inlines) -> Inlines:
@@ -322,7 +323,14 @@ def plain_later(ctx: Context) -> Inlines:
     )
     if chosen is None:
         return out
-    return paragraphs_of(out, writer.words("But this way of counting was not planned before the trial."))
+    doubt = writer.words("But this way of counting was not planned before the trial.")
+    c = None if planned is None else planned.contrast
+    if c is None or c.value is None or c.kind != "difference" or excludes_null(c) is not False:
+        return paragraphs_of(out, doubt)
+    gap = writer.cite(numbers.number(abs(c.value), numbers.contrast_digits(c)), c)
+    way = "ahead" if planned is not None and f.favourable(planned) else "behind"
+    told = f"Counted as planned they were {way} by {{d}}{{u}}, a gap that chance alone could make."
+    return paragraphs_of(out, doubt, writer.say(told, d=gap, u=unit))
 
 
 _IN_A_WORD = {
