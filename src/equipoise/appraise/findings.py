@@ -71,6 +71,9 @@ class Findings:
         Only those of the test sequence, if any of it is.
         """
         found = self._companions(marker)
+        if not found and any(s.id == self.set and s.shared_with for s in self.record.sets):
+            # the primary outcome borrows controls of the platform, the markers have the regimen's own
+            found = self._companions(marker, any_set=True)
         ordered = tuple(r for r in found if self.record.outcome(r.outcome).test_order)
         return ordered or found
 
@@ -78,13 +81,13 @@ class Findings:
         """Main results of the other outcomes (neither primary nor log scale) in the primary set and week."""
         return self._companions(lambda o, r: not marker(o, r) and (self.outcome is None or o.id != self.outcome.id))
 
-    def _companions(self, keep: Callable[[Outcome, Result], bool]) -> tuple[Result, ...]:
+    def _companions(self, keep: Callable[[Outcome, Result], bool], *, any_set: bool = False) -> tuple[Result, ...]:
         if self.set is None:
             return ()
         order = {o.id: (o.test_order or 99, i) for i, o in enumerate(self.record.outcomes)}
         found = [
             r
-            for r in self.record.find_results(set=self.set, week=self.week, role="main")
+            for r in self.record.find_results(set=None if any_set else self.set, week=self.week, role="main")
             if r.comparison == "randomised"
             and keep(self.record.outcome(r.outcome), r)
             and self.of_arms(r)

@@ -12,15 +12,17 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from importlib import resources
 from statistics import NormalDist
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from equipoise.appraise.landscape.effects import Effect, Missing, effects, months
 from equipoise.appraise.numbers import number
 from equipoise.records.schema import Record, Value
-from equipoise.replica.validation import OperatingCharacteristics
-from equipoise.surrogate.trials import Rows, TrialSurrogacy, of_rows
+
+if TYPE_CHECKING:  # a page reads the stored picture alone, and waits for no compiler
+    from equipoise.replica.validation import OperatingCharacteristics
+    from equipoise.surrogate.trials import TrialSurrogacy
 
 MARKERS = {"nfl": "neurofilament"}
 ENDPOINTS = {"alsfrs": "function"}
@@ -115,6 +117,8 @@ def _scaled(e: Effect) -> Half | None:
 
 def trial_level(pairs: Iterable[Pair]) -> TrialSurrogacy:
     """The picture over the trials that enter; with fewer than five its verdict is that it cannot be told."""
+    from equipoise.surrogate.trials import Rows, of_rows
+
     rows = [(p.name, p.marker, p.function) for p in pairs if p.marker is not None and p.function is not None]
     made = np.array([[m.estimate, f.estimate, m.se**2, f.se**2] for _, m, f in rows], dtype=np.float64).reshape(-1, 4)
     s, t, vs, vt = (np.ascontiguousarray(made[:, j]) for j in range(4))
@@ -134,8 +138,10 @@ def _stored_half(record: Record, half: Half | None, log: bool) -> dict[str, Any]
     v, z = half.sourced, NormalDist().inv_cdf(0.975)
     derived = half.effect.weeks is not None and not log
     ends = [half.estimate + k * z * half.se for k in (0.0, -1.0, 1.0)]
-    if not derived:
-        ends = [float(x) if x is not None else e for x, e in zip((v.value, v.low, v.high), ends, strict=True)]
+    told = (v.value, v.low, v.high)
+    per = months(half.effect.weeks) if derived and half.effect.weeks is not None else 1.0
+    if not derived or v.level == 0.95:  # the printed bounds, as the landscape shows them; else those of the error
+        ends = [float(x) / per if x is not None else e for x, e in zip(told, ends, strict=True)]
     source = record.sources[v.source or ""]
     return {
         "shown": f"{number(ends[0], 2)} ({number(ends[1], 2)} to {number(ends[2], 2)})",
