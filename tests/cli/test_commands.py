@@ -116,8 +116,8 @@ def test_property_interrupt_leaves_nothing_half_written(tmp_path: Path) -> None:
         preexec_fn=hear_interrupts,
     )
     (tmp_path / "tmp").mkdir(exist_ok=True)
-    # wait until the study has begun (its first block is there) or the command ended, then press Ctrl-C
-    while not any((tmp_path / "tmp").rglob("block-*.parquet")) and process.poll() is None:
+    # wait until the study has begun (its first part is there) or the command ended, then press Ctrl-C
+    while not any((tmp_path / "tmp").rglob("*.parquet")) and process.poll() is None:
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=1800)

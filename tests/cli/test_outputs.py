@@ -98,12 +98,12 @@ def test_property_a_signal_has_its_exit_code_and_leaves_nothing_half_written(
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         # until the study has begun, however slow the machine, or the command ended
-        while not list(tmp_path.rglob("block-*.parquet")) and process.poll() is None:
+        while not list(tmp_path.rglob("*.parquet")) and process.poll() is None:
             time.sleep(0.1)
         process.send_signal(sent)
         _, said = process.communicate(timeout=1800)
     assert process.returncode == code
     assert "Traceback" not in said
-    assert list(tmp_path.rglob("block-*.parquet"))
+    assert list(tmp_path.rglob("*.parquet"))
     assert not list(tmp_path.rglob(".equipoise-*"))
     assert not (tmp_path / "out.json").exists()
