@@ -33,6 +33,6 @@ def test_property_pages_name_what_exists() -> None:
     code = re.findall(r"```python\n(.*?)```", (DOCS / "from-r-and-sas.md").read_text(), re.DOTALL)
     assert code
     for block in code:
-        compile(block, "from-r-and-sas.md", "exec")
+        compile(doctest.script_from_examples(block), "from-r-and-sas.md", "exec")
         for name in re.findall(r"from equipoise import (\w+)", block):
             assert hasattr(equipoise, name)

@@ -62,16 +62,20 @@ def test_property_parts_of_any_size_fit_together(
     np.testing.assert_array_equal(values(simulator, 300, store=tmp_path), right)
 
 
-def test_property_a_worker_process_that_dies_is_told(simulator: Simulator, tmp_path: Path) -> None:
-    class Deadly(Processes):
-        def submit(self, task: int, first: int, rows: int) -> Any:
-            future = super().submit(task, first, rows)
-            for process in list((self._pool._processes or {}).values()):
+def test_property_a_worker_process_that_dies_is_told(
+    simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("equipoise.run.study.PART_SECONDS", 1e-9)  # many small parts
+    hands = Processes(2)
+
+    def kill(done: int, total: int) -> None:
+        if done >= 40:
+            for process in list((hands._pool._processes or {}).values()):
                 process.kill()
-            return future
 
     with pytest.raises(OutputError, match="a worker process ended"):
-        values(simulator, 300, executor=Deadly(2), store=tmp_path)
+        values(simulator, 2000, executor=hands, store=tmp_path, progress=kill)
+    np.testing.assert_array_equal(values(simulator, 60, store=tmp_path), values(simulator, 60))
 
 
 def test_property_what_is_no_executor_is_refused() -> None:

@@ -180,7 +180,7 @@ def test_independent_methods_of_plans_run_on_it() -> None:
     assert made.of("question", "delayed", visit="Q1").significant is not None
     assert made.of("win_ratio", "win").failed == 0
     compiled = scenario.with_plan(parse_scenario_plan(PLAN)).plan.compiled
-    assert [f.id for f in compiled] == ["slope", "mi", "death"]
+    assert [f.id for f in compiled] == ["delayed", "slope", "mi", "death"]
 
 
 def test_property_commands_take_a_scenario_without_a_record(tmp_path) -> None:

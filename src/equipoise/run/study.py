@@ -247,7 +247,7 @@ def grow(
                 undone -= rows
                 if first + rows < end:
                     left.appendleft((k, first + rows, end))
-                pending[hands.submit(k, first, rows)] = (k, rows)
+                pending[_asked(hands, k, first, rows)] = (k, rows)
             ready, _ = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
             for future in ready:
                 k, rows = pending.pop(future)
@@ -272,6 +272,17 @@ def grow(
     if begun:
         hands.finish(stop=stop)
     return [_in_order(found, replicates) for found in parts]
+
+
+def _asked(hands: Executor, task: int, first: int, rows: int) -> Future[Made | None]:
+    """A part is asked for; hands that are gone are told here as well as when a part comes back."""
+    try:
+        return hands.submit(task, first, rows)
+    except Exception as error:
+        trouble = hands.trouble(error)
+        if trouble is not None:
+            raise trouble from error
+        raise
 
 
 def _result(future: Future[Made | None], hands: Executor) -> Made | None:
