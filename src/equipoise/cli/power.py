@@ -114,7 +114,7 @@ def slope(
         alpha=alpha,
         sides=sides,
         common_baseline=common_baseline,
-        retention=None if retention is None else _numbers(retention, "--retention"),
+        retention=_shares(retention, "--retention"),
     )
 
 
@@ -151,8 +151,8 @@ def mmrm(
         ratio=ratio,
         alpha=alpha,
         sides=sides,
-        retention=None if retention is None else _numbers(retention, "--retention"),
-        retention_active=None if retention_active is None else _numbers(retention_active, "--retention-active"),
+        retention=_shares(retention, "--retention"),
+        retention_active=_shares(retention_active, "--retention-active"),
     )
 
 
@@ -201,7 +201,7 @@ def delayed_start(
         alpha=alpha,
         alpha_third=alpha_third,
         fraction=fraction,
-        retention=None if retention is None else _numbers(retention, "--retention"),
+        retention=_shares(retention, "--retention"),
     )
 
 
@@ -224,6 +224,10 @@ def _numbers(text: str, option: str) -> list[float]:
         raise ScenarioError(
             f"{option} {text[:60]!r}: not numbers", hint=f"give them with commas: {option} 0,4,8"
         ) from None
+
+
+def _shares(text: str | None, option: str) -> list[float] | None:
+    return None if text is None else _numbers(text, option)
 
 
 def _covariance(

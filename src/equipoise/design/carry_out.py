@@ -198,9 +198,10 @@ def _cells(
     """The cells of a conduct in a world: one for each primary."""
     maker = prepared.maker
     columns = {name: k for k, name in enumerate(maker.columns)}
+    table = read_parts(parts, range(len(columns)), replicates)
 
     def values(name: str) -> FloatArray:
-        return read_parts(parts, [columns[name]], replicates)[:, 0]
+        return np.asarray(table[:, columns[name]])
 
     def met(asked: Asked) -> tuple[BoolArray, BoolArray]:
         p = values(asked.p.id)

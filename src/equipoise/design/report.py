@@ -29,7 +29,7 @@ class Part:
     said: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
-    plots: tuple[Plot, ...] = ()
+    plots: tuple[tuple[str, Plot], ...] = ()
 
 
 def _told(value: object) -> str:
@@ -126,9 +126,9 @@ def parts_of(made: DesignResult) -> list[Part]:
                 f"Trials whose analysis failed count as not successful: {sum(c.failures for c in made.cells)} in all.",
             ),
         ),
-        Part("Success by weeks", plots=tuple(p for n, p in plots.items() if n.startswith("weeks-"))),
-        Part("Success and its price", plots=tuple(p for n, p in plots.items() if n.startswith("price-"))),
-        Part("All designs", plots=tuple(p for n, p in plots.items() if n == "all")),
+        Part("Success by weeks", plots=tuple(p for p in plots.items() if p[0].startswith("weeks-"))),
+        Part("Success and its price", plots=tuple(p for p in plots.items() if p[0].startswith("price-"))),
+        Part("All designs", plots=tuple(p for p in plots.items() if p[0] == "all")),
         *(_table(made, name) for name in study.worlds),
         Part(
             "Limits",
@@ -244,8 +244,6 @@ def _replicates(made: DesignResult) -> str:
 
 def report_markdown(made: DesignResult) -> str:
     """The report as Markdown; drawings are the files beside it."""
-    names = {id(p): n for n, p in drawings(made).items()}
-    by_title = {p.title: n for n, p in drawings(made).items()}
     out = [f"# {made.study.name}"]
     for part in parts_of(made):
         if not (part.said or part.rows or part.plots):
@@ -253,8 +251,7 @@ def report_markdown(made: DesignResult) -> str:
         out += [f"## {part.title}", *part.said]
         if part.rows:
             out.append("\n".join(_markdown_table(part.columns, part.rows)))
-        for plot in part.plots:
-            name = names.get(id(plot)) or by_title[plot.title]
+        for name, plot in part.plots:
             out.append(f"![{plot.description}]({name}.svg)")
     return "\n\n".join(out) + "\n"
 
@@ -304,7 +301,7 @@ def report_html(made: DesignResult) -> str:
             body.append(f"<tbody>{rows}</tbody></table></div>")
         if part.plots:
             body.append('<div class="plots">')
-            for plot in part.plots:
+            for _, plot in part.plots:
                 count += 1
                 body.append(f"<figure>{plot.svg(id=f'plot{count}')}</figure>")
             body.append("</div>")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -224,8 +224,3 @@ def share_error(share: float, n: int) -> float:
     (0.01265, 0.005)
     """
     return math.sqrt(max(share * (1.0 - share), 0.25 / n) / n)
-
-
-def unique(values: Sequence[Any]) -> list[Any]:
-    """In the order of first appearance."""
-    return list(dict.fromkeys(values))

@@ -12,6 +12,7 @@ from equipoise.design.study import DesignStudy
 from equipoise.errors import ScenarioError
 from equipoise.files import parse_json, read_bytes
 from equipoise.run.store import Part, listed
+from equipoise.run.study import gaps
 from equipoise.simulate import load_scenario
 
 
@@ -28,7 +29,7 @@ class Status:
     @property
     def done(self) -> int:
         """Replicates that are there, of those asked for."""
-        return sum(min(n, self.asked) for n in self.replicates)
+        return sum(self.replicates)
 
     def __str__(self) -> str:
         total = self.asked * self.cells
@@ -58,17 +59,8 @@ def status(folder: Path) -> Status:
         raise ScenarioError(f"{own}: is not what a design study writes", hint="--out FOLDER makes it") from None
     prepared = prepare(study, load_scenario(study.base))
     parts = [listed(folder / TRIALS / p.maker.key) for p in prepared]
-    counts = tuple(_covered(found) for found in parts)
+    counts = tuple(asked - sum(end - first for first, end in gaps(found, asked)) for found in parts)
     return Status(study.name, len(prepared), counts, asked, _rate(p for found in parts for p in found))
-
-
-def _covered(parts: Iterable[Part]) -> int:
-    out = at = 0
-    for part in parts:
-        if part.end > at:
-            out += part.end - max(part.first, at)
-            at = part.end
-    return out
 
 
 def _rate(parts: Iterable[Part], window: float = 300.0) -> float | None:

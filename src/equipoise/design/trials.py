@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from equipoise.files import Frozen
 from equipoise.plan.deciding import deciding
 from equipoise.plan.key import Key
 from equipoise.plan.scenario_plan import AnalysisPlan
-from equipoise.run.study import measured, program
+from equipoise.run.study import measured, study_key
 from equipoise.simulate import Scenario, Simulator
 from equipoise.simulate.protocol import Dosing, Extension, Intake, Protocol
 from equipoise.simulate.scenario import describe_problems
@@ -195,9 +194,7 @@ class CellMaker:
     @cached_property
     def key(self) -> str:
         """What decides the numbers, as a short hash: the name of their folder."""
-        s = self.simulator
-        parts = [program(), s.scenario.digest(), str(s.mechanism), str(s.imbalance), str(self.seed), *self.columns]
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+        return study_key(self.simulator, self.keys, self.seed, counted=RESOURCES)
 
 
 def scenario_for(base: Scenario, study: DesignStudy, conduct: Conduct, world: World, name: str) -> Scenario:

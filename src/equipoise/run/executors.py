@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -28,6 +28,9 @@ from equipoise.types import FloatArray
 
 BLOCK = 20
 """Replicates made at a time: small enough for the cache, and for Ctrl-C to be answered soon."""
+
+
+_KEPT = "what was done is kept; run the same command again"
 
 
 class Maker(Protocol):
@@ -85,6 +88,10 @@ class Executor(Protocol):
         """What an error of a future means where the workers are to blame; None where the study is."""
         ...
 
+    def lost(self) -> EquipoiseError | None:
+        """Whether nothing will come back any more, as an error; None while there is hope."""
+        ...
+
     def finish(self, *, stop: bool) -> None:
         """The study is over, or with ``stop`` given up: what waits is dropped, what is at work ends soon."""
         ...
@@ -116,6 +123,9 @@ class Threads:
     def trouble(self, error: BaseException) -> EquipoiseError | None:
         return None
 
+    def lost(self) -> EquipoiseError | None:
+        return None
+
     def finish(self, *, stop: bool) -> None:
         if stop:
             self._stop.set()
@@ -140,8 +150,11 @@ class Processes:
         if isinstance(error, BrokenProcessPool):
             return OutputError(
                 "a worker process ended without a word, for want of memory or by a signal",
-                hint="what was done is kept; run the same command again, with fewer --workers if memory was short",
+                hint=f"{_KEPT}, with fewer --workers if memory was short",
             )
+        return None
+
+    def lost(self) -> EquipoiseError | None:
         return None
 
     def finish(self, *, stop: bool) -> None:
@@ -214,18 +227,17 @@ class Dask:
         return future
 
     def trouble(self, error: BaseException) -> EquipoiseError | None:
-        from concurrent.futures import CancelledError
-
-        kept = "what was done is kept; run the same command again"
         if type(error).__name__ == "KilledWorker":
-            return OutputError("a part was lost with its workers again and again", hint=f"look at their logs; {kept}")
+            return OutputError("a part was lost with its workers again and again", hint=f"look at their logs; {_KEPT}")
         if isinstance(error, (CancelledError, OSError)) or type(error).__name__ == "FutureCancelledError":
-            return OutputError(f"{self.address}: the scheduler is gone", hint=f"start it again; {kept}")
+            return self._gone()
         return None
 
-    def lost(self) -> bool:
-        """Whether the scheduler does not answer any more."""
-        return self._client.status not in ("running", "connecting")
+    def _gone(self) -> OutputError:
+        return OutputError(f"{self.address}: the scheduler is gone", hint=f"start it again; {_KEPT}")
+
+    def lost(self) -> EquipoiseError | None:
+        return None if self._client.status in ("running", "connecting") else self._gone()
 
     def finish(self, *, stop: bool) -> None:
         with contextlib.suppress(Exception):

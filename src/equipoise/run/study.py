@@ -12,6 +12,7 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib.metadata import version
@@ -29,7 +30,7 @@ from equipoise.plan.block import analyse
 from equipoise.plan.block import block as sections_of
 from equipoise.plan.key import Key
 from equipoise.plan.read_keys import read
-from equipoise.run.executors import BLOCK, Dask, Executor, Made, Task, Threads
+from equipoise.run.executors import BLOCK, Executor, Made, Task, Threads
 from equipoise.run.store import Part, Store, read_part
 from equipoise.simulate import Simulator
 from equipoise.trial import Trials
@@ -102,8 +103,11 @@ class SimulationStudy:
         self.close()
 
 
-def study_key(simulator: Simulator, measures: Sequence[Key], seed: int) -> str:
-    """What decides the numbers of a study, as a short hash: scenario, mechanism, plan, measures, seed and programs."""
+def study_key(simulator: Simulator, measures: Sequence[Key], seed: int, counted: Sequence[str] = ()) -> str:
+    """What decides the numbers of a study, as a short hash: scenario, mechanism, plan, measures, seed and programs.
+
+    counted : what is counted of every trial beside the measures.
+    """
     parts = [
         program(),
         simulator.scenario.digest(),
@@ -113,6 +117,7 @@ def study_key(simulator: Simulator, measures: Sequence[Key], seed: int) -> str:
         str(seed),
         str(BLOCK),
         *(m.id for m in measures),
+        *counted,
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
@@ -120,7 +125,7 @@ def study_key(simulator: Simulator, measures: Sequence[Key], seed: int) -> str:
 @cache
 def program() -> str:
     """A hash of all the code that makes the numbers, so that a store never mixes those of two versions of it."""
-    rooms = ("calibrate", "decision", "estimate", "numerics", "plan", "run", "simulate", "trial")
+    rooms = ("calibrate", "decision", "design", "estimate", "numerics", "plan", "run", "simulate", "trial")
     folder = files("equipoise")
     digest = hashlib.sha256(f"{__version__} {platform.machine()}".encode())
     for name in ("numpy", "scipy", "numba"):
@@ -229,7 +234,7 @@ def grow(
 
     try:
         parts = [task.store.covering(replicates) for task in tasks]
-        left = deque((k, first, end) for k, found in enumerate(parts) for first, end in _gaps(found, replicates))
+        left = deque((k, first, end) for k, found in enumerate(parts) for first, end in gaps(found, replicates))
         undone = sum(end - first for _, first, end in left)
         finished = total - undone
         tell()
@@ -247,11 +252,13 @@ def grow(
                 undone -= rows
                 if first + rows < end:
                     left.appendleft((k, first + rows, end))
-                pending[_asked(hands, k, first, rows)] = (k, rows)
+                with _told(hands):
+                    pending[hands.submit(k, first, rows)] = (k, rows)
             ready, _ = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
             for future in ready:
                 k, rows = pending.pop(future)
-                made = _result(future, hands)
+                with _told(hands):
+                    made = future.result()
                 if made is None:
                     continue
                 parts[k].append(made.part)
@@ -260,8 +267,9 @@ def grow(
                 if made.seconds > 0.0:
                     rates[k] = made.seconds / rows
             tell()
-            if not ready and isinstance(hands, Dask) and hands.lost():
-                raise hands.trouble(OSError()) or OSError()
+            lost = None if ready else hands.lost()
+            if lost is not None:
+                raise lost
         stop = False
     except BaseException:
         if begun:
@@ -274,20 +282,11 @@ def grow(
     return [_in_order(found, replicates) for found in parts]
 
 
-def _asked(hands: Executor, task: int, first: int, rows: int) -> Future[Made | None]:
-    """A part is asked for; hands that are gone are told here as well as when a part comes back."""
+@contextmanager
+def _told(hands: Executor) -> Iterator[None]:
+    """Errors for which the hands are to blame, as they tell them."""
     try:
-        return hands.submit(task, first, rows)
-    except Exception as error:
-        trouble = hands.trouble(error)
-        if trouble is not None:
-            raise trouble from error
-        raise
-
-
-def _result(future: Future[Made | None], hands: Executor) -> Made | None:
-    try:
-        return future.result()
+        yield
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:
@@ -307,7 +306,7 @@ def _rows(rate: float | None, left: int, workers: int) -> int:
     return max(1, int(wanted / BLOCK)) * BLOCK
 
 
-def _gaps(parts: Sequence[Part], replicates: int) -> list[tuple[int, int]]:
+def gaps(parts: Sequence[Part], replicates: int) -> list[tuple[int, int]]:
     """Runs of replicates (first, end) that no part holds."""
     out, at = [], 0
     for part in sorted(parts):

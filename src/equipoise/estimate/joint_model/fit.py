@@ -12,21 +12,20 @@ import numpy as np
 from scipy import stats
 
 from equipoise.errors import EstimationError
-from equipoise.estimate.fit import Fit
 from equipoise.estimate.joint_model import effects
 from equipoise.estimate.joint_model.accuracy import Accuracy, accuracy
 from equipoise.estimate.joint_model.effects import ESTIMATOR, REFERENCES
 from equipoise.estimate.joint_model.likelihood import JointLikelihood
+from equipoise.estimate.joint_model.maximised import Maximised
 from equipoise.estimate.joint_model.optimise import Optimum, maximise
 from equipoise.estimate.joint_model.predict import Prediction, predict
 from equipoise.estimate.joint_model.setup import Setup
-from equipoise.estimate.left_out import LeftOut
 from equipoise.estimate.result import Estimate
-from equipoise.types import REASONS, FloatArray, Status
+from equipoise.types import FloatArray, Status
 
 
 @dataclass(eq=False)
-class JointModelFit(Fit):
+class JointModelFit(Maximised):
     """A fitted joint model.
 
     formula, events : what was asked. setup, likelihood : the data. optimum : where the search ended, with the largest
@@ -48,31 +47,8 @@ class JointModelFit(Fit):
     # --- numbers ------------------------------------------------------------------------------------------------------
 
     @property
-    def status(self) -> Status:
-        return self.optimum.status
-
-    @property
-    def reason(self) -> str:
-        """Why the fit is what it is: ``estimated``, or what stood in the way."""
-        own = self.optimum.reason
-        return own if own.startswith("not estimable") else REASONS[self.status] + (f": {own}" if own else "")
-
-    @property
-    def converged(self) -> bool:
-        return self.status is Status.OK
-
-    @property
-    def theta(self) -> FloatArray:
-        """(parameter,) the parameters, in the order of ``names``."""
-        return self.optimum.theta
-
-    @property
     def names(self) -> tuple[str, ...]:
         return self.setup.names
-
-    @property
-    def loglik(self) -> float:
-        return self.optimum.loglik
 
     @property
     def aic(self) -> float:
@@ -84,21 +60,8 @@ class JointModelFit(Fit):
         return -2.0 * self.loglik + math.log(self.setup.n) * int(self.optimum.free.sum())
 
     @property
-    def n(self) -> int:
-        """Patients."""
-        return self.setup.n
-
-    @property
     def n_events(self) -> int:
         return int((self.setup.code > 0).sum())
-
-    @property
-    def left_out(self) -> LeftOut:
-        return self.setup.left_out
-
-    @property
-    def backend(self) -> Any:
-        return self.setup.backend
 
     @property
     def se(self) -> FloatArray:

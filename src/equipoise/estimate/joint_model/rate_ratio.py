@@ -22,14 +22,13 @@ import numpy as np
 from scipy import stats
 
 from equipoise.errors import EstimationError
-from equipoise.estimate.fit import Fit
 from equipoise.estimate.joint_model.likelihood import JointLikelihood, Layout, MarkerSums
+from equipoise.estimate.joint_model.maximised import Maximised
 from equipoise.estimate.joint_model.model import check_data
 from equipoise.estimate.joint_model.optimise import Optimum, covariance_of, failed, maximise, start
 from equipoise.estimate.joint_model.setup import Setup, set_up
-from equipoise.estimate.left_out import LeftOut
 from equipoise.estimate.result import Estimate, check_level
-from equipoise.types import REASONS, BoolArray, FloatArray, Status
+from equipoise.types import BoolArray, FloatArray, Status
 
 ESTIMATOR = "shared disease rate ratio, maximum likelihood"
 REFERENCES = ("Quintana M, Saville BR, Vestrucci M, et al. Annals of Neurology 2023;94:547-560",)
@@ -119,7 +118,7 @@ def maximise_ratio(model: RatioLikelihood, begin: FloatArray, *, apart: bool) ->
 
 
 @dataclass(eq=False)
-class RateRatioFit(Fit):
+class RateRatioFit(Maximised):
     """A disease rate ratio; ``apart`` is the fit with a ratio each for function and survival."""
 
     formula: str
@@ -134,42 +133,9 @@ class RateRatioFit(Fit):
     estimand: str | None = None
 
     @property
-    def status(self) -> Status:
-        return self.optimum.status
-
-    @property
-    def reason(self) -> str:
-        own = self.optimum.reason
-        return own if own.startswith("not estimable") else REASONS[self.status] + (f": {own}" if own else "")
-
-    @property
-    def converged(self) -> bool:
-        return self.status is Status.OK
-
-    @property
-    def n(self) -> int:
-        return self.setup.n
-
-    @property
-    def loglik(self) -> float:
-        return self.optimum.loglik
-
-    @property
     def names(self) -> tuple[str, ...]:
         """Of the parameters; the first of the hazard is the logarithm of the ratio."""
         return (*self.setup.names, "log ratio of function above that of survival")
-
-    @property
-    def theta(self) -> FloatArray:
-        return self.optimum.theta
-
-    @property
-    def left_out(self) -> LeftOut:
-        return self.setup.left_out
-
-    @property
-    def backend(self) -> Any:
-        return self.setup.backend
 
     @property
     def ratio(self) -> Estimate:
