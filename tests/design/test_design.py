@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from equipoise.design import DesignResult, DesignStudy, design, load_study, parse_study
 from equipoise.design.carry_out import prepare
@@ -98,6 +99,15 @@ def test_property_more_weeks_move_doses_visits_and_extension(valor: Scenario) ->
     )
     assert same_as_base.groups == base.groups
     assert same_as_base.dosing == base.dosing
+
+
+def test_property_some_of_the_combinations_can_be_named() -> None:
+    chosen = small(only=[{"weeks": 12, "primary": "mmrm"}, {"weeks": 28, "primary": "joint_rank"}])
+    assert [(d.weeks, d.primary) for d in chosen.designs()] == [(12, "mmrm"), (28, "joint_rank")]
+    with pytest.raises(ScenarioError, match=r"only\[1\]: .lenght. is no factor"):
+        parse_study(yaml.safe_dump({**load_study("next-als").model_dump(mode="json"), "only": [{"lenght": 28}]}))
+    with pytest.raises(ValueError, match="no combination of the factors"):
+        small(only=[{"weeks": 13}])
 
 
 def test_property_placeholders() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -130,6 +130,9 @@ class DesignStudy(Frozen):
     recruited_a_month: Positive = Field(description="patients of all comers; enrichment slows recruitment")
     target: Share = 0.8
     factors: Factors
+    only: tuple[dict[str, float | int | str], ...] = Field(
+        default=(), description="some of the combinations of factors, each by its levels; default all"
+    )
     enrichments: dict[str, Enrichment] = Field(default_factory=lambda: {"all": Enrichment(label="all")})
     primaries: dict[str, Primary]
     worlds: dict[str, World] = Field(min_length=1)
@@ -154,6 +157,12 @@ class DesignStudy(Frozen):
             raise PlaceError("weeks must rise, each once", "visits")
         if self.rule and len(self.rule) != 3:
             raise PlaceError(f"{len(self.rule)} conditions; a delayed-start rule asks three questions", "rule")
+        for k, levels in enumerate(self.only):
+            unknown = [name for name in levels if name not in Design.model_fields]
+            if unknown:
+                raise PlaceError(f"{unknown[0]!r} is no factor: {', '.join(Design.model_fields)}", "only", k)
+            if not any(one.has(levels) for one in self._combinations()):
+                raise PlaceError("no combination of the factors has these levels", "only", k)
         ids = [a.get("id") for a in self.analyses]
         for where, condition in self._conditions():
             named = (condition.test or "").partition(".")[0] or condition.analysis
@@ -171,7 +180,13 @@ class DesignStudy(Frozen):
             yield ("rule", k), condition
 
     def designs(self) -> Iterator[Design]:
-        """Every combination of factors; a primary that needs an extension only where there is one."""
+        """Every combination of factors, or those of ``only``; a primary that needs an extension only where there is
+        one."""
+        for one in self._combinations():
+            if not self.only or any(one.has(levels) for levels in self.only):
+                yield one
+
+    def _combinations(self) -> Iterator[Design]:
         f = self.factors
         ratios: tuple[str | None, ...] = f.ratio or (None,)
         made = itertools.product(f.weeks, f.patients, ratios, f.extension, f.enrichment, f.primary)
@@ -210,6 +225,10 @@ class Design(Conduct):
     """One combination of factors."""
 
     primary: str
+
+    def has(self, levels: Mapping[str, float | int | str]) -> bool:
+        """Whether the design has these levels of factors."""
+        return all(getattr(self, name) == level for name, level in levels.items())
 
     @property
     def conduct(self) -> Conduct:
