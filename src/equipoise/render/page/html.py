@@ -61,19 +61,36 @@ def to_html(document: Document) -> str:
         "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
         f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     )
-    environment = _environment().overlay()
-    environment.filters = {**environment.filters, **_filters(document)}
     rests = {section.id: sources_of(document, section) for section in document.sections} if deck else {}
-    html = environment.get_template("deck.html.j2" if deck else "page.html.j2").render(
+    return _rendered(
+        document,
+        "deck.html.j2" if deck else "page.html.j2",
         # no list of sources follows a deck, so that its numbers lead nowhere; its notes name what they rest on
         doc=_unlinked(document) if deck else linked_once(document),
         policy=policy,
         css=_markup("".join(map(_asset, styles))),
         script=_markup(script),
-        sources=_by_source(document),
         rests=rests,
     )
-    return _tidy(html)
+
+
+def to_body(document: Document) -> str:
+    """The page without its frame, for a page that holds it: masthead, contents, sections, sources, computed numbers.
+
+    It wants the style sheet and the scripts of :func:`page_assets`, and has no policy of its own.
+    """
+    return _rendered(document, "body.html.j2", doc=linked_once(document))
+
+
+def page_assets() -> dict[str, str]:
+    """The style sheet and the scripts of a page, by name: ``page.css``, ``page.js``."""
+    return {"page.css": _asset("page.css"), "page.js": _tidy(_asset("page.js") + _asset("questions.js"))}
+
+
+def _rendered(document: Document, template: str, **context: Any) -> str:
+    environment = _environment().overlay()
+    environment.filters = {**environment.filters, **_filters(document)}
+    return _tidy(environment.get_template(template).render(sources=_by_source(document), **context))
 
 
 def _unlinked(document: Document) -> Document:
