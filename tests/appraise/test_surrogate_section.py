@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -36,11 +37,44 @@ def test_property_what_cannot_enter_says_why() -> None:
     assert not pair_of(load_record("riluzole1994")).measured
 
 
+def test_property_the_two_effects_of_a_trial_are_of_the_same_people() -> None:
+    valor = pair_of(load_record("valor"))
+    assert valor.marker is not None
+    assert valor.function is not None
+    assert (valor.marker.effect.result, valor.function.effect.result) != (None, None)
+    assert valor.marker.effect.result.set == valor.function.effect.result.set == "F"  # type: ignore[union-attr]
+    assert valor.population == "Faster-progressing (mITT)"
+    for info in list_records():
+        if info.record is None:
+            continue
+        pair = pair_of(info.record)
+        if pair.enters:
+            results = [h.effect.result for h in (pair.marker, pair.function) if h is not None]
+            assert len({r.set for r in results if r is not None}) <= 1, pair.name
+
+
+def test_property_effects_of_different_people_are_no_pair() -> None:
+    record = load_record("valor")
+    kept = tuple(r for r in record.results if not (r.outcome in ("NFL", "CSFNFL", "PNFH", "CSFPNFH") and r.set == "F"))
+    pair = pair_of(record.model_copy(update={"results": kept}))
+    assert not pair.enters
+    assert pair.reasons == ("neurofilament: told only of other people than function",)
+
+
+def test_property_the_trials_that_measured_the_marker_are_counted_once() -> None:
+    page = equipoise.render(equipoise.appraise("valor"), "md")
+    start = page.index("## Is neurofilament a surrogate here?")
+    section = page[start : page.index("\n## ", start + 5)]
+    rows = len(stored()["rows"])
+    assert set(re.findall(r"(\d+)\]?[^ ]* trials (?:that measured neurofilament|whose two arms)", section)) == {str(rows)}
+    assert "The trials that measured the marker" not in section
+
+
 def test_property_the_section_tells_and_gives_no_verdict() -> None:
     page = equipoise.render(equipoise.appraise("valor"), "md")
     start = page.index("## Is neurofilament a surrogate here?")
     section = page[start : page.index("\n## ", start + 5)]
-    assert "it cannot show one" in section
+    assert "it cannot establish one" in section
     assert "Cannot be told from" in section
     assert "multiple sclerosis" in section
     assert "VITALITY-ALS" in section

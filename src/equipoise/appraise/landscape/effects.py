@@ -74,11 +74,13 @@ class Missing:
 
 def effects(record: Record) -> Iterator[Effect | Missing]:
     """What a record gives to each scale: effects, or the reason why there is none."""
-    yield _function(record)
+    function = _function(record)
+    yield function
     if (ratio := _rate_ratio(record)) is not None:
         yield ratio
     yield from _survival(record)
-    yield from _neurofilament(record)
+    found = function.result if isinstance(function, Effect) else None
+    yield from _neurofilament(record, None if found is None else found.set)
 
 
 def _main(record: Record, outcomes: tuple[str, ...]) -> list[Result]:
@@ -145,10 +147,12 @@ def _method(record: Record, r: Result) -> str:
     return "unadjusted" if found is not None and tuple(found.covariates) == ("treatment",) else ""
 
 
-def _neurofilament(record: Record) -> Iterator[Effect | Missing]:
+def _neurofilament(record: Record, population: str | None) -> Iterator[Effect | Missing]:
+    """The marker in the ``population`` of the effect on function where it is told there, so that the two are of the same
+    people."""
     told = False
     done: set[str] = set()
-    for r in _main(record, _NEUROFILAMENT):
+    for r in sorted(_main(record, _NEUROFILAMENT), key=lambda r: r.set != population):
         told = True
         c = r.contrast
         if r.role != "main" or c is None or not usable(c) or c.kind != "ratio" or r.outcome in done:
@@ -164,4 +168,4 @@ def _neurofilament(record: Record) -> Iterator[Effect | Missing]:
                 yield Effect(record, "neurofilament", ratio, "ratio", None, caution="heavy chain, approximate")
                 return
         if told:
-            yield Missing(record, "neurofilament", "measured; told in words or without a ratio")
+            yield Missing(record, "neurofilament", "measured, but told in words or without a ratio")

@@ -61,6 +61,12 @@ class Pair:
         return self.marker is not None and self.function is not None
 
     @property
+    def population(self) -> str | None:
+        """The analysis set that both effects are of, in the record's words; None where the sources do not tell."""
+        found = [None if h is None or h.effect.result is None else h.effect.result.set for h in (self.marker, self.function)]
+        return next((s.label for s in self.record.sets if found == [s.id, s.id]), None)
+
+    @property
     def measured(self) -> bool:
         """Whether the record tells anything of the marker."""
         return self.marker is not None or not any(NOT_MEASURED in r for r in self.reasons)
@@ -78,6 +84,10 @@ def pair_of(record: Record) -> Pair:
         if any(isinstance(e, Effect) and e.scale == "rate_ratio" for e in found):
             why = "a ratio of rates, without a difference"
         reasons.append(f"function: {why or 'not told'}")
+    results = [h.effect.result for h in (marker, function) if h is not None]
+    if len({r.set for r in results if r is not None}) == 2:
+        marker = None
+        reasons.append("neurofilament: told only of other people than function")
     return Pair(record, marker, function, tuple(reasons))
 
 
@@ -160,6 +170,7 @@ def snapshot(pairs: Iterable[Pair], found: OperatingCharacteristics | None) -> d
     rows = [
         {
             "name": p.name,
+            "set": p.population,
             "marker": _stored_half(p.record, p.marker, True),
             "function": _stored_half(p.record, p.function, False),
             "reasons": list(p.reasons),

@@ -10,7 +10,7 @@ from typing import Any
 from equipoise.appraise.context import Context
 from equipoise.appraise.questions.vocabulary.reviews import surrogacy_table
 from equipoise.document.document import Block, Fold, Inlines, Listing, Paragraph, Row, Section, Table, Text
-from equipoise.document.text import upper
+from equipoise.document.text import lower, upper
 
 _PYTHON = 'python -c "from equipoise.appraise.landscape.pairs import {name}; print({name}({given}))"'
 VERDICT = _PYTHON.format(name="field_verdict", given="")
@@ -18,9 +18,8 @@ FOOLED = _PYTHON.format(name="field_fooled", given="")
 _DASH: Inlines = (Text("–"),)
 _ITEMS = ("surr_ms", "surr_kidney", "surr_fda_table")
 _GAPS = (
-    "CONSORT-Surrogate asks a trial that rests on a surrogate to say why it may: the effect on the marker from "
-    "which on a "
-    "benefit may be expected was not stated, nor how well effects on it have told effects on function before."
+    "CONSORT-Surrogate asks a trial that rests on a surrogate to justify it. Two things were not stated: how large an "
+    "effect on the marker promises a benefit, and how well such effects have predicted effects on function before."
 )
 
 
@@ -35,9 +34,8 @@ def build(ctx: Context) -> Section | None:
     blocks: list[Block] = [
         Paragraph(
             writer.words(
-                "One trial can contradict a surrogate; it cannot show one. That takes many trials in which a "
-                "larger effect "
-                "on the marker went with a larger effect on patients."
+                "One trial can contradict a surrogate; it cannot establish one. That takes many trials in which a "
+                "larger effect on the marker went with a larger effect on patients."
             ),
             lead=True,
         ),
@@ -59,10 +57,10 @@ def build(ctx: Context) -> Section | None:
         blocks.append(Paragraph(writer.words("Elsewhere, and by the regulator:")))
         blocks.append(Listing(there))
     level = (
-        "In the terms of BEST it is a reasonably likely surrogate for this kind of drug in this kind of patient, not a "
-        "validated one."
+        "In the terms of BEST, the glossary of FDA and NIH, it is a reasonably likely surrogate for this kind of drug in "
+        "this kind of patient, not a validated one."
         if ctx.item("surr_fda_table") is not None
-        else "In the terms of BEST it is a marker of response here; nothing in the record makes it a surrogate."
+        else "In the terms of BEST, the glossary of FDA and NIH, it is a marker of response here; nothing in the record makes it a surrogate."
     )
     blocks += [Paragraph(writer.words(level)), Paragraph(writer.words(_GAPS))]
     if "fooled" in found:
@@ -93,11 +91,13 @@ def _landscape(ctx: Context, found: dict[str, Any]) -> Table:
         writer.register(row["name"])
         cells = [_half(ctx, row, key) for key in ("marker", "function")]
         enters = row["marker"] is not None and row["function"] is not None
-        said = "enters" if enters else "cannot enter: " + "; ".join(row["reasons"])
-        rows.append(Row((writer.label(row["name"]), *cells, upper(writer.label(said)))))
+        said = "enters" if enters else f"cannot enter ({'; '.join(row['reasons'])})"
+        people = f", {lower(row['set'])}" if row["set"] else ""
+        rows.append(Row((writer.label(row["name"] + people), *cells, upper(writer.label(said)))))
     caption = writer.say(
-        "The field's trials that tell of neurofilament, of {n} on record. What is told in words is shown as missing; "
-        "it is what a regression would leave out.",
+        "The {m} trials that measured neurofilament, of {n} on record. A result given only in words is shown as "
+        "missing, since a regression has to leave it out.",
+        m=_computed(ctx, str(len(found["rows"])), VERDICT, "trials that measured the marker"),
         n=_computed(ctx, str(found["trials"]), VERDICT, "trials of the field"),
     )
     heads = ("Trial", "Neurofilament, ratio", "Function, points a month", "In the regression")
@@ -114,17 +114,16 @@ def _half(ctx: Context, row: dict[str, Any], key: str) -> Inlines:
 def _fooled(ctx: Context, found: dict[str, Any]) -> list[Block]:
     writer, fooled, command = ctx.writer, found["fooled"], FOOLED
     what = "shares of simulated literatures, as equipoise surrogate als --operating-characteristics gives them"
-    names = ", ".join(d["name"] for d in fooled["designs"])
-    for d in fooled["designs"]:
-        writer.register(d["name"])
+    names = [d["name"] for d in fooled["designs"]]
+    for name in names:
+        writer.register(name)
     blocks: list[Block] = [
         Paragraph(
             _computed(
                 ctx,
-                f"The trials that measured the marker ({names}) were simulated {fooled['literatures']} times "
-                f"over in each of "
-                f"{len(fooled['worlds'])} worlds, at their sizes and lengths; what drugs do differs from trial "
-                f"to trial.",
+                f"Those of the {len(found['rows'])} trials whose two arms and length are on record "
+                f"({', '.join(names[:-1])} and {names[-1]}) were simulated {fooled['literatures']} times over in each of "
+                f"{len(fooled['worlds'])} worlds, at these sizes and lengths; what drugs do differs from trial to trial.",
                 command,
                 what,
             )
@@ -138,9 +137,8 @@ def _fooled(ctx: Context, found: dict[str, Any]) -> list[Block]:
     )
     said = (
         f"Where the marker is a surrogate, the most generous criterion finds it in {best:.0f} per cent of such "
-        f"literatures; "
-        f"where it is none, the most easily fooled is fooled in {worst:.0f} per cent. So few trials can neither "
-        f"show nor refute."
+        f"literatures; where it is not, the most easily fooled is fooled in {worst:.0f} per cent. So few trials can "
+        f"neither establish nor refute it."
     )
     blocks.insert(0, Paragraph(_computed(ctx, said, command, what)))
     for i, published in enumerate(dict.fromkeys(c["published"] for c in fooled["cells"])):
@@ -158,9 +156,8 @@ def _fooled(ctx: Context, found: dict[str, Any]) -> list[Block]:
             )
         heads = tuple(writer.label(w["name"] + (" (surrogate)" if w["surrogate"] else "")) for w in fooled["worlds"])
         caption = writer.say(
-            "Per cent of literatures that a criterion validates, with the Monte Carlo error; {p}. In the first "
-            "world that is "
-            "right, in the others it is a false validation.",
+            "Per cent of literatures that a criterion validates, with the Monte Carlo error; {p}. In the first world "
+            "that is right, in the others it is a false validation.",
             p=published,
         )
         columns = (writer.words("Criterion"), *heads)
