@@ -37,6 +37,11 @@ class Findings:
     met: bool | None
 
     @property
+    def verdict(self) -> str:
+        """``met``, ``missed``, ``disputed`` or ``not stated``."""
+        return "disputed" if self.disputed else {True: "met", False: "missed", None: "not stated"}[self.met]
+
+    @property
     def week(self) -> float | None:
         """Week of the primary endpoint."""
         if self.primary is not None and self.primary.week is not None:

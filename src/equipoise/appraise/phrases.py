@@ -26,9 +26,7 @@ def paragraphs(*sentences: Inlines) -> Inlines:
 
 def verdict(ctx: Context) -> str:
     """The verdict on the primary endpoint in a word or two."""
-    if ctx.findings.disputed:
-        return "disputed"
-    return {True: "met", False: "missed", None: "not stated"}[ctx.findings.met]
+    return ctx.findings.verdict
 
 
 def disputed_sentence(ctx: Context) -> Inlines:

@@ -28,6 +28,7 @@ from equipoise.cli import (  # noqa: E402
     records,
     replicate,
     simulate,
+    studio,
     surrogate,
 )
 from equipoise.errors import EquipoiseError  # noqa: E402
@@ -49,6 +50,7 @@ Also:
   equipoise analyse PLAN --data FOLDER  a real trial's ADaM files through the same estimators
   equipoise design next-als             designs of the next trial, judged in every world
   equipoise power mmrm ...              power and sample size in closed form
+  equipoise studio                      all of this in the browser
   equipoise import NCT01234567          a registry entry as a record
   equipoise fit valor --out FILE        fit the disease and the drug to the published curves again
   equipoise --help                      every command; COMMAND --help its options
@@ -71,6 +73,7 @@ app.command("landscape")(landscape.landscape)
 app.command("surrogate")(surrogate.surrogate)
 app.command("questions")(questions.questions)
 app.command("judgements")(judgements.judgements)
+app.command("studio")(studio.studio)
 app.command("import")(importing.import_study)
 app.add_typer(records.app, name="records")
 app.add_typer(power.app, name="power")

@@ -123,7 +123,8 @@ def prepare(study: DesignStudy, base: Scenario) -> list[_Prepared]:
             keys: dict[Key, None] = {}
             for condition in (*(c for cs in wanted.values() for c in cs), *rule):
                 keys |= dict.fromkeys(k for k in (condition.p, condition.estimate, condition.se) if k is not None)
-            maker = CellMaker(Simulator.of(scenario, world.mechanism, imbalance=False), tuple(keys), study.seed)
+            simulator = Simulator.of(scenario, world.mechanism, imbalance=study.imbalance)
+            maker = CellMaker(simulator, tuple(keys), study.seed)
             out.append(_Prepared(conduct, name, maker, wanted, rule))
     return out
 

@@ -127,6 +127,7 @@ class DesignStudy(Frozen):
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 1
     replicates: Annotated[int, Field(ge=2, le=10_000_000)] = EXPLORE
     visits: tuple[Positive, ...] = Field(min_length=1, description="weeks of visits, as far as a trial goes")
+    imbalance: bool = Field(default=False, description="the arms differ at baseline as they did in the scenario's trial")
     recruited_a_month: Positive = Field(description="patients of all comers; enrichment slows recruitment")
     target: Share = 0.8
     factors: Factors

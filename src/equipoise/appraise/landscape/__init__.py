@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from equipoise.appraise.landscape.page import FIELDS, Field, landscape
+from equipoise.appraise.landscape.page import FIELDS, Field, landscape, year_of
 
-__all__ = ["FIELDS", "Field", "landscape"]
+__all__ = ["FIELDS", "Field", "landscape", "year_of"]

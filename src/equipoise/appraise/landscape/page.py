@@ -34,7 +34,6 @@ from equipoise.errors import RecordError
 from equipoise.records.schema import Record, Value
 
 DASH: Inlines = (Text("–"),)
-_VERDICTS = {True: "met", False: "missed", None: "not stated"}
 _CUTS = ("fewer than 200", "200 or more", "before 2020", "since 2020")
 _YEAR = re.compile(r"\b(?:19|20)\d{2}\b")
 
@@ -68,7 +67,7 @@ class _Trial:
 
     @property
     def verdict(self) -> str:
-        return "disputed" if self.findings.disputed else _VERDICTS[self.findings.met]
+        return self.findings.verdict
 
     @property
     def tone(self) -> Literal["main", "good", "bad"]:
@@ -126,10 +125,10 @@ def landscape(field: str, records: Iterable[Record]) -> Document:
 def _trial(record: Record) -> _Trial:
     writer = Writer(record, prefix=f"{record.id}.")
     writer.register(record.acronym or record.id)
-    return _Trial(record, read(record), writer, tuple(effects(record)), _year(record))
+    return _Trial(record, read(record), writer, tuple(effects(record)), year_of(record))
 
 
-def _year(record: Record) -> tuple[int, str] | None:
+def year_of(record: Record) -> tuple[int, str] | None:
     """The year that the first publication prints, else the first source that prints one."""
     for citation in record.citations:
         if (match := _YEAR.search(citation.text)) and (citation.source or "") in record.sources:

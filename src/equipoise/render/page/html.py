@@ -82,6 +82,11 @@ def to_body(document: Document) -> str:
     return _rendered(document, "body.html.j2", doc=linked_once(document))
 
 
+def to_sections(document: Document) -> str:
+    """Its sections alone, their numbers without links, for a page that shows a part of it."""
+    return _rendered(document, "sections.html.j2", doc=_unlinked(document))
+
+
 def page_assets() -> dict[str, str]:
     """The style sheet and the scripts of a page, by name: ``page.css``, ``page.js``."""
     return {"page.css": _asset("page.css"), "page.js": _tidy(_asset("page.js") + _asset("questions.js"))}

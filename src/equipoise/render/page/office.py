@@ -14,12 +14,12 @@ INSTALL = "pip install python-pptx python-docx"
 """The command that brings the packages; they are the extra ``office`` of this package."""
 
 
-def needed(module: str, package: str, what: str) -> Any:
+def needed(module: str, package: str, what: str, install: str = INSTALL) -> Any:
     """The module, or an :class:`OutputError` that names the command to install it."""
     try:
         return import_module(module)
     except ImportError:
-        raise OutputError(f"{what} needs the package {package}, which is not installed", hint=INSTALL) from None
+        raise OutputError(f"{what} needs the package {package}, which is not installed", hint=install) from None
 
 
 @dataclass(frozen=True, slots=True)

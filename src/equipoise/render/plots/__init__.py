@@ -12,6 +12,7 @@ from equipoise.render.plots.design import frontier, success_curves, success_tabl
 from equipoise.render.plots.dropout import dropout
 from equipoise.render.plots.forest import forest
 from equipoise.render.plots.means import ls_means
+from equipoise.render.plots.patients import patients
 from equipoise.render.plots.plot import Plot
 from equipoise.render.plots.prediction import prediction
 from equipoise.render.plots.steps import cumulative_incidence, kaplan_meier
@@ -27,6 +28,7 @@ __all__ = [
     "frontier",
     "kaplan_meier",
     "ls_means",
+    "patients",
     "prediction",
     "success_curves",
     "success_table",

@@ -1,0 +1,333 @@
+"""The page of a trial, live: for one reader, with a user's own judgements, with the trial rebuilt."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from equipoise.appraise.certainty import Judgements, form, parse_judgements, shipped_text
+from equipoise.appraise.certainty.judgements import CRITERIA, DOMAINS, OPEN
+from equipoise.document.document import Document, Figure, Table, plain, walk
+from equipoise.document.readers import LEVELS, READERS, SPECIALTIES, STAGES
+from equipoise.errors import RecordError
+from equipoise.files import write_text
+from equipoise.records import Record, load_record
+from equipoise.studio.jobs import Jobs, State
+from equipoise.studio.settings import Settings, named
+from equipoise.studio.web import Form, download, page, see, settings_of
+
+router = APIRouter()
+_lock = threading.Lock()
+
+FACETS: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "role": ("Reader", READERS),
+    "specialty": ("Specialty", SPECIALTIES),
+    "stage": ("Stage", STAGES),
+    "level": ("Level", LEVELS),
+}
+FORMATS = {
+    "html": ("The page, one file", "text/html", "html"),
+    "docx": ("The page, Word", "application/vnd.openxmlformats-officedocument.wordprocessingml.document", "docx"),
+    "md": ("The page, Markdown", "text/markdown", "md"),
+    "json": ("The page, JSON", "application/json", "json"),
+    "brief.html": ("One-page brief", "text/html", "html"),
+    "brief.pdf": ("One-page brief, PDF", "application/pdf", "pdf"),
+    "slides.html": ("Journal-club deck", "text/html", "html"),
+    "slides.pptx": (
+        "Journal-club deck, PowerPoint",
+        "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+        "pptx",
+    ),
+}
+"""What can be downloaded: label, media type, format."""
+
+CONCERNS = ("none", "serious", "very serious")
+BIASES = ("low", "some concerns", "high")
+
+
+@router.get("/trial/{record}")
+def trial(
+    request: Request,
+    record: str,
+    role: str = "",
+    specialty: str = "",
+    stage: str = "",
+    level: str = "",
+    judgements: str = "",
+) -> Response:
+    """The page for a reader; the reader is in the address."""
+    settings = settings_of(request)
+    chosen = {"role": role, "specialty": specialty, "stage": stage, "level": level}
+    body, items = _body(settings, record, chosen, judgements)
+    state = _replica(request, record)
+    command = " ".join(
+        [f"equipoise appraise {record}"]
+        + [f"--{k} {v}" for k, v in chosen.items() if v]
+        + (["--judgements FILE"] if judgements else [])
+        + (["--replicates 500"] if state is not None and state.status == "done" else ["--no-replica"])
+    )
+    return page(
+        request,
+        "trial.html.j2",
+        record=record,
+        body=body,
+        items=items,
+        facets=FACETS,
+        chosen=chosen,
+        judgements=judgements,
+        formats=FORMATS,
+        command_line=command,
+        rebuilds=_rebuilds(record),
+        replica=state,
+    )
+
+
+@router.get("/trial/{record}/download/{what}")
+def keep(
+    request: Request,
+    record: str,
+    what: str,
+    role: str = "",
+    specialty: str = "",
+    stage: str = "",
+    level: str = "",
+    judgements: str = "",
+) -> Response:
+    """The page, the brief or the deck as a file."""
+    from equipoise.appraise import in_brief, in_slides
+    from equipoise.render.page import to_bytes
+
+    if what not in FORMATS:
+        raise RecordError(f"there is no download {what[:40]!r}", hint="there are: " + ", ".join(FORMATS))
+    settings = settings_of(request)
+    _, kind, format = FORMATS[what]
+    published, judged, replica = _parts(settings, record, judgements)
+    if what.startswith("brief"):
+        made = in_brief(published, replica, judgements=judged)
+    elif what.startswith("slides"):
+        made = in_slides(published, replica, judgements=judged)
+    else:
+        made = document(settings, record, {"role": role, "specialty": specialty, "stage": stage, "level": level}, judgements)
+    name = f"{published.id}-{what}" if "." in what else f"{published.id}.{what}"
+    return download(to_bytes(made, format), name, kind)
+
+
+@router.post("/trial/{record}/replica")
+def rebuild(request: Request, record: str, form: Form) -> Response:
+    """Rebuild the trial in the background, or stop."""
+    jobs: Jobs = request.app.state.jobs
+    if not _rebuilds(record):
+        raise RecordError(f"no scenario rebuilds {record[:60]!r}", hint="the page shows what was published")
+    key = jobs.ask("replica", {"record": record})
+    jobs.stop(key) if form.get("stop") else jobs.resume(key)
+    return see(f"/trial/{record}")
+
+
+@router.get("/trial/{record}/judgements")
+def judge(request: Request, record: str, judgements: str = "") -> Response:
+    """The judgements as a form."""
+    return _form_of(request, record, _text(settings_of(request), record, judgements), judgements, None)
+
+
+@router.post("/trial/{record}/judgements")
+def judged(request: Request, record: str, form: Form) -> Response:
+    """What follows from the judgements in the form; sound ones are kept under a name that they alone decide."""
+    settings = settings_of(request)
+    before = str(form.get("judgements", ""))
+    data = yaml.safe_load(_text(settings, record, before))
+    for name, value in form.items():
+        if isinstance(value, str) and "/" in name:
+            _put(data, name.split("/"), value.replace("\r\n", "\n").strip())
+    text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110)
+    try:
+        published = load_record(record, settings.records_folder)
+        parse_judgements(text, "these judgements").against(published, "these judgements")
+    except RecordError as error:
+        return _form_of(request, record, text, before, error)
+    key = named(text)
+    write_text(settings.folder("judgements") / f"{key}.yaml", text)
+    if request.headers.get("hx-request") == "true":
+        answer = _form_of(request, record, text, key, None)
+        answer.headers["HX-Push-Url"] = f"/trial/{record}/judgements?judgements={key}"
+        return answer
+    return see(f"/trial/{record}/judgements", judgements=key)
+
+
+@router.get("/trial/{record}/judgements.yaml")
+def judgements_file(request: Request, record: str, judgements: str = "") -> Response:
+    """The judgements as the file that ``equipoise appraise --judgements`` reads."""
+    return download(_text(settings_of(request), record, judgements), f"{record}-judgements.yaml", "application/yaml")
+
+
+def document(settings: Settings, record: str, reader: Mapping[str, str], judgements: str) -> Document:
+    """The page of a trial as a document."""
+    from equipoise.appraise import appraise
+
+    published, judged, replica = _parts(settings, record, judgements)
+    return appraise(published, replica, judgements=judged, **{k: v or None for k, v in reader.items()})
+
+
+def items_of(made: Document) -> list[tuple[str, str, str]]:
+    """(id, kind, title) of the figures and tables of a page."""
+    out = []
+    inside = set()
+    for node in walk(made.sections):
+        if isinstance(node, Figure):
+            out.append((node.id, "figure", plain(node.title)))
+            inside.add(node.table.id)
+        elif isinstance(node, Table) and node.id not in inside:
+            out.append((node.id, "table", plain(node.caption)))
+    return out
+
+
+def _parts(settings: Settings, record: str, judgements: str) -> tuple[Record, Judgements | None, Any]:
+    from equipoise.replica.replica import Replica
+
+    published = load_record(record, settings.records_folder)
+    judged = None
+    if judgements:
+        judged = parse_judgements(_text(settings, record, judgements), "judgements").against(published, "judgements")
+    found = Jobs(settings.folder("jobs"), {})
+    key = found.found("replica", {"record": record})
+    stored = None if key is None else found.result(key)
+    return published, judged, None if stored is None else Replica.from_dict(stored)
+
+
+def _body(
+    settings: Settings, record: str, reader: Mapping[str, str], judgements: str
+) -> tuple[str, list[tuple[str, str, str]]]:
+    found = Jobs(settings.folder("jobs"), {})
+    key = found.found("replica", {"record": record})
+    rebuilt = key is not None and found.result(key) is not None
+    own = settings.records_folder / f"{record}.yaml"
+    stamp = own.stat().st_mtime_ns if own.is_file() else 0
+    with _lock:  # made once, however many ask
+        return _made(settings, record, tuple(reader.items()), judgements, (stamp, rebuilt))
+
+
+@lru_cache(maxsize=64)
+def _made(
+    settings: Settings, record: str, reader: tuple[tuple[str, str], ...], judgements: str, stamp: Any
+) -> tuple[str, list[tuple[str, str, str]]]:
+    from equipoise.render.page.html import to_body
+
+    made = document(settings, record, dict(reader), judgements)
+    return to_body(made), items_of(made)
+
+
+def _rebuilds(record: str) -> bool:
+    from equipoise.simulate import shipped_scenarios
+
+    return record in shipped_scenarios()
+
+
+def _replica(request: Request, record: str) -> State | None:
+    """How far the rebuilding of a trial is; None where nobody has asked for it."""
+    jobs: Jobs = request.app.state.jobs
+    key = jobs.found("replica", {"record": record})
+    return None if key is None else jobs.state(key)
+
+
+# -- judgements ----------------------------------------------------------------------------------------------------
+
+
+def _text(settings: Settings, record: str, judgements: str) -> str:
+    published = load_record(record, settings.records_folder)
+    if judgements:
+        path = settings.folder("judgements") / f"{judgements}.yaml"
+        if not judgements.isalnum() or not path.is_file():
+            raise RecordError("those judgements are not in this workspace", hint="begin again from the form")
+        return path.read_text(encoding="utf-8")
+    own = shipped_text(published.id) if published.origin == "written" else None
+    return own or form(published)
+
+
+def _form_of(
+    request: Request, record: str, text: str, judgements: str, error: RecordError | None
+) -> Response:
+    settings = settings_of(request)
+    consequences = None
+    if error is None and OPEN not in text:
+        consequences = _certainty(settings, record, judgements)
+    return page(
+        request,
+        "judgements.html.j2",
+        status=200 if error is None else 400,
+        record=record,
+        judgements=judgements,
+        groups=_groups(yaml.safe_load(text)),
+        open_word=OPEN,
+        error=error,
+        consequences=consequences,
+    )
+
+
+@lru_cache(maxsize=32)
+def _certainty(settings: Settings, record: str, judgements: str) -> str:
+    from dataclasses import replace
+
+    from equipoise.appraise.brief import register_cut, standing_alone
+    from equipoise.render.page.html import to_sections
+
+    made = document(settings, record, {}, judgements)
+    section = replace(standing_alone(made.section("certainty")), open=True)
+    return to_sections(register_cut(replace(made, sections=(section,), kind="brief")))
+
+
+def _groups(data: Mapping[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Titled groups of what is judged: where it stands, its question, the answers it may have, what was answered."""
+    out: list[tuple[str, list[dict[str, Any]]]] = [("Who judges", [_asked("/judged_by", "Judged by", (), data["judged_by"])])]
+    for i, bias in enumerate(data.get("risk_of_bias") or ()):
+        rows = []
+        for name, said in bias["domains"].items():
+            at = f"risk_of_bias/{i}/domains/{name}"
+            rows.append(_asked(f"{at}/judgement", DOMAINS.get(name, name), BIASES, said["judgement"]))
+            rows.append(_asked(f"{at}/reason", "Why", (), said["reason"]))
+        out.append((f"Risk of bias of {bias['result']}", rows))
+    for i, outcome in enumerate(data.get("outcomes") or ()):
+        at = f"outcomes/{i}"
+        rows = [
+            _asked(f"{at}/importance", "How important?", ("critical", "important", "less important"), outcome["importance"])
+        ]
+        for name in ("risk_of_bias", "inconsistency", "indirectness", "publication_bias", "imprecision"):
+            if name in outcome:
+                said = outcome[name]
+                rows.append(
+                    _asked(f"{at}/{name}/concern", name.replace("_", " ").capitalize(), CONCERNS, said["concern"])
+                )
+                rows.append(_asked(f"{at}/{name}/reason", "Why", (), said["reason"]))
+        out.append((f"Certainty: {outcome['label']}", rows))
+    decision = data.get("decision")
+    if decision:
+        rows = [_asked("decision/question", "The question", (), decision["question"])]
+        for name, said in decision["criteria"].items():
+            question, answers = CRITERIA.get(name, (name, ()))
+            rows.append(_asked(f"decision/criteria/{name}/judgement", question, answers, said["judgement"]))
+            rows.append(_asked(f"decision/criteria/{name}/reason", "Why", (), said["reason"]))
+        out.append(("From evidence to decision", rows))
+    return out
+
+
+def _asked(at: str, question: str, answers: tuple[str, ...], said: Any) -> dict[str, Any]:
+    return {"at": at, "question": question, "answers": answers, "said": "" if said is None else str(said)}
+
+
+def _put(data: Any, path: list[str], value: str) -> None:
+    """Set what stands at a place that the form itself named; anything else is not there to be set."""
+    steps = [s for s in path if s]
+    node = data
+    for step in steps[:-1]:
+        node = node[int(step)] if isinstance(node, list) and step.isdigit() and int(step) < len(node) else (
+            node.get(step) if isinstance(node, dict) else None
+        )
+        if node is None:
+            return
+    if isinstance(node, dict) and isinstance(node.get(steps[-1]), str):
+        node[steps[-1]] = value

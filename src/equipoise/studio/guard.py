@@ -1,0 +1,72 @@
+"""Who may ask for what, and what a browser may do with the answer."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+from fastapi import Request
+from fastapi.responses import PlainTextResponse, RedirectResponse, Response
+
+from equipoise.studio.settings import LOOPBACK, Settings
+from equipoise.studio.web import TOKEN
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""No script but the studio's own files; drawings bring their colours as styles."""
+
+FRAMED = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; frame-ancestors 'self'"
+"""A page of tables inside a view: no script at all."""
+
+Next = Callable[[Request], Awaitable[Response]]
+
+
+async def guard(request: Request, call_next: Next, settings: Settings) -> Response:
+    """Check a request before it is answered, and say in the answer what a browser may do with it."""
+    answer = _refusal(request, settings) or await call_next(request)
+    for name, value in {
+        "Content-Security-Policy": POLICY,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "same-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Cache-Control": "no-store",
+    }.items():
+        answer.headers.setdefault(name, value)
+    return answer
+
+
+def _refusal(request: Request, settings: Settings) -> Response | None:
+    host = (request.url.hostname or "").strip("[]")
+    if settings.token is None and host not in LOOPBACK:
+        # a name that leads here from elsewhere is another site's way in
+        return PlainTextResponse(f"This studio answers to {', '.join(LOOPBACK)} alone.\n", 421)
+    if settings.token is not None and not _same(request.cookies.get(TOKEN), settings.token):
+        if not _same(request.query_params.get("token"), settings.token):
+            return PlainTextResponse("This studio needs its token: add ?token=... to the address once.\n", 401)
+        rest = [(k, v) for k, v in request.query_params.multi_items() if k != "token"]
+        address = request.url.replace_query_params(**dict(rest)) if rest else request.url.replace(query="")
+        answer = RedirectResponse(address.path + (f"?{address.query}" if address.query else ""), 303)
+        answer.set_cookie(TOKEN, settings.token, httponly=True, samesite="strict")
+        return answer
+    if request.method not in ("GET", "HEAD", "POST"):
+        return PlainTextResponse("GET and POST alone.\n", 405)
+    if request.method == "POST":
+        origin = request.headers.get("origin")
+        if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none") or (
+            origin is not None and urlsplit(origin).netloc != request.url.netloc
+        ):
+            return PlainTextResponse("Another site may not send this form.\n", 403)
+        length = request.headers.get("content-length", "")
+        if not length.isdigit():
+            return PlainTextResponse("How long is it? A request needs its length.\n", 411)
+        if int(length) > settings.upload_limit:
+            return PlainTextResponse(f"More than {settings.upload_limit:,} bytes: use a folder on disk.\n", 413)
+    return None
+
+
+def _same(given: str | None, wanted: str) -> bool:
+    return given is not None and secrets.compare_digest(given.encode(), wanted.encode())

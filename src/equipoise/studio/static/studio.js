@@ -1,0 +1,40 @@
+// Small conveniences; every view works without them.
+(function () {
+  "use strict";
+  var all = function (root, query) { return Array.prototype.slice.call(root.querySelectorAll(query)); };
+  // a choice is shown at once, and is in the address
+  all(document, "form[data-auto]").forEach(function (form) {
+    form.addEventListener("change", function (event) {
+      if (form.checkValidity() && event.target.name) {
+        all(form, "select, input").forEach(function (field) { if (!field.value) { field.disabled = true; } });
+        form.submit();
+      }
+    });
+  });
+  // "Add to report" moves to the figure or table it is for
+  var report = document.getElementById("to-report");
+  if (report) {
+    all(report, "button[data-for]").forEach(function (button) {
+      var node = document.getElementById(button.getAttribute("data-for"));
+      if (!node) { return; }
+      var place = document.createElement("p");
+      place.className = "add";
+      button.setAttribute("form", "to-report");
+      place.appendChild(button);
+      node.parentNode.insertBefore(place, node.nextSibling);
+    });
+  }
+  // files may be dropped on the words that ask for them
+  all(document, "label.drop").forEach(function (label) {
+    var input = label.querySelector("input[type=file]");
+    ["dragenter", "dragover"].forEach(function (name) {
+      label.addEventListener(name, function (event) { event.preventDefault(); label.classList.add("over"); });
+    });
+    label.addEventListener("dragleave", function () { label.classList.remove("over"); });
+    label.addEventListener("drop", function (event) {
+      event.preventDefault();
+      label.classList.remove("over");
+      if (event.dataTransfer.files.length) { input.files = event.dataTransfer.files; }
+    });
+  });
+})();

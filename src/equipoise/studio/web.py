@@ -1,0 +1,94 @@
+"""What every view shares: templates, the checks on a request, and the answer to a mistake."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import Depends, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from equipoise import __version__
+from equipoise.errors import EquipoiseError
+from equipoise.studio.settings import Settings
+
+CSRF, TOKEN, BASKET = "equipoise_form", "equipoise_token", "equipoise_basket"
+"""Names of cookies."""
+
+
+class Refused(EquipoiseError):
+    """A request that is not carried out: the wrong token, another site's form, too much data."""
+
+    def __init__(self, status: int, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+def settings_of(request: Request) -> Settings:
+    """The settings of the studio that is asked."""
+    found: Settings = request.app.state.settings
+    return found
+
+
+@cache
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader("equipoise.studio", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["percent"] = lambda share: "-" if share is None else f"{100 * share:.1f} %"
+    made.filters["number"] = lambda value, digits=3: "-" if value is None else f"{value:.{digits}g}"
+    made.filters["query"] = lambda pairs: urlencode([(k, v) for k, v in pairs if v not in (None, "")])
+    return made
+
+
+def page(request: Request, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:
+    """A view; asked by HTMX for a part, the part alone: a template's block ``part``."""
+    form = request.cookies.get(CSRF) or secrets.token_urlsafe(24)
+    basket = [item for item in request.cookies.get(BASKET, "").split("~") if item]
+    whole = {"path": request.url.path, "version": __version__, "form_token": form, "basket": basket, **context}
+    found = _environment().get_template(template)
+    if request.headers.get("hx-request") == "true" and "part" in found.blocks:
+        text = "".join(found.blocks["part"](found.new_context(whole)))
+    else:
+        text = found.render(whole)
+    answer = HTMLResponse(text, status_code=status)
+    if CSRF not in request.cookies:
+        answer.set_cookie(CSRF, form, httponly=True, samesite="strict")
+    return answer
+
+
+def mistake(request: Request, error: EquipoiseError) -> HTMLResponse:
+    """A mistake, told as the command line tells it: what is wrong and how to mend it."""
+    status = error.status if isinstance(error, Refused) else 400
+    return page(request, "mistake.html.j2", status=status, message=error.message, hint=error.hint)
+
+
+def see(address: str, **query: Any) -> RedirectResponse:
+    """On to another view after something was changed."""
+    tail = urlencode({k: v for k, v in query.items() if v not in (None, "")})
+    return RedirectResponse(f"{address}?{tail}" if tail else address, status_code=303)
+
+
+async def _form(request: Request) -> Mapping[str, Any]:
+    form = await request.form(max_files=200, max_fields=2_000)
+    given, kept = form.get("form_token"), request.cookies.get(CSRF)
+    if not isinstance(given, str) or not kept or not secrets.compare_digest(given, kept):
+        raise Refused(403, "this form is not one of this studio's, or it is old", hint="load the page again")
+    return form
+
+
+Form = Annotated[Mapping[str, Any], Depends(_form)]
+"""A form of this studio's own: one that another site sends is refused."""
+
+
+def download(content: bytes | str, name: str, kind: str) -> Response:
+    """A file to keep."""
+    return Response(content, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})

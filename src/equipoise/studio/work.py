@@ -1,0 +1,158 @@
+"""What jobs do: the calls behind ``equipoise design`` and ``equipoise replicate``, and what the pages show of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from equipoise.design import DesignResult, DesignStudy, design
+from equipoise.design.course import mean_course
+from equipoise.render.plots import Plot, frontier, ls_means, success_curves, success_table
+from equipoise.studio.jobs import Progress, Work
+
+FIRST = 200
+"""Replicates of a first answer, which leaves out true effects and the delayed-start rule."""
+
+
+def working(records: Path | None) -> dict[str, Work]:
+    """The work of each kind of job; ``records`` : a folder of the user's own records."""
+    return {"design": _design, "replica": lambda *a: _replica(records, *a)}
+
+
+def warm() -> None:
+    """Load what is compiled, so that the first reader does not wait for it."""
+    from equipoise.numerics.first_use import compile_ahead
+    from equipoise.studio.levers import Levers, study_of
+
+    compile_ahead("replicate", lambda done, total: None)
+    study = study_of(Levers("valor", ({},), ("lagged",)))
+    design(_first(study), replicates=4)
+
+
+def _first(study: DesignStudy) -> DesignStudy:
+    return study.with_(rule=(), undisturbed={})
+
+
+def _design(request: Mapping[str, Any], replicates: int, folder: Path, progress: Progress) -> Mapping[str, Any]:
+    whole = DesignStudy.model_validate(request["study"])
+    first = replicates <= FIRST
+    study = _first(whole) if first else whole
+    made = design(study, replicates=replicates, out=folder / ("first" if first else "runs"), progress=progress)
+    return {
+        "replicates": replicates,
+        "version": made.version,
+        "cells": [{k: _plain(v) for k, v in c.row().items()} | {"label": c.design.label} for c in made.cells],
+        "differences": _differences(made),
+        "drawings": [_shown(name, plot) for name, plot in _drawings(made).items()],
+        "courses": [_shown(name, plot) for name, plot in _courses(made).items()],
+    }
+
+
+def _replica(
+    records: Path | None, request: Mapping[str, Any], replicates: int, folder: Path, progress: Progress
+) -> Mapping[str, Any]:
+    from equipoise.records import load_record
+    from equipoise.replica.rebuild import replicate
+    from equipoise.simulate import load_scenario
+
+    name = str(request["record"])
+    made = replicate(
+        load_record(name, records_dir=records),
+        load_scenario(name),
+        replicates=replicates,
+        seed=1,
+        store=folder / "runs",
+        progress=progress,
+        command=f"equipoise replicate {name} --replicates {replicates} --seed 1",
+    )
+    out: dict[str, Any] = made.to_dict()
+    return out
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _shown(name: str, plot: Plot) -> dict[str, Any]:
+    """A drawing as pages and reports take it in."""
+    return {
+        "name": name,
+        "title": plot.title,
+        "description": plot.description,
+        "svg": plot.svg("page", id=f"plot-{name}"),
+        "plain": plot.svg("light", id=f"plot-{name}"),
+        "table": [{str(k): _plain(v) for k, v in row.items()} for row in plot.table],
+    }
+
+
+def _differences(made: DesignResult) -> list[dict[str, Any]]:
+    """Each design against the first one, world by world, on the same virtual patients."""
+    out = []
+    for world in made.study.worlds:
+        cells = made.of(world)
+        for other in cells[1:]:
+            found = made.difference(other, cells[0])
+            out.append(
+                {
+                    "world": world,
+                    "design": other.design.label,
+                    "against": cells[0].design.label,
+                    "difference": found.difference,
+                    "mc_error": found.mc_error,
+                    "replicates": found.replicates,
+                }
+            )
+    return out
+
+
+def _drawings(made: DesignResult) -> dict[str, Plot]:
+    study = made.study
+    label = {name: world.label for name, world in study.worlds.items()}
+    out: dict[str, Plot] = {}
+    rows = [{"success": c.success, "design": c.design.label, "world": label[c.world]} for c in made.cells]
+    out["success"] = success_table(rows, target=study.target, title="Success of every design in every world")
+    designs = list(dict.fromkeys(c.design for c in made.cells))
+    weeks = [d.weeks for d in designs]
+    if len(set(weeks)) == len(weeks) > 1:
+        curves = [
+            {"weeks": c.design.weeks, "world": label[c.world], "success": c.success, "mc_error": c.mc_error}
+            for c in made.cells
+        ]
+        out["weeks"] = success_curves(curves, target=study.target, title="Success by weeks randomised")
+    for name, world in study.worlds.items():
+        if not world.no_effect and len(designs) > 1:
+            costs = [
+                {
+                    "success": c.success,
+                    "mc_error": c.mc_error,
+                    "patient_weeks": c.patient_weeks,
+                    "primary": study.primaries[c.design.primary].label,
+                    "design": c.design.label,
+                }
+                for c in made.of(name)
+            ]
+            out[f"price-{name}"] = frontier(
+                costs, target=study.target, label="design", title=f"Success and its price: {world.label}"
+            )
+    return out
+
+
+def _courses(made: DesignResult) -> dict[str, Plot]:
+    study = made.study
+    first = made.cells[0].design
+    return {
+        f"course-{name}": ls_means(
+            [
+                {**row, "n": round(row["n"])}
+                for row in mean_course(study, first, name, trials=100)
+                if row["visit"] > 0.0
+            ],
+            unit="weeks",
+            start=0.0,
+            y_title="Mean change (95 % range of single trials)",
+            title=f"Mean change, {world.label}: {first.weeks:g} weeks randomised",
+        )
+        for name, world in study.worlds.items()
+    }

@@ -1,0 +1,235 @@
+"""What if, and the next trial: levers in the address, a first answer at once, more replicates in the background."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from equipoise.design.course import patients
+from equipoise.design.study import DesignStudy, parse_study
+from equipoise.errors import ScenarioError
+from equipoise.render.plots import patients as draw_patients
+from equipoise.simulate import load_scenario
+from equipoise.studio.jobs import STAGES, Jobs
+from equipoise.studio.levers import MOST, Levers, as_yaml, bases, defaults, study_of, template
+from equipoise.studio.settings import named
+from equipoise.studio.web import Form, download, page, see
+from equipoise.studio.work import FIRST
+
+router = APIRouter()
+
+WAIT = 2.5
+"""Seconds that a first answer is waited for before the page comes without it."""
+
+_NUMBERS = {"weeks": float, "patients": int, "extension": float}
+
+
+@router.get("/what-if/{base}")
+def what_if(request: Request, base: str) -> Response:
+    """One design, moved by levers, beside the trial as it was."""
+    return _view(request, base, single=True)
+
+
+@router.get("/design")
+def workbench(request: Request, base: str = "valor") -> Response:
+    """Up to four designs side by side."""
+    return _view(request, base, single=False)
+
+
+@router.get("/job/{key}")
+def job(request: Request, key: str) -> Response:
+    """A design study by its name: progress, results and what to do with it."""
+    return page(request, "job.html.j2", **_job(request, key))
+
+
+@router.post("/job/{key}")
+def change(request: Request, key: str, form: Form) -> Response:
+    """Stop a job, or go on with it."""
+    jobs: Jobs = request.app.state.jobs
+    jobs.stop(key) if form.get("stop") else jobs.resume(key)
+    if request.headers.get("hx-request") == "true":
+        return page(request, "job.html.j2", **_job(request, key))
+    back = str(form.get("back", ""))
+    return see(back if back.startswith(("/what-if/", "/design", "/job/")) else f"/job/{key}")
+
+
+@router.get("/job/{key}/study.yaml")
+def study_file(request: Request, key: str) -> Response:
+    """The study as the file that ``equipoise design`` reads."""
+    study = _study(request, key)
+    return download(as_yaml(study), f"{study.name}.yaml", "application/yaml")
+
+
+@router.get("/job/{key}/cells.csv")
+def cells(request: Request, key: str) -> Response:
+    """Its numbers, a row a design and world."""
+    import polars as pl
+
+    found = _result(request, key)
+    return download(pl.DataFrame(found["cells"], infer_schema_length=None).write_csv(), "cells.csv", "text/csv")
+
+
+@router.get("/job/{key}/{name}.svg")
+def drawing(request: Request, key: str, name: str) -> Response:
+    """A drawing as a file."""
+    for drawn in (*_result(request, key)["drawings"], *_result(request, key)["courses"]):
+        if drawn["name"] == name:
+            return download(drawn["plain"], f"{name}.svg", "image/svg+xml")
+    raise ScenarioError(f"no drawing {name[:60]!r}", hint="see the page of the job")
+
+
+@router.get("/job/{key}/report.html")
+def report(request: Request, key: str) -> Response:
+    """The report of a simulation study, from the numbers that are kept."""
+    from equipoise.design import design
+    from equipoise.design.report import report_html
+
+    jobs: Jobs = request.app.state.jobs
+    study, state = _study(request, key), jobs.state(key)
+    if state.replicates <= FIRST:
+        raise ScenarioError("the report needs more replicates than a first answer", hint="wait for the next stage")
+    made = design(study, replicates=state.replicates, out=jobs.folder / key / "runs")
+    return download(report_html(made), f"{study.name}-report.html", "text/html")
+
+
+@router.get("/job/{key}/example/{world}/{replicate}")
+def example(request: Request, key: str, world: str, replicate: int, design: int = 0) -> Response:
+    """One virtual trial, patient by patient."""
+    study = _study(request, key)
+    designs = list(study.designs())
+    if not 0 <= design < len(designs) or not 0 <= replicate < 10_000_000:
+        raise ScenarioError("no such virtual trial", hint="choose one from the page of the job")
+    rows = patients(study, designs[design], world, replicate)
+    label = study.worlds[world].label
+    plot = draw_patients(rows, title=f"Virtual trial {replicate + 1}: {label}", label="Main outcome")
+    return page(
+        request,
+        "example.html.j2",
+        key=key,
+        world=world,
+        replicate=replicate,
+        design=design,
+        designs=[d.label for d in designs],
+        study=study,
+        svg=plot.svg("page", id="patients"),
+        description=plot.description,
+        rows=rows,
+    )
+
+
+@router.post("/design/open")
+def open_file(request: Request, form: Form) -> Response:
+    """A study from a file of the command line."""
+    upload = form.get("study")
+    raw = upload.file.read() if hasattr(upload, "file") else b""
+    study = parse_study(raw.decode("utf-8", "replace"), "study")
+    jobs: Jobs = request.app.state.jobs
+    if len(list(study.designs())) > 64:
+        raise ScenarioError("more than 64 designs", hint="run it on the command line: equipoise design FILE")
+    return see(f"/job/{jobs.ask('design', {'study': study.model_dump(mode='json')})}")
+
+
+def _view(request: Request, base: str, *, single: bool) -> Response:
+    if base not in bases():
+        raise ScenarioError(f"no next trial can be designed from {base[:60]!r}", hint="choose one of " + ", ".join(bases()))
+    query = request.query_params
+    begun = {**defaults(base)}
+    mechanism = begun.pop("mechanism")
+    columns = [1] if single else list(range(1, MOST + 1))
+    given = [{n: query.get(f"{n}{k}", query.get(n) if single else None) for n in begun} for k in columns]
+    asked = [d for d in given if any(v not in (None, "") for v in d.values())]
+    mechanisms = tuple(query.getlist("mechanism")) or (mechanism,)
+    context: dict[str, Any] = {
+        "base": base,
+        "bases": bases(),
+        "single": single,
+        "columns": columns,
+        "given": given,
+        "begun": begun,
+        "offers": template(base),
+        "mechanisms": [m.value for m in load_scenario(base).mechanisms if m.value != "none"],
+        "chosen": mechanisms,
+        "strength": query.get("strength", "100"),
+        "lag": query.get("lag", ""),
+        "seed": query.get("seed", "1"),
+        "imbalance": bool(query.get("imbalance")),
+        "address": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+        "error": None,
+        "job": None,
+    }
+    if query.get("go"):
+        try:
+            designs = tuple(_levels(d) for d in asked) or ({},)
+            study = study_of(
+                Levers(
+                    base,
+                    designs,
+                    tuple(m for m in mechanisms if m != "none"),
+                    strength=_number("strength", context["strength"], 0.0, 1_000.0),
+                    lag=_number("lag", context["lag"], 0.0, 260.0) if context["lag"] else None,
+                    imbalance=context["imbalance"],
+                    seed=int(_number("seed", context["seed"], 0, 2**53)),
+                )
+            )
+            jobs: Jobs = request.app.state.jobs
+            key = jobs.ask("design", {"study": study.model_dump(mode="json")})
+            jobs.wait(key, WAIT)
+            context["job"] = _job(request, key)
+        except ScenarioError as error:
+            context["error"] = error
+    return page(request, "design.html.j2", status=400 if context["error"] else 200, **context)
+
+
+def _levels(given: dict[str, str | None]) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for name, text in given.items():
+        if text not in (None, ""):
+            number = _NUMBERS.get(name)
+            out[name] = text if number is None else number(_number(name, str(text), 0.0, 100_000.0))
+    return out
+
+
+def _number(name: str, text: str, low: float, high: float) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise ScenarioError(f"{name}: {text[:40]!r} is no number", hint="write digits, with a point") from None
+    if not low <= value <= high:
+        raise ScenarioError(f"{name}: {text[:40]}", hint=f"{low:g} to {high:g}")
+    return value
+
+
+def _study(request: Request, key: str) -> DesignStudy:
+    jobs: Jobs = request.app.state.jobs
+    asked = jobs.request(key)
+    if asked["kind"] != "design":
+        raise ScenarioError("that job is no design study", hint="see the library")
+    return DesignStudy.model_validate(asked["study"])
+
+
+def _result(request: Request, key: str) -> dict[str, Any]:
+    jobs: Jobs = request.app.state.jobs
+    _study(request, key)
+    found = jobs.result(key)
+    if found is None:
+        raise ScenarioError("there is no result yet", hint="wait for the first stage")
+    return found
+
+
+def _job(request: Request, key: str) -> dict[str, Any]:
+    jobs: Jobs = request.app.state.jobs
+    study = _study(request, key)
+    state = jobs.state(key)
+    command = f"equipoise design {study.name}.yaml --replicates {state.replicates or FIRST} --out runs"
+    return {
+        "key": key,
+        "study": study,
+        "state": state,
+        "result": jobs.result(key),
+        "stages": STAGES["design"],
+        "first": FIRST,
+        "command_line": command,
+        "digest": named(as_yaml(study)),
+    }
