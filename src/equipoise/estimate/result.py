@@ -169,6 +169,29 @@ class Estimate(Fit):
         )
 
     @classmethod
+    def not_made(
+        cls,
+        name: str,
+        estimator: str,
+        n: int,
+        status: Status,
+        detail: str | None,
+        *,
+        estimate: float = math.nan,
+        level: float = 0.95,
+        scale: str = "difference",
+        term: str = "",
+    ) -> Estimate:
+        """What could not be estimated, and why; with ``estimate`` where it is known without a test of it.
+
+        >>> Estimate.not_made("b - a", "a test", 9, Status.EMPTY_ARM, "nobody in a").to_sentence()
+        'b - a: nobody in a (a test, n = 9).'
+        """
+        nan = math.nan
+        numbers = (estimate, nan, nan, nan, nan, nan)
+        return cls(name, estimator, *numbers, n, level, scale, status=status, detail=detail, term=term)
+
+    @classmethod
     def of_count(cls, name: str, count: float, n: int, *, scale: str = "count") -> Estimate:
         """A number that describes the data: a count of ``n``, a mean, a share.
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy import special
+from scipy import special, stats
 
 from equipoise.errors import EstimationError
 from equipoise.estimate.fit import Fit, aligned
-from equipoise.estimate.result import Estimate
+from equipoise.estimate.result import Estimate, check_level
 from equipoise.simulate import Simulator
 from equipoise.simulate.als.worlds import FUNCTION, MARKER, STRENGTHS, TrialDesign, World, scenario_of, worlds
 from equipoise.surrogate.criteria import CRITERIA, judged
@@ -108,27 +108,34 @@ class OperatingCharacteristics(Fit):
     literatures: int
     seed: int
     lost: float
+    level: float = 0.95
     backend: Any = field(default=None, repr=False)
     picture: ClassVar[str] = "forest"
 
     @property
     def estimates(self) -> tuple[Estimate, ...]:
         """The share of literatures that each criterion validated, with a Monte Carlo interval."""
+        return self.at_level(self.level)
+
+    def at_level(self, level: float) -> tuple[Estimate, ...]:
+        """The shares with Wilson's score intervals of coverage ``level``."""
+        check_level(level)
         made = []
         for c in self.cells:
-            se = Cell.error(c.validated, c.n)
+            ends = stats.binomtest(round(c.validated * c.n), c.n).proportion_ci(level, "wilson")
             kind = "power" if self._truth(c.world) else "false validation"
             made.append(
                 Estimate(
                     f"{c.world}: {c.criterion}, {c.published}",
                     f"simulation of {c.n} literatures",
                     c.validated,
-                    se,
+                    Cell.error(c.validated, c.n),
                     math.inf,
-                    max(c.validated - 1.96 * se, 0.0),
-                    min(c.validated + 1.96 * se, 1.0),
+                    float(ends.low),
+                    float(ends.high),
                     math.nan,
                     c.n,
+                    level=level,
                     scale=kind,
                     form="description",
                     term=c.criterion,

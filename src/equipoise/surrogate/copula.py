@@ -7,9 +7,9 @@ Burzykowski et al. 2001, J R Stat Soc C 50:405; the second stage is the bivariat
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -27,6 +27,7 @@ from equipoise.surrogate.trials import Rows, TrialSurrogacy, least_squares_line,
 from equipoise.types import BoolArray, FloatArray, Status
 
 BURZYKOWSKI01 = "Burzykowski et al. 2001, J R Stat Soc C 50:405"
+SCALE = "rank correlation"
 SHIH = "Shih & Louis 1995, Biometrics 51:1384"
 FAMILIES = ("clayton", "plackett", "hougaard")
 _BEGIN = {"clayton": (-6.0, 4.0), "plackett": (-6.0, 8.0), "hougaard": (-6.0, 1.5)}
@@ -125,6 +126,7 @@ class CopulaSurrogacy(Fit):
     level: float
     left_out: LeftOut
     backend: Any = field(default=None, repr=False)
+    tau_at: Callable[..., Estimate] | None = field(default=None, repr=False)
     picture: ClassVar[str] = "trial_effects"
 
     @cached_property
@@ -147,6 +149,12 @@ class CopulaSurrogacy(Fit):
     @property
     def estimates(self) -> tuple[Estimate, ...]:
         return (self.kendall_tau, *self.trials.estimates)
+
+    def at_level(self, level: float) -> tuple[Estimate, ...]:
+        """The estimates with intervals of coverage ``level``."""
+        check_level(level)
+        tau = self.kendall_tau.at_level(level)[0] if self.tau_at is None else self.tau_at(level=level)
+        return (tau, *self.trials.at_level(level))
 
     def _title(self) -> str:
         how = "all parameters at once" if self.joint else "margins first"
@@ -292,13 +300,13 @@ def surrogacy_copula(
     value = to_parameter(family, x)
     tau = kendall(family, value)
     n = int(sum(len(p[-1]) for p in packs))
-    estimate = _tau(family, x, tau, schur, n, level, joint, theta is not None, status)
+    tau_at = partial(_tau, family, x, tau, schur, n, joint=joint, given=theta is not None, status=status)
     return CopulaSurrogacy(
         family,
         s.name,
         t.name,
         value,
-        estimate,
+        tau_at(level=level),
         made,
         whole(x, par),
         joint,
@@ -306,6 +314,7 @@ def surrogacy_copula(
         level,
         sieve.left_out,
         frame.implementation,
+        tau_at,
     )
 
 
@@ -314,29 +323,15 @@ def _events(one: Measured) -> BoolArray:
 
 
 def _tau(
-    family: str, x: float, tau: float, schur: float, n: int, level: float, joint: bool, given: bool, status: Status
+    family: str, x: float, tau: float, schur: float, n: int, *, level: float, joint: bool, given: bool, status: Status
 ) -> Estimate:
     """Kendall's tau with an interval from the unbounded parameter, of which tau is a monotone function."""
-    name, nan = "Kendall's tau within trials", math.nan
+    name = "Kendall's tau within trials"
     how = f"{family.title()} copula, " + ("maximum likelihood" if joint else "margins first")
     if given or not schur > 0.0 or status is not Status.OK or abs(x) > 5.9:
         why = "the copula's parameter was given" if given else "its parameter lies on the edge: no association is told"
-        return Estimate(
-            name,
-            how,
-            tau,
-            nan,
-            nan,
-            nan,
-            nan,
-            nan,
-            n,
-            level=level,
-            scale="rank correlation",
-            status=Status.NOT_IDENTIFIED if given else Status.BOUNDARY,
-            detail=why,
-            term=name,
-        )
+        state = Status.NOT_IDENTIFIED if given else Status.BOUNDARY
+        return Estimate.not_made(name, how, n, state, why, estimate=tau, level=level, scale=SCALE, term=name)
     se = 1.0 / math.sqrt(schur)
     half = float(special.ndtri(0.5 + 0.5 * level)) * se
     ends = sorted(kendall(family, to_parameter(family, x + k * half)) for k in (-1.0, 1.0))
@@ -349,10 +344,10 @@ def _tau(
         math.inf,
         ends[0],
         ends[1],
-        nan,
+        math.nan,
         n,
         level=level,
-        scale="rank correlation",
+        scale=SCALE,
         form="description",
         references=(BURZYKOWSKI01, *(() if joint else (SHIH,))),
         term=name,

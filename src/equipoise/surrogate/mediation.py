@@ -84,24 +84,8 @@ class Mediation:
 
 
 def _none(why: str, status: Status, n: int, level: float) -> Mediation:
-    nan = math.nan
-
     def made(name: str) -> Estimate:
-        return Estimate(
-            name,
-            "mediation formula",
-            nan,
-            nan,
-            nan,
-            nan,
-            nan,
-            nan,
-            n,
-            level=level,
-            status=status,
-            detail=why,
-            term=name,
-        )
+        return Estimate.not_made(name, "mediation formula", n, status, why, level=level, term=name)
 
     return Mediation(made("natural direct effect"), made("natural indirect effect"), made("total effect"))
 

@@ -64,40 +64,13 @@ def of_correlation(
 
     ``se`` is ``sqrt((1 - r^2) / (n - lost + 1))``, as R's Surrogate prints it.
     """
+    why = None
     if n <= lost or not math.isfinite(r):
-        return Estimate(
-            name,
-            estimator,
-            r,
-            math.nan,
-            math.nan,
-            math.nan,
-            math.nan,
-            math.nan,
-            n,
-            level=level,
-            scale="correlation",
-            status=Status.NOT_IDENTIFIED,
-            detail=f"{n} units are too few for an interval of a correlation",
-            term=term,
-        )
-    if abs(r) >= 1.0 - 1e-12:
-        return Estimate(
-            name,
-            estimator,
-            r,
-            math.nan,
-            math.nan,
-            math.nan,
-            math.nan,
-            math.nan,
-            n,
-            level=level,
-            scale="correlation",
-            status=Status.BOUNDARY,
-            detail="the correlation is 1 in absolute value: the two are one and the same here",
-            term=term,
-        )
+        why = Status.NOT_IDENTIFIED, f"{n} units are too few for an interval of a correlation"
+    elif abs(r) >= 1.0 - 1e-12:
+        why = Status.BOUNDARY, "the correlation is 1 in absolute value: the two are one and the same here"
+    if why is not None:
+        return Estimate.not_made(name, estimator, n, *why, estimate=r, level=level, scale="correlation", term=term)
     z = float(special.ndtri(0.5 + 0.5 * level)) / math.sqrt(n - lost)
     at = math.atanh(r)
     statistic = at * math.sqrt(n - lost)

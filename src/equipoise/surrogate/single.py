@@ -6,8 +6,9 @@ One trial can contradict a surrogate; it cannot validate one. The words of a res
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -97,6 +98,7 @@ class Surrogacy(Fit):
     level: float = 0.95
     left_out: LeftOut = NOBODY
     backend: Any = field(default=None, repr=False)
+    again: Callable[..., Surrogacy] | None = field(default=None, repr=False)
     picture: ClassVar[str] = "forest"
 
     @property
@@ -105,6 +107,11 @@ class Surrogacy(Fit):
         tests = tuple(c.test for c in self.prentice)
         measures = (self.proportion, self.relative, self.association, self.reduction)
         return (*tests, *measures, *(self.mediation.estimates if self.mediation else ()))
+
+    def at_level(self, level: float) -> tuple[Estimate, ...]:
+        """The estimates with intervals of coverage ``level``."""
+        check_level(level)
+        return super().at_level(level) if self.again is None else self.again(level=level).estimates
 
     @property
     def paradox(self) -> bool:
@@ -347,6 +354,21 @@ def of_arrays(
         level,
         left_out,
         backend,
+        partial(
+            of_arrays,
+            s,
+            t,
+            z,
+            extra,
+            arms,
+            arm,
+            alpha=alpha,
+            least=least,
+            mediation=mediation,
+            causal=causal,
+            left_out=left_out,
+            backend=backend,
+        ),
     )
 
 
@@ -396,23 +418,7 @@ def _joint(fit: Regression, at: int, k: int, outcome: Measured, name: str, level
 
 
 def _refused(name: str, estimator: str, n: int, level: float, status: Status, why: str) -> Estimate:
-    nan = math.nan
-    return Estimate(
-        name,
-        estimator,
-        nan,
-        nan,
-        nan,
-        nan,
-        nan,
-        nan,
-        n,
-        level=level,
-        scale="share",
-        status=status,
-        detail=why,
-        term=name,
-    )
+    return Estimate.not_made(name, estimator, n, status, why, level=level, scale="share", term=name)
 
 
 def _proportion(

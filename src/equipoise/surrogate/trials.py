@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -364,6 +364,11 @@ class TrialSurrogacy(Fit):
                 )
             )
         return tuple(out)
+
+    def at_level(self, level: float) -> tuple[Estimate, ...]:
+        """The estimates with intervals of coverage ``level``; the correlation's by profile likelihood anew."""
+        check_level(level)
+        return replace(self, interval=rho_limits(self.rows, self.fit, level), level=level).estimates
 
     @cached_property
     def _no_correlation(self) -> float:

@@ -88,6 +88,14 @@ class UnitSurrogacy(Fit):
         """R squared and correlation of both levels."""
         return self.r2_trial, self.r_trial, self.r2_individual, self.r_individual
 
+    def at_level(self, level: float) -> tuple[Estimate, ...]:
+        """The estimates with intervals of coverage ``level``."""
+        check_level(level)
+        return tuple(
+            (_r2 if e.scale == "share" else _r)(e.name, e.estimator, e.estimate, e.n, level, e.status, e.detail)
+            for e in self.estimates
+        )
+
     @cached_property
     def trials(self) -> TrialSurrogacy | None:
         """The bivariate random-effects model and Daniels & Hughes' of the same effects, which allow for their errors.
@@ -506,26 +514,10 @@ def _weighted(x: FloatArray, y: FloatArray, w: FloatArray) -> tuple[FloatArray, 
 
 def _r2(name: str, how: str, r2: float, n: int, level: float, status: Status, detail: str | None) -> Estimate:
     """R squared with the delta method's interval, ``4 R2 (1 - R2)^2 / (n - 3)``, held within 0 and 1."""
-    nan = math.nan
     if status is Status.OK and n <= 3:
         status, detail = Status.NOT_IDENTIFIED, f"{n} units are too few for an interval"
     if status is not Status.OK:
-        return Estimate(
-            name,
-            how,
-            r2,
-            nan,
-            nan,
-            nan,
-            nan,
-            nan,
-            n,
-            level=level,
-            scale="share",
-            status=status,
-            detail=detail,
-            term=name,
-        )
+        return Estimate.not_made(name, how, n, status, detail, estimate=r2, level=level, scale="share", term=name)
     se = math.sqrt(4.0 * r2 * (1.0 - r2) ** 2 / (n - 3))
     half = float(special.ndtri(0.5 + 0.5 * level)) * se
     return Estimate(
@@ -536,7 +528,7 @@ def _r2(name: str, how: str, r2: float, n: int, level: float, status: Status, de
         math.inf,
         max(r2 - half, 0.0),
         min(r2 + half, 1.0),
-        nan,
+        math.nan,
         n,
         level=level,
         scale="share",
@@ -548,21 +540,5 @@ def _r2(name: str, how: str, r2: float, n: int, level: float, status: Status, de
 
 def _r(name: str, how: str, r: float, n: int, level: float, status: Status, detail: str | None) -> Estimate:
     if status is not Status.OK:
-        nan = math.nan
-        return Estimate(
-            name,
-            how,
-            r,
-            nan,
-            nan,
-            nan,
-            nan,
-            nan,
-            n,
-            level=level,
-            scale="correlation",
-            status=status,
-            detail=detail,
-            term=name,
-        )
+        return Estimate.not_made(name, how, n, status, detail, estimate=r, level=level, scale="correlation", term=name)
     return of_correlation(name, how, r, n, level, term=name)

@@ -179,21 +179,8 @@ def _arms(context: Prepared, part: pl.DataFrame, arm: str) -> pl.DataFrame:
 
 
 def _none(section: SubgroupsSection, n: int, why: str) -> Estimate:
-    nan = float("nan")
-    return Estimate(
-        section.of,
-        section.of,
-        nan,
-        nan,
-        nan,
-        nan,
-        nan,
-        nan,
-        n,
-        section.level,
-        status=Status.EMPTY_ARM,
-        detail=f"not estimable: {why}",
-    )
+    said = f"not estimable: {why}"
+    return Estimate.not_made(section.of, section.of, n, Status.EMPTY_ARM, said, level=section.level)
 
 
 def _difference(context: Prepared, section: SubgroupsSection, part: pl.DataFrame, arm: str) -> Estimate:
