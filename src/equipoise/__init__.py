@@ -56,6 +56,12 @@ SURFACE: dict[str, dict[str, tuple[str, str]]] = {
         "clda": ("equipoise.estimate.linear.clda", "clda"),
         "slope": ("equipoise.estimate.linear.slope", "slope"),
     },
+    "Yes or no, ordered answers, counts": {
+        "proportions": ("equipoise.estimate.categorical.proportions", "proportions"),
+        "cmh": ("equipoise.estimate.categorical.cmh", "cmh"),
+        "table_test": ("equipoise.estimate.categorical.cmh", "table_test"),
+        "mcnemar": ("equipoise.estimate.categorical.cmh", "mcnemar"),
+    },
     "Joint models": {
         "joint_model": ("equipoise.estimate.joint_model", "joint_model"),
         "disease_rate_ratio": ("equipoise.estimate.joint_model", "disease_rate_ratio"),
@@ -189,6 +195,10 @@ if TYPE_CHECKING:
     from equipoise.design import load_study as load_study
     from equipoise.document.document import Document as Document
     from equipoise.document.readers import Reader as Reader
+    from equipoise.estimate.categorical.cmh import cmh as cmh
+    from equipoise.estimate.categorical.cmh import mcnemar as mcnemar
+    from equipoise.estimate.categorical.cmh import table_test as table_test
+    from equipoise.estimate.categorical.proportions import proportions as proportions
     from equipoise.estimate.delayed_start import delayed_start as delayed_start
     from equipoise.estimate.delayed_start import delayed_start_slopes as delayed_start_slopes
     from equipoise.estimate.joint_model import disease_rate_ratio as disease_rate_ratio

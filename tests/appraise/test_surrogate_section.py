@@ -66,7 +66,9 @@ def test_property_the_trials_that_measured_the_marker_are_counted_once() -> None
     start = page.index("## Is neurofilament a surrogate here?")
     section = page[start : page.index("\n## ", start + 5)]
     rows = len(stored()["rows"])
-    assert set(re.findall(r"(\d+)\]?[^ ]* trials (?:that measured neurofilament|whose two arms)", section)) == {str(rows)}
+    assert set(re.findall(r"(\d+)\]?[^ ]* trials (?:that measured neurofilament|whose two arms)", section)) == {
+        str(rows)
+    }
     assert "The trials that measured the marker" not in section
 
 

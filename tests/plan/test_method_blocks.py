@@ -77,6 +77,17 @@ WITHOUT_FORM = {
     "ancova": OUTCOME.format(
         parameter="ALSFRS", where="28", section="{method: ancova, formula: CHG ~ TRT01P + BASE + NFLBL + RILFL}"
     ),
+    "binary": OUTCOME.format(parameter="ALSFRS", where="28", section="{method: binary, response: {CHG: {ge: -3}}}"),
+    "binary, margin": OUTCOME.format(
+        parameter="ALSFRS",
+        where="28",
+        section="{method: binary, response: {AVAL: {ge: 36}}, interval: newcombe, missing: no response, margin: 0.1}",
+    ),
+    "binary, wald": OUTCOME.format(
+        parameter="ALSFRS",
+        where="12",
+        section="{method: binary, response: {CHG: {ge: 2}}, interval: wald, margin: 0.8, margin_of: ratio}",
+    ),
     "win": WINS.format(
         population="F",
         section="{method: win, hierarchy: [{time: DTHWK, censor: DTHCN}, {value: LAST, margin: 1}, "

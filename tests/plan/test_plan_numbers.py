@@ -70,6 +70,8 @@ analyses:
       - {{method: joint_rank, week: 28, time: DTHWK, censor: DTHCN, imputations: 2, burn_in: 2}}
       - {{method: cafs, week: 28, time: DTHWK, censor: DTHCN, strata: [GROUP]}}
       - {{method: subgroups, of: difference, by: [GROUP], covariates: [BASE], where: {{AVISITN: 28}}}}
+      - {{method: binary, response: {{CHG: {{ge: -6}}}}, strata: [GROUP], margin: 0.1, where: {{AVISITN: 28}}}}
+      - {{method: cmh, variable: RILFL, strata: [GROUP], where: {{AVISITN: 28}}}}
       - {{method: deterioration, threshold: 6, died: {{time: DTHWK, where: {{DTHCN: 0}}}}}}
       - {{method: carried_forward, covariates: [BASE], weeks: [12, 28]}}
       - {{method: surrogate, surrogate: BASE, endpoint: CHG, where: {{AVISITN: 28}}, least: 0}}

@@ -12,10 +12,10 @@ from test_plan_failures import frames, study
 
 import equipoise as eq
 from equipoise.errors import DataError, EstimationError, ScenarioError
+from equipoise.estimate.categorical.exact import fisher_freeman_halton, fisher_monte_carlo
 from equipoise.plan.analysis_plan import dump_plan, parse_plan
 from equipoise.plan.carry_out import analyse
 from equipoise.plan.methods.descriptive import _compare_counts
-from equipoise.plan.methods.exact import fisher_freeman_halton, fisher_monte_carlo
 from equipoise.plan.ordering import in_natural_order
 
 HEAD = """

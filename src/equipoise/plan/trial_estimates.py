@@ -21,7 +21,7 @@ class TrialEstimates:
 
     value, se, df : (trial,) NaN where not estimable; infinite ``df`` is the normal distribution. status : (trial,)
     codes of :class:`equipoise.types.Status`. p : (trial,) of a test other than that of value by ``se``. level : of the
-    interval.
+    interval. limits : (trial,) low and high, not logarithms, where they are not value and ``se`` alone.
     """
 
     value: FloatArray
@@ -31,6 +31,7 @@ class TrialEstimates:
     p: FloatArray | None = None
     ratio: bool = False
     level: float = 0.95
+    limits: tuple[FloatArray, FloatArray] | None = None
 
     def number(self, name: str) -> FloatArray:
         """(trial,) ``value``, or as an :class:`equipoise.estimate.result.Estimate` has it: ``estimate``, ``se``,
@@ -40,6 +41,8 @@ class TrialEstimates:
         with np.errstate(all="ignore"):
             if name == "p":
                 return np.asarray(p_value(self.value, self.se, self.df) if self.p is None else self.p, np.float64)
+            if name in ("low", "high") and self.limits is not None:
+                return np.asarray(self.limits[name == "high"], np.float64)
             if name in ("low", "high"):
                 made = self.value + (1.0 if name == "high" else -1.0) * half_width(self.se, self.df, self.level)
             elif name == "estimate":

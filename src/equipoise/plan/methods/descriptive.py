@@ -11,10 +11,10 @@ import numpy as np
 import polars as pl
 from pydantic import Field, field_validator, model_validator
 
+from equipoise.estimate.categorical.exact import DRAWN, fisher_freeman_halton, fisher_monte_carlo
 from equipoise.estimate.result import Estimate
 from equipoise.files import Frozen
 from equipoise.plan.methods.described import arm_of, counted, described, sizes
-from equipoise.plan.methods.exact import DRAWN, fisher_freeman_halton, fisher_monte_carlo
 from equipoise.plan.methods.registry import Found, Method, Place
 from equipoise.plan.ordering import levels_in_order
 from equipoise.plan.parts import Section, Show, Where, check_where, condition, known_statistics

@@ -1,0 +1,1 @@
+"""Yes or no, ordered answers and counts: proportions, tables, logistic and count regression, repeated answers."""
