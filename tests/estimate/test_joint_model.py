@@ -17,7 +17,7 @@ from equipoise.estimate.fit import COLUMNS
 from equipoise.estimate.joint_model import disease_rate_ratio, joint_model
 from equipoise.estimate.joint_model.association import read_associations
 from equipoise.estimate.joint_model.batch import joint_model_batch, rate_ratio_batch
-from equipoise.estimate.joint_model.hazard import Baseline, nodes
+from equipoise.estimate.joint_model.hazard import Baseline, nodes, with_events
 from equipoise.estimate.joint_model.kernels.integral import integrate
 from equipoise.estimate.joint_model.lag import lag_profile
 from equipoise.estimate.joint_model.likelihood import rule
@@ -715,18 +715,21 @@ def test_simulation_bias_and_coverage_from_the_optimum_of_aids() -> None:
             {"patient": np.array(names)[at[0]], "obstime": visits[at[1]], "CD4": y[at], "drug": np.array(arms)[at[0]]}
         )
         died = pl.DataFrame({"patient": names, "Time": end, "death": event, "drug": arms})
-        fit = joint_model(cases.MARKER["aids"], cases.EVENTS["aids"], long, died, knots=list(knots))
-        found.append((fit.theta, fit.se) if fit.converged else (np.full(16, np.nan), np.full(16, np.nan)))
+        # an interval without an event, as is drawn in one data set of twelve, is joined to its neighbour
+        own = list(with_events(knots, end[event == 1]))
+        fit = joint_model(cases.MARKER["aids"], cases.EVENTS["aids"], long, died, knots=own)
+        nothing = np.full(9, np.nan)
+        found.append((fit.theta[:9], fit.se[:9]) if fit.converged else (nothing, nothing))
     estimate, se = (np.array([f[i] for f in found]) for i in (0, 1))
     fine = np.isfinite(estimate[:, 0])
     assert fine.mean() > 0.98
-    # a hazard of an interval may be drawn without an event, and the covariance's logarithms lean: the named ones count
+    # the covariance's logarithms lean; the named ones count
     main = [0, 1, 2, 3, 7, 8]
     error = estimate[fine][:, main].std(axis=0, ddof=1) / math.sqrt(fine.sum())
     bias = estimate[fine][:, main].mean(axis=0) - theta[main]
-    covered = (np.abs(estimate[fine] - theta) < 1.959964 * se[fine])[:, main].mean(axis=0)
+    covered = (np.abs(estimate[fine] - theta[:9]) < 1.959964 * se[fine])[:, main].mean(axis=0)
     print(np.round(bias / error, 2), np.round(covered, 3), fine.mean())
-    assert (np.abs(bias) < 3.0 * error).all()
+    assert (np.abs(bias) < 2.0 * error).all()
     assert ((covered > 0.93) & (covered < 0.97)).all()
 
 
@@ -782,6 +785,9 @@ def test_reference_accuracy_on_pbc2() -> None:
     assert 0.78 < made.auc < 0.88
     assert made.brier < made.null_brier
     assert 0.05 < made.integrated_brier < 0.10
+    assert made.ici == pytest.approx(0.03, abs=0.03)
+    assert made.e50 <= made.e90
+    assert made.observed[np.argsort(made.risk)[-20:]].mean() > made.observed[np.argsort(made.risk)[:100]].mean()
     honest = fit.accuracy(5.0, 8.0)
     assert honest.folds == 5
     assert abs(honest.auc - made.auc) < 0.05

@@ -3,12 +3,12 @@
 Who is at risk at the landmark t has a value up to t. Of those, a case has the event (of the cause) by u, a control has
 not; who is censored between counts by weights: the inverse of the chance to be uncensored (``ipcw``; Blanche et al.
 2015, Biometrics 71:102), or by what the model predicts from the time of censoring on (``model``; Rizopoulos et al.
-2017, Biometrical Journal 59:1261).
+2017, Biometrical Journal 59:1261). Calibration is read from a smooth curve
+(:mod:`equipoise.estimate.joint_model.calibration`).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,8 @@ import numpy as np
 
 from equipoise.errors import EstimationError
 from equipoise.estimate.fit import Fit
-from equipoise.estimate.joint_model.likelihood import JointLikelihood, MarkerSums, Points
+from equipoise.estimate.joint_model.calibration import observed_risks
+from equipoise.estimate.joint_model.likelihood import CategoryRows, JointLikelihood, Points, Rows
 from equipoise.estimate.joint_model.optimise import maximise
 from equipoise.estimate.joint_model.predict import Histories
 from equipoise.estimate.result import Estimate
@@ -34,7 +35,9 @@ class Accuracy(Fit):
     """Discrimination, error and calibration of predictions at a landmark.
 
     auc, brier, integrated_brier; null_brier: of one risk for everyone. groups: of patients by predicted risk, the mean
-    prediction, the observed risk and the number. at_risk, cases, censored: counts. risk: the predictions.
+    prediction, the observed risk and the number. at_risk, cases, censored: counts. risk (patient,): the predictions of
+    who is at risk, and observed (patient,) the risk that a smooth curve of calibration has there. ici, e50, e90: the
+    mean, the median and the 90 % quantile of the absolute distance of the two.
     """
 
     landmark: float
@@ -49,14 +52,22 @@ class Accuracy(Fit):
     cases: int
     censored: int
     risk: FloatArray = field(repr=False)
+    observed: FloatArray = field(repr=False)
     groups: tuple[tuple[float, float, int], ...]
     backend: Any = field(default=None, repr=False)
 
     @property
-    def calibration_error(self) -> float:
-        """The mean absolute difference of predicted and observed risk over the groups, by their size."""
-        n = sum(g[2] for g in self.groups)
-        return sum(abs(p - o) * k for p, o, k in self.groups) / n if n else math.nan
+    def ici(self) -> float:
+        """The integrated calibration index (Austin & Steyerberg 2019); NaN where there is no curve of calibration."""
+        return float(np.abs(self.risk - self.observed).mean())
+
+    @property
+    def e50(self) -> float:
+        return float(np.quantile(np.abs(self.risk - self.observed), 0.5))
+
+    @property
+    def e90(self) -> float:
+        return float(np.quantile(np.abs(self.risk - self.observed), 0.9))
 
     @property
     def estimates(self) -> tuple[Estimate, ...]:
@@ -66,7 +77,9 @@ class Accuracy(Fit):
             "Brier score": self.brier,
             "integrated Brier score": self.integrated_brier,
             "Brier score of one risk for all": self.null_brier,
-            "calibration error": self.calibration_error,
+            "ICI, mean distance of predicted and observed risk": self.ici,
+            "E50, its median": self.e50,
+            "E90, its 90 % quantile": self.e90,
         }
         return tuple(Estimate.of_count(name, v, self.at_risk, scale="measure") for name, v in made.items())
 
@@ -94,7 +107,13 @@ def subset(model: JointLikelihood, keep: BoolArray) -> JointLikelihood:
             np.ascontiguousarray(points.zf[:, own]), points.weight[own],
         )  # fmt: skip
 
-    def sums(one: MarkerSums) -> MarkerSums:
+    def sums(one: Rows) -> Rows:
+        if isinstance(one, CategoryRows):
+            own = units[one.unit]
+            return replace(
+                one, unit=place[one.unit[own]], x=one.x[own], z=one.z[own], code=one.code[own],
+                n=one.n[units], xx=one.xx[units], zz=one.zz[units],
+            )  # fmt: skip
         return replace(one, **{k: getattr(one, k)[units] for k in ("n", "yy", "xy", "zy", "xx", "zx", "zz")})
 
     made = JointLikelihood(
@@ -105,6 +124,7 @@ def subset(model: JointLikelihood, keep: BoolArray) -> JointLikelihood:
         who[model.patient[units]],
         model.sign[units],
         int(keep.sum()),
+        penalty=model.penalty,
     )
     made.mode[:] = model.mode[units]
     return made
@@ -219,6 +239,7 @@ def accuracy(
         int(case.sum()),
         lost,
         p,
+        observed_risks(p, time[at], code[at], which, horizon, len(setup.causes) > 1),
         shown,
         fit.backend,
     )

@@ -1,7 +1,8 @@
 """What the hazard depends on: read from words, and made into rows for beta and for b.
 
 ``value``, ``slope``, ``area`` (the mean since time 0), ``area(26)`` (over the last 26), ``lag(8)`` (the value 8
-earlier, before that the value at 0), ``effects`` (the random effects themselves). ``value + slope`` has both;
+earlier, before that the value at 0), ``deviation`` (of the patient's own course from the mean one, z(t)'b: Henderson et
+al. 2000), ``effects`` (the random effects themselves). ``value + slope`` has both;
 ``value * arm`` lets the association differ by a column of the events; of several markers, one each:
 ``value(NFL) + slope(ALSFRS)``.
 """
@@ -18,9 +19,9 @@ from equipoise.errors import EstimationError
 from equipoise.estimate.joint_model.trajectory import NOTHING, Instead, Marker
 from equipoise.types import FloatArray, IntArray
 
-FORMS = ("value", "slope", "area", "lag", "effects")
+FORMS = ("value", "slope", "area", "lag", "deviation", "effects")
 _PART = re.compile(r"^(?P<form>[a-z]+)\s*(?:\((?P<inside>[^()]*)\))?$")
-HINT = "value, slope, area, area(window), lag(c), effects; joined by +; value * column for an interaction"
+HINT = "value, slope, area, area(window), lag(c), deviation, effects; joined by +; value * column for an interaction"
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,10 @@ def rows_of(
         zero = np.zeros((len(who), marker.x.shape[1]))
         unit = np.eye(d)
         return [(zero, np.tile(unit[k], (len(who), 1))) for k in range(d)]
-    if one.form == "value":
+    if one.form == "deviation":
+        x, z = marker.at(who, time, instead)
+        x = np.zeros_like(x)
+    elif one.form == "value":
         x, z = marker.at(who, time, instead)
     elif one.form == "slope":
         x, z = marker.slope_at(who, time, instead)

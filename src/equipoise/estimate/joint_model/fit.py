@@ -70,9 +70,12 @@ class JointModelFit(Maximised):
 
     @property
     def residual_sd(self) -> tuple[float, ...]:
-        """Of each marker, about the patient's own course."""
+        """Of each marker, about the patient's own course; NaN of a category."""
         lay = self.setup.layout
-        return tuple(float(np.exp(self.theta[lay.log_sigma(m)])) for m in range(len(self.setup.markers)))
+        return tuple(
+            math.nan if one.categorical else float(np.exp(self.theta[lay.log_sigma(m)]))
+            for m, one in enumerate(self.setup.markers)
+        )
 
     @property
     def random_covariance(self) -> FloatArray:
@@ -87,7 +90,7 @@ class JointModelFit(Maximised):
 
     @cached_property
     def _posterior(self) -> tuple[FloatArray, FloatArray]:
-        self.likelihood.evaluate(self.theta, max(self.optimum.points, 9))
+        self.likelihood.evaluate(self.theta, max(self.optimum.points, 9) if self.setup.d <= 3 else self.optimum.points)
         return self.likelihood.eb[: self.n].copy(), self.likelihood.ebb[: self.n].copy()
 
     @property
@@ -190,15 +193,25 @@ class JointModelFit(Maximised):
         if not self.converged:
             yield "status", self.reason
             return
-        yield "log-likelihood", f"{self.loglik:.4f} (AIC {self.aic:.2f}, BIC {self.bic:.2f})"
+        yield (
+            "penalised log-likelihood" if self.likelihood.penalty else "log-likelihood",
+            f"{self.loglik:.4f} (AIC {self.aic:.2f}, BIC {self.bic:.2f})",
+        )
         yield (
             "search",
             (
-                f"largest score {best.gradient:.1e}; {best.points} nodes a random effect, "
-                f"error of the quadrature {abs(best.quadrature):.1e}"
+                f"largest score {best.gradient:.1e}; "
+                + (f"{best.points} nodes a random effect, " if best.points > 1 else "Laplace's approximation, ")
+                + (
+                    f"error of the quadrature {abs(best.quadrature):.1e}"
+                    if math.isfinite(best.quadrature)
+                    else "its error not measured"
+                )
             ),
         )
-        yield "residual SD", ", ".join(f"{v:.4g}" for v in self.residual_sd)
+        measured = [v for v in self.residual_sd if math.isfinite(v)]
+        if measured:
+            yield "residual SD", ", ".join(f"{v:.4g}" for v in measured)
         sd = np.sqrt(np.diag(self.random_covariance))
         yield "random effects", ", ".join(f"{n} SD {v:.4g}" for n, v in zip(self.random_names, sd, strict=True))
         if len(sd) == 2:

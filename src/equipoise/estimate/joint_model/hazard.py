@@ -75,7 +75,7 @@ def baseline_of(
         at = np.unique(at)
         if kind == "piecewise":
             for s in np.unique(stratum[event]):
-                at = _with_events(at, own[stratum[event] == s])
+                at = with_events(at, own[stratum[event] == s])
         return Baseline(kind, at, top)
     at = np.asarray(knots, np.float64)
     if at.ndim != 1 or not np.isfinite(at).all() or (at <= 0.0).any() or (np.diff(at) <= 0.0).any():
@@ -83,7 +83,7 @@ def baseline_of(
     return Baseline(kind, at[at < top], top)
 
 
-def _with_events(knots: FloatArray, own: FloatArray) -> FloatArray:
+def with_events(knots: FloatArray, own: FloatArray) -> FloatArray:
     """The knots without those that would leave an interval without an event."""
     counts = np.bincount(np.searchsorted(knots, own, side="left"), minlength=len(knots) + 1)
     kept, held = [], 0

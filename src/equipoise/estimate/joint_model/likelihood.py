@@ -8,6 +8,9 @@ Given the random effects b of a patient the marker is normal and the hazard log-
 The integral over b is that of :mod:`equipoise.estimate.joint_model.kernels.integral`. The score is the expectation,
 given the patient's data, of the score with b known (Louis 1982, JRSS B 44:226), and so comes from the same nodes.
 
+A binary or ordinal marker has no residual: the logit of being in a higher category is the course, above thresholds of
+which the first is 0 (:mod:`equipoise.estimate.joint_model.kernels.categories`).
+
 Units are patients, and for a patient who came under observation late a second unit with ``sign`` -1: the probability of
 being there at all, by which the likelihood is divided.
 """
@@ -16,10 +19,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
+from equipoise.estimate.joint_model.kernels.categories import integrate_categories
 from equipoise.estimate.joint_model.kernels.integral import integrate
 from equipoise.types import FloatArray, IntArray
 
@@ -42,6 +46,35 @@ class MarkerSums:
 
 
 @dataclass(frozen=True, eq=False)
+class CategoryRows:
+    """Rows of one binary or ordinal marker, sorted by unit; ``columns`` of b are this marker's.
+
+    unit (row,), x (row, p), z (row, d), code (row,) the category from 0 of ``categories``. n (unit,), xx (unit, p, p)
+    and zz (unit, d, d) are sums, as of a measured marker.
+    """
+
+    columns: slice
+    unit: IntArray
+    x: FloatArray
+    z: FloatArray
+    code: IntArray
+    categories: int
+    n: FloatArray
+    xx: FloatArray
+    zz: FloatArray
+
+    def thresholds(self, widths: FloatArray) -> FloatArray:
+        """(category + 1,) thresholds, the first inner one 0, from the logarithms of the steps between them."""
+        steps = np.exp(np.clip(widths, -30.0, 30.0))
+        return np.concatenate([[-np.inf, 0.0], np.cumsum(steps), [np.inf]])
+
+
+Rows = MarkerSums | CategoryRows
+LOGISTIC = math.pi**2 / 3.0
+"""The variance of the logistic distribution, beside which random effects of a category are small or large."""
+
+
+@dataclass(frozen=True, eq=False)
 class Points:
     """Points of time of units at which a hazard is taken: nodes of quadrature, or events.
 
@@ -59,59 +92,78 @@ class Points:
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """Where the parameters stand: beta and log sigma of each marker, D (log-Cholesky, by rows), gamma, alpha, psi."""
+    """Where the parameters stand: beta and log sigma of each marker, D (log-Cholesky, by rows), gamma, alpha, psi.
+
+    scales : how many parameters follow the beta of each marker, where it is not one log sigma: of a category the
+    logarithms of the steps between thresholds.
+    """
 
     p: tuple[int, ...]
     d: int
     gamma: int
     alpha: int
     psi: int
+    scales: tuple[int, ...] | None = None
 
-    @property
+    @cached_property
+    def widths(self) -> tuple[int, ...]:
+        return (1,) * len(self.p) if self.scales is None else self.scales
+
+    @cached_property
     def size(self) -> int:
-        return sum(self.p) + len(self.p) + self.d * (self.d + 1) // 2 + self.gamma + self.alpha + self.psi
+        return sum(self.p) + sum(self.widths) + self.d * (self.d + 1) // 2 + self.gamma + self.alpha + self.psi
 
     def beta(self, m: int) -> slice:
-        start = sum(self.p[:m]) + m
+        start = sum(self.p[:m]) + sum(self.widths[:m])
         return slice(start, start + self.p[m])
 
     def log_sigma(self, m: int) -> int:
-        return sum(self.p[: m + 1]) + m
+        return sum(self.p[: m + 1]) + sum(self.widths[:m])
 
-    @property
+    def steps(self, m: int) -> slice:
+        """Logarithms of the steps between thresholds of a category."""
+        return slice(self.beta(m).stop, self.beta(m).stop + self.widths[m])
+
+    @cached_property
     def covariance(self) -> slice:
-        start = sum(self.p) + len(self.p)
+        start = sum(self.p) + sum(self.widths)
         return slice(start, start + self.d * (self.d + 1) // 2)
 
-    @property
+    @cached_property
     def gammas(self) -> slice:
         return slice(self.covariance.stop, self.covariance.stop + self.gamma)
 
-    @property
+    @cached_property
     def alphas(self) -> slice:
         return slice(self.gammas.stop, self.gammas.stop + self.alpha)
 
-    @property
+    @cached_property
     def psis(self) -> slice:
         return slice(self.alphas.stop, self.alphas.stop + self.psi)
 
-    @property
+    @cached_property
     def betas(self) -> IntArray:
         """Places of all beta, in the order of the columns of ``xf``."""
         return np.concatenate([np.arange(self.size)[self.beta(m)] for m in range(len(self.p))])
 
+    @cached_property
+    def lower(self) -> tuple[IntArray, IntArray]:
+        """Rows and columns of the lower triangle of D."""
+        return np.tril_indices(self.d)
+
     def factor(self, theta: FloatArray) -> FloatArray:
         """(d, d) lower factor L of D = L L'."""
         low = np.zeros((self.d, self.d))
-        low[np.tril_indices(self.d)] = theta[self.covariance]
-        low[np.diag_indices(self.d)] = np.exp(np.clip(np.diag(low), -300.0, 300.0))
+        low[self.lower] = theta[self.covariance]
+        on = np.arange(self.d)
+        low[on, on] = np.exp(np.clip(low[on, on], -300.0, 300.0))
         return low
 
     def unfactor(self, covariance: FloatArray) -> FloatArray:
         """The parameters of a covariance."""
         low = np.linalg.cholesky(covariance)
         low[np.diag_indices(self.d)] = np.log(np.diag(low))
-        return np.asarray(low[np.tril_indices(self.d)])
+        return np.asarray(low[self.lower])
 
 
 @lru_cache(maxsize=32)
@@ -121,15 +173,40 @@ def rule(k: int) -> tuple[FloatArray, FloatArray]:
     return np.ascontiguousarray(x), np.log(w)
 
 
+@dataclass(frozen=True, eq=False)
+class _Solved:
+    """Integrals and expectations at some parameters, and what the score needs beside them.
+
+    residual : of each measured marker its variance, and by unit squares and z-sums of its residuals without b.
+    mean_risk, mean_event : by form, the course without b at nodes and at events.
+    """
+
+    ll: FloatArray
+    eb: FloatArray
+    ebb: FloatArray
+    eh: FloatArray
+    ehb: FloatArray
+    by_row: tuple[FloatArray, ...]
+    low: FloatArray
+    inverse: FloatArray
+    prior: FloatArray
+    alpha: FloatArray
+    betas: FloatArray
+    residual: dict[int, tuple[float, FloatArray, FloatArray]]
+    mean_risk: list[FloatArray]
+    mean_event: list[FloatArray]
+
+
 @dataclass(eq=False)
 class JointLikelihood:
     """Everything that the likelihood needs of the data; ``mode`` (unit, d) is where the last search ended.
 
-    patient (unit,) and sign (unit,) : as in the module's docstring. ``calls`` counts evaluations.
+    patient (unit,) and sign (unit,) : as in the module's docstring. ``calls`` counts evaluations. penalty : how often
+    half the logarithm of the determinant of D is added, which keeps it off the boundary.
     """
 
     layout: Layout
-    markers: tuple[MarkerSums, ...]
+    markers: tuple[Rows, ...]
     risk: Points
     events: Points
     patient: IntArray
@@ -137,12 +214,15 @@ class JointLikelihood:
     n_patients: int
     mode: FloatArray = field(init=False)
     first: IntArray = field(init=False)
+    categories: Categories | None = field(init=False)
     calls: int = 0
+    penalty: float = 0.0
 
     def __post_init__(self) -> None:
         n = len(self.patient)
         self.mode = np.zeros((n, self.layout.d))
         self.first = np.searchsorted(self.risk.unit, np.arange(n + 1)).astype(np.int64)
+        self.categories = Categories.of(self.markers, n, self.layout)
 
     def _sum(self, values: FloatArray) -> FloatArray:
         """(unit, ...) sums over the nodes of units."""
@@ -153,69 +233,127 @@ class JointLikelihood:
             out[there] = np.add.reduceat(values, self.first[:-1][there], axis=0)
         return out
 
+    def _solved(self, theta: FloatArray, k: int) -> _Solved:
+        """The integrals at ``theta``, and what they were made of."""
+        self.calls += 1
+        lay = self.layout
+        n, d = len(self.patient), lay.d
+        a, c, constant = np.zeros((n, d, d)), np.zeros((n, d)), np.zeros(n)
+        residual: dict[int, tuple[float, FloatArray, FloatArray]] = {}
+        for m, sums in enumerate(self.markers):
+            if isinstance(sums, CategoryRows):
+                continue
+            beta, s2 = theta[lay.beta(m)], math.exp(2.0 * min(theta[lay.log_sigma(m)], 300.0))
+            zr = sums.zy - sums.zx @ beta
+            a[:, sums.columns, sums.columns] += sums.zz / s2
+            c[:, sums.columns] += zr / s2
+            rr = sums.yy - 2.0 * (sums.xy @ beta) + (sums.xx @ beta) @ beta
+            constant -= 0.5 * (sums.n * math.log(2.0 * math.pi * s2) + rr / s2)
+            residual[m] = s2, rr, zr
+        low = lay.factor(theta)
+        inverse = np.asarray(np.linalg.solve(low, np.eye(d)), np.float64)
+        prior = inverse.T @ inverse
+        constant -= 0.5 * d * math.log(2.0 * math.pi) + float(np.log(np.diag(low)).sum())
+        phi = np.concatenate([theta[lay.gammas], theta[lay.psis]])
+        alpha, betas = theta[lay.alphas], theta[lay.betas]
+        events = self.events
+        mean_risk = [form @ betas for form in self.risk.xf]
+        mean_event = [form @ betas for form in events.xf]
+        e0 = self.risk.g @ phi + self.risk.weight
+        at_event = events.g @ phi
+        ze, z_event = np.zeros((len(e0), d)), np.zeros((len(at_event), d))
+        for f in range(lay.alpha):
+            e0 += alpha[f] * mean_risk[f]
+            at_event += alpha[f] * mean_event[f]
+            ze += alpha[f] * self.risk.zf[f]
+            z_event += alpha[f] * events.zf[f]
+        np.add.at(c, events.unit, z_event)
+        np.add.at(constant, events.unit, at_event)
+        e0 = np.minimum(e0, 650.0)
+        ll, eb, ebb, eh, ehb, by_row = integrals(
+            a, c, self.first, e0, ze, prior, self.mode, k, theta, lay, self.categories
+        )
+        ll = np.asarray((ll + constant) * self.sign, np.float64)
+        if self.penalty:
+            ll += (self.sign > 0.0) * (self.penalty * float(np.log(np.diag(low)).sum()) / self.n_patients)
+        self.eb, self.ebb, self.eh = eb, ebb, eh
+        return _Solved(ll, eb, ebb, eh, ehb, by_row, low, inverse, prior, alpha, betas, residual, mean_risk, mean_event)
+
     def evaluate(self, theta: FloatArray, k: int, *, scores: bool = True) -> tuple[FloatArray, FloatArray]:
         """(patient,) log-likelihoods, NaN where there is none, and (patient, parameter) scores.
 
         k : nodes a dimension of the random effects.
         """
-        self.calls += 1
-        lay = self.layout
+        lay, at = self.layout, self._solved(theta, k)
         n, d = len(self.patient), lay.d
-        a, c, constant = np.zeros((n, d, d)), np.zeros((n, d)), np.zeros(n)
-        variances = []
-        for m, sums in enumerate(self.markers):
-            beta, s2 = theta[lay.beta(m)], math.exp(2.0 * min(theta[lay.log_sigma(m)], 300.0))
-            variances.append(s2)
-            a[:, sums.columns, sums.columns] += sums.zz / s2
-            c[:, sums.columns] += (sums.zy - sums.zx @ beta) / s2
-            rr = sums.yy - 2.0 * (sums.xy @ beta) + np.einsum("npq,p,q->n", sums.xx, beta, beta)
-            constant -= 0.5 * (sums.n * math.log(2.0 * math.pi * s2) + rr / s2)
-        low = lay.factor(theta)
-        inverse = np.linalg.solve(low, np.eye(d))
-        prior = inverse.T @ inverse
-        constant -= 0.5 * d * math.log(2.0 * math.pi) + float(np.log(np.diag(low)).sum())
-        phi = np.concatenate([theta[lay.gammas], theta[lay.psis]])
-        alpha, betas = theta[lay.alphas], theta[lay.betas]
-        at_risk = _effects(self.risk, alpha)
-        at_event = _effects(self.events, alpha)
-        e0 = self.risk.g @ phi + self.risk.weight + at_risk[0] @ betas
-        np.add.at(c, self.events.unit, at_event[1])
-        np.add.at(constant, self.events.unit, self.events.g @ phi + at_event[0] @ betas)
-        e0 = np.minimum(e0, 650.0)
-        gx, lgw = rule(k)
-        ll, eb, ebb = np.empty(n), np.empty((n, d)), np.empty((n, d, d))
-        eh, ehb = np.empty(len(e0)), np.empty((len(e0), d))
-        integrate(a, c, self.first, e0, at_risk[1], prior, gx, lgw, self.mode, ll, eb, ebb, eh, ehb)
-        ll = (ll + constant) * self.sign
         if not scores:
-            return self._by_patient(ll), np.empty((0, 0))
+            return self._by_patient(at.ll), np.empty((0, 0))
+        eb, ebb, eh = at.eb, at.ebb, at.eh
         out = np.zeros((n, lay.size))
-        for m, sums in enumerate(self.markers):
-            beta, s2 = theta[lay.beta(m)], variances[m]
+        if self.categories is not None:
+            self.categories.add_scores(theta, lay, at.by_row, out)
+        for m, (s2, rr, zr) in at.residual.items():
+            sums, beta = self.measured(m), theta[lay.beta(m)]
             b, bb = eb[:, sums.columns], ebb[:, sums.columns, sums.columns]
             out[:, lay.beta(m)] = (sums.xy - sums.xx @ beta - np.einsum("ndp,nd->np", sums.zx, b)) / s2
-            rr = sums.yy - 2.0 * (sums.xy @ beta) + np.einsum("npq,p,q->n", sums.xx, beta, beta)
-            q = rr - 2.0 * ((sums.zy - sums.zx @ beta) * b).sum(axis=1) + np.einsum("nrs,nrs->n", sums.zz, bb)
+            q = rr - 2.0 * (zr * b).sum(axis=1) + np.einsum("nrs,nrs->n", sums.zz, bb)
             out[:, lay.log_sigma(m)] = -sums.n + q / s2
         # d/dL of -log|L| - b' (L L')^-1 b / 2: (D^-1 E[bb'] - I) D^-1 L, below the diagonal
-        by_low = prior @ (ebb @ (prior @ low)) - inverse.T
-        by_low[:, np.arange(d), np.arange(d)] *= np.diag(low)
-        rows, columns = np.tril_indices(d)
+        by_low = at.prior @ (ebb @ (at.prior @ at.low)) - at.inverse.T
+        by_low[:, np.arange(d), np.arange(d)] *= np.diag(at.low)
+        rows, columns = lay.lower
         out[:, lay.covariance] = by_low[:, rows, columns]
+        if self.penalty:
+            out[:, lay.covariance] += (self.sign > 0.0)[:, None] * (rows == columns) * (self.penalty / self.n_patients)
         by_phi = -self._sum(eh[:, None] * self.risk.g)
         np.add.at(by_phi, self.events.unit, self.events.g)
         out[:, lay.gammas], out[:, lay.psis] = by_phi[:, : lay.gamma], by_phi[:, lay.gamma :]
-        by_beta = -self._sum(eh[:, None] * at_risk[0]) if lay.alpha else np.zeros((n, len(betas)))
-        np.add.at(by_beta, self.events.unit, at_event[0])
-        out[:, lay.betas] += by_beta
         for f in range(lay.alpha):
-            mean = eh * (self.risk.xf[f] @ betas) + (ehb * self.risk.zf[f]).sum(axis=1)
-            own = -self._sum(mean)
-            seen = self.events.xf[f] @ betas + (self.events.zf[f] * eb[self.events.unit]).sum(axis=1)
+            by_beta = -self._sum(eh[:, None] * self.risk.xf[f])
+            np.add.at(by_beta, self.events.unit, self.events.xf[f])
+            out[:, lay.betas] += at.alpha[f] * by_beta
+            own = -self._sum(eh * at.mean_risk[f] + (at.ehb * self.risk.zf[f]).sum(axis=1))
+            seen = at.mean_event[f] + (self.events.zf[f] * eb[self.events.unit]).sum(axis=1)
             np.add.at(own, self.events.unit, seen)
             out[:, lay.alphas.start + f] = own
-        self.eb, self.ebb, self.eh = eb, ebb, eh
-        return self._by_patient(ll), self._by_patient(out * self.sign[:, None])
+        return self._by_patient(at.ll), self._by_patient(out * self.sign[:, None])
+
+    def gradient(self, theta: FloatArray, k: int) -> FloatArray:
+        """(parameter,) the score of all patients together, without that of each."""
+        if self.categories is not None:
+            return np.asarray(self.evaluate(theta, k)[1].sum(axis=0))
+        lay, at = self.layout, self._solved(theta, k)
+        eb, ebb, eh, ehb = at.eb, at.ebb, at.eh, at.ehb
+        if self.n_patients < len(self.sign):
+            by_node = self.sign[self.risk.unit]
+            eh, ehb = eh * by_node, ehb * by_node[:, None]
+        out = np.empty(lay.size)
+        for m, (s2, rr, zr) in at.residual.items():
+            sums, beta = self.measured(m), theta[lay.beta(m)]
+            b, bb = eb[:, sums.columns], ebb[:, sums.columns, sums.columns]
+            fitted = np.tensordot(sums.zx, b, axes=((0, 1), (0, 1)))
+            out[lay.beta(m)] = (sums.xy.sum(axis=0) - sums.xx.sum(axis=0) @ beta - fitted) / s2
+            q = float(rr.sum()) - 2.0 * float(np.vdot(zr, b)) + float((sums.zz * bb).sum())
+            out[lay.log_sigma(m)] = -float(sums.n.sum()) + q / s2
+        total = np.tensordot(self.sign, ebb, axes=1)
+        by_low = at.prior @ total @ at.prior @ at.low - float(self.sign.sum()) * at.inverse.T
+        on = np.arange(lay.d)
+        by_low[on, on] = by_low[on, on] * at.low[on, on] + self.penalty
+        out[lay.covariance] = by_low[lay.lower]
+        by_phi = self.events.g.sum(axis=0) - eh @ self.risk.g
+        out[lay.gammas], out[lay.psis] = by_phi[: lay.gamma], by_phi[lay.gamma :]
+        for f in range(lay.alpha):
+            out[lay.betas] += at.alpha[f] * (self.events.xf[f].sum(axis=0) - eh @ self.risk.xf[f])
+            own = float(at.mean_event[f].sum()) + float(np.vdot(self.events.zf[f], eb[self.events.unit]))
+            out[lay.alphas.start + f] = own - float(eh @ at.mean_risk[f]) - float(np.vdot(ehb, self.risk.zf[f]))
+        return out
+
+    def measured(self, m: int) -> MarkerSums:
+        """The sums of a marker that is no category."""
+        sums = self.markers[m]
+        if not isinstance(sums, MarkerSums):
+            raise TypeError(f"marker {m} is a category")
+        return sums
 
     def _by_patient(self, values: FloatArray) -> FloatArray:
         if len(values) == self.n_patients:
@@ -229,12 +367,104 @@ class JointLikelihood:
         return float(self.evaluate(theta, k, scores=False)[0].sum())
 
 
-def _effects(points: Points, alpha: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Rows for beta (row, p) and b (row, d) of the log hazard."""
-    if not len(alpha):
-        return np.zeros(points.xf.shape[1:]), np.zeros(points.zf.shape[1:])
-    x, z = alpha[0] * points.xf[0], alpha[0] * points.zf[0]  # sums, not BLAS: its threads cost more than they bring
-    for f in range(1, len(alpha)):
-        x += alpha[f] * points.xf[f]
-        z += alpha[f] * points.zf[f]
-    return x, z
+@dataclass(frozen=True, eq=False)
+class Categories:
+    """The rows of all binary and ordinal markers of a likelihood, sorted by unit.
+
+    unit (row,), marker (row,) which it is of, begin (unit + 1,), z (row, d) over all random effects; place (row,) the
+    row in its marker.
+    """
+
+    markers: tuple[Rows, ...]
+    unit: IntArray
+    marker: IntArray
+    place: IntArray
+    begin: IntArray
+    z: FloatArray
+
+    @classmethod
+    def of(cls, markers: tuple[Rows, ...], n: int, lay: Layout) -> Categories | None:
+        """None where every marker is measured."""
+        own = [(m, rows) for m, rows in enumerate(markers) if isinstance(rows, CategoryRows)]
+        if not own:
+            return None
+        unit = np.concatenate([rows.unit for _, rows in own])
+        marker = np.concatenate([np.full(len(rows.unit), m) for m, rows in own])
+        place = np.concatenate([np.arange(len(rows.unit)) for _, rows in own])
+        z = np.zeros((len(unit), lay.d))
+        for m, rows in own:
+            z[marker == m, rows.columns] = rows.z
+        order = np.argsort(unit, kind="stable")
+        begin = np.searchsorted(unit[order], np.arange(n + 1)).astype(np.int64)
+        return cls(markers, unit[order], marker[order], place[order], begin, np.ascontiguousarray(z[order]))
+
+    def _each(self) -> list[tuple[int, CategoryRows, IntArray, IntArray]]:
+        """Of each marker: its number, its rows, their places here and in it."""
+        found = []
+        for m, rows in enumerate(self.markers):
+            if isinstance(rows, CategoryRows):
+                at = np.flatnonzero(self.marker == m)
+                found.append((m, rows, at, self.place[at]))
+        return found
+
+    def logits(self, theta: FloatArray, lay: Layout) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """(row,) the logit without random effects, and the thresholds below and above the category."""
+        r0, low, high = (np.empty(len(self.unit)) for _ in range(3))
+        for m, rows, at, place in self._each():
+            cuts = rows.thresholds(theta[lay.steps(m)])
+            r0[at] = (rows.x @ theta[lay.beta(m)])[place]
+            low[at], high[at] = cuts[rows.code[place]], cuts[rows.code[place] + 1]
+        return r0, low, high
+
+    def add_scores(self, theta: FloatArray, lay: Layout, by_row: tuple[FloatArray, ...], out: FloatArray) -> None:
+        """Add the scores of beta and of the steps between thresholds to ``out`` (unit, parameter)."""
+        slope, upper, lower = by_row
+        for m, rows, at, place in self._each():
+            part = np.zeros((len(out), lay.p[m]))
+            np.add.at(part, self.unit[at], slope[at, None] * rows.x[place])
+            out[:, lay.beta(m)] += part
+            steps = np.exp(np.clip(theta[lay.steps(m)], -30.0, 30.0))
+            code = rows.code[place]
+            for j, step in enumerate(steps):  # the thresholds above the first step on
+                moved = step * (
+                    upper[at] * (code >= j + 1) * (code < rows.categories - 1) + lower[at] * (code >= j + 2)
+                )
+                out[:, lay.steps(m).start + j] += np.bincount(self.unit[at], weights=moved, minlength=len(out))
+
+
+def integrals(
+    a: FloatArray,
+    c: FloatArray,
+    first: IntArray,
+    e0: FloatArray,
+    ze: FloatArray,
+    prior: FloatArray,
+    mode: FloatArray,
+    k: int,
+    theta: FloatArray,
+    lay: Layout,
+    categories: Categories | None,
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, tuple[FloatArray, ...]]:
+    """The integrals of all units and their expectations, by ``k`` nodes a random effect; with one, Laplace's.
+
+    Arguments as of :func:`equipoise.estimate.joint_model.kernels.integral.integrate`. Gives back ll, eb, ebb, eh, ehb,
+    and by row of the categories the expected derivatives by the logit and by the thresholds.
+    """
+    n, d = c.shape
+    gx, lgw = rule(k)
+    ll, eb, ebb = np.empty(n), np.empty((n, d)), np.empty((n, d, d))
+    eh, ehb = np.empty(len(e0)), np.empty((len(e0), d))
+    if categories is None and k > 1:
+        integrate(a, c, first, e0, ze, prior, gx, lgw, mode, ll, eb, ebb, eh, ehb)
+        return ll, eb, ebb, eh, ehb, ()
+    if categories is None:
+        begin, z = np.zeros(n + 1, np.int64), np.zeros((0, d))
+        r0 = low = high = np.zeros(0)
+    else:
+        begin, z = categories.begin, categories.z
+        r0, low, high = categories.logits(theta, lay)
+    by_row = tuple(np.empty(len(r0)) for _ in range(3))
+    integrate_categories(
+        a, c, first, e0, ze, prior, begin, r0, z, low, high, gx, lgw, mode, ll, eb, ebb, eh, ehb, *by_row
+    )
+    return ll, eb, ebb, eh, ehb, by_row

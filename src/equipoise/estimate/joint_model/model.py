@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from equipoise.errors import EstimationError
 from equipoise.estimate.joint_model.fit import JointModelFit
-from equipoise.estimate.joint_model.likelihood import JointLikelihood
+from equipoise.estimate.joint_model.likelihood import CategoryRows, JointLikelihood
 from equipoise.estimate.joint_model.optimise import Optimum, covariance_of, failed, maximise, start
 from equipoise.estimate.joint_model.setup import Setup, set_up
 from equipoise.estimate.result import check_level
@@ -24,7 +24,8 @@ def joint_model(
     event_data: Any = None,
     *,
     association: str | Sequence[str] | None = "value",
-    baseline: str = "piecewise",
+    family: str | Sequence[str] = "gaussian",
+    baseline: str | Mapping[Any, str] = "piecewise",
     knots: int | Sequence[float] | None = None,
     time: str | None = None,
     arm: str | None = None,
@@ -33,6 +34,8 @@ def joint_model(
     level: float = 0.95,
     estimand: str | None = None,
     held: dict[str, float] | None = None,
+    correlated: bool = True,
+    penalised: bool = False,
 ) -> JointModelFit:
     """A joint model of one or more markers and the time to an event, by exact maximum likelihood.
 
@@ -45,15 +48,22 @@ def joint_model(
     data : a row a measurement; event_data : a row a patient (or interval), by default the first rows of ``data``.
         pandas, polars or pyarrow.
     association : what the hazard depends on: ``value`` m(t), ``slope`` m'(t), ``area`` (the mean since time 0;
-        ``area(26)`` over the last 26), ``lag(8)`` m(t - 8), ``effects`` (the random effects); several with ``+``,
+        ``area(26)`` over the last 26), ``lag(8)`` m(t - 8), ``deviation`` (of the patient's own course from the mean
+        one), ``effects`` (the random effects); several with ``+``,
         ``value * arm`` for one that differs by arm, ``value(NFL) + slope(ALSFRS)`` of several markers; None for none.
+    family : of each marker, ``gaussian``, ``binary`` or ``ordinal`` (a proportional odds model; categories in the order
+        of the column). Of the last two the course m(t) is the logit of a higher category.
     baseline : ``piecewise`` (constant between quantiles of the times of events), ``weibull`` or ``bspline`` (cubic, of
-        the logarithm). knots : how many inner knots (piecewise: 6, fewer where events are few), or where they are.
+        the logarithm), or one each by cause, ``{"death": "bspline", "transplant": "weibull"}``. knots : how many inner
+        knots (piecewise: 6, fewer where events are few), or where they are.
     time : the column of time, where the formula leaves it open. arm : the column of the arm, by default the first term
         of the events.
     censored : the value of no event, where the second column of ``Surv()`` names causes: competing risks, each with
         hazard, coefficients and associations of its own.
-    robust : the sandwich variance. held : parameters held at a value.
+    robust : the sandwich variance. held : parameters held at a value. correlated : whether the random effects of
+        different markers are.
+    penalised : whether half the logarithm of the determinant of the random effects' covariance is added to the
+        likelihood, which keeps it off the boundary where the data alone would not (Chung et al. 2015).
 
     Returns
     -------
@@ -67,7 +77,8 @@ def joint_model(
     -----
     Wulfsohn & Tsiatis (1997), Biometrics 53:330; Henderson, Diggle & Dobson (2000), Biostatistics 1:465; Rizopoulos
     (2012). The integral over the random effects is adaptive Gauss-Hermite quadrature about the mode given all data of a
-    patient, with more and more nodes until the log-likelihood moves by less than 1e-7.
+    patient, with more and more nodes until the log-likelihood moves by less than 1e-7; beyond four random effects it is
+    Laplace's approximation, whose score is exact.
 
     Examples
     --------
@@ -103,13 +114,25 @@ def joint_model(
         time=time,
         censored=censored,
         points=None,
+        family=family,
     )
     formulas = (marker,) if isinstance(marker, str) else tuple(marker)
     model = setup.likelihood()
+    model.penalty = float(penalised)
+    if not correlated:
+        held = {**dict.fromkeys(_between(setup), 0.0), **(held or {})}
     chosen = _arm(setup, arm)
     optimum = fit_setup(setup, model, chosen, held)
     vcov = covariance_of(optimum, robust)
     return JointModelFit(formulas, events, setup, model, optimum, vcov, robust, chosen, level, estimand)
+
+
+def _between(setup: Setup) -> list[str]:
+    """Parameters of the covariance of random effects of different markers."""
+    own = np.repeat(np.arange(len(setup.markers)), [m.z.shape[1] for m in setup.markers])
+    rows, columns = setup.layout.lower
+    names = setup.names[setup.layout.covariance]
+    return [name for name, r, s in zip(names, rows, columns, strict=True) if own[r] != own[s]]
 
 
 def fit_setup(setup: Setup, model: JointLikelihood, arm: str | None, held: dict[str, float] | None = None) -> Optimum:
@@ -177,6 +200,16 @@ def check_data(
         if values[0] < 1e-12 * values[-1]:
             told = [n for n, v in zip(marker.names, vectors[:, 0], strict=True) if abs(v) > 1e-3]
             return Status.ALIASED, "not estimable: columns of the marker tell the same: " + ", ".join(told)
+        if isinstance(sums, CategoryRows):
+            counts = np.bincount(sums.code, minlength=sums.categories)
+            if len(counts) < 2 or not counts.all():
+                absent = (
+                    "there is one category"
+                    if len(counts) < 2
+                    else (f"nobody with a time has {(marker.levels or ())[int(np.argmin(counts))]}")
+                )
+                return Status.NO_VARIANCE, f"not estimable: of {marker.name} {absent}"
+            continue
         total = sums.yy.sum()
         beta = np.linalg.solve(xx, sums.xy.sum(axis=0))
         if total - beta @ sums.xy.sum(axis=0) <= 1e-12 * total:

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from equipoise.estimate.joint_model.likelihood import JointLikelihood, Layout, Points
+from equipoise.estimate.joint_model.likelihood import LOGISTIC, CategoryRows, JointLikelihood, Layout, Points, Rows
 from equipoise.types import BoolArray, FloatArray, IntArray, Status
 
 LADDER = {1: (9, 15, 31, 63), 2: (7, 15, 31, 45), 3: (5, 9, 15, 21), 4: (3, 5, 7)}
-"""Nodes a dimension, by the number of random effects; beyond four effects 3, then 5."""
+"""Nodes a dimension, by the number of random effects; beyond four effects one, which is Laplace's approximation."""
+MOST_NODES = 20_000
+"""The largest grid of nodes on which the error of Laplace's approximation is measured."""
 FLAT = 1e-6
 """A random effect whose own share of its variance is smaller lies on the boundary."""
 
@@ -49,7 +51,12 @@ def _twice(k: int, d: int) -> int:
 
 
 def ladder_of(d: int) -> tuple[int, ...]:
-    return LADDER.get(d, (3, 5))
+    return LADDER.get(d, (1,))
+
+
+def residual_variance(rows: Rows, theta: FloatArray, lay: Layout, m: int) -> float:
+    """The residual variance of a marker; of a category that of the logistic distribution."""
+    return LOGISTIC if isinstance(rows, CategoryRows) else math.exp(2.0 * theta[lay.log_sigma(m)])
 
 
 def start(model: JointLikelihood, steps: int = 25) -> FloatArray:
@@ -61,12 +68,16 @@ def start(model: JointLikelihood, steps: int = 25) -> FloatArray:
     eb, ebb = np.zeros((n, lay.d)), np.zeros((n, lay.d, lay.d))
     covariance = np.zeros((lay.d, lay.d))
     for m, sums in enumerate(model.markers):
+        mean = np.diag(sums.zz.sum(axis=0)) / max(sums.n.sum(), 1.0)
+        if isinstance(sums, CategoryRows):
+            covariance[sums.columns, sums.columns] = np.diag(LOGISTIC / np.maximum(mean, 1e-300) / len(mean))
+            _start_category(theta, lay, m, sums)
+            continue
         xx = sums.xx.sum(axis=0)
         beta = np.linalg.lstsq(xx, sums.xy.sum(axis=0), rcond=None)[0]
         rr = float((sums.yy.sum() - beta @ sums.xy.sum(axis=0)) / max(sums.n.sum(), 1.0))
         theta[lay.beta(m)] = beta
         theta[lay.log_sigma(m)] = 0.5 * math.log(max(rr, 1e-300) / 2.0)
-        mean = np.diag(sums.zz.sum(axis=0)) / max(sums.n.sum(), 1.0)
         covariance[sums.columns, sums.columns] = np.diag(rr / 2.0 / np.maximum(mean, 1e-300) / len(mean))
     for _ in range(steps):
         if not np.linalg.cond(covariance) < 1e12:  # on the boundary: what was reached last will do to begin with
@@ -75,6 +86,8 @@ def start(model: JointLikelihood, steps: int = 25) -> FloatArray:
         prior = np.linalg.inv(covariance)
         a, c = np.tile(prior, (n, 1, 1)), np.zeros((n, lay.d))
         for m, sums in enumerate(model.markers):
+            if isinstance(sums, CategoryRows):
+                continue
             s2 = math.exp(2.0 * theta[lay.log_sigma(m)])
             a[:, sums.columns, sums.columns] += sums.zz / s2
             c[:, sums.columns] += (sums.zy - sums.zx @ theta[lay.beta(m)]) / s2
@@ -83,6 +96,8 @@ def start(model: JointLikelihood, steps: int = 25) -> FloatArray:
         ebb = inverse + eb[:, :, None] * eb[:, None, :]
         covariance = ebb[real].mean(axis=0)
         for m, sums in enumerate(model.markers):
+            if isinstance(sums, CategoryRows):
+                continue
             b, bb = eb[:, sums.columns], ebb[:, sums.columns, sums.columns]
             rest = sums.xy.sum(axis=0) - np.einsum("ndp,nd->p", sums.zx, b)
             beta = np.linalg.lstsq(sums.xx.sum(axis=0), rest, rcond=None)[0]
@@ -92,8 +107,49 @@ def start(model: JointLikelihood, steps: int = 25) -> FloatArray:
             theta[lay.log_sigma(m)] = 0.5 * math.log(max(float(q.sum() / sums.n.sum()), 1e-300))
     theta[lay.covariance] = lay.unfactor(covariance + 1e-9 * max(float(np.trace(covariance)), 1e-300) * np.eye(lay.d))
     model.mode[:] = eb
+    if model.categories is not None:
+        eb = _without_hazard(model, theta)
     _start_hazard(model, theta, eb)
     return theta
+
+
+def _start_category(theta: FloatArray, lay: Layout, m: int, rows: CategoryRows) -> None:
+    """Thresholds as often passed as in the data, and a logistic regression of passing the first, blind to patients."""
+    shares = np.cumsum(np.bincount(rows.code, minlength=rows.categories) + 0.5)[:-1] / (
+        len(rows.code) + 0.5 * rows.categories
+    )
+    cuts = np.log(shares / (1.0 - shares))
+    theta[lay.steps(m)] = np.log(np.diff(cuts))
+    beta, y = np.zeros(lay.p[m]), (rows.code > 0).astype(np.float64)
+    for _ in range(12):
+        share = 1.0 / (1.0 + np.exp(-np.clip(rows.x @ beta, -30.0, 30.0)))
+        weight = np.maximum(share * (1.0 - share), 1e-6)
+        bend = (rows.x * weight[:, None]).T @ rows.x
+        step = np.linalg.lstsq(bend + 1e-8 * np.diag(np.diag(bend)), rows.x.T @ (y - share), rcond=None)[0]
+        beta += step * min(1.0, 3.0 / max(float(np.abs(rows.x @ step).max()), 1e-300))
+    theta[lay.beta(m)] = beta
+
+
+def _without_hazard(model: JointLikelihood, theta: FloatArray) -> FloatArray:
+    """(unit, d) random effects given the markers alone, whose covariance a few steps of EM find."""
+    lay = model.layout
+    quiet = theta.copy()
+    quiet[lay.gammas.start :] = 0.0
+    quiet[lay.psis] = -30.0
+    real = model.sign > 0.0
+    for _ in range(6):
+        ll, _ = model.evaluate(quiet, 1)
+        found = model.ebb[real]
+        if not (np.isfinite(ll).all() and np.isfinite(found).all()):
+            break
+        covariance = found.mean(axis=0)
+        covariance += 1e-6 * np.diag(np.diag(covariance))
+        try:
+            quiet[lay.covariance] = lay.unfactor(covariance)
+        except np.linalg.LinAlgError:  # means to first order need no covariance: what there is will do to begin with
+            break
+    theta[lay.covariance] = quiet[lay.covariance]
+    return model.mode.copy()
 
 
 def _start_hazard(model: JointLikelihood, theta: FloatArray, eb: FloatArray) -> None:
@@ -156,7 +212,7 @@ def information(
     for row, j in enumerate(at):
         there = theta.copy()
         there[j] += h[row]
-        out[row] = (base[at] - model.evaluate(there, k)[1].sum(axis=0)[at]) / h[row]
+        out[row] = (base[at] - model.gradient(there, k)[at]) / h[row]
     return np.asarray(0.5 * (out + out.T))
 
 
@@ -278,7 +334,7 @@ def _searched(
         if settled:
             break
         finer = steps[rung + 1] if rung + 1 < len(steps) else _twice(k, lay.d)
-        quadrature = model.value(theta, finer) - now
+        quadrature = model.value(theta, finer) - now if finer**lay.d <= MOST_NODES else math.nan
         settled = rung + 1 == len(steps) or abs(quadrature) < tolerance
         if not settled:
             rung, k = rung + 1, finer
@@ -315,7 +371,8 @@ def _bounded(lay: Layout, at: IntArray) -> BoolArray:
     """Which free parameters are logarithms of standard deviations, whose steps are kept short."""
     own = lay.covariance
     diagonal = np.cumsum(np.arange(1, lay.d + 1)) - 1 + own.start
-    logs = np.concatenate([diagonal, [lay.log_sigma(m) for m in range(len(lay.p))]])
+    scales = [np.arange(lay.size)[lay.steps(m)] for m in range(len(lay.p))]
+    logs = np.concatenate([diagonal, *scales])
     return np.isin(at, logs)
 
 
@@ -343,7 +400,7 @@ def _flat(model: JointLikelihood, theta: FloatArray, se: FloatArray | None = Non
         logs = np.flatnonzero(_bounded(model.layout, at))
         small = (np.diag(low) ** 2 < 1e-2 * (low**2).sum(axis=1)).any()
         for m, sums in enumerate(model.markers):
-            s2 = math.exp(2.0 * theta[model.layout.log_sigma(m)])
+            s2 = residual_variance(sums, theta, model.layout, m)
             mean = np.diag(sums.zz.sum(axis=0)) / max(sums.n.sum(), 1.0)
             small = small or bool(((low[sums.columns] ** 2).sum(axis=1) * mean < 1e-2 * s2).any())
         return bool(small and (se[logs] > 5.0).any())
@@ -352,7 +409,7 @@ def _flat(model: JointLikelihood, theta: FloatArray, se: FloatArray | None = Non
     if (own < FLAT * whole).any():
         return True
     for m, sums in enumerate(model.markers):
-        s2 = math.exp(2.0 * theta[model.layout.log_sigma(m)])
+        s2 = residual_variance(sums, theta, model.layout, m)
         there = whole[sums.columns] * np.diag(sums.zz.sum(axis=0)) / max(sums.n.sum(), 1.0)
         if (there < FLAT * s2).any() or not s2 > 1e-9 * there.max():
             return True
@@ -366,7 +423,7 @@ def _on_boundary(
     gone = []
     for m, sums in enumerate(model.markers):
         whole = (low[sums.columns] ** 2).sum(axis=1) * np.diag(sums.zz.sum(axis=0)) / max(sums.n.sum(), 1.0)
-        if not math.exp(2.0 * theta[model.layout.log_sigma(m)]) > 1e-9 * whole.max():
+        if not residual_variance(sums, theta, model.layout, m) > 1e-9 * whole.max():
             gone.append("no residual variance is left")
     if gone:
         return _lost(model, theta, free, scores, Status.NO_VARIANCE, gone[0], calls, now, k)
@@ -376,7 +433,8 @@ def _on_boundary(
         free,
         scores,
         Status.BOUNDARY,
-        "the covariance of the random effects is singular: leave out a random effect, such as the slope",
+        "the covariance of the random effects is singular: leave out a random effect, such as the slope, "
+        "or write penalised=True",
         calls,
         now,
         k,

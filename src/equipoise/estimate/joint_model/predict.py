@@ -20,10 +20,9 @@ import numpy as np
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.formula import Design, read_column, renewed
-from equipoise.estimate.joint_model.kernels.integral import integrate
-from equipoise.estimate.joint_model.likelihood import rule
-from equipoise.estimate.joint_model.setup import Setup, sums_of
-from equipoise.estimate.joint_model.trajectory import Marker
+from equipoise.estimate.joint_model.likelihood import Categories, CategoryRows, Rows, integrals
+from equipoise.estimate.joint_model.setup import Setup
+from equipoise.estimate.joint_model.trajectory import Marker, coded
 from equipoise.estimate.panel import codes_of, read_frame, require
 from equipoise.estimate.result import times_at
 from equipoise.types import FloatArray, IntArray
@@ -43,7 +42,8 @@ class Prediction:
 
     patients; landmark; at (time,); risk (patient, time), the probability of the event (of ``cause``) by then; low, high
     with the uncertainty of the parameters; course, course_sd (patient, time): of each marker, the expected course and
-    the standard deviation of the patient's own; value_sd that of a value to be measured.
+    the standard deviation of the patient's own; value_sd that of a value to be measured. Of a binary or ordinal marker
+    the course is the logit of a higher category, and there is no value_sd.
     """
 
     subject: str
@@ -128,6 +128,8 @@ def new_setup(fit: JointModelFit, data: Any, event_data: Any, landmark: float) -
         for name in (*variables, *response):
             there &= ~read_column(frame, name).missing
         rows = frame.filter(there.tolist())
+        if marker.levels is not None:
+            rows = coded(rows, response[0], marker.levels)
         who, known = codes_of(rows, subject)
         order = {p: k for k, p in enumerate(known)}
         absent = [p for p in wanted if p not in order]
@@ -220,28 +222,13 @@ class Histories:
     patients: IntArray
     landmark: float
 
-    def sums(self) -> list[Any]:
-        """Of each marker, sums over the rows up to the landmark."""
-        out = []
-        for m, marker in enumerate(self.setup.markers):
-            place = np.full(len(marker.patients), -1, np.int64)
-            place[self.setup.own[m][self.patients]] = np.arange(len(self.patients))
-            who = place[marker.who]
-            there = (who >= 0) & (marker.time <= self.landmark)
-            out.append(
-                sums_of(
-                    who[there],
-                    marker.y[there],
-                    marker.x[there],
-                    marker.z[there],
-                    len(self.patients),
-                    self.setup.columns_of(m),
-                )
-            )
-        return out
+    def sums(self) -> list[Rows]:
+        """Of each marker, what was seen up to the landmark."""
+        n = len(self.patients)
+        return [self.setup.rows_of(m, self.patients, n, self.landmark) for m in range(len(self.setup.markers))]
 
     def solve(
-        self, theta: FloatArray, sums: Sequence[Any], end: FloatArray, look: int | None = None
+        self, theta: FloatArray, sums: Sequence[Rows], end: FloatArray, look: int | None = None
     ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """(patient,) log integrals with the hazards up to ``end`` (patient,), means (patient, d), second moments, and
         with ``look`` the expected hazard of that cause at ``end`` (patient,).
@@ -250,6 +237,8 @@ class Histories:
         n, d = len(self.patients), lay.d
         a, c = np.zeros((n, d, d)), np.zeros((n, d))
         for m, one in enumerate(sums):
+            if isinstance(one, CategoryRows):
+                continue
             s2 = math.exp(2.0 * theta[lay.log_sigma(m)])
             a[:, one.columns, one.columns] += one.zz / s2
             c[:, one.columns] += (one.zy - one.zx @ theta[lay.beta(m)]) / s2
@@ -275,25 +264,20 @@ class Histories:
         first = np.searchsorted(who[order], np.arange(n + 1)).astype(np.int64)
         low = lay.factor(theta)
         inverse = np.linalg.solve(low, np.eye(d))
-        gx, lgw = rule(NODES if d <= 2 else 7 if d == 3 else 3)
-        ll, eb, ebb = np.empty(n), np.empty((n, d)), np.empty((n, d, d))
-        eh, ehb = np.empty(len(who)), np.empty((len(who), d))
+        k = NODES if d <= 2 else 7 if d == 3 else 3 if d == 4 else 1
         joined, joined_z = np.concatenate(e0)[order], np.ascontiguousarray(np.concatenate(ze)[order])
-        integrate(
+        ll, eb, ebb, eh, _, _ = integrals(
             a,
             c,
             first,
             np.minimum(joined, 650.0),
             joined_z,
             inverse.T @ inverse,
-            gx,
-            lgw,
             np.zeros((n, d)),
-            ll,
-            eb,
-            ebb,
-            eh,
-            ehb,
+            k,
+            theta,
+            lay,
+            Categories.of(tuple(sums), n, lay),
         )
         hazard = np.empty(0)
         if look is not None:
@@ -373,7 +357,9 @@ def predict(
             mean[:, k] = x @ beta + (z * eb[:, columns]).sum(axis=1)
             own_sd[:, k] = np.sqrt(np.maximum(np.einsum("nr,nrs,ns->n", z, spread[:, columns, columns], z), 0.0))
         course[marker.name], sd[marker.name] = mean, own_sd
-        value[marker.name] = np.sqrt(own_sd**2 + fit.residual_sd[m] ** 2)
+        value[marker.name] = (
+            np.sqrt(own_sd**2 + fit.residual_sd[m] ** 2) if marker.levels is None else own_sd * math.nan
+        )
         history[marker.name] = [
             (marker.patients[w], float(t), float(v)) for w, t, v in zip(marker.who, marker.time, marker.y, strict=True)
         ]

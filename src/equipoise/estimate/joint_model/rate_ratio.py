@@ -16,13 +16,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from equipoise.errors import EstimationError
-from equipoise.estimate.joint_model.likelihood import JointLikelihood, Layout, MarkerSums
+from equipoise.estimate.joint_model.likelihood import CategoryRows, JointLikelihood, Layout, MarkerSums
 from equipoise.estimate.joint_model.maximised import Maximised
 from equipoise.estimate.joint_model.model import check_data
 from equipoise.estimate.joint_model.optimise import Optimum, covariance_of, failed, maximise, start
@@ -38,7 +39,7 @@ REFERENCES = ("Quintana M, Saville BR, Vestrucci M, et al. Annals of Neurology 2
 class RatioLayout(Layout):
     """A layout with a further parameter at the end: how much the log ratio of function is above that of the hazard."""
 
-    @property
+    @cached_property
     def size(self) -> int:
         return super().size + 1
 
@@ -89,12 +90,18 @@ class RatioLikelihood(JointLikelihood):
         out[:, -1] = self._by_patient(by_ratio)
         return ll, out
 
+    def gradient(self, theta: FloatArray, k: int) -> FloatArray:
+        return np.asarray(self.evaluate(theta, k)[1].sum(axis=0))
+
 
 def ratio_likelihood(
     model: JointLikelihood, active: FloatArray, by_time: BoolArray, z_by_time: BoolArray
 ) -> RatioLikelihood:
     """The likelihood with a shared ratio, from that of a model without association whose first gamma is the arm."""
     lay = model.layout
+    plain = model.markers[0]
+    if isinstance(plain, CategoryRows):
+        raise EstimationError("a ratio of rates of a category", hint="the disease rate ratio is of a measured marker")
     return RatioLikelihood(
         RatioLayout(lay.p, lay.d, lay.gamma, lay.alpha, lay.psi),
         model.markers,
@@ -106,7 +113,7 @@ def ratio_likelihood(
         active=active[model.patient],
         by_time=by_time,
         z_by_time=z_by_time,
-        plain=model.markers[0],
+        plain=plain,
     )
 
 

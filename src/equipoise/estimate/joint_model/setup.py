@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,16 +13,16 @@ from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.formula import Design, build, quoted, read, with_intercept
 from equipoise.estimate.joint_model.association import Association, read_associations, rows_of
 from equipoise.estimate.joint_model.hazard import Baseline, baseline_of, nodes
-from equipoise.estimate.joint_model.likelihood import JointLikelihood, Layout, MarkerSums, Points
-from equipoise.estimate.joint_model.trajectory import NOTHING, Instead, Marker, design_at, read_marker
+from equipoise.estimate.joint_model.likelihood import CategoryRows, JointLikelihood, Layout, MarkerSums, Points, Rows
+from equipoise.estimate.joint_model.trajectory import FAMILIES, NOTHING, Instead, Marker, design_at, read_marker
 from equipoise.estimate.left_out import LeftOut
 from equipoise.estimate.panel import codes_of, kept_rows, read_frame, require
 from equipoise.estimate.survival.causes import read_causes
 from equipoise.estimate.survival.surv_formula import SurvData, read_surv, surv_model
 from equipoise.types import FloatArray, IntArray
 
-MOST_EFFECTS = 8
-"""Random effects that the quadrature can still go over."""
+MOST_EFFECTS = 12
+"""Random effects of a model, all markers together."""
 _ANY = "ANY_EVENT__"
 
 
@@ -195,13 +195,20 @@ class Setup:
             self.n,
         )
 
-    def _sums(self, m: int, n_units: int) -> MarkerSums:
+    def _sums(self, m: int, n_units: int) -> Rows:
+        return self.rows_of(m, np.arange(self.n), n_units)
+
+    def rows_of(self, m: int, patients: IntArray, n_units: int, until: float = np.inf) -> Rows:
+        """Marker ``m`` of the ``patients`` (unit,), up to the time ``until``; further units have no value."""
         marker = self.markers[m]
         place = np.full(len(marker.patients), -1, np.int64)
-        place[self.own[m]] = np.arange(self.n)
+        place[self.own[m][patients]] = np.arange(len(patients))
         who = place[marker.who]
-        there = who >= 0
-        return sums_of(who[there], marker.y[there], marker.x[there], marker.z[there], n_units, self.columns_of(m))
+        there = (who >= 0) & (marker.time <= until)
+        own = who[there], marker.y[there], marker.x[there], marker.z[there]
+        if marker.levels is None:
+            return sums_of(*own, n_units, self.columns_of(m))
+        return categories_of(*own, n_units, self.columns_of(m), len(marker.levels))
 
 
 def sums_of(who: IntArray, y: FloatArray, x: FloatArray, z: FloatArray, n: int, columns: slice) -> MarkerSums:
@@ -224,6 +231,17 @@ def sums_of(who: IntArray, y: FloatArray, x: FloatArray, z: FloatArray, n: int, 
     )
 
 
+def categories_of(
+    who: IntArray, y: FloatArray, x: FloatArray, z: FloatArray, n: int, columns: slice, categories: int
+) -> CategoryRows:
+    """Rows of a binary or ordinal marker of each of ``n`` units; ``y`` (row,) the place of the category."""
+    order = np.argsort(who, kind="stable")
+    made = sums_of(who, y, x, z, n, columns)
+    return CategoryRows(
+        columns, who[order], x[order], z[order], y[order].astype(np.int64), categories, made.n, made.xx, made.zz
+    )
+
+
 def _spread(baseline: Baseline, end: FloatArray) -> FloatArray:
     """Further breaks where the baseline has no knots: quarters of follow-up."""
     if baseline.kind == "piecewise" and len(baseline.knots) > 2:
@@ -238,19 +256,25 @@ def set_up(
     event_data: Any,
     *,
     association: str | Sequence[str] | None,
-    baseline: str,
+    baseline: str | Mapping[Any, str],
     knots: int | Sequence[float] | None,
     time: str | None,
     censored: Any,
     points: int | None,
+    family: str | Sequence[str] = "gaussian",
 ) -> Setup:
     """Read everything; raises as :func:`equipoise.estimate.joint_model.joint_model` says."""
     formulas = [marker] if isinstance(marker, str) else list(marker)
     if not formulas:
         raise EstimationError("no marker", hint='"AVAL ~ week * arm + (week | id)"')
+    families = [family] * len(formulas) if isinstance(family, str) else list(family)
+    unknown = [one for one in families if one not in FAMILIES]
+    if unknown or len(families) != len(formulas):
+        found = f"unknown family {unknown[0]!r}" if unknown else f"{len(families)} families of {len(formulas)} markers"
+        raise EstimationError(found, hint="one of each marker, in their order: " + ", ".join(FAMILIES))
     frame = read_frame(data)
     backend = nw.get_native_namespace(frame)
-    markers = [read_marker(text, frame, time) for text in formulas]
+    markers = [read_marker(text, frame, time, one) for text, one in zip(formulas, families, strict=True)]
     subject = markers[0].subject
     if any(m.subject != subject for m in markers):
         raise EstimationError("markers of different patients", hint="name one column of patients after every |")
@@ -302,8 +326,9 @@ def set_up(
     w_names = tuple(name for name in design.names if name != "(Intercept)")
     links = _links(association, markers, surv, design, len(causes), causes)
     top = float(surv.time.max())
+    kinds = _kinds(baseline, causes)
     baselines = tuple(
-        baseline_of(baseline, surv.time, code == c + 1, surv.stratum, knots, top) for c in range(len(causes))
+        baseline_of(kind, surv.time, code == c + 1, surv.stratum, knots, top) for c, kind in enumerate(kinds)
     )
     d = sum(m.z.shape[1] for m in markers)
     if d > MOST_EFFECTS:
@@ -315,6 +340,7 @@ def set_up(
         len(causes) * len(w_names),
         len(links),
         strata * sum(b.width for b in baselines),
+        tuple(1 if m.levels is None else max(len(m.levels) - 2, 0) for m in markers),
     )
     linear = all(set(_numeric(m)) <= {m.time_name} for m in markers)
     return Setup(
@@ -337,6 +363,18 @@ def set_up(
         backend,
         points or (5 if linear else 8),
     )
+
+
+def _kinds(baseline: str | Mapping[Any, str], causes: tuple[Any, ...]) -> list[str]:
+    """The kind of baseline hazard of each cause."""
+    if isinstance(baseline, str):
+        return [baseline] * len(causes)
+    wrong = [c for c in baseline if c not in causes] + [c for c in causes if c not in baseline]
+    if wrong:
+        raise EstimationError(
+            f"baseline hazard of {wrong[0]!r}", hint="name the causes, each once: " + ", ".join(map(str, causes))
+        )
+    return [baseline[c] for c in causes]
 
 
 def _numeric(marker: Marker) -> list[str]:
@@ -448,7 +486,11 @@ def _names(
     several = len(markers) > 1
     for m in markers:
         head = f"{m.name}: " if several else ""
-        names += [*(head + name for name in m.names), head + "log sigma"]
+        names += [head + name for name in m.names]
+        if m.levels is None:
+            names.append(head + "log sigma")
+        else:
+            names += [f"{head}log step to {level}" for level in m.levels[2:]]
     for r in range(d):
         names += [f"log L{r + 1}{s + 1}" if r == s else f"L{r + 1}{s + 1}" for s in range(r + 1)]
     heads = [f"{c}: " if len(causes) > 1 else "" for c in causes]

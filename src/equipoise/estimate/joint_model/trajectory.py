@@ -8,7 +8,7 @@ m'(t), its mean over time, an earlier value m(t - c). So every one of them is a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.formula import Design, FormulaError, ModelFormula, NoCompleteRow, build, products, read
 from equipoise.estimate.formula.terms import RANDOM_HINT
+from equipoise.estimate.panel import codes_of, require
 from equipoise.types import FloatArray, IntArray
 
 Instead = Mapping[str, float]
@@ -30,7 +31,8 @@ class Marker:
     """One marker's rows, sorted by patient.
 
     name : of the response. who (row,) the patient's place in ``patients``; y (row,); x (row, p); z (row, d);
-    time (row,). head (patient,) a row of each patient, from which covariates that do not change are taken.
+    time (row,). head (patient,) a row of each patient, from which covariates that do not change are taken. levels :
+    of a binary or ordinal marker its categories, of which y are the places.
     """
 
     name: str
@@ -47,6 +49,11 @@ class Marker:
     time: FloatArray
     head: IntArray
     left_out: dict[str, int]
+    levels: tuple[Any, ...] | None = None
+
+    @property
+    def categorical(self) -> bool:
+        return self.levels is not None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -162,8 +169,40 @@ def _changes(values: FloatArray, who: IntArray) -> bool:
     return bool((same & (np.diff(values[order]) != 0.0)).any())
 
 
-def read_marker(formula: str, frame: nw.DataFrame[Any], time: str | None) -> Marker:
+FAMILIES = ("gaussian", "binary", "ordinal")
+
+
+def coded(frame: nw.DataFrame[Any], name: str, levels: Sequence[Any]) -> nw.DataFrame[Any]:
+    """The frame with the categories of a column as places in ``levels``; raises :class:`DataError` for a new one."""
+    code, found = codes_of(frame, name)
+    places = {level: k for k, level in enumerate(levels)}
+    unknown = [level for level in found if level not in places]
+    if unknown:
+        raise DataError(f"{name!r} is {unknown[0]!r} in some row", hint="values are " + ", ".join(map(str, levels)))
+    place = [float(places[found[c]]) if c >= 0 else None for c in code]
+    return frame.with_columns(nw.new_series(name, place, nw.Float64, backend=nw.get_native_namespace(frame)))
+
+
+def _categories(model: ModelFormula, frame: nw.DataFrame[Any], family: str) -> tuple[Any, ...]:
+    """The categories of a binary or ordinal response, in order."""
+    assert model.target is not None
+    if model.target.name is None:
+        raise EstimationError(f"{model.text!r}: a function of a marker of categories", hint="write the column itself")
+    require(frame, [model.target.name])
+    levels = codes_of(frame, model.target.name)[1]
+    if family == "binary" and len(levels) > 2:
+        raise DataError(
+            f"the binary marker {model.target.name!r} has {len(levels)} values", hint='family="ordinal" takes more'
+        )
+    if len(levels) > 20:
+        raise DataError(f"{model.target.name!r} has {len(levels)} values", hint="at most 20 are taken as categories")
+    return tuple(levels)
+
+
+def read_marker(formula: str, frame: nw.DataFrame[Any], time: str | None, family: str = "gaussian") -> Marker:
     """The rows of a marker and its designs, of the patients that have a row.
+
+    family : of :data:`FAMILIES`; of a binary or ordinal marker the course is the logit of a higher category.
 
     Raises
     ------
@@ -181,6 +220,12 @@ def read_marker(formula: str, frame: nw.DataFrame[Any], time: str | None) -> Mar
         cluster="patients are named in the random part",
         offset="subtract it from the response",
     )
+    levels = None
+    if family != "gaussian":
+        levels = _categories(model, frame, family)
+        assert model.target is not None
+        assert model.target.name is not None
+        frame = coded(frame, model.target.name, levels)
     subject = model.random.subject
     named = [v for term in model.random.terms for s in term for v in s.variables]
     extra = {subject: True, **({time: False} if time else {})}
@@ -229,7 +274,8 @@ def read_marker(formula: str, frame: nw.DataFrame[Any], time: str | None) -> Mar
         fixed.columns[time_name].numbers,
         head,
         whole.left_out,
+        levels,
     )
 
 
-__all__ = ["Marker", "NoCompleteRow", "read_marker"]
+__all__ = ["FAMILIES", "Marker", "NoCompleteRow", "coded", "read_marker"]

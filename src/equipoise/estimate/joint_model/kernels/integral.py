@@ -27,49 +27,56 @@ LARGEST = 200.0
 
 
 @inner
-def _value(a, c, e0, ze, low, high, d, b):
-    """The logarithm of the integrand at ``b``; -inf where a hazard overflows."""
-    out = 0.0
-    for r in range(d):
-        t = 0.0
-        for s in range(d):
-            t += a[r, s] * b[s]
-        out += b[r] * (c[r] - 0.5 * t)
-    for j in range(low, high):
-        x = e0[j]
-        for r in range(d):
-            x += ze[j, r] * b[r]
-        if x > 700.0:
-            return -np.inf
-        out -= math.exp(x)
-    return out
-
-
-@inner
 def _mode(a, c, e0, ze, low, high, d, b, curvature, chol, step, trial):
-    """Newton's method to the mode from ``b`` (in place), with the Cholesky factor of the curvature there."""
-    value = _value(a, c, e0, ze, low, high, d, b)
-    if not value > -np.inf:
-        b[:] = 0.0
-        value = _value(a, c, e0, ze, low, high, d, b)
+    """Newton's method to the mode from ``b`` (in place), with the Cholesky factor of the curvature there.
+
+    The value comes with the slope of the next step, so that a step that is good costs one pass over the hazards.
+    """
+    before, expected, size = -np.inf, 0.0, 1.0
+    for r in range(d):
+        trial[r] = b[r]
     for _ in range(STEPS):
+        value = 0.0
         for r in range(d):
-            t = c[r]
+            t = 0.0
             for s in range(d):
-                t -= a[r, s] * b[s]
+                t += a[r, s] * trial[s]
                 curvature[r, s] = a[r, s]
-            step[r] = t
+            value += trial[r] * (c[r] - 0.5 * t)
+            step[r] = c[r] - t
         for j in range(low, high):
             x = e0[j]
             for r in range(d):
-                x += ze[j, r] * b[r]
-            h = math.exp(min(x, 700.0))
+                x += ze[j, r] * trial[r]
+            if x > 700.0:
+                value = -np.inf
+                break
+            h = math.exp(x)
+            value -= h
             for r in range(d):
                 hz = h * ze[j, r]
                 step[r] -= hz
                 for s in range(r + 1):
                     curvature[r, s] += hz * ze[j, s]
+        if before == -np.inf and not value > -np.inf:  # a start that overflows: from 0 instead
+            same = True
+            for r in range(d):
+                same = same and b[r] == 0.0
+                b[r] = 0.0
+                trial[r] = 0.0
+            if same:
+                return False
+            continue
+        if not value >= before + 1e-4 * size * expected and not (expected < 1e-6 and value > -np.inf):
+            # too far: half way back
+            size *= 0.5
+            if size < 1e-12 or value != value:
+                return False
+            for r in range(d):
+                trial[r] = 0.5 * (trial[r] + b[r])
+            continue
         for r in range(d):
+            b[r] = trial[r]
             for s in range(r):
                 curvature[s, r] = curvature[r, s]
         if not cholesky(curvature, d, chol):
@@ -77,28 +84,14 @@ def _mode(a, c, e0, ze, low, high, d, b, curvature, chol, step, trial):
         for r in range(d):
             trial[r] = step[r]
         solve_cholesky(chol, d, trial)
-        decrement = 0.0
+        expected = 0.0
         for r in range(d):
-            decrement += step[r] * trial[r]
-        if not decrement > 1e-13:
-            return decrement == decrement
+            expected += step[r] * trial[r]
+        if not expected > 1e-13:
+            return expected == expected
+        before, size = value, 1.0
         for r in range(d):
-            step[r] = trial[r]
-        size = 1.0
-        moved = False
-        for _ in range(40):
-            for r in range(d):
-                trial[r] = b[r] + size * step[r]
-            new = _value(a, c, e0, ze, low, high, d, trial)
-            if new >= value + 1e-4 * size * decrement or (decrement < 1e-6 and new > -np.inf):
-                moved = True
-                break
-            size *= 0.5
-        if not moved:
-            return False
-        value = new
-        for r in range(d):
-            b[r] = trial[r]
+            trial[r] = b[r] + trial[r]
     return False
 
 
@@ -217,7 +210,9 @@ def integrate(a, c, first, e0, ze, prior, gx, lgw, mode, ll, eb, ebb, eh, ehb):
                 for s in range(d):
                     t += ze[j, s] * m[s, r]
                 lin_r = min(max(t, -LARGEST), LARGEST)
-                for u in range((k + 1) // 2):
+                if k % 2:
+                    factors[j - low, r, k // 2] = 1.0
+                for u in range(k // 2):
                     up = math.exp(min(max(-lin_r * gx[u], -LARGEST), LARGEST))
                     factors[j - low, r, k - 1 - u] = up
                     factors[j - low, r, u] = 1.0 / up
