@@ -7,6 +7,7 @@ and predictive power, information, the inverse-normal combination test (:class:`
 
 from __future__ import annotations
 
+from equipoise.decision.closed_combination import ClosedCombination, dunnett_p
 from equipoise.decision.combination import InverseNormal, Reestimate, stage_statistics
 from equipoise.decision.design import Boundaries, GroupSequentialDesign, group_sequential
 from equipoise.decision.interim import (
@@ -44,6 +45,7 @@ from equipoise.decision.spending import (
 
 __all__ = [
     "Boundaries",
+    "ClosedCombination",
     "FixedFutility",
     "Graph",
     "GraphResult",
@@ -59,6 +61,7 @@ __all__ = [
     "StagewiseEstimate",
     "WangTsiatis",
     "conditional_power",
+    "dunnett_p",
     "events_from_information",
     "exit_probabilities",
     "group_sequential",

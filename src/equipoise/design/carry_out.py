@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 
 from equipoise import __version__
+from equipoise.design.calendar_trials import CalendarMaker
+from equipoise.design.looks import calendar_maker, seen_of
 from equipoise.design.result import Cell, DesignResult, share_error
-from equipoise.design.study import Conduct, Design, DesignStudy, World, load_study
-from equipoise.design.trials import RESOURCES, Asked, CellMaker, asked_by, scenario_for
+from equipoise.design.study import Condition, Conduct, Design, DesignStudy, World, load_study
+from equipoise.design.trials import RESOURCES, Asked, CellMaker, asked_by, pair, scenario_for
 from equipoise.errors import OutputError, ScenarioError
 from equipoise.files import write_text
 from equipoise.files.reading import reason
@@ -41,7 +43,7 @@ MORE = 4
 class _Prepared:
     conduct: Conduct
     world: str
-    maker: CellMaker
+    maker: CellMaker | CalendarMaker
     asked: dict[str, tuple[Asked, ...]]  # primary -> its conditions
     rule: tuple[Asked, ...]
 
@@ -103,30 +105,62 @@ def design(
 
 
 def prepare(study: DesignStudy, base: Scenario) -> list[_Prepared]:
-    """The simulators of a study, one a conduct and world, and where their answers stand; nothing is simulated."""
+    """The simulators of a study, one a conduct and world, and where their answers stand; nothing is simulated.
+
+    Designs with looks, or with arms that come and go, have one each.
+    """
     out = []
     conducts: dict[Conduct, list[str]] = {}
+    own: list[Design] = []
     for one in study.designs():
-        conducts.setdefault(one.conduct, []).append(one.primary)
+        if study.by_calendar(one):
+            own.append(one)
+        else:
+            conducts.setdefault(one.conduct, []).append(one.primary)
     for conduct, primaries in conducts.items():
         for name, world in study.worlds.items():
-            scenario = scenario_for(base, study, conduct, world, name)
-            active = scenario.protocol.arms[1]
-
-            def asked(
-                conditions: Any, scenario: Scenario = scenario, conduct: Conduct = conduct, active: str = active
-            ) -> Any:
-                return tuple(asked_by(c, scenario, conduct, active) for c in conditions)
-
-            wanted = {p: asked(study.primaries[p].all) for p in primaries}
-            rule = asked(study.rule) if conduct.extension > 0.0 else ()
-            keys: dict[Key, None] = {}
-            for condition in (*(c for cs in wanted.values() for c in cs), *rule):
-                keys |= dict.fromkeys(k for k in (condition.p, condition.estimate, condition.se) if k is not None)
-            simulator = Simulator.of(scenario, world.mechanism, imbalance=study.imbalance)
-            maker = CellMaker(simulator, tuple(keys), study.seed)
-            out.append(_Prepared(conduct, name, maker, wanted, rule))
+            out.append(_at_once(study, base, conduct, primaries, name, world))
+    for one in own:
+        for name, world in study.worlds.items():
+            made = calendar_maker(study, base, one, world, name)
+            out.append(_Prepared(one.conduct, name, made, {one.primary: ()}, ()))
     return out
+
+
+def _at_once(
+    study: DesignStudy, base: Scenario, conduct: Conduct, primaries: list[str], name: str, world: World
+) -> _Prepared:
+    """The trials of a conduct that end when the last patient has been seen, whatever they show."""
+    scenario = scenario_for(base, study, conduct, world, name)
+    arms = scenario.protocol.arms
+    pairs = {arm: pair(scenario, arm) for arm in arms[1:]}
+
+    def asked(condition: Condition, place: str) -> Asked:
+        arm = condition.arm or arms[1]
+        if arm not in pairs:
+            raise ScenarioError(f"{place}: no active arm {arm!r}", hint=f"active arms are {', '.join(pairs)}")
+        if condition.arm is None and len(pairs) > 1:
+            raise ScenarioError(
+                f"{place}: several arms are compared with control", hint=f"write arm: one of {', '.join(pairs)}"
+            )
+        return asked_by(condition, pairs[arm], conduct, arm, arm if len(pairs) > 1 else None)
+
+    wanted = {
+        p: tuple(asked(c, f"primaries.{p}.all[{k}]") for k, c in enumerate(study.primaries[p].all, 1))
+        for p in primaries
+    }
+    rule = tuple(asked(c, f"rule[{k}]") for k, c in enumerate(study.rule, 1)) if conduct.extension > 0.0 else ()
+    keys: dict[str | None, dict[Key, None]] = {}
+    for condition in (*(c for cs in wanted.values() for c in cs), *rule):
+        found = dict.fromkeys(k for k in (condition.p, condition.estimate, condition.se) if k is not None)
+        keys.setdefault(condition.arm, {}).update(found)
+    simulator = Simulator.of(scenario, world.mechanism, imbalance=study.imbalance)
+    if len(pairs) == 1:
+        maker = CellMaker(simulator, tuple(keys.get(None, ())), study.seed)
+    else:
+        read = tuple((arms.index(arm), pairs[arm], tuple(k)) for arm, k in keys.items() if arm is not None)
+        maker = CellMaker(simulator, (), study.seed, read)
+    return _Prepared(conduct, name, maker, wanted, rule)
 
 
 def _claim(out: Path, study: DesignStudy, replicates: int) -> None:
@@ -198,6 +232,8 @@ def _cells(
 ) -> list[Cell]:
     """The cells of a conduct in a world: one for each primary."""
     maker = prepared.maker
+    if isinstance(maker, CalendarMaker):
+        return [_cell_of_looks(study, prepared, maker, replicates, parts, truths)]
     columns = {name: k for k, name in enumerate(maker.columns)}
     table = read_parts(parts, range(len(columns)), replicates)
 
@@ -205,11 +241,11 @@ def _cells(
         return np.asarray(table[:, columns[name]])
 
     def met(asked: Asked) -> tuple[BoolArray, BoolArray]:
-        p = values(asked.p.id)
+        p = values(asked.column(asked.p))
         found = np.isfinite(p)
         yes = found & (np.where(found, p, 1.0) < asked.alpha)
         if asked.sign and asked.estimate is not None:
-            yes &= asked.sign * np.nan_to_num(values(asked.estimate.id)) > 0.0
+            yes &= asked.sign * np.nan_to_num(values(asked.column(asked.estimate))) > 0.0
         return yes, ~found
 
     world = study.worlds[prepared.world]
@@ -224,7 +260,9 @@ def _cells(
             failed |= lost
         share = float(success.mean())
         first = conditions[0]
-        truth = truths.get(_truth_key(prepared.conduct, prepared.world, first))
+        named_by = None if first.estimate is None else first.estimate.analysis
+        arms = maker.simulator.scenario.protocol.arms
+        truth = truths.get(_truth_key(prepared.conduct, prepared.world, named_by, first.arm or arms[1]))
         out.append(
             Cell(
                 design=Design(**prepared.conduct.model_dump(), primary=primary),
@@ -246,6 +284,47 @@ def _cells(
     return out
 
 
+def _cell_of_looks(
+    study: DesignStudy,
+    prepared: _Prepared,
+    maker: CalendarMaker,
+    replicates: int,
+    parts: tuple[Part, ...],
+    truths: dict[tuple[Any, ...], float],
+) -> Cell:
+    """The cell of a design that goes by the calendar, in a world."""
+    table = read_parts(parts, range(len(maker.columns)), replicates)
+    values = {name: np.asarray(table[:, k]) for k, name in enumerate(maker.columns)}
+    arms, world = maker.simulator.scenario.protocol.arms, study.worlds[prepared.world]
+    primary = next(iter(prepared.asked))
+    analysis = str(maker.test.p.analysis)
+    true = [truths.get(_truth_key(prepared.conduct, prepared.world, analysis, arm)) for arm in arms[1:]]
+    chosen = values["chosen"].astype(np.int64)
+    truth = None
+    if all(t is not None for t in true):
+        by_hypothesis = np.array([float(true[a - 1] or 0.0) for a, _ in maker.hypotheses])
+        truth = by_hypothesis[chosen]
+    success = values["success"] > 0.5
+    share = float(success.mean())
+    return Cell(
+        design=Design(**prepared.conduct.model_dump(), primary=primary),
+        world=prepared.world,
+        replicates=replicates,
+        success=share,
+        mc_error=share_error(share, replicates),
+        failures=int(values["failed"].sum()),
+        no_effect=world.no_effect,
+        **against(values["estimate"], values["se"], truth),
+        named_rightly=None,
+        patient_weeks=float(values["patient_weeks"].mean()),
+        control_weeks=float(values["control_weeks"].mean()),
+        deaths=float(values["deaths"].mean()),
+        months=float(values["months"].mean()),
+        successes=success,
+        seen=seen_of(maker, values, truth),
+    )
+
+
 def _named(prepared: _Prepared, met: Callable[[Asked], tuple[BoolArray, BoolArray]], world: World) -> float:
     """Share of trials that the three questions name rightly."""
     first, second, third = (met(c)[0] for c in prepared.rule)
@@ -254,12 +333,17 @@ def _named(prepared: _Prepared, met: Callable[[Asked], tuple[BoolArray, BoolArra
     return float(said[world.kind].mean())
 
 
-def _estimates(asked: Asked, values: Callable[[str], FloatArray], truth: float | None) -> dict[str, float | None]:
+def _estimates(asked: Asked, values: Callable[[str], FloatArray], truth: float | None) -> dict[str, Any]:
+    if asked.estimate is None or asked.se is None:
+        return against(np.zeros(0), np.zeros(0), None)
+    estimate, se = values(asked.column(asked.estimate)), values(asked.column(asked.se))
+    return against(estimate, se, None if truth is None else np.full(len(estimate), truth))
+
+
+def against(estimate: FloatArray, se: FloatArray, truth: FloatArray | None) -> dict[str, Any]:
+    """Estimates (replicate,) held against the true effect: means, bias, coverage."""
     names = ("effect", "true_effect", "bias", "bias_error", "sd", "mean_se", "coverage")
     nothing: dict[str, float | None] = dict.fromkeys(names)
-    if asked.estimate is None or asked.se is None:
-        return nothing
-    estimate, se = values(asked.estimate.id), values(asked.se.id)
     seen = np.isfinite(estimate) & np.isfinite(se)
     if seen.sum() < 2:
         return nothing
@@ -269,11 +353,13 @@ def _estimates(asked: Asked, values: Callable[[str], FloatArray], truth: float |
     if truth is not None:
         from scipy.special import ndtri
 
-        inside = np.abs(estimate - truth) <= float(ndtri(0.975)) * se
+        true = truth[seen]
+        inside = np.abs(estimate - true) <= float(ndtri(0.975)) * se
+        spread = float((estimate - true).std(ddof=1))
         out |= {
-            "true_effect": truth,
-            "bias": float(estimate.mean()) - truth,
-            "bias_error": sd / math.sqrt(len(estimate)),
+            "true_effect": float(true.mean()),
+            "bias": float(estimate.mean()) - float(true.mean()),
+            "bias_error": spread / math.sqrt(len(estimate)),
             "coverage": float(inside.mean()),
         }
     return out
@@ -281,17 +367,21 @@ def _estimates(asked: Asked, values: Callable[[str], FloatArray], truth: float |
 
 def _months(study: DesignStudy, base: Scenario, conduct: Conduct) -> float:
     groups = base.protocol.groups
-    who = study.enrichments[conduct.enrichment].groups or tuple(groups)
-    rate = study.recruited_a_month * sum(groups[g] for g in who) / sum(groups.values())
-    return conduct.patients / rate + conduct.end / WEEKS_PER_MONTH
+    own = study.enrichments[conduct.enrichment]
+    if study.accrual is not None:
+        months = study.accruing(conduct, groups).months_for(conduct.patients)
+    else:
+        who = tuple(own.shares or own.groups or groups)
+        rate = float(study.recruited_a_month or 1.0) * sum(groups[g] for g in who) / sum(groups.values())
+        months = conduct.patients / (rate * own.admitted)
+    return months + conduct.end / WEEKS_PER_MONTH
 
 
 # -- the true effect -----------------------------------------------------------------------------------------------
 
 
-def _truth_key(conduct: Conduct, world: str, asked: Asked) -> tuple[Any, ...]:
-    analysis = None if asked.estimate is None else asked.estimate.analysis
-    return conduct.weeks, conduct.enrichment, world, analysis
+def _truth_key(conduct: Conduct, world: str, analysis: str | None, arm: str | None) -> tuple[Any, ...]:
+    return conduct.weeks, conduct.enrichment, conduct.treatments, world, analysis, arm
 
 
 def _true_effects(
@@ -309,19 +399,25 @@ def _true_effects(
     for done, p in enumerate(prepared):
         told("true effects", done, len(prepared))
         scenario = p.maker.simulator.scenario
-        for conditions in p.asked.values():
-            key = _truth_key(p.conduct, p.world, conditions[0])
-            if conditions[0].se is None or key in out or key[-1] is None:
+        arms = scenario.protocol.arms
+        if isinstance(p.maker, CalendarMaker):
+            wanted = [(str(p.maker.test.p.analysis), arm) for arm in arms[1:]] if p.maker.test.se else []
+        else:
+            first = [conditions[0] for conditions in p.asked.values() if conditions[0].se is not None]
+            wanted = [(str(c.se.analysis), c.arm or arms[1]) for c in first if c.se is not None]
+        for analysis_id, arm in wanted:
+            key = _truth_key(p.conduct, p.world, analysis_id, arm)
+            if key in out:
                 continue
-            analysis = scenario.plan.analysis(str(key[-1]))
+            analysis = pair(scenario, arm).plan.analysis(analysis_id)
             variable, log = getattr(analysis, "variable", None), getattr(analysis, "log", False)
             if variable is None or log:
                 continue
-            out[key] = _true_effect(study, base, p, str(variable), str(analysis.set))
+            out[key] = _true_effect(study, base, p, str(variable), str(analysis.set), arms.index(arm))
     return out
 
 
-def _true_effect(study: DesignStudy, base: Scenario, p: _Prepared, variable: str, who: str) -> float:
+def _true_effect(study: DesignStudy, base: Scenario, p: _Prepared, variable: str, who: str, arm: int) -> float:
     world = study.worlds[p.world]
     quiet = world.model_copy(update={"disease": {**world.disease, **study.undisturbed}})
     drug = scenario_for(base, study, p.conduct, quiet, p.world)
@@ -337,6 +433,6 @@ def _true_effect(study: DesignStudy, base: Scenario, p: _Prepared, variable: str
     for scenario in (drug, without):
         trials = Simulator.of(scenario, imbalance=False).block(study.seed, 0, UNDISTURBED)
         at = trials.visit_index(p.conduct.weeks)
-        inside = trials.members(who) & (trials.arm == 1)
+        inside = trials.members(who) & (trials.arm == arm)
         values.append(np.where(inside, trials.outcomes[variable][:, :, at], np.nan))
     return float(np.nanmean(values[0] - values[1]))

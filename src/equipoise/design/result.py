@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from equipoise.design.looks import Seen
 from equipoise.design.study import CLAIM, Design, DesignStudy
 from equipoise.errors import EstimationError
 from equipoise.types import BoolArray
@@ -25,7 +26,8 @@ class Cell:
     effect : mean estimate; true_effect : what the drug does to those on it, nobody leaving; bias and its error; sd : of
     the estimates; mean_se : of their standard errors; coverage : of the 95 % intervals. named_rightly : share in which
     the delayed-start rule names the world's kind. patient_weeks under observation, control_weeks without active drug,
-    deaths : means a trial; months : recruitment and the last patient's trial.
+    deaths : means a trial; months : recruitment and the last patient's trial. seen : what happened at looks, where the
+    design has some.
     """
 
     design: Design
@@ -48,16 +50,20 @@ class Cell:
     deaths: float
     months: float
     successes: BoolArray
+    seen: Seen | None = None
 
     def row(self) -> dict[str, Any]:
         """As a row of a table."""
         own = {
-            f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("design", "successes", "no_effect")
+            f.name: getattr(self, f.name)
+            for f in fields(self)
+            if f.name not in ("design", "successes", "no_effect", "seen")
         }
         claim = None
         if self.no_effect:
             claim = "type I error" if self.replicates >= CLAIM else "error rate, explored"
-        return {**self.design.model_dump(), **own, "reads_as": claim or "power"}
+        looks = {} if self.seen is None else self.seen.row()
+        return {**self.design.levels(), **own, "reads_as": claim or "power", **looks}
 
 
 @dataclass(frozen=True)
@@ -171,7 +177,7 @@ class DesignResult:
             own = {c.world: c for c in self.cells if c.design == design}
             mean = sum(weights[w] * c.success for w, c in own.items()) / total
             error = math.sqrt(sum((weights[w] * c.mc_error) ** 2 for w, c in own.items())) / total
-            rows.append({**design.model_dump(), "success": mean, "mc_error": error})
+            rows.append({**design.levels(), "success": mean, "mc_error": error})
         return pl.DataFrame(rows)
 
     def to_dict(self) -> dict[str, Any]:

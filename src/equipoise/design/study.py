@@ -14,6 +14,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from equipoise.design.accrual import Accrual
+from equipoise.design.adaptation import Adaptation
+from equipoise.design.treatments import Treatments, checked_ratio
 from equipoise.errors import ScenarioError
 from equipoise.files import Document, Frozen, parse_yaml, read_yaml, validate
 from equipoise.files.model import PlaceError
@@ -26,6 +29,9 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 EXPLORE, DECIDE, CLAIM = 1_000, 10_000, 100_000
 """Replicates to look around, to choose a design, and to claim a type I error."""
 
+BASE, FIXED = "base", "fixed"
+"""The arms of the scenario, and a trial without looks: names that every study has."""
+
 HINT = "equipoise design --init valor writes an example with comments"
 
 
@@ -33,7 +39,8 @@ class Factors(Frozen):
     """What a design may differ in; every combination is a design.
 
     weeks : randomised. patients : all arms together. ratio : control to active, ``"1:2"``. extension : weeks after the
-    randomised period in which every arm has active drug, 0 for none. enrichment, primary : names of the study's own.
+    randomised period in which every arm has active drug, 0 for none. enrichment, primary, treatments, adaptation :
+    names of the study's own; ``base`` are the arms of the scenario, and ``fixed`` is a trial without looks.
     """
 
     weeks: tuple[Positive, ...] = Field(min_length=1)
@@ -42,8 +49,10 @@ class Factors(Frozen):
     extension: tuple[Annotated[float, Field(ge=0)], ...] = (0.0,)
     enrichment: tuple[str, ...] = ("all",)
     primary: tuple[str, ...] = Field(min_length=1)
+    treatments: tuple[str, ...] = Field(default=(BASE,), min_length=1)
+    adaptation: tuple[str, ...] = Field(default=(FIXED,), min_length=1)
 
-    @field_validator("weeks", "patients", "ratio", "extension", "enrichment", "primary")
+    @field_validator("weeks", "patients", "ratio", "extension", "enrichment", "primary", "treatments", "adaptation")
     @classmethod
     def _once(cls, levels: tuple[Any, ...]) -> tuple[Any, ...]:
         twice = {v for v in levels if levels.count(v) > 1}
@@ -54,28 +63,40 @@ class Factors(Frozen):
     @field_validator("ratio")
     @classmethod
     def _ratios(cls, ratios: tuple[str, ...]) -> tuple[str, ...]:
-        for ratio in ratios:
-            if not re.fullmatch(r"[1-9]\d?:[1-9]\d?", ratio):
-                raise ValueError(f"{ratio!r} is no ratio; write control:active, such as '1:2', in quotes")
-        return ratios
+        return tuple(checked_ratio(ratio) for ratio in ratios)
 
 
 class Enrichment(Frozen):
-    """Who is recruited: some of the scenario's groups (default all), in the proportions that it has them."""
+    """Who is recruited: some of the scenario's groups (default all), in the proportions that it has them.
+
+    shares : of the groups instead. admission : of a group, what differs from who is admitted to it in the scenario.
+    admitted : the share of those who come that is let in, as far as groups do not tell; it slows recruitment.
+    """
 
     label: str
     groups: tuple[str, ...] | None = None
+    shares: dict[str, Positive] | None = None
+    admission: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    admitted: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        if self.groups is not None and self.shares is not None:
+            raise PlaceError("gives the groups too; leave groups out", "shares")
+        return self
 
 
 class Condition(Frozen):
     """One thing that must be found: a test of the plan, or a number of a section.
 
     test : ``ANALYSIS.TEST``, significant at ``alpha`` (two-sided) and, where ``favours`` says so, on the side of
-    active. Or ``analysis``, ``quantity`` and, to tell it from others, ``section`` and ``visit``: the p-value of that
-    number is below ``alpha`` as it is (a question of a delayed start is one-sided).
+    active; ``arm``: compared with control, where there are several. Or ``analysis``, ``quantity`` and, to tell it from
+    others, ``section`` and ``visit``: the p-value of that number is below ``alpha`` as it is (a question of a delayed
+    start is one-sided).
     """
 
     test: str | None = None
+    arm: str | None = None
     analysis: str | None = None
     quantity: str | None = None
     section: Annotated[int, Field(ge=1)] = 1
@@ -127,8 +148,13 @@ class DesignStudy(Frozen):
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 1
     replicates: Annotated[int, Field(ge=2, le=10_000_000)] = EXPLORE
     visits: tuple[Positive, ...] = Field(min_length=1, description="weeks of visits, as far as a trial goes")
-    imbalance: bool = Field(default=False, description="the arms differ at baseline as they did in the scenario's trial")
-    recruited_a_month: Positive = Field(description="patients of all comers; enrichment slows recruitment")
+    imbalance: bool = Field(
+        default=False, description="the arms differ at baseline as they did in the scenario's trial"
+    )
+    recruited_a_month: Positive | None = Field(
+        default=None, description="patients of all comers; enrichment slows recruitment"
+    )
+    accrual: Accrual | None = Field(default=None, description="the same by the calendar: rates, ramp, arrivals")
     target: Share = 0.8
     factors: Factors
     only: tuple[dict[str, float | int | str], ...] = Field(
@@ -136,6 +162,8 @@ class DesignStudy(Frozen):
     )
     enrichments: dict[str, Enrichment] = Field(default_factory=lambda: {"all": Enrichment(label="all")})
     primaries: dict[str, Primary]
+    treatments: dict[str, Treatments] = Field(default_factory=dict)
+    adaptations: dict[str, Adaptation] = Field(default_factory=dict)
     worlds: dict[str, World] = Field(min_length=1)
     analyses: tuple[dict[str, Any], ...] = Field(min_length=1)
     intercurrent_events: tuple[dict[str, Any], ...] = ()
@@ -154,6 +182,9 @@ class DesignStudy(Frozen):
         for name in self.factors.primary:
             if name not in self.primaries:
                 raise PlaceError(f"{name!r} is none of primaries: {', '.join(self.primaries)}", "factors", "primary")
+        if (self.recruited_a_month is None) == (self.accrual is None):
+            raise PlaceError("give recruited_a_month (a number), or accrual (rates by the calendar)", "accrual")
+        self._known_parts()
         if list(self.visits) != sorted(set(self.visits)):
             raise PlaceError("weeks must rise, each once", "visits")
         if self.rule and len(self.rule) != 3:
@@ -173,6 +204,53 @@ class DesignStudy(Frozen):
             raise PlaceError("no design is left: each primary that needs an extension has none", "factors")
         return self
 
+    def _known_parts(self) -> None:
+        for what, own, always in (("treatments", self.treatments, BASE), ("adaptation", self.adaptations, FIXED)):
+            section = "adaptations" if what == "adaptation" else what
+            if always in own:
+                raise PlaceError(f"{always!r} is the name of what every study has; give it another", section, always)
+            for name in getattr(self.factors, what):
+                if name != always and name not in own:
+                    known = ", ".join((always, *own))
+                    raise PlaceError(f"{name!r} is none of {section}: {known}", "factors", what)
+        ids = [str(a.get("id")) for a in self.analyses]
+        for name, adaptation in self.adaptations.items():
+            for k, gate in enumerate(adaptation.gates):
+                if gate.test.partition(".")[0] not in ids:
+                    raise PlaceError(
+                        f"{gate.test!r} is no test of an analysis; there are {', '.join(ids)}",
+                        "adaptations",
+                        name,
+                        "gates",
+                        k,
+                        "test",
+                    )
+        if any(name != FIXED for name in self.factors.adaptation):
+            for name in self.factors.primary:
+                conditions = self.primaries[name].all
+                if len(conditions) != 1 or conditions[0].test is None or conditions[0].favours != "active":
+                    raise PlaceError(
+                        "looks are held on one test in favour of active: one condition, with test:",
+                        "primaries",
+                        name,
+                        "all",
+                    )
+
+    def accruing(self, conduct: Conduct, groups: Mapping[str, int]) -> Accrual:
+        """Accrual to a design: that of all comers, slowed by who is recruited. groups : those of the scenario."""
+        who = self.enrichments[conduct.enrichment]
+        chosen = tuple(who.shares or who.groups or groups)
+        share = sum(groups[g] for g in chosen) / sum(groups.values()) * who.admitted
+        whole = self.accrual or Accrual.steady(float(self.recruited_a_month or 1.0))
+        return whole.model_copy(update={"rates": tuple((month, rate * share) for month, rate in whole.rates)})
+
+    def by_calendar(self, design: Design) -> bool:
+        """Whether a design has looks, arms that come and go, or several arms that share one closed test."""
+        arms = self.treatments.get(design.treatments)
+        several = arms is not None and len(arms.arms) > 2
+        whole = several and all(c.test is not None and c.arm is None for c in self.primaries[design.primary].all)
+        return design.adaptation != FIXED or whole or (arms is not None and arms.by_calendar)
+
     def _conditions(self) -> Iterator[tuple[tuple[str | int, ...], Condition]]:
         for name, primary in self.primaries.items():
             for k, condition in enumerate(primary.all):
@@ -190,12 +268,21 @@ class DesignStudy(Frozen):
     def _combinations(self) -> Iterator[Design]:
         f = self.factors
         ratios: tuple[str | None, ...] = f.ratio or (None,)
-        made = itertools.product(f.weeks, f.patients, ratios, f.extension, f.enrichment, f.primary)
-        for weeks, patients, ratio, extension, enrichment, primary in made:
+        made = itertools.product(
+            f.weeks, f.patients, ratios, f.extension, f.enrichment, f.treatments, f.adaptation, f.primary
+        )
+        for weeks, patients, ratio, extension, enrichment, treatments, adaptation, primary in made:
             if extension == 0.0 and self.primaries[primary].needs_extension:
                 continue
             yield Design(
-                weeks=weeks, patients=patients, ratio=ratio, extension=extension, enrichment=enrichment, primary=primary
+                weeks=weeks,
+                patients=patients,
+                ratio=ratio,
+                extension=extension,
+                enrichment=enrichment,
+                primary=primary,
+                treatments=treatments,
+                adaptation=adaptation,
             )
 
     def deciding(self) -> str:
@@ -215,6 +302,8 @@ class Conduct(Frozen):
     ratio: str | None
     extension: float
     enrichment: str
+    treatments: str = BASE
+    adaptation: str = FIXED
 
     @property
     def end(self) -> float:
@@ -241,7 +330,20 @@ class Design(Conduct):
         """In words."""
         ratio = "" if self.ratio is None else f", {self.ratio}"
         after = f" + {self.extension:g}" if self.extension else ""
-        return f"{self.weeks:g}{after} weeks, {self.patients} patients{ratio}, {self.enrichment}, {self.primary}"
+        own = [name for name, always in ((self.treatments, BASE), (self.adaptation, FIXED)) if name != always]
+        parts = [
+            f"{self.weeks:g}{after} weeks",
+            f"{self.patients} patients{ratio}",
+            self.enrichment,
+            self.primary,
+            *own,
+        ]
+        return ", ".join(parts)
+
+    def levels(self) -> dict[str, Any]:
+        """Factor -> level; arms and adaptation only where the design has its own."""
+        every = self.model_dump()
+        return {k: v for k, v in every.items() if (k, v) not in (("treatments", BASE), ("adaptation", FIXED))}
 
 
 _PLACEHOLDER = re.compile(r"\{(weeks|end)\}")

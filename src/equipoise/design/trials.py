@@ -21,40 +21,55 @@ from equipoise.run.study import measured, study_key
 from equipoise.simulate import Scenario, Simulator
 from equipoise.simulate.protocol import Dosing, Extension, Intake, Protocol
 from equipoise.simulate.scenario import describe_problems
+from equipoise.trial.seen import compared
 from equipoise.types import FloatArray
 
 RESOURCES = ("patient_weeks", "control_weeks", "deaths")
 """What is counted of every virtual trial beside its analyses: weeks under observation, of them without active drug."""
 
 
-def protocol_for(base: Protocol, study: DesignStudy, conduct: Conduct) -> Protocol:
-    """The base protocol with the length, size, groups and extension of a design.
+def protocol_for(base: Protocol, study: DesignStudy, conduct: Conduct, patients: int | None = None) -> Protocol:
+    """The base protocol with the length, size, groups, arms and extension of a design.
 
     Doses go on at the last interval of the base; what the base gives from the extension on is given from the new one.
+    patients : virtual ones, where the trial may need more than are planned.
 
     Raises
     ------
     ScenarioError : the base has no such group, or the protocol is impossible.
     """
-    who = study.enrichments[conduct.enrichment].groups or tuple(base.groups)
+    own = study.enrichments[conduct.enrichment]
+    who = tuple(own.shares or own.groups or base.groups)
     unknown = [g for g in who if g not in base.groups]
     if unknown:
         raise ScenarioError(
             f"enrichments.{conduct.enrichment}: no group {unknown[0]!r}", hint=f"groups are {', '.join(base.groups)}"
         )
-    ratio = base.ratio if conduct.ratio is None else tuple(int(part) for part in conduct.ratio.split(":"))
+    arms = study.treatments.get(conduct.treatments)
+    names = base.arms if arms is None else tuple(arms.arms)
+    ratio = base.ratio if arms is None else (1,) * len(names)
+    given = conduct.ratio or (None if arms is None else arms.ratio)
+    if given is not None:
+        ratio = tuple(int(part) for part in given.split(":"))
+        if len(ratio) != len(names):
+            raise ScenarioError(
+                f"factors.ratio: {given} for {len(names)} arms, {', '.join(names)}", hint="give one number an arm"
+            )
     weeks, end = conduct.weeks, conduct.end
     visits = sorted({0.0, *(v for v in study.visits if v < end), weeks, end})
     extension = None
     if conduct.extension > 0.0:
         entry, masked = (base.extension.entry, base.extension.masked) if base.extension else (1.0, True)
         extension = Extension(end=end, entry=entry, masked=masked)
+    parts: dict[str, float] = {g: (own.shares or base.groups)[g] for g in who}
+    dosing = _dosing(base, weeks, end)
     changed = {
-        "groups": _shared(conduct.patients, {g: base.groups[g] for g in who}),
+        "groups": _shared(patients or conduct.patients, parts),
+        "arms": names,
         "ratio": ratio,
         "visits": visits,
         "period_end": weeks,
-        "dosing": _dosing(base, weeks, end),
+        "dosing": dosing if arms is None else arms.dosing(base, dosing, conduct.treatments),
         "extension": extension,
         "follow_up": None,
     }
@@ -64,7 +79,7 @@ def protocol_for(base: Protocol, study: DesignStudy, conduct: Conduct) -> Protoc
         raise ScenarioError(f"{conduct.patients} patients, {weeks:g} weeks: {describe_problems(error)}") from None
 
 
-def _shared(patients: int, groups: dict[str, int]) -> dict[str, int]:
+def _shared(patients: int, groups: dict[str, float]) -> dict[str, int]:
     """Patients shared out among groups in proportion, by largest remainders."""
     total = sum(groups.values())
     exact = {g: patients * n / total for g, n in groups.items()}
@@ -117,11 +132,15 @@ def plan_for(study: DesignStudy, conduct: Conduct) -> AnalysisPlan:
         "intercurrent_events": [filled(e, conduct) for e in study.intercurrent_events],
     }
     try:
-        plan = AnalysisPlan.model_validate(given)
-        first = plan.analysis(plan.analyses[0].id)
-        return AnalysisPlan.model_validate({**dict(plan), "order": (f"{first.id}.{first.tests[0]}",)})
+        return _first_test(AnalysisPlan.model_validate(given))
     except ValidationError as error:
         raise ScenarioError(f"study {study.name}: {describe_problems(error)}") from None
+
+
+def _first_test(plan: AnalysisPlan) -> AnalysisPlan:
+    """The plan with the first test of its first analysis as its order: a study has rules of its own."""
+    first = plan.analysis(plan.analyses[0].id)
+    return AnalysisPlan.model_validate({**dict(plan), "order": (f"{first.id}.{first.tests[0]}",)})
 
 
 def _asked(study: DesignStudy, conduct: Conduct, analysis: str) -> bool:
@@ -129,21 +148,36 @@ def _asked(study: DesignStudy, conduct: Conduct, analysis: str) -> bool:
     primaries = [study.primaries[p] for p in study.factors.primary]
     wanted = [c for p in primaries if conduct.extension > 0.0 or not p.needs_extension for c in p.all]
     wanted += study.rule if conduct.extension > 0.0 else ()
+    adaptation = study.adaptations.get(conduct.adaptation)
+    if adaptation is not None and any(g.test.partition(".")[0] == analysis for g in adaptation.gates):
+        return True
     return any(((c.test or "").partition(".")[0] or c.analysis) == analysis for c in wanted)
 
 
 class Asked(Frozen):
-    """The keys that answer one condition. sign : of an estimate that favours active, 0 where that is not asked."""
+    """The keys that answer one condition. sign : of an estimate that favours active, 0 where that is not asked. arm :
+    compared with control, where there are several.
+    """
 
     p: Key
     estimate: Key | None
     se: Key | None
     sign: int
     alpha: float
+    arm: str | None = None
+
+    def column(self, key: Key) -> str:
+        """The name of a number in the table of trials."""
+        return column(key, self.arm)
 
 
-def asked_by(condition: Condition, scenario: Scenario, conduct: Conduct, active: str) -> Asked:
-    """Where the answer to a condition stands; which sign favours active, the disease knows."""
+def asked_by(
+    condition: Condition, scenario: Scenario, conduct: Conduct, active: str, several: str | None = None
+) -> Asked:
+    """Where the answer to a condition stands; which sign favours active, the disease knows.
+
+    scenario : of two arms. several : the arm compared with control, where the trial has more.
+    """
     if condition.test is not None:
         found = deciding(scenario.plan, condition.test)
         spread = None
@@ -151,7 +185,7 @@ def asked_by(condition: Condition, scenario: Scenario, conduct: Conduct, active:
             spread = Key("contrast_se", analysis=found.estimate.analysis, week=found.estimate.week)
         better = scenario.favours(condition.test) or found.sign
         sign = better if condition.favours == "active" else 0
-        return Asked(p=found.p, estimate=found.estimate, se=spread, sign=sign, alpha=condition.alpha)
+        return Asked(p=found.p, estimate=found.estimate, se=spread, sign=sign, alpha=condition.alpha, arm=several)
     visit = None if condition.visit is None else str(filled(condition.visit, conduct))
 
     def key(statistic: str) -> Key:
@@ -164,21 +198,31 @@ def asked_by(condition: Condition, scenario: Scenario, conduct: Conduct, active:
             visit=visit,
         )
 
-    return Asked(p=key("p"), estimate=key("estimate"), se=key("se"), sign=0, alpha=condition.alpha)
+    return Asked(p=key("p"), estimate=key("estimate"), se=key("se"), sign=0, alpha=condition.alpha, arm=several)
 
 
 @dataclass(frozen=True)
 class CellMaker:
-    """The numbers of the virtual trials of one conduct in one world: keys of the plan, then :data:`RESOURCES`."""
+    """The numbers of the virtual trials of one conduct in one world: keys of the plan, then :data:`RESOURCES`.
+
+    pairs : for a trial of more than two arms, each arm compared with control (its index), the scenario of those two
+    arms, and the keys that are read there.
+    """
 
     simulator: Simulator
     keys: tuple[Key, ...]
     seed: int
+    pairs: tuple[tuple[int, Scenario, tuple[Key, ...]], ...] = ()
 
     def __call__(self, first: int, rows: int) -> FloatArray:
         """(replicate, number) of replicates ``first`` on."""
         trials = self.simulator.block(self.seed, first, rows)
-        values = measured(trials, self.simulator, self.keys)
+        if self.pairs:
+            values = np.concatenate(
+                [measured(compared(trials, arm), scenario, keys) for arm, scenario, keys in self.pairs], axis=1
+            )
+        else:
+            values = measured(trials, self.simulator.scenario, self.keys)
         crossed = trials.crossover_week
         weeks = trials.last_week
         died = trials.times_to("death")[1]
@@ -189,22 +233,58 @@ class CellMaker:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return (*(k.id for k in self.keys), *RESOURCES)
+        if not self.pairs:
+            return (*(k.id for k in self.keys), *RESOURCES)
+        arms = self.simulator.scenario.protocol.arms
+        return (*(column(k, arms[a]) for a, _, keys in self.pairs for k in keys), *RESOURCES)
 
     @cached_property
     def key(self) -> str:
         """What decides the numbers, as a short hash: the name of their folder."""
-        return study_key(self.simulator, self.keys, self.seed, counted=RESOURCES)
+        counted = RESOURCES if not self.pairs else self.columns
+        return study_key(self.simulator, self.keys, self.seed, counted=counted)
 
 
-def scenario_for(base: Scenario, study: DesignStudy, conduct: Conduct, world: World, name: str) -> Scenario:
-    """The scenario of a design in a world.
+def column(key: Key, arm: str | None) -> str:
+    """The name of a number in the table of trials; ``arm`` where several are compared with control."""
+    return key.id if arm is None else f"{key.id}@{arm}"
+
+
+def pair(scenario: Scenario, arm: str) -> Scenario:
+    """A scenario with the control and one other arm: the one in which a comparison of these two is read."""
+    protocol = scenario.protocol
+    both = (protocol.arms[0], arm)
+    if both == protocol.arms:
+        return scenario
+    dosing = protocol.dosing
+    if isinstance(dosing, Intake):
+        doses = None if dosing.doses is None else {a: d for a, d in dosing.doses.items() if a in both}
+        taken: Dosing | Intake = dosing.model_copy(
+            update={
+                "randomised": tuple(a for a in dosing.randomised if a in both),
+                "extension": tuple(a for a in dosing.extension if a in both),
+                "doses": doses,
+            }
+        )
+    else:
+        periods = {k: {a: w for a, w in getattr(dosing, k).items() if a in both} for k in ("randomised", "extension")}
+        taken = dosing.model_copy(update=periods)
+    ratio = tuple(protocol.ratio[protocol.arms.index(a)] for a in both)
+    own = protocol.model_copy(update={"arms": both, "ratio": ratio, "dosing": taken})
+    plan = _first_test(AnalysisPlan.model_validate({**dict(scenario.plan), "treatment": None, "order": ()}))
+    return Scenario.model_validate({**dict(scenario), "protocol": own, "plan": plan, "adverse_events": {}})
+
+
+def scenario_for(
+    base: Scenario, study: DesignStudy, conduct: Conduct, world: World, name: str, patients: int | None = None
+) -> Scenario:
+    """The scenario of a design in a world; ``patients`` as in :func:`protocol_for`.
 
     Raises
     ------
     ScenarioError : the world names a number that the disease has not, or one out of its range.
     """
-    protocol = protocol_for(base.protocol, study, conduct)
+    protocol = protocol_for(base.protocol, study, conduct, patients)
     data: dict[str, Any] = dict(base)
     mechanisms = {m.value: dict(h) for m, h in base.mechanisms.items()}
     if world.mechanism not in mechanisms:
@@ -226,10 +306,29 @@ def scenario_for(base: Scenario, study: DesignStudy, conduct: Conduct, world: Wo
         "mechanisms": {world.mechanism: own},
         "default_mechanism": world.mechanism,
         "adverse_events": {},
-        "admission": {g: a for g, a in base.admission.items() if g in protocol.groups},
+        "admission": _admission(base, study, conduct, protocol),
         "fit": {},
     }
     try:
         return Scenario.model_validate(data)
     except ValidationError as error:
         raise ScenarioError(f"worlds.{name}: {describe_problems(error)}") from None
+
+
+def _admission(base: Scenario, study: DesignStudy, conduct: Conduct, protocol: Protocol) -> dict[str, Any]:
+    """Who is admitted to each group: as in the scenario, and what enrichment changes of it."""
+    own = study.enrichments[conduct.enrichment].admission
+    unknown = [g for g in own if g not in protocol.groups]
+    if unknown:
+        raise ScenarioError(
+            f"enrichments.{conduct.enrichment}.admission: no group {unknown[0]!r}",
+            hint=f"groups are {', '.join(protocol.groups)}",
+        )
+    out: dict[str, Any] = {}
+    for group in protocol.groups:
+        given = base.admission.get(group)
+        if group in own:
+            out[group] = {**({} if given is None else given.model_dump(exclude_unset=True)), **own[group]}
+        elif given is not None:
+            out[group] = given
+    return out

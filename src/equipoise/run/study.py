@@ -32,7 +32,7 @@ from equipoise.plan.key import Key
 from equipoise.plan.read_keys import read
 from equipoise.run.executors import BLOCK, Executor, Made, Task, Threads
 from equipoise.run.store import Part, Store, read_part
-from equipoise.simulate import Simulator
+from equipoise.simulate import Scenario, Simulator
 from equipoise.trial import Trials
 from equipoise.types import FloatArray
 
@@ -144,9 +144,8 @@ def _sources(folder: Traversable, name: str) -> Iterator[tuple[str, bytes]]:
             yield f"{name}/{entry.name}", entry.read_bytes()
 
 
-def measured(trials: Trials, simulator: Simulator, measures: Sequence[Key]) -> FloatArray:
+def measured(trials: Trials, scenario: Scenario, measures: Sequence[Key]) -> FloatArray:
     """(trial, measure): by kernels, and trial by trial what keys of sections ask for beyond them."""
-    scenario = simulator.scenario
     asked = [replace(m, statistic=None) for m in measures if m.of_section]
     own = {str(m.analysis) for m in asked}
     sections = sections_of(trials, scenario.whole_plan(), own, asked) if asked else None
@@ -164,7 +163,7 @@ class _Measured:
     seed: int
 
     def __call__(self, first: int, rows: int) -> FloatArray:
-        return measured(self.simulator.block(self.seed, first, rows), self.simulator, self.measures)
+        return measured(self.simulator.block(self.seed, first, rows), self.simulator.scenario, self.measures)
 
 
 def run_study(

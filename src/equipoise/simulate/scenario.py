@@ -23,7 +23,7 @@ from equipoise.simulate.mechanism import Mechanism
 from equipoise.simulate.parts import Part, of_disease, reading
 from equipoise.simulate.protocol import Protocol
 
-_DIFFERENCES = ("ancova", "mmrm", "clda", "slope", "mi", "mi_ancova", "carried_forward")
+DIFFERENCES = ("ancova", "mmrm", "clda", "slope", "mi", "mi_ancova", "carried_forward")
 """Tests of a difference of means or slopes, as they are: which side is better, the outcome says."""
 
 
@@ -193,7 +193,7 @@ class Scenario(Frozen):
             return -1
         outcome = form.outcome if isinstance(form, TrialByTrial) else form.variable
         turned = any("negative" in made for made in analysis.derive.values())
-        if name not in _DIFFERENCES or turned or outcome not in self.outcomes:
+        if name not in DIFFERENCES or turned or outcome not in self.outcomes:
             return 0
         return self.better(outcome)
 

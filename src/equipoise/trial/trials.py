@@ -81,6 +81,8 @@ class Trials:
     falling : covariates that records print with the other sign.
     main_outcome : the outcome that a slope or a loss without a name is of.
     crossover_week : (trial, subject) first week on active drug in the extension, infinite where there was none.
+    present : (trial, subject) who is in the trial at all; None: everyone. :mod:`equipoise.trial.seen` makes trials in
+    which some are not: those who have not come in yet, or whose arm is not compared.
     """
 
     arms: tuple[str, ...]
@@ -100,6 +102,7 @@ class Trials:
     falling: frozenset[str] = frozenset()
     main_outcome: str | None = None
     crossover_week: FloatArray | None = None
+    present: BoolArray | None = None
 
     def __len__(self) -> int:
         return int(self.arm.shape[0])
@@ -123,15 +126,15 @@ class Trials:
         return int(hit[0])
 
     def members(self, analysis_set: str) -> BoolArray:
-        """(trial, subject) membership of an analysis set: one of ``sets``, or ``ITT`` for everyone."""
+        """(trial, subject) membership of an analysis set: one of ``sets``, or ``ITT`` for everyone who is present."""
         if analysis_set == "ITT":
-            return np.ones(self.group.shape, dtype=np.bool_)
+            return np.ones(self.group.shape, dtype=np.bool_) if self.present is None else self.present
         if analysis_set not in self.sets:
             raise DataError(
                 f"unknown analysis set {analysis_set!r}", hint=f"choose ITT or one of {', '.join(self.sets)}"
             )
         member: BoolArray = self.group == self.sets.index(analysis_set)
-        return member
+        return member if self.present is None else member & self.present
 
     def baseline(self, name: str) -> FloatArray:
         """(trial, subject) baseline values by the name a plan or a record uses.
@@ -175,6 +178,8 @@ class Trials:
         if not -len(self) <= index < len(self):
             raise IndexError(f"trial {index} of a batch of {len(self)}")
         i = index % len(self)
+        if self.present is not None and not self.present[i].all():
+            return self._of_those(i, np.flatnonzero(self.present[i]))[0]
         n, n_visits = self.n_subjects, len(self.weeks)
         ids = np.array([f"{self.first_replicate + i:06d}-{j + 1:04d}" for j in range(n)])
         arm = np.array(self.arms)[self.arm[i]]
@@ -225,6 +230,21 @@ class Trials:
             adverse_events=self._adverse_events(i, ids),
         )
 
+    def _of_those(self, index: int, who: npt.NDArray[np.intp]) -> Trials:
+        """One trial of the batch with some of its patients, who keep their numbers' order."""
+
+        def those(held: Any) -> Any:
+            if isinstance(held, np.ndarray):
+                return held[index : index + 1, who]
+            if isinstance(held, Mapping):
+                return {name: those(one) for name, one in held.items()}
+            if isinstance(held, EventTimes):
+                return replace(held, week=those(held.week), happened=those(held.happened), cause=those(held.cause))
+            return held
+
+        changed = {f.name: those(getattr(self, f.name)) for f in fields(self) if f.name not in ("weeks", "present")}
+        return replace(self, **{**changed, "first_replicate": self.first_replicate + index, "present": None})
+
     def _baseline_variables(self) -> dict[str, FloatArray]:
         """Baselines of the outcomes (``NFLBL``) and variables made from them, by names that ADaM can hold."""
         made = {f"{code}BL": values[:, :, 0] for code, values in self.outcomes.items() if len(code) <= 6}
@@ -263,6 +283,7 @@ class Trials:
             events={name: event(name) for name in first.events},
             adverse_events={},
             crossover_week=crossover,
+            present=None if first.present is None else np.concatenate([p.members("ITT") for p in parts]),
         )
 
     def _adverse_events(self, i: int, ids: npt.NDArray[np.str_]) -> pl.DataFrame:

@@ -1,0 +1,266 @@
+"""Designs with looks: against exact operating characteristics, the level kept whatever is adapted, errors by name."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from plain_study import SD, study
+
+from equipoise.decision import group_sequential
+from equipoise.design import design, load_study
+from equipoise.design.accrual import Accrual, Enrolment, arriving
+from equipoise.design.carry_out import prepare
+from equipoise.design.result import Cell
+from equipoise.errors import ScenarioError
+from equipoise.run.executors import Processes, Threads
+from equipoise.simulate import load_scenario, simulate
+
+INVERSE: dict[str, Any] = {"combination": "inverse-normal"}
+HALF: dict[str, Any] = {"label": "at a half", "looks": [{"share": 0.5}]}
+DOSES: dict[str, Any] = {
+    "label": "three doses",
+    "arms": {"placebo": {}, "low": {"dose": 1}, "mid": {"dose": 2}, "high": {"dose": 3}},
+}
+
+
+def cells(folder: Path, adaptation: dict[str, Any], replicates: int, **more: Any) -> dict[str, Cell]:
+    """World -> the cell of a study with one adaptation."""
+    factors = {"adaptation": ["it"], **more.pop("factors", {})}
+    own = study(folder, adaptations={"it": {**HALF, **adaptation}}, factors=factors, **more)
+    return {c.world: c for c in design(own, replicates=replicates, executor=Threads(1)).cells}
+
+
+def within(found: float, expected: float, n: int, errors: float = 4.0) -> None:
+    assert abs(found - expected) <= errors * math.sqrt(expected * (1 - expected) / n) + 1e-9, (found, expected)
+
+
+def test_simulation_stopping_is_that_of_the_recursive_integral(tmp_path: Path) -> None:
+    n, size = 3000, 200
+    made = cells(tmp_path, {"futility": {"fixed": [0.5]}}, n)
+    from equipoise.decision import FixedFutility
+
+    exact = group_sequential([0.5, 1.0], futility=FixedFutility((0.5,)))
+    for world, effect in (("none", 0.0), ("lifts", 3.0)):
+        up, down = exact.exit_probabilities(effect / (SD * math.sqrt(4 / size)))
+        seen = made[world].seen
+        assert seen is not None
+        # Z is made of a t-test's P value, whose power is a little below that of the normal: a point is allowed for
+        for k in range(2):
+            assert abs(seen.looks[k].efficacy - up[k]) <= 4 * math.sqrt(up[k] * (1 - up[k]) / n) + 0.01
+        within(seen.looks[0].futility, float(down[0]), n)
+        assert seen.patients < 200
+        assert seen.looks[0].month < seen.looks[1].month
+        assert seen.looks[0].information == pytest.approx(0.5)
+    none = made["none"]
+    assert none.seen is not None
+    within(none.seen.regardless, 0.025, n)  # non-binding: the level holds where futility is ignored
+    assert none.success < none.seen.regardless
+    lifts = made["lifts"]
+    assert lifts.seen is not None
+    # stopped early the estimate is too large; that is what the bias is for
+    assert lifts.true_effect == pytest.approx(3.0)
+    early = lifts.seen.looks[0]
+    assert early.efficacy > 0.1
+    assert lifts.seen.bias_stopped is not None
+    assert none.months < 200 / 10 + 12 / 4.35
+
+
+def test_simulation_inverse_normal_is_the_fixed_weights_test_where_nothing_adapts(tmp_path: Path) -> None:
+    factors = {"adaptation": ["plain", "joined", "parts"]}
+    one = study(
+        tmp_path,
+        adaptations={
+            "plain": HALF,
+            "joined": {**HALF, **INVERSE, "stages": "increments"},
+            "parts": {**HALF, **INVERSE},
+        },
+        factors=factors,
+    )
+    made = {(c.world, c.design.adaptation): c for c in design(one, replicates=600, executor=Threads(1)).cells}
+    for world in ("none", "lifts"):
+        plain = made[world, "plain"].successes
+        for name, apart in (("joined", 0.01), ("parts", 0.02)):
+            assert (plain != made[world, name].successes).mean() <= apart
+
+
+@pytest.mark.parametrize(
+    "adaptation",
+    [
+        {**INVERSE, "reestimate": {"power": 0.9, "most": 3}},
+        {**INVERSE, "reestimate": {"power": 0.8, "effect": 3, "most": 2, "zone": [0.2, 0.8]}},
+        {**INVERSE, "enrich": {"groups": ["B"], "full_below": 1.0}},
+        {"efficacy": "pocock", "information": "counted", "looks": [{"month": 14}], "fractions": [0.5]},
+        {"information": "variance", "maximum": 1.0, "data": "all"},
+        {"looks": [{"share": 0.3}, {"share": 0.6}], "efficacy": {"hwang-shih-decani": -4}, "decision_weeks": 4},
+    ],
+)
+def test_simulation_the_level_is_kept(tmp_path: Path, adaptation: dict[str, Any]) -> None:
+    n = 2000
+    made = cells(tmp_path, adaptation, n, factors={"patients": [100]})
+    none, lifts = made["none"], made["lifts"]
+    assert none.failures == 0
+    within(none.success, 0.025, n)
+    assert lifts.success > 0.4
+    if "reestimate" in adaptation:
+        assert lifts.seen is not None
+        assert 100 < lifts.seen.patients <= 100 * adaptation["reestimate"]["most"]
+
+
+def test_simulation_the_best_dose_goes_on_and_the_level_is_kept(tmp_path: Path) -> None:
+    n = 1500
+    more: dict[str, Any] = {"treatments": {"doses": DOSES}, "factors": {"treatments": ["doses"]}}
+    made = cells(tmp_path, {**INVERSE, "select": {"keep": 1}}, n, **more)
+    none, lifts = made["none"], made["lifts"]
+    assert none.success <= 0.025 + 4 * math.sqrt(0.025 / n)
+    assert lifts.seen is not None
+    assert none.seen is not None
+    kept = {name: share for name, _, share in lifts.seen.arms}
+    assert sum(kept.values()) >= 1.0  # those that stopped early have dropped none
+    assert kept["high"] > kept["mid"] > kept["low"]
+    rejected = {name: share for name, share, _ in lifts.seen.arms}
+    assert rejected["high"] > 0.3 > rejected["low"]
+    # who comes after the look goes to control and one dose: the same patients in all
+    assert lifts.seen.looks[1].enrolled == pytest.approx(200)
+    # and more power than without dropping
+    fixed = design(study(tmp_path, **more), replicates=n, executor=Threads(1))
+    plain = {c.world: c for c in fixed.cells}
+    assert lifts.success > plain["lifts"].success + 0.02
+    within(plain["none"].success, 0.025, n)
+
+
+def test_simulation_futility_on_the_marker(tmp_path: Path) -> None:
+    gate = {"test": "m.ancova", "p_above": 0.2, "better": "lower"}
+    made = cells(tmp_path, {"gates": [gate]}, 400)
+    assert made["none"].seen is not None
+    assert made["lifts"].seen is not None
+    within(made["none"].seen.looks[0].gate, 0.8, 400)
+    assert made["lifts"].seen.looks[0].gate == 0.0
+    assert made["none"].seen.regardless > made["none"].success
+    turned = cells(tmp_path, {"gates": [{**gate, "better": "higher"}]}, 100)
+    assert turned["lifts"].seen is not None
+    assert turned["lifts"].seen.looks[0].gate > 0.5
+
+
+def test_simulation_a_platform_has_concurrent_controls_alone(tmp_path: Path) -> None:
+    arms = {"placebo": {}, "first": {"patients": 60}, "later": {"enters": 8, "patients": 60}}
+    platform = {"label": "platform", "separate": True, "arms": arms}
+    own = study(tmp_path, treatments={"p": platform}, factors={"treatments": ["p"], "patients": [220]})
+    maker = next(p.maker for p in prepare(own, load_scenario(own.base)))
+    trials = maker.simulator.block(own.seed, 0, 20)
+    made = Enrolment.of(
+        trials,
+        maker.accrual,  # type: ignore[union-attr]
+        220,
+        np.array([0.0, 0.0, 8 * 4.348]),
+        caps=np.array([10**6, 60, 60]),
+    )
+    for i in range(20):
+        in_trial = np.isfinite(made.entry[i])
+        assert in_trial.sum() == 220
+        for arm in (1, 2):
+            mine = made.entry[i, in_trial & (trials.arm[i] == arm)]
+            assert len(mine) <= 60
+            assert mine.min() >= (0.0, 8 * 4.348)[arm - 1]
+        # once the first arm is full, and before, one control for each patient of each open arm
+        control = made.entry[i, in_trial & (trials.arm[i] == 0)]
+        before = (control < 8 * 4.348).sum()
+        first = (made.entry[i, in_trial & (trials.arm[i] == 1)] < 8 * 4.348).sum()
+        assert abs(int(before) - int(first)) <= 4
+    result = {c.world: c for c in design(own, replicates=600, executor=Threads(1)).cells}
+    assert result["none"].seen is not None
+    for _, rejected, _ in result["none"].seen.arms:
+        within(rejected, 0.025, 600)
+
+
+def test_independent_arrivals_follow_the_rates(tmp_path: Path) -> None:
+    accrual = Accrual(rates=((0, 4), (6, 12)), ramp=3)
+    # 6 in the ramp, 12 until month 6, then 12 a month
+    assert accrual.months_for(6) == pytest.approx(3.0)
+    assert accrual.months_for(18) == pytest.approx(6.0)
+    assert accrual.months_for(30) == pytest.approx(7.0)
+    trials = simulate("valor", 200, seed=3)
+    made = Enrolment.of(trials, accrual, 100)
+    months = made.entry / 4.348214
+    counts = [(months <= m).sum(axis=1).mean() for m in (3, 6, 7)]
+    assert counts == pytest.approx([6, 18, 30], abs=1.0)
+    order = arriving(trials)
+    for i in range(3):
+        assert sorted(order[i]) == list(range(trials.n_subjects))
+        for g in range(len(trials.sets)):
+            assert (np.diff(order[i][trials.group[i][order[i]] == g]) > 0).all()
+    even = Enrolment.of(trials, Accrual(rates=((0, 10),), arrivals="even"), 50)
+    assert np.nanmax(np.where(np.isfinite(even.entry[0]), even.entry[0], np.nan)) / 4.348214 == pytest.approx(
+        5, abs=0.01
+    )
+
+
+def test_property_the_same_bits_by_threads_and_processes(tmp_path: Path) -> None:
+    own = study(tmp_path, adaptations={"it": {**HALF, **INVERSE, "reestimate": {}}}, factors={"adaptation": ["it"]})
+    one, other = (design(own, replicates=60, executor=e) for e in (Threads(1), Processes(2)))
+    assert [c.row() for c in one.cells] == [c.row() for c in other.cells]
+
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"reestimate": {}}, "adaptations.it.reestimate: changes the trial by what was seen"),
+    ({"select": {}}, "adaptations.it.select: changes the trial by what was seen"),
+    ({"enrich": {"groups": ["B"], "full_below": 0}}, "adaptations.it.enrich: changes the trial"),
+    ({**INVERSE, "reestimate": {"at": 2}}, "adaptations.it.reestimate.at: there is no look 2"),
+    ({**INVERSE, "reestimate": {"least": 2, "most": 1.5}}, "adaptations.it.reestimate.most"),
+    ({**INVERSE, "information": "counted"}, "adaptations.it.information"),
+    ({"looks": [{"month": 3}]}, "adaptations.it: give the share of information"),
+    ({"looks": [{"share": 0.6}, {"share": 0.4}]}, "adaptations.it.looks: the information of the looks must rise"),
+    ({"looks": [{"share": 0.6, "month": 3}]}, "a look is held at one of share, enrolled, events or month"),
+    ({"efficacy": "none"}, "efficacy: 'none' is no rule"),
+    ({"gates": [{"test": "m.ancova", "p_above": 0.2, "at": [2]}]}, "adaptations.it.gates[1].at: there is no look 2"),
+    ({"gates": [{"test": "x.ancova", "p_above": 0.2}]}, "adaptations.it.gates[1].test: 'x.ancova' is no test"),
+]
+
+
+@pytest.mark.parametrize(("adaptation", "words"), BAD)
+def test_property_a_bad_adaptation_is_refused_by_name(tmp_path: Path, adaptation: dict[str, Any], words: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        study(tmp_path, adaptations={"it": {**HALF, **adaptation}}, factors={"adaptation": ["it"]})
+    assert words in str(caught.value)
+
+
+def test_property_what_does_not_fit_the_trial_is_refused(tmp_path: Path) -> None:
+    def refused(words: str, **changes: Any) -> None:
+        own = study(tmp_path, **changes)
+        with pytest.raises(ScenarioError) as caught:
+            prepare(own, load_scenario(own.base))
+        assert words in str(caught.value)
+
+    doses = {"treatments": {"doses": DOSES}}
+    looks = {"adaptation": ["it"], "treatments": ["doses"]}
+    refused("combination: inverse-normal", adaptations={"it": HALF}, factors=looks, **doses)
+    refused("one active arm", adaptations={"it": {**HALF, **INVERSE, "select": {}}}, factors={"adaptation": ["it"]})
+    refused(
+        "no group 'Z'",
+        adaptations={"it": {**HALF, **INVERSE, "enrich": {"groups": ["Z"], "full_below": 1}}},
+        factors={"adaptation": ["it"]},
+    )
+    refused(
+        "gates[1].better",
+        adaptations={"it": {**HALF, "gates": [{"test": "m.ancova", "p_above": 0.2}]}},
+        factors={"adaptation": ["it"]},
+    )
+    refused("no active arm 'none'", primaries={"anova": {"label": "a", "all": [{"test": "w.ancova", "arm": "none"}]}})
+    refused("one number an arm", factors={"treatments": ["doses"], "ratio": ["1:2"]}, **doses)
+    with pytest.raises(ScenarioError, match="give recruited_a_month"):
+        study(tmp_path, recruited_a_month=3)
+    with pytest.raises(ScenarioError, match="'there' is none of adaptations: fixed"):
+        study(tmp_path, factors={"adaptation": ["there"]})
+    with pytest.raises(ScenarioError, match="month 4 follows month 6"):
+        study(tmp_path, accrual={"rates": [[0, 1], [6, 2], [4, 3]]})
+    with pytest.raises(ScenarioError, match="one number an arm"):
+        study(tmp_path, treatments={"doses": {**DOSES, "ratio": "1:1"}})
+
+
+def test_property_the_shipped_study_of_adaptation_is_possible() -> None:
+    own = load_study("adaptive-alzheimer")
+    labels = [p.maker.adaptation.label for p in prepare(own, load_scenario(own.base)) if hasattr(p.maker, "adaptation")]
+    assert len(labels) == 2 * 3
