@@ -61,6 +61,11 @@ SURFACE: dict[str, dict[str, tuple[str, str]]] = {
         "cmh": ("equipoise.estimate.categorical.cmh", "cmh"),
         "table_test": ("equipoise.estimate.categorical.cmh", "table_test"),
         "mcnemar": ("equipoise.estimate.categorical.cmh", "mcnemar"),
+        "logistic": ("equipoise.estimate.categorical.logistic", "logistic"),
+        "proportional_odds": ("equipoise.estimate.categorical.ordinal", "proportional_odds"),
+        "count_regression": ("equipoise.estimate.categorical.counts", "count_regression"),
+        "rates": ("equipoise.estimate.categorical.counts", "rates"),
+        "gee": ("equipoise.estimate.categorical.gee", "gee"),
     },
     "Joint models": {
         "joint_model": ("equipoise.estimate.joint_model", "joint_model"),
@@ -80,6 +85,7 @@ SURFACE: dict[str, dict[str, tuple[str, str]]] = {
         "fine_gray": ("equipoise.estimate.survival.fine_gray", "fine_gray"),
         "deterioration": ("equipoise.estimate.survival.deterioration", "deterioration"),
         "DeteriorationRule": ("equipoise.estimate.survival.deterioration", "DeteriorationRule"),
+        "recurrent": ("equipoise.estimate.survival.recurrent", "recurrent"),
         "rpsftm": ("equipoise.estimate.survival.switching", "rpsftm"),
     },
     "Ranks and wins": {
@@ -198,6 +204,11 @@ if TYPE_CHECKING:
     from equipoise.estimate.categorical.cmh import cmh as cmh
     from equipoise.estimate.categorical.cmh import mcnemar as mcnemar
     from equipoise.estimate.categorical.cmh import table_test as table_test
+    from equipoise.estimate.categorical.counts import count_regression as count_regression
+    from equipoise.estimate.categorical.counts import rates as rates
+    from equipoise.estimate.categorical.gee import gee as gee
+    from equipoise.estimate.categorical.logistic import logistic as logistic
+    from equipoise.estimate.categorical.ordinal import proportional_odds as proportional_odds
     from equipoise.estimate.categorical.proportions import proportions as proportions
     from equipoise.estimate.delayed_start import delayed_start as delayed_start
     from equipoise.estimate.delayed_start import delayed_start_slopes as delayed_start_slopes
@@ -242,6 +253,7 @@ if TYPE_CHECKING:
     from equipoise.estimate.survival.gray import gray_test as gray_test
     from equipoise.estimate.survival.kaplan_meier import kaplan_meier as kaplan_meier
     from equipoise.estimate.survival.landmark import landmark as landmark
+    from equipoise.estimate.survival.recurrent import recurrent as recurrent
     from equipoise.estimate.survival.rmst import rmst as rmst
     from equipoise.estimate.survival.switching import rpsftm as rpsftm
     from equipoise.plan.analysis_plan import Plan as Plan

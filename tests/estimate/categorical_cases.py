@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from equipoise import cmh, mcnemar, proportions
+from equipoise import cmh, count_regression, gee, logistic, mcnemar, proportional_odds, proportions, rates, recurrent
 
 HERE = Path(__file__).parents[1] / "reference"
 
@@ -35,5 +35,13 @@ RESULTS: dict[str, Callable[[], Any]] = {
     "proportions": lambda: proportions("RESP ~ ARM + strata(SITE)", data("patients"), margin=0.1),
     "cmh": lambda: cmh("RESP ~ ARM + strata(SITE)", data("patients")),
     "mcnemar": lambda: mcnemar(data("patients"), "BEFORE", "RESP"),
+    "logistic": lambda: logistic("RESP ~ ARM + BASE", data("patients")),
+    "logistic, profile": lambda: logistic("RESP ~ ARM + BASE", data("patients"), interval="profile"),
+    "standardised": lambda: logistic("RESP ~ ARM + BASE", data("patients")).marginal("ARM"),
+    "proportional_odds": lambda: proportional_odds("GRADE ~ ARM + BASE", data("patients")),
+    "count_regression": lambda: count_regression("EVENTS ~ ARM + BASE", data("patients"), exposure="WEEKS"),
+    "rates": lambda: rates(data("patients"), events="EVENTS", exposure="WEEKS", arm="ARM", per=52),
+    "gee": lambda: gee("YES ~ ARM + VISIT", data("visits"), subject="ID", visit="VISIT"),
+    "recurrent": lambda: recurrent("Surv(START, STOP, EVENT) ~ ARM", data("recurrences"), subject="ID", at=[20]),
 }
 """One of every result of this family, for the contract that all results keep."""

@@ -94,6 +94,9 @@ BOTH_WAYS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
 }
 RESULTS: dict[str, Callable[[], Any]] = {
     **{name: (lambda made=pair[0]: made(PATIENTS)) for name, pair in BOTH_WAYS.items()},
+    "recurrent": lambda: eq.recurrent(
+        "Surv(START, T, E) ~ ARM", PATIENTS.with_columns(START=pl.col("T") * 0.5), subject="ID", at=5
+    ),
     "proportionality": lambda: eq.cox("Surv(T, E) ~ ARM", PATIENTS).proportionality(),
     "joint_rank": lambda: eq.joint_rank(VISITS, PATIENTS, at=8, n_imputations=2, burn_in=2, **LONG),
     "cafs": lambda: eq.cafs(VISITS, PATIENTS, up_to=8, **LONG),
