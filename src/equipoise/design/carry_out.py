@@ -18,7 +18,8 @@ from equipoise.design.calendar_trials import CalendarMaker
 from equipoise.design.looks import calendar_maker, seen_of
 from equipoise.design.result import Cell, DesignResult, share_error
 from equipoise.design.study import Condition, Conduct, Design, DesignStudy, World, load_study
-from equipoise.design.trials import RESOURCES, Asked, CellMaker, asked_by, pair, scenario_for
+from equipoise.design.trials import RESOURCES, Asked, CellMaker, asked_by, pair, scenario_for, simulator_for
+from equipoise.design.truth import true_effects, truth_key
 from equipoise.errors import OutputError, ScenarioError
 from equipoise.files import write_text
 from equipoise.files.reading import reason
@@ -26,11 +27,8 @@ from equipoise.plan.key import Key
 from equipoise.run.executors import Executor, Task, Threads
 from equipoise.run.store import Part, Store
 from equipoise.run.study import grow, program, read_parts
-from equipoise.simulate import Scenario, Simulator, load_scenario
+from equipoise.simulate import Scenario, load_scenario
 from equipoise.types import WEEKS_PER_MONTH, BoolArray, FloatArray
-
-UNDISTURBED = 100
-"""Pairs of trials, with the drug and without, from which the true effect is taken."""
 
 TRIALS = "trials"
 """The folder of a study in which the numbers of its virtual trials lie, one folder a cell."""
@@ -131,7 +129,7 @@ def _at_once(
     study: DesignStudy, base: Scenario, conduct: Conduct, primaries: list[str], name: str, world: World
 ) -> _Prepared:
     """The trials of a conduct that end when the last patient has been seen, whatever they show."""
-    scenario = scenario_for(base, study, conduct, world, name)
+    scenario = scenario_for(base, study, conduct, world, name, only_read=True)
     arms = scenario.protocol.arms
     pairs = {arm: pair(scenario, arm) for arm in arms[1:]}
 
@@ -154,7 +152,7 @@ def _at_once(
     for condition in (*(c for cs in wanted.values() for c in cs), *rule):
         found = dict.fromkeys(k for k in (condition.p, condition.estimate, condition.se) if k is not None)
         keys.setdefault(condition.arm, {}).update(found)
-    simulator = Simulator.of(scenario, world.mechanism, imbalance=study.imbalance)
+    simulator = simulator_for(study, scenario)
     if len(pairs) == 1:
         maker = CellMaker(simulator, tuple(keys.get(None, ())), study.seed)
     else:
@@ -194,7 +192,7 @@ def _carried_out(
     folder: Path,
     told: Callable[[str, int, int], None],
 ) -> DesignResult:
-    truths = _true_effects(study, base, prepared, told)
+    truths = true_effects(study, base, prepared, told)
     tasks = [Task(p.maker, Store.open(folder / TRIALS, p.maker.key, p.maker.columns), program()) for p in prepared]
     told("simulating", 0, replicates * len(tasks))
     parts: dict[int, tuple[int, tuple[Part, ...]]] = {}
@@ -262,7 +260,7 @@ def _cells(
         first = conditions[0]
         named_by = None if first.estimate is None else first.estimate.analysis
         arms = maker.simulator.scenario.protocol.arms
-        truth = truths.get(_truth_key(prepared.conduct, prepared.world, named_by, first.arm or arms[1]))
+        truth = truths.get(truth_key(prepared.conduct, prepared.world, named_by, first.arm or arms[1]))
         out.append(
             Cell(
                 design=Design(**prepared.conduct.model_dump(), primary=primary),
@@ -298,7 +296,7 @@ def _cell_of_looks(
     arms, world = maker.simulator.scenario.protocol.arms, study.worlds[prepared.world]
     primary = next(iter(prepared.asked))
     analysis = str(maker.test.p.analysis)
-    true = [truths.get(_truth_key(prepared.conduct, prepared.world, analysis, arm)) for arm in arms[1:]]
+    true = [truths.get(truth_key(prepared.conduct, prepared.world, analysis, arm)) for arm in arms[1:]]
     chosen = values["chosen"].astype(np.int64)
     truth = None
     if all(t is not None for t in true):
@@ -375,64 +373,3 @@ def _months(study: DesignStudy, base: Scenario, conduct: Conduct) -> float:
         rate = float(study.recruited_a_month or 1.0) * sum(groups[g] for g in who) / sum(groups.values())
         months = conduct.patients / (rate * own.admitted)
     return months + conduct.end / WEEKS_PER_MONTH
-
-
-# -- the true effect -----------------------------------------------------------------------------------------------
-
-
-def _truth_key(conduct: Conduct, world: str, analysis: str | None, arm: str | None) -> tuple[Any, ...]:
-    return conduct.weeks, conduct.enrichment, conduct.treatments, world, analysis, arm
-
-
-def _true_effects(
-    study: DesignStudy, base: Scenario, prepared: list[_Prepared], told: Callable[[str, int, int], None]
-) -> dict[tuple[Any, ...], float]:
-    """What the drug does to the outcome of those on it at the end of the randomised period, nobody leaving.
-
-    The same virtual patients are followed with the drug and without: nothing but the drug differs, so that a hundred
-    pairs of trials tell the effect to a few hundredths of a point. Only outcomes that are analysed as they are have
-    one.
-    """
-    if not study.undisturbed:
-        return {}
-    out: dict[tuple[Any, ...], float] = {}
-    for done, p in enumerate(prepared):
-        told("true effects", done, len(prepared))
-        scenario = p.maker.simulator.scenario
-        arms = scenario.protocol.arms
-        if isinstance(p.maker, CalendarMaker):
-            wanted = [(str(p.maker.test.p.analysis), arm) for arm in arms[1:]] if p.maker.test.se else []
-        else:
-            first = [conditions[0] for conditions in p.asked.values() if conditions[0].se is not None]
-            wanted = [(str(c.se.analysis), c.arm or arms[1]) for c in first if c.se is not None]
-        for analysis_id, arm in wanted:
-            key = _truth_key(p.conduct, p.world, analysis_id, arm)
-            if key in out:
-                continue
-            analysis = pair(scenario, arm).plan.analysis(analysis_id)
-            variable, log = getattr(analysis, "variable", None), getattr(analysis, "log", False)
-            if variable is None or log:
-                continue
-            out[key] = _true_effect(study, base, p, str(variable), str(analysis.set), arms.index(arm))
-    return out
-
-
-def _true_effect(study: DesignStudy, base: Scenario, p: _Prepared, variable: str, who: str, arm: int) -> float:
-    world = study.worlds[p.world]
-    quiet = world.model_copy(update={"disease": {**world.disease, **study.undisturbed}})
-    drug = scenario_for(base, study, p.conduct, quiet, p.world)
-    hypothesis = next(iter(drug.mechanisms.values()))
-    none = type(hypothesis.effect).model_validate({"mechanism": "none"})
-    without = drug.model_copy(
-        update={
-            "mechanisms": {none.mechanism: hypothesis.model_copy(update={"effect": none})},
-            "default_mechanism": none.mechanism,
-        }
-    )
-    values = []
-    for scenario in (drug, without):
-        trials = Simulator.of(scenario, imbalance=False).block(study.seed, 0, UNDISTURBED)
-        at = trials.visit_index(p.conduct.weeks)
-        inside = trials.members(who) & (trials.arm == arm)
-        values.append(np.where(inside, trials.outcomes[variable][:, :, at], np.nan))
-    return float(np.nanmean(values[0] - values[1]))

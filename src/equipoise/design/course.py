@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from equipoise.design.study import Design, DesignStudy
-from equipoise.design.trials import scenario_for
+from equipoise.design.trials import scenario_for, simulator_for
 from equipoise.errors import ScenarioError
-from equipoise.simulate import Simulator, load_scenario
+from equipoise.simulate import load_scenario
 from equipoise.trial import Trials
 
 
@@ -25,8 +25,7 @@ def simulated(study: DesignStudy, design: Design, world: str, first: int, trials
     if world not in study.worlds:
         raise ScenarioError(f"no world {world!r}", hint="worlds are: " + ", ".join(study.worlds))
     scenario = scenario_for(_base(study.base), study, design.conduct, study.worlds[world], world)
-    mechanism = study.worlds[world].mechanism
-    return Simulator.of(scenario, mechanism, imbalance=study.imbalance).block(study.seed, first, trials)
+    return simulator_for(study, scenario).block(study.seed, first, trials)
 
 
 def mean_course(

@@ -11,10 +11,10 @@ import numpy as np
 from equipoise.design.adaptation import Adaptation, Gate
 from equipoise.design.calendar_trials import EFFICACY, FUTILITY, GATE, CalendarMaker, Reading, Window
 from equipoise.design.study import FIXED, Condition, Design, DesignStudy, World
-from equipoise.design.trials import asked_by, pair, scenario_for
+from equipoise.design.trials import asked_by, pair, scenario_for, simulator_for
 from equipoise.errors import ScenarioError
 from equipoise.plan.key import Key
-from equipoise.simulate import Scenario, Simulator
+from equipoise.simulate import Scenario
 from equipoise.simulate.scenario import DIFFERENCES
 from equipoise.types import WEEKS_PER_MONTH, FloatArray
 
@@ -141,7 +141,7 @@ def calendar_maker(study: DesignStudy, base: Scenario, design: Design, world: Wo
     if design.adaptation == FIXED:
         level = adaptation.model_copy(update={"alpha": condition.alpha / 2.0})
     return CalendarMaker(
-        simulator=Simulator.of(scenario, world.mechanism, imbalance=study.imbalance),
+        simulator=simulator_for(study, scenario),
         seed=study.seed,
         adaptation=level,
         accrual=study.accruing(design, base.protocol.groups),

@@ -168,6 +168,9 @@ class DesignStudy(Frozen):
     analyses: tuple[dict[str, Any], ...] = Field(min_length=1)
     intercurrent_events: tuple[dict[str, Any], ...] = ()
     rule: tuple[Condition, ...] = Field(default=(), description="the three questions of a delayed start, in order")
+    engine: dict[str, Any] = Field(
+        default_factory=dict, description="options of the disease's engine, such as steps_per_week of als"
+    )
     undisturbed: dict[str, Any] = Field(
         default_factory=dict, description="numbers of the disease under which nobody leaves or dies: the true effect"
     )

@@ -276,9 +276,18 @@ def pair(scenario: Scenario, arm: str) -> Scenario:
 
 
 def scenario_for(
-    base: Scenario, study: DesignStudy, conduct: Conduct, world: World, name: str, patients: int | None = None
+    base: Scenario,
+    study: DesignStudy,
+    conduct: Conduct,
+    world: World,
+    name: str,
+    patients: int | None = None,
+    *,
+    only_read: bool = False,
 ) -> Scenario:
     """The scenario of a design in a world; ``patients`` as in :func:`protocol_for`.
+
+    With ``only_read`` it measures no outcome that the study does not name.
 
     Raises
     ------
@@ -303,6 +312,7 @@ def scenario_for(
         "protocol": protocol,
         "plan": plan_for(study, conduct),
         "external": (),
+        "outcomes": _read_outcomes(base, study) if only_read else base.outcomes,
         "mechanisms": {world.mechanism: own},
         "default_mechanism": world.mechanism,
         "adverse_events": {},
@@ -332,3 +342,16 @@ def _admission(base: Scenario, study: DesignStudy, conduct: Conduct, protocol: P
         elif given is not None:
             out[group] = given
     return out
+
+
+def simulator_for(study: DesignStudy, scenario: Scenario) -> Simulator:
+    """The engine of a scenario of the study, with the options that the study gives it."""
+    return Simulator.of(scenario, imbalance=study.imbalance, **study.engine)
+
+
+def _read_outcomes(base: Scenario, study: DesignStudy) -> dict[str, str]:
+    """The outcomes whose names stand anywhere in the study, alone or within that of what is made of them (LNNFLBL of
+    NFL): nothing else is simulated. The numbers of an outcome do not depend on which others there are.
+    """
+    text = study.model_dump_json()
+    return {name: channel for name, channel in base.outcomes.items() if name in text}

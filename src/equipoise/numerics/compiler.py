@@ -125,3 +125,8 @@ def kernel(function: Any) -> Any:
 def inner(function: Any) -> Any:
     """Compile a helper that only kernels call: no entry from Python, which is a third less to compile."""
     return _cached(njit(no_cpython_wrapper=True, **_OPTIONS)(function))
+
+
+def inlined(function: Any) -> Any:
+    """A few lines that are copied into every kernel that calls them, before it is compiled."""
+    return njit(inline="always", **_OPTIONS)(function)

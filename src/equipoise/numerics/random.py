@@ -16,8 +16,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
-from equipoise.numerics.compiler import inner, kernel
+from equipoise.numerics.compiler import inlined, kernel
 
 STREAM_WORDS = 11
 
@@ -33,45 +36,22 @@ _M0 = np.uint64(0xD2E7470EE14C6C93)
 _M1 = np.uint64(0xCA5A826395121157)
 _W0 = np.uint64(0x9E3779B97F4A7C15)
 _W1 = np.uint64(0xBB67AE8584CAA73B)
-_LOW = np.uint64(0xFFFFFFFF)
-_32 = np.uint64(32)
 _11 = np.uint64(11)
 _ONE = np.uint64(1)
+_FOUR = np.uint64(4)
+_TEN = np.uint64(10)
 
 
-@inner
-def _mulhi(a, b):
-    """High 64 bits of a 64 x 64 bit product."""
-    a_lo = a & _LOW
-    a_hi = a >> _32
-    b_lo = b & _LOW
-    b_hi = b >> _32
-    mid = a_hi * b_lo + ((a_lo * b_lo) >> _32)
-    mid2 = a_lo * b_hi + (mid & _LOW)
-    return a_hi * b_hi + (mid >> _32) + (mid2 >> _32)
+@intrinsic
+def _mulhi(_context, a, b):
+    """High 64 bits of a 64 x 64 bit product: one instruction of the processor."""
 
+    def generate(_, builder, signature, args):
+        wide = ir.IntType(128)
+        product = builder.mul(builder.zext(args[0], wide), builder.zext(args[1], wide))
+        return builder.trunc(builder.lshr(product, ir.Constant(wide, 64)), ir.IntType(64))
 
-@inner
-def _refill(s):
-    """Advance the counter by one and put the four words of that block into the buffer."""
-    s[0] += _ONE
-    if s[0] == 0:
-        s[1] += _ONE
-    c0, c1, c2, c3 = s[0], s[1], s[2], s[3]
-    k0, k1 = s[4], s[5]
-    for _ in range(10):
-        hi0 = _mulhi(_M0, c0)
-        lo0 = _M0 * c0
-        hi1 = _mulhi(_M1, c2)
-        lo1 = _M1 * c2
-        c0 = hi1 ^ c1 ^ k0
-        c1 = lo1
-        c2 = hi0 ^ c3 ^ k1
-        c3 = lo0
-        k0 += _W0
-        k1 += _W1
-    s[6], s[7], s[8], s[9] = c0, c1, c2, c3
-    s[10] = np.uint64(4)
+    return types.uint64(types.uint64, types.uint64), generate
 
 
 @kernel
@@ -94,15 +74,34 @@ def restart_stream(s, seed, replicate, purpose, unit):
     s[10] = np.uint64(0)
 
 
-@kernel
+@inlined
 def next_word(s):
-    """The next 64 random bits."""
+    """The next 64 random bits: from the buffer, which a new block of four fills when it is empty.
+
+    The block is made here and not in a function of its own: a call that passes ``s`` on costs more than the draw.
+    """
     left = s[10]
     if left == 0:
-        _refill(s)
-        left = s[10]
+        s[0] += _ONE
+        if s[0] == 0:
+            s[1] += _ONE
+        c0, c1, c2, c3 = s[0], s[1], s[2], s[3]
+        k0, k1 = s[4], s[5]
+        for _ in range(10):
+            hi0 = _mulhi(_M0, c0)
+            lo0 = _M0 * c0
+            hi1 = _mulhi(_M1, c2)
+            lo1 = _M1 * c2
+            c0 = hi1 ^ c1 ^ k0
+            c1 = lo1
+            c2 = hi0 ^ c3 ^ k1
+            c3 = lo0
+            k0 += _W0
+            k1 += _W1
+        s[6], s[7], s[8], s[9] = c0, c1, c2, c3
+        left = _FOUR
     s[10] = left - _ONE
-    return s[np.int64(10) - np.int64(left)]
+    return s[_TEN - left]
 
 
 @kernel

@@ -34,6 +34,7 @@ from equipoise.numerics.random import (
     PATIENT,
     STREAM_WORDS,
     exponential,
+    next_word,
     normal,
     restart_stream,
     uniform,
@@ -189,6 +190,16 @@ class ScheduleArrays(NamedTuple):
     by_edaravone: int
     by_bulbar: int
     steps_per_week: int
+    seen: np.ndarray  # (outcome,) whether anyone reads it; the others stay NaN, and their draws are passed over
+
+
+@inner
+def _normal_if(s, wanted):
+    """A standard normal draw, or 0 where nobody reads it: the stream moves on by as much."""
+    if wanted:
+        return normal(s)
+    next_word(s)
+    return 0.0
 
 
 @inner
@@ -332,6 +343,8 @@ def _course(s, x, g, arm, bulbar, state, disease, effect, schedule, transit, beh
     dosed = False
     extension = False
     direct = disease.direct == 1
+    seen = schedule.seen
+    marker = seen[NFL]
 
     for step in range(n_steps + 1):
         week = step * h
@@ -395,7 +408,8 @@ def _course(s, x, g, arm, bulbar, state, disease, effect, schedule, transit, beh
             u0 = injury
             injury = math.exp(gamma * math.log(u1))
             u1 = injury
-            nfl = e_n * nfl + a_n * u0 + b_n * u1
+            if marker:
+                nfl = e_n * nfl + a_n * u0 + b_n * u1
         if dosed:
             weeks_on += h
             if effect.mechanism == SLOWING:
@@ -459,31 +473,36 @@ def _course(s, x, g, arm, bulbar, state, disease, effect, schedule, transit, beh
 
     walk_nfl = 0.0
     walk_sod1 = 0.0
+    for k in range(N_OUTCOMES):
+        for v in range(n_visits):
+            out[k, v] = np.nan
     for v in range(n_visits):
         week = schedule.weeks[v]
+        if v > 0 and week > last:  # weeks rise, and nothing is drawn from the stream after them
+            break
         if v > 0:
             root = math.sqrt(week - schedule.weeks[v - 1])
-            walk_nfl += disease.nfl_wander[g] * root * normal(s)
-            walk_sod1 += disease.sod1_wander[g] * root * normal(s)
-        z0, z1, z2, z3, z4 = normal(s), normal(s), normal(s), normal(s), normal(s)
-        missed = uniform(s) < disease.missed_visit
-        if v > 0 and (missed or week > last):
-            for k in range(N_OUTCOMES):
-                out[k, v] = np.nan
+            walk_nfl += disease.nfl_wander[g] * root * _normal_if(s, seen[NFL])
+            walk_sod1 += disease.sod1_wander[g] * root * _normal_if(s, seen[SOD1])
+        z0, z1, z2 = _normal_if(s, v > 0 and seen[ALSFRS]), _normal_if(s, seen[SVC]), _normal_if(s, seen[HHD])
+        z3, z4 = _normal_if(s, seen[NFL]), _normal_if(s, seen[SOD1])
+        if uniform(s) < disease.missed_visit and v > 0:
             continue
         if v == 0:
             out[ALSFRS, v] = state[6]
         else:
             out[ALSFRS, v] = min(max(np.rint(path[v, FUNCTION] + disease.function_noise[g] * z0), 0.0), 48.0)
-        out[SVC, v] = max(state[2] - svc_ratio * path[v, LOSS] + disease.svc_noise * z1, 0.0)
-        out[HHD, v] = state[3] - hhd_ratio * path[v, LOSS] + disease.hhd_noise * z2
-        ln_nfl = (
-            state[4] + math.log(path[v, BIOMARKER]) + disease.nfl_drift[g] * week + walk_nfl + disease.nfl_noise * z3
-        )
-        out[NFL, v] = math.exp(ln_nfl)
-        shift = disease.sod1_shift[g] * (1.0 - math.exp(-disease.sod1_shift_rate * week))
-        ln_sod1 = state[5] + math.log(path[v, TARGET]) + shift + disease.sod1_drift[g] * week
-        out[SOD1, v] = math.exp(ln_sod1 + walk_sod1 + disease.sod1_noise * z4)
+        if seen[SVC]:
+            out[SVC, v] = max(state[2] - svc_ratio * path[v, LOSS] + disease.svc_noise * z1, 0.0)
+        if seen[HHD]:
+            out[HHD, v] = state[3] - hhd_ratio * path[v, LOSS] + disease.hhd_noise * z2
+        if seen[NFL]:
+            ln_nfl = state[4] + math.log(path[v, BIOMARKER]) + disease.nfl_drift[g] * week
+            out[NFL, v] = math.exp(ln_nfl + walk_nfl + disease.nfl_noise * z3)
+        if seen[SOD1]:
+            shift = disease.sod1_shift[g] * (1.0 - math.exp(-disease.sod1_shift_rate * week))
+            ln_sod1 = state[5] + math.log(path[v, TARGET]) + shift + disease.sod1_drift[g] * week
+            out[SOD1, v] = math.exp(ln_sod1 + walk_sod1 + disease.sod1_noise * z4)
 
 
 @kernel

@@ -71,7 +71,7 @@ class AlsSimulator(Simulator):
             ),
             disease=disease_arrays(disease, [groups[name] for name in protocol.groups]),
             effect=effect.arrays(),
-            schedule=schedule_of(protocol, steps_per_week),
+            schedule=schedule_of(protocol, steps_per_week, scenario.outcomes.values()),
         )
 
     def settings(self) -> tuple[str, ...]:

@@ -83,8 +83,10 @@ def event_times(times: FloatArray, *, hospital: bool, named: Collection[str] = (
     return out
 
 
-def schedule_of(protocol: Protocol, steps_per_week: int) -> course.ScheduleArrays:
-    """A protocol as the kernel takes it."""
+def schedule_of(
+    protocol: Protocol, steps_per_week: int, outcomes: Collection[str] = tuple(OUTCOMES)
+) -> course.ScheduleArrays:
+    """A protocol as the kernel takes it; ``outcomes``: what is read, by the names of :data:`OUTCOMES`."""
     arms, dosing = protocol.arms, protocol.dosing
     taken = np.zeros((len(arms), 2))
     per_arm: list[Weeks] = [()] * len(arms)
@@ -114,4 +116,5 @@ def schedule_of(protocol: Protocol, steps_per_week: int) -> course.ScheduleArray
         by_edaravone=int("EDAFL" in protocol.strata),
         by_bulbar=int("BULBFL" in protocol.strata),
         steps_per_week=steps_per_week,
+        seen=np.array([name in outcomes for name in OUTCOMES]),
     )

@@ -167,30 +167,45 @@ def _sandwich(a, b, obs, n, half, out):
 
 
 @inner
-def _add_information(obs, n, a, b, local_a, local_b, out):
-    """Add tr(E_e A E_f B) to ``out`` (element, element) for the observed elements (upper triangle)."""
+def _pack(obs, n, a, out):
+    """``out`` (element,) = the observed elements of a symmetric matrix, zero elsewhere."""
+    out[:] = 0.0
     for i in range(n):
-        for j in range(n):
-            local_a[i, j] = a[obs[i], obs[j]]
-            local_b[i, j] = b[obs[i], obs[j]]
-    for i in range(n):
-        ai = local_a[i]
-        bi = local_b[i]
         for j in range(i + 1):
-            e = obs[i] * (obs[i] + 1) // 2 + obs[j]
-            aj = local_a[j]
-            bj = local_b[j]
+            out[obs[i] * (obs[i] + 1) // 2 + obs[j]] = a[obs[i], obs[j]]
+
+
+@inner
+def _sum_of_traces(m, a, b, out):
+    """``out`` (element, element) = sum_k tr(E_e A_k E_f B_k) (upper triangle), from packed ``a``, ``b`` (k, element).
+
+    Every trace is a sum of four products of an element of A with one of B, whose sums over k are one matrix product.
+    """
+    ne = a.shape[1]
+    products = np.zeros((ne, ne))
+    for e in range(ne):
+        row = products[e]
+        for k in range(a.shape[0]):
+            v = a[k, e]
+            if v != 0.0:
+                for f in range(ne):
+                    row[f] += v * b[k, f]
+    pair = np.empty((m, m), np.int64)
+    for i in range(m):
+        for j in range(i + 1):
+            pair[i, j] = i * (i + 1) // 2 + j
+            pair[j, i] = pair[i, j]
+    for i in range(m):
+        for j in range(i + 1):
+            e = pair[i, j]
             # elements with equal visits are counted twice by the four terms
             scale = 0.5 if i == j else 1.0
-            for c in range(i, n):
-                base = obs[c] * (obs[c] + 1) // 2
-                aic = scale * ai[c]
-                bic = scale * bi[c]
-                ajc = scale * aj[c]
-                bjc = scale * bj[c]
-                for d in range(j if c == i else 0, c):
-                    out[e, base + obs[d]] += ajc * bi[d] + bic * aj[d] + aic * bj[d] + bjc * ai[d]
-                out[e, base + obs[c]] += 0.5 * (ajc * bi[c] + bic * aj[c] + aic * bj[c] + bjc * ai[c])
+            for c in range(i, m):
+                jc, ic = products[pair[j, c]], products[pair[i, c]]
+                for d in range(j if c == i else 0, c + 1):
+                    t = jc[pair[i, d]] + ic[pair[j, d]] + products[pair[j, d], pair[i, c]]
+                    t += products[pair[i, d], pair[j, c]]
+                    out[e, pair[c, d]] = scale * t if d < c else 0.5 * scale * t
 
 
 @inner
@@ -280,10 +295,10 @@ def _information(data, model, kind, theta, work, out):
     for t in range(out.shape[0]):
         for s in range(out.shape[0]):
             out[t, s] = 0.0
+    packed_a = np.empty((n_patterns, ne))
+    packed_b = np.empty((n_patterns, ne))
     for g in range(n_groups):
-        for e in range(ne):
-            for f in range(ne):
-                element[e, f] = 0.0
+        used = 0
         for k in range(n_patterns):
             if group[k] != g:
                 continue
@@ -308,7 +323,10 @@ def _information(data, model, kind, theta, work, out):
                         b[a, c] -= 0.5 * v
                     else:
                         b[a, c] = 0.5 * v - b[a, c]
-            _add_information(obs[k], n, inverse[k], b, half, weight, element)
+            _pack(obs[k], n, inverse[k], packed_a[used])
+            _pack(obs[k], n, b, packed_b[used])
+            used += 1
+        _sum_of_traces(m, packed_a[:used], packed_b[:used], element)
         _to_parameters(element, jac[g], jn[g], ji[g], wide, small)
         if kind == 1 or kind == 2:
             curvature(structure, m, theta[g * nt : (g + 1) * nt], coords, sigma[g], gs[g], curve)
@@ -342,9 +360,17 @@ def _elements_to_parameters(elements, jac, jn, ji, n_groups, work, out):
 
 @inner
 def add_gram(rows, scale, out):
-    """``out`` += scale * rows' rows (symmetric)."""
+    """``out`` += scale * rows' rows (symmetric). Four rows at a time: a sum is loaded and stored once for them."""
     n, nt = rows.shape
-    for r in range(n):
+    whole = n - n % 4
+    for r in range(0, whole, 4):
+        r0, r1, r2, r3 = rows[r], rows[r + 1], rows[r + 2], rows[r + 3]
+        for t in range(nt):
+            v0, v1, v2, v3 = scale * r0[t], scale * r1[t], scale * r2[t], scale * r3[t]
+            line = out[t]
+            for s in range(t + 1):
+                line[s] += (v0 * r0[s] + v1 * r1[s]) + (v2 * r2[s] + v3 * r3[s])
+    for r in range(whole, n):
         for t in range(nt):
             v = scale * rows[r, t]
             for s in range(t + 1):

@@ -377,13 +377,23 @@ def transform_pack(linv, upper, work, half, column, packed):
         for c in range(p):
             half[c] = 0.0
             column[c] = 0.0
-        # whole rows, although half would do: loops of one length run faster
-        for j in range(i + 1):
+        # whole rows, although half would do: loops of one length run faster; four at a time, for the same reason
+        whole = (i + 1) - (i + 1) % 4
+        for j in range(0, whole, 4):
+            v0, v1, v2, v3 = linv[i, j], linv[i, j + 1], linv[i, j + 2], linv[i, j + 3]
+            w0, w1, w2, w3 = work[j], work[j + 1], work[j + 2], work[j + 3]
+            for c in range(p):
+                half[c] += (v0 * w0[c] + v1 * w1[c]) + (v2 * w2[c] + v3 * w3[c])
+        for j in range(whole, i + 1):
             v = linv[i, j]
-            if v != 0.0:
-                for c in range(p):
-                    half[c] += v * work[j, c]
-        for j in range(i + 1):
+            for c in range(p):
+                half[c] += v * work[j, c]
+        for j in range(0, whole, 4):
+            v0, v1, v2, v3 = half[j], half[j + 1], half[j + 2], half[j + 3]
+            w0, w1, w2, w3 = upper[j], upper[j + 1], upper[j + 2], upper[j + 3]
+            for c in range(p):
+                column[c] += (v0 * w0[c] + v1 * w1[c]) + (v2 * w2[c] + v3 * w3[c])
+        for j in range(whole, i + 1):
             v = half[j]
             for c in range(p):
                 column[c] += v * upper[j, c]
@@ -392,6 +402,29 @@ def transform_pack(linv, upper, work, half, column, packed):
             r += 1
         packed[r] = column[i]
         r += 1
+
+
+@inner
+def _summed_pairs(inverse, gram, group, g, pair, out):
+    """``out`` (covariate pair, element, element) = sum over the patterns of group ``g`` of A_x A_y w_c w_d."""
+    n_patterns, m = inverse.shape[0], inverse.shape[1]
+    q = gram.shape[1]
+    ne = out.shape[1]
+    packed = np.empty((n_patterns, ne))
+    for k in range(n_patterns):
+        for a in range(m):
+            for b in range(a + 1):
+                packed[k, pair[a, b]] = inverse[k, a, b] if group[k] == g else 0.0
+    out[:] = 0.0
+    for c in range(q):
+        for d in range(c + 1):
+            for x in range(ne):
+                row = out[c * (c + 1) // 2 + d, x]
+                for k in range(n_patterns):
+                    v = packed[k, x] * gram[k, c, d]
+                    if v != 0.0:
+                        for y in range(ne):
+                            row[y] += v * packed[k, y]
 
 
 @inner
@@ -434,41 +467,70 @@ def derivative_products(data, by_row, inverse, beta, linv, out):
                     a = obs[k, j]
                     for c in range(q):
                         z[k, a, c] += inverse[k, a, b] * r[c]
-        # column form of left and of the Gram matrices: (pattern, visit, p) and (pattern, p, p)
-        lines = np.empty((n_patterns, m, p))
-        grams = np.empty((n_patterns, p, p))
-        for k in range(n_patterns):
+        if f.shape[0] == 0:
+            # the profiles are the visits: the sums over patterns are of products of two elements of A, for all e alike
+            pair = np.empty((m, m), np.int64)
             for a in range(m):
-                for c in range(p):
-                    lines[k, a, c] = left[k, phi[c], a]
-            for c in range(p):
-                for d in range(p):
-                    grams[k, c, d] = gram[k, u[c], u[d]]
-        for e in range(total):
-            g = e // ne
-            el = e - g * ne
-            a = 0
-            while (a + 1) * (a + 2) // 2 <= el:
-                a += 1
-            b = el - a * (a + 1) // 2
-            scale = 0.5 if a == b else 1.0
-            for c in range(p):
-                for d in range(p):
-                    work[c, d] = 0.0
+                for b in range(a + 1):
+                    pair[a, b] = a * (a + 1) // 2 + b
+                    pair[b, a] = pair[a, b]
+            sums = np.empty((q * (q + 1) // 2, ne, ne))
+            for g in range(total // ne):
+                _summed_pairs(inverse, gram, group, g, pair, sums)
+                for a in range(m):
+                    for b in range(a + 1):
+                        e = g * ne + pair[a, b]
+                        scale = 0.5 if a == b else 1.0
+                        for c in range(p):
+                            pa, pb = pair[a, phi[c]], pair[b, phi[c]]
+                            for d in range(c + 1):
+                                hi, lo = max(u[c], u[d]), min(u[c], u[d])
+                                at = sums[hi * (hi + 1) // 2 + lo]
+                                t = scale * (at[pa, pair[b, phi[d]]] + at[pb, pair[a, phi[d]]])
+                                work[c, d] = t
+                                work[d, c] = t
+                        for k in range(n_patterns):
+                            if group[k] == g and inverse[k, a, a] != 0.0 and inverse[k, b, b] != 0.0:
+                                for c in range(p):
+                                    t = inverse[k, a, phi[c]] * z[k, b, u[c]] + inverse[k, b, phi[c]] * z[k, a, u[c]]
+                                    v[e, c] += scale * t
+                        transform_pack(linv, upper, work, half, column, out[e])
+        else:
+            # column form of left and of the Gram matrices: (pattern, visit, p) and (pattern, p, p)
+            lines = np.empty((n_patterns, m, p))
+            grams = np.empty((n_patterns, p, p))
             for k in range(n_patterns):
-                if group[k] != g or inverse[k, a, a] == 0.0 or inverse[k, b, b] == 0.0:
-                    continue
-                la = lines[k, a]
-                lb = lines[k, b]
-                gk = grams[k]
+                for a in range(m):
+                    for c in range(p):
+                        lines[k, a, c] = left[k, phi[c], a]
                 for c in range(p):
-                    s = scale * la[c]
-                    t = scale * lb[c]
-                    if s != 0.0 or t != 0.0:
-                        v[e, c] += s * z[k, b, u[c]] + t * z[k, a, u[c]]
-                        for d in range(p):
-                            work[c, d] += (s * lb[d] + t * la[d]) * gk[c, d]
-            transform_pack(linv, upper, work, half, column, out[e])
+                    for d in range(p):
+                        grams[k, c, d] = gram[k, u[c], u[d]]
+            for e in range(total):
+                g = e // ne
+                el = e - g * ne
+                a = 0
+                while (a + 1) * (a + 2) // 2 <= el:
+                    a += 1
+                b = el - a * (a + 1) // 2
+                scale = 0.5 if a == b else 1.0
+                for c in range(p):
+                    for d in range(p):
+                        work[c, d] = 0.0
+                for k in range(n_patterns):
+                    if group[k] != g or inverse[k, a, a] == 0.0 or inverse[k, b, b] == 0.0:
+                        continue
+                    la = lines[k, a]
+                    lb = lines[k, b]
+                    gk = grams[k]
+                    for c in range(p):
+                        s = scale * la[c]
+                        t = scale * lb[c]
+                        if s != 0.0 or t != 0.0:
+                            v[e, c] += s * z[k, b, u[c]] + t * z[k, a, u[c]]
+                            for d in range(p):
+                                work[c, d] += (s * lb[d] + t * la[d]) * gk[c, d]
+                transform_pack(linv, upper, work, half, column, out[e])
     else:
         full = np.zeros((total, p, p))
         ax = np.empty((m, p))
