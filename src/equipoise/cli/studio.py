@@ -21,7 +21,7 @@ def studio(
     browser: bool = typer.Option(True, "--browser/--no-browser", help="Open it in the browser."),
 ) -> None:
     """Open the studio: library, appraisal, what if, design, analysis, report."""
-    from equipoise.cli.common import say
+    from equipoise.cli.common import compile_once, say
     from equipoise.errors import DataError, OutputError
     from equipoise.files.reading import reason
     from equipoise.render.page.office import needed
@@ -32,12 +32,18 @@ def studio(
 
     from equipoise.studio.app import create_app
     from equipoise.studio.settings import DEFAULT_WORKSPACE, Settings
+    from equipoise.studio.work import warm
 
     for folder in (*(data or ()), *((records_dir,) if records_dir else ())):
         if not folder.is_dir():
             raise DataError(f"{folder}: no folder", hint="name one that is there")
     settings = Settings(workspace or DEFAULT_WORKSPACE, records_dir, tuple(data or ()), host, token)
-    app = create_app(settings)
+
+    def ready() -> None:
+        compile_once(lambda what, done, total: None)
+        warm()
+
+    app = create_app(settings, before=ready)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

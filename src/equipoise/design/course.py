@@ -1,4 +1,5 @@
-"""What a design would look like while it runs: mean courses over virtual trials, and single trials patient by patient."""
+"""What a design would look like while it runs: mean courses over virtual trials, and single trials patient by
+patient."""
 
 from __future__ import annotations
 

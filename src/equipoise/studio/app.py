@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
@@ -19,13 +19,13 @@ from equipoise.studio.web import Refused, mistake
 from equipoise.studio.work import warm, working
 
 
-def create_app(settings: Settings | None = None, *, warmed: bool = True) -> FastAPI:
+def create_app(settings: Settings | None = None, *, before: Callable[[], None] | None = warm) -> FastAPI:
     """The application, to be served by any ASGI server.
 
     Parameters
     ----------
-    settings : default a workspace in the home folder, for this machine alone. warmed : load what is compiled in the
-    background, so that the first reader does not wait for it.
+    settings : default a workspace in the home folder, for this machine alone. before : done in the
+    background before the first job; default what is compiled is loaded, so that the first reader does not wait.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def create_app(settings: Settings | None = None, *, warmed: bool = True) -> Fast
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        jobs.start(before=warm if warmed else None)
+        jobs.start(before)
         yield
         jobs.close()
 
@@ -56,7 +56,9 @@ def create_app(settings: Settings | None = None, *, warmed: bool = True) -> Fast
     @app.exception_handler(HTTPException)
     def unknown(request: Request, error: HTTPException) -> Response:
         if error.status_code == 404:
-            return mistake(request, Refused(404, f"there is nothing at {request.url.path[:200]}", hint="see the library"))
+            return mistake(
+                request, Refused(404, f"there is nothing at {request.url.path[:200]}", hint="see the library")
+            )
         return mistake(request, Refused(error.status_code, str(error.detail)))
 
     @app.get("/static/{name}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -114,7 +113,9 @@ def keep(
     elif what.startswith("slides"):
         made = in_slides(published, replica, judgements=judged)
     else:
-        made = document(settings, record, {"role": role, "specialty": specialty, "stage": stage, "level": level}, judgements)
+        made = document(
+            settings, record, {"role": role, "specialty": specialty, "stage": stage, "level": level}, judgements
+        )
     name = f"{published.id}-{what}" if "." in what else f"{published.id}.{what}"
     return download(to_bytes(made, format), name, kind)
 
@@ -249,9 +250,7 @@ def _text(settings: Settings, record: str, judgements: str) -> str:
     return own or form(published)
 
 
-def _form_of(
-    request: Request, record: str, text: str, judgements: str, error: RecordError | None
-) -> Response:
+def _form_of(request: Request, record: str, text: str, judgements: str, error: RecordError | None) -> Response:
     settings = settings_of(request)
     consequences = None
     if error is None and OPEN not in text:
@@ -283,7 +282,9 @@ def _certainty(settings: Settings, record: str, judgements: str) -> str:
 
 def _groups(data: Mapping[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
     """Titled groups of what is judged: where it stands, its question, the answers it may have, what was answered."""
-    out: list[tuple[str, list[dict[str, Any]]]] = [("Who judges", [_asked("/judged_by", "Judged by", (), data["judged_by"])])]
+    out: list[tuple[str, list[dict[str, Any]]]] = [
+        ("Who judges", [_asked("/judged_by", "Judged by", (), data["judged_by"])])
+    ]
     for i, bias in enumerate(data.get("risk_of_bias") or ()):
         rows = []
         for name, said in bias["domains"].items():
@@ -294,7 +295,9 @@ def _groups(data: Mapping[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
     for i, outcome in enumerate(data.get("outcomes") or ()):
         at = f"outcomes/{i}"
         rows = [
-            _asked(f"{at}/importance", "How important?", ("critical", "important", "less important"), outcome["importance"])
+            _asked(
+                f"{at}/importance", "How important?", ("critical", "important", "less important"), outcome["importance"]
+            )
         ]
         for name in ("risk_of_bias", "inconsistency", "indirectness", "publication_bias", "imprecision"):
             if name in outcome:
@@ -324,8 +327,10 @@ def _put(data: Any, path: list[str], value: str) -> None:
     steps = [s for s in path if s]
     node = data
     for step in steps[:-1]:
-        node = node[int(step)] if isinstance(node, list) and step.isdigit() and int(step) < len(node) else (
-            node.get(step) if isinstance(node, dict) else None
+        node = (
+            node[int(step)]
+            if isinstance(node, list) and step.isdigit() and int(step) < len(node)
+            else (node.get(step) if isinstance(node, dict) else None)
         )
         if node is None:
             return

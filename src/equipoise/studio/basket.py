@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
@@ -14,7 +15,6 @@ from equipoise import __version__
 from equipoise.appraise.brief import standing_alone
 from equipoise.document.document import (
     Block,
-
     Cited,
     Computation,
     Computed,
@@ -23,7 +23,6 @@ from equipoise.document.document import (
     Name,
     Row,
     Section,
-
     Table,
     Text,
     walk,
@@ -35,6 +34,8 @@ from equipoise.studio.settings import Settings
 from equipoise.studio.web import BASKET, Form, Refused, download, page, see, settings_of
 
 router = APIRouter()
+
+_ID = re.compile(r"[A-Za-z0-9._-]+")
 
 MOST = 40
 """Items; a cookie holds no more."""
@@ -60,7 +61,9 @@ def change(request: Request, form: Form) -> Response:
         _checked(item)
         held = [*held, item] if item not in held else held
         if len(held) > MOST:
-            raise Refused(400, f"the basket holds {MOST} things", hint="take some out, or keep the report and begin again")
+            raise Refused(
+                400, f"the basket holds {MOST} things", hint="take some out, or keep the report and begin again"
+            )
     elif item := str(form.get("remove", "")):
         held = [h for h in held if h != item]
     elif form.get("empty"):
@@ -226,7 +229,7 @@ def _held(request: Request) -> list[str]:
 
 def _checked(item: str) -> str:
     parts = item.split(":", 2)
-    sound = len(parts) == 3 and parts[0] in ("t", "d") and all(p.replace("-", "").replace("_", "").replace(".", "").isalnum() for p in parts[1:])
+    sound = len(parts) == 3 and parts[0] in ("t", "d") and all(_ID.fullmatch(p) for p in parts[1:])
     if not sound or len(item) > 160:
         raise Refused(400, "that cannot be put in the basket", hint="'Add to report' stands by every figure and table")
     return item
@@ -247,5 +250,3 @@ def _named(request: Request) -> list[tuple[str, str, str]]:
             title = found.get(what, what)
         out.append((item, whose if kind == "t" else f"design study {whose[:8]}", title))
     return out
-
-

@@ -83,7 +83,7 @@ class Jobs:
         if not (folder / _REQUEST).exists():
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             write_text(folder / _REQUEST, text + "\n")
-        if not (folder / _STOPPED).exists() and not (folder / _FAILED).exists():
+        if not self._put_by(key):
             self._queue_up(key)
         return key
 
@@ -145,7 +145,9 @@ class Jobs:
         failed = self.folder / key / _FAILED
         error = json.loads(failed.read_text(encoding="utf-8"))["error"] if failed.exists() else None
         status = "done" if done == stages[-1] else "stopped"
-        if error:
+        if status == "done":
+            running = False
+        elif error:
             status = "failed"
         elif running:
             status = "running"
@@ -171,7 +173,7 @@ class Jobs:
     def start(self, before: Callable[[], None] | None = None) -> None:
         """Begin to work; jobs that an earlier server left unfinished are taken up again. before : done first."""
         for path in sorted(self.folder.iterdir()) if self.folder.is_dir() else []:
-            left = (path / _REQUEST).is_file() and not (path / _STOPPED).exists() and not (path / _FAILED).exists()
+            left = (path / _REQUEST).is_file() and not self._put_by(path.name)
             if left and self.state(path.name).status != "done":
                 self._queue_up(path.name)
         self._thread = threading.Thread(target=self._run, args=(before,), name="studio-jobs", daemon=True)
@@ -200,6 +202,10 @@ class Jobs:
                 heapq.heappush(self._queue, (stage, self._order, key))
                 self._lock.notify_all()
 
+    def _put_by(self, key: str) -> bool:
+        """Whether it was stopped or has failed."""
+        return (self.folder / key / _STOPPED).exists() or (self.folder / key / _FAILED).exists()
+
     def _done(self, key: str, kind: str) -> int:
         finished = [n for n in STAGES[kind] if (self.folder / key / f"result-{n}.json").is_file()]
         return finished[-1] if finished else 0
@@ -224,10 +230,9 @@ class Jobs:
                 pass
             except Exception as error:
                 self._fail(key, error)
-            with self._lock:
+            with self._lock:  # at no time neither at work nor waiting
                 self._current = None
-            if not self._closing and not (self.folder / key / _STOPPED).exists():
-                if not (self.folder / key / _FAILED).exists():
+                if not self._closing and not self._put_by(key):
                     self._queue_up(key)
 
     def _stage(self, key: str) -> None:

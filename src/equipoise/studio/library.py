@@ -15,7 +15,7 @@ from equipoise.errors import OutputError, RecordError
 from equipoise.files import write_text
 from equipoise.files.reading import parse_json
 from equipoise.studio.settings import Settings
-from equipoise.studio.web import Form, Refused, page, see, settings_of
+from equipoise.studio.web import Form, Refused, page, see, settings_of, uploaded
 
 router = APIRouter()
 _lock = threading.Lock()
@@ -99,8 +99,11 @@ def bring_in(request: Request, form: Form) -> Response:
     number, upload = str(form.get("number", "")).strip(), form.get("entry")
     name = getattr(upload, "filename", "") or ""
     if name:
-        raw = upload.file.read()  # type: ignore[union-attr]
-        made = import_study(parse_json(raw, name[:80], error=RecordError, hint="an entry is the JSON of the registry"))
+        made = import_study(
+            parse_json(
+                uploaded(form, "entry"), name[:80], error=RecordError, hint="an entry is the JSON of the registry"
+            )
+        )
     elif is_number(number):
         made = fetch_study(number, timeout=15.0, retries=1)
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from functools import cache
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -77,16 +77,26 @@ def see(address: str, **query: Any) -> RedirectResponse:
     return RedirectResponse(f"{address}?{tail}" if tail else address, status_code=303)
 
 
-async def _form(request: Request) -> Mapping[str, Any]:
-    form = await request.form(max_files=200, max_fields=2_000)
+async def _form(request: Request) -> AsyncIterator[Mapping[str, Any]]:
+    async with request.form(max_files=200, max_fields=2_000) as form:
+        _own(request, form)
+        yield form
+
+
+def _own(request: Request, form: Mapping[str, Any]) -> None:
     given, kept = form.get("form_token"), request.cookies.get(CSRF)
     if not isinstance(given, str) or not kept or not secrets.compare_digest(given, kept):
         raise Refused(403, "this form is not one of this studio's, or it is old", hint="load the page again")
-    return form
 
 
 Form = Annotated[Mapping[str, Any], Depends(_form)]
 """A form of this studio's own: one that another site sends is refused."""
+
+
+def uploaded(form: Mapping[str, Any], name: str) -> bytes:
+    """The bytes of a file of a form; none where none was chosen."""
+    file = getattr(form.get(name), "file", None)
+    return b"" if file is None else bytes(file.read())
 
 
 def download(content: bytes | str, name: str, kind: str) -> Response:

@@ -23,10 +23,8 @@ def working(records: Path | None) -> dict[str, Work]:
 
 def warm() -> None:
     """Load what is compiled, so that the first reader does not wait for it."""
-    from equipoise.numerics.first_use import compile_ahead
     from equipoise.studio.levers import Levers, study_of
 
-    compile_ahead("replicate", lambda done, total: None)
     study = study_of(Levers("valor", ({},), ("lagged",)))
     design(_first(study), replicates=4)
 

@@ -15,7 +15,7 @@ from equipoise.simulate import load_scenario
 from equipoise.studio.jobs import STAGES, Jobs
 from equipoise.studio.levers import MOST, Levers, as_yaml, bases, defaults, study_of, template
 from equipoise.studio.settings import named
-from equipoise.studio.web import Form, download, page, see
+from equipoise.studio.web import Form, download, page, see, uploaded
 from equipoise.studio.work import FIRST
 
 router = APIRouter()
@@ -122,9 +122,7 @@ def example(request: Request, key: str, world: str, replicate: int, design: int 
 @router.post("/design/open")
 def open_file(request: Request, form: Form) -> Response:
     """A study from a file of the command line."""
-    upload = form.get("study")
-    raw = upload.file.read() if hasattr(upload, "file") else b""
-    study = parse_study(raw.decode("utf-8", "replace"), "study")
+    study = parse_study(uploaded(form, "study").decode("utf-8", "replace"), "study")
     jobs: Jobs = request.app.state.jobs
     if len(list(study.designs())) > 64:
         raise ScenarioError("more than 64 designs", hint="run it on the command line: equipoise design FILE")
@@ -133,7 +131,9 @@ def open_file(request: Request, form: Form) -> Response:
 
 def _view(request: Request, base: str, *, single: bool) -> Response:
     if base not in bases():
-        raise ScenarioError(f"no next trial can be designed from {base[:60]!r}", hint="choose one of " + ", ".join(bases()))
+        raise ScenarioError(
+            f"no next trial can be designed from {base[:60]!r}", hint="choose one of " + ", ".join(bases())
+        )
     query = request.query_params
     begun = {**defaults(base)}
     mechanism = begun.pop("mechanism")

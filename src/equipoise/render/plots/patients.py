@@ -92,6 +92,7 @@ def patients(
         said.append(f"{arm}: {len(own)} {word}, {n_died} died, {n_gone} left early.")
     muted(canvas, whole / 2, height + 36, f"{unit}; cross: died, ring: left early", "center")
     table = [
-        {"patient": r.get("patient"), "arm": r["arm"], "last week": r["last_week"], "died": bool(r["died"])} for r in rows
+        {"patient": r.get("patient"), "arm": r["arm"], "last week": r["last_week"], "died": bool(r["died"])}
+        for r in rows
     ]
     return canvas.plot(title, " ".join(said), table, (46, 34, 18, 50), name=label)

@@ -1,0 +1,246 @@
+"""Journeys in a real browser: the system's Chromium, driven by Playwright; nothing but loopback is reached.
+
+Skipped where either is missing. ``EQUIPOISE_SCREENSHOTS`` names a folder in which the main views are left as pictures.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from registry_study import study
+from serving import served
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install playwright")
+
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+)
+AXE = Path(os.environ.get("EQUIPOISE_AXE") or Path(__file__).parents[2] / "node_modules/axe-core/axe.min.js")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the path")
+
+MAIN = {
+    "library": "/",
+    "appraisal": "/trial/valor?role=fellow",
+    "judgements": "/trial/valor/judgements",
+    "what-if": "/what-if/valor",
+    "design": "/design?go=1&base=valor&mechanism=slowing"
+    "&weeks1=12&patients1=40&primary1=mmrm&weeks2=28&patients2=40&primary2=mmrm",
+    "analyse": "/analyse",
+}
+QUICK = "/what-if/valor?go=1&weeks=12&patients=40&primary=mmrm&mechanism=slowing&seed=5"
+WAIT = 240_000
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield made
+        made.close()
+
+
+def opened(chromium: Any, address: str, **options: Any) -> Any:
+    """A page of a fresh profile; it may reach nothing but the studio, and says so when it tries."""
+    context = chromium.new_context(base_url=address, **options)
+    context.set_default_timeout(60_000)
+    page = context.new_page()
+    page.faults = []
+    page.on("pageerror", lambda error: page.faults.append(str(error)))
+    page.on("console", lambda line: page.faults.append(line.text) if line.type == "error" else None)
+
+    def reach(route: Any) -> None:
+        if route.request.url.startswith((address, "data:")):
+            route.continue_()
+        else:
+            page.faults.append(f"asked for {route.request.url}")
+            route.abort()
+
+    context.route("**/*", reach)
+    return page
+
+
+@pytest.fixture
+def page(chromium: Any, address: str) -> Iterator[Any]:
+    made = opened(chromium, address)
+    yield made
+    faults = made.faults
+    made.context.close()
+    assert not faults
+
+
+def test_journey_find_a_trial_and_choose_a_reader(page: Any) -> None:
+    page.goto("/")
+    page.get_by_label("Search").fill("tofersen")
+    page.wait_for_url("**q=tofersen**")  # the filter is in the address
+    page.wait_for_selector(".trial-card:nth-child(8)", state="detached")
+    page.get_by_role("link", name="VALOR", exact=True).click()
+    page.wait_for_url("**/trial/valor")
+    page.locator("select[name=role]").select_option("patient")
+    page.wait_for_url("**/trial/valor?role=patient")
+    assert page.locator('[data-reader="patient"]').count() == 1
+    assert page.locator('[data-reader="editor"]').count() == 0
+
+
+def test_journey_test_yourself(page: Any) -> None:
+    page.goto("/trial/centaur#questions")
+    page.get_by_role("button", name="Self-test, one at a time").click()
+    assert page.locator("details.qa:visible").count() == 1
+    first = page.locator("details.qa:visible").first.get_attribute("id")
+    page.get_by_role("button", name="Next").click()
+    assert page.locator("details.qa:visible").first.get_attribute("id") != first
+
+
+def test_journey_judge_and_see_what_follows(page: Any) -> None:
+    page.goto("/trial/centaur/judgements")
+    before = page.locator(".follows").inner_text()
+    for box in page.locator("select[name$='/concern']").all()[:5]:
+        with page.expect_response("**/judgements"):
+            box.select_option("none")
+        page.wait_for_timeout(300)
+    page.wait_for_url("**judgements=*")
+    assert page.locator(".follows").inner_text() != before
+    with page.expect_download() as kept:
+        page.get_by_role("link", name="Keep the file").click()
+    assert "judged_by" in Path(kept.value.path()).read_text(encoding="utf-8")
+
+
+def test_journey_what_if(chromium: Any, address: str, page: Any) -> None:
+    page.goto("/what-if/valor")
+    page.get_by_label("slowing").check()
+    page.wait_for_url("**mechanism=slowing**")
+    page.goto(QUICK)
+    page.wait_for_selector("table.cells", timeout=WAIT)
+    page.get_by_role("button", name="Stop").click()
+    page.wait_for_selector("text=Stopped at")
+    cells = page.locator("table.cells").inner_html()
+    other = opened(chromium, address)
+    other.goto(page.url)
+    assert other.locator("table.cells").inner_html() == cells, "a copied link in a fresh profile gives the same table"
+    other.context.close()
+    page.get_by_role("link", name=re.compile("the first virtual trial")).first.click()
+    page.wait_for_selector("svg")
+    page.get_by_role("link", name="Next").click()
+    page.wait_for_url("**/example/*/1?design=0")
+    page.go_back()
+    page.go_back()
+    page.wait_for_selector("text=Stopped at")
+    page.get_by_role("button", name="Go on").click()
+    page.wait_for_selector("progress")
+    page.get_by_role("button", name="Stop").click()
+    page.wait_for_selector("text=Stopped at")
+
+
+def test_journey_design_side_by_side(page: Any) -> None:
+    page.goto("/design")
+    page.get_by_label("slowing").check()
+    for k, weeks in ((1, "12"), (2, "28")):
+        group = page.get_by_role("group", name=f"Design {k}")
+        group.get_by_label("Weeks randomised").fill(weeks)
+        group.get_by_label("Patients").fill("40")
+        group.get_by_label("Primary analysis").select_option("mmrm")
+    page.get_by_role("button", name="Judge them").click()
+    page.wait_for_selector("table.differences", timeout=WAIT)
+    page.get_by_role("button", name="Stop").click()
+    with page.expect_download() as kept:
+        page.get_by_role("link", name="Study as YAML").click()
+    assert "only" in Path(kept.value.path()).read_text(encoding="utf-8")
+
+
+def test_journey_bring_an_entry_and_report(page: Any, tmp_path: Path) -> None:
+    entry = tmp_path / "entry.json"
+    told = study()
+    told["protocolSection"]["identificationModule"]["nctId"] = "NCT07654321"
+    entry.write_text(json.dumps(told), encoding="utf-8")
+    page.goto("/import")
+    page.locator("input[type=file]").set_input_files(str(entry))
+    page.get_by_role("button", name="Bring it in").click()
+    page.get_by_role("link", name="Read its page").click()
+    page.wait_for_selector("#brief")
+    page.get_by_role("button", name="Open every section").click()
+    page.locator("p.add button:visible").first.click()
+    page.wait_for_selector(".badge")
+    page.goto("/basket")
+    with page.expect_download() as kept:
+        page.get_by_role("link", name="Report as html").click()
+    assert Path(kept.value.path()).read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_journey_without_script(chromium: Any, address: str) -> None:
+    page = opened(chromium, address, java_script_enabled=False)
+    page.goto("/")
+    page.locator("#q").fill("tofersen")
+    page.get_by_role("button", name="Show").click()
+    assert 0 < page.locator(".trial-card").count() < 10
+    page.goto("/trial/centaur")
+    page.locator("select[name=role]").select_option("editor")
+    page.get_by_role("button", name="Show").click()
+    assert page.locator('[data-reader="editor"]').count() == 1
+    page.goto(QUICK)
+    for _ in range(600):
+        if page.locator("table.cells").count():
+            break
+        page.wait_for_timeout(400)
+        page.goto(QUICK)
+    assert page.locator("table.cells").count() == 1
+    page.context.close()
+
+
+def test_journey_by_keyboard_alone(page: Any) -> None:
+    page.goto("/trial/centaur")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    assert page.url.endswith("#main")
+    page.goto("/")
+    seen = set()
+    for _ in range(14):
+        page.keyboard.press("Tab")
+        seen.add(page.evaluate("document.activeElement.textContent.trim().slice(0, 20)"))
+    assert {"Library", "Landscape", "What if", "Design", "Analyse", "Report"} <= seen
+
+
+def test_journey_jobs_survive_the_server(chromium: Any, tmp_path: Path) -> None:
+    with served(workspace=tmp_path) as first:
+        page = opened(chromium, first)
+        page.goto(QUICK)
+        page.wait_for_selector("table.cells", timeout=WAIT)
+        page.context.close()
+    with served(workspace=tmp_path) as second:
+        page = opened(chromium, second)
+        page.goto(QUICK)
+        page.wait_for_selector("table.cells", timeout=WAIT)
+        assert page.get_by_text("Computing").count() + page.get_by_text("Waiting").count() == 1
+        page.get_by_role("button", name="Stop").click()
+        page.wait_for_selector("text=Stopped at")
+        page.context.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("view", MAIN)
+def test_property_the_main_views_fit_and_axe_is_content(
+    chromium: Any, address: str, view: str, width: int, scheme: str
+) -> None:
+    page = opened(chromium, address, viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True)
+    page.goto(MAIN[view])
+    if "go=1" in MAIN[view]:
+        page.wait_for_selector("table.cells", timeout=WAIT)
+        page.get_by_role("button", name="Stop").click()
+        page.wait_for_selector("text=Stopped at")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing is cut at the side"
+    if folder := os.environ.get("EQUIPOISE_SCREENSHOTS"):
+        page.screenshot(path=str(Path(folder) / f"studio-{view}-{width}-{scheme}.png"))
+    if AXE.is_file():
+        page.add_script_tag(path=str(AXE))
+        found = page.evaluate("axe.run(document).then(r => r.violations.map(v => v.id + ': ' + v.nodes[0].html))")
+        assert found == []
+    assert not page.faults
+    page.context.close()
