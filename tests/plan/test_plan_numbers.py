@@ -71,6 +71,9 @@ analyses:
       - {{method: cafs, week: 28, time: DTHWK, censor: DTHCN, strata: [GROUP]}}
       - {{method: subgroups, of: difference, by: [GROUP], covariates: [BASE], where: {{AVISITN: 28}}}}
       - {{method: binary, response: {{CHG: {{ge: -6}}}}, strata: [GROUP], margin: 0.1, where: {{AVISITN: 28}}}}
+      - {{method: logistic, response: {{CHG: {{ge: -6}}}}, covariates: [BASE], marginal: true, where: {{AVISITN: 28}}}}
+      - {{method: proportional_odds, value: AVAL, covariates: [GROUP], where: {{AVISITN: 28}}}}
+      - {{method: gee, response: {{CHG: {{ge: -6}}}}, covariates: [BASE], visits: [Week 12, Week 28]}}
       - {{method: cmh, variable: RILFL, strata: [GROUP], where: {{AVISITN: 28}}}}
       - {{method: deterioration, threshold: 6, died: {{time: DTHWK, where: {{DTHCN: 0}}}}}}
       - {{method: carried_forward, covariates: [BASE], weeks: [12, 28]}}
@@ -96,6 +99,9 @@ analyses:
     sections:
       - {{method: survival, at: [28]}}
       - {{method: rmst, tau: 28}}
+      - {{method: count_regression, event: {{CNSR: 0}}, exposure: AVAL, model: poisson}}
+      - {{method: rates, event: {{CNSR: 0}}, exposure: AVAL, unit: weeks}}
+      - {{method: recurrent, time: AVAL, follow_up: LASTWK, at: [12], where: {{CNSR: 0}}}}
       - {{method: landmark, at: [28]}}
       - {{method: competing_risks, of: death, at: [28]}}
       - {{method: rpsft, on: ONWK, recensor: false}}

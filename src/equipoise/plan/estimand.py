@@ -123,6 +123,7 @@ _MEANS: tuple[Summary, ...] = ("difference in means", "ratio of geometric means"
 _WINS: tuple[Summary, ...] = ("win ratio", "win odds", "net benefit")
 _SCORES, _TIMES, _RANKS = "values of a measurement", "times to an event", "comparisons of pairs of patients"
 
+_EVENTS = "numbers of events"
 _AT_DEATH, _GONE, _AFTER = ("counted", "censored"), ("censored",), ("kept", "counted", "censored")
 
 METHODS: dict[str, Method] = {
@@ -191,6 +192,40 @@ METHODS: dict[str, Method] = {
         ("absent", "fixed", "counted"),
         ("absent", "fixed"),
         ("kept", "dropped", "fixed", "counted"),
+    ),
+    "logistic": Method(
+        "answers of yes or no",
+        ("odds ratio", "difference in proportions", "ratio of proportions"),
+        ("absent", "fixed", "counted"),
+        ("absent", "fixed"),
+        ("kept", "dropped", "fixed", "counted"),
+    ),
+    "proportional_odds": Method(
+        "answers in order", ("odds ratio",), ("absent", "fixed", "counted"), ("absent",), ("kept", "dropped", "fixed")
+    ),
+    "gee": Method(
+        "repeated answers",
+        ("odds ratio", "rate ratio", "difference in means"),
+        ("absent", "fixed", "counted"),
+        ("absent",),
+        ("kept", "dropped", "fixed"),
+    ),
+    "count_regression": Method(
+        _EVENTS,
+        ("rate ratio", "difference in rates"),
+        ("competing", "counted"),
+        ("censored",),
+        ("kept", "dropped", "counted"),
+    ),
+    "rates": Method(
+        _EVENTS,
+        ("rate ratio", "difference in rates"),
+        ("competing", "counted"),
+        ("censored",),
+        ("kept", "dropped", "counted"),
+    ),
+    "recurrent": Method(
+        _EVENTS, ("rate ratio",), ("competing", "counted"), ("censored",), ("kept", "dropped", "counted")
     ),
     "cmh": Method(
         "answers in categories",

@@ -27,7 +27,7 @@ from equipoise.plan.methods.imputed import (
     shown_weeks,
     visit_name,
 )
-from equipoise.plan.methods.registry import Found, Method, Place
+from equipoise.plan.methods.registry import Found, Method, Place, Test
 from equipoise.plan.parts import Where, check_where, condition
 from equipoise.plan.prepared import Prepared, compared, without_records
 from equipoise.plan.results import Block, Figure, Row, cell_of
@@ -90,7 +90,8 @@ class MiSection(ImputedSection):
 
     ``imputation``: ``bayes`` (Rubin's rules), ``approximate bayes``, ``conditional mean`` (deterministic, with
     jackknife) or ``bootstrap`` (von Hippel & Bartlett). ``reference``: the arm that JR, CR and CIR copy, default
-    control. ``analysis``: ``ancova`` or ``mmrm``, with the covariates ``analyse_with``, default ``covariates``.
+    control. ``analysis``: ``ancova`` or ``mmrm``, with the covariates ``analyse_with``, default ``covariates``; or
+    ``responder``: the share whose completed value is at least ``threshold`` (with ``at_most`` at most).
     Of several events of a patient the first in time counts, at one time the first in the list.
     """
 
@@ -99,7 +100,9 @@ class MiSection(ImputedSection):
     imputation: Literal["bayes", "approximate bayes", "conditional mean", "bootstrap"] = "bayes"
     imputations: int = Field(default=100, ge=2, le=10_000)
     reference: str | None = None
-    analysis: Literal["ancova", "mmrm"] = "ancova"
+    analysis: Literal["ancova", "mmrm", "responder"] = "ancova"
+    threshold: float | None = None
+    at_most: bool = False
     analyse_with: tuple[str, ...] | None = None
     same_covariance: bool = True
     structure: str = "us"
@@ -116,6 +119,12 @@ class MiSection(ImputedSection):
         names = [e.event for e in self.events]
         if len(set(names)) < len(names):
             raise ValueError("events: an event is listed twice")
+        if (self.analysis == "responder") != (self.threshold is not None):
+            raise ValueError("analysis: responder and threshold: go together")
+        if self.analysis == "responder" and (self.log or self.imputation not in ("bayes", "approximate bayes")):
+            raise ValueError("analysis: responder needs imputation: bayes or approximate bayes, and values as they are")
+        if self.analysis == "responder" and len(self.weeks or ()) > 1:
+            raise ValueError("analysis: responder is of one week: give weeks: [28], say")
         return self
 
     def does(self) -> dict[str, str]:
@@ -128,12 +137,11 @@ class MiSection(ImputedSection):
 
 def mi(context: Prepared, section: MiSection) -> Found:
     """What was observed and imputed, LS means and differences, and the tipping point where it is asked for."""
-    from equipoise.estimate.missing import Ancova, Composite, Mmrm, imputation_draws
+    from equipoise.estimate.missing import Ancova, Composite, Mmrm, Responder, imputation_draws
 
     helpers = _helpers(section)
     frame = records(context, section, (*helpers, *((section.baseline,) if section.log else ())))
     control = context.plan.treatment.reference
-    wanted: Any = Ancova(covariates=helpers) if section.analysis == "ancova" else Mmrm(covariates=helpers)
     composite = None
     if section.composite is not None:
         given = section.composite
@@ -161,12 +169,16 @@ def mi(context: Prepared, section: MiSection) -> Found:
         ).impute()
 
     completed = compared(context, frame, fit)
+    every = [float(w) for w in next(iter(completed.values())).panel.weeks]
+    wanted: Any = Ancova(covariates=helpers) if section.analysis == "ancova" else Mmrm(covariates=helpers)
+    if section.threshold is not None:
+        (week,) = shown_weeks(context, section, every)
+        wanted = Responder(week, section.threshold, at_most=section.at_most)
     made = {arm: c.analyse(wanted, level=section.level) for arm, c in completed.items()}
-    visits = [float(w) for w in next(iter(completed.values())).panel.weeks]
     parts = Parts(
         frame,
-        visits,
-        shown_weeks(context, section, visits),
+        every if section.threshold is None else shown_weeks(context, section, every),
+        shown_weeks(context, section, every),
         mean=lambda one, week: of_arm(context, made, one).mean(one, week),
         seen=lambda one, k: seen(of_arm(context, completed, one).panel, one, k),
         label=next(iter(made.values())).label,
@@ -369,7 +381,10 @@ def _description(context: Prepared, section: MiSection, label: str, helpers: Seq
         parts.append(
             "value put in: " + ", ".join("the worst" if k == "worst" else f"{k} {v:g}" for k, v in given.items())
         )
-    parts.append(f"analysed with {', '.join(helpers) or 'no covariates'}")
+    if section.threshold is not None:
+        parts.append(f"share with {section.value} {'at most' if section.at_most else 'at least'} {section.threshold:g}")
+    else:
+        parts.append(f"analysed with {', '.join(helpers) or 'no covariates'}")
     return "; ".join(parts)
 
 
@@ -382,6 +397,6 @@ METHODS = (
         "Analysis after imputation by strategies at intercurrent events",
         noted=True,
         by_line=True,
-        tests=TESTS,
+        tests=(*TESTS, Test("risk_difference", "more")),
     ),
 )

@@ -82,6 +82,8 @@ def visit_name(week: float) -> str:
 
 
 def quantities(section: ImputedSection) -> tuple[str, str]:
+    if getattr(section, "threshold", None) is not None:
+        return "share", "risk_difference"
     return ("geometric_mean_ratio", "ratio") if section.log else ("lsmean", "difference")
 
 
@@ -102,6 +104,8 @@ def lines_of(context: Prepared, section: ImputedSection, found: Found) -> tuple[
     named: list[tuple[str, Estimate]] = []
     shown: list[float] = found.parts.shown
     what = ("Geometric mean ratio", "Ratio") if section.log else ("LS mean", "Difference of LS means")
+    shares = quantities(section)[0] == "share"
+    what = ("Share of responders", "Difference in proportions") if shares else what
     for week in shown:
         means, differences = (found.by_arm(quantity, visit_name(week)) for quantity in quantities(section))
         if len(shown) > 1:
@@ -109,11 +113,20 @@ def lines_of(context: Prepared, section: ImputedSection, found: Found) -> tuple[
         indent = 1 if len(shown) > 1 else 0
         spread = f"({percent} CI)" if section.log else "(SE)"
         form = "{estimate:2} ({low:2}; {high:2})" if section.log else "{estimate:2} ({se:2})"
+        form = "{estimate:3} ({se:3})" if shares else form
         at = "" if len(shown) > 1 else f", week {week:g}"
         made = [
             by_arm(f"{what[0]} {spread}{at}", means, form),
             against(context, f"{what[1]} {spread}", differences, form),
-            *([] if section.log else [against(context, f"{percent} CI", differences, "{low:2}; {high:2}")]),
+            *(
+                []
+                if section.log
+                else [
+                    against(
+                        context, f"{percent} CI", differences, "{low:3}; {high:3}" if shares else "{low:2}; {high:2}"
+                    )
+                ]
+            ),
             against(context, "p-value", differences, P),
         ]
         rows += [Row(r.label, r.cells, r.contrast, indent) for r in made]
