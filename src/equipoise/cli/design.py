@@ -48,7 +48,9 @@ def design(
     hands = executor_named(scheduler or executor, workers)
     with progress_bar(quiet) as report:
         compile_once(report)
-        made = carry_out(study, replicates=replicates, up_to=up_to, seed=seed, executor=hands, out=out, progress=report)
+        made = carry_out(
+            study, replicates=replicates, up_to=up_to, seed=seed, executor=hands, out=out, progress=report, code=True
+        )
     print(made.summary())
     if out is not None:
         for path in _write(made, out):

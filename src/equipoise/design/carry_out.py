@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,11 @@ from equipoise import __version__
 from equipoise.design.calendar_trials import CalendarMaker
 from equipoise.design.looks import calendar_maker, seen_of
 from equipoise.design.result import Cell, DesignResult, share_error
-from equipoise.design.study import Condition, Conduct, Design, DesignStudy, World, load_study
+from equipoise.design.rules import Condition, Found, Rule, rule_of, succeeded
+from equipoise.design.study import Conduct, Design, DesignStudy, load_study
 from equipoise.design.trials import RESOURCES, Asked, CellMaker, asked_by, pair, scenario_for, simulator_for
 from equipoise.design.truth import true_effects, truth_key
+from equipoise.design.worlds import World
 from equipoise.errors import OutputError, ScenarioError
 from equipoise.files import write_text
 from equipoise.files.reading import reason
@@ -55,6 +57,8 @@ def design(
     executor: Executor | None = None,
     out: Path | None = None,
     progress: Callable[[str, int, int], None] | None = None,
+    rules: Mapping[str, Rule] | None = None,
+    code: bool = False,
 ) -> DesignResult:
     """Judge every design of a study in every world.
 
@@ -65,7 +69,8 @@ def design(
     I error. up_to : go on, in steps, up to so many in cells within two Monte Carlo errors of the target. seed : default
     the study's; replicate r has the same patients in every design. executor : where the work is done
     (:func:`equipoise.run.executors.executor_named`); default threads. out : a folder to keep the trials' numbers in,
-    and to go on from. progress : called with what is being done, how much is done, and of how much.
+    and to go on from. progress : called with what is being done, how much is done, and of how much. rules : functions
+    in place of those that primaries name, by the primary. code : whether functions that primaries name are run.
 
     Raises
     ------
@@ -92,14 +97,19 @@ def design(
     if n < 2:
         raise ScenarioError(f"{n} replicates", hint="ask for at least 2, e.g. --replicates 1000")
     base = load_scenario(chosen.base)
+    own = {
+        name: rule
+        for name in dict.fromkeys(d.primary for d in chosen.designs())
+        if (rule := rule_of(chosen.primaries[name], name, rules or {}, code)) is not None
+    }
     prepared = prepare(chosen, base)
     hands = executor or Threads()
     told = progress or (lambda what, done, total: None)
     if out is None:
         with tempfile.TemporaryDirectory(prefix="equipoise-design-") as folder:
-            return _carried_out(chosen, base, prepared, n, up_to, hands, Path(folder), told)
+            return _carried_out(chosen, base, prepared, n, up_to, hands, Path(folder), told, own)
     _claim(out, chosen, n)
-    return _carried_out(chosen, base, prepared, n, up_to, hands, out, told)
+    return _carried_out(chosen, base, prepared, n, up_to, hands, out, told, own)
 
 
 def prepare(study: DesignStudy, base: Scenario) -> list[_Prepared]:
@@ -144,7 +154,10 @@ def _at_once(
         return asked_by(condition, pairs[arm], conduct, arm, arm if len(pairs) > 1 else None)
 
     wanted = {
-        p: tuple(asked(c, f"primaries.{p}.all[{k}]") for k, c in enumerate(study.primaries[p].all, 1))
+        p: tuple(
+            asked(c, ".".join(["primaries", p, *(str(x + 1 if isinstance(x, int) else x) for x in place)]))
+            for place, c in zip(study.primaries[p].places(), study.primaries[p].conditions, strict=True)
+        )
         for p in primaries
     }
     rule = tuple(asked(c, f"rule[{k}]") for k, c in enumerate(study.rule, 1)) if conduct.extension > 0.0 else ()
@@ -152,7 +165,7 @@ def _at_once(
     for condition in (*(c for cs in wanted.values() for c in cs), *rule):
         found = dict.fromkeys(k for k in (condition.p, condition.estimate, condition.se) if k is not None)
         keys.setdefault(condition.arm, {}).update(found)
-    simulator = simulator_for(study, scenario)
+    simulator = simulator_for(study, scenario, world.draws)
     if len(pairs) == 1:
         maker = CellMaker(simulator, tuple(keys.get(None, ())), study.seed)
     else:
@@ -191,6 +204,7 @@ def _carried_out(
     hands: Executor,
     folder: Path,
     told: Callable[[str, int, int], None],
+    rules: Mapping[str, Rule],
 ) -> DesignResult:
     truths = true_effects(study, base, prepared, told)
     tasks = [Task(p.maker, Store.open(folder / TRIALS, p.maker.key, p.maker.columns), program()) for p in prepared]
@@ -207,13 +221,13 @@ def _carried_out(
         n = min(up_to, n * MORE)
         open_still = []
         for k, p in enumerate(prepared):
-            cells = _cells(study, base, p, *parts[k], truths)
+            cells = _cells(study, base, p, *parts[k], truths, rules)
             near = any(abs(c.success - study.target) < 2.0 * c.mc_error for c in cells if not c.no_effect)
             open_still += [k] if near else []
         if not open_still:
             break
         made(open_still, n)
-    cells = [c for k, p in enumerate(prepared) for c in _cells(study, base, p, *parts[k], truths)]
+    cells = [c for k, p in enumerate(prepared) for c in _cells(study, base, p, *parts[k], truths, rules)]
     order = {d: i for i, d in enumerate(study.designs())}
     worlds = list(study.worlds)
     cells.sort(key=lambda c: (order[c.design], worlds.index(c.world)))
@@ -227,6 +241,7 @@ def _cells(
     replicates: int,
     parts: tuple[Part, ...],
     truths: dict[tuple[Any, ...], float],
+    rules: Mapping[str, Rule],
 ) -> list[Cell]:
     """The cells of a conduct in a world: one for each primary."""
     maker = prepared.maker
@@ -238,24 +253,27 @@ def _cells(
     def values(name: str) -> FloatArray:
         return np.asarray(table[:, columns[name]])
 
-    def met(asked: Asked) -> tuple[BoolArray, BoolArray]:
-        p = values(asked.column(asked.p))
-        found = np.isfinite(p)
-        yes = found & (np.where(found, p, 1.0) < asked.alpha)
-        if asked.sign and asked.estimate is not None:
-            yes &= asked.sign * np.nan_to_num(values(asked.column(asked.estimate))) > 0.0
-        return yes, ~found
+    def found(asked: Asked) -> Found:
+        nothing = np.full(replicates, np.nan)
+        estimate = nothing if asked.estimate is None else values(asked.column(asked.estimate))
+        se = nothing if asked.se is None else values(asked.column(asked.se))
+        return Found(values(asked.column(asked.p)), estimate, asked.better * estimate, se)
+
+    def met(asked: Asked) -> BoolArray:
+        return found(asked).met(asked.condition, asked.sign != 0)[0]
 
     world = study.worlds[prepared.world]
     weeks, off, deaths = (float(values(name).mean()) for name in RESOURCES)
     named = _named(prepared, met, world) if prepared.rule else None
     out = []
     for primary, conditions in prepared.asked.items():
-        success, failed = np.ones(replicates, np.bool_), np.zeros(replicates, np.bool_)
-        for condition in conditions:
-            yes, lost = met(condition)
-            success &= yes
-            failed |= lost
+        success, failed, stop = succeeded(
+            study.primaries[primary],
+            [found(c) for c in conditions],
+            [c.sign != 0 for c in conditions],
+            primary,
+            rules.get(primary),
+        )
         share = float(success.mean())
         first = conditions[0]
         named_by = None if first.estimate is None else first.estimate.analysis
@@ -277,6 +295,7 @@ def _cells(
                 deaths=deaths,
                 months=_months(study, base, prepared.conduct),
                 successes=success,
+                no_go=stop,
             )
         )
     return out
@@ -323,9 +342,9 @@ def _cell_of_looks(
     )
 
 
-def _named(prepared: _Prepared, met: Callable[[Asked], tuple[BoolArray, BoolArray]], world: World) -> float:
+def _named(prepared: _Prepared, met: Callable[[Asked], BoolArray], world: World) -> float:
     """Share of trials that the three questions name rightly."""
-    first, second, third = (met(c)[0] for c in prepared.rule)
+    first, second, third = (met(c) for c in prepared.rule)
     modifying = first & second & third
     said = {"disease-modifying": modifying, "symptomatic": first & ~modifying, "none": ~first}
     return float(said[world.kind].mean())

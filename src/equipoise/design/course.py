@@ -26,7 +26,7 @@ def simulated(study: DesignStudy, design: Design, world: str, first: int, trials
     if world not in study.worlds:
         raise ScenarioError(f"no world {world!r}", hint="worlds are: " + ", ".join(study.worlds))
     scenario = scenario_for(_base(study.base), study, design.conduct, study.worlds[world], world)
-    return simulator_for(study, scenario).block(study.seed, first, trials)
+    return simulator_for(study, scenario, study.worlds[world].draws).block(study.seed, first, trials)
 
 
 def mean_course(

@@ -10,8 +10,10 @@ import numpy as np
 
 from equipoise.design.adaptation import Adaptation, Gate
 from equipoise.design.calendar_trials import EFFICACY, FUTILITY, GATE, CalendarMaker, Reading, Window
-from equipoise.design.study import FIXED, Condition, Design, DesignStudy, World
+from equipoise.design.rules import Condition
+from equipoise.design.study import FIXED, Design, DesignStudy
 from equipoise.design.trials import asked_by, pair, scenario_for, simulator_for
+from equipoise.design.worlds import World
 from equipoise.errors import ScenarioError
 from equipoise.plan.key import Key
 from equipoise.simulate import Scenario
@@ -115,8 +117,8 @@ def calendar_maker(study: DesignStudy, base: Scenario, design: Design, world: Wo
     needed = _needed(study, base, design, adaptation, ratio, groups)
     scenario = scenario_for(base, study, design.conduct, world, name, needed)
     two = pair(scenario, scenario.protocol.arms[1])
-    condition = study.primaries[design.primary].all[0]
-    if len(study.primaries[design.primary].all) > 1 or condition.test is None:
+    condition = study.primaries[design.primary].conditions[0]
+    if len(study.primaries[design.primary].conditions) > 1 or condition.test is None:
         raise ScenarioError(
             f"primaries.{design.primary}.all: a design with looks, or with arms that come and go, has one condition, "
             "a test",
@@ -139,9 +141,9 @@ def calendar_maker(study: DesignStudy, base: Scenario, design: Design, world: Wo
         )
     level = adaptation
     if design.adaptation == FIXED:
-        level = adaptation.model_copy(update={"alpha": condition.alpha / 2.0})
+        level = adaptation.model_copy(update={"alpha": (condition.alpha or 0.05) / 2.0})
     return CalendarMaker(
-        simulator=simulator_for(study, scenario),
+        simulator=simulator_for(study, scenario, world.draws),
         seed=study.seed,
         adaptation=level,
         accrual=study.accruing(design, base.protocol.groups),

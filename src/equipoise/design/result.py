@@ -27,7 +27,7 @@ class Cell:
     the estimates; mean_se : of their standard errors; coverage : of the 95 % intervals. named_rightly : share in which
     the delayed-start rule names the world's kind. patient_weeks under observation, control_weeks without active drug,
     deaths : means a trial; months : recruitment and the last patient's trial. seen : what happened at looks, where the
-    design has some.
+    design has some. no_go : share of trials that met the primary's conditions to stop.
     """
 
     design: Design
@@ -51,19 +51,21 @@ class Cell:
     months: float
     successes: BoolArray
     seen: Seen | None = None
+    no_go: float | None = None
 
     def row(self) -> dict[str, Any]:
         """As a row of a table."""
         own = {
             f.name: getattr(self, f.name)
             for f in fields(self)
-            if f.name not in ("design", "successes", "no_effect", "seen")
+            if f.name not in ("design", "successes", "no_effect", "seen", "no_go")
         }
         claim = None
         if self.no_effect:
             claim = "type I error" if self.replicates >= CLAIM else "error rate, explored"
+        stop = {} if self.no_go is None else {"no_go": self.no_go}
         looks = {} if self.seen is None else self.seen.row()
-        return {**self.design.levels(), **own, "reads_as": claim or "power", **looks}
+        return {**self.design.levels(), **own, "reads_as": claim or "power", **stop, **looks}
 
 
 @dataclass(frozen=True)

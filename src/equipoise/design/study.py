@@ -10,13 +10,15 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from equipoise.design.accrual import Accrual
 from equipoise.design.adaptation import Adaptation
+from equipoise.design.rules import Condition, Primary
 from equipoise.design.treatments import Treatments, checked_ratio
+from equipoise.design.worlds import World, expanded
 from equipoise.errors import ScenarioError
 from equipoise.files import Document, Frozen, parse_yaml, read_yaml, validate
 from equipoise.files.model import PlaceError
@@ -86,59 +88,6 @@ class Enrichment(Frozen):
         return self
 
 
-class Condition(Frozen):
-    """One thing that must be found: a test of the plan, or a number of a section.
-
-    test : ``ANALYSIS.TEST``, significant at ``alpha`` (two-sided) and, where ``favours`` says so, on the side of
-    active; ``arm``: compared with control, where there are several. Or ``analysis``, ``quantity`` and, to tell it from
-    others, ``section`` and ``visit``: the p-value of that number is below ``alpha`` as it is (a question of a delayed
-    start is one-sided).
-    """
-
-    test: str | None = None
-    arm: str | None = None
-    analysis: str | None = None
-    quantity: str | None = None
-    section: Annotated[int, Field(ge=1)] = 1
-    visit: str | None = None
-    alpha: Share = 0.05
-    favours: Literal["active", "either"] = "active"
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        named = self.analysis is not None and self.quantity is not None
-        if (self.test is None) == (not named):
-            raise ValueError("give either test: ANALYSIS.TEST, or analysis: and quantity:")
-        return self
-
-
-class Primary(Frozen):
-    """A rule of success: all its conditions. ``needs_extension``: it asks of what comes after the randomised period."""
-
-    label: str
-    all: tuple[Condition, ...] = Field(min_length=1)
-    needs_extension: bool = False
-
-
-class World(Frozen):
-    """A truth: a mechanism of the scenario, with what differs from it.
-
-    kind : what a delayed-start rule should call it. effect, disease : what stands in place of the scenario's, a part of
-    a part too; groups : the same, by group. no_effect : success is an error here. weight : of this world in an average
-    over worlds.
-    """
-
-    label: str
-    mechanism: str
-    kind: Literal["none", "symptomatic", "disease-modifying"]
-    effect: dict[str, Any] = Field(default_factory=dict)
-    disease: dict[str, Any] = Field(default_factory=dict)
-    groups: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    lag: float | None = Field(default=None, description="weeks until the effect begins, for drawings")
-    no_effect: bool = False
-    weight: Annotated[float, Field(ge=0)] = 1.0
-
-
 class DesignStudy(Frozen):
     """Designs x worlds. Frozen: change it with ``model_copy`` or :meth:`with_`."""
 
@@ -174,6 +123,11 @@ class DesignStudy(Frozen):
     undisturbed: dict[str, Any] = Field(
         default_factory=dict, description="numbers of the disease under which nobody leaves or dies: the true effect"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _worlds_one_by_one(cls, raw: Any) -> Any:
+        return {**raw, "worlds": expanded(raw["worlds"])} if isinstance(raw, dict) and "worlds" in raw else raw
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -230,8 +184,9 @@ class DesignStudy(Frozen):
                     )
         if any(name != FIXED for name in self.factors.adaptation):
             for name in self.factors.primary:
-                conditions = self.primaries[name].all
-                if len(conditions) != 1 or conditions[0].test is None or conditions[0].favours != "active":
+                conditions = self.primaries[name].conditions
+                alone = len(conditions) == 1 and conditions[0].test is not None and conditions[0].at_least is None
+                if not alone or conditions[0].favours != "active" or not self.primaries[name].all:
                     raise PlaceError(
                         "looks are held on one test in favour of active: one condition, with test:",
                         "primaries",
@@ -251,13 +206,13 @@ class DesignStudy(Frozen):
         """Whether a design has looks, arms that come and go, or several arms that share one closed test."""
         arms = self.treatments.get(design.treatments)
         several = arms is not None and len(arms.arms) > 2
-        whole = several and all(c.test is not None and c.arm is None for c in self.primaries[design.primary].all)
+        whole = several and all(c.test is not None and c.arm is None for c in self.primaries[design.primary].conditions)
         return design.adaptation != FIXED or whole or (arms is not None and arms.by_calendar)
 
     def _conditions(self) -> Iterator[tuple[tuple[str | int, ...], Condition]]:
         for name, primary in self.primaries.items():
-            for k, condition in enumerate(primary.all):
-                yield ("primaries", name, "all", k), condition
+            for place, condition in zip(primary.places(), primary.conditions, strict=True):
+                yield ("primaries", name, *place), condition
         for k, condition in enumerate(self.rule):
             yield ("rule", k), condition
 
@@ -399,7 +354,18 @@ def load_study(name: str | Path) -> DesignStudy:
         raise ScenarioError(
             f"no design study called {str(name)[:80]!r}", hint=f"shipped: {known}; or give a .yaml file"
         )
-    return _study(read_yaml(path, error=ScenarioError, what="a design study", hint=HINT))
+    document = read_yaml(path, error=ScenarioError, what="a design study", hint=HINT)
+    _beside(document.values, path.parent)
+    return _study(document)
+
+
+def _beside(values: Any, folder: Path) -> None:
+    """Files of draws that lie beside the study are found there, wherever the study is read from."""
+    worlds = values.get("worlds") if isinstance(values, dict) else None
+    for world in worlds.values() if isinstance(worlds, dict) else ():
+        draws = world.get("draws") if isinstance(world, dict) else None
+        if isinstance(draws, dict) and isinstance(draws.get("file"), str) and (folder / draws["file"]).is_file():
+            draws["file"] = str(folder / draws["file"])
 
 
 def _study(document: Document) -> DesignStudy:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from equipoise.design.study import Condition, Conduct, DesignStudy, World, filled
+from equipoise.design.rules import Condition
+from equipoise.design.study import Conduct, DesignStudy, filled
+from equipoise.design.worlds import DrawnSimulator, Draws, World
 from equipoise.errors import ScenarioError
 from equipoise.files import Frozen
 from equipoise.plan.deciding import deciding
@@ -146,7 +148,7 @@ def _first_test(plan: AnalysisPlan) -> AnalysisPlan:
 def _asked(study: DesignStudy, conduct: Conduct, analysis: str) -> bool:
     """Whether a condition of this conduct's primaries, or the rule where there is an extension, reads an analysis."""
     primaries = [study.primaries[p] for p in study.factors.primary]
-    wanted = [c for p in primaries if conduct.extension > 0.0 or not p.needs_extension for c in p.all]
+    wanted = [c for p in primaries if conduct.extension > 0.0 or not p.needs_extension for c in p.conditions]
     wanted += study.rule if conduct.extension > 0.0 else ()
     adaptation = study.adaptations.get(conduct.adaptation)
     if adaptation is not None and any(g.test.partition(".")[0] == analysis for g in adaptation.gates):
@@ -155,7 +157,9 @@ def _asked(study: DesignStudy, conduct: Conduct, analysis: str) -> bool:
 
 
 class Asked(Frozen):
-    """The keys that answer one condition. sign : of an estimate that favours active, 0 where that is not asked. arm :
+    """The keys that answer one condition.
+
+    sign : of an estimate that favours active, 0 where that is not asked; better : the same where it is known. arm :
     compared with control, where there are several.
     """
 
@@ -163,7 +167,8 @@ class Asked(Frozen):
     estimate: Key | None
     se: Key | None
     sign: int
-    alpha: float
+    condition: Condition
+    better: int
     arm: str | None = None
 
     def column(self, key: Key) -> str:
@@ -185,7 +190,9 @@ def asked_by(
             spread = Key("contrast_se", analysis=found.estimate.analysis, week=found.estimate.week)
         better = scenario.favours(condition.test) or found.sign
         sign = better if condition.favours == "active" else 0
-        return Asked(p=found.p, estimate=found.estimate, se=spread, sign=sign, alpha=condition.alpha, arm=several)
+        return Asked(
+            p=found.p, estimate=found.estimate, se=spread, sign=sign, condition=condition, better=better, arm=several
+        )
     visit = None if condition.visit is None else str(filled(condition.visit, conduct))
 
     def key(statistic: str) -> Key:
@@ -198,7 +205,7 @@ def asked_by(
             visit=visit,
         )
 
-    return Asked(p=key("p"), estimate=key("estimate"), se=key("se"), sign=0, alpha=condition.alpha, arm=several)
+    return Asked(p=key("p"), estimate=key("estimate"), se=key("se"), sign=0, condition=condition, better=1, arm=several)
 
 
 @dataclass(frozen=True)
@@ -344,9 +351,29 @@ def _admission(base: Scenario, study: DesignStudy, conduct: Conduct, protocol: P
     return out
 
 
-def simulator_for(study: DesignStudy, scenario: Scenario) -> Simulator:
-    """The engine of a scenario of the study, with the options that the study gives it."""
-    return Simulator.of(scenario, imbalance=study.imbalance, **study.engine)
+def simulator_for(
+    study: DesignStudy,
+    scenario: Scenario,
+    draws: Draws | None = None,
+    *,
+    effect: bool = True,
+    still: Mapping[str, Any] | None = None,
+) -> Simulator:
+    """The engine of a scenario of the study, with the options that the study gives it.
+
+    draws : parameters that differ from replicate to replicate; effect False: without the drug's, in those;
+    still : numbers of the disease that no draw moves.
+
+    Raises
+    ------
+    ScenarioError : what is drawn are no parameters of the scenario.
+    """
+    plain = Simulator.of(scenario, imbalance=study.imbalance, **study.engine)
+    if draws is None:
+        return plain
+    made = DrawnSimulator(scenario, plain.mechanism, study.imbalance, draws, effect, study.engine, still or {})
+    made.settings()  # what is wrong with all draws is told before anything is simulated
+    return made
 
 
 def _read_outcomes(base: Scenario, study: DesignStudy) -> dict[str, str]:

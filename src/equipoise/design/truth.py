@@ -10,6 +10,7 @@ import numpy as np
 from equipoise.design.calendar_trials import CalendarMaker
 from equipoise.design.study import Conduct, DesignStudy
 from equipoise.design.trials import Asked, CellMaker, pair, scenario_for, simulator_for
+from equipoise.design.worlds import Draws
 from equipoise.simulate import Scenario
 from equipoise.types import FloatArray
 
@@ -65,10 +66,12 @@ def true_effects(
             variable, log = getattr(analysis, "variable", None), getattr(analysis, "log", False)
             if variable is None or log:
                 continue
-            drug, without = (
-                _at_the_end(one, study, p.conduct.weeks, str(variable), str(analysis.set), arms.index(arm), seen)
-                for one in _with_and_without(study, base, p)
-            )
+            draws, read = study.worlds[p.world].draws, (str(variable), str(analysis.set), arms.index(arm))
+            with_it, without_it = _with_and_without(study, base, p)
+            if draws is not None:
+                without_it = with_it  # the disease as drawn, and no effect
+            drug = _at_the_end(with_it, study, p.conduct.weeks, read, seen, draws)
+            without = _at_the_end(without_it, study, p.conduct.weeks, read, seen, draws, effect=draws is None)
             out[key] = float(np.nanmean(drug - without))
     return out
 
@@ -94,16 +97,19 @@ def _at_the_end(
     scenario: Scenario,
     study: DesignStudy,
     week: float,
-    variable: str,
-    who: str,
-    arm: int,
+    read: tuple[str, str, int],
     seen: dict[tuple[Any, ...], FloatArray],
+    draws: Draws | None,
+    *,
+    effect: bool = True,
 ) -> FloatArray:
-    """(trial, subject) the outcome at a week of those of an analysis set who are in an arm, else NaN."""
-    digest = scenario.digest()
-    if (digest, variable, who, arm) not in seen:
-        trials = simulator_for(study, scenario).block(study.seed, 0, UNDISTURBED)
+    """(trial, subject) the outcome at a week of those of an analysis set who are in an arm (``read``), else NaN."""
+    key = (scenario.digest(), read, None if draws is None else (draws.model_dump_json(), effect))
+    if key not in seen:
+        variable, who, arm = read
+        trials = simulator_for(study, scenario, draws, effect=effect, still=study.undisturbed).block(
+            study.seed, 0, UNDISTURBED
+        )
         inside = trials.members(who) & (trials.arm == arm)
-        at = trials.visit_index(week)
-        seen[digest, variable, who, arm] = np.where(inside, trials.outcomes[variable][:, :, at], np.nan)
-    return seen[digest, variable, who, arm]
+        seen[key] = np.where(inside, trials.outcomes[variable][:, :, trials.visit_index(week)], np.nan)
+    return seen[key]
