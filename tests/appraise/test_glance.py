@@ -56,7 +56,7 @@ def test_verdict_and_certainty_are_figures_and_the_recommendation_is_none(name: 
     level = found["Certainty of the evidence"].value[0]
     facts = {plain(t): s for n in walk(page.section("brief")) if isinstance(n, Facts) for t, s in n.items}
     illustration = facts["A recommendation, as an illustration"]
-    assert "An illustration, no finding" in plain(illustration)
+    assert "an illustration, no finding" in plain(illustration)
     advice = next(run for run in illustration if isinstance(run, Link))
     assert isinstance(level, Link)
     assert isinstance(advice, Link)
@@ -68,11 +68,10 @@ def test_verdict_and_certainty_are_figures_and_the_recommendation_is_none(name: 
     assert {n.tone for n in shown} == {"illustration"}
     notes = [plain(n.title) for n in shown]
     said = plain(advice.content)
-    if said == "neither for nor against":
-        assert notes == ["As an illustration: no recommendation either way"]
+    if said == "no recommendation either way":
+        assert notes == [f"As an illustration: {said}"]
     else:
-        strength, direction = said.split()
-        assert notes[0] == f"As an illustration: a {strength.lower()} recommendation {direction} it"
+        assert notes[0] == f"As an illustration: a {said}"
 
 
 def test_a_trial_that_nobody_judged_says_so(tiny: Record) -> None:

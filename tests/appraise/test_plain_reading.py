@@ -168,7 +168,7 @@ def test_a_trailing_zero_is_not_lost() -> None:
 def test_what_the_chances_mean_is_said(telling: Document) -> None:
     for section in ("bottom-line", "replica"):
         text = words(telling.section(section))
-        assert "miss its endpoint in 78 of 100 trials even if the drug works as fitted, and in 98.6 of 100" in text
+        assert "miss its endpoint in 78 of 100 repeats even if the drug works as fitted, and in 99 of 100" in text
         assert "the miss by itself says little about whether the drug works" in text
     text = words(telling.section("replica"))
     assert "at the 5 % level gives about 2.5 % of trials in favour of a drug that does nothing" in text

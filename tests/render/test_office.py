@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from equipoise.appraise import appraise, in_brief, in_slides
 from equipoise.cli.main import app
+from equipoise.document.charts import Curves, Forest, ForestPanel
 from equipoise.document.document import Cited, Document, Figure, Fold, Name, Strong, Text, plain, walk
 from equipoise.errors import OutputError
 from equipoise.records import Record
@@ -59,7 +60,7 @@ def hide(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
 # -- PowerPoint ----------------------------------------------------------------------------------------------------
 
 
-def test_a_deck_is_a_powerpoint_file_with_notes_tables_and_pictures(deck: Document) -> None:
+def test_a_deck_is_a_powerpoint_file_with_notes_tables_and_charts(deck: Document) -> None:
     pptx = pytest.importorskip("pptx", reason=f"python-pptx is not installed: {INSTALL}")
     read = pptx.Presentation(BytesIO(to_bytes(deck, "pptx")))
     assert read.slide_width / read.slide_height == pytest.approx(16 / 9, abs=1e-3)
@@ -71,13 +72,57 @@ def test_a_deck_is_a_powerpoint_file_with_notes_tables_and_pictures(deck: Docume
         if any(isinstance(n, Cited) for n in walk(section)):
             assert "Sources:" in told
             assert sources_of(deck, section)[0] in told
-    drawn = [shape for s in slides for shape in s.shapes if shape.shape_type == 13]
-    assert len(drawn) == sum(len(n.chart.panels) for n in walk(deck.sections) if isinstance(n, Figure))
-    for picture in drawn:
-        assert picture.image.blob.startswith(PNG)
-        assert len(picture._element._nvXxPr.cNvPr.get("descr")) > 40  # said for those who cannot see it
+    figures = [n.chart for n in walk(deck.sections) if isinstance(n, Figure)]
+    drawn = [shape for s in slides for shape in s.shapes if shape.shape_type == 13 or shape.has_chart]
+    assert len(drawn) == sum(len(chart.panels) for chart in figures)
+    own = [shape for shape in drawn if shape.has_chart]
+    assert len(own) == sum(len(chart.panels) for chart in figures if isinstance(chart, Forest | Curves)) > 0
+    for shape in drawn:
+        assert shape.has_chart or shape.image.blob.startswith(PNG)
+        assert len(shape._element._nvXxPr.cNvPr.get("descr")) > 40  # said for those who cannot see it
     assert sum(getattr(shape, "has_table", False) for s in slides for shape in s.shapes) >= 4
     assert read.core_properties.title == plain(deck.title)
+
+
+def test_the_charts_of_a_deck_hold_the_numbers_that_the_page_draws(deck: Document) -> None:
+    """Each estimate with the ends of its interval, and each published point with its spread, can be edited."""
+    pptx = pytest.importorskip("pptx", reason=f"python-pptx is not installed: {INSTALL}")
+    read = pptx.Presentation(BytesIO(to_bytes(deck, "pptx")))
+    charts = [shape.chart for s in read.slides for shape in s.shapes if shape.has_chart]
+    panels = [p for n in walk(deck.sections) if isinstance(n, Figure) for p in n.chart.panels]
+    assert len(charts) == len(panels)
+    for chart, panel in zip(charts, panels, strict=True):
+        bars = [b for s in chart.plots[0].series for b in error_bars(s)]
+        if isinstance(panel, ForestPanel):
+            wanted = [(i.estimate, i.low, i.high) for i in panel.intervals]
+        else:
+            wanted = [
+                (v, low, high)
+                for s in panel.series
+                if s.kind == "published"
+                for v, low, high in zip(s.values, s.low, s.high, strict=True)
+            ]
+        shown = [(v, v if low is None else low, v if high is None else high) for v, low, high in wanted]
+        assert sorted(bars) == [pytest.approx(w) for w in sorted(shown)]
+        for series in chart.plots[0].series:  # the order that ECMA-376 asks of the parts of a series
+            tags = [child.tag.rpartition("}")[2] for child in series._element]
+            order = ["idx", "order", "tx", "spPr", "marker", "dPt", "dLbls", "trendline", "errBars", "xVal", "yVal"]
+            places = [order.index(t) for t in tags if t in order]
+            assert places == sorted(places)
+
+
+def error_bars(series: Any) -> list[tuple[float, float, float]]:
+    """(estimate, low, high) of each point of a series that has error bars."""
+    name = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
+    found = series._element.find(f"{name}errBars")
+    if found is None:
+        return []
+    across = found.find(f"{name}errDir").get("val") == "x"
+    points = series._element.findall(f"{name}{'xVal' if across else 'yVal'}//{name}v")
+    ends = [[float(v.text) for v in found.findall(f"{name}{side}//{name}v")] for side in ("minus", "plus")]
+    return [
+        (float(v.text), float(v.text) - low, float(v.text) + high) for v, low, high in zip(points, *ends, strict=True)
+    ]
 
 
 def test_nothing_leaves_a_slide(deck: Document) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from equipoise.appraise import absolute_risk, numbers
 from equipoise.appraise.context import Context
 from equipoise.appraise.findings import excludes_null, standard_error, usable
 from equipoise.document.document import Inlines, Text
 from equipoise.document.text import joined
-from equipoise.records.schema import AdverseEvent, Item, Result, Value
+from equipoise.records.schema import AdverseEvent, Item, PValue, Result, Value
 
 SPACE: Inlines = (Text(" "),)
 
@@ -237,8 +239,13 @@ def split_sentence(ctx: Context) -> Inlines:
         e=ctx.analysis(f.primary.method),
     )
     if f.estimate_p is not None:
-        out = (*out, *writer.say(", whose own P value is {p}", p=ctx.p(f.estimate_p)))
+        out = (*out, *writer.say(", whose own P value is {p}", p=_bare_p(ctx, f.estimate_p)))
     return (*out, Text("."))
+
+
+def _bare_p(ctx: Context, p: PValue) -> Inlines:
+    """A P value without its sign of equality: ``0.60``, ``< 0.001``."""
+    return (ctx.writer.cite(re.sub(r"^P\s(=\s)?", "", numbers.p_value(p)), p),)
 
 
 def biomarker_items(ctx: Context) -> list[Inlines]:

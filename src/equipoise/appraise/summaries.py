@@ -143,7 +143,7 @@ def _certainty(ctx: Context, section: Section) -> Inlines:
 
 
 def _questions(ctx: Context, section: Section) -> Inlines:
-    names = [READERS[s.reader].lower() for s in section.sections if s.reader in READERS and s.reader != "phd"]
+    names = [lower(READERS[s.reader]) for s in section.sections if s.reader in READERS]
     if ctx.reader.role is not None or len(names) < 2:
         return ctx.writer.words("Think first, then open the answer; with a self-test.")
     listed = joined([ctx.writer.words(n) for n in names])

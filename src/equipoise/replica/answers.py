@@ -88,12 +88,12 @@ def proportion(hits: FloatArray) -> tuple[float, float]:
 def times(share: float, replicates: int) -> str:
     """A probability as a person would say it, no finer than the number of replicates allows."""
     if replicates < 1000:
-        return f"in {round(share * replicates)} of {replicates} trials"
+        return f"in {round(share * replicates)} of {replicates} repeats"
     if share < 0.005:
         return "almost never (fewer than 1 in 200)"
     if share > 0.995:
         return "almost always"
-    return f"in {100 * share:.0f} of 100 trials" if share >= 0.095 else f"in {100 * share:.1f} of 100 trials"
+    return f"in {100 * share:.0f} of 100 repeats" if share >= 0.095 else f"in {100 * share:.1f} of 100 repeats"
 
 
 def primary_answers(

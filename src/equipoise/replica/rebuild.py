@@ -474,11 +474,12 @@ def _shifts(scenario: Scenario, study: SimulationStudy, found: Sequence[Target])
         moved = moved[~np.isnan(moved)]
         if not len(moved):
             continue
+        digits = 2 if abs(adjusted.value) < 1.0 else 1
         low, high = np.quantile(moved, [0.025, 0.975])
         out.append(
             f"{adjusted.quantity}, week {adjusted.key.week:g}: adjusting for baseline {marker} moved it by "
-            f"{adjusted.value - planned.value:+.1f} as published, and by {moved.mean():+.1f} on average in the replica "
-            f"(95 % of single trials {low:+.1f} to {high:+.1f})."
+            f"{adjusted.value - planned.value:+.{digits}f} as published, and by {moved.mean():+.{digits}f} on average "
+            f"in the replica (95 % of single trials {low:+.{digits}f} to {high:+.{digits}f})."
         )
     return tuple(out)
 

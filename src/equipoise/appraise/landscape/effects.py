@@ -148,8 +148,7 @@ def _method(record: Record, r: Result) -> str:
 
 
 def _neurofilament(record: Record, population: str | None) -> Iterator[Effect | Missing]:
-    """The marker in the ``population`` of the effect on function where it is told there, so that the two are of the same
-    people."""
+    """The marker, in the ``population`` of the effect on function where it is told there: both of the same people."""
     told = False
     done: set[str] = set()
     for r in sorted(_main(record, _NEUROFILAMENT), key=lambda r: r.set != population):

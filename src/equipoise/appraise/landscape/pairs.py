@@ -63,7 +63,9 @@ class Pair:
     @property
     def population(self) -> str | None:
         """The analysis set that both effects are of, in the record's words; None where the sources do not tell."""
-        found = [None if h is None or h.effect.result is None else h.effect.result.set for h in (self.marker, self.function)]
+        found = [
+            None if h is None or h.effect.result is None else h.effect.result.set for h in (self.marker, self.function)
+        ]
         return next((s.label for s in self.record.sets if found == [s.id, s.id]), None)
 
     @property

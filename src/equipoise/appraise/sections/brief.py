@@ -289,10 +289,12 @@ def _illustration(ctx: Context) -> tuple[Inlines, Inlines] | None:
     if found is None:
         return None
     neither = found.direction == "neither"
-    said = "neither for nor against" if neither else f"{found.strength} {found.direction}"
+    said = "no recommendation either way" if neither else f"{found.strength} recommendation {found.direction} it"
     asked = upper(writer.label(ctx.judgements.decision.question))
     told = writer.say(
-        " One stated set of judgements leads to: {s}. An illustration, no finding, and endorsed by no guideline body.",
+        " One stated set of judgements leads to {a}{s}. This is an illustration, no finding, and no guideline body has "
+        "endorsed it.",
+        a=writer.words("" if neither else "a "),
         s=writer.to("decision", said),
     )
     return writer.words("A recommendation, as an illustration"), (*asked, *told)

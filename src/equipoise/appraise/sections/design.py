@@ -116,7 +116,7 @@ def _randomisation(ctx: Context) -> Inlines:
         out = ctx.say("{r}, {active} to {control}", r=ratio)
     strata = [q for s in d.strata if s.usable and (q := writer.quote(lower(s.label), s))]
     if strata:
-        out = (*out, *writer.words(". Stratified by: " if out else "Stratified by: "), *joined(strata, "; "))
+        out = (*out, *writer.words(". Stratified by " if out else "Stratified by "), *joined(strata))
     return out
 
 

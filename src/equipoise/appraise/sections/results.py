@@ -242,8 +242,7 @@ def _interval(ctx: Context, r: Result) -> Interval:
     elif r.cut is not None:
         year = next((cut.date[:4] for cut in ctx.record.cuts if cut.id == r.cut), "")
         label = f"{label}, {year}" if year else label
-    method = ctx.findings.method(r.method)
-    if method is not None and method.adjusts_nfl:
+    if _adjusted(ctx, r.method):
         label = f"{label}, adj. NfL"
     return Interval(
         _clip(label[:1].upper() + label[1:], 40),
@@ -253,6 +252,12 @@ def _interval(ctx: Context, r: Result) -> Interval:
         None if c.high is None else float(c.high),
         ctx.tone(r),
     )
+
+
+def _adjusted(ctx: Context, method: str | None) -> bool:
+    """Whether a method adjusts for the marker."""
+    found = None if method is None else ctx.findings.method(method)
+    return found is not None and found.adjusts_nfl
 
 
 def _clip(text: str, width: int) -> str:
@@ -304,6 +309,8 @@ def curves_figure(ctx: Context, comparison: str) -> Figure | None:
         if not series:
             continue
         title = f"{short(outcome.label)}, {ctx.set_name(set_id)}"
+        if all(_adjusted(ctx, c.method) for c in curves.values()):
+            title += ", adjusted for NfL"
         axis = "ratio to baseline" if ratio else f"change, {outcome.unit}" if outcome.unit else "change"
         panels.append(CurvePanel(title, axis, 1.0 if ratio else 0.0, ratio, tuple(series)))
         drawn.append((title, axis, curves))

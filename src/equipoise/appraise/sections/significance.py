@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from equipoise.appraise.context import Context
 from equipoise.appraise.numbers import date_text
-from equipoise.appraise.phrases import interval_sentence, neuro_sentence, paragraphs
-from equipoise.document.document import Block, Inlines, Listing, Note, Paragraph, Section, Text
+from equipoise.appraise.phrases import interval_sentence, paragraphs
+from equipoise.document.document import Block, Inlines, Link, Listing, Note, Paragraph, Section, Text
 
 
 def build(ctx: Context) -> Section:
@@ -21,9 +21,9 @@ def build(ctx: Context) -> Section:
         blocks.append(Listing(tuple(decisions)))
     if f.biomarkers():
         blocks.append(Note("info", writer.words("A marker as a stand-in for benefit"), (Paragraph(_marker(ctx)),)))
-    harm = neuro_sentence(ctx)
-    if harm:
-        blocks.append(Paragraph(paragraphs(writer.words("On the other side is the harm."), harm)))
+    if f.serious_neurologic() is not None:
+        harm = writer.words("On the other side is the harm, which is counted under ")
+        blocks.append(Paragraph((*harm, Link(writer.words("safety"), "#safety"), Text("."))))
     if not blocks:
         blocks.append(Paragraph(writer.words("The record says nothing on this.")))
     return Section("significance", writer.words("Clinical significance"), tuple(blocks))

@@ -57,10 +57,11 @@ def build(ctx: Context) -> Section | None:
         blocks.append(Paragraph(writer.words("Elsewhere, and by the regulator:")))
         blocks.append(Listing(there))
     level = (
-        "In the terms of BEST, the glossary of FDA and NIH, it is a reasonably likely surrogate for this kind of drug in "
-        "this kind of patient, not a validated one."
+        "In the terms of BEST, the glossary of FDA and NIH, it is a reasonably likely surrogate for this kind of drug "
+        "in this kind of patient, not a validated one."
         if ctx.item("surr_fda_table") is not None
-        else "In the terms of BEST, the glossary of FDA and NIH, it is a marker of response here; nothing in the record makes it a surrogate."
+        else "In the terms of BEST, the glossary of FDA and NIH, it is a marker of response here; nothing in the "
+        "record makes it a surrogate."
     )
     blocks += [Paragraph(writer.words(level)), Paragraph(writer.words(_GAPS))]
     if "fooled" in found:
@@ -122,8 +123,9 @@ def _fooled(ctx: Context, found: dict[str, Any]) -> list[Block]:
             _computed(
                 ctx,
                 f"Those of the {len(found['rows'])} trials whose two arms and length are on record "
-                f"({', '.join(names[:-1])} and {names[-1]}) were simulated {fooled['literatures']} times over in each of "
-                f"{len(fooled['worlds'])} worlds, at these sizes and lengths; what drugs do differs from trial to trial.",
+                f"({', '.join(names[:-1])} and {names[-1]}) were simulated {fooled['literatures']} times over in each "
+                f"of {len(fooled['worlds'])} worlds, at these sizes and lengths; what drugs do differs from trial to "
+                f"trial.",
                 command,
                 what,
             )

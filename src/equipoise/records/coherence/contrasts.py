@@ -393,6 +393,12 @@ def _twin(record: Record, result: Result) -> Result | None:
     return None
 
 
+def _pair(c: ItemContrast) -> str:
+    """``20 mg against placebo`` of the keys by which an item knows its arms."""
+    named = (re.sub(r"^mg(\d+)$", r"\1 mg", key).replace("_", " ") for key in (c.of, c.against))
+    return " against ".join(named)
+
+
 def _item(record: Record, item: Item, key: str, c: ItemContrast) -> Iterator[Note]:
     a, b = item.values.get(c.of), item.values.get(c.against)
     if a is None or b is None or not a.usable or not b.usable:
@@ -403,11 +409,11 @@ def _item(record: Record, item: Item, key: str, c: ItemContrast) -> Iterator[Not
     what, explained, certainty = found
     for name, other in item.contrasts.items():
         if name != key and (other.value, other.low, other.high) == (c.value, c.low, c.high) and c.low is not None:
-            explained, certainty = f"the same numbers are printed for {name}", "certain"
+            explained, certainty = f"the same numbers are printed for {_pair(other)}", "certain"
     yield Note(
         f"contrast_and_arms_{item.id}_{key}",
         "contrast_and_arms",
-        f"{item.label}: {key}, {_shown(c)}, is not what its own values give: {what}",
+        f"{item.label}: {_pair(c)}, {_shown(c)}, is not what its own values give: {what}",
         "the contrast is what gets cited: if it belongs to other arms or has the wrong sign, so does the conclusion",
         (f"{item.id}.contrasts.{key}", f"{item.id}.{c.of}", f"{item.id}.{c.against}"),
         "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -72,7 +73,16 @@ def name_of(record: Record, result: Result, *, method: bool = True) -> str:
     subset = f", {result.subset}" if result.subset else ""
     row = f", {result.row}" if result.row else ""
     by = f" ({next((m.label for m in record.methods if m.id == result.method), result.method)})" if method else ""
-    return f"{record.outcome(result.outcome).label}, {result.set}{when}{subset}{row}{by}"
+    return f"{record.outcome(result.outcome).label}, {_set_name(record, result.set)}{when}{subset}{row}{by}"
+
+
+def _set_name(record: Record, id: str) -> str:
+    """An analysis set by its label, without what stands in brackets; its id where a label is long or none is given."""
+    label = next((s.label for s in record.sets if s.id == id), id)
+    name = re.sub(r"\s*\([^)]*\)", "", label).strip()
+    if not name or name.endswith((".", "…")) or len(name) > 60:
+        return id
+    return name if name[1:2].isupper() else name[:1].lower() + name[1:]
 
 
 def shown_p(p: PValue) -> str:

@@ -25,14 +25,26 @@ def pictures(figure: Figure, *, scale: float = 3.0) -> tuple[Picture, ...]:
     import vl_convert
 
     out = []
-    for title, svg in svgs(figure.chart, figure.id, plain(figure.title), plain(figure.description), "light"):
+    for title, svg in _drawn(figure):
         width, height = (float(x) for x in re.findall(r'\b(?:width|height)="([\d.]+)"', svg.split(">", 1)[0])[:2])
-        said = re.search(r"<desc[^>]*>(.*?)</desc>", svg, re.DOTALL)
-        words = " ".join((said[1] if said else "").split())
         # on paper of its own: what lies over nothing loses its colour, and a dark slide would swallow dark letters
         paper = svg.replace(">", f'><rect width="{width:g}" height="{height:g}" fill="#ffffff"/>', 1)
-        out.append(Picture(title, _unescaped(words), vl_convert.svg_to_png(paper, scale=scale), width, height))
+        out.append(Picture(title, _said(svg), vl_convert.svg_to_png(paper, scale=scale), width, height))
     return tuple(out)
+
+
+def described(figure: Figure) -> tuple[tuple[str, str], ...]:
+    """The title of each panel of a figure, and in words what it shows."""
+    return tuple((title, _said(svg)) for title, svg in _drawn(figure))
+
+
+def _drawn(figure: Figure) -> tuple[tuple[str, str], ...]:
+    return svgs(figure.chart, figure.id, plain(figure.title), plain(figure.description), "light")
+
+
+def _said(svg: str) -> str:
+    said = re.search(r"<desc[^>]*>(.*?)</desc>", svg, re.DOTALL)
+    return _unescaped(" ".join((said[1] if said else "").split()))
 
 
 def _unescaped(text: str) -> str:

@@ -1,5 +1,5 @@
-"""A deck as a PowerPoint file: titles, lists, tables and notes as such, so that all of it can be edited; charts as
-pictures with their words as alternative text."""
+"""A deck as a PowerPoint file: titles, lists, tables and notes as such, so that all of it can be edited; forest plots
+and curves as its own charts, other figures as pictures, all with their words as alternative text."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
 
+from equipoise.document.charts import Curves, Forest
 from equipoise.document.document import (
     Block,
     Cards,
@@ -24,8 +25,9 @@ from equipoise.document.document import (
     Table,
     plain,
 )
+from equipoise.render.page.native import add_charts
 from equipoise.render.page.office import needed, pieces
-from equipoise.render.page.pictures import pictures
+from equipoise.render.page.pictures import described, pictures
 from equipoise.render.page.references import sources_of, without_keys
 
 WIDTH, HEIGHT = 13.333, 7.5
@@ -240,8 +242,20 @@ class _Deck:
     def _figure(self, slide: Any, figure: Figure, top: float) -> None:
         from pptx.util import Inches
 
-        drawn = pictures(figure)
         gap = 0.3
+        if isinstance(figure.chart, Forest | Curves):
+            told = described(figure)
+            wide = (_ACROSS - gap * (len(told) - 1)) / max(len(told), 1)
+            self._legend(slide, figure, top)
+            lefts = [_LEFT + i * (wide + gap) for i in range(len(told))]
+            for left, (title, _) in zip(lefts, told, strict=True):
+                self._lines(self._box(slide, left, top + 0.32, wide, 0.35), [figure_title(title)], 13.0, bold=True)
+            places = [(left, top + 0.72, wide, _FOOT - top - 0.75) for left in lefts]
+            for shape, (title, words) in zip(add_charts(slide, figure.chart, places), told, strict=True):
+                shape.name = title
+                shape._element._nvXxPr.cNvPr.set("descr", words)
+            return
+        drawn = pictures(figure)
         wide = (_ACROSS - gap * (len(drawn) - 1)) / max(len(drawn), 1)
         room = _FOOT - top - 0.75
         scale = min(min(wide, 5.4) / max(p.width for p in drawn), room / max(p.height for p in drawn))
@@ -255,7 +269,8 @@ class _Deck:
             shape._element._nvXxPr.cNvPr.set("descr", picture.words)
 
     def _legend(self, slide: Any, figure: Figure, top: float) -> None:
-        self._plain(self._box(slide, _LEFT, top, _ACROSS, 0.3), [legend(figure)], 12.0, colour=_MUTED)
+        said = legend(figure).replace("Lines and bands: simulated.", "Lines: simulated; dashed: 95 % of single trials.")
+        self._plain(self._box(slide, _LEFT, top, _ACROSS, 0.3), [said], 12.0, colour=_MUTED)
 
     # -- shapes and letters -----------------------------------------------------------------------------------------
 
@@ -389,8 +404,6 @@ def figure_title(text: str) -> Inlines:
 
 def legend(figure: Figure) -> str:
     """What the marks of a figure mean, in words, for where the page's own legend is not drawn."""
-    from equipoise.document.document import Curves, Forest
-
     if isinstance(figure.chart, Forest):
         return "Diamond: primary analysis. Filled: planned, or not stated. Hollow: not pre-specified."
     if isinstance(figure.chart, Curves):

@@ -292,7 +292,7 @@ def fairness(ctx: Context) -> Inlines:
             out,
             writer.say(
                 "Randomisation was stratified, so that both arms hold similar shares of each stratum: {s}.",
-                s=joined(strata, "; "),
+                s=joined(strata),
             ),
         )
     return out

@@ -8,13 +8,34 @@ from equipoise.appraise import numbers
 from equipoise.appraise.context import Context
 from equipoise.appraise.findings import excludes_null, known, significant
 from equipoise.appraise.phrases import margin_sentence, within_margin
-from equipoise.appraise.questions.vocabulary.design import outcome, week
-from equipoise.appraise.questions.vocabulary.harms import ranked, share_sentence, shares
-from equipoise.appraise.questions.vocabulary.phrase import items, sentence
+from equipoise.appraise.questions.vocabulary.design import people, week
+from equipoise.appraise.questions.vocabulary.everyday import everyday
+from equipoise.appraise.questions.vocabulary.harms import ranked, shares
+from equipoise.appraise.questions.vocabulary.phrase import items, name, sentence
 from equipoise.appraise.sections.related import decided
-from equipoise.document.document import Inlines, Text
+from equipoise.document.document import Inlines, Text, plain
 from equipoise.document.text import joined, lower, upper
-from equipoise.records.schema import AdverseEvent, Value
+from equipoise.records.schema import AdverseEvent, Contrast, Value
+
+
+@name
+def plain_condition(ctx: Context) -> Inlines:
+    """The condition in everyday words."""
+    return _name(ctx, ctx.record.condition)
+
+
+def _name(ctx: Context, label: str) -> Inlines:
+    """A name of the record in everyday words; figures in it stay part of the name."""
+    plain_words = everyday(label)
+    ctx.writer.register(plain_words)
+    return ctx.writer.label(plain_words)
+
+
+def outcome(ctx: Context) -> Inlines:
+    """The primary outcome in everyday words."""
+    o = ctx.findings.outcome
+    label = None if o is None else ctx.outcome(o.id)
+    return ctx.writer.words("the main question") if label is None else ctx.writer.label(everyday(label))
 
 
 @sentence("What we read does not say how many people took part.")
@@ -36,14 +57,16 @@ def plain_people(ctx: Context) -> Inlines:
 def plain_asked(ctx: Context) -> Inlines:
     """What the trial tried to find out."""
     writer, f = ctx.writer, ctx.findings
-    who = ctx.say("The trial was for people with {condition}.")
+    who = ctx.say("The trial was for people with {c}.", c=plain_condition(ctx))
     verb = "It compared {a} with {k}." if ctx.record.design.randomised else "It followed people with {a} and with {k}."
     what = writer.say(verb, a=ctx.active, k=ctx.control)
     if f.outcome is None:
         return paragraphs_of(who, what)
     when = ctx.say(" at {week}") if f.week is not None else ()
     many = "how many people were " if f.outcome.label.lower().startswith("alive") else ""
-    return paragraphs_of(who, what, ctx.say(f"The main thing it measured was {many}{{outcome}}{{w}}.", w=when))
+    return paragraphs_of(
+        who, what, ctx.say(f"The main thing it measured was {many}{{o}}{{w}}.", o=outcome(ctx), w=when)
+    )
 
 
 def paragraphs_of(*parts: Inlines) -> Inlines:
@@ -66,15 +89,15 @@ def plain_draw(ctx: Context) -> Inlines:
         "Chance decided who got {active} and who got {control}, like the toss of a coin. That is the fairest "
         "way to compare."
     )
-    said = ctx.fact(ctx.record.design.masking)
+    fact = ctx.record.design.masking
     if participants_masked(ctx):
-        more = writer.say(
-            "People did not know which one they got. So hope alone should not sway the result. In the words of the "
-            "record: {m}.",
-            m=said,
-        )
+        more = writer.words("So hope alone should not sway the result.")
+        hidden = writer.told("People did not know which one they got", fact, stop=".") if fact is not None else None
+        more = paragraphs_of(hidden or writer.words("People did not know which one they got."), more)
     elif masked(ctx):
-        more = writer.say("Some of those involved did not know who got what. In the words of the record: {m}.", m=said)
+        more = writer.say(
+            "Some of those involved did not know who got what. In the words of the record: {m}.", m=ctx.fact(fact)
+        )
     elif open_label(ctx):
         more = writer.words("Everyone knew which one they got. So hope or worry may have coloured the answers.")
     else:
@@ -86,6 +109,14 @@ def plain_draw(ctx: Context) -> Inlines:
 
 _DECIDED = re.compile(r"approv|withdr|refus|authoris|reject|licen[cs]", re.IGNORECASE)
 """Words of a decision that a patient would ask about; votes of advisers are left to the other readers."""
+_APPROVALS = {
+    "accelerated approval": "Accelerated approval means yes for now, on a sign that is likely to mean benefit. "
+    "The proof is still to come.",
+    "exceptional circumstances": "Exceptional circumstances means yes, though full proof cannot be had, for instance "
+    "because so few people have the illness.",
+    "conditional": "Conditional means yes for now. More data have to follow.",
+}
+_SEXES = {"MALE": "men", "FEMALE": "women"}
 _CHANGES = ("mean_change", "adjusted_mean_change", "rate_of_change")
 
 
@@ -157,7 +188,7 @@ def _without_arms(ctx: Context) -> Inlines:
         return writer.say(
             f"{told} With no gap it would be {none}.{side}",
             o=outcome(ctx),
-            d=ctx.contrast(f.contrast),
+            d=_spread(ctx, f.contrast),
             a=ctx.active,
             k=ctx.control,
         )
@@ -173,6 +204,16 @@ def _without_arms(ctx: Context) -> Inlines:
         o=outcome(ctx),
         p=ctx.p(f.test),
     )
+
+
+def _spread(ctx: Context, c: Contrast, unit: Inlines = ()) -> Inlines:
+    """An estimate, and the range that the data leave open, without brackets."""
+    digits = numbers.contrast_digits(c)
+    value = ctx.writer.cite(numbers.number(c.value, digits) if c.value is not None else numbers.spread(c), c)
+    if c.value is None or c.low is None or c.high is None:
+        return (value, *unit)
+    low, high = (ctx.writer.cite(numbers.number(b, digits), c) for b in (c.low, c.high))
+    return ctx.writer.say("{d}{u}, and anything from {l} to {h} fits the data", d=value, u=unit, l=low, h=high)
 
 
 def _hundred(ctx: Context, what: str, a: Value, c: Value) -> Inlines:
@@ -248,7 +289,11 @@ def plain_marker(ctx: Context) -> Inlines:
         less = ctx.percent_lower(r)
         if less is not None:
             out.append(
-                ctx.say("{o} was {l} with {active} than with {control}", o=writer.label(ctx.outcome(r.outcome)), l=less)
+                ctx.say(
+                    "{o} was {l} with {active} than with {control}",
+                    o=writer.label(everyday(ctx.outcome(r.outcome))),
+                    l=less,
+                )
             )
     return (*upper(joined(out)), Text(".")) if out else ()
 
@@ -287,14 +332,13 @@ def plain_harms(ctx: Context) -> list[Inlines]:
     neuro = f.serious_neurologic()
     chosen: list[AdverseEvent] = [e for e in (first, neuro) if e is not None]
     chosen += [e for e in ranked(ctx) if e not in chosen][: 5 - len(chosen)]
-    return [_harm(ctx, e) for e in chosen] or [share_sentence(ctx, e) for e in shares(ctx)[:5]]
+    return [_harm(ctx, e) for e in chosen] or [_share(ctx, e) for e in shares(ctx)[:5]]
 
 
 def _harm(ctx: Context, event: AdverseEvent) -> Inlines:
-    writer = ctx.writer
     pair = ctx.findings.counts(event)
     assert pair is not None
-    label = writer.quote(event.term, event) or writer.label(event.term)
+    label = _event(ctx, event)
     shares = [ctx.in_hundred(event.term, v) for v in pair]
     return ctx.say(
         "{t}: {a} people with {active} and {c} with {control}. That is about {s} people against {u}.",
@@ -304,6 +348,49 @@ def _harm(ctx: Context, event: AdverseEvent) -> Inlines:
         s=shares[0],
         u=shares[1],
     )
+
+
+def _event(ctx: Context, event: AdverseEvent) -> Inlines:
+    term = everyday(event.term)
+    return ctx.writer.quote(term, event) or ctx.writer.label(term)
+
+
+def _share(ctx: Context, event: AdverseEvent) -> Inlines:
+    f = ctx.findings
+    pair = [v for v in (event.arms.get(a.id) for a in (f.active, f.control)) if v is not None]
+    shown = [ctx.writer.cite(f"{numbers.number(v.percent or 0.0, 0)} in 100", v) for v in pair]
+    return ctx.say(
+        "{t}: about {a} people with {active} and {c} with {control}.",
+        t=upper(_event(ctx, event)),
+        a=shown[0],
+        c=shown[1],
+    )
+
+
+@sentence("What we read does not say how old they were, nor how many were women.")
+def plain_like(ctx: Context) -> Inlines:
+    """Age and sex in sentences, where means and counts are told for both groups; else as the record has them."""
+    f, aged = ctx.findings, False
+    out: list[Inlines] = []
+    whole = next((s.id for s in ctx.record.sets if ctx.is_all(s.id)), None)
+    for row in ctx.record.baseline:
+        values = row.values.get(whole or "") or next(iter(row.values.values()), {})
+        told = [(arm, v) for arm in (f.active, f.control) if known(v := values.get(arm.id))]
+        variable = row.variable.upper()
+        if variable == "AGE" and row.statistic in ("mean", "mean_sd") and not aged and told:
+            shown = [
+                ctx.writer.say("{n} with {a}", n=ctx.number(v, 0, unit=" years"), a=lower(arm.label))
+                for arm, v in told
+                if v is not None
+            ]
+            out.append(ctx.writer.say("The average age was {s}.", s=joined(shown)))
+            aged = True
+        elif variable in _SEXES and len(told) == 2 and all(v is not None and v.total for _, v in told):
+            a, c = (ctx.count(v) for _, v in told if v is not None)
+            out.append(
+                ctx.say(f"{{a}} people with {{active}} and {{c}} with {{control}} were {_SEXES[variable]}.", a=a, c=c)
+            )
+    return joined(out, " ") if out else people(ctx)
 
 
 @sentence()
@@ -316,10 +403,9 @@ def plain_later(ctx: Context) -> Inlines:
         return ()
     unit = writer.label(ctx.unit(f.outcome))
     out = writer.say(
-        "By {w}, people who had started early were ahead by {d}{u}.",
+        "By {w}, people who had started early were ahead by {d}.",
         w=ctx.week(first.week),
-        d=ctx.contrast(first.contrast),
-        u=unit,
+        d=_spread(ctx, first.contrast, unit),
     )
     if chosen is None:
         return out
@@ -348,13 +434,11 @@ def plain_around(ctx: Context) -> list[Inlines]:
     for t in sorted(ctx.record.related, key=lambda t: t.year):
         if not t.usable or not t.result.usable:
             continue
-        size = writer.say(", {n} people", n=ctx.number(t.n)) if known(t.n) else ()
-        told = writer.say("{n} ({d}", n=t.name, d=t.drug)
+        size = writer.say(" in {n} people", n=ctx.number(t.n)) if known(t.n) else ()
+        told = writer.say("{n} tested {d}", n=_name(ctx, t.name), d=_name(ctx, t.drug))
         found = writer.cite(_IN_A_WORD[t.direction], t.result)
         after = [(*upper(said), Text(".")) for said in decided(ctx, t)]
-        out.append(
-            (*told, *size, *writer.words("): "), found, Text("."), *((Text(" "), *joined(after, " ")) if after else ()))
-        )
+        out.append((*told, *size, Text(": "), found, Text("."), *((Text(" "), *joined(after, " ")) if after else ())))
     return out
 
 
@@ -367,7 +451,11 @@ def plain_approval(ctx: Context) -> Inlines:
         said = writer.told(r.decision, r, *r.values.values()) if decided else None
         if said:
             out.append((*writer.label(r.authority), Text(": "), *said, Text(".")))
-    return joined(out, " ") if out else ()
+    if not out:
+        return ()
+    told = " ".join(plain(o) for o in out).lower()
+    glosses = [ctx.writer.words(gloss) for kind, gloss in _APPROVALS.items() if kind in told]
+    return joined([*out, *glosses], " ")
 
 
 @items()

@@ -16,6 +16,7 @@ from equipoise.appraise.sections.related import decided
 from equipoise.appraise.sections.significance import decision_sentence
 from equipoise.document.document import Inlines, Link, Text
 from equipoise.document.text import joined, upper
+from equipoise.records.coherence import Note as CoherenceNote
 from equipoise.records.coherence import checked, coherence_notes
 from equipoise.records.schema import Sourced, Value
 
@@ -134,7 +135,7 @@ def critical_outcomes(ctx: Context) -> list[Inlines]:
     held = {r.outcome for r in ctx.record.results}
     rows = [
         ("What was to decide", [writer.label(ctx.outcome(f.outcome.id))] if f.outcome is not None else []),
-        ("Living", [writer.label(ctx.outcome(o.id)) for o in timed[:3] if o.id in held]),
+        ("Survival", [writer.label(ctx.outcome(o.id)) for o in timed[:3] if o.id in held]),
         ("Quality of life", quality_of_life(ctx)[:3]),
     ]
     out = [
@@ -253,6 +254,14 @@ def how_read(ctx: Context) -> Inlines:
     return (*writer.words("How the facts were read: "), *joined(parts), Text(".")) if parts else ()
 
 
+def _telling(ctx: Context, note: CoherenceNote) -> tuple[bool, bool, bool]:
+    """A note's place as an example: first one that changes a verdict, on the primary outcome, in a main analysis."""
+    r = next((r for r in ctx.record.results if r.id == note.result), None)
+    outcome = ctx.findings.outcome
+    own = r is not None and outcome is not None and r.outcome == outcome.id
+    return (not note.changes_verdict, not own, r is None or r.role != "main")
+
+
 @sentence()
 def checks(ctx: Context) -> Inlines:
     """How many notes the checks of coherence leave, and the first of them."""
@@ -269,7 +278,7 @@ def checks(ctx: Context) -> Inlines:
     count = writer.by_command(
         numbers.number(len(notes)), f'python -c "{head}; print(len(n))"', "notes of the checks on this record"
     )
-    first = next((n for n in notes if n.primary), notes[0])
+    first = min(notes, key=lambda n: _telling(ctx, n))
     changes = sum(n.changes_verdict for n in notes)
     verdict = (
         writer.say(

@@ -195,7 +195,7 @@ def people_for_power(ctx: Context) -> list[Block]:
         rows.append(Row(((shown,), *cells)))
     caption = writer.say(
         "What it would take: people in both arms for 80 % power, by the size of the slowing (in points at {w}), "
-        "reckoned from the published standard error with {n} people. Deaths and losses would raise every number.",
+        "worked out from the published standard error with {n} people. Deaths and losses would raise every number.",
         w=ctx.week(weeks),
         n=joined([ctx.number(v) for v in sizes], " and "),
     )

@@ -89,7 +89,7 @@ def _pair(replica: Replica) -> tuple[Answer, Answer] | None:
 
 def _of_hundred(ctx: Context, share: float, a: Answer) -> Inlines:
     """``22 of 100``, as simulated."""
-    text = f"{numbers.number(100 * share, 1 if share < 0.095 or share > 0.905 else 0)} of {100}"
+    text = f"{numbers.number(100 * share, 1 if share < 0.095 or share > 0.995 else 0)} of {100}"
     return (ctx.writer.by_command(text, a.command, a.question),)
 
 
@@ -108,25 +108,25 @@ def reading(ctx: Context) -> Inlines:
     if ctx.findings.disputed:
         return writer.say(
             "A trial of this size and length would be called significant, by the test rebuilt as the primary one, in "
-            "{w} trials if the drug works as fitted and in {n} if it does nothing; whether this one was depends on the "
-            "test, as the sources tell it.",
+            "{w} repeats if the drug works as fitted and in {n} if it does nothing; whether this one was depends on "
+            "the test, as the sources tell it.",
             **parts,
         )
     if ctx.findings.met:
         return writer.say(
-            "Such a trial meets its endpoint in {w} trials if the drug works as fitted and in {n} if it does "
+            "Such a trial meets its endpoint in {w} repeats if the drug works as fitted and in {n} if it does "
             "nothing; the further apart the two are, the more a success tells.",
             **parts,
         )
     if 1 - works.probability >= 0.5 * (1 - nothing.probability):
         return writer.say(
-            "In plain words: a trial of this size and length would miss its endpoint in {mw} trials even if the drug "
+            "In plain words: a trial of this size and length would miss its endpoint in {mw} repeats even if the drug "
             "works as fitted, and in {mn} if it does nothing. Either way a miss was the likely result, so "
             "the miss by itself says little about whether the drug works.",
             **parts,
         )
     return writer.say(
-        "In plain words: a trial of this size and length would miss its endpoint in {mw} trials if the drug works as "
+        "In plain words: a trial of this size and length would miss its endpoint in {mw} repeats if the drug works as "
         "fitted, and in {mn} if it does nothing. The miss therefore speaks against an effect of the fitted size.",
         **parts,
     )

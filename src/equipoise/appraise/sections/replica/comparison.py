@@ -116,7 +116,7 @@ def differences(ctx: Context, replica: Replica) -> list[Block]:
             writer.say(
                 "They do not miss at random: {k} of {n} are predicted weaker than they were published. The drug of the "
                 "replica is too weak for what came later, or the later analyses, chosen by people who had seen data, "
-                "flatter it; the fit cannot tell these apart. A count within one standard error must not reassure.",
+                "flatter it; the fit cannot tell these apart. So the counts above are no reason to trust it.",
                 **counts,
             )
         )
@@ -131,16 +131,15 @@ def differences(ctx: Context, replica: Replica) -> list[Block]:
     ]
     if other:
         said = [
-            writer.say("{q} {p} and {s}", q=r.quantity, p=published(ctx, r), s=_simulated(ctx, r, r.simulated))
+            writer.say(
+                "{q} {p} as published, {s} as simulated",
+                q=r.quantity,
+                p=published(ctx, r),
+                s=_simulated(ctx, r, r.simulated),
+            )
             for r in other
         ]
-        out.append(
-            (
-                *writer.words("Nor does it carry every link between measures, as published and as predicted: "),
-                *joined(said, "; "),
-                Text("."),
-            )
-        )
+        out.append((*writer.words("It also misses a link between measures. "), *joined(said, "; "), Text(".")))
     return [table, Paragraph(paragraphs(*out))] if out else [table]
 
 
@@ -240,7 +239,7 @@ def comparison_table(ctx: Context, replica: Replica) -> Table:
             list(labels).index(r.outcome) if r.outcome in labels else len(labels),
         ),
     ):
-        title = title_of(ctx, r) or "The people, and how they went on"
+        title = title_of(ctx, r) or "The people and their course"
         key = (use_of(ctx, r), title)
         if key != group:
             group = key
