@@ -67,7 +67,7 @@ def test_property_the_primary_is_judged_by_its_own_estimate(valor: Scenario) -> 
         (0.014, 2000, "in 1.4 of 100 repeats"),
         (0.22, 2000, "in 22 of 100 repeats"),
         (0.999, 2000, "almost always"),
-        (0.0, 20, "in 0 of 20 trials"),
+        (0.0, 20, "in 0 of 20 repeats"),
     ],
 )
 def test_property_probabilities_in_words(share: float, replicates: int, words: str) -> None:

@@ -9,7 +9,7 @@ from equipoise.appraise.sections.replica.comparison import comparison_table, dif
 from equipoise.appraise.sections.replica.mechanisms import mechanisms
 from equipoise.appraise.sections.replica.survival import survival_figure
 from equipoise.appraise.sections.replica.words import about_events, mechanism_words, nothing, use_of
-from equipoise.document.document import Block, Fold, Inlines, Listing, Paragraph, Section
+from equipoise.document.document import Block, Fold, Inlines, Link, Listing, Paragraph, Section, Text
 from equipoise.library import shipped_file
 from equipoise.replica.replica import Replica
 
@@ -26,7 +26,13 @@ def build(ctx: Context) -> Section:
     blocks: list[Block] = [Paragraph(_what(ctx, replica))]
     if replica.answers:
         blocks.extend(answers_tables(ctx, replica))
-        blocks.extend(Paragraph(p) for p in (reading(ctx), chance(ctx, replica)) if p)
+        told = chance(ctx, replica)
+        if reading(ctx):
+            lead = writer.words("What the first two shares say together stands in the ")
+            where = (*lead, Link(writer.words("bottom line"), "#bottom-line"), Text(". "))
+            told = (*where, *told)
+        if told:
+            blocks.append(Paragraph(told))
     if replica.mechanisms:
         ways = writer.words("How the drug acts: what each mechanism leads to")
         blocks.append(Fold("mechanisms", ways, tuple(mechanisms(ctx, replica))))
