@@ -187,7 +187,8 @@ def test_what_the_chances_mean_is_said(telling: Document) -> None:
     ],
 )
 def test_the_words_follow_the_chances(valor: Record, replica: Replica, works: float, nothing: float, said: str) -> None:
-    text = words(appraise(valor, rebuilt(replica, works, nothing)).section("replica"))
+    page = appraise(valor, rebuilt(replica, works, nothing))
+    text = words((page.section("bottom-line"), page.section("replica")))
     assert said in text
     assert ("a miss was the likely result" in text) == (works < 0.5)
 
