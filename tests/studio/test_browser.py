@@ -233,7 +233,8 @@ def test_property_the_main_views_fit_and_axe_is_content(
     page.goto(MAIN[view])
     if "go=1" in MAIN[view]:
         page.wait_for_selector("table.cells", timeout=WAIT)
-        page.get_by_role("button", name="Stop").click()
+        if page.get_by_role("button", name="Stop").count():
+            page.get_by_role("button", name="Stop").click()
         page.wait_for_selector("text=Stopped at")
     assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing is cut at the side"
     if folder := os.environ.get("EQUIPOISE_SCREENSHOTS"):

@@ -65,6 +65,7 @@ def to_html(document: Document) -> str:
     return _rendered(
         document,
         "deck.html.j2" if deck else "page.html.j2",
+        hosted=False,
         # no list of sources follows a deck, so that its numbers lead nowhere; its notes name what they rest on
         doc=_unlinked(document) if deck else linked_once(document),
         policy=policy,
@@ -79,7 +80,7 @@ def to_body(document: Document) -> str:
 
     It wants the style sheet and the scripts of :func:`page_assets`, and has no policy of its own.
     """
-    return _rendered(document, "body.html.j2", doc=linked_once(document))
+    return _rendered(document, "body.html.j2", hosted=True, doc=linked_once(document))
 
 
 def to_sections(document: Document) -> str:
