@@ -133,7 +133,7 @@ def test_independent_repeated_answers(study: AdamStudy) -> None:
     found = block(study, f"{{method: gee, response: {{CHG: {{ge: -4}}}}, {how}, where: {{AVISITN: [8, 12]}}}}")
     frame = (
         study["ADEFF"]
-        .frame.filter(pl.col("AVISITN").is_in([8, 12]))
+        .frame.filter(pl.col("AVISITN").is_in([8.0, 12.0]))
         .join(study["ADSL"].frame.select("USUBJID", "TRT01P", "SEX"), on="USUBJID")
         .with_columns(
             pl.col("TRT01P").cast(pl.Enum(["Placebo", "Drug"])),
@@ -206,6 +206,69 @@ def test_independent_responders_after_imputation(study: AdamStudy) -> None:
         assert own.fill_null(0.0).mean() - 0.05 <= share <= own.fill_null(1.0).mean() + 0.05
 
 
+# -- safety ------------------------------------------------------------------------------------------------------------
+
+
+def test_independent_events_within_classes_by_severity(harms: AdamStudy) -> None:
+    """Every cell against a count by hand: subjects, events, the worst severity of each subject."""
+    how = "within: AEBODSYS, by: AESEV, levels: [MILD, MODERATE, SEVERE], events: true, at_least: 0"
+    found = block(harms, f"{{method: incidence, {how}}}", **NO_PARAMETER)
+    frame = harms["ADAE"].frame.join(harms["ADSL"].frame.select("USUBJID", "TRT01P"), on="USUBJID")
+    drug = frame.filter(pl.col("TRT01P") == "Drug")
+    labels = [(row.label, row.indent) for row in found.rows]
+    assert labels[:4] == [("Any adverse event", 0), ("MILD", 1), ("MODERATE", 1), ("SEVERE", 1)]
+    assert {label for label, indent in labels if indent == 1} >= {"Nervous system", "Skin"}
+    assert {label for label, indent in labels if indent == 2} >= {"Headache", "Rash"}
+    skin = drug.filter(pl.col("AEBODSYS") == "Skin")
+    made = number(found, "patients", arm="Drug", variable="AEBODSYS", level="Skin")
+    assert made.estimate == skin["USUBJID"].n_unique()
+    assert number(found, "events", arm="Drug", variable="AEBODSYS", level="Skin").estimate == skin.height
+    order = {"MILD": 0, "MODERATE": 1, "SEVERE": 2}
+    rash = drug.filter(pl.col("AEDECOD") == "Rash").with_columns(G=pl.col("AESEV").replace_strict(order))
+    worst = rash.group_by("USUBJID").agg(pl.col("G").max())
+    for name, grade in order.items():
+        place = {"arm": "Drug", "variable": "AEDECOD", "level": f"Rash: {name}"}
+        assert number(found, "patients", **place).estimate == worst.filter(pl.col("G") == grade).height
+        assert number(found, "events", **place).estimate == rash.filter(pl.col("AESEV") == name).height
+    whole = next(row for row in found.rows if row.label == "Rash")
+    assert whole.cells["Drug"].text.endswith(f"[{rash.height}]")
+
+
+def test_independent_difference_in_risk_of_events(harms: AdamStudy) -> None:
+    found = block(harms, "{method: incidence, difference: newcombe, at_least: 0}", **NO_PARAMETER)
+    had = set(harms["ADAE"].frame.filter(pl.col("AEDECOD") == "Rash")["USUBJID"].to_list())
+    frame = harms["ADSL"].frame.with_columns(R=pl.col("USUBJID").is_in(had))
+    direct = proportions(frame, response="R", control="Placebo", interval="newcombe")
+    same(number(found, "risk_difference", arm="Drug", variable="AEDECOD", level="Rash"), direct.difference)
+    row = next(row for row in found.rows if row.label == "Rash")
+    assert row.cells["d: Drug"].values["low"] == pytest.approx(100 * direct.difference.low)
+
+
+def test_independent_a_shift_table_counts_and_tests() -> None:
+    g = np.random.default_rng(2)
+    kinds = ["LOW", "NORMAL", "HIGH"]
+    people = [{"USUBJID": f"S{i}", "TRT01P": ("Placebo", "Drug")[i % 2], "ITTFL": "Y"} for i in range(60)]
+    records = [
+        {"USUBJID": p["USUBJID"], "PARAMCD": "ALT", "AVISIT": f"Week {w}", "AVISITN": float(w), "BNRIND": kinds[i % 3]}
+        | {"ANRIND": kinds[int(g.integers(0, 3))], "AVAL": 1.0}
+        for i, p in enumerate(people)
+        for w in (4, 8)
+    ]
+    frames = {"ADSL": people, "ADLB": records}
+    study = AdamStudy({k: from_frame(pl.DataFrame(v), k) for k, v in frames.items()})
+    section = "{method: shift, visit: AVISIT, levels: [LOW, NORMAL, HIGH], test: cmh}"
+    found = block(study, section, dataset="ADLB", parameter="ALT", gather="")
+    frame = study["ADLB"].frame.join(study["ADSL"].frame.select("USUBJID", "TRT01P"), on="USUBJID")
+    week = frame.filter(pl.col("AVISIT") == "Week 8")
+    own = week.filter((pl.col("TRT01P") == "Drug") & (pl.col("BNRIND") == "LOW"))
+    place = {"arm": "Drug", "variable": "ANRIND", "visit": "Week 8", "level": "LOW to HIGH"}
+    assert number(found, "patients", **place).estimate == own.filter(pl.col("ANRIND") == "HIGH").height
+    assert number(found, "patients_share", **place).n == own.height
+    direct = cmh(week, response="ANRIND", strata="BNRIND").general
+    assert number(found, "cmh", variable="ANRIND", visit="Week 8").p == pytest.approx(direct.p)
+    assert [row.label for row in found.rows][:2] == ["Week 4", "Baseline LOW, n"]
+
+
 @pytest.mark.parametrize(
     "section",
     [
@@ -218,6 +281,8 @@ def test_independent_responders_after_imputation(study: AdamStudy) -> None:
         "{method: rates, first: AVAL}",
         "{method: gee, response: {CHG: {ge: 0}}, value: CHG}",
         "{method: mi, analysis: responder}",
+        "{method: incidence, within: AEDECOD}",
+        "{method: incidence, levels: [MILD]}",
         "{method: mi, analysis: responder, threshold: 0, imputation: conditional mean}",
     ],
 )

@@ -71,6 +71,7 @@ analyses:
       - {{method: cafs, week: 28, time: DTHWK, censor: DTHCN, strata: [GROUP]}}
       - {{method: subgroups, of: difference, by: [GROUP], covariates: [BASE], where: {{AVISITN: 28}}}}
       - {{method: binary, response: {{CHG: {{ge: -6}}}}, strata: [GROUP], margin: 0.1, where: {{AVISITN: 28}}}}
+      - {{method: shift, variable: RILFL, baseline: GROUP, where: {{AVISITN: 28}}}}
       - {{method: logistic, response: {{CHG: {{ge: -6}}}}, covariates: [BASE], marginal: true, where: {{AVISITN: 28}}}}
       - {{method: proportional_odds, value: AVAL, covariates: [GROUP], where: {{AVISITN: 28}}}}
       - {{method: gee, response: {{CHG: {{ge: -6}}}}, covariates: [BASE], visits: [Week 12, Week 28]}}

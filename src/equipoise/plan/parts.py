@@ -186,6 +186,10 @@ class Section(Frozen):
         """Whether it has p-values of each arm against control, each in a column."""
         return False
 
+    def differs_each(self) -> bool:
+        """Whether it has differences of each arm against control, each in a column."""
+        return False
+
     def refers(self) -> tuple[Picked, ...]:
         """The tests of other analyses that it takes up."""
         return ()

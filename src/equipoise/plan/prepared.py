@@ -15,7 +15,7 @@ from equipoise.trial.adam import AdamStudy
 
 if TYPE_CHECKING:
     from equipoise.plan.analysis_plan import Analysis, Plan
-TOTAL, TEST, AGAINST = "Total", "All arms", "p: "
+TOTAL, TEST, AGAINST, DIFFERENCE = "Total", "All arms", "p: ", "d: "
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,12 @@ def prepare(study: AdamStudy, plan: Plan, analysis: Analysis, done: Mapping[str,
         columns.append(Column(TOTAL, TOTAL, population.height))
     if any(s.tests_arms() for s in analysis.sections):
         columns.append(Column(TEST, "p-value", None))
+    active = [arm for arm in arms if arm != plan.treatment.reference]
+    if any(s.differs_each() for s in analysis.sections):
+        columns += [
+            Column(f"{DIFFERENCE}{a}", f"Difference {a}" if len(active) > 1 else "Difference", None) for a in active
+        ]
     if any(s.tests_each() for s in analysis.sections):
-        active = [arm for arm in arms if arm != plan.treatment.reference]
         columns += [Column(f"{AGAINST}{a}", f"p-value {a}" if len(active) > 1 else "p-value", None) for a in active]
     shown = analysis.sections[0].columns() or tuple(columns)
     return Prepared(plan, analysis, study, population, records, shown, notes, done or {})

@@ -13,6 +13,7 @@ from equipoise.plan.methods import (
     deterioration,
     disposition,
     imputation,
+    incidence,
     joint_models,
     models,
     monitoring,
@@ -30,6 +31,7 @@ from equipoise.plan.methods.registry import Method
 
 _MODULES = (
     descriptive,
+    incidence,
     disposition,
     models,
     slope,

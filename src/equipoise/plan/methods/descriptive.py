@@ -1,4 +1,4 @@
-"""The descriptive methods of a plan: summary statistics, categories, incidence."""
+"""The descriptive methods of a plan: summary statistics and categories."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from equipoise.plan.methods.described import arm_of, counted, described, sizes
 from equipoise.plan.methods.registry import Found, Method, Place
 from equipoise.plan.ordering import levels_in_order
 from equipoise.plan.parts import Section, Show, Where, check_where, condition, known_statistics
-from equipoise.plan.prepared import AGAINST, TEST, Prepared, others
+from equipoise.plan.prepared import TEST, Prepared
 from equipoise.plan.results import Block, Cell, Row, cell_of, share_of
 from equipoise.types import FloatArray
 
@@ -76,29 +76,6 @@ class CategoriesSection(Section):
             raise ValueError("categories need a variable, or levels with conditions")
         known_statistics([Show(label="test_show", show=self.test_show)], ("p", "statistic", "df"))
         return self
-
-
-class IncidenceSection(Section):
-    """Subjects with at least one event by term (ADAE), the commonest first, those below ``at_least`` % left out."""
-
-    method: Literal["incidence"]
-    variable: str = "AEDECOD"
-    any_label: str | None = "Any adverse event"
-    at_least: float = Field(default=5.0, ge=0, le=100)
-    decimals: int = Field(default=1, ge=0, le=4)
-    test: Literal["fisher"] | None = "fisher"
-    test_show: str = "{p:p4}"
-
-    @model_validator(mode="after")
-    def _statistics(self) -> IncidenceSection:
-        known_statistics([Show(label="test_show", show=self.test_show)], ("p",))
-        return self
-
-    def tests_arms(self) -> bool:
-        return False
-
-    def tests_each(self) -> bool:
-        return self.test is not None
 
 
 def numbers(frame: pl.DataFrame, variable: str) -> FloatArray:
@@ -315,81 +292,6 @@ def _compare_counts(table: FloatArray, test: str) -> tuple[dict[str, float | Non
     return {"p": p}, None
 
 
-@dataclass(frozen=True)
-class _Term:
-    """One line of the table of incidence: subjects by column, and Fisher's p-value of each other arm."""
-
-    label: str
-    counts: Mapping[str, int]
-    p: Mapping[str, float]
-    indent: int
-
-
-def incidence_estimates(context: Prepared, section: IncidenceSection) -> Found:
-    """Subjects with at least one event, by term; p-values of each other arm against control by Fisher's test."""
-    frame = context.chosen(section.where)
-    context.need(frame, section.variable)
-    size = sizes(context)
-    terms = frame[section.variable].drop_nulls().unique(maintain_order=True).to_list()
-    per_term = frame.filter(pl.col(section.variable).is_not_null()).unique(["USUBJID", section.variable])
-    by_term = {
-        key[0]: {arm: int((part[context.treatment] == arm).sum()) for arm in context.arms}
-        for key, part in per_term.partition_by(section.variable, as_dict=True).items()
-    }
-    kept = []
-    for term in terms:
-        share = max(100.0 * by_term[term][arm] / size[arm] if size[arm] else 0.0 for arm in context.arms)
-        if share >= section.at_least:
-            kept.append(term)
-    kept.sort(key=lambda t: (-sum(by_term[t].values()), t))
-    made = []
-    if section.any_label:
-        made.append(_term(context, section, section.any_label, frame, 0))
-    for term in kept:
-        made.append(_term(context, section, str(term), per_term.filter(pl.col(section.variable) == term), 1))
-    out: dict[Place, Estimate] = {}
-    for one in made:
-        level = one.label if one.indent else None
-        out |= counted("patients", one.counts, size, section.variable, level)
-        for arm, p in one.p.items():
-            n = size[arm] + size[context.plan.treatment.reference]
-            out[Place("fisher", arm, variable=section.variable, level=level)] = Estimate.of_test(
-                f"{one.label}, {arm}", _TESTS["fisher"], p, n
-            )
-    return Found(out, tuple(made))
-
-
-def incidence_lines(context: Prepared, section: IncidenceSection, found: Found) -> Block:
-    """Subjects with at least one event, by term."""
-    size, rows = sizes(context), []
-    for one in found.parts:
-        cells = {c: share_of(n, size[c], section.decimals) for c, n in one.counts.items()}
-        cells |= {f"{AGAINST}{arm}": cell_of(section.test_show, {"p": p}) for arm, p in one.p.items()}
-        rows.append(Row(one.label, cells, indent=one.indent))
-    return Block(
-        section.label or "Adverse events",
-        "incidence",
-        context.analysis.dataset,
-        section.variable,
-        tuple(rows),
-        description="subjects with at least one event"
-        + (f"; p-values: against {context.plan.treatment.reference}, Fisher's exact test" if section.test else ""),
-        notes=(f"Terms in fewer than {section.at_least:g}% of every arm are not shown.",) if section.at_least else (),
-    )
-
-
-def _term(context: Prepared, section: IncidenceSection, label: str, part: pl.DataFrame, indent: int) -> _Term:
-    from scipy import stats
-
-    counts, size, control = _by_column(context, part), sizes(context), context.plan.treatment.reference
-    p = {}
-    if section.test:
-        for arm in others(context):
-            table = np.array([[counts[a], size[a] - counts[a]] for a in (arm, control)])
-            p[arm] = float(stats.fisher_exact(table).pvalue)
-    return _Term(label, counts, p, indent)
-
-
 METHODS = (
     Method("summary", SummarySection, summary_estimates, summary_lines, "Summary statistics by group"),
     Method(
@@ -398,14 +300,6 @@ METHODS = (
         categories_estimates,
         categories_lines,
         "Count and percentage by group",
-        by_line=True,
-    ),
-    Method(
-        "incidence",
-        IncidenceSection,
-        incidence_estimates,
-        incidence_lines,
-        "Subjects with at least one event by group",
         by_line=True,
     ),
 )
