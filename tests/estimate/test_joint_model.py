@@ -108,6 +108,12 @@ def test_reference_jmbayes2_article_on_pbc2() -> None:
     assert abs(one.theta[one.place("value")] - 1.2433) < 0.1 * 0.0847
     female = -one.theta[one.place("hazard: sex[T.male]")]
     assert abs(female - -0.1581) < 0.1 * 0.2717
+    # a piecewise constant baseline comes to the same as its intervals grow many
+    formulas = "log(serBilir) ~ year * sex + (year | id)", "Surv(years, gone) ~ sex"
+    for knots, within in ((6, 0.2), (20, 0.1)):
+        steps = joint_model(*formulas, long, people, knots=knots)
+        assert abs(steps.theta[steps.place("value")] - 1.2433) < within * 0.0847
+        assert abs(steps.theta[steps.place("hazard: sex[T.male]")] - 0.1581) < within * 0.2717
     both = joint_model(
         "log(serBilir) ~ ns(year, 2) * sex + (ns(year, 2) | id)",
         "Surv(years, gone) ~ sex",
@@ -670,11 +676,12 @@ def test_simulation_bias_and_coverage_of_many_trials() -> None:
 def test_simulation_size_of_the_joint_test() -> None:
     """2,000 trials without an effect: 5 % within Monte Carlo error, by likelihood ratio and by Wald."""
     data = many(2000, 108, effect=0.0, gamma=0.0, seed=33)
-    error = 3.0 * math.sqrt(0.05 * 0.95 / 2000)
+    error = 2.0 * math.sqrt(0.05 * 0.95 / 2000)
     for test in ("wald", "likelihood ratio"):
         made = joint_model_batch(*data, test=test)
         fine = np.isfinite(made.joint_p)
         assert fine.mean() > 0.99
+        print(test, (made.joint_p[fine] < 0.05).mean(), fine.mean())
         assert abs((made.joint_p[fine] < 0.05).mean() - 0.05) < error
 
 

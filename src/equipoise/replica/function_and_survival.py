@@ -1,20 +1,24 @@
 """What a joint model would have found where the planned test looked: power of both, on the same virtual trials.
 
-``python -m equipoise.replica.function_and_survival valor --replicates 200`` prints the table.
+``python -m equipoise.replica.function_and_survival valor --replicates 400`` prints the table, and with ``--store FILE``
+keeps it: the library's copy is what the trial's page reads.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 
 from equipoise.errors import ScenarioError
 from equipoise.estimate.fit import aligned
 from equipoise.estimate.joint_model.batch import joint_model_batch, rate_ratio_batch
+from equipoise.files.writing import write_text
 from equipoise.plan import end_points
 from equipoise.plan.deciding import deciding
 from equipoise.replica.rebuild import prolonged
@@ -158,10 +162,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--replicates", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--mechanism", action="append")
+    parser.add_argument("--store", type=Path, help="a file of the table, as the library keeps it")
     given = parser.parse_args(arguments)
-    print(
-        function_and_survival(given.scenario, replicates=given.replicates, seed=given.seed, mechanisms=given.mechanism)
+    made = function_and_survival(
+        given.scenario, replicates=given.replicates, seed=given.seed, mechanisms=given.mechanism
     )
+    print(made)
+    if given.store is not None:
+        write_text(given.store, json.dumps(asdict(made), indent=1) + "\n")
 
 
 if __name__ == "__main__":

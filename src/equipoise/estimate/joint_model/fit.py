@@ -12,7 +12,7 @@ import numpy as np
 from scipy import stats
 
 from equipoise.errors import EstimationError
-from equipoise.estimate.joint_model import effects
+from equipoise.estimate.joint_model import diagnose, effects
 from equipoise.estimate.joint_model.accuracy import Accuracy, accuracy
 from equipoise.estimate.joint_model.effects import ESTIMATOR, REFERENCES
 from equipoise.estimate.joint_model.likelihood import JointLikelihood
@@ -285,6 +285,23 @@ class JointModelFit(Maximised):
         multiples : of the estimated association at which it is held; 0 is missing at random.
         """
         return effects.sensitivity(self, multiples=multiples, name=association, between=between)
+
+    # --- what is seen -------------------------------------------------------------------------------------------------
+
+    def courses(self, *, marker: str | None = None, most: int = 60) -> dict[str, Any]:
+        """Courses of up to ``most`` patients, taken by chance, until their end, where they end, and arms' mean courses.
+
+        Rows of ``x`` and ``y``, for :func:`equipoise.plot.trajectories`.
+        """
+        return diagnose.courses(self, marker, most)
+
+    def marker_residuals(self, marker: str | None = None) -> tuple[list[tuple[float, float]], str]:
+        """The time and the residual of every value about the patient's own course, in residual SDs, and the marker."""
+        return diagnose.marker_residuals(self, marker)
+
+    def event_residuals(self) -> list[tuple[float, float]]:
+        """Cox-Snell residuals of patients with events (expected cumulative hazards) and their own cumulative hazard."""
+        return diagnose.event_residuals(self)
 
     # --- prediction ---------------------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ import numpy as np
 from scipy import stats
 
 from equipoise.errors import EstimationError
+from equipoise.estimate.joint_model.bayes import RatePosterior, posterior
 from equipoise.estimate.joint_model.likelihood import CategoryRows, JointLikelihood, Layout, MarkerSums
 from equipoise.estimate.joint_model.maximised import Maximised
 from equipoise.estimate.joint_model.model import check_data
@@ -204,6 +205,30 @@ class RateRatioFit(Maximised):
         """The probability that the ratio is below ``ratio``: the posterior under a flat prior, taken as normal."""
         j = self.setup.layout.gammas.start
         return float(stats.norm.cdf((math.log(ratio) - self.theta[j]) / math.sqrt(self.vcov[j, j])))
+
+    def posterior(
+        self,
+        *,
+        prior_sd: float = 1.0,
+        draws: int = 1000,
+        warmup: int = 500,
+        chains: int = 4,
+        seed: int = 0,
+        level: float | None = None,
+    ) -> RatePosterior:
+        """The posterior of the ratio under a normal prior of its logarithm, mean 0 and SD ``prior_sd``, by numpyro.
+
+        Raises :class:`EstimationError` where numpyro is not installed, with the command that installs it.
+        """
+        return posterior(
+            self,
+            prior_sd=prior_sd,
+            draws=draws,
+            warmup=warmup,
+            chains=chains,
+            seed=seed,
+            level=self.level if level is None else level,
+        )
 
     def _title(self) -> str:
         return "Disease rate ratio, shared by function and survival"

@@ -11,6 +11,7 @@ from equipoise.render.plots.boundaries import boundaries
 from equipoise.render.plots.design import frontier, success_curves, success_table
 from equipoise.render.plots.dropout import dropout
 from equipoise.render.plots.forest import forest
+from equipoise.render.plots.joint import effect_parts, joint_residuals, trajectories
 from equipoise.render.plots.means import ls_means
 from equipoise.render.plots.patients import patients
 from equipoise.render.plots.plot import Plot
@@ -24,8 +25,10 @@ __all__ = [
     "boundaries",
     "cumulative_incidence",
     "dropout",
+    "effect_parts",
     "forest",
     "frontier",
+    "joint_residuals",
     "kaplan_meier",
     "ls_means",
     "patients",
@@ -33,5 +36,6 @@ __all__ = [
     "success_curves",
     "success_table",
     "tipping_point",
+    "trajectories",
     "trial_effects",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from equipoise.appraise.questions.vocabulary import design, harms, plain, record, results, reviews, shared
+from equipoise.appraise.questions.vocabulary import design, harms, joint, plain, record, results, reviews, shared
 from equipoise.appraise.questions.vocabulary.phrase import VOCABULARY, Phrase
 
-__all__ = ["VOCABULARY", "Phrase", "design", "harms", "plain", "record", "results", "reviews", "shared"]
+__all__ = ["VOCABULARY", "Phrase", "design", "harms", "joint", "plain", "record", "results", "reviews", "shared"]
