@@ -17,7 +17,10 @@ from equipoise.design.carry_out import prepare
 from equipoise.design.result import Cell
 from equipoise.errors import ScenarioError
 from equipoise.run.executors import Processes, Threads
-from equipoise.simulate import load_scenario, simulate
+from equipoise.simulate import load_scenario, simulate, typical_course
+from equipoise.simulate.progression.courses import Linear
+from equipoise.simulate.progression.model import Effect
+from equipoise.simulate.progression.tables import Taken, saved
 
 INVERSE: dict[str, Any] = {"combination": "inverse-normal"}
 HALF: dict[str, Any] = {"label": "at a half", "looks": [{"share": 0.5}]}
@@ -264,3 +267,40 @@ def test_property_the_shipped_study_of_adaptation_is_possible() -> None:
     own = load_study("adaptive-alzheimer")
     labels = [p.maker.adaptation.label for p in prepare(own, load_scenario(own.base)) if hasattr(p.maker, "adaptation")]
     assert len(labels) == 2 * 3
+
+
+def test_independent_periods_on_and_off_add_up(tmp_path: Path) -> None:
+    # a crossover with a washout, and a withdrawal: what a lift and a slowing leave, in closed form
+    arms = {
+        "first": {"on": [[0, 4]], "dose": 3},
+        "second": {"on": [[8, 12]], "dose": 3},
+        "always": {"on": [[0, 12]], "dose": 3},
+        "stopped": {"on": [[0, 6]], "dose": 3},
+    }
+    worlds = {"lift": {"label": "l", "mechanism": "symptomatic", "effect": {"gain": 3, "onset": 2}}}
+    own = study(tmp_path, treatments={"p": {"label": "p", "arms": arms}}, factors={"treatments": ["p"]}, worlds=worlds)
+    scenario = prepare(own, load_scenario(own.base))[0].maker.simulator.scenario
+
+    def gain(arm: str, week: float) -> float:
+        return float(typical_course(scenario, "A", arm, weeks=[0.0, week])["GAIN"][-1])
+
+    def built(weeks: float) -> float:
+        return 3 * (1 - math.exp(-weeks / 2))
+
+    assert gain("first", 4) == pytest.approx(built(4))
+    assert gain("first", 12) == pytest.approx(built(12) - built(8))  # what is carried over
+    assert gain("second", 8) == 0.0
+    assert gain("second", 12) == pytest.approx(built(4))
+    assert gain("always", 12) == pytest.approx(built(12))
+    assert gain("stopped", 12) == pytest.approx(built(12) - built(6))
+    with pytest.raises(ScenarioError, match=r"treatments.p.arms.first.on\[2\]: weeks 3 to 6 do not follow week 4"):
+        study(tmp_path, treatments={"p": {"label": "p", "arms": {**arms, "first": {"on": [[0, 4], [3, 6]]}}}})
+
+
+def test_independent_what_periods_save_stays_saved() -> None:
+    effect = Effect(mechanism="slowing", slowing=0.5)
+    weeks = np.arange(0.0, 25.0)
+    line = Linear(form="linear", rate=1.0)
+    parts = [saved(line, weeks, Taken(a, b, 1.0), effect) for a, b in ((0, 6), (12, 18))]
+    expected = 0.5 * line.loss(np.minimum(weeks, 6) + np.clip(weeks - 12, 0, 6))
+    np.testing.assert_allclose(sum(parts), expected, atol=1e-12)

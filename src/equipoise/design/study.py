@@ -16,6 +16,7 @@ from pydantic import Field, field_validator, model_validator
 
 from equipoise.design.accrual import Accrual
 from equipoise.design.adaptation import Adaptation
+from equipoise.design.minimisation import Allocation
 from equipoise.design.rules import Condition, Primary
 from equipoise.design.treatments import Treatments, checked_ratio
 from equipoise.design.worlds import World, expanded
@@ -97,6 +98,7 @@ class DesignStudy(Frozen):
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 1
     replicates: Annotated[int, Field(ge=2, le=10_000_000)] = EXPLORE
     visits: tuple[Positive, ...] = Field(min_length=1, description="weeks of visits, as far as a trial goes")
+    allocation: Allocation | None = Field(default=None, description="in place of the scenario's permuted blocks")
     imbalance: bool = Field(
         default=False, description="the arms differ at baseline as they did in the scenario's trial"
     )

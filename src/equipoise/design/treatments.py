@@ -27,18 +27,25 @@ class ArmOf(Frozen):
     """One arm.
 
     like : the arm of the scenario whose dosing it has; default its control for the first arm, and its first active arm
-    for others. dose : instead of that arm's. enters, leaves : months of the calendar between which patients are
+    for others. dose : instead of that arm's. on : the weeks [from, to) in which it takes the drug, for a crossover or a
+    randomised withdrawal. enters, leaves : months of the calendar between which patients are
     recruited to it; patients : until it has so many.
     """
 
     like: str | None = None
     dose: Annotated[float, Field(gt=0)] | None = None
+    on: tuple[tuple[float, float], ...] | None = None
     enters: Annotated[float, Field(ge=0)] = 0.0
     leaves: Annotated[float, Field(gt=0)] | None = None
     patients: Annotated[int, Field(ge=2)] | None = None
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
+        before = 0.0
+        for k, (first, last) in enumerate(self.on or ()):
+            if not before <= first < last:
+                raise PlaceError(f"weeks {first:g} to {last:g} do not follow week {before:g}", "on", k)
+            before = last
         if self.leaves is not None and self.leaves <= self.enters:
             raise PlaceError(
                 f"month {self.leaves:g} does not lie after the arm enters, month {self.enters:g}", "leaves"
@@ -77,7 +84,7 @@ class Treatments(Frozen):
         control, first = next(iter(self.arms.items()))
         if first.by_calendar:
             raise PlaceError("the control is shared, and open all the time", "arms", control)
-        if first.dose is not None:
+        if first.dose is not None and not first.on:
             raise PlaceError("the control has no dose; name the control first", "arms", control, "dose")
         return self
 
@@ -95,7 +102,7 @@ class Treatments(Frozen):
         """
         out = {}
         for k, (arm, given) in enumerate(self.arms.items()):
-            out[arm] = given.like or base.arms[0 if k == 0 else 1]
+            out[arm] = given.like or base.arms[0 if k == 0 and not given.on else 1]
             if out[arm] not in base.arms:
                 raise ScenarioError(
                     f"treatments.{name}.arms.{arm}.like: there is no arm {out[arm]!r}",
@@ -106,26 +113,36 @@ class Treatments(Frozen):
     def dosing(self, base: Protocol, given: Dosing | Intake, name: str) -> Dosing | Intake:
         """The dosing of these arms, from that of the scenario's arms."""
         like = self.liken(base, name)
-        active = [arm for arm in self.arms if like[arm] != base.arms[0]]
+        own = {a: arm.on for a, arm in self.arms.items() if arm.on is not None}
         if isinstance(given, Intake):
-            doses: dict[str, float] | None = None
-            if given.doses is not None or any(a.dose is not None for a in self.arms.values()):
-                own = given.doses or {}
-                doses = {arm: self.arms[arm].dose or own.get(like[arm], 1.0) for arm in self.arms if arm in active}
-                control = next(iter(self.arms))
-                if like[control] in given.extension:  # control takes the drug in the extension
-                    doses[control] = own.get(like[control], max(doses.values()))
-            return given.model_copy(
+            made = given.model_copy(
                 update={
-                    "randomised": tuple(a for a in self.arms if like[a] in given.randomised),
-                    "extension": tuple(a for a in self.arms if like[a] in given.extension),
-                    "doses": doses,
+                    "randomised": tuple(a for a in self.arms if like[a] in given.randomised and a not in own),
+                    "extension": tuple(a for a in self.arms if like[a] in given.extension and a not in own),
+                    "periods": own,
+                    "doses": None,
                 }
             )
+            if given.doses is None and all(a.dose is None for a in self.arms.values()):
+                return made
+            doses = {a: self.arms[a].dose or (given.doses or {}).get(like[a]) for a in made.takers}
+            known = [d for d in doses.values() if d is not None]
+            if not known:
+                raise ScenarioError(f"treatments.{name}.arms: no arm that takes the drug has a dose")
+            # control that goes over to the drug takes the highest dose, where nothing else is said
+            return made.model_copy(update={"doses": {a: d or max(known) for a, d in doses.items()}})
         taken = {a: self.arms[a].dose or given.of(like[a]) for a in self.arms}
         fallback = max(taken.values())
+
+        def weeks(period: dict[str, tuple[float, ...]]) -> dict[str, tuple[float, ...]]:
+            every = {a: period[like[a]] for a in self.arms if like[a] in period}
+            return {
+                a: doses if a not in own else tuple(w for w in doses if any(f <= w < t for f, t in own[a]))
+                for a, doses in every.items()
+            }
+
         return Dosing(
             dose={a: dose or fallback for a, dose in taken.items()},
-            randomised={a: given.randomised[like[a]] for a in self.arms if like[a] in given.randomised},
-            extension={a: given.extension[like[a]] for a in self.arms if like[a] in given.extension},
+            randomised=weeks(given.randomised),
+            extension=weeks(given.extension),
         )

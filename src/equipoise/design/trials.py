@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from equipoise.design.minimisation import MinimisedSimulator
 from equipoise.design.rules import Condition
 from equipoise.design.study import Conduct, DesignStudy, filled
 from equipoise.design.worlds import DrawnSimulator, Draws, World
@@ -270,6 +271,7 @@ def pair(scenario: Scenario, arm: str) -> Scenario:
             update={
                 "randomised": tuple(a for a in dosing.randomised if a in both),
                 "extension": tuple(a for a in dosing.extension if a in both),
+                "periods": {a: p for a, p in dosing.periods.items() if a in both},
                 "doses": doses,
             }
         )
@@ -369,6 +371,15 @@ def simulator_for(
     ScenarioError : what is drawn are no parameters of the scenario.
     """
     plain = Simulator.of(scenario, imbalance=study.imbalance, **study.engine)
+    if study.allocation is not None:
+        if draws is not None:
+            raise ScenarioError(
+                "allocation: minimisation of patients whose parameters are drawn is not offered",
+                hint="leave allocation out, or the draws of the worlds",
+            )
+        return MinimisedSimulator.prepared(
+            scenario, plain.mechanism, imbalance=study.imbalance, allocation=study.allocation, options=study.engine
+        )
     if draws is None:
         return plain
     made = DrawnSimulator(scenario, plain.mechanism, study.imbalance, draws, effect, study.engine, still or {})

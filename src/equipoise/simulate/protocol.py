@@ -33,13 +33,21 @@ class Intake(Frozen):
     """A drug taken throughout: by mouth every day, or in cycles whose pauses are short beside what is asked.
 
     Which arms take it in the randomised period, and which from the extension on. ``regimen`` says in words what was
-    reduced to this. ``doses``: the dose of each arm, in any unit, where arms take different ones.
+    reduced to this. ``doses``: the dose of each arm, in any unit, where arms take different ones. ``periods``: of arms
+    that take it on and off, the weeks [from, to) instead - a crossover, or a randomised withdrawal.
     """
 
     regimen: str
     randomised: tuple[str, ...]
     extension: tuple[str, ...] = ()
     doses: dict[str, Dose] | None = None
+    periods: dict[str, tuple[tuple[float, float], ...]] = Field(default_factory=dict)
+
+    @property
+    def takers(self) -> tuple[str, ...]:
+        """The arms that take the drug at some time."""
+        own = (arm for arm, weeks in self.periods.items() if weeks)
+        return tuple(dict.fromkeys((*self.randomised, *self.extension, *own)))
 
 
 class RunIn(Frozen):
@@ -139,6 +147,7 @@ class Protocol(Frozen):
                 for arm in getattr(self.dosing, period):
                     if arm not in self.arms:
                         raise ValueError(f"dosing.{period}: unknown arm {arm!r}; arms are {', '.join(self.arms)}")
+            self._possible_periods(self.dosing)
             if self.dosing.extension and self.extension is None:
                 raise ValueError("dosing.extension: the protocol has no extension")
             if self.dosing.doses is not None:
@@ -159,8 +168,22 @@ class Protocol(Frozen):
                     if not low <= week < high:
                         raise ValueError(f"dosing.{period}.{arm}: week {week:g} lies outside that period")
 
+    def _possible_periods(self, intake: Intake) -> None:
+        for arm, periods in intake.periods.items():
+            where = f"dosing.periods.{arm}"
+            if arm not in self.arms:
+                raise ValueError(f"{where}: unknown arm; arms are {', '.join(self.arms)}")
+            if arm in (*intake.randomised, *intake.extension):
+                raise ValueError(f"{where}: its periods say when it takes the drug; leave it out of the others")
+            before = 0.0
+            for first, last in periods:
+                if not before <= first < last:
+                    raise ValueError(f"{where}: weeks {first:g} to {last:g} do not follow week {before:g}")
+                before = last
+
     def _dose_an_arm(self, key: str, doses: dict[str, float]) -> None:
-        for arm in (*self.dosing.randomised, *self.dosing.extension):
+        own = self.dosing.takers if isinstance(self.dosing, Intake) else ()
+        for arm in own or (*self.dosing.randomised, *self.dosing.extension):
             if arm not in doses:
                 raise ValueError(f"dosing.{key}: no dose for the arm {arm!r}, which takes the drug")
         for arm in doses:

@@ -41,6 +41,13 @@ def _check(scenario: Scenario) -> None:
             "dosing",
             "doses",
         )
+    if isinstance(protocol.dosing, Intake) and protocol.dosing.periods:
+        raise PlaceError(
+            "an intake is taken throughout a period here: the disease 'als' knows on and off by weeks of doses alone",
+            "protocol",
+            "dosing",
+            "periods",
+        )
 
 
 def _unlike(groups: Sequence[Any]) -> bool:

@@ -28,16 +28,18 @@ class Taken:
     share: float
 
 
-def taken(protocol: Protocol, arm: str, effect: Effect) -> Taken | None:
-    """The drug of an arm that goes on into the extension; None where it never has any."""
+def taken(protocol: Protocol, arm: str, effect: Effect) -> tuple[Taken, ...]:
+    """When an arm that goes on into the extension takes the drug; empty where it never has any."""
     dosing = protocol.dosing
     assert isinstance(dosing, Intake)  # checked with the scenario
+    share = 0.0 if arm not in dosing.takers else effect.at_dose(None if dosing.doses is None else dosing.doses[arm])
+    if arm in dosing.periods:
+        return tuple(Taken(first, last, share) for first, last in dosing.periods[arm])
     first, then = arm in dosing.randomised, arm in dosing.extension
     if not first and not then:
-        return None
-    dose = None if dosing.doses is None else dosing.doses[arm]
+        return ()
     end = math.inf if then or protocol.extension is None else protocol.period_end
-    return Taken(0.0 if first else protocol.period_end, end, effect.at_dose(dose))
+    return (Taken(0.0 if first else protocol.period_end, end, share),)
 
 
 def built_up(since: FloatArray, onset: float) -> FloatArray:
@@ -84,7 +86,7 @@ def _since(course: Curve | None, weeks: FloatArray, start: float, lag: float, st
     return out
 
 
-def saved(course: Curve | None, weeks: FloatArray, when: Taken | None, effect: Effect) -> FloatArray:
+def saved(course: Curve | None, weeks: FloatArray, when: Taken, effect: Effect) -> FloatArray:
     """(week,) of the mean loss, what the drug has taken away by each week (negative: added).
 
     course : the mean loss; None for a constant pace of one point a week, so that the result is in weeks of loss.
@@ -96,7 +98,7 @@ def saved(course: Curve | None, weeks: FloatArray, when: Taken | None, effect: E
     0.540147
     """
     share = effect.slowing - effect.worsening
-    if when is None or share == 0.0:
+    if share == 0.0:
         return np.zeros_like(weeks)
     out = _since(course, weeks, when.start, effect.lag, effect.stages)
     if math.isfinite(when.stop):
@@ -123,7 +125,9 @@ class Tables:
 def nodes(protocol: Protocol) -> FloatArray:
     """(node,) every week to the last, and every visit."""
     every = np.arange(math.floor(protocol.last_week) + 1.0)
-    return np.unique(np.concatenate([every, protocol.visits, [protocol.period_end, protocol.last_week]]))
+    turns = [w for own in getattr(protocol.dosing, "periods", {}).values() for part in own for w in part]
+    inside = [w for w in turns if w <= protocol.last_week]
+    return np.unique(np.concatenate([every, protocol.visits, inside, [protocol.period_end, protocol.last_week]]))
 
 
 def tables(
@@ -135,7 +139,11 @@ def tables(
     courses = [groups[name].course for name in protocol.groups]
 
     def by_arm(one: Callable[[Taken], Any]) -> FloatArray:
-        return np.array([np.zeros_like(weeks) if w is None else np.zeros_like(weeks) + one(w) for w in when])
+        return np.array([sum((one(w) for w in own), np.zeros_like(weeks)) for own in when])
+
+    def all_saved(course: Curve | None, own: tuple[Taken, ...]) -> FloatArray:
+        # what was saved in one period stays saved: periods add up
+        return np.asarray(sum((saved(course, weeks, w, effect) for w in own), np.zeros_like(weeks)))
 
     def on(w: Taken) -> FloatArray:
         return ((weeks >= w.start) & (weeks < w.stop)).astype(np.float64)
@@ -149,8 +157,8 @@ def tables(
     return Tables(
         weeks=weeks,
         loss=np.array([c.loss(weeks) for c in courses]),
-        saved=np.array([[saved(c, weeks, w, effect) for w in when] for c in courses]),
-        saved_time=np.array([saved(None, weeks, w, effect) for w in when]),
+        saved=np.array([[all_saved(c, own) for own in when] for c in courses]),
+        saved_time=np.array([all_saved(None, own) for own in when]),
         gain=by_arm(lambda w: effect.gain * w.share * pulse(weeks, w, effect.onset)),
         marker=marker,
         ln_hazard=by_arm(lambda w: ratio * w.share * on(w)),
