@@ -34,6 +34,13 @@ def test_property_the_file_is_the_study() -> None:
     assert study.worlds["slowing"].effect["weight"] == pytest.approx(1.5 * fitted["slowing"])
 
 
+def test_property_looks_are_a_lever() -> None:
+    study = study_of(Levers("valor", ({"adaptation": "one-look", "primary": "mmrm"}, {}), ("lagged",)))
+    assert [d.adaptation for d in study.designs()] == ["one-look", "fixed"]
+    assert parse_study(as_yaml(study), "study") == study
+    assert prepare(study, load_scenario("valor"))
+
+
 @pytest.mark.parametrize(
     ("design", "levers", "words"),
     [
@@ -42,6 +49,7 @@ def test_property_the_file_is_the_study() -> None:
         ({"primary": "magic"}, {}, "primary 'magic'"),
         ({"enrichment": "rich"}, {}, "enrichment 'rich'"),
         ({"primary": "delayed_start"}, {}, "needs an extension"),
+        ({"adaptation": "many"}, {}, "looks 'many'"),
         ({"ratio": "1:0"}, {}, "no ratio"),
         ({"size": 3}, {}, "no lever"),
         ({}, {"mechanisms": ("magic",)}, "no mechanism 'magic'"),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
-from equipoise.design.study import DesignStudy, load_study, parse_study, starter
+from equipoise.design.study import FIXED, DesignStudy, load_study, parse_study, starter
 from equipoise.errors import ScenarioError
 from equipoise.library import shipped
 from equipoise.simulate import Scenario, load_scenario
@@ -35,7 +35,16 @@ class Levers:
     lag: float | None = None
     imbalance: bool = False
     seed: int = 1
-    names: tuple[str, ...] = field(default=("weeks", "patients", "ratio", "extension", "enrichment", "primary"))
+
+
+LEVERS = ("weeks", "patients", "ratio", "extension", "enrichment", "adaptation", "primary")
+"""Factors of a design that can be moved."""
+
+LOOKS: Mapping[str, Mapping[str, Any]] = {
+    "one-look": {"label": "one look, at half of the patients", "looks": [{"share": 0.5}]},
+    "two-looks": {"label": "two looks, at a third and two thirds", "looks": [{"share": 0.33}, {"share": 0.67}]},
+}
+"""Looks before the end (O'Brien-Fleming, one-sided 2.5 %), beside those that a study has of its own."""
 
 
 def bases() -> list[str]:
@@ -62,6 +71,7 @@ def defaults(base: str) -> dict[str, Any]:
         "ratio": ":".join(str(r) for r in protocol.ratio) if len(protocol.ratio) == 2 else "1:1",
         "extension": 0.0,
         "enrichment": next(iter(study.enrichments)),
+        "adaptation": FIXED,
         "primary": study.factors.primary[0],
         "mechanism": scenario.default_mechanism.value,
     }
@@ -78,7 +88,7 @@ def study_of(levers: Levers) -> DesignStudy:
     if not 1 <= len(levers.designs) <= MOST:
         raise ScenarioError(f"{len(levers.designs)} designs", hint=f"put 1 to {MOST} side by side")
     designs = [_design(d, study, scenario) for d in levers.designs]
-    factors = {name: list(dict.fromkeys(d[name] for d in designs)) for name in levers.names}
+    factors = {name: list(dict.fromkeys(d[name] for d in designs)) for name in LEVERS}
     end = max(d["weeks"] + d["extension"] for d in designs)
     visits = sorted({*study.visits, *(d["weeks"] for d in designs), *(d["weeks"] + d["extension"] for d in designs)})
     try:
@@ -90,6 +100,7 @@ def study_of(levers: Levers) -> DesignStudy:
             replicates=200,
             visits=[v for v in visits if v <= end],
             factors=factors,
+            adaptations={n: a for n, a in {**LOOKS, **study.adaptations}.items() if n in factors["adaptation"]},
             only=designs if len(list(_product(factors))) > len(designs) else [],
             worlds={m: _world(m, levers, study, scenario) for m in dict.fromkeys(("none", *levers.mechanisms))},
             rule=study.rule if any(d["extension"] for d in designs) else (),
@@ -123,6 +134,8 @@ def _design(asked: Mapping[str, Any], study: DesignStudy, scenario: Scenario) ->
         raise ScenarioError(f"enrichment {out['enrichment']!r}", hint="choose one of " + ", ".join(study.enrichments))
     if out["primary"] not in study.primaries:
         raise ScenarioError(f"primary {out['primary']!r}", hint="choose one of " + ", ".join(study.primaries))
+    if out["adaptation"] not in (FIXED, *LOOKS, *study.adaptations):
+        raise ScenarioError(f"looks {out['adaptation']!r}", hint="choose one of " + ", ".join((FIXED, *LOOKS)))
     if study.primaries[out["primary"]].needs_extension and not out["extension"]:
         raise ScenarioError(
             "a delayed-start question needs an extension", hint="let everyone have active drug for some weeks after"

@@ -8,12 +8,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from equipoise.design.course import patients
-from equipoise.design.study import DesignStudy, parse_study
+from equipoise.design.study import FIXED, DesignStudy, parse_study
 from equipoise.errors import ScenarioError
 from equipoise.render.plots import patients as draw_patients
 from equipoise.simulate import load_scenario
 from equipoise.studio.jobs import STAGES, Jobs
-from equipoise.studio.levers import MOST, Levers, as_yaml, bases, defaults, study_of, template
+from equipoise.studio.levers import LOOKS, MOST, Levers, as_yaml, bases, defaults, study_of, template
 from equipoise.studio.settings import named
 from equipoise.studio.web import Form, download, page, see, uploaded
 from equipoise.studio.work import FIRST
@@ -149,6 +149,7 @@ def _view(request: Request, base: str, *, single: bool) -> Response:
         "given": given,
         "begun": begun,
         "offers": template(base),
+        "looks": [(FIXED, "none"), *((name, look["label"]) for name, look in LOOKS.items())],
         "mechanisms": [m.value for m in load_scenario(base).mechanisms if m.value != "none"],
         "chosen": mechanisms,
         "strength": query.get("strength", "100"),
