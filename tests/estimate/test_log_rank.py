@@ -202,7 +202,7 @@ def test_property_nothing_to_test_is_said_in_words() -> None:
 def test_property_what_the_test_does_not_take_is_named() -> None:
     data = random_trial().with_columns(START=pl.col("T") - 0.5)
     with pytest.raises(EstimationError, match="seen from the start"):
-        log_rank("Surv(START, T, E) ~ ARM", data)
+        max_combo("Surv(START, T, E) ~ ARM", data)
     with pytest.raises(EstimationError, match="takes no clusters"):
         log_rank("Surv(T, E) ~ ARM + cluster(S)", data)
     with pytest.raises(EstimationError, match="levels of one column"):
@@ -236,22 +236,26 @@ def test_simulation_type_i_error_and_power_of_max_combo() -> None:
     assert (p < 0.05).mean() > (np.abs(z[:, 0]) > 1.96).mean() + 0.05
 
 
-def test_independent_late_entry_has_its_test_in_the_exact_score() -> None:
-    """What the refusal of late entry names: observed less expected over hypergeometric variances, ties included."""
+@pytest.mark.parametrize("strata", ["", " + strata(S)"])
+def test_independent_late_entry_is_the_exact_score_of_cox(strata: str) -> None:
+    """Observed less expected over hypergeometric variances, ties included, within strata."""
     g = np.random.default_rng(8)
     entry = g.integers(0, 4, 60)
     data = pd.DataFrame(
         {"START": entry, "T": entry + g.integers(1, 8, 60), "E": g.integers(0, 2, 60), "ARM": g.integers(0, 2, 60)}
-    )
-    with pytest.raises(EstimationError) as refused:
-        log_rank("Surv(START, T, E) ~ ARM", data)
-    assert "cox(..., ties='exact').score_test" in (refused.value.hint or "")
-    excess = variance = 0.0
-    for at in sorted(set(data["T"][data["E"] == 1])):
-        seen = data[(data["START"] < at) & (data["T"] >= at)]
-        dead = seen[(seen["T"] == at) & (seen["E"] == 1)]
-        n, m, d = len(seen), int(seen["ARM"].sum()), len(dead)
-        excess += dead["ARM"].sum() - d * m / n
-        variance += d * m * (n - m) * (n - d) / (n * n * (n - 1)) if n > 1 else 0.0
-    chi_square, df, _ = cox("Surv(START, T, E) ~ ARM", data, ties="exact").score_test
-    assert (chi_square, df) == (pytest.approx(excess**2 / variance, rel=1e-10), 1)
+    ).assign(S=np.arange(60) % 3)
+    chi_square, df, _ = cox(f"Surv(START, T, E) ~ ARM{strata}", data, ties="exact").score_test
+    made = log_rank(f"Surv(START, T, E) ~ ARM{strata}", data)
+    assert (made.chi_square, made.df) == (pytest.approx(chi_square, rel=1e-10), df)
+    named = log_rank(data, time="T", event="E", entry="START", arm="ARM", strata="S" if strata else ())
+    assert named.chi_square == made.chi_square
+    assert made.observed.sum() == pytest.approx(made.expected.sum())
+
+
+@pytest.mark.parametrize(("rho", "gamma"), [(0.0, 0.0), (1.0, 0.0), (0.5, 1.0)])
+def test_property_entry_at_the_start_is_no_late_entry(rho: float, gamma: float) -> None:
+    data = random_trial().with_columns(START=pl.lit(0.0), G=pl.int_range(60) % 3)
+    late = log_rank("Surv(START, T, E) ~ G + strata(S)", data, rho=rho, gamma=gamma)
+    plain = log_rank("Surv(T, E) ~ G + strata(S)", data, rho=rho, gamma=gamma)
+    assert late.chi_square == pytest.approx(plain.chi_square, rel=1e-10)
+    np.testing.assert_allclose(late.expected, plain.expected, rtol=1e-10)

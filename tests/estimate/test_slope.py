@@ -8,6 +8,7 @@ import mmrm_cases
 import numpy as np
 import pandas as pd
 import pytest
+from categorical_cases import data, reference
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.linear.mmrm.fit import MmrmWarning
@@ -160,3 +161,13 @@ def test_property_errors_say_what_is_wrong() -> None:
         slope("Y ~ T", frame)
     with pytest.raises(DataError, match="is text"):
         slope("Y ~ 1 + (T | ID)", frame)
+
+
+def test_reference_aic_counts_the_fixed_part_under_maximum_likelihood() -> None:
+    """nlme's lme counts coefficients, variances and covariances; under REML likelihoods of other fixed parts differ."""
+    wanted, formula = reference("slope"), "VALUE ~ ARM * VISIT + (1 | ID)"
+    fit = slope(formula, data("visits"), reml=False, df="satterthwaite")
+    assert fit.loglik == pytest.approx(wanted["loglik"], rel=1e-9)
+    assert (fit.n_parameters, fit.aic) == (wanted["parameters"], pytest.approx(wanted["aic"], rel=1e-9))
+    assert "counting 6 parameters" in fit.summary()
+    assert slope(formula, data("visits")).n_parameters == 2

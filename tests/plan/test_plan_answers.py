@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 from test_plan_methods import block, trial
 
-from equipoise import cmh, count_regression, gee, logistic, proportional_odds, proportions, rates, recurrent
+from equipoise import cmh, count_regression, gee, log_rank, logistic, proportional_odds, proportions, rates, recurrent
 from equipoise.errors import ScenarioError
 from equipoise.estimate.result import Estimate
 from equipoise.plan.key import Key
@@ -204,6 +204,17 @@ def test_independent_responders_after_imputation(study: AdamStudy) -> None:
         own = frame.filter(pl.col("TRT01P") == arm)["R"]
         share = number(found, "share", arm=arm, visit="Week 12").estimate
         assert own.fill_null(0.0).mean() - 0.05 <= share <= own.fill_null(1.0).mean() + 0.05
+
+
+def test_independent_log_rank_with_late_entry(study: AdamStudy) -> None:
+    times = study["ADTTE"].frame.filter(pl.col("PARAMCD") == "DEATH")
+    entry = times.select("USUBJID", ENTRY=pl.col("AVAL") * 0.25)
+    late = AdamStudy({**study.datasets, "ADSL": from_frame(study["ADSL"].frame.join(entry, on="USUBJID"), "ADSL")})
+    found = block(late, "{method: survival, entry: ENTRY}", dataset="ADTTE", parameter="DEATH")
+    frame = times.join(study["ADSL"].frame.select("USUBJID", "TRT01P"), on="USUBJID").join(entry, on="USUBJID")
+    direct = log_rank(frame, time="AVAL", censor="CNSR", entry="ENTRY")
+    assert number(found, "log_rank").p == pytest.approx(direct.p)
+    assert direct.p != pytest.approx(log_rank(frame, time="AVAL", censor="CNSR").p, rel=1e-6)
 
 
 # -- safety ------------------------------------------------------------------------------------------------------------

@@ -450,7 +450,7 @@ def test_what_cannot_be_estimated_says_why_in_its_place(study: AdamStudy) -> Non
         ("{method: delayed_start, period_end: 9, week: 8}", "week lies after period_end"),
         ("{method: delayed_start, period_end: 4, week: 8, form: slopes}", "needs the margin"),
         ("{method: survival, rho: 1}", "weights of test: fleming-harrington"),
-        ("{method: survival, entry: ADT}", "late entry"),
+        ("{method: survival, entry: ADT, test: max-combo}", "late entry"),
         ("{method: rpsft, on: T}", "censor_time"),
         ("{method: rpsft, censor_time: T}", "give on:"),
         ("{method: deterioration, threshold: 4, death: competing}", "needs died"),

@@ -31,7 +31,16 @@ from equipoise.types import FloatArray, Status, TrialSubjectVisit
 
 @dataclass(eq=False)
 class SlopeFit(MmrmFit):
-    """A fitted random-slope model; everything of :class:`MmrmFit`, and the random effects."""
+    """A fitted random-slope model; everything of :class:`MmrmFit`, and the random effects.
+
+    AIC and BIC count the variances and covariances under REML, whose likelihood compares models with the same fixed
+    part, and under ML the coefficients of the fixed part too, as SAS PROC MIXED and R's nlme and lme4 do.
+    """
+
+    @property
+    def n_parameters(self) -> int:
+        """What AIC and BIC count: variances and covariances, under ML the coefficients too."""
+        return len(self.optimum.theta) + (0 if self.reml else len(self.kept))
 
     @property
     def random_covariance(self) -> FloatArray:

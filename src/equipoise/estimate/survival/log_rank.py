@@ -166,13 +166,15 @@ def _group(read: SurvData) -> str:
     return name
 
 
-def _groups(formula: str, data: Any) -> tuple[SurvData, list[Any], IntArray, BoolArray, LeftOut]:
-    """The rows, the levels of the one grouping column, each row's code, which rows have one, and who is left out."""
+def _groups(formula: str, data: Any, *, late: bool = False) -> tuple[SurvData, list[Any], IntArray, BoolArray, LeftOut]:
+    """The rows, the levels of the one grouping column, each row's code, which rows have one, and who is left out.
+
+    late : patients may come under observation after time 0.
+    """
     read = read_surv(formula, data)
-    if read.entry is not None:
+    if read.entry is not None and not late:
         raise EstimationError(
-            "the log-rank test is for patients seen from the start",
-            hint="with late entry use cox(..., ties='exact').score_test, which is the log-rank test, ties included",
+            "this test is for patients seen from the start", hint="with late entry use log_rank(), with rho and gamma"
         )
     if read.cluster:
         raise EstimationError("the log-rank test takes no clusters", hint="use cox(...).robust_score_test")
@@ -204,6 +206,34 @@ def between(score: FloatArray, variance: FloatArray) -> tuple[float, int, float]
     return (chi_square, df, float(special.chdtrc(df, chi_square))) if df else (math.nan, 0, math.nan)
 
 
+def late_sums(
+    entry: FloatArray, time: FloatArray, event: BoolArray, group: IntArray, k: int, rho: float, gamma: float
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """(group,) weighted events observed and expected and their (group, group) variance, of one stratum whose rows are
+    at risk in (entry, time].
+
+    >>> import numpy as np
+    >>> t, e, g = np.array([3.0, 5, 2, 9]), np.array([True, True, True, False]), np.array([0, 0, 1, 1])
+    >>> late_sums(np.array([0.0, 0, 1, 2]), t, e, g, 2, 0.0, 0.0)[1].round(3).tolist()
+    [1.833, 1.167]
+    """
+    observed, expected, variance = np.zeros(k), np.zeros(k), np.zeros((k, k))
+    survival = 1.0
+    for at in np.unique(time[event]):
+        risk = (entry < at) & (time >= at)
+        dead = risk & event & (time == at)
+        n_g, d_g = (np.bincount(group[who], minlength=k).astype(np.float64) for who in (risk, dead))
+        n, d = float(n_g.sum()), float(d_g.sum())
+        w = survival**rho * (1.0 - survival) ** gamma
+        share = n_g / n
+        observed += w * d_g
+        expected += w * d * share
+        if n > 1.0:
+            variance += w * w * d * (n - d) / (n - 1.0) * (np.diag(share) - np.outer(share, share))
+        survival *= (n - d) / n
+    return observed, expected, variance
+
+
 def log_rank(
     formula: Any = None,
     data: Any = None,
@@ -211,6 +241,7 @@ def log_rank(
     time: str | None = None,
     event: str | None = None,
     censor: str | None = None,
+    entry: str | None = None,
     arm: str | None = None,
     strata: str | Sequence[str] = (),
     rho: float = 0.0,
@@ -221,10 +252,11 @@ def log_rank(
     Parameters
     ----------
     formula : ``Surv(AVAL, 1 - CNSR) ~ TRT01P + strata(RILFL)``; one grouping column. Or leave it out, give the data
-        first and name the columns.
+        first and name the columns. ``Surv(START, AVAL, 1 - CNSR)`` where patients come under observation at START:
+        they are at risk after it.
     data : one row a patient; pandas, polars or pyarrow. Rows that lack a column take no part.
-    time, event or censor, arm, strata : in place of a formula; ``event`` is 1 for an event, ``censor`` 0 (ADaM's CNSR),
-        ``arm`` the grouping column (TRT01P where it is not given).
+    time, event or censor, entry, arm, strata : in place of a formula; ``event`` is 1 for an event, ``censor`` 0 (ADaM's
+        CNSR), ``entry`` the time of late entry, ``arm`` the grouping column (TRT01P where it is not given).
     rho, gamma : weights ``S(t-)^rho (1 - S(t-))^gamma`` with the pooled Kaplan-Meier estimate of the stratum: 0, 0 for
         the log-rank test, 1, 0 for that of Peto and Peto (early differences), 0, 1 for late differences.
 
@@ -242,8 +274,10 @@ def log_rank(
     """
     if not (0.0 <= rho < math.inf and 0.0 <= gamma < math.inf):
         raise EstimationError(f"weights rho = {rho!r}, gamma = {gamma!r}", hint="give numbers of zero or more")
-    formula, data = as_formula(formula, data, time=time, event=event, censor=censor, arm=arm, strata=strata)
-    read, levels, code, keep, left_out = _groups(formula, data)
+    formula, data = as_formula(
+        formula, data, time=time, event=event, censor=censor, entry=entry, arm=arm, strata=strata
+    )
+    read, levels, code, keep, left_out = _groups(formula, data, late=True)
     k, every = max(len(levels), 2), range(max(len(read.stratum_labels), 1))
     members = [np.flatnonzero(keep & (read.stratum == s)) for s in every]
     place = np.zeros((len(members), max(1, *(len(m) for m in members))), np.int64)
@@ -251,7 +285,10 @@ def log_rank(
     for s, rows in enumerate(members):
         place[s, : len(rows)], within[s, : len(rows)] = rows, True
     observed, expected, variance = np.zeros((1, k)), np.zeros((1, k)), np.zeros((1, k, k))
-    if keep.any():
+    if keep.any() and read.entry is not None:
+        sums = [late_sums(read.entry[m], read.time[m], read.event[m], code[m], k, rho, gamma) for m in members]
+        observed, expected, variance = (np.stack([s[i] for s in sums]) for i in range(3))
+    elif keep.any():
         observed, expected, variance, _ = kernel.log_rank(
             read.time[place], read.event[place], code[place], include=within, rho=rho, gamma=gamma, n_groups=k
         )

@@ -80,8 +80,8 @@ class SurvivalSection(Section):
             raise ValueError("rho and gamma are weights of test: fleming-harrington")
         if self.test == "fleming-harrington" and not (self.rho or self.gamma):
             raise ValueError("test: fleming-harrington needs rho or gamma above 0")
-        if self.entry is not None and self.test is not None:
-            raise ValueError("with late entry (entry:) there is no log-rank test: say test: null")
+        if self.entry is not None and self.test == "max-combo":
+            raise ValueError("with late entry (entry:) there is no max-combo: use log-rank or fleming-harrington")
         if self.entry is not None and self.start is not None:
             raise ValueError("entry: is for one record a patient, start: for several; give one of them")
         return self
@@ -372,7 +372,7 @@ def _none(value: float) -> float | None:
 def _formula(context: Prepared, section: SurvivalSection, covariates: bool) -> str:
     terms = map(quoted, [context.treatment, *(section.covariates if covariates else ())])
     strata = [f"strata({quoted(name)})" for name in section.strata]
-    first = (section.entry or section.start) if covariates else None
+    first = (section.entry or section.start) if covariates else section.entry
     times = f"{quoted(first)}, {quoted(section.time)}" if first else quoted(section.time)
     return f"Surv({times}, {EVENT}) ~ " + " + ".join([*terms, *strata])
 

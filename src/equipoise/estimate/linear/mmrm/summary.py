@@ -33,7 +33,8 @@ def render(fit: MmrmFit) -> str:
     lines.append(f"Optimum:     {state} in {fit.steps} steps, largest gradient {fit.gradient_norm:.1e}")
     for structure, what in fit.attempts[:-1]:
         lines.append(f"             tried {structure} before: {what}")
-    lines += ["", f"Log-likelihood {fit.loglik:.4f}   AIC {fit.aic:.4f}   BIC {fit.bic:.4f}", "", "Coefficients:"]
+    criteria = f"AIC {fit.aic:.4f}   BIC {fit.bic:.4f} (counting {fit.n_parameters} parameters)"
+    lines += ["", f"Log-likelihood {fit.loglik:.4f}   {criteria}", "", "Coefficients:"]
     table = fit.linear(np.eye(len(fit.names)))
     lost = set(fit.aliased)
     rows = []
