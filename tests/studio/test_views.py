@@ -13,11 +13,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 from registry_study import study
 from serving import served
 
 from equipoise.appraise.certainty import parse_judgements, shipped_text
-from equipoise.design.study import parse_study
+from equipoise.design.study import parse_study, starter
 
 VIEWS = (
     "/",
@@ -267,6 +268,33 @@ def test_property_a_folder_is_analysed_and_nothing_else_is_reached(
     assert evil.status_code == 303
     assert not (tmp_path.parent / "evil.csv").exists()
     assert send("/analyse", files=[("files", ("run.sh", b"", "text/plain"))]).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"base": "/etc/passwd"},
+        {"base": "valor.yaml"},
+        {"worlds": {"x": {"label": "x", "mechanism": "lagged", "kind": "none", "draws": {"file": "/etc/hosts.csv"}}}},
+        {"primaries": {"p": {"label": "p", "function": "os:system"}}},
+    ],
+)
+def test_property_a_study_that_is_brought_reaches_no_file_and_no_program(
+    send: Callable[..., httpx.Response], change: dict[str, object]
+) -> None:
+    text = yaml.safe_dump({**yaml.safe_load(starter("valor")), **change})
+    answer = send("/design/open", files={"study": ("s.yaml", text.encode(), "application/yaml")})
+    assert answer.status_code == 400
+    assert "opened here" in answer.text
+    fine = send("/design/open", files={"study": ("s.yaml", b"base: [", "application/yaml")})
+    assert fine.status_code == 400
+    assert "Traceback" not in fine.text
+
+
+@pytest.mark.parametrize("name", ["record.yaml", "..", "~root", "a b"])
+def test_property_a_trial_is_a_name_and_no_path(browser: httpx.Client, name: str) -> None:
+    for view in ("", "/judgements", "/download/md"):
+        assert browser.get(f"/trial/{name}{view}".replace("..", "%2e%2e")).status_code in (400, 404)
 
 
 def test_property_the_basket_is_one_report_with_what_it_rests_on(

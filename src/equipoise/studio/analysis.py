@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from equipoise.errors import DataError, ScenarioError
-from equipoise.files import write_bytes, write_text
+from equipoise.files import parse_yaml, write_bytes, write_text
 from equipoise.studio.guard import FRAMED
 from equipoise.studio.settings import Settings, named
 from equipoise.studio.web import Form, download, page, see, settings_of
@@ -81,6 +81,7 @@ def carry_out(request: Request, folder: str, form: Form) -> Response:
     text = str(form.get("plan", "")).replace("\r\n", "\n")
     try:
         kept = form.getlist("analysis")  # type: ignore[attr-defined]
+        parse_plan(text, "plan")  # bounded, before anything is built of it
         if form.get("chosen"):
             text = _only(text, set(kept))
         parsed = parse_plan(text, "plan")
@@ -173,9 +174,9 @@ def _plan(
     request: Request, folder: str, text: str, problems: list[str], error: ScenarioError | None = None
 ) -> Response:
     try:
-        data = yaml.safe_load(text)
+        data = parse_yaml(text, "plan", error=ScenarioError, hint="").values
         analyses = [a for a in data.get("analyses", ()) if isinstance(a, dict)]
-    except (yaml.YAMLError, AttributeError, TypeError):
+    except (ScenarioError, AttributeError, TypeError):
         analyses = []
     rows = [
         {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping
 from functools import lru_cache
@@ -46,6 +47,8 @@ FORMATS = {
     ),
 }
 """What can be downloaded: label, media type, format."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 CONCERNS = ("none", "serious", "very serious")
 BIASES = ("low", "some concerns", "high")
@@ -148,7 +151,7 @@ def judged(request: Request, record: str, form: Form) -> Response:
             _put(data, name.split("/"), value.replace("\r\n", "\n").strip())
     text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110)
     try:
-        published = load_record(record, settings.records_folder)
+        published = published_as(settings, record)
         parse_judgements(text, "these judgements").against(published, "these judgements")
     except RecordError as error:
         return _form_of(request, record, text, before, error)
@@ -165,6 +168,18 @@ def judged(request: Request, record: str, form: Form) -> Response:
 def judgements_file(request: Request, record: str, judgements: str = "") -> Response:
     """The judgements as the file that ``equipoise appraise --judgements`` reads."""
     return download(_text(settings_of(request), record, judgements), f"{record}-judgements.yaml", "application/yaml")
+
+
+def published_as(settings: Settings, record: str) -> Record:
+    """A record of the library by its name; a name is no path.
+
+    Raises
+    ------
+    RecordError : the library has none of that name.
+    """
+    if not _NAME.fullmatch(record):
+        raise RecordError(f"no record is called {record[:60]!r}", hint="see the library")
+    return load_record(record, settings.records_folder)
 
 
 def document(settings: Settings, record: str, reader: Mapping[str, str], judgements: str) -> Document:
@@ -191,7 +206,7 @@ def items_of(made: Document) -> list[tuple[str, str, str]]:
 def _parts(settings: Settings, record: str, judgements: str) -> tuple[Record, Judgements | None, Any]:
     from equipoise.replica.replica import Replica
 
-    published = load_record(record, settings.records_folder)
+    published = published_as(settings, record)
     judged = None
     if judgements:
         judged = parse_judgements(_text(settings, record, judgements), "judgements").against(published, "judgements")
@@ -240,7 +255,7 @@ def _replica(request: Request, record: str) -> State | None:
 
 
 def _text(settings: Settings, record: str, judgements: str) -> str:
-    published = load_record(record, settings.records_folder)
+    published = published_as(settings, record)
     if judgements:
         path = settings.folder("judgements") / f"{judgements}.yaml"
         if not judgements.isalnum() or not path.is_file():

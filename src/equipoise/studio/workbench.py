@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from equipoise.design.course import patients
 from equipoise.design.study import FIXED, DesignStudy, parse_study
 from equipoise.errors import ScenarioError
+from equipoise.files import parse_yaml
 from equipoise.render.plots import patients as draw_patients
 from equipoise.simulate import load_scenario
 from equipoise.studio.jobs import STAGES, Jobs
@@ -22,6 +23,9 @@ router = APIRouter()
 
 WAIT = 2.5
 """Seconds that a first answer is waited for before the page comes without it."""
+
+_REACHES = ("draws", "file", "function")
+"""Keys of a study that read a file or call a program."""
 
 _NUMBERS = {"weeks": float, "patients": int, "extension": float}
 
@@ -122,11 +126,37 @@ def example(request: Request, key: str, world: str, replicate: int, design: int 
 @router.post("/design/open")
 def open_file(request: Request, form: Form) -> Response:
     """A study from a file of the command line."""
-    study = parse_study(uploaded(form, "study").decode("utf-8", "replace"), "study")
+    text = uploaded(form, "study").decode("utf-8", "replace")
+    _without_reach(parse_yaml(text, "study", error=ScenarioError, hint="equipoise design --init valor").values)
+    study = parse_study(text, "study")
     jobs: Jobs = request.app.state.jobs
     if len(list(study.designs())) > 64:
         raise ScenarioError("more than 64 designs", hint="run it on the command line: equipoise design FILE")
     return see(f"/job/{jobs.ask('design', {'study': study.model_dump(mode='json')})}")
+
+
+def _without_reach(data: Any) -> None:
+    """A study that a browser brings names no file and no program of this machine.
+
+    Raises
+    ------
+    ScenarioError : it does.
+    """
+    hint = "run it on the command line: equipoise design FILE"
+    if isinstance(data, dict) and data.get("base") not in bases():
+        raise ScenarioError("base: a study that is opened here starts from a shipped scenario", hint=hint)
+
+    def look(node: Any) -> None:
+        if isinstance(node, dict):
+            for name, value in node.items():
+                if name in _REACHES:
+                    raise ScenarioError(f"{name}: a study that is opened here names no file and no program", hint=hint)
+                look(value)
+        elif isinstance(node, list):
+            for value in node:
+                look(value)
+
+    look(data)
 
 
 def _view(request: Request, base: str, *, single: bool) -> Response:
