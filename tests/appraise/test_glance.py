@@ -104,12 +104,12 @@ def test_values_of_two_kinds_at_one_time_are_told_apart() -> None:
     found = heads(page_of("centaur"), "t-results")
     assert found == [
         "ALSFRS-R total score, week 24, rate of change, points a month",
-        "ALSFRS-R total score, week 24, adjusted mean",
+        "ALSFRS-R total score, week 24, adjusted mean, points",
     ]
 
 
 def test_one_kind_of_value_needs_no_word() -> None:
-    assert heads(page_of("valor"), "t-results")[0] == "ALSFRS-R total score, week 28"
+    assert heads(page_of("valor"), "t-results")[0] == "ALSFRS-R total score, week 28, points"
 
 
 def test_the_figures_of_curves_say_what_points_and_bands_are(full_page: Document, replica: Replica) -> None:

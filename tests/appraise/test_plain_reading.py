@@ -217,7 +217,7 @@ def test_the_tally_keeps_checks_apart(valor: Record, replica: Replica) -> None:
     page = appraise(valor, replace(replica, rows=rows, tally="3 of 4 rows used in the fit and 1 of 2 held."))
     text = words(page.section("replica"))
     assert "so are no independent check" in text
-    assert "Of those after the fitted period, the real checks" in text
+    assert "Of those kept out of the fit, the real checks" in text
     assert "of a replica that was exactly right, about 68 % would" in text
     assert "rows used in the fit and" not in text, "the remark repeats the tally"
     used = {words(r.cells[2]) for r in tables(page)["t-dots"].rows if not r.heading}

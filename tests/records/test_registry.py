@@ -62,7 +62,7 @@ def test_the_small_entry() -> None:
         ("inclusion", "Ill"),
         ("inclusion", "Willing, and able"),
         ("inclusion", "Score >= 4 [points]"),
-        ("exclusion", "1. Well"),
+        ("exclusion", "Well"),
     ]
     primary = r.result(r.primary_result or "")
     assert primary.outcome == "PRIM1"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from equipoise.appraise import absolute_risk, numbers
+from equipoise.appraise import absolute_risk, numbers, units
 from equipoise.appraise.certainty.judgements import Judgements
 from equipoise.appraise.findings import Findings, excludes_null, known
 from equipoise.appraise.writer import Writer
@@ -18,10 +19,57 @@ from equipoise.records.load import load_record
 from equipoise.records.schema import Arm, Contrast, Fact, Item, Method, Outcome, PValue, Record, Result, Value
 from equipoise.replica.replica import Replica
 
+_BARE = ("geometric_mean_ratio", "rank_only", "count", "time_to_event")
+"""Measures whose values have no unit, or bring their own."""
+
 
 def set_id(id: str) -> str:
-    """An analysis set by its id, for one whose label is a long text: ``set P1``."""
-    return f"set {id}"
+    """An analysis set whose label is a text too long for a sentence; the list of sets tells who they are."""
+    del id
+    return "those analysed"
+
+
+def span_words(weeks: float) -> str:
+    """A time in weeks as it was meant: ``week 28``, and of weeks that are no whole number ``3 years``, ``day 180``.
+
+    >>> [span_words(w) for w in (28, 156.5, 52.2, 25.7, 26.1)]
+    ['week 28', '3 years', '12 months', 'day 180', '6 months']
+    """
+    if float(weeks).is_integer():
+        return f"week {float(weeks):g}"
+    for unit, length, least in (("years", 365.25 / 7.0, 2), ("months", 30.4375 / 7.0, 1)):
+        n = round(weeks / length)
+        if n >= least and abs(weeks - n * length) <= 0.06:
+            return f"{n} {unit}" if n > 1 else f"1 {unit[:-1]}"
+    days = round(7.0 * weeks)
+    return f"day {days}" if abs(7.0 * weeks - days) <= 0.4 else f"week {weeks:g}"
+
+
+_SMALL_WORDS = (
+    "number percentage proportion percent participants patients subjects people with without change from "
+    "baseline mean median rate time to weeks months years days week month year day positive negative "
+    "response responses increase decrease during period evaluation at by in of on or and the using "
+    "measured score scores total distance capacity exercise walk minutes symptom symptoms walked "
+    "standardised standardized conditions questionnaire events event first any all least one two assessed "
+    "therapy treatment after before until between who experience experiencing incidence survival free "
+    "death deaths due complications device adverse serious discontinuations predefined ranking global "
+    "hospitalization clinical clinically significant potentially laboratory parameters parameter vital "
+    "signs blood pressure heart dose average monthly concentration observed maximum plasma serum as for "
+    "induction local recurrence hemoglobin "
+)
+_GENERIC = re.compile(r"\b(?:" + "|".join(w.capitalize() for w in _SMALL_WORDS.split()) + r")\b")
+"""Words of a registry's titles that are no names."""
+
+
+def title_words(label: str) -> str:
+    """A title of a registry as it stands in a sentence: words that are no names small.
+
+    >>> title_words("Percentage of Participants With a Positive Response to Tetanus Toxoid")
+    'percentage of participants with a positive response to Tetanus Toxoid'
+    """
+    if len(re.findall(r"(?<=\s)[A-Z][a-z]+", label)) < 2:
+        return label
+    return _GENERIC.sub(lambda m: m.group().lower(), label)
 
 
 @dataclass(frozen=True)
@@ -74,10 +122,15 @@ class Context:
 
     def outcome(self, id: str) -> str:
         """An outcome's label inside a sentence."""
-        text = lower(short(self.record.outcome(id).label))
-        if text.endswith("."):
-            text = text.rstrip(".")  # a registry's titles may end so
-            self.writer.register(text)
+        outcome = self.record.outcome(id)
+        text = lower(short(outcome.label))
+        if self.record.origin == "posted":
+            made = title_words(text.rstrip("."))
+            if outcome.week is not None:  # the sentence names the week
+                made = re.sub(rf",? (?:at|to|by) (?:the )?week {float(outcome.week):g}$", "", made, flags=re.I)
+            if made != text:
+                text = made
+                self.writer.register(text)
         return text
 
     def set_name(self, id: str) -> str:
@@ -113,7 +166,11 @@ class Context:
 
     def week(self, week: float | None) -> Inlines:
         """``week 28``; ``the end`` where a record gives none."""
-        return self.writer.words("the end of the trial" if week is None else f"week {float(week):g}")
+        if week is None:
+            return self.writer.words("the end of the trial")
+        text = span_words(float(week))
+        self.writer.register(text)
+        return self.writer.words(text)
 
     def fact(self, fact: Fact | None) -> Inlines:
         """A short fact with its source; nothing for one that only says that it was not found."""
@@ -241,12 +298,17 @@ class Context:
 
     def unit(self, outcome: Outcome, r: Result | None = None) -> str:
         """`` points``, ``% of predicted`` with its space, or nothing; of a rate `` points a month``."""
-        unit = outcome.unit or ""
-        if r is not None and r.measure == "rate_of_change" and r.contrast is not None and r.contrast.unit:
-            return " " + r.contrast.unit.replace("/", " a ")
-        if unit.startswith("%"):
-            return f"{numbers.THIN}{unit}"
-        return f" {unit}" if unit in ("points", "kg") else ""
+        unit = units.said(outcome.unit, outcome.label)
+        if r is not None and r.measure == "rate_of_change":
+            if r.contrast is not None and r.contrast.unit:
+                unit = r.contrast.unit.replace("/", " a ")
+            elif self.record.origin == "written" and unit:
+                unit += " a month"
+        elif r is not None and r.measure in _BARE:
+            return ""
+        elif r is not None and r.measure in ("percent_change", "percent", "responders"):
+            unit = "%"
+        return f"{numbers.THIN}{unit}" if unit.startswith("%") else f" {unit}" if unit else ""
 
     @property
     def analysed(self) -> tuple[Value, Value] | None:
@@ -386,7 +448,10 @@ class Context:
         """What an arm received."""
         writer = self.writer
         out: Inlines = writer.label(lower(arm.drug))
-        if arm.dose is not None and arm.dose.usable and arm.dose.value is not None:
+        given = arm.dose is not None and arm.dose.usable and arm.dose.value is not None
+        if given and self.record.origin == "posted":  # its title often says the dose
+            given = f"{numbers.number(arm.dose.value or 0)} {arm.dose.unit or ''}".strip() not in arm.drug  # type: ignore[union-attr]
+        if given and arm.dose is not None and arm.dose.value is not None:
             unit = f" {arm.dose.unit}" if arm.dose.unit else ""
             out = (*out, Text(", "), writer.cite(f"{numbers.number(arm.dose.value)}{unit}", arm.dose))
             if arm.dose.note and (more := writer.quote(arm.dose.note, arm.dose)):

@@ -16,6 +16,14 @@ from equipoise.records.schema import AdverseEvent, Arm, Contrast, Method, Outcom
 _NOT_MET, _MET = re.compile(r"\bnot met\b"), re.compile(r"^met\b")
 """How the note of a result tells that its source calls the primary endpoint missed, where no number does."""
 
+_NO_TEST = re.compile(
+    r"\bno (?:planned |pre-?specified )?(?:formal )?(?:statistical |hypothesis |inferential )"
+    r"(?:hypothes[ei]s |significance )?(?:test|hypothes|analys[ei]s|comparison)"
+    r"|\bnot (?:formally |statistically )+tested|\bno formal (?:hypothes|test)|descriptive(?:ly)? (?:statistics )?only",
+    re.I,
+)
+"""How an entry says that its outcome was described and not tested."""
+
 ALPHA = 0.05
 """The conventional two-sided level, used where a record does not state one."""
 
@@ -38,7 +46,9 @@ class Findings:
 
     @property
     def verdict(self) -> str:
-        """``met``, ``missed``, ``disputed`` or ``not stated``."""
+        """``met``, ``missed``, ``disputed``, ``not tested`` or ``not stated``."""
+        if self.met is None and not self.disputed and self.untested:
+            return "not tested"
         return "disputed" if self.disputed else {True: "met", False: "missed", None: "not stated"}[self.met]
 
     @property
@@ -64,6 +74,19 @@ class Findings:
         """The P values that different sources give as the deciding one, where they differ in their verdict."""
         formal = () if self.primary is None else tuple(p for p in self.primary.p if p.usable and p.status == "formal")
         return formal if {significant(p) for p in formal} >= {True, False} else ()
+
+    @property
+    def untested(self) -> str | None:
+        """Why the primary outcome was described and not tested, in words; None where that is not said.
+
+        A record says so of its outcome, or gives everyone the same treatment; a P value for it says otherwise.
+        """
+        if self.test is not None or self.outcome is None:
+            return None
+        told = " ".join(t for t in (self.outcome.definition, None if self.primary is None else self.primary.note) if t)
+        if _NO_TEST.search(told):
+            return "no test of it was planned"
+        return "everyone had the same treatment" if "single group" in self.record.design.type.text.lower() else None
 
     @property
     def split(self) -> bool:
@@ -313,8 +336,11 @@ def read(record: Record) -> Findings:
     findings = Findings(record, active, control, primary, outcome, test, estimate_p, None)
     met: bool | None = None
     if outcome is not None and outcome.direction == "not_stated":
-        # which way is better, and whether the question was superiority at all, is not for us to guess
-        return findings
+        # which way is better, and whether the question was superiority at all, is not for us to guess; a test of
+        # superiority that found no difference has missed whichever way is better
+        asked = primary is not None and any(i.id.startswith(f"asked_{primary.id}") and i.usable for i in record.items)
+        no_gap = asked and test is not None and significant(test) is False and not findings.disputed
+        return Findings(record, active, control, primary, outcome, test, estimate_p, False) if no_gap else findings
     if findings.disputed:
         return findings  # the sources do not agree on which test decides: whether it was met depends on that
     if test is not None:

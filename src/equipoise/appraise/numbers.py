@@ -48,6 +48,8 @@ def span(low: float, high: float, digits: int | None = None) -> str:
 
 def p_value(p: PValue, *, exact: bool = False) -> str:
     """``P = 0.97``; two significant decimals in prose, as published where ``exact``."""
+    if p.sides == "one":
+        return f"one-sided {p_value(p.model_copy(update={'sides': 'two'}), exact=exact)}"
     if p.value is None:
         return f"P{NBSP}={NBSP}{span(p.low or 0.0, p.high or 0.0)}"
     value = float(p.value)
@@ -82,6 +84,8 @@ def contrast(c: Contrast, *, exact: bool = False) -> str:
     if c.low is not None and c.high is not None:
         each = [max(digits, decimals(b)) if exact else digits for b in (c.low, c.high)]
         bounds = f"({number(c.low, each[0])} to {number(c.high, each[1])}{level(c)})"
+    elif c.low is None and c.high is None and c.se is not None:
+        bounds = f"(SE {number(c.se, max(digits, decimals(c.se)))})"
     elif (limit := c.low if c.low is not None else c.high) is not None:
         side = "lower" if c.low is not None else "upper"
         bounds = f"({side} limit {number(limit, max(digits, decimals(limit)) if exact else digits)}{level(c)})"

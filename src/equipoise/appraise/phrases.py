@@ -7,7 +7,7 @@ import re
 from equipoise.appraise import absolute_risk, numbers
 from equipoise.appraise.context import Context
 from equipoise.appraise.findings import excludes_null, standard_error, usable
-from equipoise.document.document import Inlines, Text
+from equipoise.document.document import Computed, Inlines, Text
 from equipoise.document.text import joined
 from equipoise.records.schema import AdverseEvent, Item, PValue, Result, Value
 
@@ -131,6 +131,14 @@ def margin_sentence(ctx: Context) -> Inlines:
     )
 
 
+def untested_sentence(ctx: Context) -> Inlines:
+    """That the primary outcome was described and not tested, and why; empty where that is not said."""
+    why = ctx.findings.untested
+    if ctx.findings.met is not None or why is None:
+        return ()
+    return ctx.say("{trial} describes its primary outcome and does not test it: " + why + ".")
+
+
 def question_sentence(ctx: Context) -> Inlines:
     """The question of the primary analysis, where not superiority: its margin, and where the interval lies."""
     writer = ctx.writer
@@ -147,7 +155,15 @@ def question_sentence(ctx: Context) -> Inlines:
     if inside is None or ctx.findings.contrast is None:
         return out
     where = "stays on the safe side of the margin" if inside else "reaches beyond the margin"
-    return paragraphs(out, writer.say("The interval, {d}, " + where + ".", d=ctx.contrast(ctx.findings.contrast)))
+    low = margin.value is not None and margin.value < 0
+    way = (
+        "Lower values count as worse, as the margin tells."
+        if low
+        else "Higher values count as worse, as the margin tells."
+    )
+    told = writer.say("The interval, {d}, " + where + ".", d=ctx.contrast(ctx.findings.contrast))
+    open_ = ctx.findings.outcome is not None and ctx.findings.outcome.direction == "not_stated"
+    return paragraphs(out, told, writer.words(way) if open_ else ())
 
 
 def co_primary_sentence(ctx: Context) -> Inlines:
@@ -199,7 +215,7 @@ def interval_sentence(ctx: Context) -> Inlines:
     if o.direction == "not_stated":
         return writer.say(
             "The interval includes the value of no effect: the data are compatible with a difference between {low} and "
-            "{high}{u}. The record does not say which direction is the better one.",
+            "{high}{u}." + ("" if within_margin(ctx) is not None else " The record does not say which way is better."),
             low=writer.cite(numbers.number(c.low, digits), c),
             high=writer.cite(numbers.number(c.high, digits), c),
             u=writer.label(unit),
@@ -466,11 +482,70 @@ def count_sentence(ctx: Context, event: AdverseEvent) -> Inlines:
     )
 
 
+def counted(ctx: Context) -> tuple[Computed, absolute_risk.RiskDifference] | None:
+    """The difference in risk of a primary result that is told as people of people in both arms, without an estimate."""
+    f = ctx.findings
+    pair = None if f.primary is None or usable(f.contrast) else ctx.arms_pair(f.primary)
+    if pair is None or f.primary is None or f.outcome is None:
+        return None
+    if not (pair[0].total and pair[1].total):
+        people = f.primary.measure == "percent" and f.outcome.scale == "count"
+        found = [_count_behind(v) if people else None for v in pair]
+        if found[0] is None or found[1] is None:
+            return None
+        return ctx.risk_difference(f.outcome.label, found[0], found[1])
+    if any(not isinstance(v.value, int) for v in pair):
+        return None
+    return ctx.risk_difference(f.outcome.label, *pair)
+
+
+def _count_behind(v: Value) -> Value | None:
+    """The people behind a percentage, where one whole number alone gives it as it was printed."""
+    if v.value is None or not v.n:
+        return None
+    digits = numbers.decimals(v.value) if v.digits is None else v.digits
+    fits = [k for k in range(v.n + 1) if abs(100.0 * k / v.n - float(v.value)) <= 0.5 * 10.0**-digits + 1e-9]
+    return v.model_copy(update={"value": fits[0], "total": v.n}) if len(fits) == 1 else None
+
+
+def counted_interval(ctx: Context) -> Inlines:
+    """What the interval of a difference between counts leaves open; empty where the result is no pair of counts."""
+    made = counted(ctx)
+    if made is None:
+        return ()
+    side = "excludes" if made[1].low > 0 or made[1].high < 0 else "includes"
+    return ctx.writer.say(
+        "The people behind it give a difference of {d} percentage points, an interval that " + side + " no difference.",
+        d=made[0],
+    )
+
+
+def _detectable_risk(ctx: Context) -> Inlines:
+    made = counted(ctx)
+    if made is None:
+        return ()
+    se = round(100.0 * absolute_risk.se_from_interval(made[1].low, made[1].high, 0.95), 2)
+    found = ctx.writer.compute(
+        absolute_risk.detectable_difference,
+        se,
+        show=lambda x: numbers.number(x, 0),
+        what="percentage points: the true difference that the standard error of the counts detects",
+        method="two-sided normal test at the conventional level with the conventional power; standard error from "
+        "Newcombe's interval",
+    )
+    return ctx.writer.say(
+        "From its counts, the trial had 80 % power only for a true difference of {d} percentage points or more.",
+        d=found,
+    )
+
+
 def detectable_sentence(ctx: Context) -> Inlines:
-    """What the trial could have found, from the standard error it ended with."""
+    """What the trial could have found, from the standard error it ended with, or from its counts."""
     f, writer = ctx.findings, ctx.writer
     c = f.contrast
-    if c is None or c.kind != "difference" or f.outcome is None:
+    if c is None:
+        return _detectable_risk(ctx)
+    if c.kind != "difference" or f.outcome is None:
         return ()
     se = standard_error(c)
     if se is None:
@@ -478,7 +553,7 @@ def detectable_sentence(ctx: Context) -> Inlines:
     found = writer.compute(
         absolute_risk.detectable_difference,
         float(se),
-        show=lambda x: numbers.number(x, 1),
+        show=lambda x: numbers.number(x, 1 if x >= 1 else 2),
         what=f"{f.outcome.label}: the true difference that the primary contrast's standard error detects",
         method="two-sided normal test at the conventional level with the conventional power",
     )

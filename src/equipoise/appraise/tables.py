@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-from equipoise.appraise import numbers
-from equipoise.appraise.context import Context
+from equipoise.appraise import numbers, units
+from equipoise.appraise.context import Context, title_words
 from equipoise.document.document import Inlines, Row, Table, Text
 from equipoise.document.text import joined, lower, short, upper
 from equipoise.records.schema import BaselineRow, PValue, Result, Value
@@ -30,6 +31,10 @@ def p_cell(ctx: Context, ps: Sequence[PValue]) -> Inlines:
     return joined(parts, "; ") if parts else DASH
 
 
+_COUNTED = re.compile(r",?\s*\bn\s*=\s*\d+(?:\s*,\s*\d+)*")
+"""People by group that a registry's row repeats in its name."""
+
+
 def result_label(ctx: Context, r: Result, *, outcome: bool = True, week: bool = True) -> Inlines:
     """Outcome, set, week, part of the set."""
     writer = ctx.writer
@@ -44,7 +49,7 @@ def result_label(ctx: Context, r: Result, *, outcome: bool = True, week: bool = 
         out.append(writer.quote(lower(method.label), method) or ())
     elif method is not None and method.adjusts_nfl:
         out.append(writer.words("adjusted for NfL"))
-    if r.row and (row := writer.quote(r.row, r)):
+    if r.row and (row := writer.quote(_COUNTED.sub("", r.row), r)):
         out.append(row)
     if not ctx.findings.of_arms(r) and r.groups:
         named = {g.id: g.label for g in ctx.record.groups}
@@ -59,6 +64,15 @@ def result_label(ctx: Context, r: Result, *, outcome: bool = True, week: bool = 
     for i, part in enumerate(out):
         label = (*label, *((Text(", "),) if i else ()), *part)
     return upper(label)
+
+
+def _shows(ctx: Context, r: Result) -> bool:
+    """Whether a row would hold a number; a registry posts values of groups that are no arm of the comparison."""
+    if ctx.record.origin != "posted" or len(ctx.record.arms) < 2:
+        return True
+    values = [r.arms.get(a.id) for a in ctx.findings.arms]
+    told = any(v is not None and v.usable and numbers.spread(v) != "not stated" for v in values)
+    return told or any(p.usable for p in r.p) or (r.contrast is not None and r.contrast.usable)
 
 
 _MEASURES = {"responders": "share who improved", "percent_change": "change from baseline, as a percentage"}
@@ -84,15 +98,26 @@ def _summary(ctx: Context, r: Result, several: bool) -> str:
     if r.measure == "time_to_event" and ctx.record.origin == "written" and (timed := _timed(r)):
         return timed
     if r.measure not in _SUMMARIES or not (several or r.measure == "median"):
-        return ""
+        return _head_unit(ctx, r)
     said = _SUMMARIES[r.measure]
     if r.measure == "median" and said in outcome.label.lower():
         said = ""
     own = {v.unit for v in r.arms.values() if v.usable and v.unit}
     unit = own.pop() if len(own) == 1 else ""
-    if r.measure == "rate_of_change":
-        unit = ctx.unit(outcome, r).strip() if r.contrast is not None and r.contrast.unit else unit
+    unit = _head_unit(ctx, r) or units.said(unit, outcome.label)
     return ", ".join(w for w in (said, unit) if w)
+
+
+def _head_unit(ctx: Context, r: Result) -> str:
+    """The unit of the values of a result, for the head of its rows; none where every value brings its own sign."""
+    if all(v.total or v.percent is not None for v in r.arms.values()) and r.arms:
+        return ""
+    unit = ctx.unit(ctx.record.outcome(r.outcome), r).strip()
+    return "" if unit == "%" and _percent_signs(r) else unit
+
+
+def _percent_signs(r: Result) -> bool:
+    return r.measure in (*_MEASURES, "percent")
 
 
 def _timed(r: Result) -> str:
@@ -123,6 +148,10 @@ def results_table(ctx: Context, id: str, caption: Inlines, results: Sequence[Res
     writer = ctx.writer
     mixed = len({r.comparison for r in results}) > 1
     rows: list[Row] = []
+    told_of = [r for r in results if _shows(ctx, r)]
+    if len(told_of) < len(results):
+        more = " Values of groups other than these are in the record and not shown here."
+        caption, results = (*caption, *writer.words(more)), told_of
     told: dict[tuple[object, ...], set[str]] = {}
     for r in results:
         told.setdefault((r.outcome, r.week, r.comparison), set()).add(r.measure)
@@ -133,7 +162,9 @@ def results_table(ctx: Context, id: str, caption: Inlines, results: Sequence[Res
         key = (r.outcome, r.week, r.comparison, summary)
         if key != group:
             group = key
-            head = [writer.label(outcome.label)]
+            name = title_words(outcome.label) if ctx.record.origin == "posted" else outcome.label
+            writer.register(name)
+            head = [upper(writer.label(name))]
             if r.week is not None:
                 head.append(ctx.week(r.week))
             if summary:
@@ -201,7 +232,7 @@ def baseline_table(ctx: Context, rows: Sequence[BaselineRow]) -> Table | None:
     body = []
     for r in shown:
         label = writer.quote(r.label, r) if r.usable else None
-        said = ", ".join(s for s in (r.unit, _STATISTICS[r.statistic]) if s)
+        said = ", ".join(s for s in (_baseline_unit(r), _statistic(r)) if s)
         head = (*(label or writer.label(r.label)), *(writer.say(" ({s})", s=said) if said else ()))
         floors = _floors([v for values in r.values.values() for v in values.values() if v.usable])
         body.append(Row((head, *(cell(ctx, r.values.get(s.id, {}).get(a.id), *floors) for s in sets for a in arms))))
@@ -212,6 +243,19 @@ def baseline_table(ctx: Context, rows: Sequence[BaselineRow]) -> Table | None:
         tuple(body),
         (False, *(True for _ in columns[1:])),
     )
+
+
+def _statistic(r: BaselineRow) -> str:
+    """What a row's numbers are; ``%`` where a share is told without the people behind it."""
+    values = [v for arms in r.values.values() for v in arms.values() if v.usable]
+    if r.statistic == "n_percent" and values and all(v.value is None and v.percent is not None for v in values):
+        return "%"
+    return _STATISTICS[r.statistic]
+
+
+def _baseline_unit(r: BaselineRow) -> str:
+    """The unit of a row, in the words of a sentence; none of a count of people."""
+    return "" if r.statistic == "n_percent" else units.said(r.unit, r.label)
 
 
 def _sign(r: Result, value: Value | None) -> str:

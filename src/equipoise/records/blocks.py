@@ -481,6 +481,8 @@ class RelatedTrial(Sourced):
     outcome: Fact
     result: Fact
     direction: Literal["benefit", "no_benefit", "mixed", "unknown"] = "unknown"
+    plain: Fact | None = None
+    """What a patient is told that it found, where the word for ``direction`` would mislead; no number in it."""
     values: Mapping[str, Value] = Field(default_factory=dict)
     after: tuple[Fact, ...] = ()
     record: Id | None = None

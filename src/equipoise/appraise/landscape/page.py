@@ -152,7 +152,9 @@ def _sources(trials: Sequence[_Trial]) -> tuple[Source, ...]:
 
 
 def _intro(trials: Sequence[_Trial]) -> Section:
-    verdicts = [v for v in ("met", "missed", "disputed", "not stated") if any(t.verdict == v for t in trials)]
+    verdicts = [
+        v for v in ("met", "missed", "disputed", "not tested", "not stated") if any(t.verdict == v for t in trials)
+    ]
     blocks: list[Block] = [
         Paragraph(
             _words(
@@ -172,8 +174,8 @@ def _intro(trials: Sequence[_Trial]) -> Section:
             (
                 *_words(
                     "In the drawings a round green mark is a trial that met its primary endpoint, a square red one a "
-                    "trial that missed it, a diamond one of which that was not stated. Boxes untick what is not "
-                    "wanted; the page of one trial is made by "
+                    "trial that missed it, a diamond one for which that is not stated or disputed. The boxes choose what is "
+                    "shown; the page of one trial is made by "
                 ),
                 Code("equipoise appraise NAME"),
                 Text("."),

@@ -200,9 +200,9 @@ def stored() -> dict[str, Any]:
 
 
 def field_verdict() -> dict[str, Any]:
-    """How many trials the field has, and what may be said of the trial level."""
+    """How many trials the field has, in how many the marker was measured, and what may be said of the trial level."""
     found = stored()
-    return {"trials": found["trials"], "verdict": found["verdict"]}
+    return {"trials": found["trials"], "measured": len(found["rows"]), "verdict": found["verdict"]}
 
 
 def field_row(name: str) -> dict[str, Any]:

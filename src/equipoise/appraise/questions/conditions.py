@@ -311,6 +311,23 @@ def imputed(ctx: Context) -> bool:
 
 
 @condition
+def death_imputed(ctx: Context) -> bool:
+    """Scores after death were imputed."""
+    return ctx.item("stat_death_imputation") is not None
+
+
+@condition
+def late_comparison(ctx: Context) -> bool:
+    """Something was compared between those who started early and those who started late."""
+    return any(r.comparison == "early_delayed" and usable(r.contrast) for r in ctx.record.results)
+
+
+def tested_again(ctx: Context) -> bool:
+    """Another randomised trial of the treatment is on record with its result."""
+    return any(t.usable and t.result.usable and t.direction != "unknown" for t in ctx.record.related)
+
+
+@condition
 def genetic(ctx: Context) -> bool:
     """The condition is defined by a gene."""
     text = f"{ctx.record.condition} {ctx.record.title}"

@@ -9,9 +9,11 @@ from equipoise.appraise.phrases import (
     interval_sentence,
     margin_sentence,
     paragraphs,
+    primary_sentence,
     question_sentence,
     replica_sentence,
     split_sentence,
+    untested_sentence,
 )
 from equipoise.appraise.sections.replica import main_answers, reading
 from equipoise.document.document import Block, Link, Note, Paragraph, Section, Text
@@ -28,17 +30,22 @@ def build(ctx: Context) -> Section:
     opening = {
         True: ctx.say("{trial} met its primary endpoint."),
         False: ctx.say("{trial} missed its primary endpoint."),
-        None: ctx.say("The record of {trial} does not say whether its primary endpoint was met."),
+        None: ctx.say(
+            "The record of {trial} gives no verdict on its primary endpoint: it does not say which way is better."
+            if f.outcome is not None and f.outcome.direction == "not_stated" and f.primary is not None
+            else "The record of {trial} does not say whether its primary endpoint was met."
+        ),
     }[f.met]
     if f.disputed:
         opening = disputed_sentence(ctx)
-    opening = margin_sentence(ctx) or opening
+    opening = margin_sentence(ctx) or untested_sentence(ctx) or opening
     said = writer.statements("bottom_line")
     blocks: list[Block] = []
     # statements of the record say it better than that nothing could be read from its numbers
     head = () if f.met is None and said and not f.disputed else (writer.strong(opening),)
     lead = paragraphs(head, *said)
-    body = [paragraphs(interval_sentence(ctx), question_sentence(ctx), co_primary_sentence(ctx))]
+    told = () if f.met is not None or f.disputed or said or f.primary is None else primary_sentence(ctx)
+    body = [paragraphs(told, interval_sentence(ctx), question_sentence(ctx), co_primary_sentence(ctx))]
     if lead:
         blocks.append(Paragraph(lead, lead=True))
     if split_sentence(ctx):

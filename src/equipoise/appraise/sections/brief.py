@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from equipoise.appraise import absolute_risk, numbers
+from equipoise.appraise import absolute_risk, numbers, phrases
 from equipoise.appraise.certainty import rating
 from equipoise.appraise.context import Context
 from equipoise.appraise.phrases import paragraphs, replica_sentence, within_margin
@@ -67,6 +67,8 @@ def _verdict(ctx: Context) -> Stat:
         remark = joined([writer.say("{p}, {t}", p=ctx.p(p), t=_test(ctx, p)) for p in f.disputed], "; ")
     elif f.test is not None:
         remark = writer.say("{p}, {t}", p=ctx.p(f.test), t=_test(ctx, f.test))
+    elif f.untested:
+        word, remark = "Not tested", writer.words(f.untested)
     elif f.primary is None:
         remark = writer.words("the record holds no result of it")
     return Stat(writer.words("Primary endpoint"), writer.words(word), remark, tone)  # type: ignore[arg-type]
@@ -84,6 +86,15 @@ def _primary(ctx: Context) -> list[Stat]:
     if (counted := _counted(ctx, f.primary)) is not None:
         return [counted]
     label = _at(ctx, f.primary.outcome, f.week)
+    pair = ctx.arms_pair(f.primary)
+    if pair is not None:
+        unit = ctx.writer.label(ctx.unit(ctx.record.outcome(f.primary.outcome), f.primary))
+        a, c = ctx.shown(pair)
+        remark = ctx.say("with {active}; {c}{u} with {control}", c=c, u=unit)
+        if (made := phrases.counted(ctx)) is not None:
+            told = ctx.writer.say("a difference of {d} percentage points", d=made[0])
+            remark = joined([remark, told], "; ")
+        return [Stat(label, (*a, *unit), remark)]
     return [Stat(label, ctx.writer.words("No estimate"), ctx.writer.words("the record gives no difference"), "open")]
 
 
@@ -194,6 +205,8 @@ def _caveats(ctx: Context) -> list[Inlines]:
         out.append(writer.words("A met endpoint says that there is an effect, not that it is large enough to matter."))
     elif within_margin(ctx) is not None:
         out.append(writer.words("Not worse by more than a margin is less than as good, and the margin is a judgement."))
+    elif f.untested:
+        out.append(writer.words(f"The primary outcome was described and not tested: {f.untested}."))
     elif f.met is None:
         out.append(writer.words("What was read does not say whether the primary endpoint was met."))
     if f.split and f.contrast is not None and f.contrast.value is not None:
@@ -226,7 +239,12 @@ def _changes(ctx: Context) -> Inlines:
     if f.met is False:
         return ctx.say("By itself it gives no ground to use {active} for what was tested.")
     if within_margin(ctx):
-        return ctx.say("It is an argument that {active} can take the place of {control}.")
+        return ctx.say(
+            "On this one outcome it supports {active} beside {control} as a choice; harm, the other outcomes, the "
+            "burden and the cost have to be weighed before one takes the place of the other."
+        )
+    if f.untested:
+        return writer.words("By itself nothing: it describes what happened, and was not made to decide.")
     return ctx.say("By itself nothing, until it is clear whether the endpoint was met with {active}.")
 
 

@@ -158,9 +158,11 @@ def _design(ctx: Context) -> Answered:
 def _changes(ctx: Context) -> Answered:
     items = _items(("stat_sap_v3", "stat_sap_history", "stat_seen_before"))(ctx)[1]
     late = [m for m in ctx.record.methods if m.prespecified in ("no", "disputed") and m.usable]
+    added = [s for m in late[:3] if (s := ctx.writer.quote(m.label, m))]
     said = [items] if items else []
-    said += [s for m in late[:3] if (s := ctx.writer.quote(m.label, m))]
-    return ("held", joined(said, "; ")) if said else GAP
+    if added:
+        said.append(ctx.writer.say("analyses added later: {a}", a=joined(added, "; ")))
+    return ("held" if items else "in part", joined(said, "; ")) if said else GAP
 
 
 def _eligibility(ctx: Context) -> Answered:
@@ -235,7 +237,9 @@ def _other_analyses(said: str) -> Callable[[Context], Answered]:
     def find(ctx: Context) -> Answered:
         if any(r.role in ("sensitivity", "subgroup") for r in ctx.record.results):
             return "held", ctx.writer.words(said)
-        return GAP
+        late = [m for m in ctx.record.methods if m.prespecified in ("no", "disputed") and m.usable]
+        told = [s for m in late[:3] if (s := ctx.writer.quote(m.label, m))]
+        return ("in part", joined(told, "; ")) if told else GAP
 
     return find
 
@@ -498,6 +502,8 @@ def _measure(ctx: Context, primary: Result | None) -> Answered:
     if primary.contrast is None and not primary.p:
         return GAP
     words = names[primary.contrast.kind] if primary.contrast is not None else "by the test alone"
+    if primary.contrast is None and any(v.total for v in primary.arms.values()):
+        words = "people with the outcome in each arm"
     if primary.contrast is not None and primary.measure == "rate_of_change":
         words = "difference of slopes"
     if (
@@ -510,6 +516,6 @@ def _measure(ctx: Context, primary: Result | None) -> Answered:
         return "in part", ctx.writer.say(
             "{w}; the test that decides summarises otherwise ({m})",
             w=ctx.writer.words(words),
-            m=ctx.test_name(ctx.findings.test.method),  # type: ignore[union-attr]
+            m=ctx.analysis(ctx.findings.test.method, article=False),  # type: ignore[union-attr]
         )
     return "held", ctx.writer.words(words)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from equipoise.appraise.context import Context
 from equipoise.appraise.findings import known
 from equipoise.appraise.numbers import date_text
@@ -10,6 +12,10 @@ from equipoise.document.document import Block, Facts, Fold, Inlines, Listing, Pa
 from equipoise.document.text import joined, lower, upper
 from equipoise.records.schema import Criterion, DateFact
 
+_FEW = 4
+"""Criteria of a registry entry that the card names; the others are folded away."""
+_FORMAL = re.compile(r"^any sex$|informed consent|age of consent|of age inclusive", re.I)
+"""Criteria that tell nobody apart, or that the ages have told."""
 _LONG = 240
 """A criterion of more letters than this, as a registry posts it, is told among all criteria alone."""
 
@@ -138,7 +144,13 @@ def _duration(ctx: Context) -> Inlines:
 
 def _population(ctx: Context) -> Inlines:
     inclusion = [c for c in ctx.record.eligibility if c.kind == "inclusion" and c.set is None and c.usable]
-    short = [c for c in inclusion if len(c.text) <= _LONG]
+    short = [
+        c
+        for c in inclusion
+        if len(c.text) <= _LONG and not c.text.rstrip().endswith(":") and not _FORMAL.search(c.text)
+    ]
+    if ctx.record.origin == "posted":
+        short = short[:_FEW]
     quoted = [q for c in short if (q := ctx.writer.quote(c.text.rstrip("."), c))]
     out = upper(joined(quoted, "; ")) if quoted else upper(ctx.writer.label(ctx.record.condition))
     if len(short) == len(inclusion):
@@ -181,8 +193,7 @@ def _sets(ctx: Context) -> Inlines:
         counts = [(s.n.get(a.id), a) for a in (ctx.findings.active, ctx.findings.control)]
         shown = [writer.say("{n} {a}", n=ctx.number(v), a=lower(a.label)) for v, a in counts if known(v)]
         if shown:
-            lead = writer.say("{i}: ", i=s.id) if ctx.record.origin == "posted" else ()
-            parts.append((*lead, *writer.label(s.label), *writer.words(" ("), *joined(shown, ", "), *writer.words(")")))
+            parts.append((*writer.label(s.label), *writer.words(" ("), *joined(shown, ", "), *writer.words(")")))
     return joined(parts, "; ")
 
 

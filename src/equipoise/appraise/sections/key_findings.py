@@ -64,9 +64,13 @@ def build(ctx: Context) -> Section:
         if body:
             items.append(paragraphs((writer.strong(heading),), body))
     if not items:
-        return Section(
-            "findings", writer.words("Key findings"), (Paragraph(writer.words("The record holds no results.")),)
+        held = any(r.arms or r.contrast is not None or r.p for r in ctx.record.results)
+        said_so = (
+            "The record holds no result of the primary outcome; what it holds stands under Results."
+            if held
+            else "The record holds no results."
         )
+        return Section("findings", writer.words("Key findings"), (Paragraph(writer.words(said_so)),))
     words = Fold("words", writer.words("Words and abbreviations of this page"), (Facts(glossary(ctx)),))
     return Section("findings", writer.words("Key findings"), (Listing(tuple(items), ordered=True), words))
 
@@ -111,7 +115,7 @@ def _clinical(ctx: Context) -> Inlines:
     parts = []
     for r in results:
         assert r.contrast is not None
-        unit = ctx.unit(ctx.record.outcome(r.outcome))
+        unit = ctx.unit(ctx.record.outcome(r.outcome), r)
         kind = {"difference": "", "ratio": "ratio ", "hazard_ratio": "hazard ratio "}[r.contrast.kind]
         unit = unit if r.contrast.kind == "difference" else ""
         name = (

@@ -189,6 +189,17 @@ class Analyses(Tables):
 
     def _question(self, id: str, outcome: str, kind: str, planned: bool | None, comment: str | None) -> None:
         """The question an analysis asks, where it is not superiority, with its margin where one number is named."""
+        if kind == "superiority" and not planned:
+            self.items.append(
+                {
+                    "id": f"asked_{id}",
+                    "section": "statistics",
+                    "label": f"Question of {outcome}: superiority",
+                    "text": "tested for superiority",
+                    **HERE,
+                    "place": "analyses",
+                }
+            )
         if not planned and not kind.startswith(("non inferiority", "equivalence")):
             return
         said = kind if kind.startswith(("non inferiority", "equivalence")) else "non inferiority"

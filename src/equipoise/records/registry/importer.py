@@ -82,7 +82,7 @@ def import_study(entry: Any) -> Import:
     made: dict[str, Any] = {
         **head,
         "design": design(root, groups, ledger),
-        "arms": [{**arm, **here, "place": "participant flow"} for arm in groups.arms.values()],
+        "arms": [{**_spelt(arm), **here, "place": "participant flow"} for arm in groups.arms.values()],
         "groups": [{**group, **here, "place": "groups"} for group in groups.others.values()],
         "sets": results.sets,
         "eligibility": eligibility(root),
@@ -118,6 +118,19 @@ def import_study(entry: Any) -> Import:
     changed = tuple(Assumed(exact(path), what) for path, what in ledger.changed)
     assumed = tuple(Assumed(exact(path), what) for path, what in ledger.assumed)
     return Import(record, document, unmapped, assumed, changed, tuple(number_findings(record)), total, mapped)
+
+
+_OFTEN = {"qw": "once a week", "q1w": "once a week", "q2w": "every 2 weeks", "q4w": "every 4 weeks", "qd": "once a day"}
+_OFTEN |= {"bid": "twice a day", "tid": "three times a day"}
+
+
+def _spelt(arm: dict[str, Any]) -> dict[str, Any]:
+    """An arm whose label says how often in words: ``300 mg qw`` as ``300 mg once a week``."""
+
+    def words(text: str) -> str:
+        return re.sub(r"\b(?:" + "|".join(_OFTEN) + r")\b", lambda m: _OFTEN[m.group().lower()], text, flags=re.I)
+
+    return {key: words(value) if key in ("label", "drug") else value for key, value in arm.items()}
 
 
 def _check_texts(entry: Any) -> None:

@@ -10,8 +10,6 @@ from equipoise.records.registry.groups import Groups
 from equipoise.records.registry.reader import Ledger, Node
 from equipoise.records.registry.words import week_assessed
 
-_ESCAPED = re.compile(r"\\([-!#()*+.<>\[\]_`{|}~])")
-"""The registry's criteria are Markdown: ``\\>=`` stands for ``>=``."""
 _PLANNED = re.compile(r"sample size|statistical power|\b\d+\s*% power|power of \d|powered to", re.I)
 _MASKING = {
     "NONE": "open label",
@@ -20,6 +18,19 @@ _MASKING = {
     "TRIPLE": "triple-blind",
     "QUADRUPLE": "quadruple-blind",
 }
+_ALLOCATION = {"RANDOMIZED": "randomised", "NON_RANDOMIZED": "not randomised", "NA": "not allocated"}
+_MODEL = {
+    "PARALLEL": "parallel groups",
+    "SINGLE_GROUP": "single group",
+    "CROSSOVER": "crossover",
+    "FACTORIAL": "factorial",
+    "SEQUENTIAL": "sequential groups",
+}
+_DISCLAIMER = re.compile(
+    r"not intended to contain all|not all (of the )?inclusion|other (protocol-defined )?criteria (may )?apply", re.I
+)
+_MARK = re.compile(r"^([*•·-]|\d+[.)]|[a-z][.)])\s+")
+"""The mark of a member of a list."""
 _SCALES = (
     ("time_to_event", r"\btime to\b|survival|failure|mortality"),
     ("count", r"number of|proportion|percentage of (participants|patients)"),
@@ -107,11 +118,12 @@ def design(entry: Node, groups: Groups, ledger: Ledger) -> dict[str, Any]:
     phases = [words(p).replace("phase", "phase ").replace("  ", " ") for p in module.texts("phases")]
     allocation = info.text("allocation")
     model = info.text("interventionModel") or info.text("observationalModel")
+    study, purpose = words(module.text("studyType")), words(info.text("primaryPurpose"))
     kind = [
-        words(module.text("studyType")),
-        words(allocation) if allocation != "NA" else "not allocated",
-        words(model),
-        words(info.text("primaryPurpose")),
+        study if study != "interventional" else "",
+        _ALLOCATION.get(allocation or "", words(allocation)),
+        _MODEL.get(model or "", words(model)),
+        f"purpose: {purpose}" if purpose else "",
     ]
     kind += [t for k in ("interventionModelDescription", "timePerspective") if (t := info.text(k))]
     who = [words(w) for w in masking.texts("whoMasked")]
@@ -171,16 +183,18 @@ def eligibility(entry: Node) -> list[dict[str, Any]]:
             }
         )
 
+    if aged := _ages(module.text("minimumAge"), module.text("maximumAge")):
+        add("inclusion", aged)
+    sex = (module.text("sex") or "").lower()
+    if sex:
+        add("inclusion", {"all": "any sex", "female": "women only", "male": "men only"}.get(sex, f"sex: {sex}"))
     for key, label in (
-        ("minimumAge", "minimum age"),
-        ("maximumAge", "maximum age"),
-        ("sex", "sex"),
         ("genderDescription", "gender"),
         ("studyPopulation", "population"),
         ("samplingMethod", "sampling"),
     ):
         if value := module.text(key):
-            add("inclusion", f"{label}: {value if key != 'sex' else value.lower()}")
+            add("inclusion", f"{label}: {value}")
     healthy = module.flag("healthyVolunteers")
     if healthy is not None:
         add("background", "healthy volunteers accepted" if healthy else "healthy volunteers not accepted")
@@ -191,13 +205,22 @@ def eligibility(entry: Node) -> list[dict[str, Any]]:
         heading = re.match(r"^\W*(key |main )?(inclusion|exclusion)\b[^.]{0,40}:?\W*$", bare, re.I)
         if heading or not bare or re.match(r"^([*•·-]|\d+[.)]|[a-z][.)])\s", bare):
             if current:
-                add(kind, _ESCAPED.sub(r"\1", current))
-            current = "" if heading or not bare else re.sub(r"^([*•·-])\s+", "", bare)
+                add("background" if _DISCLAIMER.search(current) else kind, current)
+            current = "" if heading or not bare else _MARK.sub("", bare)
             if heading:
                 kind = heading.group(2).lower()
         else:
             current = f"{current} {bare}".strip()
     return out
+
+
+def _ages(low: str | None, high: str | None) -> str | None:
+    """``18 to 64 years``, ``18 years or older``, ``up to 30 years``; None where neither age is posted."""
+    low, high = (a.lower() if a else None for a in (low, high))
+    if low and high:
+        first, _, unit = low.partition(" ")
+        return f"{first} to {high}" if unit and high.endswith(unit) else f"{low} to {high}"
+    return f"{low} or older" if low else f"up to {high}" if high else None
 
 
 def facts(entry: Node, brief: str | None) -> list[dict[str, Any]]:

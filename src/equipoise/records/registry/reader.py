@@ -19,6 +19,8 @@ LONGEST = 20_000
 LARGEST = 1e15
 """What is larger is no number that a trial posts: it is refused, and reported."""
 
+_ESCAPED = re.compile(r"\\([-!#()*+.<>\[\]_`{|}~])")
+"""The registry's texts are Markdown: ``\\>=`` stands for ``>=``."""
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\u2028\u2029]")
 
 
@@ -66,8 +68,8 @@ class Node:
             return None
         self.ledger.taken.add(node.path)
         raw = str(node.value)
-        clean = _CONTROL.sub("\ufffd", raw)
-        if clean != raw:
+        clean = _ESCAPED.sub(r"\1", _CONTROL.sub("\ufffd", raw))
+        if _CONTROL.search(raw):
             self.ledger.changed.append((node.path, "characters that no text should hold were replaced"))
         clean = clean.strip()
         if len(clean) > LONGEST:

@@ -55,7 +55,7 @@ class RegistryResults(Analyses):
                 block: dict[str, Any] = {
                     "id": f"bl_{i + 1}" + (f"_{j + 1}" if len(cells) > 1 else ""),
                     "variable": variable,
-                    "label": f"{title}: {row}" if row else title,
+                    "label": _measure_label(title, row),
                     "statistic": statistic,
                 }
                 if unit:
@@ -250,11 +250,34 @@ class RegistryResults(Analyses):
         self.harms.append(row | {**HERE, "place": "adverse events"})
 
 
+_ROMAN = re.compile(r"^(?:II|III|IV|VI|VII|VIII|IX|XI|XII)[A-C]?$")
+"""A stage or grade, whose capitals stay."""
+_TITLES = {
+    "sex: female, male": "",
+    "age, continuous": "Age",
+    "age, categorical": "Age",
+    "age, customized": "Age",
+    "ethnicity (nih/omb)": "Ethnicity",
+    "race (nih/omb)": "Race",
+    "race/ethnicity, customized": "Race or ethnicity",
+    "region of enrollment": "Region",
+}
+"""The registry's names of its standard measures, in words."""
+
+
+def _measure_label(title: str, row: str) -> str:
+    """A baseline measure and its row: ``Female``, ``Race: Asian``, ``Age``."""
+    name = _TITLES.get(title.lower(), title)
+    if not row:
+        return name or title
+    return f"{name}: {row}" if name else row
+
+
 def _sentence_case(term: str) -> str:
     """A coded term that is all capitals in sentence case; tokens with a digit stay: ``VITAMIN B6 DECREASED``."""
     if not term.isupper() or len(term) < 5:
         return term
-    words = [w if any(c.isdigit() for c in w) else w.lower() for w in term.split(" ")]
+    words = [w if any(c.isdigit() for c in w) or _ROMAN.match(w) else w.lower() for w in term.split(" ")]
     return words[0][:1].upper() + words[0][1:] + "".join(f" {w}" for w in words[1:])
 
 

@@ -15,6 +15,42 @@ HERE = {"source": "CTG", "confidence": "seen"}
 _PEOPLE = re.compile(r"participant|patient|subject|people|person", re.I)
 
 
+_HEAD = re.compile(
+    r"^(.{2,70}?)(?:\s*[.:;,]|\s+(?:that|who|which|includ\w+|compris\w+|consist\w+|contain\w+|was|were|is|are|defined|"
+    r"of all)\b|$)",
+    re.I,
+)
+_NAMED = re.compile(r"\b(?:set|population|cohort|sample|analysis|participants|patients|subjects)$", re.I)
+_WITH_DATA = re.compile(r"\bonly\b.{0,40}\b(?:data|available|evaluable|analy[sz]ed|value)", re.I)
+_SMALL = {"Analysis", "Set", "Population", "Data", "Dataset", "Safety", "Intent", "To", "Treat", "Response", "Cohort"}
+
+
+def population_label(text: str) -> str:
+    """What a set of people is called: the name that its description begins with, else the description, cut.
+
+    >>> population_label("The immune response analysis set (IRS) included all randomized participants who ...")
+    'Immune response analysis set'
+    >>> population_label("ITT Population. Only those participants with data available were analyzed.")
+    'ITT population, with data'
+    """
+    plain = re.sub(r"\s*\([^)]*\)", "", " ".join(text.split()))
+    match = _HEAD.match(re.sub(r"^(?:the|only)\s+", "", plain, flags=re.I))
+    name = match.group(1).strip() if match else ""
+    if not _NAMED.search(name) or len(name.split()) > 8:
+        return text.rstrip(".") if len(text) <= 60 else text[:57].rstrip() + "..."
+    words = name.split(" ")
+    low = [re.sub(r"[A-Za-z]+", lambda m: m.group().lower() if m.group() in _SMALL else m.group(), w) for w in words]
+    label = " ".join(low)
+    label = label[:1].upper() + label[1:]
+    return f"{label}, with data" if _WITH_DATA.search(plain[len(name) :]) else label
+
+
+def _stage(title: str, what: str) -> str:
+    """A milestone of the flow; the one period of a trial that has one is not named."""
+    said = {"not completed": "did not complete"}.get(what.lower(), what.lower())
+    return said[:1].upper() + said[1:] if title.lower() in ("overall study", "overall") else f"{title}: {said}"
+
+
 class Tables:
     """Collects the blocks of the results section, and reads the tables they come from."""
 
@@ -58,16 +94,14 @@ class Tables:
                 values = self._people(milestone.items("achievements"), known, started if kind != "STARTED" else {})
                 if kind == "STARTED":
                     started = {id: int(v["value"]) for id, v in values.items() if isinstance(v.get("value"), int)}
-                self._event(
-                    f"flow_{i + 1}_{j + 1}", kind, f"{title}: {kind.lower()}", values, milestone.text("comment")
-                )
+                self._event(f"flow_{i + 1}_{j + 1}", kind, _stage(title, kind), values, milestone.text("comment"))
             for j, reason in enumerate(period.items("dropWithdraws")):
                 kind = reason.text("type") or f"reason {j + 1}"
                 values = self._people(reason.items("reasons"), known, started)
                 self._event(
                     f"left_{i + 1}_{j + 1}",
                     f"LEFT_{kind}",
-                    f"{title}: left, {kind.lower()}",
+                    _stage(title, f"left, {kind.lower()}"),
                     values,
                     reason.text("comment"),
                 )
@@ -217,7 +251,7 @@ class Tables:
             return "ALL"
         key = exact(text)
         if key not in self.by_population:
-            label = text if len(text) <= 60 else text[:57].rstrip() + "..."
+            label = population_label(text)
             made = {
                 "id": f"P{len(self.by_population) + 1}",
                 "label": label,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from equipoise.appraise import absolute_risk, numbers
+from equipoise.appraise import absolute_risk, numbers, phrases
 from equipoise.appraise.context import Context
 from equipoise.appraise.findings import known
 from equipoise.appraise.phrases import paragraphs
@@ -161,10 +161,13 @@ def outcome_scale(ctx: Context) -> Inlines:
     if o.bounds is not None:
         low, high = (writer.cite(f"{b:g}", o) for b in o.bounds)
         out = writer.say("It runs from {l} to {h}.", l=low, h=high)
+    inside = phrases.within_margin(ctx)
+    if o.direction == "not_stated" and inside is not None:
+        return paragraphs(out, phrases.question_sentence(ctx))
     way = {
         "higher_better": "Higher is better.",
         "lower_better": "Lower is better.",
-        "not_stated": "The record does not say which direction is the better one.",
+        "not_stated": "The record does not say which way is better.",
     }[o.direction]
     return paragraphs(out, writer.words(way))
 
@@ -237,6 +240,8 @@ def people(ctx: Context) -> Inlines:
         ]
         unit = writer.say(" ({u})", u=row.unit) if row.unit and row.statistic != "n_percent" else ()
         out.append((*upper(label), *unit, Text(": "), *joined(parts, ", ")))
+    if not out and (item := ctx.item("people_all")) is not None and item.text:
+        return (*upper(writer.told(item.text, item, *item.values.values()) or ()), Text(", both groups together."))
     return (*joined(out, "; "), Text(".")) if out else ()
 
 
@@ -248,7 +253,9 @@ def losses(ctx: Context) -> Inlines:
     if said:
         return said
     if pair is None:
-        return ()
+        item = ctx.item("follow_up")
+        told = None if item is None or not item.text else ctx.writer.told(item.text, item, *item.values.values())
+        return (*upper(told), *ctx.writer.words("; not told by arm.")) if told else ()
     row, a, c = pair
     computed, _ = ctx.risk_difference(row.label, a, c)
     whole = row.label.startswith("Overall")

@@ -247,6 +247,8 @@ def plain_verdict(ctx: Context) -> Inlines:
         return ctx.say(
             "Was it more than chance? The sources do not agree on {trial}. One test says yes and one says no."
         )
+    if ctx.findings.untested:
+        return ctx.say("{trial} was not made to give a yes or no on this. It tells what happened in each group.")
     return margin_sentence(ctx) or ctx.say("What we read does not say whether {trial} met its main goal.")
 
 
@@ -436,7 +438,8 @@ def plain_around(ctx: Context) -> list[Inlines]:
             continue
         size = writer.say(" in {n} people", n=ctx.number(t.n)) if known(t.n) else ()
         told = writer.say("{n} tested {d}", n=_name(ctx, t.name), d=_name(ctx, t.drug))
-        found = writer.cite(_IN_A_WORD[t.direction], t.result)
+        told_so = t.plain.text if t.plain is not None and t.plain.usable else _IN_A_WORD[t.direction]
+        found = writer.cite(told_so, t.result)
         after = [(*upper(said), Text(".")) for said in decided(ctx, t)]
         out.append((*told, *size, Text(": "), found, Text("."), *((Text(" "), *joined(after, " ")) if after else ())))
     return out
@@ -468,7 +471,7 @@ def plain_missing(ctx: Context) -> list[Inlines]:
     writer, f, out = ctx.writer, ctx.findings, []
     if f.primary is None:
         out.append("The result of the main question.")
-    elif f.met is None and within_margin(ctx) is None:
+    elif f.met is None and within_margin(ctx) is None and not f.untested:
         out.append("A clear answer to the main question.")
     if not conditions.has_harms(ctx):
         out.append("How many people had side effects in each group.")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from equipoise.appraise import numbers
 from equipoise.appraise.context import Context
 from equipoise.appraise.findings import usable
-from equipoise.appraise.phrases import paragraphs
+from equipoise.appraise.phrases import paragraphs, within_margin
 from equipoise.appraise.questions import conditions
 from equipoise.appraise.questions.vocabulary.design import people
 from equipoise.appraise.questions.vocabulary.harms import death_counts, serious_told
@@ -27,17 +29,17 @@ def _result_gaps(ctx: Context) -> list[str]:
     f, out = ctx.findings, []
     if f.outcome is None:
         return ["which outcome was the primary one"]
-    if f.outcome.direction == "not_stated":
+    if f.outcome.direction == "not_stated" and within_margin(ctx) is None:
         out.append("which direction of the primary outcome is the better one")
     if f.primary is None:
         return [*out, "any result of the primary outcome"]
     if ctx.arms_pair(f.primary) is None:
         out.append("the primary result in each arm")
-    if not usable(f.contrast):
+    if not usable(f.contrast) and not conditions.count_endpoint(ctx):
         out.append("an estimate of the primary difference between the arms")
-    elif not conditions.primary_interval(ctx):
+    elif usable(f.contrast) and not conditions.primary_interval(ctx) and not conditions.count_endpoint(ctx):
         out.append("an interval of the primary difference")
-    if f.test is None:
+    if f.test is None and within_margin(ctx) is None and not f.untested:
         out.append("a P value for the primary outcome")
     return out
 
@@ -50,12 +52,15 @@ def _design_gaps(ctx: Context) -> list[str]:
         out.append("the ratio in which people were allotted")
     if d.n_planned is None or not d.n_planned.usable:
         out.append("how many people had been planned for, and on which assumptions")
-    if not any(
-        v.usable
-        for r in ctx.record.events
-        if r.endpoint in ("WITHDREW", "NOT_COMPLETED")
-        for arms in r.values.values()
-        for v in arms.values()
+    if (
+        not any(
+            v.usable
+            for r in ctx.record.events
+            if r.endpoint in ("WITHDREW", "NOT_COMPLETED")
+            for arms in r.values.values()
+            for v in arms.values()
+        )
+        and ctx.item("follow_up") is None
     ):
         out.append("how many left before the end, by arm")
     if f.primary is not None and f.planned(f.primary) is None:
@@ -366,12 +371,17 @@ def around(ctx: Context) -> list[Inlines]:
     return out
 
 
-_SPELT = {"hr": "hazard ratio", "rr": "risk ratio", "p": "P", "norris": "Norris scale,", "se": "standard error"}
-
-
-def _spelt(key: str) -> str:
-    """A key of a record's value in words: ``hr_first_two`` as ``hazard ratio first two``."""
-    return " ".join(_SPELT.get(word, word) for word in key.split("_"))
+_FIGURE = re.compile(r"\d+(?:\.\d+)?")
+SPELT = {
+    "hr": "hazard ratio",
+    "rr": "risk ratio",
+    "risk_ratio": "risk ratio",
+    "odds_ratio": "odds ratio",
+    "difference": "difference",
+    "p": "P",
+    "n": "people",
+}
+"""Keys of a record's values that a sentence can be made of; what else a text holds it has to say itself."""
 
 
 @items()
@@ -383,15 +393,21 @@ def evidence(ctx: Context) -> list[Inlines]:
             continue
         label = writer.quote(item.label, item)
         values = [
-            (*writer.label(_spelt(key)), Text(" "), writer.cite(_spread(v), v))
+            (*writer.label(SPELT[key]), Text(" "), writer.cite(_spread(v), v))
             for key, v in item.values.items()
-            if v.usable and v.value is not None
+            if v.usable and v.value is not None and key in SPELT and not _says(item.text, v)
         ]
-        said = upper(writer.told(item.text, item, *item.values.values(), stop=". ") or ()) if item.text else ()
-        if label and (said or values):
-            tail = (*joined(values, ", "), Text(".")) if values else ()
-            out.append((writer.strong((*label, Text("."))), Text(" "), *said, *tail))
-    return out[:4]
+        told = writer.told(item.text, item, *item.values.values(), stop=".") if item.text else None
+        if label and (told or values):
+            shown = (*upper(joined(values, ", ")), Text(".")) if values else ()
+            body = paragraphs(upper(told) if told else (), shown)
+            out.append((writer.strong((*label, Text("."))), Text(" "), *body))
+    return out[:6]
+
+
+def _says(text: str | None, v: Value) -> bool:
+    """Whether a text names the number of a value itself."""
+    return text is not None and v.value is not None and float(v.value) in map(float, _FIGURE.findall(text))
 
 
 def _spread(v: Value) -> str:
@@ -469,5 +485,22 @@ def awaited(ctx: Context) -> Inlines:
             "data, on which the surrogate question can be asked properly."
         )
         if ctx.findings.biomarkers()
-        else writer.words("A second randomised trial with the same outcome."),
+        else again(ctx),
     )
+
+
+def again(ctx: Context) -> Inlines:
+    """Which further trial would help: a second one, or, where that has been run, one that settles what they leave."""
+    writer = ctx.writer
+    if not conditions.tested_again(ctx):
+        return writer.words("A second randomised trial with the same outcome.")
+    found = {t.direction for t in ctx.record.related if t.usable and t.result.usable}
+    names = [writer.label(t.name) for t in ctx.record.related if t.usable and t.result.usable]
+    lead = writer.say("Further trials have been run ({n}).", n=joined(names, "; "))
+    if found == {"no_benefit"} and ctx.findings.met is True:
+        tail = "They did not find the benefit again; it would take a new and larger trial to restore it."
+    elif len(names) > 1 or "mixed" in found:
+        tail = "A pooled analysis of all of them, with the data of single patients, would say more than one trial more."
+    else:
+        tail = "Read them together; a further trial has to settle what they leave open."
+    return paragraphs(lead, writer.words(tail))

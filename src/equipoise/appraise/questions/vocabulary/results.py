@@ -51,6 +51,8 @@ def verdict(ctx: Context) -> Inlines:
         return phrases.disputed_sentence(ctx)
     if margin := phrases.margin_sentence(ctx):
         return margin
+    if said := phrases.untested_sentence(ctx):
+        return said
     why = (
         "it names no primary outcome"
         if f.outcome is None
@@ -257,18 +259,23 @@ def threshold(ctx: Context) -> Inlines:
     else:
         return ()
     return writer.say(
-        "With its precision the trial could call an estimate significant only at {l} or further from no effect; "
+        "With its precision the trial could call an estimate significant only at {l}{u} or further from no effect; "
         "the estimate is {d}.",
         l=least,
+        u=writer.label(ctx.unit(f.outcome, f.primary)) if f.outcome is not None and c.kind == "difference" else (),
         d=ctx.contrast(c),
     )
 
 
 @sentence("A meta-analysis needs an estimate with a standard error or an interval; the record holds none.")
 def for_meta_analysis(ctx: Context) -> Inlines:
-    """Estimate and standard error on the scale on which trials are pooled."""
+    """Estimate and standard error on the scale on which trials are pooled; counts can be pooled as they are."""
     f, writer = ctx.findings, ctx.writer
     c = f.contrast
+    if (made := phrases.counted(ctx)) is not None and f.primary is not None:
+        a, k = ctx.shown(ctx.arms_pair(f.primary) or ())  # type: ignore[arg-type]
+        told = "It can be pooled from its counts: {a} and {k}, a difference of {d} percentage points."
+        return writer.say(told, a=a, k=k, d=made[0])
     if c is None or c.value is None:
         return ()
     if c.kind == "difference":
@@ -466,10 +473,12 @@ def _told(ctx: Context, r: Result) -> Inlines:
     writer = ctx.writer
     label = result_label(ctx, r)
     if r.contrast is not None and usable(r.contrast):
-        said = writer.say(phrases.KINDS[r.contrast.kind] + " {d}", d=ctx.contrast(r.contrast))
+        unit = ctx.unit(ctx.record.outcome(r.outcome), r) if r.contrast.kind == "difference" else ""
+        said = writer.say(phrases.KINDS[r.contrast.kind] + " {d}{u}", d=ctx.contrast(r.contrast), u=writer.label(unit))
     elif (pair := ctx.arms_pair(r)) is not None:
         shown = ctx.shown(pair)
-        said = ctx.say("{a} with {active}, {c} with {control}", a=shown[0], c=shown[1])
+        unit = "" if pair[0].total else ctx.unit(ctx.record.outcome(r.outcome), r)
+        said = ctx.say("{a}{u} with {active}, {c}{u} with {control}", a=shown[0], c=shown[1], u=writer.label(unit))
     else:
         return ()
     p = ctx.findings.own_p(r)

@@ -95,7 +95,7 @@ def absolute_effects(ctx: Context) -> list[Inlines]:
 
     writer = ctx.writer
     rows = [
-        ("The primary outcome:", counts(ctx) or phrases.primary_sentence(ctx)),
+        ("The primary outcome:", paragraphs(phrases.primary_sentence(ctx), counts(ctx))),
         ("Survival:", deaths(ctx) if death_counts(ctx) is not None else ()),
         ("Serious harm:", serious(ctx) or phrases.neuro_sentence(ctx)),
     ]
@@ -107,7 +107,8 @@ def precision(ctx: Context) -> Inlines:
     """The interval against no effect, and how many people it rests on."""
     writer, c = ctx.writer, ctx.findings.contrast
     if c is None or excludes_null(c) is None:
-        return ()
+        said = phrases.counted_interval(ctx)
+        return paragraphs(said, analysed(ctx)) if said else ()
     side = "excludes" if excludes_null(c) else "includes"
     return paragraphs(writer.say("The interval, {d}, " + side + " no effect.", d=ctx.contrast(c)), analysed(ctx))
 

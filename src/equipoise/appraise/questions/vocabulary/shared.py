@@ -10,10 +10,16 @@ from equipoise.appraise.questions.vocabulary.phrase import VOCABULARY, Phrase
 from equipoise.appraise.sections import certainty, limitations, replica
 from equipoise.document.document import Inlines
 
+
+def _interval(ctx: Context) -> Inlines:
+    """What the interval of the primary contrast leaves open; else that of the difference between counts."""
+    return phrases.interval_sentence(ctx) or phrases.counted_interval(ctx)
+
+
 SHARED: dict[str, tuple[Callable[[Context], Inlines], str | None]] = {
     "primary": (phrases.primary_sentence, "The record holds no result of the primary outcome."),
     "interval": (
-        phrases.interval_sentence,
+        _interval,
         "The source gives no interval, and so does not tell which true effects the data leave open.",
     ),
     "detectable": (

@@ -56,14 +56,14 @@ def tally(ctx: Context, replica: Replica) -> Inlines:
         out = paragraphs(
             out,
             writer.say(
-                "Of those after the fitted period, the real checks, {k} of {n} do; of a replica that was exactly "
-                "right, about {e} would.",
+                "Of those kept out of the fit, the real checks, {k} of {n} do; of a replica that was exactly right, "
+                "about {e} would.",
                 k=writer.simulated(str(sum(bool(r.within_one_se) for r in later))),
                 n=writer.simulated(str(len(later))),
                 e=expected,
             ),
             writer.say(
-                "Of all values published for that time, with or without a standard error, {i} of {n} lie inside the "
+                "Of all values kept out, with or without a standard error, {i} of {n} lie inside the "
                 "95 % range of single simulated trials.",
                 i=writer.simulated(str(sum(0.025 <= r.position <= 0.975 for r in placed))),
                 n=writer.simulated(str(len(placed))),
@@ -98,7 +98,12 @@ def differences(ctx: Context, replica: Replica) -> list[Block]:
         return []
     rows = []
     for r in kept:
-        label = f"{title_of(ctx, r) or r.quantity}, {lower(_row_label(ctx, r))}"
+        title = title_of(ctx, r) or r.quantity
+        if r.external:
+            title = r.quantity
+        elif "observed" in r.quantity:
+            title = f"{title}, observed change"
+        label = f"{title}, {lower(_row_label(ctx, r))}".replace(", difference between the arms", "")
         name = label.replace(", hazard ratio", "").replace(", difference", "").replace(", ratio", "")
         rows.append(Row((upper(writer.label(name)), published(ctx, r), _simulated(ctx, r, r.simulated))))
     weak = sum(weaker(r) for r in kept)
@@ -209,7 +214,9 @@ def _dot(ctx: Context, r: ReplicaRow) -> Dot:
 
 def _row_label(ctx: Context, r: ReplicaRow) -> str:
     arm = next((lower(a.label) for a in ctx.record.arms if a.id == r.arm), r.arm)
-    parts = [ctx.set_name(r.analysis_set)]
+    # a comparison of those who went on is that of a set of the record, though it is simulated in everyone
+    found = None if r.external else known(ctx, r.result)
+    parts = [ctx.set_name(r.analysis_set if found is None else found.set)]
     if arm:
         parts.append(arm)
     elif r.scale in ("difference", "ratio", "hazard_ratio"):
@@ -228,7 +235,7 @@ def _row_label(ctx: Context, r: ReplicaRow) -> str:
 def comparison_table(ctx: Context, replica: Replica) -> Table:
     writer = ctx.writer
     labels = {o.id: short(o.label) for o in ctx.record.outcomes}
-    uses = {"check": "after the fitted period: a check", "restated": "same period, not fitted", "fit": "fitted"}
+    uses = {"check": "kept out of the fit: a check", "restated": "same period, not fitted", "fit": "fitted"}
     rows = []
     group = None
     inputs = [r for r in replica.rows if r.outcome == "AE" or use_of(ctx, r) == "set"]
@@ -282,11 +289,15 @@ def _quantity(ctx: Context, r: ReplicaRow, title: str) -> Inlines:
         quantity = quantity[len(title) :].lstrip(" ,:") or "share"
     where = _row_label(ctx, r).split(", ")
     where = [w for w in where if w.lower() not in ("difference", "ratio", "hazard ratio")]
+    method = ctx.findings.method(r.method)
     if r.scale == "p":
         found = known(ctx, r.result)
         if r.week is None and found is not None and found.week is not None:
             where.append(f"week {found.week:g}")
-        where.append(ctx.test_name(r.method))
+        name = ctx.test_name(r.method)
+        where.append(name if name != "test" or method is None else lower(method.label))
+    if r.scale == "median" and r.unit:
+        where.append(r.unit)
     return upper((*ctx.writer.label(quantity), *ctx.writer.label(", " + lower(", ".join(where)))))
 
 

@@ -1,0 +1,276 @@
+"""What a clinical reader found wrong on the pages of other trials than VALOR, each as the fact that was wrong."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "records"))
+
+from registry_study import first, outcome, study
+from test_facts import texts
+
+from equipoise.appraise import appraise, units
+from equipoise.appraise.context import span_words, title_words
+from equipoise.appraise.findings import read
+from equipoise.appraise.questions.vocabulary.record import SPELT
+from equipoise.document.document import Document, Question, plain, walk
+from equipoise.records import list_records, load_record
+from equipoise.records.registry import import_study, read_study
+from equipoise.records.registry.tables import population_label
+
+SHARED = Path(os.environ.get("EQUIPOISE_SHARED", Path(__file__).parents[3] / "shared")) / "data" / "ctgov"
+
+
+@cache
+def page(name: str) -> Document:
+    return appraise(load_record(name))
+
+
+def said(name: str, *sections: str) -> str:
+    return " ".join(texts(page(name), *sections)).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def answers(document: Document) -> dict[str, str]:
+    found = [node for node in walk(document) if isinstance(node, Question)]
+    return {plain(q.question): "".join(getattr(n, "text", "") for n in walk(q)) for q in found}
+
+
+@pytest.mark.parametrize("name", [info.name for info in list_records()])
+def test_property_no_key_of_a_record_is_printed_as_words(name: str) -> None:
+    """Values of pooled evidence have a key that is a word of the language, or a text that says their number."""
+    for item in load_record(name).items:
+        if item.section != "evidence" or not item.usable:
+            continue
+        for key, value in item.values.items():
+            figures = map(float, re.findall(r"\d+(?:\.\d+)?", item.text or ""))
+            told = value.value is not None and float(value.value) in figures
+            assert key in SPELT or told, (item.id, key)
+
+
+def test_pooled_riluzole_is_told_in_sentences_and_to_patients() -> None:
+    text = said("riluzole1994")
+    assert "first two 0.80" not in text
+    assert "three months more" in text
+    assert "1,282 people" in text
+
+
+def test_riluzole_pairs_no_pooled_figure_with_its_own() -> None:
+    """Nine more alive in a hundred is the pooled figure; this trial alone counted sixteen."""
+    decision = load_record("riluzole1994")
+    text = " ".join(texts(page("riluzole1994"), "decision", "certainty"))
+    sentence = next(s for s in re.split(r"[;:.] ", text) if "nine more alive" in s)
+    assert "pooled" in sentence
+    assert "sixteen" in sentence
+    assert decision.result("surv_itt_w52").arms["riluzole"].value == 57
+
+
+def test_counts_can_be_pooled_and_have_an_interval() -> None:
+    """38 of 77 and 29 of 78 are an estimate; a page that computes their interval cannot say that there is none."""
+    found = answers(page("riluzole1994"))
+    pooled = next(a for q, a in found.items() if "meta-analyst use" in q)
+    assert "38 of 77" in pooled
+    assert "the record holds none" not in pooled
+    precise = next(a for q, a in found.items() if "precise enough" in q)
+    assert "includes no difference" in precise
+    assert "gives no interval" not in precise
+    assert "An estimate of the primary difference" not in said("riluzole1994")
+
+
+def test_what_the_record_tells_is_not_called_unknown() -> None:
+    text = said("riluzole1994")
+    assert "neither the age nor the sex" not in text
+    assert "does not say how many left" not in text
+    assert "holds no results" not in said("masitinib_ab10015")
+
+
+@pytest.mark.parametrize("name", ["centaur", "edaravone2017", "riluzole1994"])
+def test_a_drug_tested_again_is_not_said_to_await_a_second_trial(name: str) -> None:
+    found = answers(page(name))
+    would = next(a for q, a in found.items() if q.startswith("Which evidence would change"))
+    assert "A second randomised trial with the same outcome" not in would
+    assert "Further trials have been run" in would
+
+
+def test_an_extension_with_a_delayed_start_is_a_comparison() -> None:
+    found = answers(page("centaur"))
+    extension = next(a for q, a in found.items() if q.startswith("People in the extension"))
+    assert "started early" in extension
+    assert "only be compared with that of people outside" not in extension
+
+
+def test_scores_after_death_are_said_to_be_imputed_only_where_they_were() -> None:
+    assert "Scores after death or withdrawal are imputed" not in said("edaravone2017")
+
+
+def test_centaur_survival_and_units() -> None:
+    """Medians of 25.0 and 18.5 months belong to 0.56, not to the 24 weeks; pNfH is a concentration."""
+    record = load_record("centaur")
+    late = record.result("death_itt_ole")
+    assert (late.arms["amx0035"].value, late.arms["placebo"].value, late.contrast.value) == (25.0, 18.5, 0.56)  # type: ignore[union-attr]
+    heads = [plain(r.cells[0]) for n in walk(page("centaur")) if hasattr(n, "rows") for r in n.rows if r.heading]
+    assert any("neurofilament heavy chain" in h and "pg/mL" in h for h in heads)
+    assert any("ATLIS total strength" in h and "% of predicted a month" in h for h in heads)
+    key = said("centaur", "findings")
+    assert re.search(r"0\.56 \(0\.34 to 0\.92\)", key)
+
+
+@pytest.mark.parametrize("name", ["phoenix", "mirocals", "masitinib_ab10015"])
+def test_a_placebo_is_called_one(name: str) -> None:
+    assert read(load_record(name)).control.label == "Placebo"
+
+
+@pytest.mark.parametrize(("name", "met"), [("mirocals", False), ("masitinib_ab10015", True)])
+def test_a_verdict_that_was_published_is_told(name: str, met: bool) -> None:
+    assert read(load_record(name)).met is met
+    assert "disagree" in said("mirocals") or name != "mirocals"
+
+
+def test_a_comparison_of_two_schedules_says_nothing_of_the_drug() -> None:
+    others = next(a for q, a in answers(page("edaravone2017")).items() if q.startswith("What have other trials"))
+    assert "nobody was on placebo" in others
+    line = others[others.index("MT-1186-A02") :].split("ADORE")[0]
+    assert "did not find a benefit" not in line
+
+
+def test_the_withdrawal_and_the_approvals_stand_on_every_page_of_the_drug() -> None:
+    """One fact, one place: PHOENIX tells what CENTAUR's record holds; each page cites a source for it."""
+    for name, words in (
+        ("centaur", "Withdrew the drug"),
+        ("phoenix", "Withdrew the drug"),
+        ("riluzole1994", "December 1995"),
+        ("edaravone2017", "5 May 2017"),
+    ):
+        assert words in said(name, "significance"), name
+    assert all(
+        r.confidence == "seen" for n in ("centaur", "edaravone2017", "riluzole1994") for r in load_record(n).regulatory
+    )
+
+
+def test_the_survival_threshold_is_one_in_every_trial() -> None:
+    from equipoise.appraise.certainty.judgements import load_judgements
+
+    found = set()
+    for name in ("centaur", "riluzole1994", "valor"):
+        for graded in load_judgements(load_record(name)).outcomes:  # type: ignore[union-attr]
+            if graded.threshold is not None and graded.threshold.value and graded.threshold.value > 0.5:
+                found.add(graded.threshold.value)
+    assert found == {0.9}
+
+
+# -- registry entries ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("unit", "shown"),
+    [
+        ("Meter (m)", "m"),
+        ("Grams per deciliter", "g/dL"),
+        ("Scores on a scale", "points"),
+        ("Percentage of participants", "%"),
+        ("participants", ""),
+        ("% of predicted", "% of predicted"),
+        ("Percentage 3-year cumulative incidence", ""),
+        ("beats per minute", "beats/minute"),
+        ("pg/mL", "pg/mL"),
+    ],
+)
+def test_a_posted_unit_is_kept(unit: str, shown: str) -> None:
+    assert units.said(unit) == shown
+
+
+@pytest.mark.parametrize(
+    ("weeks", "shown"),
+    [(28, "week 28"), (156.5, "3 years"), (52.2, "12 months"), (26.1, "6 months"), (25.7, "day 180")],
+)
+def test_a_time_is_told_as_it_was_meant(weeks: float, shown: str) -> None:
+    assert span_words(weeks) == shown
+
+
+def test_names_keep_their_capitals_in_a_title() -> None:
+    said_so = title_words("Change From Baseline in Kansas City Cardiomyopathy Questionnaire Total Symptom Score")
+    assert said_so.startswith("change from baseline in Kansas City Cardiomyopathy")
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        (
+            "The immune response analysis set (IRS) included all randomized participants.",
+            "Immune response analysis set",
+        ),
+        ("Full Analysis Set: All participants that were randomized.", "Full analysis set"),
+        ("Intent-to-Treat (ITT) Population comprised all randomized participants.", "Intent-to-treat population"),
+        ("ITT Population. Only those participants with data available were analyzed.", "ITT population, with data"),
+    ],
+)
+def test_a_population_is_called_by_its_name(text: str, label: str) -> None:
+    assert population_label(text) == label
+
+
+def untested() -> dict[str, object]:
+    entry = study()
+    outcome(entry)["description"] = "There was no planned statistical hypothesis testing between the groups."
+    del outcome(entry)["analyses"]
+    return entry
+
+
+def test_an_outcome_without_a_planned_test_is_described_not_judged() -> None:
+    record = import_study(untested()).record
+    assert read(record).untested
+    text = " ".join((*texts(appraise(record), "brief"), *texts(appraise(record), "bottom-line")))
+    assert "Not tested" in text
+    assert "does not say whether its primary endpoint was met" not in text
+
+
+def test_a_test_of_superiority_that_found_no_difference_has_missed() -> None:
+    entry = study()
+    posted = outcome(entry)["analyses"][0]
+    posted.update(nonInferiorityType="SUPERIORITY", pValue="0.366")
+    assert read(import_study(entry).record).met is False
+    posted.update(pValue="0.01")  # which way is better is not for us to guess
+    assert read(import_study(entry).record).met is None
+    posted.update(nonInferiorityType="OTHER", pValue="0.366")
+    assert read(import_study(entry).record).met is None
+
+
+def test_criteria_are_told_without_marks_and_escapes() -> None:
+    entry = study()
+    first(entry)  # the entry is one that the module knows
+    module = entry["protocolSection"]["eligibilityModule"]
+    module.update(minimumAge="18 Years", maximumAge="64 Years", sex="ALL")
+    module["eligibilityCriteria"] = (
+        "Inclusion Criteria:\n\n1. Score \\>= 8\n2. Consent\n\nExclusion Criteria:\n\n* None"
+    )
+    criteria = [c.text for c in import_study(entry).record.eligibility]
+    assert "18 to 64 years" in criteria
+    assert "Score >= 8" in criteria
+    assert not any(re.match(r"^(\d+[.)]|\*)\s", c) for c in criteria)
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared registry entries are not here (EQUIPOISE_SHARED)")
+def test_reference_non_inferior_haemoglobin_has_unit_and_direction() -> None:
+    """NCT03029208: -0.10 g/dL, margin -0.75 g/dL: lower is worse, and one outcome is no reason to switch."""
+    document = appraise(read_study(str(SHARED / "NCT03029208.json")).record)
+    text = " ".join((*texts(document, "brief"), *texts(document, "bottom-line")))
+    assert re.search(r"\N{MINUS SIGN}0\.10 g/dL", text)
+    assert "which way is better" not in text
+    assert "Lower values count as worse" in text
+    assert "can take the place of" not in text
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared registry entries are not here (EQUIPOISE_SHARED)")
+def test_reference_people_behind_a_posted_percentage_give_a_difference() -> None:
+    """NCT02210780: 83.3 % of 90 is 75 people, 83.7 % of 92 is 77; a survival estimate is no count."""
+    text = " ".join(texts(appraise(read_study(str(SHARED / "NCT02210780.json")).record), "brief"))
+    assert "\N{MINUS SIGN}0.4" in text
+    assert "percentage points" in text
+    text = " ".join(texts(appraise(read_study(str(SHARED / "NCT00567567.json")).record), "brief"))
+    assert "percentage points" not in text
+    assert "3 years" in text
+    assert "156.5" not in text
