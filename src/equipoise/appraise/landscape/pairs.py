@@ -213,6 +213,7 @@ def field_row(name: str) -> dict[str, Any]:
 
 def field_fooled() -> dict[str, Any]:
     """How often each criterion is fooled: shares of literatures, and their Monte Carlo errors."""
-    found = stored()["fooled"]
+    kept = stored()
+    found = kept["fooled"]
     cells = [{**c, "error": math.sqrt(c["validated"] * (1.0 - c["validated"]) / c["n"])} for c in found["cells"]]
-    return {**found, "cells": cells, "number_of_worlds": len(found["worlds"])}
+    return {**found, "cells": cells, "number_of_worlds": len(found["worlds"]), "measured": len(kept["rows"])}

@@ -25,14 +25,10 @@ def add_charts(slide: Any, chart: Forest | Curves, places: Sequence[tuple[float,
     its analysis and numbers; a panel of curves is a scatter by week with vertical ones, simulated means as lines and
     their ranges dashed.
     """
-    out = []
-    for panel, place in zip(chart.panels, places, strict=True):
-        if isinstance(panel, ForestPanel):
-            out.append(_forest(slide, panel, place))
-        else:
-            assert isinstance(chart, Curves)
-            out.append(_curves(slide, panel, {"active": chart.active, "control": chart.control}, place))
-    return out
+    if isinstance(chart, Forest):
+        return [_forest(slide, panel, place) for panel, place in zip(chart.panels, places, strict=True)]
+    names = {"active": chart.active, "control": chart.control}
+    return [_curves(slide, panel, names, place) for panel, place in zip(chart.panels, places, strict=True)]
 
 
 def _forest(slide: Any, panel: ForestPanel, place: tuple[float, float, float, float]) -> Any:
