@@ -352,6 +352,7 @@ def published_pairs() -> tuple[np.ndarray, list[int]]:
     kernel.compare_all(
         0,
         np.ones((1, n), bool),
+        np.zeros((1, n), np.int64),
         value[None],
         event[None],
         np.empty((1, n, 0)),
@@ -374,7 +375,7 @@ def compare_regression() -> tuple[Comparison, ...]:
     z = data[COVARIATES].to_numpy(float)
     n, p = z.shape
     beta, vcov = np.empty(p), np.empty((p, p))
-    assert kernel.fit_pairs(theirs, z, np.ones(n, bool), beta, vcov) == Status.OK
+    assert kernel.fit_pairs(theirs, z, np.ones(n, bool), np.ones(n), beta, vcov) == Status.OK
     fit, se = regression(), np.array(expected["se"])
     differ = np.triu(published_pairs()[0] != theirs, 1).sum() / (n * (n - 1) / 2)
     wr, rule = "WR's pairs", RULE

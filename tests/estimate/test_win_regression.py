@@ -186,3 +186,43 @@ def test_simulation_coverage() -> None:
     print(made)
     assert (made > 0.95 - 0.01).all()
     assert (made < 0.95 + 4 * 0.0022).all()
+
+
+def test_independent_strata_are_weighted_pairs_of_their_own() -> None:
+    """The estimating equation solved, and its covariance, pair by pair in numpy; one stratum is none."""
+    frame = trial(np.random.default_rng(12), 90)
+    layers = [Time("T", event="D"), Value("Y")]
+    fit = win_regression(frame, layers, ["ARM", "X"], strata="G")
+    z, n = frame[["ARM", "X"]].to_numpy(float), len(frame)
+    t, d, y, g = (frame[c].to_numpy() for c in ("T", "D", "Y", "G"))
+    size = frame.groupby("G")["G"].transform("size").to_numpy()
+    pairs = []
+    for i in range(n):
+        for j in range(i):
+            if g[i] != g[j]:
+                continue
+            lost, won = d[i] and t[i] < t[j], d[j] and t[j] < t[i]
+            sign = int(won) - int(lost) or int(np.sign(y[i] - y[j]))
+            if sign:
+                pairs.append((i, j, sign > 0, 1.0 / (size[i] - 1)))
+    beta = np.zeros(2)
+    for _ in range(30):
+        score, information, psi = np.zeros(2), np.zeros((2, 2)), np.zeros((n, 2))
+        for i, j, won, w in pairs:
+            diff = z[i] - z[j]
+            mu = 1.0 / (1.0 + np.exp(-diff @ beta))
+            term = w * (won - mu) * diff
+            score += term
+            psi[i] += term
+            psi[j] += term
+            information += w * mu * (1.0 - mu) * np.outer(diff, diff)
+        beta = beta + np.linalg.solve(information, score)
+    a = np.linalg.inv(information)
+    assert fit.decided == len(pairs)
+    np.testing.assert_allclose(fit.beta, beta, rtol=1e-9)
+    np.testing.assert_allclose(fit.vcov, n / (n - 3) * a @ (psi.T @ psi) @ a, rtol=1e-7)
+    alone = win_regression(frame.assign(ONE="a"), layers, ["ARM", "X"], strata="ONE")
+    plain = win_regression(frame, layers, ["ARM", "X"])
+    np.testing.assert_allclose(alone.beta, plain.beta, rtol=1e-9)
+    np.testing.assert_allclose(alone.vcov, plain.vcov, rtol=1e-9)
+    assert alone.tied == plain.tied

@@ -19,13 +19,15 @@ from scipy import special
 from equipoise.errors import EstimationError
 from equipoise.estimate.fit import Fit, number, p_value
 from equipoise.estimate.left_out import LeftOut, Sieve
-from equipoise.estimate.panel import coded, read_frame
+from equipoise.estimate.panel import coded, read_frame, require
 from equipoise.estimate.ranks.kernels import win_regression as kernel
 from equipoise.estimate.ranks.win import Layer, read_layers
 from equipoise.estimate.result import Estimate, check_level
+from equipoise.estimate.survival.surv_formula import combined
 from equipoise.types import REASONS, FloatArray, Status
 
 MAO = "Mao & Wang 2021, Biometrics 77:1272"
+WANG = "Wang & Mao 2022, Stat Med 41:5305"
 
 _DETAIL = {
     Status.NO_DATA: "not estimable: no patient has an outcome and all covariates",
@@ -42,7 +44,7 @@ class WinRegression(Fit):
     covariates : (p,) names, a category as an indicator for each level but the first. estimates : (p,) win ratio a
     unit of
     each. beta : (p,) their logarithms; vcov : (p, p) covariance of them. n : patients. decided, tied : pairs of all
-    patients.
+    patients, of one stratum where there are strata.
     layers : pairs that each outcome decided, by name. left_out : rows that take no part, by reason.
     """
 
@@ -88,6 +90,7 @@ def win_regression(
     hierarchy: Sequence[Layer],
     covariates: Sequence[str],
     *,
+    strata: str | Sequence[str] = (),
     level: float = 0.95,
     estimand: str | None = None,
 ) -> WinRegression:
@@ -99,7 +102,8 @@ def win_regression(
         part.
     hierarchy : outcomes, the most important first, as in :func:`win_statistics`. All pairs of
         patients are compared, also those of one arm.
-    covariates : columns, the arm among them.
+    covariates : columns, the arm among them. strata : columns; pairs of one stratum alone are compared, and a stratum
+        of n patients weighs its pairs by 1 / (n - 1).
 
     Returns
     -------
@@ -138,6 +142,11 @@ def win_regression(
     sieve = Sieve(len(frame))
     sieve.need(read.known, "without any outcome")
     sieve.need(~np.asarray(np.isnan(z).any(axis=1), np.bool_), f"without {' or '.join(covariates)}")
+    within = (strata,) if isinstance(strata, str) else tuple(strata)
+    require(frame, within)
+    stratum, _ = combined(frame, within)
+    sieve.need(stratum >= 0, f"without {' or '.join(within)}")
+    include = read.known & (stratum >= 0)
     beta, vcov, layers, n, code = kernel.win_regression(
         read.value[None],
         z[None],
@@ -145,8 +154,9 @@ def win_regression(
         event=read.event[None],
         margins=read.margins,
         signs=read.signs,
-        include=read.known[None],
+        include=include[None],
         recurrent=read.recurrent[None],
+        stratum=np.maximum(stratum, 0)[None] if within else None,
     )
     status, people = Status(int(code[0])), int(n[0])
     with np.errstate(invalid="ignore"):
@@ -154,7 +164,7 @@ def win_regression(
     estimates = tuple(
         Estimate.from_t(
             f"{name} a unit",
-            "proportional win-fractions regression",
+            "proportional win-fractions regression" + (f", stratified by {', '.join(within)}" if within else ""),
             float(beta[0, k]),
             float(se[k]),
             math.inf,
@@ -165,12 +175,14 @@ def win_regression(
             estimand=estimand,
             status=status,
             detail=None if status is Status.OK else _DETAIL.get(status, REASONS[status]),
-            references=(MAO,),
+            references=(MAO, WANG) if within else (MAO,),
             term=name,
         )
         for k, name in enumerate(names)
     )
     decided = int(layers[0].sum())
+    size = np.bincount(stratum[sieve.keep]) if sieve.keep.any() else np.zeros(0, np.int64)
+    pairs = int((size * (size - 1) // 2).sum())
     return WinRegression(
         names,
         estimates,
@@ -178,7 +190,7 @@ def win_regression(
         vcov[0],
         people,
         decided,
-        people * (people - 1) // 2 - decided,
+        pairs - decided,
         {name: int(count) for name, count in zip(read.names, layers[0], strict=True)},
         status,
         nw.get_native_namespace(frame),

@@ -89,13 +89,15 @@ class WinSection(_HierarchySection):
 class WinRegressionSection(_HierarchySection):
     """Win ratios of the arm and of ``covariates``, each with the others held: proportional win fractions.
 
-    All pairs of patients are compared, those of one arm as well. Win ratios of covariates are a unit of each.
+    All pairs of patients are compared, those of one arm as well, within ``strata`` where there are any. Win ratios of
+    covariates are a unit of each.
     """
 
     ESTIMATES = "win_regression"
 
     method: Literal["win_regression"]
     covariates: tuple[str, ...] = Field(min_length=1)
+    strata: tuple[str, ...] = ()
 
 
 def _layer(layer: Layer) -> Any:
@@ -295,13 +297,14 @@ def win_regression(context: Prepared, section: WinRegressionSection) -> Found:
     from equipoise.estimate.ranks.win_regression import win_regression as estimate
 
     frame = context.chosen(section.where)
-    for name in (*(v for layer in section.hierarchy for v in layer.variables), *section.covariates, "USUBJID"):
+    named = (v for layer in section.hierarchy for v in layer.variables)
+    for name in (*named, *section.covariates, *section.strata, "USUBJID"):
         context.need(frame, name)
     one_each(context, frame)
     data = in_order(context, frame)
-    arm = context.treatment
+    arm, layers = context.treatment, [_layer(x) for x in section.hierarchy]
     try:
-        made = estimate(data, [_layer(x) for x in section.hierarchy], [arm, *section.covariates], level=section.level)
+        made = estimate(data, layers, [arm, *section.covariates], strata=section.strata, level=section.level)
     except DataError as error:
         raise EstimationError(error.message, hint=error.hint) from None
     pairs = made.decided + made.tied
@@ -345,7 +348,9 @@ def _regression_lines(context: Prepared, section: WinRegressionSection, found: F
         None,
         tuple(rows),
         description=(
-            f"proportional win fractions (Mao and Wang), all pairs compared on {order}; covariates "
+            f"proportional win fractions (Mao and Wang), all pairs compared on {order}"
+            + (f" within {', '.join(section.strata)}" if section.strata else "")
+            + "; covariates "
             f"{', '.join(section.covariates)}; against {control}"
         ),
         notes=(*((section.note,) if section.note else ()), *reasons(named)),

@@ -11,6 +11,9 @@ decided within the follow-up of both, ``w_ij`` 1 where ``i`` won and ``mu_ij`` t
 mu_ij)`` and the information ``A = sum_{i < j} r_ij mu_ij (1 - mu_ij) (z_i - z_j)(z_i - z_j)'``, the covariance of the
 estimate is ``n / (n - p - 1) A^-1 (sum_i psi_i psi_i') A^-1``; the factor is that of the authors' package.
 
+In strata (Wang & Mao 2022, Stat Med 41:5305) pairs of one stratum alone are compared, and its terms weigh
+``1 / (n_h - 1)``, ``n_h`` its patients, so that a stratum counts as its patients and not as its pairs.
+
 :func:`equipoise.estimate.ranks.kernels.win.count_pairs` and this module share the comparison of two patients.
 """
 
@@ -34,9 +37,9 @@ RUNAWAY = 40.0
 
 
 @kernel
-def compare_all(t, include, value, event, recurrent, kinds, margins, signs, result, layer):
-    """Compare all patients of trial ``t``: ``result`` (subject, subject) 1 where the first wins, -1 or 0; ``layer``
-    (layer,) the pairs that each outcome decided. Other arguments as :func:`count_pairs`.
+def compare_all(t, include, stratum, value, event, recurrent, kinds, margins, signs, result, layer):
+    """Compare all patients of trial ``t`` that are of one stratum: ``result`` (subject, subject) 1 where the first wins,
+    -1 or 0; ``layer`` (layer,) the pairs that each outcome decided. Other arguments as :func:`count_pairs`.
     """
     n = result.shape[0]
     layer[:] = 0
@@ -44,7 +47,7 @@ def compare_all(t, include, value, event, recurrent, kinds, margins, signs, resu
         for j in range(i + 1):
             result[i, j] = 0
             result[j, i] = 0
-            if i == j or not include[t, i] or not include[t, j]:
+            if i == j or not include[t, i] or not include[t, j] or stratum[t, i] != stratum[t, j]:
                 continue
             s = compare_pair(t, i, j, value, event, recurrent, kinds, margins, signs)
             if s != 0:
@@ -54,8 +57,9 @@ def compare_all(t, include, value, event, recurrent, kinds, margins, signs, resu
 
 
 @kernel
-def fit_pairs(result, z, include, beta, vcov):
-    """Fit the model to one trial's pairs; returns the status. ``result`` (subject, subject), ``z`` (subject, p).
+def fit_pairs(result, z, include, weight, beta, vcov):
+    """Fit the model to one trial's pairs; returns the status. ``result`` (subject, subject), ``z`` (subject, p),
+    ``weight`` (subject,) of the pairs of its stratum.
 
     ``beta`` (p,) and ``vcov`` (p, p) are filled in, NaN where the status is not 0.
     """
@@ -97,8 +101,8 @@ def fit_pairs(result, z, include, beta, vcov):
                     eta += d[a] * b[a]
                 largest = max(largest, abs(eta))
                 mu = 1.0 / (1.0 + math.exp(-eta))
-                e = (1.0 if result[i, j] > 0 else 0.0) - mu
-                v = mu * (1.0 - mu)
+                e = weight[i] * ((1.0 if result[i, j] > 0 else 0.0) - mu)
+                v = weight[i] * mu * (1.0 - mu)
                 for a in range(p):
                     psi[i, a] += e * d[a]
                     psi[j, a] += e * d[a]
@@ -141,21 +145,24 @@ def fit_pairs(result, z, include, beta, vcov):
 
 
 @kernel
-def fit_block(include, value, event, recurrent, kinds, margins, signs, z, beta, vcov, layers, status):
+def fit_block(include, stratum, weight, value, event, recurrent, kinds, margins, signs, z, beta, vcov, layers, status):
     """Compare and fit every trial of a block. beta (trial, p), vcov (trial, p, p), layers (trial, layer), status."""
     result = np.empty((include.shape[1], include.shape[1]), np.int8)
     for t in range(include.shape[0]):
-        compare_all(t, include, value, event, recurrent, kinds, margins, signs, result, layers[t])
-        status[t] = fit_pairs(result, z[t], include[t], beta[t], vcov[t])
+        compare_all(t, include, stratum, value, event, recurrent, kinds, margins, signs, result, layers[t])
+        status[t] = fit_pairs(result, z[t], include[t], weight[t], beta[t], vcov[t])
 
 
-def win_regression(value, covariates, *, kinds, event=None, margins=None, signs=None, include=None, recurrent=None):
+def win_regression(
+    value, covariates, *, kinds, event=None, margins=None, signs=None, include=None, recurrent=None, stratum=None
+):
     """Proportional win-fractions regression of every trial of a block.
 
     Parameters
     ----------
     value, kinds, event, margins, signs, include, recurrent : as in :func:`equipoise.estimate.ranks.kernels.win.count`.
     covariates : (trial, subject, p); a patient with a missing covariate takes no part.
+    stratum : (trial, subject) codes; pairs are compared within, weighted by 1 / (patients - 1). None: one stratum.
 
     Returns
     -------
@@ -173,10 +180,18 @@ def win_regression(value, covariates, *, kinds, event=None, margins=None, signs=
     # centring changes nothing but the size of the numbers
     z -= z.sum(axis=1, keepdims=True) / np.maximum(inside.sum(axis=1), 1)[:, None, None]
     times = np.full((n_trials, n, 0), np.inf) if recurrent is None else recurrent
+    code = np.zeros((n_trials, n), np.int64) if stratum is None else np.ascontiguousarray(stratum, dtype=np.int64)
+    weight = np.ones((n_trials, n))
+    if stratum is not None:
+        for t in range(n_trials):
+            size = np.bincount(code[t][inside[t]], minlength=int(code[t].max(initial=0)) + 1)
+            weight[t] = 1.0 / np.maximum(size[code[t]] - 1, 1)
     beta, vcov = np.empty((n_trials, p)), np.empty((n_trials, p, p))
     layers, status = np.zeros((n_trials, n_layers), np.int64), np.zeros(n_trials, np.int8)
     fit_block(
         inside,
+        code,
+        weight,
         value,
         np.ones(value.shape, np.bool_) if event is None else np.ascontiguousarray(event, dtype=np.bool_),
         np.ascontiguousarray(times, dtype=np.float64),
