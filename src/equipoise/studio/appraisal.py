@@ -6,22 +6,23 @@ import re
 import threading
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from equipoise.appraise.certainty import Judgements, form, parse_judgements, shipped_text
-from equipoise.appraise.certainty.judgements import CRITERIA, DOMAINS, OPEN
 from equipoise.document.document import Document, Figure, Table, plain, walk
 from equipoise.document.readers import LEVELS, READERS, SPECIALTIES, STAGES
 from equipoise.errors import RecordError
 from equipoise.files import write_text
-from equipoise.records import Record, load_record
 from equipoise.studio.jobs import Jobs, State
 from equipoise.studio.settings import Settings, named
 from equipoise.studio.web import Form, download, page, see, settings_of
+
+if TYPE_CHECKING:
+    from equipoise.appraise.certainty import Judgements
+    from equipoise.records import Record
 
 router = APIRouter()
 _lock = threading.Lock()
@@ -143,6 +144,8 @@ def judge(request: Request, record: str, judgements: str = "") -> Response:
 @router.post("/trial/{record}/judgements")
 def judged(request: Request, record: str, form: Form) -> Response:
     """What follows from the judgements in the form; sound ones are kept under a name that they alone decide."""
+    from equipoise.appraise.certainty import parse_judgements
+
     settings = settings_of(request)
     before = str(form.get("judgements", ""))
     data = yaml.safe_load(_text(settings, record, before))
@@ -177,6 +180,8 @@ def published_as(settings: Settings, record: str) -> Record:
     ------
     RecordError : the library has none of that name.
     """
+    from equipoise.records import load_record
+
     if not _NAME.fullmatch(record):
         raise RecordError(f"no record is called {record[:60]!r}", hint="see the library")
     return load_record(record, settings.records_folder)
@@ -204,6 +209,7 @@ def items_of(made: Document) -> list[tuple[str, str, str]]:
 
 
 def _parts(settings: Settings, record: str, judgements: str) -> tuple[Record, Judgements | None, Any]:
+    from equipoise.appraise.certainty import parse_judgements
     from equipoise.replica.replica import Replica
 
     published = published_as(settings, record)
@@ -255,6 +261,8 @@ def _replica(request: Request, record: str) -> State | None:
 
 
 def _text(settings: Settings, record: str, judgements: str) -> str:
+    from equipoise.appraise.certainty import form, shipped_text
+
     published = published_as(settings, record)
     if judgements:
         path = settings.folder("judgements") / f"{judgements}.yaml"
@@ -266,6 +274,8 @@ def _text(settings: Settings, record: str, judgements: str) -> str:
 
 
 def _form_of(request: Request, record: str, text: str, judgements: str, error: RecordError | None) -> Response:
+    from equipoise.appraise.certainty.judgements import OPEN
+
     settings = settings_of(request)
     consequences = None
     if error is None and OPEN not in text:
@@ -297,6 +307,8 @@ def _certainty(settings: Settings, record: str, judgements: str) -> str:
 
 def _groups(data: Mapping[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
     """Titled groups of what is judged: where it stands, its question, the answers it may have, what was answered."""
+    from equipoise.appraise.certainty.judgements import CRITERIA, DOMAINS
+
     out: list[tuple[str, list[dict[str, Any]]]] = [
         ("Who judges", [_asked("/judged_by", "Judged by", (), data["judged_by"])])
     ]

@@ -12,7 +12,6 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from equipoise import __version__
-from equipoise.appraise.brief import standing_alone
 from equipoise.document.document import (
     Block,
     Cited,
@@ -114,6 +113,8 @@ def gathered(request: Request) -> Document:
 
 
 def _of_trial(settings: Settings, record: str, wanted: list[str]) -> dict[str, Any]:
+    from equipoise.appraise.brief import standing_alone
+
     document = appraisal.document(settings, record, {}, "")
     found = {n.id: n for n in walk(document.sections) if isinstance(n, Figure | Table)}
     blocks = tuple(standing_alone(found[w]) for w in wanted if w in found)

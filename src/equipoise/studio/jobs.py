@@ -27,7 +27,10 @@ Progress = Callable[[str, int, int], None]
 Work = Callable[[Mapping[str, Any], int, Path, Progress], Mapping[str, Any]]
 """(request, replicates, folder, progress) -> what the pages show of it."""
 
-STAGES = {"design": (200, 1_000, 10_000), "replica": (500,)}
+FIRST = 200
+"""Replicates of a first answer of a design, which leaves out true effects and the naming of mechanisms."""
+
+STAGES = {"design": (FIRST, 1_000, 10_000), "replica": (500,)}
 """Replicates of each stage, by the kind of job."""
 
 _REQUEST, _STOPPED, _FAILED = "request.json", "stopped", "failed.json"

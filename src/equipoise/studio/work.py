@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from equipoise.design import DesignResult, DesignStudy, design
-from equipoise.design.course import mean_course
-from equipoise.render.plots import Plot, frontier, ls_means, success_curves, success_table
-from equipoise.studio.jobs import Progress, Work
+from equipoise.studio.jobs import FIRST, Progress, Work
 
-FIRST = 200
-"""Replicates of a first answer, which leaves out true effects and the delayed-start rule."""
+if TYPE_CHECKING:
+    from equipoise.design import DesignResult, DesignStudy
+    from equipoise.render.plots import Plot
 
 
 def working(records: Path | None) -> dict[str, Work]:
@@ -23,6 +21,7 @@ def working(records: Path | None) -> dict[str, Work]:
 
 def warm() -> None:
     """Load what is compiled, so that the first reader does not wait for it."""
+    from equipoise.design import design
     from equipoise.studio.levers import Levers, study_of
 
     study = study_of(Levers("valor", ({},), ("lagged",)))
@@ -34,6 +33,8 @@ def _first(study: DesignStudy) -> DesignStudy:
 
 
 def _design(request: Mapping[str, Any], replicates: int, folder: Path, progress: Progress) -> Mapping[str, Any]:
+    from equipoise.design import DesignStudy, design
+
     whole = DesignStudy.model_validate(request["study"])
     first = replicates <= FIRST
     study = _first(whole) if first else whole
@@ -106,6 +107,8 @@ def _differences(made: DesignResult) -> list[dict[str, Any]]:
 
 
 def _drawings(made: DesignResult) -> dict[str, Plot]:
+    from equipoise.render.plots import frontier, success_curves, success_table
+
     study = made.study
     label = {name: world.label for name, world in study.worlds.items()}
     out: dict[str, Plot] = {}
@@ -138,6 +141,9 @@ def _drawings(made: DesignResult) -> dict[str, Plot]:
 
 
 def _courses(made: DesignResult) -> dict[str, Plot]:
+    from equipoise.design.course import mean_course
+    from equipoise.render.plots import ls_means
+
     study = made.study
     first = made.cells[0].design
     return {

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from equipoise.design.course import patients
-from equipoise.design.study import FIXED, DesignStudy, parse_study
 from equipoise.errors import ScenarioError
-from equipoise.files import parse_yaml
-from equipoise.render.plots import patients as draw_patients
-from equipoise.simulate import load_scenario
-from equipoise.studio.jobs import STAGES, Jobs
-from equipoise.studio.levers import LOOKS, MOST, Levers, as_yaml, bases, defaults, study_of, template
+from equipoise.studio.jobs import FIRST, STAGES, Jobs
 from equipoise.studio.settings import named
 from equipoise.studio.web import Form, download, page, see, uploaded
-from equipoise.studio.work import FIRST
+
+if TYPE_CHECKING:
+    from equipoise.design import DesignStudy
 
 router = APIRouter()
 
@@ -62,6 +58,8 @@ def change(request: Request, key: str, form: Form) -> Response:
 @router.get("/job/{key}/study.yaml")
 def study_file(request: Request, key: str) -> Response:
     """The study as the file that ``equipoise design`` reads."""
+    from equipoise.studio.levers import as_yaml
+
     study = _study(request, key)
     return download(as_yaml(study), f"{study.name}.yaml", "application/yaml")
 
@@ -101,6 +99,9 @@ def report(request: Request, key: str) -> Response:
 @router.get("/job/{key}/example/{world}/{replicate}")
 def example(request: Request, key: str, world: str, replicate: int, design: int = 0) -> Response:
     """One virtual trial, patient by patient."""
+    from equipoise.design.course import patients
+    from equipoise.render.plots import patients as draw_patients
+
     study = _study(request, key)
     designs = list(study.designs())
     if not 0 <= design < len(designs) or not 0 <= replicate < 10_000_000:
@@ -126,6 +127,9 @@ def example(request: Request, key: str, world: str, replicate: int, design: int 
 @router.post("/design/open")
 def open_file(request: Request, form: Form) -> Response:
     """A study from a file of the command line."""
+    from equipoise.design import parse_study
+    from equipoise.files import parse_yaml
+
     text = uploaded(form, "study").decode("utf-8", "replace")
     _without_reach(parse_yaml(text, "study", error=ScenarioError, hint="equipoise design --init valor").values)
     study = parse_study(text, "study")
@@ -142,6 +146,8 @@ def _without_reach(data: Any) -> None:
     ------
     ScenarioError : it does.
     """
+    from equipoise.studio.levers import bases
+
     hint = "run it on the command line: equipoise design FILE"
     if isinstance(data, dict) and data.get("base") not in bases():
         raise ScenarioError("base: a study that is opened here starts from a shipped scenario", hint=hint)
@@ -160,6 +166,10 @@ def _without_reach(data: Any) -> None:
 
 
 def _view(request: Request, base: str, *, single: bool) -> Response:
+    from equipoise.design.study import FIXED
+    from equipoise.simulate import load_scenario
+    from equipoise.studio.levers import LOOKS, MOST, Levers, bases, defaults, study_of, template
+
     if base not in bases():
         raise ScenarioError(
             f"no next trial can be designed from {base[:60]!r}", hint="choose one of " + ", ".join(bases())
@@ -233,6 +243,8 @@ def _number(name: str, text: str, low: float, high: float) -> float:
 
 
 def _study(request: Request, key: str) -> DesignStudy:
+    from equipoise.design import DesignStudy
+
     jobs: Jobs = request.app.state.jobs
     asked = jobs.request(key)
     if asked["kind"] != "design":
@@ -250,6 +262,8 @@ def _result(request: Request, key: str) -> dict[str, Any]:
 
 
 def _job(request: Request, key: str) -> dict[str, Any]:
+    from equipoise.studio.levers import as_yaml
+
     jobs: Jobs = request.app.state.jobs
     study = _study(request, key)
     state = jobs.state(key)
