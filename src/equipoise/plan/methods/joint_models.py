@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import polars as pl
@@ -149,60 +150,84 @@ def joint_model(context: Prepared, section: JointModelSection) -> Found:
     return Found(numbers, (made, marker))
 
 
-def _joint_lines(context: Prepared, section: JointModelSection, found: Found) -> Block:
-    made, marker = found.parts
-    percent, k = f"{100 * section.level:g}%", section.decimals
-    slope = found.by_arm("slope_difference")
-    unit = f" a {section.unit}" if section.unit else ""
-    ratio = "{estimate:2} ({low:2}; {high:2})"
-    rows = [
-        counts("Patients", {a: int(e.estimate) for a, e in found.by_arm("patients").items()}),
-        against(
-            context,
-            f"Difference of slopes{unit} ({percent} CI)",
-            slope,
-            f"{{estimate:{k}}} ({{low:{k}}}; {{high:{k}}})",
-        ),
-        against(context, f"Hazard ratio at the same course ({percent} CI)", found.by_arm("direct_hazard_ratio"), ratio),
-    ]
-    for name in dict.fromkeys(p.variable for p in found.numbers if p.quantity == "association"):
-        rows.append(
-            against(
-                context, f"Hazard ratio a unit, {name} ({percent} CI)", found.by_arm("association", None, name), ratio
-            )
-        )
-    rows.append(against(context, "p-value, slope and hazard jointly", found.by_arm("joint_test"), P))
-    for t in section.at:
-        rows.append(
-            against(
-                context,
-                f"Difference in survival at {t:g} ({percent} CI)",
-                found.by_arm("total_effect", f"{t:g}"),
-                "{estimate:3} ({low:3}; {high:3})",
-            )
-        )
+_RATIO = "{estimate:2} ({low:2}; {high:2})"
+
+
+def _told(
+    context: Prepared,
+    section: _BothSection,
+    found: Found,
+    called: tuple[str, str],
+    lines: Sequence[tuple[str, str, str, tuple[str | None, ...]]],
+    description: str,
+    details: Mapping[str, Any] | None = None,
+) -> Block:
+    """The block of a method: patients, then ``lines`` of a label, a form, a quantity and where it stands.
+
+    called : the method in a table, and the quantity that says why there is none.
+    """
+    percent = f"{100 * section.level:g}%"
+    rows = [counts("Patients", {a: int(e.estimate) for a, e in found.by_arm("patients").items()})]
+    for label, form, quantity, where in lines:
+        rows.append(against(context, label.format(ci=f"({percent} CI)"), found.by_arm(quantity, *where), form))
     return Block(
-        section.label or "Joint model",
-        "joint_model",
+        section.label or called[0],
+        str(section.ESTIMATES),
         context.analysis.dataset,
         section.value,
         tuple(rows),
-        description=(
-            f"Joint model by maximum likelihood: {marker}; hazard of {section.time} depends on {section.association}; "
-            f"baseline {section.baseline}"
-        ),
+        description=description,
         notes=(
             *((section.note,) if section.note else ()),
-            *reasons(("Joint model", e) for e in found.by_arm("joint_test").values()),
+            *reasons((called[0], e) for e in found.by_arm(called[1]).values()),
         ),
-        details={
-            "arms": {
-                a: {"status": f.status.name.lower(), "loglik": f.loglik, "gradient": f.optimum.gradient,
-                    "quadrature": f.optimum.quadrature}
-                for a, f in made.items()
-            }
-        },
-    )  # fmt: skip
+        details=details or {},
+    )
+
+
+def _joint_lines(context: Prepared, section: JointModelSection, found: Found) -> Block:
+    made, marker = found.parts
+    k = section.decimals
+    unit = f" a {section.unit}" if section.unit else ""
+    links = dict.fromkeys(p.variable for p in found.numbers if p.quantity == "association")
+    lines: list[tuple[str, str, str, tuple[str | None, ...]]] = [
+        (
+            f"Difference of slopes{_plain(unit)} {{ci}}",
+            f"{{estimate:{k}}} ({{low:{k}}}; {{high:{k}}})",
+            "slope_difference",
+            (),
+        ),
+        ("Hazard ratio at the same course {ci}", _RATIO, "direct_hazard_ratio", ()),
+        *((f"Hazard ratio a unit, {_plain(name)} {{ci}}", _RATIO, "association", (None, name)) for name in links),
+        ("p-value, slope and hazard jointly", P, "joint_test", ()),
+    ]
+    for t in section.at:
+        form = "{estimate:3} ({low:3}; {high:3})"
+        lines.append((f"Difference in survival at {t:g} {{ci}}", form, "total_effect", (f"{t:g}",)))
+    arms = {
+        a: {
+            "status": f.status.name.lower(),
+            "loglik": f.loglik,
+            "gradient": f.optimum.gradient,
+            "quadrature": f.optimum.quadrature,
+        }
+        for a, f in made.items()
+    }
+    return _told(
+        context,
+        section,
+        found,
+        ("Joint model", "joint_test"),
+        lines,
+        f"Joint model by maximum likelihood: {marker}; hazard of {section.time} depends on {section.association}; "
+        f"baseline {section.baseline}",
+        {"arms": arms},
+    )
+
+
+def _plain(name: str | None) -> str:
+    """A name as it stands in a label that is formatted."""
+    return str(name).replace("{", "{{").replace("}", "}}")
 
 
 def disease_rate_ratio(context: Prepared, section: RateRatioSection) -> Found:
@@ -243,27 +268,20 @@ def disease_rate_ratio(context: Prepared, section: RateRatioSection) -> Found:
 
 
 def _ratio_lines(context: Prepared, section: RateRatioSection, found: Found) -> Block:
-    percent, ratio = f"{100 * section.level:g}%", "{estimate:2} ({low:2}; {high:2})"
-    shared = found.by_arm("rate_ratio")
-    rows = (
-        counts("Patients", {a: int(e.estimate) for a, e in found.by_arm("patients").items()}),
-        against(context, f"Disease rate ratio ({percent} CI)", shared, ratio),
-        against(context, "p-value", shared, P),
-        against(context, f"Of function alone ({percent} CI)", found.by_arm("rate_ratio_function"), ratio),
-        against(context, f"Of survival alone ({percent} CI)", found.by_arm("rate_ratio_survival"), ratio),
-        against(context, "p-value, one ratio for both", found.by_arm("homogeneity"), P),
-    )
-    return Block(
-        section.label or "Disease rate ratio",
-        "disease_rate_ratio",
-        context.analysis.dataset,
-        section.value,
-        rows,
-        description=f"One ratio for slope and hazard by maximum likelihood: {found.parts[1]}; hazard of {section.time}",
-        notes=(
-            *((section.note,) if section.note else ()),
-            *reasons(("Disease rate ratio", e) for e in shared.values()),
-        ),
+    lines: list[tuple[str, str, str, tuple[str | None, ...]]] = [
+        ("Disease rate ratio {ci}", _RATIO, "rate_ratio", ()),
+        ("p-value", P, "rate_ratio", ()),
+        ("Of function alone {ci}", _RATIO, "rate_ratio_function", ()),
+        ("Of survival alone {ci}", _RATIO, "rate_ratio_survival", ()),
+        ("p-value, one ratio for both", P, "homogeneity", ()),
+    ]
+    return _told(
+        context,
+        section,
+        found,
+        ("Disease rate ratio", "rate_ratio"),
+        lines,
+        f"One ratio for slope and hazard by maximum likelihood: {found.parts[1]}; hazard of {section.time}",
     )
 
 
