@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import least_squares
 
 from equipoise import __version__
 from equipoise.calibrate.cohort import Predictor, cohort
@@ -154,6 +153,8 @@ class _Fitter:
             at = _set(scenario, mechanism, free, start + (x - _ORIGIN) * scale)
             people = cohort(at, mechanism or Mechanism.NONE, self.trials, self.seed, dropout=block.dropout)
             return np.asarray((Predictor(at, people)(measures) - value) / se)
+
+        from scipy.optimize import least_squares  # here, not above: slow to load
 
         found = least_squares(
             distance,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy import optimize, special
+from scipy import special
 
 from equipoise.decision.recursion import REFERENCES as RECURSION
 from equipoise.decision.recursion import Going, checked_information, exit_probabilities, start
@@ -76,6 +76,8 @@ class Boundaries:
 
 
 def _root(function: Callable[[float], float], low: float, high: float) -> float:
+    from scipy import optimize  # here, not above: slow to load
+
     return float(optimize.brentq(function, low, high, xtol=1e-13, rtol=1e-14, maxiter=500))
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize
 
 from equipoise.decision.recursion import checked_information, exit_probabilities, start
 from equipoise.errors import ScenarioError
@@ -179,6 +178,8 @@ def stagewise_estimate(
         return total + going.above(info[-1], z)
 
     def solve(target: float) -> float:
+        from scipy import optimize  # here, not above: slow to load
+
         def function(theta: float) -> float:
             return tail(theta) - target
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy import optimize, special, stats
+from scipy import special
 
 from equipoise.errors import ScenarioError
 from equipoise.types import FloatArray
@@ -110,6 +110,8 @@ def power_ttest(
     >>> print(power_ttest(difference=0.5, sd=1, n=64))
     64 + 64 patients: power 80.1 % for an effect of 0.5 (t test, two-sided 5 %)
     """
+    from scipy import stats  # here, not above: slow to load
+
     _check(n, power, ratio, alpha, sides)
     _above(0.0, sd=sd)
 
@@ -548,6 +550,8 @@ def _not_zero(effect: float, said: str = "the effect is 0") -> float:
 
 
 def _size(power_at: Any, wanted: float | None, smallest: float, effect: float) -> float:
+    from scipy import optimize  # here, not above: slow to load
+
     _not_zero(effect)
     low, high = smallest, 4.0
     if power_at(low) >= wanted:

@@ -87,7 +87,12 @@ class Fit:
 
     def to_frame(self, *, level: float | None = None) -> Any:
         """One row an estimate, as a frame of the kind that came in: the keys of the result, then :data:`COLUMNS`."""
-        return self._frame(_columns(self._rows(level), COLUMNS))
+        rows, backend = self._rows(level), self._backend()
+        if rows and (backend is None or _is_polars(backend)):  # it takes rows quicker than columns
+            import polars as pl
+
+            return pl.DataFrame(rows, schema_overrides=dict.fromkeys(_NUMBERS, pl.Float64), infer_schema_length=None)
+        return self._frame(_columns(rows, COLUMNS))
 
     def _frame(self, table: Mapping[str, Sequence[Any]]) -> Any:
         """``table`` as a frame of the kind that came in."""
@@ -173,6 +178,12 @@ class Fit:
         if self.picture == "forest" and made and all(one.form == "p_only" for one in made):
             raise EstimationError(f"{self._title()}: tests alone, nothing to draw", hint="print the result")
         return drawing(self.picture)(self._drawn(), **options)
+
+
+def _is_polars(backend: Any) -> bool:
+    import narwhals.stable.v2 as nw
+
+    return nw.Implementation.from_backend(backend).is_polars()
 
 
 def _columns(rows: Sequence[Mapping[str, Any]], least: Sequence[str]) -> dict[str, Any]:

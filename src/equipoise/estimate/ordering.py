@@ -12,6 +12,8 @@ _BELOW, _ABOVE = (
     re.compile(r"^\s*(>|\u2265|over|above)", re.IGNORECASE),
 )
 
+_SHAPE = str.maketrans(dict.fromkeys("0123456789", "0"))
+
 COMPANIONS = {"AVISIT": "AVISITN", "VISIT": "VISITNUM", "ATPT": "ATPTN", "APERIODC": "APERIOD"}
 """ADaM's names of times and their numbers. The levels of such a name come in the order of its numbers."""
 
@@ -49,6 +51,8 @@ def text_in_order(levels: Iterable[str]) -> list[str]:
     (['Week 2', 'Week 10'], ['A', 'a', 'b'])
     """
     found = sorted(levels)
-    if len(found) > LISTED or not any(_NUMBER.search(level) for level in found):
+    if len(found) > LISTED or len({level.translate(_SHAPE) for level in found}) == 1:  # P001, P002: as text is sorted
+        return found
+    if not any(_NUMBER.search(level) for level in found):
         return found
     return sorted(found, key=natural)

@@ -222,6 +222,12 @@ def _change(trials: Trials, week: float) -> FloatArray:
     return np.asarray(score[:, :, trials.visit_index(week)] - score[:, :, 0])
 
 
+def _midranks(x: FloatArray) -> FloatArray:
+    """Ranks from 1, equal values sharing their mean; SciPy's ``rankdata`` takes a quarter of a second to load."""
+    _, place, count = np.unique(x, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(count) - 0.5 * (count - 1))[place])
+
+
 def _correlation(trials: Trials, who: BoolArray, m: Key) -> FloatArray:
     x = trials.published_baseline(str(m.variable))
     y = _change(trials, float(m.week or 0))
@@ -232,9 +238,7 @@ def _correlation(trials: Trials, who: BoolArray, m: Key) -> FloatArray:
         if use.sum() < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
             continue
         if m.statistic == "spearman":
-            from scipy.stats import rankdata
-
-            a, b = rankdata(a), rankdata(b)
+            a, b = _midranks(a), _midranks(b)
         out[i] = np.corrcoef(a, b)[0, 1]
     return out
 

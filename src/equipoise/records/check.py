@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -66,17 +66,21 @@ def _run(checks: tuple[Check, ...], record: Record, dropped: Mapping[str, str]) 
 # -- walking ----------------------------------------------------------------------------------------------------------
 
 
+_SCALARS = (str, float, int, bool, type(None))
+
+
 def _nodes(node: Any, path: Path = ()) -> Iterator[tuple[Path, BaseModel]]:
+    inside: Iterable[tuple[str | int, Any]] = ()
     if isinstance(node, BaseModel):
         yield path, node
-        for name in type(node).model_fields:
-            yield from _nodes(getattr(node, name), (*path, name))
+        inside = ((name, getattr(node, name)) for name in type(node).model_fields)
     elif isinstance(node, Mapping):
-        for key, child in node.items():
-            yield from _nodes(child, (*path, key))
+        inside = node.items()
     elif isinstance(node, tuple):
-        for i, child in enumerate(node):
-            yield from _nodes(child, (*path, i))
+        inside = enumerate(node)
+    for key, child in inside:
+        if type(child) not in _SCALARS:
+            yield from _nodes(child, (*path, key))
 
 
 _REFERENCE = "the id of a block, an address such as 'alsfrs_f_w28.contrast', or the key of a source"

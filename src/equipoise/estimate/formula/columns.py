@@ -184,5 +184,7 @@ def _check_kinds(found: Sequence[Any], series: nw.Series[Any], name: str, catego
 def _encode(values: Sequence[Any], levels: Sequence[Any] | None, name: str) -> tuple[IntArray, tuple[Any, ...]]:
     if levels is None:
         levels = ordered(set(values) - {None}, name)
-    seen: dict[Any, int] = {level: i for i, level in enumerate(levels)}
+        seen: dict[Any, int] = {None: -1, **{level: i for i, level in enumerate(levels)}}
+        return np.array([seen[v] for v in values], np.int64), tuple(levels)
+    seen = {level: i for i, level in enumerate(levels)}
     return np.fromiter((seen.get(v, -1) for v in values), np.int64, len(values)), tuple(levels)

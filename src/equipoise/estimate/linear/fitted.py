@@ -118,8 +118,10 @@ class LinearFit(Fit):
         df = np.where(np.isnan(se), np.nan, self._degrees(used)) if len(used) else np.empty(0)
         with np.errstate(divide="ignore", invalid="ignore"):
             statistic = estimate / se
-        made = {"estimate": estimate, "se": se, "df": df, "statistic": statistic}
-        return {**{k: np.where(there, v, np.nan) for k, v in made.items()}, "estimable": there}, covariance
+        made: dict[str, Any] = {"estimate": estimate, "se": se, "df": df, "statistic": statistic}
+        if not there.all():
+            made = {k: np.where(there, v, np.nan) for k, v in made.items()}
+        return made | {"estimable": there}, covariance
 
     def linear(self, rows: FloatArray, level: float = 0.95, spread: FloatArray | None = None) -> dict[str, list[float]]:
         """Estimate, se, df, statistic, p, low and high of linear functions (row, p) of all columns of the design.
@@ -154,7 +156,7 @@ class LinearFit(Fit):
         return nw.from_dict(dict(table), backend=self._backend()).to_native()
 
     def _backend(self) -> Any:
-        return nw.get_native_namespace(self.design.frame)
+        return self.design.frame.implementation
 
     # --- coefficients ---------------------------------------------------------------------------------------------
 
@@ -166,28 +168,36 @@ class LinearFit(Fit):
     def at_level(self, level: float) -> tuple[Estimate, ...]:
         """The coefficients with intervals of coverage ``level``."""
         check_level(level)
-        p = len(self.design.names)
-        table = self.linear(np.eye(p), level)
-        lost, (estimator, references) = set(self.aliased), self.words
+        names, scale = self.design.names, "coefficient"
+        table = self.linear(np.eye(len(names)), level)
+        lost, (estimator, references), people = set(self.aliased), self.words, self.n_patients
         out = []
-        for i, name in enumerate(self.design.names):
-            se = table["se"][i]
-            status, detail = self.state_of(name not in lost, se)
+        for name, value, se, df, statistic, p, low, high in zip(names, *table.values(), strict=True):
             if name in lost:
-                detail = "not estimable: earlier columns of the design determine it (aliased)"
-            values: dict[str, Any] = {k: (np.nan if name in lost else v[i]) for k, v in table.items()}
+                why = "not estimable: earlier columns of the design determine it (aliased)"
+                out.append(
+                    Estimate.not_made(name, estimator, people, Status.ALIASED, why, level=level, scale=scale, term=name)
+                )
+                continue
+            status, detail = self.state_of(True, se)
             out.append(
                 Estimate(
-                    name=name,
-                    estimator=estimator,
-                    n=self.n_patients,
-                    level=level,
-                    scale="coefficient",
+                    name,
+                    estimator,
+                    value,
+                    se,
+                    df,
+                    low,
+                    high,
+                    p,
+                    people,
+                    level,
+                    scale,
                     status=status,
                     detail=detail,
                     references=references,
+                    statistic=statistic,
                     term=name,
-                    **values,
                 )
             )
         return tuple(out)

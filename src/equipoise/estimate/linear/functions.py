@@ -52,28 +52,20 @@ class LinearFunctions(Fit):
         check_level(level)
         table, covariance = self.model.functions(self.rows, self.spread)
         states = [self.model.state_of(there, se) for there, se in zip(table["estimable"], table["se"], strict=True)]
-        good = [i for i, (status, _) in enumerate(states) if status is Status.OK]
-        p, factor = np.full(len(self.names), np.nan), np.full(len(self.names), np.nan)
-        apart = self.adjust != "none" and self.family
-        families = (
-            {self.family[i]: [j for j in good if self.family[j] == self.family[i]] for i in good} if apart else {}
-        )
-        for mine in families.values() if apart else [good] if good else []:
-            se = table["se"][mine]
-            correlation = covariance[np.ix_(mine, mine)] / np.outer(se, se)
-            p[mine], factor[mine] = several.adjusted(
-                self.adjust, table["statistic"][mine], table["df"][mine], correlation, level, self.means
-            )
         estimator, references = self.model.words
-        if self.adjust != "none" and len(self.names) > 1:
-            estimator += f", {self.adjust} adjustment"
-            references = (*references, several.REFERENCES[self.adjust])
-        half = factor * table["se"]
-        shown = np.stack([table["estimate"], table["estimate"] - half, table["estimate"] + half])
+        if self.adjust == "none":
+            p, factor = several.adjusted("none", table["statistic"], table["df"], covariance, level, self.means)
+        else:
+            p, factor = self._adjusted(table, covariance, [status is Status.OK for status, _ in states], level)
+            if len(self.names) > 1:
+                estimator += f", {self.adjust} adjustment"
+                references = (*references, several.REFERENCES[self.adjust])
+        middle, half = table["estimate"], factor * table["se"]
+        shown = [middle, middle - half, middle + half]
         if self.ratio:
             with np.errstate(over="ignore"):
-                shown = np.exp(shown)
-        value, low, high = np.where(table["estimable"], shown, np.nan).tolist()
+                shown = [np.exp(one) for one in shown]
+        value, low, high = (one.tolist() for one in shown)
         se, df, statistic = (table[name].tolist() for name in ("se", "df", "statistic"))
         people, tested = self.model.n_patients, p.tolist()
         return tuple(
@@ -100,6 +92,22 @@ class LinearFunctions(Fit):
             )
             for i, name in enumerate(self.names)
         )
+
+    def _adjusted(
+        self, table: Mapping[str, FloatArray], covariance: FloatArray, good: Sequence[bool], level: float
+    ) -> tuple[FloatArray, FloatArray]:
+        """P-values and multiples of the standard error, adjusted within each family; NaN where not ``good``."""
+        p, factor = np.full(len(good), np.nan), np.full(len(good), np.nan)
+        family = self.family or (0,) * len(good)
+        for one in dict.fromkeys(family):
+            mine = [i for i, ok in enumerate(good) if ok and family[i] == one]
+            if mine:
+                se = table["se"][mine]
+                correlation = covariance[np.ix_(mine, mine)] / np.outer(se, se)
+                p[mine], factor[mine] = several.adjusted(
+                    self.adjust, table["statistic"][mine], table["df"][mine], correlation, level, self.means
+                )
+        return p, factor
 
     def _keys(self) -> Sequence[Mapping[str, Any]]:
         return self.keys
