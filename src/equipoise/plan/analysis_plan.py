@@ -36,12 +36,17 @@ else:
     AnySection = Annotated[Union[tuple(e.section for e in REGISTRY.values())], Field(discriminator="method")]  # noqa: UP007
 
 
+Function = Literal["log", "log2", "log10", "sqrt", "negative", "difference", "ratio", "percent_change"]
+OF_TWO = ("difference", "ratio", "percent_change")
+
+
 class Analysis(Frozen):
     """One table: whom it counts (population), what it reads (data set, parameter, records) and its sections.
 
     ``gather`` brings values of other data sets to the subjects: ``{DTHWK: {dataset: ADTTE, parameter: DEATH}}``.
     ``derive`` adds variables to the records, ``{LBASE: {log: BASE}}``; covariates then have their mean on that scale.
-    ``{GAIN: {negative: CHG}}`` is for methods that want higher values to be better.
+    ``{GAIN: {negative: CHG}}`` is for methods that want higher values to be better. Of two variables there are
+    ``difference``, ``ratio`` and ``percent_change`` (from the second): ``{PCHG: {percent_change: [AVAL, BASE]}}``.
     """
 
     id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -51,7 +56,7 @@ class Analysis(Frozen):
     parameter: str | None = None
     where: Where = Field(default_factory=dict)
     gather: dict[str, Gather] = Field(default_factory=dict)
-    derive: dict[str, dict[Literal["log", "log2", "log10", "sqrt", "negative"], str]] = Field(default_factory=dict)
+    derive: dict[str, dict[Function, str | tuple[str, str]]] = Field(default_factory=dict)
     total: bool = False
     sections: tuple[AnySection, ...] = Field(min_length=1)
     footnotes: tuple[str, ...] = ()
@@ -65,10 +70,14 @@ class Analysis(Frozen):
 
     @field_validator("derive")
     @classmethod
-    def _one_function(cls, derive: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    def _one_function(cls, derive: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         for name, made in derive.items():
             if len(made) != 1 or not name.isidentifier():
                 raise ValueError(f"derive {name}: one function of one variable is meant, {{LBASE: {{log: BASE}}}}")
+            ((function, of),) = made.items()
+            if (function in OF_TWO) == isinstance(of, str):
+                meant = "two variables, [AVAL, BASE]" if function in OF_TWO else "one variable"
+                raise ValueError(f"derive {name}: {function} is of {meant}")
         return derive
 
     @model_validator(mode="after")
@@ -146,6 +155,7 @@ class Plan(Frozen):
     treatment: Treatment
     populations: dict[str, Population] = Field(min_length=1)
     styles: dict[str, tuple[Show, ...]] = Field(default_factory=dict)
+    gather: dict[str, Gather] = Field(default_factory=dict)
     alpha: float = Field(default=0.05, gt=0, lt=1)
     analyses: tuple[Analysis, ...] = Field(min_length=1)
     order: tuple[str, ...] = ()
@@ -155,6 +165,14 @@ class Plan(Frozen):
     @model_validator(mode="after")
     def _consistent(self) -> Plan:
         ids: set[str] = set()
+        taken = next((name for name in self.gather if name in ("AVAL", "BASE", "CHG")), None)
+        if taken is not None:
+            raise PlaceError(f"gather {taken}: records have a variable of that name: choose another", "gather")
+        for number, analysis in enumerate(self.analyses):
+            twice = [name for name in analysis.gather if name in self.gather]
+            if twice:
+                where = f"analysis {analysis.id}: gather {twice[0]} is one of the plan already"
+                raise PlaceError(f"{where}: choose another name", "analyses", number, "gather")
         for number, analysis in enumerate(self.analyses):
             here = ("analyses", number)
             if analysis.id in ids:
@@ -216,7 +234,8 @@ class Plan(Frozen):
         """Data set -> the parameters that the plan reads, None for all; data sets not here are not read."""
         found: dict[str, frozenset[str] | None] = {}
         named = [(a.dataset, a.parameter) for a in self.analyses]
-        named += [(g.dataset, g.parameter) for a in self.analyses for g in a.gather.values()]
+        every = [*self.gather.values(), *(g for a in self.analyses for g in a.gather.values())]
+        named += [(g.dataset, g.parameter) for g in every]
         for dataset, parameter in named:
             name = dataset.upper()
             before = found.get(name, frozenset())

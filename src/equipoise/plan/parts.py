@@ -6,7 +6,7 @@ import datetime as dt
 import math
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
 import polars as pl
 from pydantic import Field, field_validator, model_validator
@@ -102,14 +102,34 @@ class Population(Frozen):
 
 
 class Gather(Frozen):
-    """A value for every subject from another data set: one record (``parameter``, ``where``), one variable."""
+    """A value for every subject from records (``parameter``, ``where``) of another data set, of one variable.
+
+    take : ``only`` (there is one record), ``first`` or ``last`` in the order of ``by``, ``mean``, ``median``, ``min``,
+    ``max`` or ``sum``; ``count`` of the records, 0 for who has none; with a ``rule``, ``any``: 1 for who has
+    a record that meets them, 0 for who has others alone. So a mean over visits, the worst value, a response by rule and
+    the time of the first of something are variables of subjects.
+    """
 
     dataset: str
     parameter: str | None = None
     variable: str = "AVAL"
     where: Where = Field(default_factory=dict)
+    take: Literal["only", "first", "last", "mean", "median", "min", "max", "sum", "count", "any"] = "only"
+    by: str = "AVISITN"
+    rule: Where | None = None
 
     _where = field_validator("where")(check_where)
+
+    @field_validator("rule")
+    @classmethod
+    def _rule(cls, rule: Where | None) -> Where | None:
+        return rule if rule is None else check_where(rule)
+
+    @model_validator(mode="after")
+    def _together(self) -> Gather:
+        if (self.take == "any") != (self.rule is not None):
+            raise ValueError("take: any and rule:, the conditions that are to be met, go together")
+        return self
 
 
 class Section(Frozen):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import polars as pl
 
 from equipoise.errors import DataError, EstimationError, NoVisitError, at
-from equipoise.plan.parts import Where, condition
+from equipoise.plan.parts import Gather, Where, condition
 from equipoise.plan.results import Column, Table
 from equipoise.trial.adam import AdamStudy
 
@@ -109,7 +110,7 @@ def prepare(study: AdamStudy, plan: Plan, analysis: Analysis, done: Mapping[str,
     notes = (f"{others} subjects in no arm of the plan are left out",) if others else ()
     if not population.height:
         raise DataError(f"{what}: population {analysis.population} has no subjects", hint="see its conditions")
-    population = _gathered(study, analysis, population, what)
+    population = _gathered(study, plan, analysis, population, what)
     records = _records(study, analysis, population, what)
     columns = [
         Column(arm, plan.treatment.labels.get(arm, arm), int((population[variable] == arm).sum())) for arm in arms
@@ -129,30 +130,68 @@ def prepare(study: AdamStudy, plan: Plan, analysis: Analysis, done: Mapping[str,
     return Prepared(plan, analysis, study, population, records, shown, notes, done or {})
 
 
-def _gathered(study: AdamStudy, analysis: Analysis, population: pl.DataFrame, what: str) -> pl.DataFrame:
+def _shared(plan: Plan, analysis: Analysis) -> dict[str, Gather]:
+    """The variables of the plan's own ``gather`` that an analysis names."""
+    if not plan.gather:
+        return {}
+    said = set(re.findall(r"[A-Za-z_][A-Za-z0-9_.]*", analysis.model_dump_json()))
+    return {name: source for name, source in plan.gather.items() if name in said}
+
+
+def _taken(source: Gather, frame: pl.DataFrame, name: str, what: str) -> pl.DataFrame:
+    """One row a subject of the records: USUBJID and ``name``."""
+    if source.take == "only":
+        one = frame.select("USUBJID", pl.col(source.variable).alias(name)).drop_nulls()
+        doubled = one.filter(pl.col("USUBJID").is_duplicated())
+        if doubled.height:
+            raise DataError(
+                f"{what}: {doubled['USUBJID'][0]} has more than one record in {source.dataset}",
+                hint="choose one by parameter: and where:, or say which to take: first, last, mean, max ...",
+            )
+        return one
+    value = pl.col(source.variable)
+    if source.rule is not None:
+        known = frame.drop_nulls([v for v in source.rule if v in frame.columns])
+        met = known.with_columns(condition(source.rule, known, what).alias(name))
+        return met.group_by("USUBJID", maintain_order=True).agg(pl.col(name).any().cast(pl.Float64))
+    if source.take == "count":
+        return frame.group_by("USUBJID", maintain_order=True).agg(pl.len().cast(pl.Float64).alias(name))
+    if source.take in ("first", "last"):
+        if source.by not in frame.columns:
+            raise DataError(f"{what}: there is no variable {source.by} in {source.dataset}", hint="see by:")
+        ordered = frame.drop_nulls([source.variable, source.by]).sort(source.by, maintain_order=True)
+        way = value.first() if source.take == "first" else value.last()
+        return ordered.group_by("USUBJID", maintain_order=True).agg(way.alias(name))
+    if not frame.schema[source.variable].is_numeric():
+        kind = frame.schema[source.variable]
+        raise DataError(
+            f"{what}: {source.variable} is {kind}", hint=f"{source.take} is of numbers; first and last of all"
+        )
+    ways = {"mean": value.mean(), "median": value.median(), "min": value.min(), "max": value.max(), "sum": value.sum()}
+    known = frame.drop_nulls(source.variable)
+    return known.group_by("USUBJID", maintain_order=True).agg(ways[source.take].cast(pl.Float64).alias(name))
+
+
+def _gathered(study: AdamStudy, plan: Plan, analysis: Analysis, population: pl.DataFrame, what: str) -> pl.DataFrame:
     """The population with the values that ``gather`` brings from other data sets; missing where a subject has none."""
-    for name, source in analysis.gather.items():
+    for name, source in {**_shared(plan, analysis), **analysis.gather}.items():
         where = f"{what}: gather {name}"
         if name in population.columns:
             raise DataError(f"{where}: ADSL has a variable of that name", hint="choose another name")
         frame = study[source.dataset].frame
         given = {**({"PARAMCD": source.parameter} if source.parameter else {}), **source.where}
         frame = frame.filter(condition(given, frame, where))
-        if source.variable not in frame.columns:
+        if source.take not in ("count", "any") and source.variable not in frame.columns:
             raise DataError(
                 f"{where}: there is no variable {source.variable} in {source.dataset}",
                 hint="there are " + ", ".join(frame.columns[:60]),
             )
-        frame = frame.select("USUBJID", pl.col(source.variable).alias(name)).drop_nulls()
-        doubled = frame.filter(pl.col("USUBJID").is_duplicated())
-        if doubled.height:
-            raise DataError(
-                f"{where}: {doubled['USUBJID'][0]} has more than one record in {source.dataset}",
-                hint="choose one by parameter: and where:",
-            )
-        if not frame.height:
+        frame = _taken(source, frame, name, where)
+        if not frame.height and source.take != "count":
             raise DataError(f"{where}: no record of {source.dataset} is chosen", hint="see parameter: and where:")
         population = population.join(frame, on="USUBJID", how="left", maintain_order="left")
+        if source.take == "count":
+            population = population.with_columns(pl.col(name).fill_null(0.0))
     return population
 
 
@@ -185,10 +224,24 @@ _FUNCTIONS: dict[str, Callable[[pl.Expr], pl.Expr]] = {
 }
 
 
+def _of_two(frame: pl.DataFrame, name: str, function: str, of: tuple[str, str], what: str) -> pl.DataFrame:
+    """The records with a function of two of their variables; missing where it has no value (a share of 0)."""
+    for variable in of:
+        if variable not in frame.columns or not frame.schema[variable].is_numeric():
+            raise DataError(f"{what}: derive {name}: {variable} is no number", hint="see derive:")
+    a, b = (pl.col(v).cast(pl.Float64) for v in of)
+    over = pl.when(b != 0.0)
+    made = {"difference": a - b, "ratio": over.then(a / b), "percent_change": over.then(100.0 * (a - b) / b)}
+    return frame.with_columns(made[function].alias(name))
+
+
 def _derived(frame: pl.DataFrame, analysis: Analysis, what: str) -> pl.DataFrame:
     """The records with the variables of ``derive``; a value without a logarithm is named."""
     for name, made in analysis.derive.items():
         ((function, variable),) = made.items()
+        if not isinstance(variable, str):
+            frame = _of_two(frame, name, function, variable, what)
+            continue
         if variable not in frame.columns or not frame.schema[variable].is_numeric():
             raise DataError(f"{what}: derive {name}: {variable} is no number in {analysis.dataset}", hint="see derive:")
         allowed = {"sqrt": pl.col(variable) < 0, "negative": pl.lit(False)}

@@ -38,8 +38,8 @@ RUNAWAY = 40.0
 
 @kernel
 def compare_all(t, include, stratum, value, event, recurrent, kinds, margins, signs, result, layer):
-    """Compare all patients of trial ``t`` that are of one stratum: ``result`` (subject, subject) 1 where the first wins,
-    -1 or 0; ``layer`` (layer,) the pairs that each outcome decided. Other arguments as :func:`count_pairs`.
+    """Compare all patients of trial ``t`` that are of one stratum: ``result`` (subject, subject) 1 where the first
+    wins, -1 or 0; ``layer`` (layer,) the pairs that each outcome decided. Other arguments as :func:`count_pairs`.
     """
     n = result.shape[0]
     layer[:] = 0
