@@ -203,7 +203,7 @@ def test_the_primary_endpoint_is_missed_and_said_to_be(page: Document) -> None:
 def test_p_and_interval_are_told_apart(page: Document) -> None:
     text = of(page, "coherence")
     assert "P = 0.97 and 1.2 (−3.2 to 5.5) come from different analyses" in text
-    assert "whose own P value is P = 0.60" in text
+    assert "whose own P value is 0.60" in text
     assert "come from different analyses" in of(page, "bottom-line")
 
 
