@@ -304,3 +304,60 @@ def test_independent_what_periods_save_stays_saved() -> None:
     parts = [saved(line, weeks, Taken(a, b, 1.0), effect) for a, b in ((0, 6), (12, 18))]
     expected = 0.5 * line.loss(np.minimum(weeks, 6) + np.clip(weeks - 12, 0, 6))
     np.testing.assert_allclose(sum(parts), expected, atol=1e-12)
+
+
+SLOW: dict[str, Any] = {"rates": [[0, 0.2]], "arrivals": "even"}
+"""So slow that nobody is under way at a look: a trial as other programs simulate it, without a calendar."""
+
+# rpact 3.3.4, getDesignInverseNormal(kMax = 2, alpha = 0.025, typeOfDesign = "asOF", informationRates = c(0.5, 1)):
+# getSimulationMeans(des, groups = 2, alternative = c(0, 3), stDev = sqrt(50), plannedSubjects = c(50, 100),
+# minNumberOfSubjectsPerStage = c(NA, 50), maxNumberOfSubjectsPerStage = c(NA, 250), conditionalPower = 0.9,
+# thetaH1 = 3, normalApproximation = FALSE), 20,000 iterations; and getSimulationMultiArmMeans(des, activeArms = 3, effectMatrix =
+# c(0.6, 1.8, 3), stDev = sqrt(50), plannedSubjects = c(25, 75), intersectionTest = "Dunnett", typeOfSelection =
+# "best"), 20,000 iterations. The new size rests on a known SD there, and on the standard error seen here.
+RESIZED = {"none": (0.0243, 282.5), "lifts": (0.8702, 199.1)}
+SELECTED = (0.5611, {"low": 0.06895, "mid": 0.25125, "high": 0.67925})
+
+
+def test_reference_resizing_has_the_characteristics_of_rpact(tmp_path: Path) -> None:
+    n = 1200
+    resize = {**INVERSE, "reestimate": {"power": 0.9, "effect": 3, "most": 3}}
+    made = cells(tmp_path, resize, n, factors={"patients": [100]}, accrual=SLOW)
+    for world, (power, patients) in RESIZED.items():
+        seen = made[world].seen
+        assert seen is not None
+        assert abs(made[world].success - power) <= 4 * math.sqrt(power * (1 - power) / n) + 0.01
+        assert seen.patients == pytest.approx(patients, rel=0.05)
+
+
+def test_reference_selection_has_the_characteristics_of_rpact(tmp_path: Path) -> None:
+    n = 1200
+    more: dict[str, Any] = {"treatments": {"doses": DOSES}, "factors": {"treatments": ["doses"]}, "accrual": SLOW}
+    lifts = cells(tmp_path, {**INVERSE, "select": {}}, n, **more)["lifts"]
+    power, kept = SELECTED
+    within(lifts.success, power, n)
+    assert lifts.seen is not None
+    for name, _, share in lifts.seen.arms:
+        within(share, kept[name], n)
+
+
+def test_property_the_cheapest_design_is_sought_by_the_stated_cost(tmp_path: Path) -> None:
+    factors = {"patients": [160, 240], "adaptation": ["fixed", "it"]}
+    adaptations = {"it": {**HALF, "efficacy": "pocock"}}
+
+    def best(cost: dict[str, float] | None) -> Cell:
+        own = study(tmp_path, factors=factors, adaptations=adaptations, target=0.6, cost=cost)
+        made = design(own, replicates=300, executor=Threads(1))
+        found = made.smallest("lifts")
+        assert found is not None
+        assert ("cost" in made.to_frame().columns) == (cost is not None)
+        if cost is not None:
+            reach = [c for c in made.of("lifts") if c.success - c.mc_error >= 0.6]
+            assert made.cost(found) == min(made.cost(c) for c in reach)
+        return found
+
+    assert best(None).design.patients == 160
+    cheap = best({"month": 1.0})
+    assert cheap.design.adaptation == "it"  # what stops early takes fewer months
+    with pytest.raises(ScenarioError, match="cost: give patient, patient_week or month"):
+        study(tmp_path, cost={})

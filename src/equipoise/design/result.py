@@ -97,7 +97,8 @@ class DesignResult:
 
     def to_frame(self) -> pl.DataFrame:
         """One row a design and world."""
-        return pl.DataFrame([c.row() for c in self.cells], infer_schema_length=None)
+        rows = [c.row() | ({} if self.study.cost is None else {"cost": self.cost(c)}) for c in self.cells]
+        return pl.DataFrame(rows, infer_schema_length=None)
 
     def of(self, world: str, **levels: Any) -> tuple[Cell, ...]:
         """The cells of a world whose design has these levels of factors."""
@@ -153,14 +154,22 @@ class DesignResult:
     def smallest(
         self, world: str, target: float | None = None, cost: Callable[[Cell], float] | None = None, **levels: Any
     ) -> Cell | None:
-        """The cheapest design that reaches a target in a world: fewest patients, then weeks, or least ``cost``.
+        """The cheapest design that reaches a target in a world: by ``cost`` or the study's, else by patients, then weeks.
 
         It must reach it by more than its own Monte Carlo error; None where none does.
         """
         wanted = self.study.target if target is None else target
-        price = cost or (lambda c: c.design.patients + 1e-3 * c.design.end)
+        price = cost or self.cost
         reach = [c for c in self.of(world, **levels) if c.success - c.mc_error >= wanted]
         return min(reach, key=price, default=None)
+
+    def cost(self, cell: Cell) -> float:
+        """What a design costs on average by the study's own ``cost``; without one, patients and then weeks count."""
+        own = self.study.cost
+        if own is None:
+            return cell.design.patients + 1e-3 * cell.design.end
+        patients = cell.design.patients if cell.seen is None else cell.seen.patients
+        return own.patient * patients + own.patient_week * cell.patient_weeks + own.month * cell.months
 
     def frontier(self, world: str, price: str = "patient_weeks", **levels: Any) -> tuple[Cell, ...]:
         """Designs of a world that no other beats in success at the same or a lower price, cheapest first."""

@@ -89,6 +89,20 @@ class Enrichment(Frozen):
         return self
 
 
+class Cost(Frozen):
+    """What a trial costs, in any unit: by patient, by patient-week under observation, by month of the calendar."""
+
+    patient: Annotated[float, Field(ge=0)] = 0.0
+    patient_week: Annotated[float, Field(ge=0)] = 0.0
+    month: Annotated[float, Field(ge=0)] = 0.0
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not (self.patient or self.patient_week or self.month):
+            raise ValueError("give patient, patient_week or month above 0")
+        return self
+
+
 class DesignStudy(Frozen):
     """Designs x worlds. Frozen: change it with ``model_copy`` or :meth:`with_`."""
 
@@ -107,6 +121,7 @@ class DesignStudy(Frozen):
     )
     accrual: Accrual | None = Field(default=None, description="the same by the calendar: rates, ramp, arrivals")
     target: Share = 0.8
+    cost: Cost | None = Field(default=None, description="by which the cheapest design is sought")
     factors: Factors
     only: tuple[dict[str, float | int | str], ...] = Field(
         default=(), description="some of the combinations of factors, each by its levels; default all"
@@ -247,7 +262,7 @@ class DesignStudy(Frozen):
 
     def deciding(self) -> str:
         """All that decides the numbers, as text."""
-        return self.model_dump_json(exclude={"replicates", "question", "target"})
+        return self.model_dump_json(exclude={"replicates", "question", "target", "cost"})
 
     def with_(self, **changes: Any) -> DesignStudy:
         """The study with other values, checked as when it was read."""
