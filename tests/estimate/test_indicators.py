@@ -13,8 +13,10 @@ import pytest
 
 from equipoise import cafs, cox, joint_rank, kaplan_meier, landmark, log_rank, rmst, win_statistics
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.columns import codes_of, labels
+from equipoise.estimate.frames import read_frame
+from equipoise.estimate.indicators import events_of
 from equipoise.estimate.left_out import LeftOut
-from equipoise.estimate.panel import codes_of, events_of, labels, read_frame
 from equipoise.estimate.ranks.win import Time
 from equipoise.estimate.ranks.win_regression import win_regression
 from equipoise.estimate.survival import max_combo

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from equipoise.errors import DataError
-from equipoise.estimate.panel import numbers
+from equipoise.estimate.columns import numbers
 
 
 @pytest.mark.parametrize(

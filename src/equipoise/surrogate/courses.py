@@ -10,7 +10,8 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from equipoise.errors import EstimationError
-from equipoise.estimate.panel import numbers, read_frame, require, values_of
+from equipoise.estimate.columns import numbers
+from equipoise.estimate.frames import read_frame, require, values_of
 from equipoise.surrogate.single import surrogacy
 
 SUMMARIES = ("value", "slope", "area")

@@ -16,8 +16,10 @@ import numpy as np
 from scipy import special
 
 from equipoise.errors import EstimationError
+from equipoise.estimate.columns import codes_of, numbers
+from equipoise.estimate.frames import require
+from equipoise.estimate.indicators import events_of, flags_of, times_of
 from equipoise.estimate.left_out import Sieve
-from equipoise.estimate.panel import codes_of, events_of, flags_of, numbers, require, times_of
 from equipoise.estimate.ranks.win import Binary, Time, Value
 from equipoise.estimate.survival import cox_path
 from equipoise.estimate.survival.cox_path import CoxData

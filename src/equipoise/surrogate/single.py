@@ -15,9 +15,10 @@ import numpy as np
 from scipy import special
 
 from equipoise.errors import EstimationError
+from equipoise.estimate.columns import numbers, two_arms
 from equipoise.estimate.fit import Fit
+from equipoise.estimate.frames import read_frame, require
 from equipoise.estimate.left_out import NOBODY, LeftOut, Sieve
-from equipoise.estimate.panel import numbers, read_frame, require, two_arms
 from equipoise.estimate.result import Estimate, check_level
 from equipoise.surrogate.causal import CausalAssociation, causal_association
 from equipoise.surrogate.endpoints import Endpoint, Measured, Regression, as_endpoint, read_endpoint, regress

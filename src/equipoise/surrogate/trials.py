@@ -16,9 +16,10 @@ import numpy as np
 from scipy import special
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.columns import numbers
 from equipoise.estimate.fit import Fit
+from equipoise.estimate.frames import read_frame, require, values_of
 from equipoise.estimate.left_out import NOBODY, LeftOut, Sieve
-from equipoise.estimate.panel import numbers, read_frame, require, values_of
 from equipoise.estimate.result import Estimate, check_level
 from equipoise.surrogate.daniels import DANIELS, Classes, Posterior, Prior, pooled_classes, posterior
 from equipoise.surrogate.kernels import bivariate as kernel

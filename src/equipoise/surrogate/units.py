@@ -17,9 +17,10 @@ import numpy as np
 from scipy import optimize, special
 
 from equipoise.errors import EstimationError
+from equipoise.estimate.columns import labels, two_arms
 from equipoise.estimate.fit import Fit
+from equipoise.estimate.frames import read_frame, require
 from equipoise.estimate.left_out import LeftOut, Sieve
-from equipoise.estimate.panel import labels, read_frame, require, two_arms
 from equipoise.estimate.result import Estimate, check_level
 from equipoise.estimate.survival.kernels import cox as cox_kernel
 from equipoise.surrogate.endpoints import Measured, as_endpoint, read_endpoint, regress

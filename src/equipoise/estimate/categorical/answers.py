@@ -10,9 +10,11 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from equipoise.errors import EstimationError
+from equipoise.estimate.columns import codes_of, two_levels
 from equipoise.estimate.formula import read
+from equipoise.estimate.frames import read_frame, require
+from equipoise.estimate.indicators import flags_of
 from equipoise.estimate.left_out import LeftOut, Sieve
-from equipoise.estimate.panel import codes_of, flags_of, read_frame, require, two_levels
 from equipoise.estimate.survival.surv_formula import combined
 from equipoise.types import FloatArray, IntArray
 

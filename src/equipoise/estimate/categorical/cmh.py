@@ -20,8 +20,9 @@ from equipoise.estimate.categorical.answers import asked, read_answers
 from equipoise.estimate.categorical.exact import DRAWN, fisher_freeman_halton, fisher_monte_carlo
 from equipoise.estimate.categorical.two_by_two import Counts
 from equipoise.estimate.fit import Fit
+from equipoise.estimate.frames import read_frame, require
+from equipoise.estimate.indicators import flags_of
 from equipoise.estimate.left_out import LeftOut, Sieve
-from equipoise.estimate.panel import flags_of, read_frame, require
 from equipoise.estimate.result import Estimate, check_level
 from equipoise.types import FloatArray, Status
 

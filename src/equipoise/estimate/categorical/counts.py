@@ -17,9 +17,10 @@ from equipoise.estimate.categorical.answers import ARM
 from equipoise.estimate.categorical.glm import Problem
 from equipoise.estimate.categorical.logistic import VCOV
 from equipoise.estimate.categorical.regression import Regression, made, read_model
+from equipoise.estimate.columns import codes_of, numbers, two_levels
 from equipoise.estimate.fit import Fit, number
+from equipoise.estimate.frames import read_frame, refuse, require
 from equipoise.estimate.left_out import LeftOut, Sieve
-from equipoise.estimate.panel import codes_of, numbers, read_frame, refuse, require, two_levels
 from equipoise.estimate.result import Estimate, check_level
 from equipoise.types import Status
 

@@ -16,10 +16,11 @@ import numpy as np
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.categorical import glm
 from equipoise.estimate.categorical.glm import Problem
+from equipoise.estimate.columns import codes_of
 from equipoise.estimate.fit import Fit, number
 from equipoise.estimate.formula import build, quoted, read, with_intercept
+from equipoise.estimate.frames import read_frame, require
 from equipoise.estimate.left_out import LeftOut
-from equipoise.estimate.panel import codes_of, read_frame, require
 from equipoise.estimate.result import Estimate, check_level
 from equipoise.types import FloatArray, IntArray, Status
 

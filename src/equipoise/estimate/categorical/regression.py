@@ -18,8 +18,8 @@ from equipoise.estimate.categorical import glm
 from equipoise.estimate.categorical.glm import Maximum, Problem
 from equipoise.estimate.fit import Fit, number
 from equipoise.estimate.formula import Design, build, read, with_intercept
+from equipoise.estimate.frames import read_frame
 from equipoise.estimate.left_out import LeftOut
-from equipoise.estimate.panel import read_frame
 from equipoise.estimate.result import Estimate, check_level
 from equipoise.types import REASONS, FloatArray, Status
 
@@ -404,7 +404,8 @@ def read_model(formula: Any, data: Any, *, kind: str, exposure: str | None = Non
 
 
 def _positive(frame: nw.DataFrame[Any], name: str) -> None:
-    from equipoise.estimate.panel import numbers, refuse, require
+    from equipoise.estimate.columns import numbers
+    from equipoise.estimate.frames import refuse, require
 
     require(frame, [name])
     values = numbers(frame, name)

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.columns import numbers
 from equipoise.estimate.delayed_start.questions import (
     CHANGE,
     DELTA1,
@@ -26,6 +27,7 @@ from equipoise.estimate.delayed_start.questions import (
     weights,
 )
 from equipoise.estimate.fit import Fit
+from equipoise.estimate.frames import require
 from equipoise.estimate.linear.clda import clda
 from equipoise.estimate.linear.mmrm import mmrm
 from equipoise.estimate.linear.mmrm.result import REFERENCES, MmrmFit
@@ -33,7 +35,7 @@ from equipoise.estimate.missing import Bayes, imputation_draws
 from equipoise.estimate.missing.analyses import DIFFERENCE, CompletedBlock, CompletedResults, Quantity, least_squares
 from equipoise.estimate.missing.events import strategy_named
 from equipoise.estimate.missing.methods import Method
-from equipoise.estimate.panel import Panel, numbers, read_panel, require
+from equipoise.estimate.panel import Panel, read_panel
 from equipoise.estimate.result import Estimate, check_level
 from equipoise.types import FloatArray, Status
 

@@ -10,9 +10,10 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from equipoise.errors import DataError
+from equipoise.estimate.columns import check_size, labels, ordered
 from equipoise.estimate.formula.functions import nearest
+from equipoise.estimate.frames import values_of
 from equipoise.estimate.ordering import COMPANIONS
-from equipoise.estimate.panel import check_size, labels, ordered, values_of
 from equipoise.types import BoolArray, FloatArray, IntArray
 
 SMALL = 1000

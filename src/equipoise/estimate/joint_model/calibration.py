@@ -14,7 +14,7 @@ import polars as pl
 
 from equipoise.errors import EquipoiseError
 from equipoise.estimate.formula import Design, build, read
-from equipoise.estimate.panel import read_frame
+from equipoise.estimate.frames import read_frame
 from equipoise.estimate.survival.cox import cox
 from equipoise.estimate.survival.fine_gray import fine_gray
 from equipoise.types import FloatArray, IntArray

@@ -19,11 +19,12 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.columns import codes_of
 from equipoise.estimate.formula import Design, read_column, renewed
+from equipoise.estimate.frames import read_frame, require
 from equipoise.estimate.joint_model.likelihood import Categories, CategoryRows, Rows, integrals
 from equipoise.estimate.joint_model.setup import Setup
 from equipoise.estimate.joint_model.trajectory import Marker, coded
-from equipoise.estimate.panel import codes_of, read_frame, require
 from equipoise.estimate.result import times_at
 from equipoise.types import FloatArray, IntArray
 

@@ -10,13 +10,14 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.columns import codes_of
 from equipoise.estimate.formula import Design, build, quoted, read, with_intercept
+from equipoise.estimate.frames import kept_rows, read_frame, require
 from equipoise.estimate.joint_model.association import Association, read_associations, rows_of
 from equipoise.estimate.joint_model.hazard import Baseline, baseline_of, nodes
 from equipoise.estimate.joint_model.likelihood import CategoryRows, JointLikelihood, Layout, MarkerSums, Points, Rows
 from equipoise.estimate.joint_model.trajectory import FAMILIES, NOTHING, Instead, Marker, design_at, read_marker
 from equipoise.estimate.left_out import LeftOut
-from equipoise.estimate.panel import codes_of, kept_rows, read_frame, require
 from equipoise.estimate.survival.causes import read_causes
 from equipoise.estimate.survival.surv_formula import SurvData, read_surv, surv_model
 from equipoise.types import FloatArray, IntArray

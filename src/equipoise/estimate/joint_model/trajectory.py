@@ -16,9 +16,10 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.columns import codes_of
 from equipoise.estimate.formula import Design, FormulaError, ModelFormula, NoCompleteRow, build, products, read
 from equipoise.estimate.formula.terms import RANDOM_HINT
-from equipoise.estimate.panel import codes_of, require
+from equipoise.estimate.frames import require
 from equipoise.types import FloatArray, IntArray
 
 Instead = Mapping[str, float]

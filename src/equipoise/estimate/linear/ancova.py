@@ -19,9 +19,9 @@ from scipy import linalg, special
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.fit import number
 from equipoise.estimate.formula import Design, ModelFormula, Term, build, parse, sum_coded
+from equipoise.estimate.frames import kept_rows, read_frame, values_of
 from equipoise.estimate.left_out import LeftOut
 from equipoise.estimate.linear.fitted import LinearFit
-from equipoise.estimate.panel import kept_rows, read_frame, values_of
 from equipoise.numerics.linalg import is_rounding
 from equipoise.types import REASONS, FloatArray, IntArray, Status
 

@@ -13,11 +13,11 @@ from scipy.special import stdtr, stdtrit
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.fit import Fit
 from equipoise.estimate.formula import Design, ModelFormula, build
+from equipoise.estimate.frames import read_frame
 from equipoise.estimate.linear.adjust import check_adjust
 from equipoise.estimate.linear.comparisons import Weights, comparisons
 from equipoise.estimate.linear.functions import LinearFunctions
 from equipoise.estimate.linear.lsmeans import Grid, grid
-from equipoise.estimate.panel import read_frame
 from equipoise.estimate.result import Estimate, check_level
 from equipoise.types import BoolArray, FloatArray, IntArray, Status
 

@@ -19,13 +19,13 @@ import numpy.typing as npt
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.formula import CovarianceTerm, build, parse
 from equipoise.estimate.formula.terms import RANDOM_HINT
+from equipoise.estimate.frames import read_frame
 from equipoise.estimate.left_out import LeftOut
 from equipoise.estimate.linear.mmrm.batch import BatchFit, fit_batch
 from equipoise.estimate.linear.mmrm.engine import Fitted, Rows, run_times, unfitted_times
 from equipoise.estimate.linear.mmrm.fit import MmrmWarning, check_methods, describe
 from equipoise.estimate.linear.mmrm.identified import least_squares
 from equipoise.estimate.linear.mmrm.result import MmrmFit
-from equipoise.estimate.panel import read_frame
 from equipoise.types import FloatArray, Status, TrialSubjectVisit
 
 

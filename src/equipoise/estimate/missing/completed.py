@@ -12,6 +12,7 @@ import numpy as np
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.fit import Fit
+from equipoise.estimate.frames import values_of
 from equipoise.estimate.missing.analyses import Analysis, Ancova, CompletedBlock, Own, Quantity
 from equipoise.estimate.missing.delta import read_delta, template_columns
 from equipoise.estimate.missing.events import (
@@ -26,7 +27,7 @@ from equipoise.estimate.missing.events import (
 from equipoise.estimate.missing.methods import ApproxBayes, Bayes, Bmlmi, ConditionalMean
 from equipoise.estimate.missing.pooling import pool, pool_bmlmi, pool_bootstrap, pool_jackknife
 from equipoise.estimate.missing.samples import Samples
-from equipoise.estimate.panel import Panel, values_of
+from equipoise.estimate.panel import Panel
 from equipoise.estimate.result import Estimate, check_level
 from equipoise.types import BoolArray, FloatArray, Status
 

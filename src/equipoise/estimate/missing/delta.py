@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.columns import numbers
+from equipoise.estimate.frames import read_frame, require, values_of
 from equipoise.estimate.missing.events import STRATEGIES, Events
-from equipoise.estimate.panel import Panel, numbers, read_frame, require, values_of
+from equipoise.estimate.panel import Panel
 from equipoise.types import BoolArray, FloatArray
 
 

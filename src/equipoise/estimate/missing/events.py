@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.columns import numbers
+from equipoise.estimate.frames import read_frame, require, values_of
 from equipoise.estimate.missing.kernels.imputation_strategy import CIR, CR, JR, LMCF, MAR
-from equipoise.estimate.panel import Panel, numbers, read_frame, require, values_of
+from equipoise.estimate.panel import Panel
 from equipoise.types import FloatArray, IntArray
 
 CARPENTER = "Carpenter, Roger & Kenward 2013, J Biopharm Stat 23:1352"

@@ -9,8 +9,9 @@ import numpy as np
 from scipy import special
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.columns import labels
 from equipoise.estimate.linear.ancova import REFERENCES as ANCOVA_REFERENCES
-from equipoise.estimate.panel import Panel, labels
+from equipoise.estimate.panel import Panel
 from equipoise.estimate.ranks.kernels import rank_tests
 from equipoise.estimate.ranks.survival_data import BERRY
 from equipoise.estimate.result import Estimate

@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 
 from equipoise.errors import DataError
-from equipoise.estimate.panel import Panel, numbers, one_indicator, one_row_a_patient, read_flags, read_frame, require
+from equipoise.estimate.columns import numbers
+from equipoise.estimate.frames import one_row_a_patient, read_frame, require
+from equipoise.estimate.indicators import one_indicator, read_flags
+from equipoise.estimate.panel import Panel
 from equipoise.types import BoolArray, FloatArray
 
 BERRY = "Berry et al. 2013, Amyotroph Lateral Scler Frontotemporal Degener 14:162"

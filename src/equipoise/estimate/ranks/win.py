@@ -15,19 +15,11 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.columns import labels, numbers, two_arms
 from equipoise.estimate.fit import Fit
+from equipoise.estimate.frames import read_frame, require
+from equipoise.estimate.indicators import events_of, flags_of, one_indicator, times_of
 from equipoise.estimate.left_out import LeftOut, Sieve, of_one_arm
-from equipoise.estimate.panel import (
-    events_of,
-    flags_of,
-    labels,
-    numbers,
-    one_indicator,
-    read_frame,
-    require,
-    times_of,
-    two_arms,
-)
 from equipoise.estimate.ranks.kernels import win as kernel
 from equipoise.estimate.result import Estimate, check_level
 from equipoise.types import REASONS, BoolArray, FloatArray, IntArray, Status

@@ -17,9 +17,10 @@ import numpy as np
 from scipy import special
 
 from equipoise.errors import EstimationError
+from equipoise.estimate.columns import coded
 from equipoise.estimate.fit import Fit, number, p_value
+from equipoise.estimate.frames import read_frame, require
 from equipoise.estimate.left_out import LeftOut, Sieve
-from equipoise.estimate.panel import coded, read_frame, require
 from equipoise.estimate.ranks.kernels import win_regression as kernel
 from equipoise.estimate.ranks.win import Layer, read_layers
 from equipoise.estimate.result import Estimate, check_level

@@ -12,7 +12,7 @@ from typing import Any
 
 from equipoise.errors import EstimationError
 from equipoise.estimate.formula import ModelFormula, quoted
-from equipoise.estimate.panel import one_indicator
+from equipoise.estimate.indicators import one_indicator
 from equipoise.estimate.survival.surv_formula import HINT, surv_model
 
 _ARM = "TRT01P"

@@ -10,9 +10,10 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.columns import codes_of
 from equipoise.estimate.formula import ModelFormula
+from equipoise.estimate.frames import require
 from equipoise.estimate.left_out import Sieve
-from equipoise.estimate.panel import codes_of, require
 from equipoise.estimate.survival.event_data import read_times
 from equipoise.estimate.survival.surv_formula import surv_model
 from equipoise.types import BoolArray, FloatArray, IntArray

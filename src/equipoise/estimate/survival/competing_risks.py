@@ -16,10 +16,11 @@ import numpy as np
 from scipy import special
 
 from equipoise.errors import EstimationError
+from equipoise.estimate.columns import codes_of
 from equipoise.estimate.fit import Fit
 from equipoise.estimate.formula import quoted
+from equipoise.estimate.frames import read_frame, require
 from equipoise.estimate.left_out import NOBODY, LeftOut
-from equipoise.estimate.panel import codes_of, read_frame, require
 from equipoise.estimate.result import Estimate, check_level, times_at
 from equipoise.estimate.survival import CoxFit, cox
 from equipoise.estimate.survival.asked import as_columns, as_formula

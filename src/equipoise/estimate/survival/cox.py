@@ -17,9 +17,10 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.columns import codes_of, numbers, ordered
 from equipoise.estimate.formula import Design, FactorSpec, NoCompleteRow, build, with_intercept
+from equipoise.estimate.frames import kept_rows, require, values_of
 from equipoise.estimate.left_out import Sieve
-from equipoise.estimate.panel import codes_of, kept_rows, numbers, ordered, require, values_of
 from equipoise.estimate.result import check_level
 from equipoise.estimate.survival import cox_path
 from equipoise.estimate.survival.asked import as_formula

@@ -15,8 +15,8 @@ from scipy import special
 from equipoise.errors import EstimationError
 from equipoise.estimate.fit import Fit, aligned, notes_of, number, p_value
 from equipoise.estimate.formula import Design, Factor, products, renewed
+from equipoise.estimate.frames import read_frame
 from equipoise.estimate.left_out import NOBODY, LeftOut
-from equipoise.estimate.panel import read_frame
 from equipoise.estimate.result import Estimate, check_level, times_at
 from equipoise.estimate.survival import cox_path
 from equipoise.estimate.survival.cox_path import CoxData, Path

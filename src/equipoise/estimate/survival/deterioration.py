@@ -17,9 +17,10 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.columns import numbers
 from equipoise.estimate.fit import Fit
+from equipoise.estimate.frames import one_row_a_patient, read_frame, require, values_of
 from equipoise.estimate.left_out import NOBODY, LeftOut, Sieve
-from equipoise.estimate.panel import numbers, one_row_a_patient, read_frame, require, values_of
 from equipoise.estimate.result import Estimate
 from equipoise.estimate.survival.kernels import deterioration as kernel
 from equipoise.types import FloatArray, IntArray

@@ -12,10 +12,12 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import numpy as np
 
+from equipoise.estimate.columns import codes_of, numbers, two_levels
 from equipoise.estimate.formula import FactorSpec, ModelFormula, build, with_intercept
 from equipoise.estimate.formula.terms import TermSpec
+from equipoise.estimate.frames import read_frame, require
+from equipoise.estimate.indicators import events_of, tied_times, times_of
 from equipoise.estimate.left_out import LeftOut, Sieve
-from equipoise.estimate.panel import codes_of, events_of, numbers, read_frame, require, tied_times, times_of, two_levels
 from equipoise.estimate.survival.asked import Named
 from equipoise.estimate.survival.surv_formula import combined
 from equipoise.types import BoolArray, FloatArray, IntArray

@@ -16,8 +16,8 @@ from scipy import special
 
 from equipoise.errors import EstimationError
 from equipoise.estimate.fit import Fit, number, p_value
+from equipoise.estimate.frames import read_frame, require
 from equipoise.estimate.left_out import NOBODY, LeftOut
-from equipoise.estimate.panel import read_frame, require
 from equipoise.estimate.result import Estimate, check_level
 from equipoise.estimate.survival.asked import as_formula, tuple_of
 from equipoise.estimate.survival.causes import check_variance, read_causes, split_formula

@@ -14,9 +14,10 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.columns import codes_of
 from equipoise.estimate.fit import Fit, p_value
+from equipoise.estimate.frames import read_frame, require
 from equipoise.estimate.left_out import NOBODY, LeftOut
-from equipoise.estimate.panel import codes_of, read_frame, require
 from equipoise.estimate.result import Estimate
 from equipoise.estimate.survival.asked import as_columns
 from equipoise.estimate.survival.causes import read_causes

@@ -26,9 +26,11 @@ import numpy as np
 from scipy import special
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.columns import codes_of
 from equipoise.estimate.fit import Fit
+from equipoise.estimate.frames import read_frame, refuse, require
+from equipoise.estimate.indicators import events_of, tied_times, times_of
 from equipoise.estimate.left_out import NOBODY, LeftOut, Sieve
-from equipoise.estimate.panel import codes_of, events_of, read_frame, refuse, require, tied_times, times_of
 from equipoise.estimate.result import Estimate, check_level, times_at
 from equipoise.estimate.survival.asked import as_columns
 from equipoise.estimate.survival.curves import Curves

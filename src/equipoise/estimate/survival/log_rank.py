@@ -15,9 +15,10 @@ import numpy as np
 from scipy import special
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.columns import codes_of
 from equipoise.estimate.fit import Fit, p_value
+from equipoise.estimate.frames import require
 from equipoise.estimate.left_out import LeftOut
-from equipoise.estimate.panel import codes_of, require
 from equipoise.estimate.result import Estimate
 from equipoise.estimate.survival.asked import as_formula
 from equipoise.estimate.survival.kernels import log_rank as kernel

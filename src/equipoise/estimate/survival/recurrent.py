@@ -14,8 +14,9 @@ import numpy as np
 from scipy import special
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.columns import codes_of, two_levels
 from equipoise.estimate.fit import Fit, number
-from equipoise.estimate.panel import codes_of, kept_rows, require, two_levels
+from equipoise.estimate.frames import kept_rows, require
 from equipoise.estimate.result import Estimate, check_level, times_at
 from equipoise.estimate.survival.cox import cox
 from equipoise.estimate.survival.cox_fit import CoxFit

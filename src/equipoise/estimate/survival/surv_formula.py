@@ -9,10 +9,12 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import numpy as np
 
+from equipoise.estimate.columns import codes_of
 from equipoise.estimate.formula import FormulaError, ModelFormula, read
 from equipoise.estimate.formula.terms import SURV_HINT
+from equipoise.estimate.frames import kept_rows, read_frame, refuse, require
+from equipoise.estimate.indicators import events_of, tied_times, times_of
 from equipoise.estimate.left_out import LeftOut, Sieve
-from equipoise.estimate.panel import codes_of, events_of, kept_rows, read_frame, refuse, require, tied_times, times_of
 from equipoise.types import BoolArray, FloatArray, IntArray
 
 HINT = SURV_HINT

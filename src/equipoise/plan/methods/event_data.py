@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import polars as pl
 
 from equipoise.errors import DataError
+from equipoise.estimate.frames import read_frame
+from equipoise.estimate.indicators import events_of
 from equipoise.estimate.left_out import Sieve
-from equipoise.estimate.panel import events_of, read_frame
 from equipoise.plan.parts import Where
 from equipoise.plan.prepared import Prepared, in_order
 

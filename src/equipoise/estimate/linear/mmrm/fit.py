@@ -12,6 +12,7 @@ import numpy as np
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.formula import STRUCTURES, Design, ModelFormula, build, parse, read_column
+from equipoise.estimate.frames import kept_rows, read_frame
 from equipoise.estimate.left_out import LeftOut
 from equipoise.estimate.linear.kernels.mmrm_inference import SINGULAR_PIVOT
 from equipoise.estimate.linear.mmrm.engine import (
@@ -38,7 +39,6 @@ from equipoise.estimate.linear.mmrm.identified import (
 )
 from equipoise.estimate.linear.mmrm.result import MmrmFit
 from equipoise.estimate.linear.mmrm.sandwich import KINDS
-from equipoise.estimate.panel import kept_rows, read_frame
 from equipoise.numerics import first_use
 from equipoise.types import REASONS, FloatArray, Status
 

@@ -14,12 +14,12 @@ from scipy.special import fdtrc
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.formula import CovarianceTerm, Design, ModelFormula, sum_coded
+from equipoise.estimate.frames import values_of
 from equipoise.estimate.left_out import LeftOut
 from equipoise.estimate.linear.fitted import LinearFit
 from equipoise.estimate.linear.mmrm import kenward_roger, satterthwaite
 from equipoise.estimate.linear.mmrm.engine import Fitted, Rows
 from equipoise.estimate.linear.mmrm.sandwich import KINDS, Sandwich, sandwich
-from equipoise.estimate.panel import values_of
 from equipoise.types import REASONS, BoolArray, FloatArray, IntArray, Status
 
 REFERENCES = {
