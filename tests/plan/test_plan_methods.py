@@ -622,8 +622,9 @@ def test_figures_stand_in_the_page_and_beside_it(every: Results, tmp_path: Path)
     assert {f.kind for t in made.tables for b in t.blocks for f in b.figures} == set(KINDS)
     paths = write_results(made, tmp_path)
     names = [p.name for p in paths]
-    assert names[:5] == ["tables.txt", "tables.html", "results.json", "ars.json", "results.csv"]
-    assert len(names) == 5 + len(figures)
+    written = ["tables.txt", "tables.html", "results.json", "ars.json", "results.csv", "tables.rtf"]
+    assert names[:6] == written
+    assert len(names) == 6 + len(figures)
     for figure in figures:
         assert ElementTree.parse(tmp_path / figure.file).getroot().get("role") == "img"
     page = to_html(made)

@@ -27,7 +27,8 @@ def analyse(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Write tables.html, tables.txt, results.json, results.csv, ars.json and figures here.", metavar="DIR"
+            help="Write tables.html, tables.txt, tables.rtf, results.json, results.csv, ars.json and figures here.",
+            metavar="DIR",
         ),
     ] = None,
     init: Annotated[
@@ -37,6 +38,7 @@ def analyse(
     warnings: Annotated[
         bool, typer.Option("--warnings", help="List every warning about the data, instead of how many there are.")
     ] = False,
+    word: Annotated[bool, typer.Option("--word", help="With --out: write tables.docx, too.")] = False,
     encoding: Annotated[
         str | None, typer.Option(help="Encoding of text in XPT, SAS7BDAT and CSV files, if not UTF-8 or cp1252.")
     ] = None,
@@ -60,7 +62,9 @@ def analyse(
             "what is to be analysed?",
             hint="equipoise analyse PLAN.yaml --data FOLDER, or equipoise analyse --init FOLDER",
         )
-    _run(plan, data, out, encoding, warnings)
+    if word and out is None:
+        raise ScenarioError("--word without a folder", hint="name one: --out DIR")
+    _run(plan, data, out, encoding, warnings, word)
 
 
 def _start(folder: Path, out: Path | None, force: bool, encoding: str | None) -> None:
@@ -83,7 +87,9 @@ def _start(folder: Path, out: Path | None, force: bool, encoding: str | None) ->
     typer.echo(f"wrote {target}: read it, then run: {command}")
 
 
-def _run(plan_path: Path, folder: Path, out: Path | None, encoding: str | None, listed: bool) -> None:
+def _run(
+    plan_path: Path, folder: Path, out: Path | None, encoding: str | None, listed: bool, word: bool = False
+) -> None:
     from equipoise.plan.analysis_plan import read_plan
     from equipoise.plan.carry_out import analyse as run_plan
     from equipoise.render.tables.tables import to_text, write_results
@@ -97,7 +103,7 @@ def _run(plan_path: Path, folder: Path, out: Path | None, encoding: str | None, 
     width = min(max(os.get_terminal_size().columns, 80), 140) if sys.stdout.isatty() else 110
     typer.echo(to_text(results, width))
     if out is not None:
-        for path in write_results(results, out):
+        for path in write_results(results, out, word=word):
             typer.echo(f"wrote {path}", err=True)
     for id, number, block in results.failed:
         where = f"{block.details['place']}: " if "place" in block.details else ""

@@ -1,4 +1,4 @@
-"""Tables of an analysis plan for people: plain text for the terminal, HTML by great_tables, and the results as JSON."""
+"""Tables of an analysis plan for people: text, HTML by great_tables, RTF, Word; the results as JSON."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import html
 import json
 import re
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from equipoise.files import fill_folder, write_text
-from equipoise.plan.methods import REGISTRY
-from equipoise.plan.results import Block, Results, Row, Table
+from equipoise.plan.results import Results, Table
 from equipoise.render.tables.ars import to_ars
+from equipoise.render.tables.content import lines_of, notes_of
 from equipoise.render.tables.figures import Drawn, drawn
+from equipoise.render.tables.rtf import to_rtf
+from equipoise.render.tables.word import to_word
 from equipoise.render.theme import css_variables
 
 _NARROW = 26
@@ -22,18 +23,6 @@ _HELD = {ord(sign): chr(0xE000 + i) for i, sign in enumerate("&<>\"'")}
 _ESCAPED = {private: html.escape(chr(sign)) for sign, private in ((k, ord(v)) for k, v in _HELD.items())}
 # Releases of great_tables differ in whether cells are escaped: signs that need it pass as private characters and are
 # escaped once, afterwards.
-
-
-def _lines(table: Table) -> Iterator[tuple[str, Row]]:
-    """Each line with the heading of its block, consecutive blocks of one heading taken together."""
-    for block in table.blocks:
-        for row in block.rows or _why_not(block):
-            yield block.label, row
-
-
-def _why_not(block: Block) -> tuple[Row, ...]:
-    """The line of a section without lines: not estimable, and why."""
-    return tuple(Row(note, {}, indent=1) for note in block.notes[-1:]) if block.failure else ()
 
 
 def to_text(results: Results, width: int = 110) -> str:
@@ -44,7 +33,7 @@ def to_text(results: Results, width: int = 110) -> str:
 
 def _text_table(table: Table, width: int) -> str:
     columns = table.columns
-    lines = list(_lines(table))
+    lines = list(lines_of(table))
     body = [[row.cells[c.name].text if c.name in row.cells else "" for c in columns] for _, row in lines]
     headings = [_heading(c.label, c.n) for c in columns]
     sizes = [max([len(h) for h in heading] + [len(cells[i]) for cells in body]) for i, heading in enumerate(headings)]
@@ -69,7 +58,7 @@ def _text_table(table: Table, width: int) -> str:
         out += wrapped[:-1]
         out.append(f"{wrapped[-1]:<{first}}" + "".join(f"  {c:>{s}}" for c, s in zip(cells, sizes, strict=True)))
     out.append("─" * total)
-    for note in _notes(table):
+    for note in notes_of(table):
         out += textwrap.wrap(note, max(total, 60), subsequent_indent="  ")
     return "\n".join(line.rstrip() for line in out)
 
@@ -77,18 +66,6 @@ def _text_table(table: Table, width: int) -> str:
 def _heading(label: str, n: int | None) -> list[str]:
     lines = textwrap.wrap(label, 16) or [""]
     return [*lines, f"(N={n})"] if n is not None else lines
-
-
-def _notes(table: Table) -> list[str]:
-    notes = list(table.footnotes)
-    for block in table.blocks:
-        if block.failure:
-            notes += block.notes[:-1]
-            continue
-        if REGISTRY[block.method].noted:
-            notes.append(f"{block.label}: {block.description}." if block.description else "")
-        notes += block.notes
-    return [n for n in dict.fromkeys(notes) if n]
 
 
 _STYLE = """
@@ -167,7 +144,7 @@ def _gt(table: Table) -> Any:
     names = [f"c{i}" for i in range(len(table.columns))]
     rows: dict[str, list[str]] = {"block": [], "label": [], **{n: [] for n in names}}
     group, previous = 0, None
-    for block, row in _lines(table):
+    for block, row in lines_of(table):
         group += block != previous
         previous = block
         rows["block"].append("\u200b" * group + block)  # a heading that comes twice stays two groups
@@ -185,15 +162,16 @@ def _gt(table: Table) -> Any:
         subtitle=gt.html(html.escape(f"Population: {table.population_label}")),
     )
     made = made.cols_label(cases=labels).cols_align("right", columns=names)
-    for note in _notes(table):
+    for note in notes_of(table):
         made = made.tab_source_note(gt.html(html.escape(note)))
     return made
 
 
-def write_results(results: Results, folder: str | Path) -> list[Path]:
-    """Write ``tables.html``, ``tables.txt``, ``results.json``, ``ars.json``, ``results.csv`` and one SVG a figure.
+def write_results(results: Results, folder: str | Path, *, word: bool = False) -> list[Path]:
+    """Write ``tables.html``, ``.txt`` and ``.rtf``, ``results.json``, ``ars.json``, ``results.csv``, an SVG a figure.
 
-    Returns their paths. ``results.csv`` has one row a number (:meth:`equipoise.plan.results.Results.to_frame`).
+    word : ``tables.docx``, too, for which python-docx is needed. Returns their paths.
+    ``results.csv`` has one row a number (:meth:`equipoise.plan.results.Results.to_frame`).
 
     Raises
     ------
@@ -207,12 +185,16 @@ def write_results(results: Results, folder: str | Path) -> list[Path]:
         "results.json": _json(results.to_dict()),
         "ars.json": _json(to_ars(results, _files(figures))),
         "results.csv": results.to_frame().write_csv(),
+        "tables.rtf": to_rtf(results),
         **{f.file: f.plot.svg(id="plot") + "\n" for f in figures if f.plot is not None},
     }
+    made = to_word(results) if word else None
     with fill_folder(folder) as staged:
         for name, text in files.items():
             write_text(staged / name, text)
-    return [folder / name for name in files]
+        if made is not None:
+            (staged / "tables.docx").write_bytes(made)
+    return [folder / name for name in (*files, *(["tables.docx"] if word else []))]
 
 
 def _files(figures: tuple[Drawn, ...]) -> dict[str, list[str]]:
