@@ -163,6 +163,17 @@ def test_the_survival_threshold_is_one_in_every_trial() -> None:
     assert found == {0.9}
 
 
+@pytest.mark.parametrize("name", ["centaur", "edaravone2017"])
+def test_a_page_with_a_threshold_does_not_say_that_size_cannot_be_judged(name: str) -> None:
+    text = said(name)
+    assert "cannot be called large or small" not in text
+    assert "The judgements of this page take a difference of" in text
+
+
+def test_a_number_of_people_that_was_not_read_is_not_told_as_one() -> None:
+    assert "not stated people" not in said("edaravone2017")
+
+
 # -- registry entries ----------------------------------------------------------------------------------------------
 
 
@@ -262,6 +273,8 @@ def test_reference_non_inferior_haemoglobin_has_unit_and_direction() -> None:
     assert "which way is better" not in text
     assert "Lower values count as worse" in text
     assert "can take the place of" not in text
+    strength = next(a for q, a in answers(document).items() if q.startswith("How strong a recommendation"))
+    assert "cannot be read" not in strength
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared registry entries are not here (EQUIPOISE_SHARED)")

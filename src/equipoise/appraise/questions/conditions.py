@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from equipoise.appraise.context import Context
 from equipoise.appraise.findings import excludes_null, usable
+from equipoise.appraise.phrases import within_margin
 from equipoise.records.schema import Method
 
 CONDITIONS: dict[str, Callable[[Context], bool]] = {}
@@ -45,6 +46,18 @@ def primary_met(ctx: Context) -> bool:
 def worse(ctx: Context) -> bool:
     """The primary result favours the control by more than chance easily gives."""
     return ctx.findings.worse
+
+
+@condition
+def margin_stated(ctx: Context) -> bool:
+    """The question was one of non-inferiority, and its margin is on record."""
+    return ctx.findings.met is None and within_margin(ctx) is not None
+
+
+@condition
+def untested(ctx: Context) -> bool:
+    """The primary outcome was described and not tested."""
+    return ctx.findings.met is None and ctx.findings.untested is not None
 
 
 @condition

@@ -69,6 +69,8 @@ def _verdict(ctx: Context) -> Stat:
         remark = writer.say("{p}, {t}", p=ctx.p(f.test), t=_test(ctx, f.test))
     elif f.untested:
         word, remark = "Not tested", writer.words(f.untested)
+    elif f.met is not None and (f.contrast is None or f.contrast.low is None):
+        remark = writer.words("as the source says")
     elif f.primary is None:
         remark = writer.words("the record holds no result of it")
     return Stat(writer.words("Primary endpoint"), writer.words(word), remark, tone)  # type: ignore[arg-type]

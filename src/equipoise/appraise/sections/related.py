@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from equipoise.appraise.context import Context
+from equipoise.appraise.findings import known
 from equipoise.appraise.numbers import date_text
 from equipoise.document.document import Block, Card, Cards, Inlines, Paragraph, Section, Text
 from equipoise.document.text import joined, lower, upper
@@ -46,7 +47,7 @@ def _card(ctx: Context, t: RelatedTrial) -> Card:
     drug, control, population = _arms(ctx, t)
     said: list[tuple[str, Inlines]] = [
         ("Drug and dose", drug),
-        ("Population", (*ctx.number(t.n), *writer.words(" people"), *population)),
+        ("Population", _people(ctx, t, population)),
         ("Comparator", control),
         ("Endpoint", outcome or ()),
         ("Result", result or ()),
@@ -60,6 +61,13 @@ def _card(ctx: Context, t: RelatedTrial) -> Card:
         title = writer.label(f"{t.name} ({t.year})")
     facts = tuple((writer.words(term), upper(runs)) for term, runs in said if runs)
     return Card(title, facts, writer.words(_DIRECTION[t.direction]), _TONES[t.direction])
+
+
+def _people(ctx: Context, t: RelatedTrial, criteria: Inlines) -> Inlines:
+    """``206 people: criteria``; the criteria alone where the number was not read."""
+    if not known(t.n):
+        return criteria[1:] if criteria else ()
+    return (*ctx.number(t.n), *ctx.writer.words(" people"), *criteria)
 
 
 def _arms(ctx: Context, t: RelatedTrial) -> tuple[Inlines, Inlines, Inlines]:

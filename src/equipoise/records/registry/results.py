@@ -275,6 +275,7 @@ def _measure_label(title: str, row: str) -> str:
 
 def _sentence_case(term: str) -> str:
     """A coded term that is all capitals in sentence case; tokens with a digit stay: ``VITAMIN B6 DECREASED``."""
+    term = re.sub(r"^\d{4,}\s*[-:]\s*(?=[A-Za-z])", "", term)  # a number of the coding list before the term
     if not term.isupper() or len(term) < 5:
         return term
     words = [w if any(c.isdigit() for c in w) or _ROMAN.match(w) else w.lower() for w in term.split(" ")]

@@ -379,7 +379,7 @@ def plain_like(ctx: Context) -> Inlines:
         values = row.values.get(whole or "") or next(iter(row.values.values()), {})
         told = [(arm, v) for arm in (f.active, f.control) if known(v := values.get(arm.id))]
         variable = row.variable.upper()
-        if variable == "AGE" and row.statistic in ("mean", "mean_sd") and not aged and told:
+        if variable in ("AGE", "AGE_CONTINUOUS") and row.statistic in ("mean", "mean_sd") and not aged and told:
             shown = [
                 ctx.writer.say("{n} with {a}", n=ctx.number(v, 0, unit=" years"), a=lower(arm.label))
                 for arm, v in told

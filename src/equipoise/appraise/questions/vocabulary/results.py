@@ -139,6 +139,16 @@ def noticeable(ctx: Context) -> Inlines:
     m = ctx.item_value("mcid", "change")
     item = ctx.item("mcid")
     c = f.contrast
+    judged = ctx.important_change() if m is None else None
+    if judged is not None and c is not None and c.value is not None and f.outcome is not None:
+        return writer.say(
+            "No smallest change that patients notice is on record. The judgements of this page take a difference of "
+            "{m}{u}, {w}; the estimate is {d}{u}.",
+            m=judged[0],
+            u=writer.label(ctx.unit(f.outcome, f.primary)),
+            w=writer.words(judged[2]),
+            d=ctx.contrast(c),
+        )
     if m is None or item is None or c is None or c.value is None or c.kind != "difference" or m.value is None:
         return ()
     over = writer.quote(item.text, item) if item.text else None
