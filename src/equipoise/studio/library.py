@@ -142,6 +142,7 @@ def _stamp(folder: Path) -> tuple[tuple[str, int], ...]:
 def _catalogue(folder: Path, stamp: Any) -> tuple[tuple[Card, ...], tuple[str, ...]]:
     from equipoise.appraise.findings import read
     from equipoise.appraise.landscape import year_of
+    from equipoise.appraise.landscape.effects import measures_marker
     from equipoise.records import list_records
     from equipoise.simulate import shipped_scenarios
 
@@ -163,7 +164,7 @@ def _catalogue(folder: Path, stamp: Any) -> tuple[tuple[Card, ...], tuple[str, .
                 patients=f"{patients.value:g}" if patients.usable and patients.value is not None else "",
                 year=None if dated is None else dated[0],
                 verdict=read(record).verdict if len(record.arms) > 1 else "not stated",
-                marker=any("neurofilament" in o.label.lower() for o in record.outcomes),
+                marker=measures_marker(record),
                 own=info.origin != "built in",
                 replica=record.id in rebuilt,
             )

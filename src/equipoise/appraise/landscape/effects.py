@@ -83,6 +83,11 @@ def effects(record: Record) -> Iterator[Effect | Missing]:
     yield from _neurofilament(record, None if found is None else found.set)
 
 
+def measures_marker(record: Record) -> bool:
+    """Whether neurofilament is among the outcomes of a record; a registry entry, which has ids of its own, names it."""
+    return any(o.id in _NEUROFILAMENT or "neurofilament" in o.label.lower() for o in record.outcomes)
+
+
 def _main(record: Record, outcomes: tuple[str, ...]) -> list[Result]:
     """Results of some outcomes, the primary result first, then main randomised ones."""
     found = [r for r in record.results if r.outcome in outcomes and r.role != "sensitivity"]
