@@ -606,6 +606,20 @@ def test_property_rate_ratio_score_and_parts(rates: str) -> None:
         disease_rate_ratio("y ~ week * arm + (week | id)", EVENTS, long, people)
 
 
+def test_property_a_ratio_that_runs_off_is_none() -> None:
+    """All events in one arm: the likelihood rises to where the other arm has no disease at all."""
+    long, people = simulated(60)
+    lopsided = people.with_columns(event=pl.when(pl.col("arm") == "p").then(1).otherwise(0))
+    gone = disease_rate_ratio("y ~ week + (week | id)", EVENTS, long, lopsided)
+    assert gone.status is Status.BOUNDARY
+    assert "runs off" in gone.reason
+    assert math.isnan(gone.ratio.estimate)
+    y, weeks, arm, end, _ = blocks(long, lopsided)
+    batch = rate_ratio_batch(y, weeks, arm, end, (lopsided["event"] == 1).to_numpy()[None])
+    assert batch.status.tolist() == [int(Status.BOUNDARY)]
+    assert np.isnan(batch.estimate).all()
+
+
 def blocks(long: pl.DataFrame, people: pl.DataFrame) -> tuple[FloatArray, FloatArray, Any, FloatArray, Any]:
     """One trial as a block."""
     names, weeks = people["id"].to_list(), np.arange(0.0, 53.0, 8.0)

@@ -33,6 +33,8 @@ from equipoise.estimate.result import Estimate, check_level
 from equipoise.types import BoolArray, FloatArray, Status
 
 ESTIMATOR = "shared disease rate ratio, maximum likelihood"
+RUNAWAY = math.log(100.0)
+"""A ratio beyond 100, or below 1 / 100, is none: the likelihood rises to where one arm has no disease at all."""
 REFERENCES = ("Quintana M, Saville BR, Vestrucci M, et al. Annals of Neurology 2023;94:547-560",)
 
 
@@ -122,7 +124,14 @@ def maximise_ratio(model: RatioLikelihood, begin: FloatArray, *, apart: bool) ->
     """The maximum with one ratio, or with one each for function and hazard."""
     free = np.ones(model.layout.size, np.bool_)
     free[-1] = apart
-    return maximise(model, begin, free=free, tolerance=math.inf)
+    found = maximise(model, begin, free=free, tolerance=math.inf)
+    survival = float(found.theta[model.layout.gammas.start])
+    if found.status is Status.OK and max(abs(survival), abs(survival + float(found.theta[-1]))) > RUNAWAY:
+        why = (
+            f"not estimable: the ratio runs off (it was at {math.exp(survival):.3g}): nearly all events are in one arm"
+        )
+        return replace(found, status=Status.BOUNDARY, reason=why)
+    return found
 
 
 @dataclass(eq=False)
