@@ -13,6 +13,7 @@ from scipy import stats
 
 from equipoise.plan.analysis_plan import Plan, parse_plan, read_plan
 from equipoise.plan.carry_out import analyse
+from equipoise.plan.key import Key
 from equipoise.plan.results import Results
 from equipoise.render.tables.figures import drawn
 from equipoise.render.tables.tables import write_results
@@ -200,3 +201,32 @@ def test_independent_of_the_package_of_the_data(pilot: Path) -> None:
     plan = read_plan(EXAMPLES / "cdiscpilot01_tte.yaml")
     old, new = (analyse(pilot / folder, plan).tables[0].blocks[0] for folder in ("adam_2006", "adam"))
     assert old.rows == new.rows
+
+
+def test_independent_the_whole_report_counts_as_polars_does(pilot: Path) -> None:
+    """Every table is made; subjects, events and worst severities of each class and term are counted again by hand."""
+    study, plan = read_adam(pilot / "adam"), read_plan(EXAMPLES / "cdiscpilot01_full.yaml")
+    made = analyse(study, plan)
+    for table in made.tables:
+        assert all(block.rows for block in table.blocks), table.id
+        assert not [n for b in table.blocks for n in b.notes if n.startswith("Not estimable")], table.id
+    people = study["ADSL"].frame.filter(pl.col("SAFFL") == "Y").select("USUBJID", "TRT01P")
+    events = study["ADAE"].frame.filter(pl.col("TRTEMFL") == "Y").join(people, on="USUBJID")
+    size = {str(a): n for a, n in people.group_by("TRT01P").len().iter_rows()}
+    checked = 0
+    for variable in ("AEBODSYS", "AEDECOD"):
+        for key, part in events.partition_by("TRT01P", variable, as_dict=True).items():
+            place = {"analysis": "14-5.01", "arm": str(key[0]), "variable": variable, "level": str(key[1])}
+            subjects = made.numbers[Key("patients", **place)]
+            assert (subjects.estimate, subjects.n) == (part["USUBJID"].n_unique(), size[str(key[0])])
+            assert made.numbers[Key("events", **place)].estimate == part.height
+            checked += 2
+    assert checked > 700
+    order = {"MILD": 0, "MODERATE": 1, "SEVERE": 2}
+    graded = events.with_columns(G=pl.col("AESEV").replace_strict(order))
+    worst = graded.group_by("USUBJID", "TRT01P").agg(pl.col("G").max())
+    for arm in size:
+        for name, grade in order.items():
+            key = Key("patients", analysis="AE-SEV", arm=arm, variable="AEDECOD", level=name)
+            wanted = worst.filter((pl.col("TRT01P") == arm) & (pl.col("G") == grade)).height
+            assert made.numbers[key].estimate == wanted

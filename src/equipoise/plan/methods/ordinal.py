@@ -97,7 +97,7 @@ def lines(context: Prepared, section: OrdinalSection, found: Found) -> Block:
 def _told(fit: OrdinalFit) -> str:
     """The answers, where there are few; otherwise how many."""
     if len(fit.answers) <= 8:
-        return "answers " + ", ".join(map(str, fit.answers))
+        return "answers " + ", ".join(f"{a:g}" if isinstance(a, float) else str(a) for a in fit.answers)
     return f"{len(fit.answers)} answers from {fit.answers[0]} to {fit.answers[-1]}"
 
 
