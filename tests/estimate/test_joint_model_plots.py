@@ -58,7 +58,7 @@ def test_property_pictures_tell_their_numbers() -> None:
     answer = fit.total_effect([10.0, 20.0])
     parts = plot.effect_parts(answer)
     last = answer.estimates[-3]
-    assert f"total {100 * last.estimate:+.1f}" in parts.description
+    assert f"total {100 * last.estimate:+.1f}".replace("-", "−") in parts.description
     assert "through the course" in parts.description
     with pytest.raises(DataError, match="at 1 times"):
         plot.effect_parts(fit.total_effect(20.0))

@@ -42,6 +42,18 @@ def trajectories(
     Raises
     ------
     DataError : the model has no fit.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace as Made
+    >>> told = {
+    ...     "marker": "ALSFRS", "means": [{"arm": "drug", "x": x, "y": 38.0 - 0.2 * x} for x in (0.0, 52.0)],
+    ...     "patients": [{"patient": "P1", "arm": "drug", "x": x, "y": 37.0 - 0.5 * x} for x in (0.0, 20.0)],
+    ...     "ends": [{"patient": "P1", "arm": "drug", "x": 20.0, "y": 27.0, "event": True}],
+    ... }
+    >>> fit = Made(converged=True, courses=lambda marker, most: told)  # as joint_model gives it
+    >>> print(trajectories(fit).description)
+    ALSFRS over weeks. drug: mean 38 at 0, 27.6 at 52; 1 of 1 drawn had the event.
     """
     if not fit.converged:
         raise DataError(f"no course to draw: {fit.reason}", hint="see fit.status")
@@ -107,6 +119,11 @@ def joint_residuals(
     which is the straight line where the model is right.
 
     Raises :class:`DataError` where the model has no fit, or for an unknown kind.
+
+    >>> from types import SimpleNamespace as Made
+    >>> fit = Made(converged=True, event_residuals=lambda: [(0.2, 0.25), (0.9, 0.8)])  # as joint_model gives it
+    >>> print(joint_residuals(fit, kind="events").description[:58])
+    Cumulative hazard of 2 Cox-Snell residuals with events aga
     """
     if not fit.converged:
         raise DataError(f"no residual to draw: {fit.reason}", hint="see fit.status")
@@ -170,6 +187,14 @@ def effect_parts(
     answer : what ``total_effect`` of a joint model gives at two or more times.
 
     Raises :class:`DataError` for fewer times, and where there is nothing to draw.
+
+    >>> from types import SimpleNamespace as Made
+    >>> names, values = ("total", "direct", "through the course"), (0.04, 0.01, 0.03, 0.1, 0.02, 0.08)
+    >>> keys = [{"effect": e, "time": t} for t in (26, 52) for e in names]
+    >>> ones = [Made(estimate=v, low=v - 0.05, high=v + 0.05, estimable=True) for v in values]
+    >>> answer = Made(question="Effect on survival", keys=keys, estimates=ones)  # as total_effect gives it
+    >>> print(effect_parts(answer).description.rpartition(", ")[2])
+    through the course +8.0 (+3.0 to +13.0).
     """
     names = ("total", "direct", "through the course")
     rows: list[dict[str, Any]] = []
@@ -200,7 +225,8 @@ def effect_parts(
         )
         canvas.words(width + 8, 8 + 17.0 * k, part, colour=SERIES[k], bold=True, size=11.5)
         last = own[-1]
-        said.append(f"{part} {last['y']:+.1f} ({last['low']:+.1f} to {last['high']:+.1f})")
+        numbers = f"{last['y']:+.1f} ({last['low']:+.1f} to {last['high']:+.1f})"
+        said.append(f"{part} {numbers.replace('-', '−')}")
     muted(canvas, 0, -10, "difference, percentage points")
     muted(canvas, width / 2, height + 38, unit, "center")
     words = (
