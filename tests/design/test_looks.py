@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from plain_study import SD, study
+from scipy import stats
 
 from equipoise.decision import group_sequential
 from equipoise.design import design, load_study
@@ -16,6 +17,7 @@ from equipoise.design.accrual import Accrual, Enrolment, arriving
 from equipoise.design.carry_out import prepare
 from equipoise.design.result import Cell
 from equipoise.errors import ScenarioError
+from equipoise.estimate.linear.crossover import crossover
 from equipoise.run.executors import Processes, Threads
 from equipoise.simulate import load_scenario, simulate, typical_course
 from equipoise.simulate.progression.courses import Linear
@@ -312,8 +314,9 @@ SLOW: dict[str, Any] = {"rates": [[0, 0.2]], "arrivals": "even"}
 # rpact 3.3.4, getDesignInverseNormal(kMax = 2, alpha = 0.025, typeOfDesign = "asOF", informationRates = c(0.5, 1)):
 # getSimulationMeans(des, groups = 2, alternative = c(0, 3), stDev = sqrt(50), plannedSubjects = c(50, 100),
 # minNumberOfSubjectsPerStage = c(NA, 50), maxNumberOfSubjectsPerStage = c(NA, 250), conditionalPower = 0.9,
-# thetaH1 = 3, normalApproximation = FALSE), 20,000 iterations; and getSimulationMultiArmMeans(des, activeArms = 3, effectMatrix =
-# c(0.6, 1.8, 3), stDev = sqrt(50), plannedSubjects = c(25, 75), intersectionTest = "Dunnett", typeOfSelection =
+# thetaH1 = 3, normalApproximation = FALSE), 20,000 iterations; and
+# getSimulationMultiArmMeans(des, activeArms = 3,
+# effectMatrix = c(0.6, 1.8, 3), stDev = sqrt(50), plannedSubjects = c(25, 75), intersectionTest = "Dunnett", typeOfSelection =
 # "best"), 20,000 iterations. The new size rests on a known SD there, and on the standard error seen here.
 RESIZED = {"none": (0.0243, 282.5), "lifts": (0.8702, 199.1)}
 SELECTED = (0.5611, {"low": 0.06895, "mid": 0.25125, "high": 0.67925})
@@ -361,3 +364,44 @@ def test_property_the_cheapest_design_is_sought_by_the_stated_cost(tmp_path: Pat
     assert cheap.design.adaptation == "it"  # what stops early takes fewer months
     with pytest.raises(ScenarioError, match="cost: give patient, patient_week or month"):
         study(tmp_path, cost={})
+
+
+def test_simulation_a_crossover_keeps_its_level_and_needs_few_patients(tmp_path: Path) -> None:
+    # residuals alone differ between patients here, so that a crossover has the variance of one change for each
+    arms = {"BA": {"on": [[12, 24]], "dose": 3}, "AB": {"on": [[0, 12]], "dose": 3}}
+    section = {"method": "crossover", "first": 12, "second": 24}
+    cross = {"id": "c", "population": "ITT", "dataset": "ADEFF", "parameter": "SCORE", "sections": [section]}
+    own = study(
+        tmp_path,
+        treatments={"two": {"label": "crossover", "arms": arms}},
+        factors={"treatments": ["two"], "weeks": [24], "patients": [40], "primary": ["c"]},
+        visits=[4, 12, 24],
+        primaries={"c": {"label": "c", "all": [{"analysis": "c", "quantity": "treatment", "favours": "either"}]}},
+        analyses=[cross],
+        undisturbed={},
+    )
+    n = 1000
+    made = {c.world: c for c in design(own, replicates=n, executor=Threads(1)).cells}
+    within(made["none"].success, 0.05, n)
+    # the lift builds up at once and ends at once (onset 0): 3 points, SE sqrt(50) / (2 sqrt(10)), t with 38 df
+    assert made["lifts"].effect == pytest.approx(3.0, abs=4 * 1.118 / math.sqrt(n))
+    assert made["lifts"].sd == pytest.approx(math.sqrt(50) / (2 * math.sqrt(10)), rel=0.1)
+    within(made["lifts"].success, 0.745, n)
+    assert made["lifts"].failures == 0
+
+
+def test_independent_crossover_is_two_t_tests() -> None:
+    rng = np.random.default_rng(3)
+    first, second = rng.normal(size=(2, 5, 31))
+    second[:, 4] = np.nan
+    active_first = np.arange(31) % 3 == 0
+    made = crossover(first, second, np.tile(active_first, (5, 1)), np.ones((5, 31), np.bool_))
+    for i in range(5):
+        seen = np.isfinite(second[i])
+        for k, values in ((0, first[i] - second[i]), (2, first[i] + second[i])):
+            test = stats.ttest_ind(values[seen & active_first], values[seen & ~active_first])
+            assert made.estimate[i, k] / made.se[i, k] == pytest.approx(test.statistic)
+            assert made.df[i] == 28
+    lost = crossover(first, second, np.ones((5, 31), np.bool_), np.ones((5, 31), np.bool_))
+    assert (lost.status != 0).all()
+    assert np.isnan(lost.estimate).all()

@@ -88,6 +88,9 @@ WITHOUT_FORM = {
         where="12",
         section="{method: binary, response: {CHG: {ge: 2}}, interval: wald, margin: 0.8, margin_of: ratio}",
     ),
+    "crossover": OUTCOME.format(
+        parameter="ALSFRS", where="{le: 28}", section="{method: crossover, first: 12, second: 28, baselines: [0, 12]}"
+    ),
     "win": WINS.format(
         population="F",
         section="{method: win, hierarchy: [{time: DTHWK, censor: DTHCN}, {value: LAST, margin: 1}, "

@@ -92,6 +92,7 @@ analyses:
       - {{method: slope, per: 4.348, at: [28]}}
       - {{method: clda, formula: AVAL ~ 1, baseline: Week 0, covariance: [cs], visits: [Week 28]}}
       - {{method: delayed_start, period_end: 12, week: 28, structure: cs}}
+      - {{method: crossover, first: 12, second: 28, baselines: [0, 12]}}
   - id: times
     title: Death or ventilation
     population: ITT

@@ -154,7 +154,7 @@ class DesignResult:
     def smallest(
         self, world: str, target: float | None = None, cost: Callable[[Cell], float] | None = None, **levels: Any
     ) -> Cell | None:
-        """The cheapest design that reaches a target in a world: by ``cost`` or the study's, else by patients, then weeks.
+        """The cheapest design that reaches a target in a world: by ``cost`` or the study's, else by patients and weeks.
 
         It must reach it by more than its own Monte Carlo error; None where none does.
         """
