@@ -8,7 +8,18 @@ import pytest
 from pydantic import ValidationError
 from test_plan_methods import block, trial
 
-from equipoise import cmh, count_regression, gee, log_rank, logistic, proportional_odds, proportions, rates, recurrent
+from equipoise import (
+    cmh,
+    count_regression,
+    cox,
+    gee,
+    log_rank,
+    logistic,
+    proportional_odds,
+    proportions,
+    rates,
+    recurrent,
+)
 from equipoise.errors import ScenarioError
 from equipoise.estimate.result import Estimate
 from equipoise.plan.key import Key
@@ -253,6 +264,18 @@ def test_independent_difference_in_risk_of_events(harms: AdamStudy) -> None:
     same(number(found, "risk_difference", arm="Drug", variable="AEDECOD", level="Rash"), direct.difference)
     row = next(row for row in found.rows if row.label == "Rash")
     assert row.cells["d: Drug"].values["low"] == pytest.approx(100 * direct.difference.low)
+
+
+def test_independent_time_to_first_onset(harms: AdamStudy) -> None:
+    found = block(harms, "{method: onset, at: [90], where: {AEBODSYS: Skin}}", **NO_PARAMETER)
+    own = harms["ADAE"].frame.filter(pl.col("AEBODSYS") == "Skin").group_by("USUBJID").agg(pl.col("ASTDY").min())
+    frame = harms["ADSL"].frame.join(own, on="USUBJID", how="left", maintain_order="left")
+    had = pl.col("ASTDY").is_not_null() & (pl.col("ASTDY") <= pl.col("TRTDURD"))
+    frame = frame.with_columns(E=had.cast(pl.Int64), T=pl.when(had).then("ASTDY").otherwise("TRTDURD"))
+    frame = frame.with_columns(pl.col("TRT01P").cast(pl.Enum(["Placebo", "Drug"])))
+    same(number(found, "hazard_ratio", arm="Drug"), cox(frame, time="T", event="E").hazard_ratio("TRT01P"))
+    assert number(found, "log_rank").p == pytest.approx(log_rank(frame, time="T", event="E").p)
+    assert number(found, "events", arm="Drug").estimate == frame.filter(pl.col("TRT01P") == "Drug")["E"].sum()
 
 
 def test_independent_a_shift_table_counts_and_tests() -> None:

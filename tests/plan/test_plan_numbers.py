@@ -103,6 +103,7 @@ analyses:
       - {{method: rmst, tau: 28}}
       - {{method: count_regression, event: {{CNSR: 0}}, exposure: AVAL, model: poisson}}
       - {{method: rates, event: {{CNSR: 0}}, exposure: AVAL, unit: weeks}}
+      - {{method: onset, time: AVAL, follow_up: LASTWK, unit: weeks, where: {{CNSR: 0}}}}
       - {{method: recurrent, time: AVAL, follow_up: LASTWK, at: [12], where: {{CNSR: 0}}}}
       - {{method: landmark, at: [28]}}
       - {{method: competing_risks, of: death, at: [28]}}
