@@ -15,6 +15,7 @@ from equipoise.decision import group_sequential
 from equipoise.design import design, load_study
 from equipoise.design.accrual import Accrual, Enrolment, arriving
 from equipoise.design.carry_out import prepare
+from equipoise.design.report import drawings, parts_of, report_markdown
 from equipoise.design.result import Cell
 from equipoise.errors import ScenarioError
 from equipoise.estimate.linear.crossover import crossover
@@ -314,10 +315,9 @@ SLOW: dict[str, Any] = {"rates": [[0, 0.2]], "arrivals": "even"}
 # rpact 3.3.4, getDesignInverseNormal(kMax = 2, alpha = 0.025, typeOfDesign = "asOF", informationRates = c(0.5, 1)):
 # getSimulationMeans(des, groups = 2, alternative = c(0, 3), stDev = sqrt(50), plannedSubjects = c(50, 100),
 # minNumberOfSubjectsPerStage = c(NA, 50), maxNumberOfSubjectsPerStage = c(NA, 250), conditionalPower = 0.9,
-# thetaH1 = 3, normalApproximation = FALSE), 20,000 iterations; and
-# getSimulationMultiArmMeans(des, activeArms = 3,
-# effectMatrix = c(0.6, 1.8, 3), stDev = sqrt(50), plannedSubjects = c(25, 75), intersectionTest = "Dunnett", typeOfSelection =
-# "best"), 20,000 iterations. The new size rests on a known SD there, and on the standard error seen here.
+# thetaH1 = 3, normalApproximation = FALSE), 20,000 iterations; and getSimulationMultiArmMeans(des, activeArms = 3,
+# effectMatrix = c(0.6, 1.8, 3), stDev = sqrt(50), plannedSubjects = c(25, 75), intersectionTest = "Dunnett",
+# typeOfSelection = "best"), 20,000 iterations. The new size rests on a known SD there, on the SE seen here.
 RESIZED = {"none": (0.0243, 282.5), "lifts": (0.8702, 199.1)}
 SELECTED = (0.5611, {"low": 0.06895, "mid": 0.25125, "high": 0.67925})
 
@@ -405,3 +405,23 @@ def test_independent_crossover_is_two_t_tests() -> None:
     lost = crossover(first, second, np.ones((5, 31), np.bool_), np.ones((5, 31), np.bool_))
     assert (lost.status != 0).all()
     assert np.isnan(lost.estimate).all()
+
+
+def test_property_the_report_tells_of_looks(tmp_path: Path) -> None:
+    own = study(tmp_path, adaptations={"it": HALF}, factors={"adaptation": ["fixed", "it"], "weeks": [4, 12]})
+    made = design(own, replicates=40, executor=Threads(1))
+    parts = {p.title: p for p in parts_of(made)}
+    looks = parts["Looks"]
+    assert [(row[1], row[2]) for row in looks.rows[:4]] == [
+        ("nothing", "1"),
+        ("nothing", "end"),
+        ("lifts", "1"),
+        ("lifts", "end"),
+    ]
+    assert all(len(row) == len(looks.columns) for row in looks.rows)
+    assert ("looks", "fixed: none; it: at a half") in parts["Designs"].rows
+    assert "at a half" in report_markdown(made)
+    # curves over weeks do not mix designs with and without looks
+    assert len([name for name in drawings(made) if name.startswith("weeks-")]) == 2
+    plain = design(study(tmp_path), replicates=20, executor=Threads(1))
+    assert "Looks" not in {p.title for p in parts_of(plain)}

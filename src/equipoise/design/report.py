@@ -7,6 +7,7 @@ every table with the command that gives it. HTML stands alone; Markdown is for t
 from __future__ import annotations
 
 import html
+import math
 import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from importlib.metadata import version
 from typing import Any
 
 from equipoise.design.result import Cell, DesignResult
-from equipoise.design.study import CLAIM, DECIDE
+from equipoise.design.study import BASE, CLAIM, DECIDE, FIXED
 from equipoise.render.plots import Plot, frontier, success_curves, success_table
 
 ROWS_IN_A_TABLE = 60
@@ -94,6 +95,14 @@ def parts_of(made: DesignResult) -> list[Part]:
         ("weeks of extension", ", ".join(f"{w:g}" for w in f.extension)),
         ("who is recruited", "; ".join(f"{n}: {study.enrichments[n].label}" for n in f.enrichment)),
         ("primary analysis", "; ".join(f"{n}: {study.primaries[n].label}" for n in f.primary)),
+        *(
+            (what, "; ".join(f"{n}: {own[n].label if n in own else always}" for n in names))
+            for what, names, own, always in (
+                ("arms", f.treatments, study.treatments, "those of the scenario"),
+                ("looks", f.adaptation, study.adaptations, "none"),
+            )
+            if names != (BASE,) and names != (FIXED,)
+        ),
     )
     least = min(c.replicates for c in made.cells)
     return [
@@ -130,12 +139,15 @@ def parts_of(made: DesignResult) -> list[Part]:
         Part("Success and its price", plots=tuple(p for p in plots.items() if p[0].startswith("price-"))),
         Part("All designs", plots=tuple(p for p in plots.items() if p[0] == "all")),
         *(_table(made, name) for name in study.worlds),
+        *_looks(made),
         Part(
             "Limits",
             (
                 "The worlds are as good as the scenario: what the published trial did not show it cannot show. "
                 "Probabilities of single worlds say nothing of how likely those worlds are.",
-                "Recruitment is a steady stream; the months are no forecast.",
+                "Recruitment is a steady stream; the months are no forecast."
+                if study.accrual is None
+                else "Recruitment goes by the rates that the study assumes; the months are no forecast.",
             ),
         ),
         Part(
@@ -182,6 +194,51 @@ def _table(made: DesignResult, world: str) -> Part:
     return Part(f"World: {world}", tuple(said), columns, rows)
 
 
+def _looks(made: DesignResult) -> list[Part]:
+    """What happened at each look of each design, where designs have some."""
+    rows = []
+    for cell in made.cells:
+        for k, look in enumerate(cell.seen.looks if cell.seen is not None else (), start=1):
+            assert cell.seen is not None
+            last = k == len(cell.seen.looks)
+            rows.append(
+                (
+                    cell.design.label,
+                    made.study.worlds[cell.world].label,
+                    "end" if last else str(k),
+                    f"{100 * look.held:.1f} %",
+                    f"{100 * look.efficacy:.1f} %",
+                    "" if last else f"{100 * look.futility:.1f} %",
+                    "" if last else f"{100 * look.gate:.1f} %",
+                    f"{100 * look.mc_error:.1f}",
+                    _number(look.information if math.isfinite(look.information) else None),
+                    _number(look.month if math.isfinite(look.month) else None),
+                    f"{cell.seen.patients:.0f}" if last else "",
+                    f"{100 * cell.seen.regardless:.1f} ± {100 * cell.seen.regardless_error:.1f} %" if last else "",
+                )
+            )
+    if not rows:
+        return []
+    said = ["Shares of all trials that stopped there. Futility is followed; the last column ignores it."]
+    if len(rows) > ROWS_IN_A_TABLE:
+        said.append(f"The first {ROWS_IN_A_TABLE} of {len(rows)} rows; cells.csv has all.")
+    columns = (
+        "design",
+        "world",
+        "look",
+        "came so far",
+        "efficacy",
+        "futility",
+        "another test",
+        "error of what stopped",
+        "information",
+        "month",
+        "patients, mean",
+        "rejects if futility is ignored",
+    )
+    return [Part("Looks", tuple(said), columns, tuple(rows[:ROWS_IN_A_TABLE]))]
+
+
 def _row(made: DesignResult, cell: Cell, first: Cell) -> tuple[str, ...]:
     apart = "" if cell is first else made.difference(cell, first)
     gap = "" if isinstance(apart, str) else f"{100 * apart.difference:+.1f} ± {100 * apart.mc_error:.1f}"
@@ -220,16 +277,19 @@ def _groups(made: DesignResult) -> Iterable[tuple[tuple[Any, ...], list[Cell]]]:
     out: dict[tuple[Any, ...], list[Cell]] = {}
     for c in made.cells:
         d = c.design
-        out.setdefault((d.primary, d.patients, d.ratio, d.extension, d.enrichment), []).append(c)
+        place = (d.primary, d.patients, d.ratio, d.extension, d.enrichment, d.treatments, d.adaptation)
+        out.setdefault(place, []).append(c)
     return out.items()
 
 
 def _place(made: DesignResult, place: tuple[Any, ...]) -> str:
-    primary, patients, ratio, extension, enrichment = place
+    primary, patients, ratio, extension, enrichment, treatments, adaptation = place
     words = [f"{patients} patients"]
     words += [str(ratio)] if ratio else []
     words += [f"then {extension:g} weeks open"] if len(made.study.factors.extension) > 1 and extension else []
     words += [enrichment] if len(made.study.factors.enrichment) > 1 else []
+    words += [treatments] if len(made.study.factors.treatments) > 1 else []
+    words += [adaptation] if len(made.study.factors.adaptation) > 1 else []
     return f"{primary}: {', '.join(words)}"
 
 
