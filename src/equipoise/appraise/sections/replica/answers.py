@@ -44,7 +44,11 @@ def answers_tables(ctx: Context, replica: Replica) -> list[Block]:
         (f"How often a drug that {nothing(replica)} would show it by chance", null),
         ("How often each test would be significant in the drug's favour, if the drug works as fitted", tests),
         ("Another trial of the drug, predicted", elsewhere),
-        ("How often each test would be formally significant, on either side, after all before it in the plan", rest),
+        (
+            "How often each test would be formally significant, for the drug or against it and so more often than above, "
+            "after all before it in the plan",
+            rest,
+        ),
     ):
         if not group:
             continue
