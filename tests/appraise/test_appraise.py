@@ -47,6 +47,7 @@ SECTIONS = [
     "limitations",
     "significance",
     "surrogate",
+    "next-trial",
     "certainty",
     "questions",
     "context",
@@ -85,7 +86,7 @@ def test_every_reader_has_questions_and_something_to_take_away(page: Document) -
 
 def test_figures_hold_what_they_should(full_page: Document) -> None:
     figures = {n.id: n for n in walk(full_page) if isinstance(n, Figure)}
-    assert set(figures) == {"fig-forest", "fig-curves", "fig-later", "fig-dots"}
+    assert set(figures) == {"fig-forest", "fig-curves", "fig-later", "fig-dots", "fig-next-weeks"}
     forest, curves, dots = (figures[f"fig-{id}"].chart for id in ("forest", "curves", "dots"))
     assert isinstance(forest, Forest)
     shown = {(p.title, i.label): i for p in forest.panels for i in p.intervals}
@@ -288,7 +289,7 @@ def test_prose_follows_the_record(valor: Record) -> None:
 def test_a_record_without_results_yields_a_page(tiny: Record) -> None:
     page = appraise(tiny)
     ids = [s.id for s in page.sections]
-    assert ids == [s for s in SECTIONS if s not in ("context", "related", "surrogate")]
+    assert ids == [s for s in SECTIONS if s not in ("context", "related", "surrogate", "next-trial")]
     assert "Nothing could be checked" in of(page, "coherence")
     assert "does not say whether its primary endpoint was met" in of(page, "bottom-line")
     assert "20 randomised" in of(page, "design")

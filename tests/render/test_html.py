@@ -87,6 +87,7 @@ def test_headings_run_without_gaps(read: Page) -> None:
         "Limitations",
         "Clinical significance",
         "Is neurofilament a surrogate here?",
+        "How should the next trial be designed?",
         "Certainty and decision",
         "Questions by reader",
         "Historical context",

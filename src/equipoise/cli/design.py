@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,11 @@ def design(
     executor: str | None = typer.Option(None, "--executor", help="threads (default) or processes."),
     scheduler: str | None = typer.Option(None, "--scheduler", help="Address of a Dask scheduler: tcp://host:8786."),
     workers: int | None = typer.Option(None, "--workers", help="Threads or processes; default all processors."),
+    stored: bool = typer.Option(False, "--stored", help="Print the results that come with the package; no simulation."),
+    store: Path | None = typer.Option(None, "--store", help="Write the results as a package keeps them (study.json)."),
+    replay: int | None = typer.Option(None, "--replay", min=0, help="Write this one replicate as ADaM and as a page."),
+    world: str | None = typer.Option(None, "--world", help="With --replay or --stored: the truth."),
+    levels: str = typer.Option("", "--design", help="With --replay or --stored: weeks=52,patients=216,..."),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress bar."),
 ) -> None:
     """Judge designs of the next trial: success, errors, bias, size, weeks, in every world."""
@@ -39,6 +45,14 @@ def design(
         return
     if folder is not None:
         raise ScenarioError(f"{folder}: a second name", hint="name the folder with --out")
+    if stored:
+        _stored(study, world, levels)
+        return
+    if replay is not None:
+        _replay(study, replay, world, levels, out, seed)
+        return
+    if world is not None or levels:
+        raise ScenarioError("--world and --design go with --replay or --stored", hint="see equipoise design --help")
     from equipoise.cli.common import compile_once, progress_bar, say
     from equipoise.design import design as carry_out
     from equipoise.run.executors import executor_named
@@ -52,6 +66,11 @@ def design(
             study, replicates=replicates, up_to=up_to, seed=seed, executor=hands, out=out, progress=report, code=True
         )
     print(made.summary())
+    if store is not None:
+        from equipoise.design.stored import store as keep
+
+        keep(made, store)
+        say(f"wrote {store}")
     if out is not None:
         for path in _write(made, out):
             say(f"wrote {path}")
@@ -69,7 +88,56 @@ def _write(made: DesignResult, out: Path) -> list[Path]:
     write_text(paths[3], report_markdown(made))
     for name, plot in drawings(made).items():
         paths.append(plot.save(out / f"{name}.svg"))
+    if find_spec("docx") is not None:
+        from equipoise.design.report_word import report_docx
+        from equipoise.files import write_bytes
+
+        paths.append(out / "report.docx")
+        write_bytes(paths[-1], report_docx(made))
     return paths
+
+
+def _stored(study: str, world: str | None, levels: str) -> None:
+    """The stored cells of a shipped study, a line each."""
+    from equipoise.cli.common import say
+    from equipoise.design import stored
+    from equipoise.design.examples import design_named
+    from equipoise.design.study import load_study
+    from equipoise.errors import ScenarioError
+
+    own = stored.stored(study)
+    chosen = load_study(study)
+    if not stored.is_current(study):
+        say(f"warning: these results are of an earlier text of {study}; make them again: {own['command']}")
+    named = {part.partition("=")[0].strip() for part in levels.split(",")}
+    wanted = {k: v for k, v in design_named(chosen, levels).levels().items() if k in named}
+    found = stored.cells(study, world, **wanted)
+    print(
+        f"{own['study']}, {own['replicates']:,} virtual trials a cell, seed {own['seed']}, equipoise {own['version']}"
+    )
+    for c in found:
+        after = f" + {c['extension']:g}" if c["extension"] else ""
+        place = f"{c['weeks']:g}{after} weeks, {c['patients']} patients, {c['enrichment']}, {c['primary']}"
+        print(f"  {c['world']:<12} {place:<52} {100 * c['success']:5.1f} % (± {100 * c['mc_error']:.1f})")
+    if not found:
+        raise ScenarioError(f"no stored cell of the world {world!r}", hint=f"worlds are {', '.join(own['worlds'])}")
+
+
+def _replay(study: str, replicate: int, world: str | None, levels: str, out: Path | None, seed: int | None) -> None:
+    from equipoise.cli.common import say
+    from equipoise.design.examples import design_named, replay
+    from equipoise.design.study import load_study
+    from equipoise.errors import ScenarioError
+
+    chosen = load_study(study)
+    if seed is not None:
+        chosen = chosen.with_(seed=seed)
+    if world not in chosen.worlds:
+        raise ScenarioError(f"--world {world}: no such world", hint=f"worlds are {', '.join(chosen.worlds)}")
+    if out is None:
+        raise ScenarioError("--replay writes a folder", hint="name it with --out")
+    for path in replay(chosen, design_named(chosen, levels), str(world), replicate, out):
+        say(f"wrote {path}")
 
 
 def _init(scenario: str, out: Path | None) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from equipoise import __version__
 from equipoise.design.calendar_trials import CalendarMaker
+from equipoise.design.examples import examples_of
 from equipoise.design.looks import calendar_maker, seen_of
 from equipoise.design.result import Cell, DesignResult, share_error
 from equipoise.design.rules import Condition, Found, Rule, rule_of, succeeded
@@ -28,7 +29,7 @@ from equipoise.files.reading import reason
 from equipoise.plan.key import Key
 from equipoise.run.executors import Executor, Task, Threads
 from equipoise.run.store import Part, Store
-from equipoise.run.study import grow, program, read_parts
+from equipoise.run.study import column_reader, grow, program, read_parts
 from equipoise.simulate import Scenario, load_scenario
 from equipoise.types import WEEKS_PER_MONTH, BoolArray, FloatArray
 
@@ -247,11 +248,7 @@ def _cells(
     maker = prepared.maker
     if isinstance(maker, CalendarMaker):
         return [_cell_of_looks(study, prepared, maker, replicates, parts, truths)]
-    columns = {name: k for k, name in enumerate(maker.columns)}
-    table = read_parts(parts, range(len(columns)), replicates)
-
-    def values(name: str) -> FloatArray:
-        return np.asarray(table[:, columns[name]])
+    values = column_reader(parts, maker.columns, replicates)
 
     def found(asked: Asked) -> Found:
         nothing = np.full(replicates, np.nan)
@@ -296,6 +293,13 @@ def _cells(
                 months=_months(study, base, prepared.conduct),
                 successes=success,
                 no_go=stop,
+                examples=examples_of(
+                    values(first.column(first.p)),
+                    None if first.estimate is None else values(first.column(first.estimate)),
+                    success,
+                    no_effect=world.no_effect,
+                    sign=first.better or 1,
+                ),
             )
         )
     return out

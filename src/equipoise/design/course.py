@@ -1,5 +1,4 @@
-"""What a design would look like while it runs: mean courses over virtual trials, and single trials patient by
-patient."""
+"""What a design looks like while it runs: mean courses over virtual trials, and single trials patient by patient."""
 
 from __future__ import annotations
 

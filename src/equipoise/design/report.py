@@ -1,4 +1,6 @@
-"""The report of a design study, with the headings of a simulation report (ADEMP: Morris, White & Crowther 2019).
+"""The report of a design study, with the headings of a simulation report: aims, data-generating mechanisms, estimands,
+methods, performance (ADEMP: Morris, White & Crowther 2019), and planning, implementation and limits (OCTAVE: Lee et al.
+2026).
 
 Aims, data-generating mechanisms, estimands and designs, methods, performance: every number with its Monte Carlo error,
 every table with the command that gives it. HTML stands alone; Markdown is for those who go on writing.
@@ -14,8 +16,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+from equipoise.design.examples import chosen, command_of, told
 from equipoise.design.result import Cell, DesignResult
-from equipoise.design.study import BASE, CLAIM, DECIDE, FIXED
+from equipoise.design.study import BASE, CLAIM, DECIDE, FIXED, Design
 from equipoise.render.plots import Plot, frontier, success_curves, success_table
 
 ROWS_IN_A_TABLE = 60
@@ -107,9 +110,9 @@ def parts_of(made: DesignResult) -> list[Part]:
     least = min(c.replicates for c in made.cells)
     return [
         Part("Answer", tuple(line.strip() for line in made.summary().splitlines()[1:])),
-        Part("Aim", (study.question, f"Success wanted where the drug works: {100 * study.target:g} %.")),
+        Part("Aims", (study.question, f"Success wanted where the drug works: {100 * study.target:g} %.")),
         Part(
-            "Worlds: how the data are made",
+            "Data-generating mechanisms: the worlds",
             (
                 f"Virtual patients, disease and drug are those of the scenario {study.base}; a world changes the "
                 "mechanism or its numbers. Replicate r has the same random patients in every design.",
@@ -119,7 +122,7 @@ def parts_of(made: DesignResult) -> list[Part]:
         ),
         Part("Designs", ("Every combination is a design.",), ("factor", "levels"), factors),
         Part(
-            "Estimands and analyses",
+            "Estimands and methods of analysis",
             (
                 "Success is as the primary analysis says. The true effect is the mean difference at the end of the "
                 "randomised period in those on active, with the drug and without, when nobody leaves, dies or misses a "
@@ -129,17 +132,19 @@ def parts_of(made: DesignResult) -> list[Part]:
             ),
         ),
         Part(
-            "Replicates",
+            "Planning: replicates and seed",
             (
                 f"{_replicates(made)} virtual trials a cell, seed {study.seed}. " + _meaning(least),
                 f"Trials whose analysis failed count as not successful: {sum(c.failures for c in made.cells)} in all.",
             ),
         ),
-        Part("Success by weeks", plots=tuple(p for p in plots.items() if p[0].startswith("weeks-"))),
-        Part("Success and its price", plots=tuple(p for p in plots.items() if p[0].startswith("price-"))),
-        Part("All designs", plots=tuple(p for p in plots.items() if p[0] == "all")),
+        Part("Performance: success by weeks", plots=tuple(p for p in plots.items() if p[0].startswith("weeks-"))),
+        Part("Performance: success and its price", plots=tuple(p for p in plots.items() if p[0].startswith("price-"))),
+        Part("Performance: all designs", plots=tuple(p for p in plots.items() if p[0] == "all")),
         *(_table(made, name) for name in study.worlds),
         *_looks(made),
+        *_sensitivity(made),
+        _examples(made),
         Part(
             "Limits",
             (
@@ -160,6 +165,58 @@ def parts_of(made: DesignResult) -> list[Part]:
             ),
         ),
     ]
+
+
+_TARGETS = (0.7, 0.8, 0.9)
+
+
+def _sensitivity(made: DesignResult) -> list[Part]:
+    """How the answer moves with the success that is wanted, and with how worlds are weighed."""
+    study = made.study
+    rows = []
+    for name, world in study.worlds.items():
+        if not world.no_effect:
+            best = [made.smallest(name, target) for target in _TARGETS]
+            rows.append((world.label, *("none of them" if c is None else c.design.label for c in best)))
+    parts = []
+    if rows:
+        said = (
+            "The smallest design that reaches other targets: a choice that hangs on the target's last points is none."
+        )
+        columns = ("if the truth is", *(f"{100 * t:g} %" for t in _TARGETS))
+        parts.append(Part("Sensitivity: what is wanted", (said,), columns, tuple(rows)))
+    working = [n for n, w in study.worlds.items() if not w.no_effect]
+    if len(working) > 1:
+        shares = {d: [c.success for c in made.cells if c.design == d and c.world in working] for d in _designs(made)}
+        order = sorted(shares, key=lambda d: -min(shares[d]))[:10]
+        said = "The designs that lose least in the worst world in which the drug works, and what they do in the best."
+        table = tuple(
+            (
+                d.label,
+                f"{100 * min(shares[d]):.1f} %",
+                f"{100 * sum(shares[d]) / len(shares[d]):.1f} %",
+                f"{100 * max(shares[d]):.1f} %",
+            )
+            for d in order
+        )
+        parts.append(Part("Sensitivity: which world", (said,), ("design", "worst world", "mean", "best world"), table))
+    return parts
+
+
+def _designs(made: DesignResult) -> list[Design]:
+    return list(dict.fromkeys(c.design for c in made.cells))
+
+
+def _examples(made: DesignResult) -> Part:
+    """Three trials that can be looked at, each with the command that writes it."""
+    found = chosen(made)
+    rows = tuple(
+        (e.kind.replace("-", " "), c.design.label, told(e, made, c), command_of(made.study, c, e)) for c, e in found
+    )
+    said = (
+        "Single virtual trials, each written as ADaM data sets and as a page by its command. None was chosen to please."
+    )
+    return Part("Example trials", (said,) if rows else (), ("trial", "design", "what it is", "command"), rows)
 
 
 def _meaning(replicates: int) -> str:
@@ -191,7 +248,7 @@ def _table(made: DesignResult, world: str) -> Part:
     said = [made.study.worlds[world].label + "."]
     if len(cells) > ROWS_IN_A_TABLE:
         said.append(f"The first {ROWS_IN_A_TABLE} of {len(cells)} designs; cells.csv has all.")
-    return Part(f"World: {world}", tuple(said), columns, rows)
+    return Part(f"Performance in the world {world}", tuple(said), columns, rows)
 
 
 def _looks(made: DesignResult) -> list[Part]:
@@ -332,7 +389,7 @@ table { border-collapse: collapse; font-size: 0.86rem; font-variant-numeric: tab
 .wide { overflow-x: auto; } th, td { text-align: left; padding: 0.25rem 0.7rem 0.25rem 0; vertical-align: top;
   border-bottom: 1px solid var(--line); } th { color: var(--muted); font-weight: 600; }
 td { min-width: 4rem; max-width: 40rem; } th[scope=row] { white-space: nowrap; }
-figure { margin: 1rem 0; } svg { max-width: 100%; height: auto; }
+figure { margin: 1rem 0; } svg { max-width: 100%; height: auto; background: #fff; }
 .plots { display: flex; flex-wrap: wrap; gap: 1.5rem; }
 @media print { body { max-width: none; } section { break-inside: auto; } }
 """

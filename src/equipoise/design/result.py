@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from equipoise.design.examples import Example
 from equipoise.design.looks import Seen
 from equipoise.design.study import CLAIM, Design, DesignStudy
 from equipoise.errors import EstimationError
@@ -27,7 +28,8 @@ class Cell:
     the estimates; mean_se : of their standard errors; coverage : of the 95 % intervals. named_rightly : share in which
     the delayed-start rule names the world's kind. patient_weeks under observation, control_weeks without active drug,
     deaths : means a trial; months : recruitment and the last patient's trial. seen : what happened at looks, where the
-    design has some. no_go : share of trials that met the primary's conditions to stop.
+    design has some. no_go : share of trials that met the primary's conditions to stop. examples : single trials worth
+    looking at.
     """
 
     design: Design
@@ -52,13 +54,14 @@ class Cell:
     successes: BoolArray
     seen: Seen | None = None
     no_go: float | None = None
+    examples: tuple[Example, ...] = ()
 
     def row(self) -> dict[str, Any]:
         """As a row of a table."""
         own = {
             f.name: getattr(self, f.name)
             for f in fields(self)
-            if f.name not in ("design", "successes", "no_effect", "seen", "no_go")
+            if f.name not in ("design", "successes", "no_effect", "seen", "no_go", "examples")
         }
         claim = None
         if self.no_effect:

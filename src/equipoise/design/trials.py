@@ -314,7 +314,8 @@ def scenario_for(
     own["effect"] = {**own["effect"].model_dump(exclude_none=True), **world.effect}
     own["disease"] = {**own["disease"], **world.disease}
     own["groups"] = {
-        g: {**own["groups"].get(g, {}), **world.groups.get(g, {})} for g in {*own["groups"], *world.groups}
+        g: {**own["groups"].get(g, {}), **world.groups.get(g, {})}
+        for g in dict.fromkeys((*own["groups"], *world.groups))
     }
     data |= {
         "name": f"{study.name}",

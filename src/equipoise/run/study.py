@@ -336,3 +336,15 @@ def read_parts(parts: Sequence[Part], columns: Sequence[int], replicates: int) -
         out[at:end] = read_part(part.path, columns)[at - part.first : end - part.first]
         at = end
     return out
+
+
+def column_reader(parts: Sequence[Part], columns: Sequence[str], replicates: int) -> Callable[[str], FloatArray]:
+    """A function that gives the (replicate,) values of a column by its name.
+
+    A small study is read once; of a large one a column at a time, so that memory does not grow with its columns.
+    """
+    place = {name: k for k, name in enumerate(columns)}
+    if replicates * len(columns) > IN_MEMORY:
+        return lambda name: read_parts(parts, [place[name]], replicates)[:, 0]
+    table = read_parts(parts, range(len(columns)), replicates)
+    return lambda name: np.asarray(table[:, place[name]])

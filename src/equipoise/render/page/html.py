@@ -127,6 +127,11 @@ def safe_url(target: str | None) -> str | None:
     return target.strip() if parts.scheme in ("http", "https") and parts.netloc else None
 
 
+def _has(chart: object, kind: str) -> bool:
+    """Whether a chart has curves of a kind: published points or simulated bands."""
+    return isinstance(chart, Curves) and any(s.kind == kind for p in chart.panels for s in p.series)
+
+
 def _filters(document: Document) -> dict[str, Any]:
     from markupsafe import Markup, escape
 
@@ -188,7 +193,8 @@ def _filters(document: Document) -> dict[str, Any]:
         "quiet": quiet,
         "questions": lambda section: [n for n in walk(section) if isinstance(n, Question)],
         "readers": readers,
-        "has_bands": lambda c: isinstance(c, Curves) and any(s.kind == "simulated" for p in c.panels for s in p.series),
+        "has_points": lambda c: _has(c, "published"),
+        "has_bands": lambda c: _has(c, "simulated"),
         "safe_url": safe_url,
     }
 

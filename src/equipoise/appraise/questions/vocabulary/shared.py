@@ -7,7 +7,7 @@ from collections.abc import Callable
 from equipoise.appraise import phrases
 from equipoise.appraise.context import Context
 from equipoise.appraise.questions.vocabulary.phrase import VOCABULARY, Phrase
-from equipoise.appraise.sections import certainty, limitations, replica
+from equipoise.appraise.sections import certainty, limitations, next_trial, replica
 from equipoise.document.document import Inlines
 
 
@@ -42,6 +42,9 @@ SHARED: dict[str, tuple[Callable[[Context], Inlines], str | None]] = {
     "planned_spread": (limitations.planned_spread, None),
     "testing_yield": (certainty.testing_sentence, None),
     "chance_by_weeks": (replica.chance_by_weeks, None),
+    "longer_or_larger": (next_trial.longer_or_larger, None),
+    "smallest_designs": (next_trial.smallest_designs, None),
+    "designs_in_error": (next_trial.designs_in_error, None),
 }
 """Name, the sentence, and what is said in its place where it is empty and the answer asks for it."""
 
