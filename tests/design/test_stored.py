@@ -307,3 +307,24 @@ def test_property_a_million_replicates_take_no_more_memory_than_ten_thousand() -
     unit = 2**20 if sys.platform == "darwin" else 2**10
     assert (peak[1] - peak[0]) / unit < 150, peak
     assert peak[1] / unit < 500, peak
+
+
+def test_property_a_study_has_one_key_in_every_process() -> None:
+    """Names in a set come in another order in another process: what decides the numbers must not."""
+    script = (
+        "from equipoise.design import load_study\n"
+        "from equipoise.design.carry_out import prepare\n"
+        "from equipoise.simulate import load_scenario\n"
+        "study = load_study('next-als')\n"
+        "only = [{'weeks': 28, 'patients': 108, 'enrichment': 'all', 'primary': 'mmrm'}]\n"
+        "print([p.maker.key for p in prepare(study.with_(only=only), load_scenario(study.base))])\n"
+    )
+    keys = set()
+    for seed in ("0", "1", "2", "3"):
+        environment = {**ENVIRONMENT, "PYTHONHASHSEED": seed}
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=False, env=environment
+        )
+        assert done.returncode == 0, done.stderr
+        keys.add(done.stdout)
+    assert len(keys) == 1
