@@ -174,8 +174,8 @@ def _intro(trials: Sequence[_Trial]) -> Section:
             (
                 *_words(
                     "In the drawings a round green mark is a trial that met its primary endpoint, a square red one a "
-                    "trial that missed it, a diamond one for which that is not stated or disputed. The boxes choose what "
-                    "is shown; the page of one trial is made by "
+                    "trial that missed it, a diamond one for which that is not stated or disputed. The boxes choose "
+                    "what is shown; the page of one trial is made by "
                 ),
                 Code("equipoise appraise NAME"),
                 Text("."),

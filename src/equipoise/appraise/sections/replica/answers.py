@@ -45,8 +45,8 @@ def answers_tables(ctx: Context, replica: Replica) -> list[Block]:
         ("How often each test would be significant in the drug's favour, if the drug works as fitted", tests),
         ("Another trial of the drug, predicted", elsewhere),
         (
-            "How often each test would be formally significant, for the drug or against it and so more often than above, "
-            "after all before it in the plan",
+            "How often each test would be formally significant, for the drug or against it and so more often than "
+            "above, after all before it in the plan",
             rest,
         ),
     ):
