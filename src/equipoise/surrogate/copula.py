@@ -1,7 +1,8 @@
-"""Two times to an event over many trials: Weibull margins joined by a copula, then the effects with their errors.
+"""A time to an event and its surrogate over many trials: margins joined by a copula, then effects with their errors.
 
-Burzykowski et al. 2001, J R Stat Soc C 50:405; the second stage is the bivariate random-effects model of
-:mod:`equipoise.surrogate.trials` on the trials' log hazard ratios and their joint covariance.
+The surrogate is a time to an event too (Burzykowski et al. 2001, J R Stat Soc C 50:405) or a measured value (Alonso et
+al. 2016). The second stage is the bivariate random-effects model of :mod:`equipoise.surrogate.trials` on the trials'
+effects and their joint covariance.
 """
 
 from __future__ import annotations
@@ -20,15 +21,16 @@ from equipoise.estimate.columns import labels, two_arms
 from equipoise.estimate.fit import Fit
 from equipoise.estimate.frames import read_frame, require
 from equipoise.estimate.left_out import LeftOut, Sieve
-from equipoise.estimate.ranks.win import Time
+from equipoise.estimate.ranks.win import Time, Value
 from equipoise.estimate.result import Estimate, check_level
 from equipoise.surrogate.endpoints import Measured, as_endpoint, read_endpoint
 from equipoise.surrogate.kernels import copula as kernel
 from equipoise.surrogate.trials import Rows, TrialSurrogacy, least_squares_line, of_rows
-from equipoise.types import BoolArray, FloatArray, Status
+from equipoise.types import BoolArray, FloatArray, IntArray, Status
 
 BURZYKOWSKI01 = "Burzykowski et al. 2001, J R Stat Soc C 50:405"
 SCALE = "rank correlation"
+ALONSO16 = "Alonso et al. 2016, Applied Surrogate Endpoint Evaluation Methods with SAS and R"
 SHIH = "Shih & Louis 1995, Biometrics 51:1384"
 FAMILIES = ("clayton", "plackett", "hougaard")
 _BEGIN = {"clayton": (-6.0, 4.0), "plackett": (-6.0, 8.0), "hougaard": (-6.0, 1.5)}
@@ -61,12 +63,36 @@ def kendall(family: str, theta: float) -> float:
     return float(1.0 - 4.0 * (w[:, None] * w[None, :] * cu * cv).sum())
 
 
-@dataclass(frozen=True, eq=False)
-class Margins:
-    """Weibull regressions of every trial: par (trial, 6) as of :func:`kernels.copula.trial_loglik`."""
+def spearman(family: str, theta: float) -> float:
+    """Spearman's rank correlation of a copula: ``12 E C(U, V) - 3`` over independent U and V.
 
-    names: tuple[str, ...]
-    par: FloatArray
+    >>> round(spearman("plackett", 1.0), 6), round(spearman("plackett", 8.0), 6), round(spearman("hougaard", 0.5), 3)
+    (0.0, 0.606713, 0.682)
+    """
+    if family == "plackett":
+        if abs(theta - 1.0) < 1e-4:
+            return (theta - 1.0) / 3.0
+        return (theta + 1.0) / (theta - 1.0) - 2.0 * theta * math.log(theta) / (theta - 1.0) ** 2
+    x, w = np.polynomial.legendre.leggauss(200)
+    x, w = 0.5 * (x + 1.0), 0.5 * w
+    u, v = x[:, None], x[None, :]
+    if family == "clayton":
+        joint = (u**-theta + v**-theta - 1.0) ** (-1.0 / theta)
+    else:
+        joint = np.exp(-(((-np.log(u)) ** (1.0 / theta) + (-np.log(v)) ** (1.0 / theta)) ** theta))
+    return float(12.0 * (w[:, None] * w[None, :] * joint).sum() - 3.0)
+
+
+def normal(value: FloatArray, z: FloatArray) -> tuple[FloatArray, Status]:
+    """Mean midway between the arms, log standard deviation and effect of a measured value of one trial."""
+    up, down = z > 0.0, z <= 0.0
+    if not up.any() or not down.any():
+        return np.full(3, math.nan), Status.EMPTY_ARM
+    means = float(value[down].mean()), float(value[up].mean())
+    rest = value - np.where(up, means[1], means[0])
+    if len(z) < 4 or not rest.std() > 1e-12 * max(1.0, float(np.abs(value).max())):
+        return np.full(3, math.nan), Status.NO_VARIANCE
+    return np.array([0.5 * sum(means), math.log(float(rest.std())), means[1] - means[0]]), Status.OK
 
 
 def weibull(time: FloatArray, event: BoolArray, z: FloatArray) -> tuple[FloatArray, Status]:
@@ -109,10 +135,11 @@ def weibull(time: FloatArray, event: BoolArray, z: FloatArray) -> tuple[FloatArr
 
 @dataclass(frozen=True, eq=False)
 class CopulaSurrogacy(Fit):
-    """Two times to an event over trials.
+    """A time to an event and its surrogate over trials.
 
-    theta : the copula's parameter, kendall_tau : the association within trials. rows : log hazard ratios of every trial
-    with their joint covariance. trials : the corrected picture. loglik : at the estimate.
+    theta : the copula's parameter, kendall_tau, spearman_rho : the association within trials. rows : effects of every
+    trial (log hazard ratios; of a measured surrogate, differences) with their joint covariance. sizes : its patients.
+    trials : the corrected picture. loglik : at the estimate.
     """
 
     family: str
@@ -120,14 +147,18 @@ class CopulaSurrogacy(Fit):
     true: str
     theta: float
     kendall_tau: Estimate
+    spearman_rho: Estimate
     rows: Rows
+    sizes: IntArray
     loglik: float
     joint: bool
     n: int
     level: float
     left_out: LeftOut
+    measured: bool = False
     backend: Any = field(default=None, repr=False)
     tau_at: Callable[..., Estimate] | None = field(default=None, repr=False)
+    rho_at: Callable[..., Estimate] | None = field(default=None, repr=False)
     picture: ClassVar[str] = "trial_effects"
 
     @cached_property
@@ -143,23 +174,30 @@ class CopulaSurrogacy(Fit):
         return least_squares_line(self.rows.s, self.rows.t, np.ones(len(self.rows)))[2]
 
     @property
+    def r2_weighted(self) -> float:
+        """The same weighted by the trials' patients, as R's Surrogate has it."""
+        return least_squares_line(self.rows.s, self.rows.t, self.sizes.astype(np.float64))[2]
+
+    @property
     def r2_adjusted(self) -> float:
         """R squared of the bivariate model; see ``trials`` for its interval and whether it lies on the edge."""
         return self.trials.fit.rho**2
 
     @property
     def estimates(self) -> tuple[Estimate, ...]:
-        return (self.kendall_tau, *self.trials.estimates)
+        return (self.kendall_tau, self.spearman_rho, *self.trials.estimates)
 
     def at_level(self, level: float) -> tuple[Estimate, ...]:
         """The estimates with intervals of coverage ``level``."""
         check_level(level)
-        tau = self.kendall_tau.at_level(level)[0] if self.tau_at is None else self.tau_at(level=level)
-        return (tau, *self.trials.at_level(level))
+        made = ((self.kendall_tau, self.tau_at), (self.spearman_rho, self.rho_at))
+        tau, rho = (e.at_level(level)[0] if at is None else at(level=level) for e, at in made)
+        return (tau, rho, *self.trials.at_level(level))
 
     def _title(self) -> str:
         how = "all parameters at once" if self.joint else "margins first"
-        return f"Is {self.surrogate} a surrogate of {self.true}? {self.family.title()} copula, Weibull margins, {how}"
+        margins = "normal and Weibull margins" if self.measured else "Weibull margins"
+        return f"Is {self.surrogate} a surrogate of {self.true}? {self.family.title()} copula, {margins}, {how}"
 
     def _facts(self) -> Iterator[tuple[str, str]]:
         yield "patients", str(self.n)
@@ -167,7 +205,10 @@ class CopulaSurrogacy(Fit):
         yield "verdict", self.trials.verdict.said
 
     def _notes(self) -> Iterator[str]:
-        yield f"R squared by least squares {self.r2_unadjusted:.4g}, not corrected for estimation error."
+        yield (
+            f"R squared by least squares {self.r2_unadjusted:.4g} ({self.r2_weighted:.4g} weighted by patients), not "
+            "corrected for estimation error."
+        )
 
     def _drawn(self) -> Any:
         return self.trials
@@ -176,7 +217,7 @@ class CopulaSurrogacy(Fit):
 def surrogacy_copula(
     data: Any,
     *,
-    surrogate: Time,
+    surrogate: Time | Value | str,
     true: Time,
     unit: str,
     arm: str = "TRT01P",
@@ -187,12 +228,15 @@ def surrogacy_copula(
     least_variance: float = 0.0,
     level: float = 0.95,
 ) -> CopulaSurrogacy:
-    """The trial level of two times to an event, with a copula for their association within trials.
+    """The trial level of a time to an event and its surrogate, with a copula for their association within trials.
 
     Parameters
     ----------
     data : one row a patient; pandas, polars or pyarrow.
-    surrogate, true : :class:`Time`. unit : column of trials; those with events in one arm only take no part.
+    surrogate : :class:`Time`, or a column of measured values (normal within arms). true : :class:`Time`. The copula
+        joins the shares that lie above: a high value goes with a long time. Take the negative of a marker that is
+        high where times are short; Clayton's and Hougaard's copulas know no negative association.
+    unit : column of trials; those with events in one arm only take no part.
     family : ``clayton``, ``plackett`` or ``hougaard``. joint : all parameters at once by maximum likelihood, else the
         margins trial by trial and then the copula's parameter (Shih & Louis 1995). theta : the copula's parameter where
         it is given, not estimated.
@@ -223,8 +267,14 @@ def surrogacy_copula(
     if theta is not None and not (theta > 0.0 and (family != "hougaard" or theta < 1.0)):
         raise EstimationError(f"theta = {theta!r}", hint="above 0; of Hougaard's copula below 1")
     ends = as_endpoint(surrogate, "surrogate"), as_endpoint(true, "true")
-    if not all(isinstance(e, Time) for e in ends):
-        raise EstimationError("an endpoint that is no time to an event", hint="Time('PFS', event='PROGRESSED')")
+    measured = isinstance(ends[0], Value)
+    if not isinstance(ends[1], Time):
+        raise EstimationError("a true endpoint that is no time to an event", hint="Time('OS', event='DIED')")
+    if not (measured or isinstance(ends[0], Time)):
+        raise EstimationError(
+            "a surrogate that is no time to an event and no measured value",
+            hint="Time('PFS', event='PROGRESSED') or a column of measured values",
+        )
     frame = read_frame(data)
     require(frame, [arm, unit])
     sieve = Sieve(len(frame))
@@ -234,7 +284,7 @@ def surrogacy_copula(
     sieve.need(np.array([v is not None for v in units], np.bool_), f"without {unit}")
     s, t = (read_endpoint(frame, e, sieve) for e in ends)
     keep = sieve.keep
-    for one in (s, t):
+    for one in (t,) if measured else (s, t):
         bad = np.flatnonzero(keep & (one.value <= 0.0))
         if len(bad):
             raise DataError(
@@ -248,21 +298,25 @@ def surrogacy_copula(
         here = keep & (code == i)
         if not here.any():
             continue
-        fits = [weibull(e.value[here], _events(e)[here], z[here]) for e in (s, t)]
+        first = normal(s.value[here], z[here]) if measured else weibull(s.value[here], _events(s)[here], z[here])
+        fits = [first, weibull(t.value[here], _events(t)[here], z[here])]
         if all(f[1] is Status.OK for f in fits):
             chosen.append(i)
             pars.append(np.concatenate([f[0] for f in fits]))
         else:
-            sieve.need(~(code == i), f"in a {unit} without events in both arms")
+            why = "without an estimate in both arms" if measured else "without events in both arms"
+            sieve.need(~(code == i), f"in a {unit} {why}")
     if not chosen:
         raise EstimationError(
-            f"no {unit} has events of both endpoints in both arms", hint="look at the events by trial"
+            f"no {unit} has events{'' if measured else ' of both endpoints'} in both arms",
+            hint="look at the events by trial",
         )
     packs = []
     for i in chosen:
         here = code == i
         here &= keep
-        packs.append((s.value[here], _events(s)[here], t.value[here], _events(t)[here], z[here]))
+        seen = np.ones(int(here.sum()), np.bool_) if measured else _events(s)[here]
+        packs.append((s.value[here], seen, t.value[here], _events(t)[here], z[here], measured))
     par = np.array(pars)
     which = FAMILIES.index(family)
 
@@ -299,23 +353,32 @@ def surrogacy_copula(
         v[:, 0, 1].copy(),
     )
     value = to_parameter(family, x)
-    tau = kendall(family, value)
-    n = int(sum(len(p[-1]) for p in packs))
-    tau_at = partial(_tau, family, x, tau, schur, n, joint=joint, given=theta is not None, status=status)
+    sizes = np.array([len(p[0]) for p in packs], np.int64)
+    n = int(sizes.sum())
+    reference = ALONSO16 if measured else BURZYKOWSKI01
+    how = {"joint": joint, "given": theta is not None, "status": status, "reference": reference}
+    tau_at, rho_at = (
+        partial(_association, name, measure, family, x, schur, n, **how)
+        for name, measure in (("Kendall's tau", kendall), ("Spearman's rho", spearman))
+    )
     return CopulaSurrogacy(
         family,
         s.name,
         t.name,
         value,
         tau_at(level=level),
+        rho_at(level=level),
         made,
+        sizes,
         whole(x, par),
         joint,
         n,
         level,
         sieve.left_out,
+        measured,
         frame.implementation,
         tau_at,
+        rho_at,
     )
 
 
@@ -323,24 +386,35 @@ def _events(one: Measured) -> BoolArray:
     return one.event if one.event is not None else np.zeros(len(one.value), np.bool_)
 
 
-def _tau(
-    family: str, x: float, tau: float, schur: float, n: int, *, level: float, joint: bool, given: bool, status: Status
+def _association(
+    what: str,
+    measure: Callable[[str, float], float],
+    family: str,
+    x: float,
+    schur: float,
+    n: int,
+    *,
+    level: float,
+    joint: bool,
+    given: bool,
+    status: Status,
+    reference: str,
 ) -> Estimate:
-    """Kendall's tau with an interval from the unbounded parameter, of which tau is a monotone function."""
-    name = "Kendall's tau within trials"
+    """A rank correlation with an interval from the unbounded parameter, of which it is a monotone function."""
+    name, value = f"{what} within trials", measure(family, to_parameter(family, x))
     how = f"{family.title()} copula, " + ("maximum likelihood" if joint else "margins first")
     if given or not schur > 0.0 or status is not Status.OK or abs(x) > 5.9:
         why = "the copula's parameter was given" if given else "its parameter lies on the edge: no association is told"
         state = Status.NOT_IDENTIFIED if given else Status.BOUNDARY
-        return Estimate.not_made(name, how, n, state, why, estimate=tau, level=level, scale=SCALE, term=name)
+        return Estimate.not_made(name, how, n, state, why, estimate=value, level=level, scale=SCALE, term=name)
     se = 1.0 / math.sqrt(schur)
     half = float(special.ndtri(0.5 + 0.5 * level)) * se
-    ends = sorted(kendall(family, to_parameter(family, x + k * half)) for k in (-1.0, 1.0))
-    slope = (kendall(family, to_parameter(family, x + 1e-4)) - kendall(family, to_parameter(family, x - 1e-4))) / 2e-4
+    ends = sorted(measure(family, to_parameter(family, x + k * half)) for k in (-1.0, 1.0))
+    slope = (measure(family, to_parameter(family, x + 1e-4)) - measure(family, to_parameter(family, x - 1e-4))) / 2e-4
     return Estimate(
         name,
         how,
-        tau,
+        value,
         abs(slope) * se,
         math.inf,
         ends[0],
@@ -350,7 +424,7 @@ def _tau(
         level=level,
         scale=SCALE,
         form="description",
-        references=(BURZYKOWSKI01, *(() if joint else (SHIH,))),
+        references=(reference, *(() if joint else (SHIH,))),
         term=name,
         detail=None if joint else "the error of the margins is not in its interval",
     )

@@ -653,6 +653,13 @@ def surrogacy_trials(
     -------
     TrialSurrogacy. With fewer than five trials its verdict is that it cannot be told.
 
+    Notes
+    -----
+    By simulation (docs/methods/surrogacy.md) the interval of the correlation covers with 5 to 40 trials. That of the
+    slope by Daniels & Hughes or Knapp & Hartung does not with many trials whose effects on the surrogate have errors
+    (0.85 with 40 of reliability 0.86); those of the mean effects, and of predictions by the bivariate model, do not
+    with five (0.89, 0.90).
+
     Raises
     ------
     DataError : a column is absent or no number, a standard error is negative, a correlation is none.

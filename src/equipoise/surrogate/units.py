@@ -196,6 +196,12 @@ def surrogacy_units(
     -------
     UnitSurrogacy : with ``trials``, the picture that allows for the effects' errors.
 
+    Notes
+    -----
+    Intervals of the trial level here are not corrected for the errors of the effects, and do not cover: with a true
+    correlation of 0.8 and effects of reliability 0.86, Fisher's holds it in 0.94, 0.90, 0.83 and 0.70 of literatures of
+    5, 10, 20 and 40 trials, and that of R squared in 0.79, 0.85, 0.85 and 0.77 (docs/methods/surrogacy.md).
+
     Raises
     ------
     DataError, EstimationError : a column is absent or of the wrong kind; an option means nothing.
