@@ -15,6 +15,9 @@ def surrogate(
     operating_characteristics: bool = typer.Option(
         False, "--operating-characteristics", help="Also simulate how often each criterion would be fooled."
     ),
+    every: bool = typer.Option(
+        False, "--every-trial", help="Simulate every trial of the field with known sizes, as if each had measured it."
+    ),
     literatures: int = typer.Option(200, "--literatures", min=1, help="Literatures simulated in each world."),
     seed: int = typer.Option(1, "--seed", min=0, help="Seed of the simulation."),
     threads: int = typer.Option(2, "--threads", min=1, max=256, help="Threads."),
@@ -45,6 +48,8 @@ def surrogate(
                 "--out without --operating-characteristics", hint="there are no simulated shares to write"
             )
         check_writable(out)
+    if every and not operating_characteristics:
+        raise RecordError("--every-trial without --operating-characteristics", hint="nothing is simulated")
     if store is not None:
         check_writable(store)
     known_records = [i.record for i in list_records(records_dir=records_dir) if i.record is not None]
@@ -72,14 +77,21 @@ def surrogate(
             write_text(store, json.dumps(snapshot(pairs, None), indent=1, ensure_ascii=False) + "\n")
             say(f"wrote {store}")
         return
-    from equipoise.appraise.landscape.designs import designs_of
+    from equipoise.appraise.landscape.designs import designs_of, not_designed
     from equipoise.replica.validation import operating_characteristics as characteristics
 
-    designs = designs_of(chosen)
+    designs = designs_of(chosen, every=every)
+    if not designs:
+        raise RecordError("no trial of the field has known sizes and a length", hint="'equipoise records' lists them")
     with progress_bar(quiet) as report:
         found = characteristics(designs, literatures=literatures, seed=seed, threads=threads, report=report)
     print()
-    print("Trials simulated (" + "; ".join(_told(d) for d in designs) + ")")
+    print("Trials simulated, with drug and analysis of function:")
+    for design in designs:
+        print(f"  {design.to_sentence()}")
+    for name, why in not_designed(chosen, every=every).items():
+        print(f"  not simulated: {name}, {why}")
+    print()
     print(found.summary())
     if store is not None:
         write_text(store, json.dumps(snapshot(pairs, found), indent=1, ensure_ascii=False) + "\n")
@@ -87,12 +99,6 @@ def surrogate(
     if out is not None:
         write_text(out, found.table().write_csv())
         say(f"wrote {out}")
-
-
-def _told(design: object) -> str:
-    name, active, control = (getattr(design, k) for k in ("name", "active", "control"))
-    how = "its replica" if getattr(design, "replica", None) else "generic"
-    return f"{name}: {active} and {control} patients, {getattr(design, 'weeks', 0):g} weeks, {how}"
 
 
 def _source(record: object, sourced: object) -> str:

@@ -1,7 +1,8 @@
 """How often would a validation be fooled? A literature of trials simulated under worlds whose truth is known.
 
-Each trial of a landscape is simulated at its size and length: by its replica where that has the marker, else by a
-scenario that is generic for the disease. A world says what a drug does. Each simulated literature is put to every
+Each trial of a landscape is simulated at its size and length, with a drug given as its own, and analysed as it planned:
+by its replica where that has function (which gets the marker where it has none), else by a scenario that is generic for
+the disease. A world says what a drug does. Each simulated literature is put to every
 criterion, and what they say is counted: validated where there is no surrogate, rejected where there is one.
 """
 
@@ -19,30 +20,40 @@ from scipy import special, stats
 from equipoise.errors import EstimationError
 from equipoise.estimate.fit import Fit, aligned
 from equipoise.estimate.result import Estimate, check_level
+from equipoise.plan.compiled import Slopes
+from equipoise.plan.key import Key
+from equipoise.run.study import measured
 from equipoise.simulate import Simulator
 from equipoise.simulate.als.worlds import FUNCTION, MARKER, STRENGTHS, TrialDesign, World, scenario_of, worlds
 from equipoise.surrogate.criteria import CRITERIA, judged
+from equipoise.surrogate.ratios import fieller
 from equipoise.surrogate.trials import Rows
-from equipoise.types import BoolArray, FloatArray
+from equipoise.types import WEEKS_PER_MONTH, BoolArray, FloatArray
+
+LEAST = 4.0
+"""Standard errors that the effect on function has to be away from none for a proportion explained."""
 
 
-def effects(trials: Any, early: float = 16.0) -> FloatArray:
-    """(trial, 8) of a batch: effect on the log marker early and on function at the end, by analysis of covariance,
-    their variances and covariance; and the P values of Prentice's first, third and fourth tests.
+def effects(trials: Any, early: float = 16.0, function: FloatArray | None = None) -> FloatArray:
+    """(trial, 10) of a batch: effect on the log marker early and on function, their variances and the covariance of
+    their errors; P values of Prentice's first, third and fourth tests; limits of the proportion explained.
 
-    Patients with both are analysed. Function is in points a month of the trial, so that lengths can be compared.
+    The marker, Prentice's tests and the proportion (Fieller's limits; NaN where the effect on function is under four
+    standard errors) are by analysis of covariance of patients with both at the end. function : (trial, 2) effect and
+    standard error by the analysis that the trial planned, in points a month; without it that of the same covariance
+    analysis. The correlation of errors is that of the residuals of patients with both.
     """
     weeks = np.asarray(trials.weeks)
     at = int(np.argmin(np.abs(weeks - min(early, weeks[-1]))))
-    months = float(weeks[-1]) * 7.0 / 30.4375
+    months = float(weeks[-1]) / WEEKS_PER_MONTH
     with np.errstate(divide="ignore", invalid="ignore"):
         marker = np.log(trials.outcomes[MARKER])
-    function = trials.outcomes[FUNCTION]
-    out = np.full((len(trials), 8), math.nan)
+    scores = trials.outcomes[FUNCTION]
+    out = np.full((len(trials), 10), math.nan)
     for i in range(len(trials)):
         z = (trials.arm[i] > 0).astype(np.float64)
         s0, s1 = marker[i, :, 0], marker[i, :, at]
-        t0, t1 = function[i, :, 0], function[i, :, -1]
+        t0, t1 = scores[i, :, 0], scores[i, :, -1]
         keep = np.isfinite(s0) & np.isfinite(s1) & np.isfinite(t0) & np.isfinite(t1)
         z, s0, t0 = z[keep], s0[keep], t0[keep]
         s, t = s1[keep] - s0, (t1[keep] - t0) / months
@@ -53,7 +64,7 @@ def effects(trials: Any, early: float = 16.0) -> FloatArray:
         full = np.column_stack([base, s])
         a, va, ra = _ols(base, s)
         b, vb, rb = _ols(base, t)
-        f, vf, _ = _ols(full, t)
+        f, vf, rf = _ols(full, t)
         if min(va[1, 1], vb[1, 1], vf[1, 1]) <= 0.0:
             continue
         r = float(ra @ rb) / math.sqrt(float(ra @ ra) * float(rb @ rb))
@@ -64,7 +75,16 @@ def effects(trials: Any, early: float = 16.0) -> FloatArray:
             f[1] / math.sqrt(vf[1, 1]),
         )
         p = [2.0 * float(special.stdtr(n - 5, -abs(x))) for x in tests]
-        out[i] = (a[1], b[1], va[1, 1], vb[1, 1], r * math.sqrt(va[1, 1] * vb[1, 1]), p[0], p[2], p[3])
+        limits = (math.nan, math.nan)
+        if abs(tests[1]) >= LEAST:
+            # with the surrogate in the model its residual variance is that of both; nested models covary as below
+            noise = float(rf @ rf) / max(n - 5, 1)
+            shared = noise * vb[1, 1] / (float(rb @ rb) / max(n - 4, 1))
+            found = fieller(f[1], b[1], np.array([[vf[1, 1], shared], [shared, vb[1, 1]]]), 1.959964)
+            if found.kind == "inside":
+                limits = (1.0 - found.high, 1.0 - found.low)
+        effect, variance = (b[1], vb[1, 1]) if function is None else (function[i, 0], function[i, 1] ** 2)
+        out[i] = (a[1], effect, va[1, 1], variance, r * math.sqrt(va[1, 1] * variance), p[0], p[2], p[3], *limits)
     return out
 
 
@@ -73,6 +93,18 @@ def _ols(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray, FloatArr
     beta = inverse @ (x.T @ y)
     rest = y - x @ beta
     return beta, inverse * float(rest @ rest) / max(len(y) - x.shape[1], 1), rest
+
+
+def by_plan(simulator: Simulator, trials: Any) -> FloatArray:
+    """(trial, 2) the effect on function and its standard error by the one analysis of the scenario's plan, in points a
+    month."""
+    (form,) = simulator.scenario.plan.compiled
+    if isinstance(form, Slopes):
+        names, months = ("slope_difference", "slope_difference_se"), 1.0
+    else:
+        names, months = ("contrast", "contrast_se"), form.week / WEEKS_PER_MONTH
+    week = None if isinstance(form, Slopes) else form.week
+    return measured(trials, simulator, [Key(n, analysis=form.id, week=week) for n in names]) / months
 
 
 @dataclass(frozen=True)
@@ -265,12 +297,14 @@ def operating_characteristics(
 def _simulated(
     trials: Sequence[TrialDesign], world: World, literatures: int, seed: int, rng: np.random.Generator, threads: int
 ) -> FloatArray:
-    """(literature, trial, 8) of :func:`effects`: trials with the same drug are simulated in one block, each once."""
+    """(literature, trial, 10) of :func:`effects`: trials with the same drug are simulated in one block, each once."""
     shape = (literatures, len(trials))
     strength = rng.integers(0, len(STRENGTHS), shape)
     gain = rng.integers(0, len(world.gains), shape)
     path = rng.random(shape) < world.on_path
-    out = np.full((*shape, 8), math.nan)
+    if not world.engaged:
+        strength[~path] = 0  # the target is left alone: drugs of all strengths are one
+    out = np.full((*shape, 10), math.nan)
     jobs = []
     for k, design in enumerate(trials):
         codes = strength[:, k] + 100 * gain[:, k] + 10000 * path[:, k]
@@ -282,10 +316,10 @@ def _simulated(
         on_path = code >= 10000
         scenario = scenario_of(design, world, on_path, STRENGTHS[code % 100], world.gains[(code % 10000) // 100])
         simulator = Simulator.of(scenario, imbalance=False)
-        made = [
-            effects(simulator.block(seed + 104729 * k, 1000 * code + first, min(64, len(rows) - first)))
-            for first in range(0, len(rows), 64)
-        ]
+        made = []
+        for first in range(0, len(rows), 64):
+            block = simulator.block(seed + 104729 * k, 1000 * code + first, min(64, len(rows) - first))
+            made.append(effects(block, function=by_plan(simulator, block)))
         return k, rows, np.concatenate(made)
 
     with ThreadPoolExecutor(threads) as pool:
@@ -298,7 +332,7 @@ def _counted(world: World, published: str, whole: FloatArray, mask: BoolArray, t
     """The cells of one world and rule: every criterion on every literature."""
 
     def one(i: int) -> Mapping[str, int]:
-        use = mask[i] & np.isfinite(whole[i]).all(axis=1)
+        use = mask[i] & np.isfinite(whole[i, :, :8]).all(axis=1) & (whole[i, :, 3] > 0.0)
         s, t, vs, vt, c = (np.ascontiguousarray(whole[i, use, j]) for j in range(5))
         return judged(Rows(tuple(map(str, range(len(s)))), s, t, vs, vt, c), whole[i, use, 5:])
 

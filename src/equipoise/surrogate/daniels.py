@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy import optimize, special
@@ -134,9 +135,15 @@ def slopes_grid(centre: float, scale: float, points: int = _SLOPES) -> tuple[Flo
     return centre + scale * np.tan(angle), scale / np.cos(angle) ** 2 * math.pi / points
 
 
-def _taus(scale: float, prior: Prior) -> tuple[FloatArray, FloatArray]:
+@cache
+def _legendre(points: int) -> tuple[FloatArray, FloatArray]:
+    x, w = np.polynomial.legendre.leggauss(points)
+    return x, w
+
+
+def _taus(scale: float, prior: Prior, points: int = _TAUS) -> tuple[FloatArray, FloatArray]:
     top = math.atan(prior.scale / scale) if prior.kind == "uniform" else 0.5 * math.pi
-    x, w = np.polynomial.legendre.leggauss(_TAUS)
+    x, w = _legendre(points)
     angle = 0.5 * top * (x + 1.0)
     return scale * np.tan(angle), scale / np.cos(angle) ** 2 * 0.5 * top * w
 
@@ -155,10 +162,17 @@ def _start(s: FloatArray, t: FloatArray, vs: FloatArray, vt: FloatArray, c: Floa
 
 
 def posterior(
-    s: FloatArray, t: FloatArray, vs: FloatArray, vt: FloatArray, c: FloatArray, prior: Prior | None = None
+    s: FloatArray,
+    t: FloatArray,
+    vs: FloatArray,
+    vt: FloatArray,
+    c: FloatArray,
+    prior: Prior | None = None,
+    *,
+    points: tuple[int, int] = (_SLOPES, _TAUS),
 ) -> Posterior:
     """The posterior of intercept, slope and tau from summary rows (trial,): effects, variances, within-trial
-    covariances.
+    covariances. points : of the slope and of tau, fewer where many literatures are gone through.
 
     Raises :class:`EstimationError` for fewer than three trials, whose posterior is improper.
     """
@@ -168,8 +182,8 @@ def posterior(
             f"{len(s)} trials", hint="with flat priors the slope has a posterior from three trials on"
         )
     centre, scale, size = _start(s, t, vs, vt, c)
-    slopes, ws = slopes_grid(centre, scale)
-    taus, wt = _taus(size, prior)
+    slopes, ws = slopes_grid(centre, scale, points[0])
+    taus, wt = _taus(size, prior, points[1])
     shape = (len(slopes), len(taus))
     density, middle, spread = np.empty(shape), np.empty(shape), np.empty(shape)
     kernel.daniels_grid(s, t, vs, vt, c, slopes, taus, density, middle, spread)
