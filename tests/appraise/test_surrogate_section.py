@@ -12,6 +12,7 @@ import pytest
 import equipoise
 from equipoise.appraise.landscape.page import FIELDS
 from equipoise.appraise.landscape.pairs import pair_of, snapshot, stored
+from equipoise.document.document import Cited, walk
 from equipoise.records import list_records, load_record
 
 
@@ -22,7 +23,7 @@ def test_property_the_stored_field_is_that_of_the_records() -> None:
     )
     now = json.loads(json.dumps(snapshot(chosen, None)))
     kept = stored()
-    hint = "run: equipoise surrogate als --operating-characteristics --literatures 300 --store FILE"
+    hint = "run: equipoise surrogate als --operating-characteristics --literatures 1000 --store FILE"
     assert now == {k: v for k, v in kept.items() if k != "fooled"}, hint
 
 
@@ -70,6 +71,30 @@ def test_property_the_trials_that_measured_the_marker_are_counted_once() -> None
         str(rows)
     }
     assert "The trials that measured the marker" not in section
+
+
+def test_property_other_trials_numbers_are_cited_to_their_sources() -> None:
+    """Every effect of the table links to where it was read, in this record or in that of the trial it is of."""
+    document = equipoise.appraise("valor")
+    by_id = {c.id: c for c in document.citations}
+    titles = {s.key: s.title for s in document.sources}
+    table = next(b for b in walk(document.section("surrogate")) if getattr(b, "id", None) == "t-surrogate-field")
+    wanted = [(r["name"], half) for r in stored()["rows"] for half in (r["marker"], r["function"]) if half is not None]
+    cited = [c for row in table.rows for cell in row.cells[1:3] for c in cell if isinstance(c, Cited)]
+    assert len(cited) == len(wanted) == 5
+    for (name, half), cell in zip(wanted, cited, strict=True):
+        assert cell.text == half["shown"], name
+        assert {titles[by_id[ref].source] for ref in cell.refs} == {half["title"]}, name
+
+
+@pytest.mark.parametrize("role", ["editor", "phd", "guideline"])
+def test_property_readers_who_ask_about_the_surrogate_are_led_to_the_section(role: str) -> None:
+    page = equipoise.render(equipoise.appraise("valor", role=role), "md")
+    at = page.index("What would it take to accept neurofilament as a surrogate?")
+    answer = page[at : page.find("**Question.**", at + 10)]
+    assert "2 enter a regression of effects" in answer
+    assert "(<#surrogate>)" in answer
+    assert "per cent of cases" in answer
 
 
 def test_property_the_section_tells_and_gives_no_verdict() -> None:

@@ -76,9 +76,11 @@ def test_property_one_unit_cannot_tell() -> None:
     assert found.r2_individual.estimable
 
 
-def test_property_no_variance() -> None:
+@pytest.mark.parametrize("effects", ["fixed", "mixed"])
+def test_property_no_variance(effects: str) -> None:
     frame = patients(np.random.default_rng(3)).with_columns(pl.lit(2.0).alias("T"))
-    found = surrogacy_units(frame, surrogate="S", true="T", unit="SITE", arm="ARM")
+    found = surrogacy_units(frame, surrogate="S", true="T", unit="SITE", arm="ARM", effects=effects)
+    assert found.verdict == "Cannot be told from 6 units: all effects on the true endpoint are equal."
     assert found.r2_trial.status is Status.NO_VARIANCE
     assert found.r2_individual.status is Status.NOT_IDENTIFIED
     found.summary()

@@ -62,9 +62,10 @@ def effects(trials: Any, early: float = 16.0, function: FloatArray | None = None
             continue
         base = np.column_stack([np.ones(n), z, s0, t0])
         full = np.column_stack([base, s])
-        a, va, ra = _ols(base, s)
-        b, vb, rb = _ols(base, t)
-        f, vf, rf = _ols(full, t)
+        inverse_b, inverse_f = np.linalg.pinv(base.T @ base), np.linalg.pinv(full.T @ full)
+        a, va, ra = _ols(base, s, inverse_b)
+        b, vb, rb = _ols(base, t, inverse_b)
+        f, vf, rf = _ols(full, t, inverse_f)
         if min(va[1, 1], vb[1, 1], vf[1, 1]) <= 0.0:
             continue
         r = float(ra @ rb) / math.sqrt(float(ra @ ra) * float(rb @ rb))
@@ -76,11 +77,9 @@ def effects(trials: Any, early: float = 16.0, function: FloatArray | None = None
         )
         p = [2.0 * float(special.stdtr(n - 5, -abs(x))) for x in tests]
         limits = (math.nan, math.nan)
-        if abs(tests[1]) >= LEAST:
-            # with the surrogate in the model its residual variance is that of both; nested models covary as below
-            noise = float(rf @ rf) / max(n - 5, 1)
-            shared = noise * vb[1, 1] / (float(rb @ rb) / max(n - 4, 1))
-            found = fieller(f[1], b[1], np.array([[vf[1, 1], shared], [shared, vb[1, 1]]]), 1.959964)
+        if abs(tests[1]) >= LEAST:  # both models' influence functions give the joint covariance of their effects
+            pair = np.column_stack([rf * (full @ inverse_f[:, 1]), rb * (base @ inverse_b[:, 1])])
+            found = fieller(f[1], b[1], pair.T @ pair, 1.959964)
             if found.kind == "inside":
                 limits = (1.0 - found.high, 1.0 - found.low)
         effect, variance = (b[1], vb[1, 1]) if function is None else (function[i, 0], function[i, 1] ** 2)
@@ -88,8 +87,8 @@ def effects(trials: Any, early: float = 16.0, function: FloatArray | None = None
     return out
 
 
-def _ols(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    inverse = np.linalg.pinv(x.T @ x)
+def _ols(x: FloatArray, y: FloatArray, inverse: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Coefficients, covariance and residuals of least squares; inverse : of ``x' x``."""
     beta = inverse @ (x.T @ y)
     rest = y - x @ beta
     return beta, inverse * float(rest @ rest) / max(len(y) - x.shape[1], 1), rest
@@ -104,7 +103,7 @@ def by_plan(simulator: Simulator, trials: Any) -> FloatArray:
     else:
         names, months = ("contrast", "contrast_se"), form.week / WEEKS_PER_MONTH
     week = None if isinstance(form, Slopes) else form.week
-    return measured(trials, simulator, [Key(n, analysis=form.id, week=week) for n in names]) / months
+    return measured(trials, simulator.scenario, [Key(n, analysis=form.id, week=week) for n in names]) / months
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,8 @@ def spearman(family: str, theta: float) -> float:
     x, w = 0.5 * (x + 1.0), 0.5 * w
     u, v = x[:, None], x[None, :]
     if family == "clayton":
-        joint = (u**-theta + v**-theta - 1.0) ** (-1.0 / theta)
+        both = np.logaddexp(-theta * np.log(u), -theta * np.log(v))
+        joint = np.exp(-(both + np.log1p(-np.exp(-both))) / theta)
     else:
         joint = np.exp(-(((-np.log(u)) ** (1.0 / theta) + (-np.log(v)) ** (1.0 / theta)) ** theta))
     return float(12.0 * (w[:, None] * w[None, :] * joint).sum() - 3.0)
@@ -169,6 +170,11 @@ class CopulaSurrogacy(Fit):
         )
 
     @property
+    def verdict(self) -> str:
+        """What may be said of the trial level; see ``trials.verdict``."""
+        return self.trials.verdict.said
+
+    @property
     def r2_unadjusted(self) -> float:
         """R squared of the effects by least squares, not corrected for estimation error."""
         return least_squares_line(self.rows.s, self.rows.t, np.ones(len(self.rows)))[2]
@@ -202,7 +208,7 @@ class CopulaSurrogacy(Fit):
     def _facts(self) -> Iterator[tuple[str, str]]:
         yield "patients", str(self.n)
         yield "trials", str(len(self.rows))
-        yield "verdict", self.trials.verdict.said
+        yield "verdict", self.verdict
 
     def _notes(self) -> Iterator[str]:
         yield (
@@ -356,7 +362,7 @@ def surrogacy_copula(
     sizes = np.array([len(p[0]) for p in packs], np.int64)
     n = int(sizes.sum())
     reference = ALONSO16 if measured else BURZYKOWSKI01
-    how = {"joint": joint, "given": theta is not None, "status": status, "reference": reference}
+    how: dict[str, Any] = {"joint": joint, "given": theta is not None, "status": status, "reference": reference}
     tau_at, rho_at = (
         partial(_association, name, measure, family, x, schur, n, **how)
         for name, measure in (("Kendall's tau", kendall), ("Spearman's rho", spearman))

@@ -138,6 +138,8 @@ class UnitSurrogacy(Fit):
             return f"Cannot be told from {k} {'unit' if k == 1 else 'units'}: {needed_words()}."
         if self.trials is not None:
             return self.trials.verdict.said
+        if self.status is not Status.OK:
+            return f"Cannot be told from {k} units: {self.detail}."
         return f"None: the R squared of {k} units is {UNCORRECTED}."
 
     def _notes(self) -> Iterator[str]:
@@ -375,6 +377,8 @@ def mixed(
     zz = x if intercepts else x[:, 1:]
     q = zz.shape[1]
     scale = float(y.std())
+    if not scale > 1e-12 * max(1.0, float(np.abs(y).max(initial=0.0))):  # everyone has the same value
+        return np.full(k, float(y.mean()) if len(y) else math.nan), np.zeros(k), np.zeros(len(y))
     yy = y / scale
 
     def sums(a: FloatArray, b: FloatArray) -> FloatArray:

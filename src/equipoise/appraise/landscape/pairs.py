@@ -163,6 +163,7 @@ def _stored_half(record: Record, half: Half | None, log: bool) -> dict[str, Any]
         "title": source.title,
         "address": source.address,
         "what": source.what,
+        "note": v.note,
     }
 
 
@@ -199,16 +200,28 @@ def stored() -> dict[str, Any]:
     return read
 
 
+_PYTHON = 'python -c "from equipoise.appraise.landscape.pairs import {name}; print({name}())"'
+VERDICT = _PYTHON.format(name="field_verdict")
+FOOLED = _PYTHON.format(name="field_fooled")
+"""Commands that print what a page shows of the stored picture."""
+
+
+def most_fooled(fooled: dict[str, Any]) -> tuple[float, float]:
+    """Per cent of literatures: that the most generous criterion validates where the marker is a surrogate, and that the
+    most easily fooled validates where it is none."""
+    truth = {w["name"]: w["surrogate"] for w in fooled["worlds"]}
+    best, worst = (
+        max(100 * float(c["validated"]) for c in fooled["cells"] if truth[c["world"]] is right)
+        for right in (True, False)
+    )
+    return best, worst
+
+
 def field_verdict() -> dict[str, Any]:
-    """How many trials the field has, in how many the marker was measured, and what may be said of the trial level."""
+    """How many trials the field has, how many measured the marker and enter, and what may be said of them."""
     found = stored()
-    return {"trials": found["trials"], "measured": len(found["rows"]), "verdict": found["verdict"]}
-
-
-def field_row(name: str) -> dict[str, Any]:
-    """The two effects of a trial of the field as they enter, with the source of each."""
-    found: dict[str, Any] = next(r for r in stored()["rows"] if r["name"] == name)
-    return found
+    enter = sum(row["marker"] is not None and row["function"] is not None for row in found["rows"])
+    return {"trials": found["trials"], "measured": len(found["rows"]), "enter": enter, "verdict": found["verdict"]}
 
 
 def field_fooled() -> dict[str, Any]:
@@ -216,4 +229,12 @@ def field_fooled() -> dict[str, Any]:
     kept = stored()
     found = kept["fooled"]
     cells = [{**c, "error": math.sqrt(c["validated"] * (1.0 - c["validated"]) / c["n"])} for c in found["cells"]]
-    return {**found, "cells": cells, "number_of_worlds": len(found["worlds"]), "measured": len(kept["rows"])}
+    best, worst = most_fooled(found)
+    return {
+        **found,
+        "cells": cells,
+        "number_of_worlds": len(found["worlds"]),
+        "measured": len(kept["rows"]),
+        "most_generous_per_cent": round(best),
+        "most_fooled_per_cent": round(worst),
+    }

@@ -8,13 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from equipoise.appraise.context import Context
-from equipoise.appraise.questions.vocabulary.reviews import surrogacy_table
+from equipoise.appraise.questions.vocabulary.reviews import stands, surrogacy_table
 from equipoise.document.document import Block, Fold, Inlines, Listing, Paragraph, Row, Section, Table, Text
 from equipoise.document.text import lower, upper
+from equipoise.records.schema import Source as RecordSource
+from equipoise.records.schema import Value
 
-_PYTHON = 'python -c "from equipoise.appraise.landscape.pairs import {name}; print({name}({given}))"'
-VERDICT = _PYTHON.format(name="field_verdict", given="")
-FOOLED = _PYTHON.format(name="field_fooled", given="")
 _DASH: Inlines = (Text("–"),)
 _ITEMS = ("surr_ms", "surr_kidney", "surr_fda_table")
 _GAPS = (
@@ -25,10 +24,9 @@ _GAPS = (
 
 def build(ctx: Context) -> Section | None:
     """The section, for a trial of the field that measured neurofilament."""
-    from equipoise.appraise.landscape.page import FIELDS  # these load numpy: only when asked
-    from equipoise.appraise.landscape.pairs import stored
+    from equipoise.appraise.landscape.pairs import VERDICT, stored  # loads numpy: only when asked
 
-    if not FIELDS["als"].holds(ctx.record) or not any(r.outcome == "NFL" for r in ctx.findings.biomarkers()):
+    if not stands(ctx):
         return None
     writer, found = ctx.writer, stored()
     blocks: list[Block] = [
@@ -48,7 +46,7 @@ def build(ctx: Context) -> Section | None:
                 if isinstance(b, Table)
             ),
         ),
-        _landscape(ctx, found),
+        _landscape(ctx, found, VERDICT),
         Paragraph(_computed(ctx, found["verdict"], VERDICT, "the trial level of the field")),
     ]
     told = [_item(ctx, id) for id in _ITEMS]
@@ -85,7 +83,7 @@ def _item(ctx: Context, id: str) -> Inlines | None:
     return None if text is None else (*ctx.writer.label(item.label), Text(": "), *text)
 
 
-def _landscape(ctx: Context, found: dict[str, Any]) -> Table:
+def _landscape(ctx: Context, found: dict[str, Any], command: str) -> Table:
     writer = ctx.writer
     rows = []
     for row in found["rows"]:
@@ -98,21 +96,30 @@ def _landscape(ctx: Context, found: dict[str, Any]) -> Table:
     caption = writer.say(
         "The {m} trials that measured neurofilament, of {n} on record. A result given only in words is shown as "
         "missing, since a regression has to leave it out.",
-        m=_computed(ctx, str(len(found["rows"])), VERDICT, "trials that measured the marker"),
-        n=_computed(ctx, str(found["trials"]), VERDICT, "trials of the field"),
+        m=_computed(ctx, str(len(found["rows"])), command, "trials that measured the marker"),
+        n=_computed(ctx, str(found["trials"]), command, "trials of the field"),
     )
     heads = ("Trial", "Neurofilament, ratio", "Function, points a month", "In the regression")
     return Table("t-surrogate-field", caption, writer.heads(*heads), tuple(rows), (False, True, True, False))
 
 
 def _half(ctx: Context, row: dict[str, Any], key: str) -> Inlines:
-    if row[key] is None:
+    """One effect of a trial, linked to where it was read: a place of this record, or of that trial's own."""
+    half = row[key]
+    if half is None:
         return _DASH
-    command = _PYTHON.format(name="field_row", given=repr(row["name"]))
-    return _computed(ctx, row[key]["shown"], command, f"{row['name']}: its two effects, and where they were read")
+    source = half["source"]
+    if source not in ctx.record.sources or ctx.record.sources[source].title != half["title"]:
+        source = f"{row['name']}: {source}"
+        read = RecordSource(title=half["title"], address=half["address"], what=half["what"])
+        ctx.writer.adopt("", "", "", {source: read}, {})
+    value = Value(source=source, place=half["place"], confidence=half["confidence"], note=half["note"])
+    return (ctx.writer.cite(half["shown"], value),)
 
 
 def _fooled(ctx: Context, found: dict[str, Any]) -> list[Block]:
+    from equipoise.appraise.landscape.pairs import FOOLED, most_fooled
+
     writer, fooled, command = ctx.writer, found["fooled"], FOOLED
     what = "shares of simulated literatures, as equipoise surrogate als --operating-characteristics gives them"
     names = [d["name"] for d in fooled["designs"]]
@@ -124,19 +131,15 @@ def _fooled(ctx: Context, found: dict[str, Any]) -> list[Block]:
                 ctx,
                 f"Those of the {len(found['rows'])} trials whose two arms and length are on record "
                 f"({', '.join(names[:-1])} and {names[-1]}) were simulated {fooled['literatures']} times over in each "
-                f"of {len(fooled['worlds'])} worlds, at these sizes and lengths; what drugs do differs from trial to "
-                f"trial.",
+                f"of {len(fooled['worlds'])} worlds, at these sizes and lengths, with drugs given as theirs and "
+                f"each trial's own analysis where one was read; what drugs do differs from trial to trial.",
                 command,
                 what,
             )
         ),
         Listing(tuple(_computed(ctx, f"{w['name']}: {w['says']}", command, what) for w in fooled["worlds"])),
     ]
-    truth = {w["name"]: w["surrogate"] for w in fooled["worlds"]}
-    best, worst = (
-        max(100 * float(c["validated"]) for c in fooled["cells"] if truth[c["world"]] is right)
-        for right in (True, False)
-    )
+    best, worst = most_fooled(fooled)
     said = (
         f"Where the marker is a surrogate, the most generous criterion finds it in {best:.0f} per cent of such "
         f"literatures; where it is not, the most easily fooled is fooled in {worst:.0f} per cent. So few trials can "

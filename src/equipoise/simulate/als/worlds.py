@@ -143,7 +143,7 @@ def planned(scenario: Scenario) -> AnyForm:
 
 def _form(analysis: str, week: float) -> AnyForm:
     """The analysis of function of a trial without a replica."""
-    about = {"id": "function", "set": "ITT", "week": week, "variable": FUNCTION}
+    about: dict[str, Any] = {"id": "function", "set": "ITT", "week": week, "variable": FUNCTION}
     if analysis == "mmrm":
         return MixedModel(**about, covariates=("BASE",), structure="ar1h")
     if analysis == "mi_ancova":
@@ -213,17 +213,12 @@ def scenario_of(design: TrialDesign, world: World, on_path: bool, strength: floa
     )
 
 
-_OF_MARKER = (
-    "ln_nfl_mean",
-    "ln_nfl_sd",
-    "nfl_onset_corr",
-    "nfl_drift",
-    "nfl_wander",
-    "injury_delay",
-    "injury_exponent",
+# not its correlation with time since onset: who is admitted by that would then decline otherwise than was fitted
+_OF_MARKER = ("ln_nfl_mean", "ln_nfl_sd", "nfl_drift", "nfl_wander", "injury_delay", "injury_exponent")
+_OF_TARGET = (
+    *("volume", "volume_sd", "elimination", "elimination_sd", "ec50", "kout"),
+    *("injury_exponent_sd", "nfl_loss", "nfl_noise"),
 )
-_OF_TARGET = ("volume", "volume_sd", "elimination", "elimination_sd", "ec50", "kout", "injury_exponent_sd")
-_OF_TARGET += ("nfl_loss", "nfl_noise")
 
 
 def _group(base: Scenario, name: str, donor: Scenario | None, share: float) -> Any:

@@ -204,6 +204,45 @@ def people_for_power(ctx: Context) -> list[Block]:
     return [Table("t-people", caption, columns, tuple(rows), (True,) * len(columns))]
 
 
+def stands(ctx: Context) -> bool:
+    """Whether the page has the section on the surrogate: a trial of the field that measured neurofilament."""
+    from equipoise.appraise.landscape.page import FIELDS  # loads numpy: only when asked
+
+    return FIELDS["als"].holds(ctx.record) and any(r.outcome == "NFL" for r in ctx.findings.biomarkers())
+
+
+@sentence()
+def surrogate_field(ctx: Context) -> Inlines:
+    """How many trials of the field enter a regression of effects, how often such a field would be fooled, and where the
+    page tells it."""
+    if not stands(ctx):
+        return ()
+    from equipoise.appraise.landscape.pairs import FOOLED, VERDICT, most_fooled, stored
+
+    found, writer = stored(), ctx.writer
+    enter = sum(row["marker"] is not None and row["function"] is not None for row in found["rows"])
+    said = writer.quote_computed(
+        f"Of {len(found['rows'])} trials that measured neurofilament, {enter} enter a regression of effects.",
+        VERDICT,
+        "the trial level of the field",
+        "see docs/methods/surrogacy.md",
+    )
+    parts: list[Inlines] = [said]
+    if "fooled" in found:
+        best, worst = most_fooled(found["fooled"])
+        parts.append(
+            writer.quote_computed(
+                f"Simulated again, such trials show a true surrogate by the most generous criterion in {best:.0f} per "
+                f"cent of cases, and a false one by the most easily fooled in {worst:.0f} per cent.",
+                FOOLED,
+                "shares of simulated literatures",
+                "see docs/methods/surrogacy.md",
+            )
+        )
+    link = writer.to("surrogate", "Is neurofilament a surrogate here?")
+    return paragraphs(*parts, writer.say("The whole picture: {s}", s=(link,)))
+
+
 @block
 def surrogacy_table(ctx: Context) -> list[Block]:
     """Prentice's conditions and the trial-level question, answered from the record."""
