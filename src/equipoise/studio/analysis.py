@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import secrets
 import shlex
@@ -15,6 +16,7 @@ from fastapi.responses import Response
 
 from equipoise.errors import DataError, ScenarioError
 from equipoise.files import parse_yaml, write_bytes, write_text
+from equipoise.files.reading import read_text
 from equipoise.studio.guard import FRAMED
 from equipoise.studio.settings import Settings, named
 from equipoise.studio.web import Form, download, page, see, settings_of
@@ -22,6 +24,9 @@ from equipoise.studio.web import Form, download, page, see, settings_of
 router = APIRouter()
 
 KINDS = (".xpt", ".sas7bdat", ".csv", ".parquet", ".json", ".ndjson", ".xml")
+MAX_PLAN = 2_000_000
+"""Bytes of a plan."""
+
 FILES = {
     "tables.html": "text/html; charset=utf-8",
     "tables.txt": "text/plain; charset=utf-8",
@@ -44,12 +49,15 @@ def bring(request: Request, form: Form) -> Response:
     uploads = [u for u in form.getlist("files") if getattr(u, "filename", "")]  # type: ignore[attr-defined]
     if not uploads:
         raise DataError("no file was chosen", hint="choose ADSL and the data sets that the analyses need")
+    names = [PurePath(upload.filename.replace("\\", "/")).name for upload in uploads]
+    for k, name in enumerate(names):  # all of them, before any is kept
+        if not name.lower().endswith(KINDS) or name.startswith(".") or not name.isprintable() or len(name) > 120:
+            raise DataError(f"{name[:80]}: no data set", hint="files end in " + ", ".join(KINDS))
+        if name in names[:k]:
+            raise DataError(f"{name}: brought twice", hint="choose one of the two")
     folder = settings.folder("uploads") / f"u{secrets.token_hex(8)}"
     folder.mkdir(mode=0o700)
-    for upload in uploads:
-        name = PurePath(upload.filename.replace("\\", "/")).name
-        if not name.lower().endswith(KINDS) or name.startswith("."):
-            raise DataError(f"{name[:80]}: no data set", hint="files end in " + ", ".join(KINDS))
+    for name, upload in zip(names, uploads, strict=True):
         write_bytes(folder / name, upload.file.read())
     return see(f"/analyse/{folder.name}")
 
@@ -63,7 +71,7 @@ def plan(request: Request, folder: str) -> Response:
     data = _folder(settings_of(request), folder)
     study = read_adam(data, needed=("ADSL",))
     own = data / "plan.yaml"
-    text = own.read_text(encoding="utf-8") if own.is_file() else start_text(study)
+    text = read_text(own, max_bytes=MAX_PLAN) if own.is_file() else start_text(study)
     problems = [str(p) for p in (*study.problems, *check(study))]
     return _plan(request, folder, text, list(dict.fromkeys(problems)))
 
@@ -139,7 +147,9 @@ def _folders(settings: Settings) -> list[tuple[str, str, int]]:
     """(name in addresses, path, files) of each folder that may be analysed: those given and those directly in them."""
     found = []
     for path in _allowed(settings):
-        held = sum(1 for p in path.iterdir() if p.suffix.lower() in KINDS)
+        held = 0
+        with contextlib.suppress(OSError):  # a folder that may not be read is not offered
+            held = sum(1 for p in path.iterdir() if p.suffix.lower() in KINDS)
         if held:
             found.append((_name(settings, path), str(path), held))
     return found

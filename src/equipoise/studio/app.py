@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
@@ -32,7 +33,7 @@ def create_app(settings: Settings | None = None, *, before: Callable[[], None] |
     OutputError : the workspace cannot be made.
     """
     chosen = settings or Settings()
-    jobs = Jobs(chosen.folder("jobs"), working(chosen.records))
+    jobs = Jobs(chosen.folder("jobs"), working(chosen.records_folder))
     shown = assets()
 
     @asynccontextmanager
@@ -60,6 +61,13 @@ def create_app(settings: Settings | None = None, *, before: Callable[[], None] |
                 request, Refused(404, f"there is nothing at {request.url.path[:200]}", hint="see the library")
             )
         return mistake(request, Refused(error.status_code, str(error.detail)))
+
+    @app.exception_handler(RequestValidationError)
+    def unfit(request: Request, error: RequestValidationError) -> Response:
+        where, found = error.errors()[0]["loc"][-1], error.errors()[0].get("input")
+        return mistake(
+            request, Refused(400, f"{where}: {str(found)[:40]!r} cannot be used", hint="write a whole number")
+        )
 
     @app.get("/static/{name}")
     def static(name: str) -> Response:

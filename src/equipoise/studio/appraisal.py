@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import threading
 from collections.abc import Mapping
 from functools import lru_cache
@@ -68,10 +69,11 @@ def trial(
     """The page for a reader; the reader is in the address."""
     settings = settings_of(request)
     chosen = {"role": role, "specialty": specialty, "stage": stage, "level": level}
-    body, items = _body(settings, record, chosen, judgements)
+    body, items = body_of(settings, record, chosen, judgements)
     state = _replica(request, record)
     command = " ".join(
         [f"equipoise appraise {record}"]
+        + (["--records " + shlex.quote(str(settings.records_folder))] if _own(settings, record) is not None else [])
         + [f"--{k} {v}" for k, v in chosen.items() if v]
         + (["--judgements FILE"] if judgements else [])
         + (["--replicates 500"] if state is not None and state.status == "done" else ["--no-replica"])
@@ -130,7 +132,7 @@ def rebuild(request: Request, record: str, form: Form) -> Response:
     jobs: Jobs = request.app.state.jobs
     if not _rebuilds(record):
         raise RecordError(f"no scenario rebuilds {record[:60]!r}", hint="the page shows what was published")
-    key = jobs.ask("replica", {"record": record})
+    key = jobs.ask("replica", replica_of(settings_of(request), record))
     jobs.stop(key) if form.get("stop") else jobs.resume(key)
     return see(f"/trial/{record}")
 
@@ -217,21 +219,40 @@ def _parts(settings: Settings, record: str, judgements: str) -> tuple[Record, Ju
     if judgements:
         judged = parse_judgements(_text(settings, record, judgements), "judgements").against(published, "judgements")
     found = Jobs(settings.folder("jobs"), {})
-    key = found.found("replica", {"record": record})
+    key = found.found("replica", replica_of(settings, record))
     stored = None if key is None else found.result(key)
     return published, judged, None if stored is None else Replica.from_dict(stored)
 
 
-def _body(
+def body_of(
     settings: Settings, record: str, reader: Mapping[str, str], judgements: str
 ) -> tuple[str, list[tuple[str, str, str]]]:
-    found = Jobs(settings.folder("jobs"), {})
-    key = found.found("replica", {"record": record})
-    rebuilt = key is not None and found.result(key) is not None
-    own = settings.records_folder / f"{record}.yaml"
-    stamp = own.stat().st_mtime_ns if own.is_file() else 0
+    """The page of a trial for a reader, and (id, kind, title) of its figures and tables; made again where the record,
+    the judgements or the replica changed."""
+    stamp = _stamp(settings, record)
     with _lock:  # made once, however many ask
-        return _made(settings, record, tuple(reader.items()), judgements, (stamp, rebuilt))
+        return _made(settings, record, tuple((k, reader.get(k, "")) for k in FACETS), judgements, stamp)
+
+
+def replica_of(settings: Settings, record: str) -> dict[str, str]:
+    """What a replica is asked for by: a record of the user's own by its text, too, so that a changed one has none."""
+    own = _own(settings, record)
+    return {"record": record} if own is None else {"record": record, "text": named(own)}
+
+
+def _own(settings: Settings, record: str) -> str | None:
+    """The text of a record of the user's own."""
+    if not _NAME.fullmatch(record):
+        return None
+    paths = (settings.records_folder / f"{record}{suffix}" for suffix in (".yaml", ".yml"))
+    return next((p.read_text(encoding="utf-8", errors="replace") for p in paths if p.is_file()), None)
+
+
+def _stamp(settings: Settings, record: str) -> tuple[str, bool]:
+    """What a page of a trial depends on beside its address: the record as it is now, and whether it is rebuilt."""
+    found = Jobs(settings.folder("jobs"), {})
+    key = found.found("replica", replica_of(settings, record))
+    return named(_own(settings, record) or ""), key is not None and found.result(key) is not None
 
 
 @lru_cache(maxsize=64)
@@ -253,7 +274,7 @@ def _rebuilds(record: str) -> bool:
 def _replica(request: Request, record: str) -> State | None:
     """How far the rebuilding of a trial is; None where nobody has asked for it."""
     jobs: Jobs = request.app.state.jobs
-    key = jobs.found("replica", {"record": record})
+    key = jobs.found("replica", replica_of(settings_of(request), record))
     return None if key is None else jobs.state(key)
 
 
@@ -279,13 +300,14 @@ def _form_of(request: Request, record: str, text: str, judgements: str, error: R
     settings = settings_of(request)
     consequences = None
     if error is None and OPEN not in text:
-        consequences = _certainty(settings, record, judgements)
+        consequences = _certainty(settings, record, judgements, _stamp(settings, record))
     return page(
         request,
         "judgements.html.j2",
         status=200 if error is None else 400,
         record=record,
         judgements=judgements,
+        live=request.headers.get("hx-request") == "true",
         groups=_groups(yaml.safe_load(text)),
         open_word=OPEN,
         error=error,
@@ -294,7 +316,7 @@ def _form_of(request: Request, record: str, text: str, judgements: str, error: R
 
 
 @lru_cache(maxsize=32)
-def _certainty(settings: Settings, record: str, judgements: str) -> str:
+def _certainty(settings: Settings, record: str, judgements: str, stamp: Any) -> str:
     from dataclasses import replace
 
     from equipoise.appraise.brief import register_cut, standing_alone
@@ -356,10 +378,10 @@ def _put(data: Any, path: list[str], value: str) -> None:
     for step in steps[:-1]:
         node = (
             node[int(step)]
-            if isinstance(node, list) and step.isdigit() and int(step) < len(node)
+            if isinstance(node, list) and step.isdecimal() and int(step) < len(node)
             else (node.get(step) if isinstance(node, dict) else None)
         )
         if node is None:
             return
-    if isinstance(node, dict) and isinstance(node.get(steps[-1]), str):
+    if steps and isinstance(node, dict) and isinstance(node.get(steps[-1]), str):
         node[steps[-1]] = value

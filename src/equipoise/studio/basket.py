@@ -37,7 +37,10 @@ router = APIRouter()
 _ID = re.compile(r"[A-Za-z0-9._-]+")
 
 MOST = 40
-"""Items; a cookie holds no more."""
+"""Items."""
+
+LONGEST = 3_800
+"""Characters: a browser throws a longer cookie away without a word."""
 
 _KINDS = {
     "html": "text/html",
@@ -59,9 +62,11 @@ def change(request: Request, form: Form) -> Response:
     if item := str(form.get("add", "")):
         _checked(item)
         held = [*held, item] if item not in held else held
-        if len(held) > MOST:
+        if len(held) > MOST or len("~".join(held)) > LONGEST:
             raise Refused(
-                400, f"the basket holds {MOST} things", hint="take some out, or keep the report and begin again"
+                400,
+                f"the basket is full with {len(held) - 1} things",
+                hint="take some out, or keep the report and begin again",
             )
     elif item := str(form.get("remove", "")):
         held = [h for h in held if h != item]
@@ -100,7 +105,9 @@ def gathered(request: Request) -> Document:
     return Document(
         title=(Text("Report"),),
         subtitle=(Text("Figures and tables put together by a reader, each with its sources and commands."),),
-        record=", ".join(dict.fromkeys(whose if kind == "t" else "a design study" for kind, whose in groups)),
+        record=", ".join(
+            dict.fromkeys(whose.partition(".")[0] if kind == "t" else "a design study" for kind, whose in groups)
+        ),
         version=__version__,
         audience=None,
         sections=tuple(m["section"] for m in made),
@@ -112,10 +119,11 @@ def gathered(request: Request) -> Document:
     )
 
 
-def _of_trial(settings: Settings, record: str, wanted: list[str]) -> dict[str, Any]:
+def _of_trial(settings: Settings, whose: str, wanted: list[str]) -> dict[str, Any]:
     from equipoise.appraise.brief import standing_alone
 
-    document = appraisal.document(settings, record, {}, "")
+    record, _, judgements = whose.partition(".")
+    document = appraisal.document(settings, record, {}, judgements)
     found = {n.id: n for n in walk(document.sections) if isinstance(n, Figure | Table)}
     blocks = tuple(standing_alone(found[w]) for w in wanted if w in found)
     nodes = list(walk(blocks))
@@ -123,10 +131,10 @@ def _of_trial(settings: Settings, record: str, wanted: list[str]) -> dict[str, A
     used = {n.computation for n in nodes if isinstance(n, Computed)}
     citations = tuple(c for c in document.citations if c.id in refs)
     keys = {c.source for c in citations}
-    own = f"{record}."
-    title = document.title
+    own = f"{whose}."
+    title = document.title + ((Text(", under judgements of the reader's own"),) if judgements else ())
     return {
-        "section": _prefixed(Section(f"of-{record}", title, blocks), own),
+        "section": _prefixed(Section(f"of-{whose}", title, blocks), own),
         "sources": tuple(replace(s, key=own + s.key) for s in document.sources if s.key in keys),
         "citations": tuple(replace(c, id=own + c.id, source=own + c.source) for c in citations),
         "computations": tuple(replace(c, id=own + c.id) for c in document.computations if c.id in used),
@@ -153,6 +161,8 @@ def _prefixed(node: Any, own: str) -> Any:
 def _of_study(jobs: Jobs, key: str, wanted: list[str]) -> dict[str, Any]:
     from equipoise.design.study import DesignStudy
 
+    if jobs.request(key)["kind"] != "design":
+        raise Refused(400, f"{key[:8]} is no design study", hint="take it out of the report")
     study, result = DesignStudy.model_validate(jobs.request(key)["study"]), jobs.result(key) or {}
     command = f"equipoise design {study.name}.yaml --replicates {result.get('replicates', 0)} --seed {study.seed}"
     own = f"study-{key[:8]}"
@@ -242,12 +252,14 @@ def _named(request: Request) -> list[tuple[str, str, str]]:
     out = []
     for item in _held(request):
         kind, whose, what = item.split(":", 2)
-        title = what
+        title, source = what, f"design study {whose[:8]}"
         if kind == "t":
+            record, _, judgements = whose.partition(".")
+            source = record + (", your own judgements" if judgements else "")
             try:
-                found = {i: t for i, _, t in appraisal.items_of(appraisal.document(settings, whose, {}, ""))}
+                found = {i: t for i, _, t in appraisal.body_of(settings, record, {}, judgements)[1]}
             except EquipoiseError:
                 found = {}
             title = found.get(what, what)
-        out.append((item, whose if kind == "t" else f"design study {whose[:8]}", title))
+        out.append((item, source, title))
     return out

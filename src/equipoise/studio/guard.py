@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from fastapi import Request
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response
@@ -48,12 +48,17 @@ def _refusal(request: Request, settings: Settings) -> Response | None:
         if not _same(request.query_params.get("token"), settings.token):
             return PlainTextResponse("This studio needs its token: add ?token=... to the address once.\n", 401)
         rest = [(k, v) for k, v in request.query_params.multi_items() if k != "token"]
-        address = request.url.replace_query_params(**dict(rest)) if rest else request.url.replace(query="")
-        answer = RedirectResponse(address.path + (f"?{address.query}" if address.query else ""), 303)
+        path = "/" + request.url.path.lstrip("/")  # two slashes would be another machine's name
+        answer = RedirectResponse(path + (f"?{urlencode(rest)}" if rest else ""), 303)
         answer.set_cookie(TOKEN, settings.token, httponly=True, samesite="strict")
         return answer
     if request.method not in ("GET", "HEAD", "POST"):
         return PlainTextResponse("GET and POST alone.\n", 405)
+    if request.headers.get("sec-fetch-site") in ("cross-site", "same-site") and (
+        request.headers.get("sec-fetch-mode") != "navigate" or request.headers.get("sec-fetch-dest") != "document"
+    ):
+        # a link of another site may lead here; its pictures and scripts may not start work here
+        return PlainTextResponse("Another site may link to this studio, no more.\n", 403)
     if request.method == "POST":
         origin = request.headers.get("origin")
         if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none") or (

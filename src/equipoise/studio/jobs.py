@@ -124,7 +124,12 @@ class Jobs:
         path = self.folder / key / _REQUEST
         if not key.isalnum() or not path.is_file():
             raise ScenarioError(f"no job is called {key[:40]!r}", hint="start again from the form")
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or found.get("kind") not in STAGES:
+            raise ScenarioError(f"what job {key} was asked to do cannot be read", hint="start again from the form")
         return found
 
     def result(self, key: str) -> dict[str, Any] | None:
@@ -176,9 +181,9 @@ class Jobs:
     def start(self, before: Callable[[], None] | None = None) -> None:
         """Begin to work; jobs that an earlier server left unfinished are taken up again. before : done first."""
         for path in sorted(self.folder.iterdir()) if self.folder.is_dir() else []:
-            left = (path / _REQUEST).is_file() and not self._put_by(path.name)
-            if left and self.state(path.name).status != "done":
-                self._queue_up(path.name)
+            if (path / _REQUEST).is_file() and not self._put_by(path.name):
+                with contextlib.suppress(EquipoiseError):  # what cannot be read is no job
+                    self._queue_up(path.name)
         self._thread = threading.Thread(target=self._run, args=(before,), name="studio-jobs", daemon=True)
         self._thread.start()
 
@@ -227,16 +232,20 @@ class Jobs:
                 self._current = (key, stage)
                 self._cancelled.discard(key)
                 self._progress = ("", 0, 1, time.monotonic())
+            again = True
             try:
                 self._stage(key)
             except _PutOff:
                 pass
             except Exception as error:
-                self._fail(key, error)
+                again = False
+                with contextlib.suppress(Exception):  # a full disk fails one job, and not all that come after it
+                    self._fail(key, error)
             with self._lock:  # at no time neither at work nor waiting
                 self._current = None
-                if not self._closing and not self._put_by(key):
-                    self._queue_up(key)
+                if again and not self._closing and not self._put_by(key):
+                    with contextlib.suppress(Exception):  # its folder is gone
+                        self._queue_up(key)
 
     def _stage(self, key: str) -> None:
         asked = self.request(key)

@@ -107,6 +107,7 @@ def study_of(levers: Levers) -> DesignStudy:
         )
     except ValueError as error:
         first = str(error.errors()[0]["msg"]) if hasattr(error, "errors") else str(error)
+        first = first.removeprefix("Value error, ")
         raise ScenarioError(f"these levers make no study: {first}", hint="move them back, one at a time") from None
 
 

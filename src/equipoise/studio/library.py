@@ -53,7 +53,7 @@ def library(
         and field in ("", c.condition)
         and verdict in ("", c.verdict)
         and marker in ("", "yes" if c.marker else "no")
-        and (not year.isdigit() or (c.year is not None and c.year >= int(year)))
+        and (not year.isdecimal() or (c.year is not None and c.year >= int(year)))
     ]
     chosen = {"q": q, "field": field, "verdict": verdict, "marker": marker, "year": year}
     return page(
@@ -74,11 +74,13 @@ def library(
 def landscape(request: Request, field: str) -> Response:
     """The trials of a field side by side."""
     settings = settings_of(request)
+    with _lock:  # made once, however many ask
+        body = _landscape(field, settings.records_folder, _stamp(settings.records_folder))
     return page(
         request,
         "document.html.j2",
         title="Landscape",
-        body=_landscape(field, settings.records_folder, _stamp(settings.records_folder)),
+        body=body,
         command_line=f"equipoise landscape {field}",
         kind="landscape",
     )

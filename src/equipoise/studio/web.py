@@ -85,7 +85,7 @@ async def _form(request: Request) -> AsyncIterator[Mapping[str, Any]]:
 
 def _own(request: Request, form: Mapping[str, Any]) -> None:
     given, kept = form.get("form_token"), request.cookies.get(CSRF)
-    if not isinstance(given, str) or not kept or not secrets.compare_digest(given, kept):
+    if not isinstance(given, str) or not kept or not secrets.compare_digest(given.encode(), kept.encode()):
         raise Refused(403, "this form is not one of this studio's, or it is old", hint="load the page again")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
@@ -39,9 +40,19 @@ def workbench(request: Request, base: str = "valor") -> Response:
 
 
 @router.get("/job/{key}")
-def job(request: Request, key: str) -> Response:
-    """A design study by its name: progress, results and what to do with it."""
-    return page(request, "job.html.j2", **_job(request, key))
+def job(request: Request, key: str, seen: str = "", status: str = "") -> Response:
+    """A design study by its name: progress, results and what to do with it.
+
+    ``seen`` and ``status`` : what a page that asks again shows; while that is so, it is told the progress alone.
+    """
+    found = _job(request, key)
+    state, result = found["state"], found["result"]
+    if seen and state.open and state.status == status and seen == str(result["replicates"] if result else 0):
+        return page(request, "progress.html.j2", state=state)  # the figures stay as they are, with what is open in them
+    answer = page(request, "job.html.j2", **found)
+    if seen:
+        answer.headers["HX-Retarget"], answer.headers["HX-Reswap"] = "#job", "outerHTML"
+    return answer
 
 
 @router.post("/job/{key}")
@@ -134,8 +145,12 @@ def open_file(request: Request, form: Form) -> Response:
     _without_reach(parse_yaml(text, "study", error=ScenarioError, hint="equipoise design --init valor").values)
     study = parse_study(text, "study")
     jobs: Jobs = request.app.state.jobs
-    if len(list(study.designs())) > 64:
-        raise ScenarioError("more than 64 designs", hint="run it on the command line: equipoise design FILE")
+    hint = "run it on the command line: equipoise design FILE"
+    factors = study.factors.model_dump(mode="json")
+    if math.prod(max(len(levels or ()), 1) for levels in factors.values()) > 4_096 or len(list(study.designs())) > 64:
+        raise ScenarioError("more than 64 designs", hint=hint)
+    if max(study.factors.patients) > 5_000:
+        raise ScenarioError(f"{max(study.factors.patients):,} patients, where 5,000 is most here", hint=hint)
     return see(f"/job/{jobs.ask('design', {'study': study.model_dump(mode='json')})}")
 
 
@@ -266,13 +281,14 @@ def _job(request: Request, key: str) -> dict[str, Any]:
 
     jobs: Jobs = request.app.state.jobs
     study = _study(request, key)
-    state = jobs.state(key)
-    command = f"equipoise design {study.name}.yaml --replicates {state.replicates or FIRST} --out runs"
+    state, result = jobs.state(key), jobs.result(key)
+    shown = FIRST if result is None else result["replicates"]
+    command = f"equipoise design {study.name}.yaml --replicates {shown} --out runs"
     return {
         "key": key,
         "study": study,
         "state": state,
-        "result": jobs.result(key),
+        "result": result,
         "stages": STAGES["design"],
         "first": FIRST,
         "command_line": command,
