@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from serving import served
 from equipoise.design.study import starter
 from equipoise.errors import OutputError
 from equipoise.studio import jobs as jobs_module
-from equipoise.studio.appraisal import body_of, replica_of
+from equipoise.studio.appraisal import READER, body_of, replica_of
 from equipoise.studio.jobs import STAGES, Jobs
 from equipoise.studio.settings import Settings
 
@@ -38,6 +39,58 @@ def test_property_what_is_added_under_own_judgements_is_reported_under_them(brow
     report = browser.get("/basket/report.html")
     assert report.status_code == 200
     assert report.text.count("judgements of the reader's own") + report.text.count("judgements of the reader&#39;s own")
+
+
+def test_property_what_a_reader_changed_is_not_called_the_editors(browser: httpx.Client, send: Send) -> None:
+    def by(query: str) -> str:
+        return str(yaml.safe_load(browser.get(f"/trial/centaur/judgements.yaml{query}").text)["judged_by"])
+
+    shipped = by("")
+    same = send("/trial/centaur/judgements").headers["location"].partition("?")[2]
+    assert by(f"?{same}") == shipped
+    changed = send("/trial/centaur/judgements", {"outcomes/0/importance": "less important"}).headers["location"]
+    assert by("?" + changed.partition("?")[2]) == READER
+    told = {"outcomes/0/importance": "less important", "/judged_by": "Panel of May"}
+    assert by("?" + send("/trial/centaur/judgements", told).headers["location"].partition("?")[2]) == "Panel of May"
+    part = send(
+        "/trial/centaur/judgements", {"outcomes/0/importance": "less important"}, headers={"HX-Request": "true"}
+    )
+    assert f'hx-swap-oob="true">{READER}</textarea>' in part.text
+
+
+def test_property_every_why_says_of_what(browser: httpx.Client) -> None:
+    page = browser.get("/trial/centaur/judgements").text
+    why = re.findall(r'aria-label="(Why: [^"]+)"', page)
+    assert len(why) == len(set(why)) == page.count("<label>Why") > 5
+
+
+def test_property_a_page_that_is_made_holds_no_other_up(tmp_path: Path, monkeypatch: Any) -> None:
+    from equipoise.studio import appraisal
+
+    settings, gate, begun = Settings(tmp_path), threading.Event(), threading.Event()
+    real = appraisal.document
+
+    def slow(settings: Settings, record: str, reader: Any, judgements: str) -> Any:
+        if record == "valor":
+            begun.set()
+            assert gate.wait(60)
+        return real(settings, record, reader, judgements)
+
+    body_of(settings, "centaur", {}, "")
+    monkeypatch.setattr(appraisal, "document", slow)
+    monkeypatch.setattr(appraisal, "hash", lambda asked: int(asked[1] == "valor"), raising=False)
+    other = threading.Thread(target=body_of, args=(settings, "valor", {}, ""))
+    other.start()
+    assert begun.wait(60)
+    answered = threading.Event()
+    reader = threading.Thread(target=lambda: (body_of(settings, "centaur", {}, ""), answered.set()))
+    reader.start()
+    try:
+        assert answered.wait(60)
+    finally:
+        gate.set()
+        other.join()
+        reader.join()
 
 
 def test_property_a_full_basket_says_so(browser: httpx.Client, send: Send) -> None:

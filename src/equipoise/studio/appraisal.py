@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from equipoise.records import Record
 
 router = APIRouter()
-_lock = threading.Lock()
+_locks = tuple(threading.Lock() for _ in range(64))
+"""A page that is being made holds up those who ask for it, and hardly anyone else."""
 
 FACETS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "role": ("Reader", READERS),
@@ -51,6 +52,9 @@ FORMATS = {
 """What can be downloaded: label, media type, format."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+READER = "a reader, in the studio"
+"""Who judges where a reader has changed what others judged, and has not said who it is."""
 
 CONCERNS = ("none", "serious", "very serious")
 BIASES = ("low", "some concerns", "high")
@@ -147,6 +151,7 @@ def judge(request: Request, record: str, judgements: str = "") -> Response:
 def judged(request: Request, record: str, form: Form) -> Response:
     """What follows from the judgements in the form; sound ones are kept under a name that they alone decide."""
     from equipoise.appraise.certainty import parse_judgements
+    from equipoise.appraise.certainty.judgements import OPEN
 
     settings = settings_of(request)
     before = str(form.get("judgements", ""))
@@ -154,6 +159,9 @@ def judged(request: Request, record: str, form: Form) -> Response:
     for name, value in form.items():
         if isinstance(value, str) and "/" in name:
             _put(data, name.split("/"), value.replace("\r\n", "\n").strip())
+    shipped = yaml.safe_load(_text(settings, record, ""))
+    if data != shipped and data["judged_by"] == shipped["judged_by"] != OPEN:
+        data["judged_by"] = READER  # what a reader has changed is no longer what others judged
     text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110)
     try:
         published = published_as(settings, record)
@@ -230,8 +238,9 @@ def body_of(
     """The page of a trial for a reader, and (id, kind, title) of its figures and tables; made again where the record,
     the judgements or the replica changed."""
     stamp = _stamp(settings, record)
-    with _lock:  # made once, however many ask
-        return _made(settings, record, tuple((k, reader.get(k, "")) for k in FACETS), judgements, stamp)
+    asked = (settings, record, tuple((k, reader.get(k, "")) for k in FACETS), judgements, stamp)
+    with _locks[hash(asked) % len(_locks)]:  # made once, however many ask
+        return _made(*asked)
 
 
 def replica_of(settings: Settings, record: str) -> dict[str, str]:
@@ -309,6 +318,7 @@ def _form_of(request: Request, record: str, text: str, judgements: str, error: R
         judgements=judgements,
         live=request.headers.get("hx-request") == "true",
         groups=_groups(yaml.safe_load(text)),
+        reader=READER if yaml.safe_load(text)["judged_by"] == READER else None,
         open_word=OPEN,
         error=error,
         consequences=consequences,

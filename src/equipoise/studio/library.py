@@ -18,7 +18,7 @@ from equipoise.studio.settings import Settings
 from equipoise.studio.web import Form, Refused, page, see, settings_of, uploaded
 
 router = APIRouter()
-_lock = threading.Lock()
+_lock, _landscape_lock = threading.Lock(), threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def library(
 def landscape(request: Request, field: str) -> Response:
     """The trials of a field side by side."""
     settings = settings_of(request)
-    with _lock:  # made once, however many ask
+    with _landscape_lock:  # made once, however many ask
         body = _landscape(field, settings.records_folder, _stamp(settings.records_folder))
     return page(
         request,
