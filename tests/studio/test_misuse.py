@@ -93,6 +93,17 @@ def test_property_a_page_that_is_made_holds_no_other_up(tmp_path: Path, monkeypa
         reader.join()
 
 
+def test_property_what_is_shipped_is_read_once_however_many_ask(browser: httpx.Client, monkeypatch: Any) -> None:
+    from equipoise.studio import levers
+
+    browser.get("/design")
+    read: list[str] = []
+    for name in ("load_scenario", "load_study"):
+        monkeypatch.setattr(levers, name, lambda base, name=name: read.append(name))
+    assert browser.get("/design").status_code == 200
+    assert not read
+
+
 def test_property_a_full_basket_says_so(browser: httpx.Client, send: Send) -> None:
     added = 0
     while (answer := send("/basket", {"add": f"t:centaur:{added:0120d}"})).status_code == 303:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Any
 
 import yaml
@@ -47,11 +48,19 @@ LOOKS: Mapping[str, Mapping[str, Any]] = {
 """Looks before the end (O'Brien-Fleming, one-sided 2.5 %), beside those that a study has of its own."""
 
 
-def bases() -> list[str]:
+@cache
+def bases() -> tuple[str, ...]:
     """The scenarios from which a next trial can be designed: those that measure something."""
-    return [name for name in shipped("scenario") if load_scenario(name).outcomes]
+    return tuple(name for name in shipped("scenario") if scenario_of(name).outcomes)
 
 
+@lru_cache(maxsize=64)
+def scenario_of(base: str) -> Scenario:
+    """A shipped scenario, read once: it does not change while a studio runs."""
+    return load_scenario(base)
+
+
+@lru_cache(maxsize=64)
 def template(base: str) -> DesignStudy:
     """The study that levers of this scenario start from: a shipped one if there is one, else the starter."""
     for name in shipped("study"):
@@ -63,7 +72,7 @@ def template(base: str) -> DesignStudy:
 
 def defaults(base: str) -> dict[str, Any]:
     """The trial as it was, in levers: where the form begins."""
-    study, scenario = template(base), load_scenario(base)
+    study, scenario = template(base), scenario_of(base)
     protocol = scenario.protocol
     return {
         "weeks": protocol.period_end,
@@ -84,7 +93,7 @@ def study_of(levers: Levers) -> DesignStudy:
     ------
     ScenarioError : a lever is where the scenario, the template or the language of studies has nothing.
     """
-    study, scenario = template(levers.base), load_scenario(levers.base)
+    study, scenario = template(levers.base), scenario_of(levers.base)
     if not 1 <= len(levers.designs) <= MOST:
         raise ScenarioError(f"{len(levers.designs)} designs", hint=f"put 1 to {MOST} side by side")
     designs = [_design(d, study, scenario) for d in levers.designs]

@@ -10,7 +10,6 @@ from fastapi.responses import Response
 
 from equipoise.errors import ScenarioError
 from equipoise.studio.jobs import FIRST, STAGES, Jobs
-from equipoise.studio.settings import named
 from equipoise.studio.web import Form, download, page, see, uploaded
 
 if TYPE_CHECKING:
@@ -182,8 +181,7 @@ def _without_reach(data: Any) -> None:
 
 def _view(request: Request, base: str, *, single: bool) -> Response:
     from equipoise.design.study import FIXED
-    from equipoise.simulate import load_scenario
-    from equipoise.studio.levers import LOOKS, MOST, Levers, bases, defaults, study_of, template
+    from equipoise.studio.levers import LOOKS, MOST, Levers, bases, defaults, scenario_of, study_of, template
 
     if base not in bases():
         raise ScenarioError(
@@ -205,7 +203,7 @@ def _view(request: Request, base: str, *, single: bool) -> Response:
         "begun": begun,
         "offers": template(base),
         "looks": [(FIXED, "none"), *((name, look["label"]) for name, look in LOOKS.items())],
-        "mechanisms": [m.value for m in load_scenario(base).mechanisms if m.value != "none"],
+        "mechanisms": [m.value for m in scenario_of(base).mechanisms if m.value != "none"],
         "chosen": mechanisms,
         "strength": query.get("strength", "100"),
         "lag": query.get("lag", ""),
@@ -277,8 +275,6 @@ def _result(request: Request, key: str) -> dict[str, Any]:
 
 
 def _job(request: Request, key: str) -> dict[str, Any]:
-    from equipoise.studio.levers import as_yaml
-
     jobs: Jobs = request.app.state.jobs
     study = _study(request, key)
     state, result = jobs.state(key), jobs.result(key)
@@ -292,5 +288,4 @@ def _job(request: Request, key: str) -> dict[str, Any]:
         "stages": STAGES["design"],
         "first": FIRST,
         "command_line": command,
-        "digest": named(as_yaml(study)),
     }
