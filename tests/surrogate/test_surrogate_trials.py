@@ -214,6 +214,10 @@ def test_property_left_one_out(hiv: pl.DataFrame) -> None:
     assert len(made) == 15
     assert sum(bool(m.covered) for m in made) == 15
     assert sum(bool(m.same_sign) for m in made) < 15
+    drawn = hiv_fit(hiv, within=0.0).left_one_out_plot().svg
+    svg = drawn() if callable(drawn) else drawn
+    assert svg.count("observed") >= 1
+    assert all(f"{m.observed:.2f}".replace("-", "\N{MINUS SIGN}") in svg for m in made)
 
 
 def test_property_classes_are_drawn_together(hiv: pl.DataFrame) -> None:

@@ -475,6 +475,35 @@ class TrialSurrogacy(Fit):
         keys = ("trial", "observed", "predicted", "low", "high", "covered", "same_sign", "correlation", "reason")
         return self._frame({k: [getattr(one, k) for one in self.left_one_out] for k in keys})
 
+    def left_one_out_plot(self) -> Any:
+        """:attr:`left_one_out` as a forest: the interval in which each trial was to be expected, beside what it
+        showed."""
+        import polars as pl
+
+        from equipoise.render.plots.forest import forest
+
+        made = self.left_one_out
+        rows: dict[str, list[Any]] = {
+            "label": [one.trial for one in made],
+            "estimate": [one.predicted for one in made],
+            "low": [one.low for one in made],
+            "high": [one.high for one in made],
+            "reason": [one.reason for one in made],
+            "seen": [
+                f"{one.observed:.2f}".replace("-", "\N{MINUS SIGN}")
+                + ("" if one.covered in (None, True) else " (outside)")
+                for one in made
+            ],
+        }
+        percent = f"{100 * self.level:g} %"
+        return forest(
+            pl.DataFrame(rows, schema_overrides={"reason": pl.String}),
+            axis=f"effect on {self.true}, predicted from the other trials",
+            columns={"seen": "observed"},
+            interval=f"predicted ({percent})",
+            title="Every trial predicted from the others",
+        )
+
     @cached_property
     def by_class(self) -> Classes | None:
         """Slopes by class with partial pooling; None without two classes."""
