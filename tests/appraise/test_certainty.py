@@ -211,7 +211,7 @@ def _notes(page: object) -> str:
         ("result: alsfrs_f_w28", "result: nothing_like_it", "nothing in the record is called nothing_like_it"),
         ("refs: [design.masking, deviations]", "refs: [no_such_block]", "no_such_block"),
         ("confidence: seen, n: 65", "confidence: recall, n: 65", "other than recall"),
-        ("judgement: large costs", "judgement: cheap", "'cheap' is not one of"),
+        ("resources: {judgement: unknown", "resources: {judgement: cheap", "'cheap' is not one of"),
         ("record: valor", "record: centaur", "are on 'centaur', not on 'valor'"),
         ("      measurement:\n        judgement: low\n", "      measuring:\n        judgement: low\n", "measuring"),
         ("better: higher", "better: more", "better"),

@@ -405,7 +405,7 @@ def test_every_held_out_difference_is_told_and_that_they_err_to_one_side(valor: 
     rows = (
         held_row(valor, "alsfrs_itt_w52", "ALSFRS", 2.7, 0.69),
         held_row(valor, "alsfrs_s_w52", "ALSFRS", 2.6, 0.19),
-        held_row(valor, "svc_itt_w52", "SVC", 7.5, 0.85),
+        held_row(valor, "svc_itt_w52", "SVC", 7.5, 0.84),
     )
     kept = tuple(r for r in replica.rows if r.use != "check")
     page = appraise(valor, dataclasses.replace(replica, rows=(*kept, *rows)))

@@ -15,14 +15,19 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "records"))
 from registry_study import first, outcome, study
 from test_facts import texts
 
-from equipoise.appraise import appraise, units
+from equipoise.appraise import appraise, in_brief, numbers, units
+from equipoise.appraise.certainty.judgements import load_judgements
 from equipoise.appraise.context import span_words, title_words
 from equipoise.appraise.findings import read
+from equipoise.appraise.landscape import landscape
 from equipoise.appraise.questions.vocabulary.record import SPELT
-from equipoise.document.document import Document, Question, plain, walk
+from equipoise.appraise.sections.replica.answers import share_told
+from equipoise.document.charts import Forest
+from equipoise.document.document import Document, Question, Table, plain, walk
 from equipoise.records import list_records, load_record
 from equipoise.records.registry import import_study, read_study
 from equipoise.records.registry.tables import population_label
+from equipoise.replica.replica import Answer, share_places
 
 SHARED = Path(os.environ.get("EQUIPOISE_SHARED", Path(__file__).parents[3] / "shared")) / "data" / "ctgov"
 
@@ -287,3 +292,60 @@ def test_reference_people_behind_a_posted_percentage_give_a_difference() -> None
     assert "percentage points" not in text
     assert "3 years" in text
     assert "156.5" not in text
+
+
+@pytest.mark.parametrize(
+    ("x", "places", "shown"), [(60.5, 0, "61"), (61.5, 0, "62"), (0.125, 2, "0.13"), (2.675, 2, "2.68")]
+)
+def test_property_halves_are_rounded_up(x: float, places: int, shown: str) -> None:
+    assert numbers.number(x, places) == shown
+    assert numbers.number(-x, places) == f"{numbers.MINUS}{shown}"
+    assert numbers.percent(0.285) == f"29{numbers.THIN}%"
+
+
+def test_riluzole_tells_the_threshold_of_its_judgements() -> None:
+    text = said("riluzole1994")
+    assert "cannot be called large or small" not in text
+    assert re.search(r"judgements of this page take 5 percentage points as the smallest effect that matters", text)
+
+
+def test_an_analysis_of_variance_is_called_one() -> None:
+    for document in (page("edaravone2017"), in_brief("edaravone2017")):
+        words = " ".join(texts(document))
+        assert "nalysis of variance" in words
+        assert not re.search(r"ANCOVA|nalysis of covariance", words)
+
+
+def test_an_axis_of_a_forest_plot_has_one_unit() -> None:
+    panels = [p for n in walk(page("centaur")) if isinstance(n, Forest) for p in n.panels]
+    mine = {p.axis: [i.estimate for i in p.intervals] for p in panels if p.title.startswith("ALSFRS-R total")}
+    assert mine == {"difference, points a month": [0.42], "difference, points": [2.32]}
+    assert len({p.title for p in panels}) == len(panels)
+
+
+def test_rows_of_the_landscape_say_whose_controls_they_count() -> None:
+    document = landscape("als", [load_record(info.name) for info in list_records()])
+    tables = {n.id: n for n in walk(document) if isinstance(n, Table)}
+
+    def people(table: str, trial: str) -> list[str]:
+        return [plain(r.cells[-1]) for r in tables[table].rows if trial in plain(r.cells[0]).lower()]
+
+    assert people("t-function", "verdiperstat") == ["126 and 41, own placebo group"]
+    assert people("t-rates", "verdiperstat") == ["126 and 164, shared controls"]
+    assert people("t-nfl", "centaur") == ["87 and 48"]
+
+
+def test_digits_of_a_simulated_share_end_at_its_error() -> None:
+    assert share_places(0.952, 0.005) == share_places(0.06, 0.005) == 0
+    assert share_places(0.014, 0.0026) == 1
+    coarse = Answer("a", "works", "How often?", 0.062, 0.005, 2000, "", "")
+    assert share_told(coarse) == numbers.percent(0.06, 0)
+
+
+@pytest.mark.parametrize("name", [info.name for info in list_records()])
+def test_costs_are_judged_only_where_a_price_was_read(name: str) -> None:
+    judged = load_judgements(load_record(name))
+    if judged is None or judged.decision is None:
+        pytest.skip("nothing is judged of this trial")
+    costs = judged.decision.criteria["resources"]
+    assert costs.judgement in ("unknown", "varies") or (costs.refs and "no price" not in costs.reason)

@@ -29,6 +29,11 @@ def set_id(id: str) -> str:
     return "those analysed"
 
 
+def without_covariates(method: Method) -> bool:
+    """Whether a method of the family of linear models is named an analysis of variance, which adjusts for nothing."""
+    return method.family == "ancova" and re.search(r"\bANOVA\b|analysis of variance", method.label, re.I) is not None
+
+
 def span_words(weeks: float) -> str:
     """A time in weeks as it was meant: ``week 28``, and of weeks that are no whole number ``3 years``, ``day 180``.
 
@@ -249,6 +254,8 @@ class Context:
     def test_name(self, id: str) -> str:
         """The family of a test, in words."""
         found = self.findings.method(id)
+        if found is not None and without_covariates(found):
+            return "analysis of variance"
         names = {
             "ancova": "analysis of covariance",
             "mmrm": "mixed model for repeated measures",
@@ -284,12 +291,12 @@ class Context:
         if found is None:
             return self.writer.label(id)
         names = {"ancova": "ANCOVA", "mmrm": "MMRM", "joint_rank": "joint rank", "cox": "Cox", "log_rank": "log-rank"}
-        name = names.get(found.family)
+        name = "ANOVA" if without_covariates(found) else names.get(found.family)
         if name is None:
             return self.method(id)
 
         def kind(m: Method) -> tuple[str, bool, bool]:
-            return m.family, m.adjusts_nfl, "alternative" in m.label.lower()
+            return f"{m.family}{without_covariates(m)}", m.adjusts_nfl, "alternative" in m.label.lower()
 
         if next(m for m in self.record.methods if kind(m) == kind(found)).id != id:
             return self.method(id)  # the short name is taken by an earlier one

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from equipoise.appraise.context import Context
+from equipoise.appraise.context import Context, without_covariates
 from equipoise.document.document import Inlines
 
 
@@ -81,7 +81,7 @@ def glossary(ctx: Context) -> tuple[tuple[Inlines, Inlines], ...]:
     add(
         "Analysis of covariance (ANCOVA)",
         "compares the mean change of the arms after allowing for differences at the start",
-        "ancova" in families,
+        any(m.family == "ancova" and not without_covariates(m) for m in record.methods),
     )
     handled = " ".join(f"{m.label} {m.imputation or ''}".lower() for m in record.methods)
     add(

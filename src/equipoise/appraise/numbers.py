@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+import math
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 
 from equipoise.records.schema import Contrast, PValue, Value
 
@@ -18,19 +19,30 @@ def decimals(x: float) -> int:
     return max(0, -int(Decimal(repr(float(x))).as_tuple().exponent))
 
 
+def rounded(x: float, places: int) -> Decimal:
+    """``x`` as it is written, rounded half away from nought: 60.5 is 61, not the even 60, and 0.285 is 0.29.
+
+    >>> rounded(60.5, 0), rounded(0.285, 2)
+    (Decimal('61'), Decimal('0.29'))
+    """
+    with localcontext() as context:
+        context.prec = 400  # the longest float written out
+        return Decimal(repr(float(x))).quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_UP)
+
+
 def number(x: float, digits: int | None = None, *, plus: bool = False) -> str:
     """``x`` with a true minus sign and commas between thousands; ``digits`` None keeps it as published."""
     places = decimals(x) if digits is None else digits
     if digits is None and isinstance(x, float) and x == int(x) and abs(x) >= 100:
         places = 0
-    text = f"{abs(x):,.{places}f}"
+    text = f"{rounded(abs(x), places):,f}" if math.isfinite(x) else f"{abs(x)}"
     negative = x < 0 and float(text.replace(",", "")) != 0
     return (MINUS if negative else "+" if plus and x > 0 else "") + text
 
 
 def percent(fraction: float, digits: int | None = None) -> str:
     """A fraction as a percentage; by default no decimals from 10 % up, one below."""
-    value = 100.0 * fraction
+    value = round(100.0 * fraction, 9)  # 0.285 is 28.5 %, and not what floats make of it
     places = digits if digits is not None else (1 if 0 < abs(value) < 10 or 99 < value < 100 else 0)
     return f"{number(value, places)}{THIN}%"
 

@@ -10,11 +10,11 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from equipoise.appraise import numbers
 from equipoise.appraise.context import Context
 from equipoise.appraise.findings import excludes_null
 from equipoise.appraise.phrases import neuro_sentence, paragraphs
 from equipoise.appraise.sections import certainty
+from equipoise.appraise.sections.replica.answers import share_told
 from equipoise.document.document import (
     Block,
     Cited,
@@ -123,7 +123,7 @@ def _replica(ctx: Context, section: Section) -> Inlines:
     works, nothing = chances.get("works"), chances.get("nothing")
     if works is None or nothing is None:
         return ()
-    shown = [ctx.writer.by_command(numbers.percent(a.probability), a.command, a.question) for a in (works, nothing)]
+    shown = [ctx.writer.by_command(share_told(a), a.command, a.question) for a in (works, nothing)]
     return ctx.writer.say(
         "Rebuilt as a virtual trial, it meets its endpoint in {w} of repeats if the drug works as fitted, and in {n} "
         "if it does not. What was published beside what was simulated.",

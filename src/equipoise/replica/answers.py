@@ -11,7 +11,7 @@ import numpy as np
 from equipoise.calibrate.targets import Target
 from equipoise.plan.compiled import AnyForm, Repeated, TimeToEvent, TrialByTrial
 from equipoise.records.schema import Record
-from equipoise.replica.replica import Answer, AnswerKind, MechanismRow
+from equipoise.replica.replica import Answer, AnswerKind, MechanismRow, share_places
 from equipoise.simulate.mechanism import ON_FUNCTION, Mechanism
 from equipoise.simulate.scenario import Scenario
 from equipoise.types import FloatArray
@@ -93,7 +93,8 @@ def times(share: float, replicates: int) -> str:
         return "almost never (fewer than 1 in 200)"
     if share > 0.995:
         return "almost always"
-    return f"in {100 * share:.0f} of 100 repeats" if share >= 0.095 else f"in {100 * share:.1f} of 100 repeats"
+    error = math.sqrt(max(share * (1 - share), 0.25 / replicates) / replicates)
+    return f"in {100 * share:.{share_places(share, error)}f} of 100 repeats"
 
 
 def primary_answers(

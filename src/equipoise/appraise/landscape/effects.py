@@ -18,7 +18,7 @@ from equipoise.types import DAYS_PER_MONTH
 
 Scale = Literal["function", "rate_ratio", "survival", "neurofilament"]
 _FUNCTION = ("ALSFRS",)
-_NEUROFILAMENT = ("NFL", "CSFNFL", "PNFH", "CSFPNFH")
+MARKERS = ("NFL", "CSFNFL", "PNFH", "CSFPNFH")
 _CHANGES = ("adjusted_mean_change", "mean_change", "adjusted_mean")
 
 
@@ -85,7 +85,7 @@ def effects(record: Record) -> Iterator[Effect | Missing]:
 
 def measures_marker(record: Record) -> bool:
     """Whether neurofilament is among the outcomes of a record; a registry entry, which has ids of its own, names it."""
-    return any(o.id in _NEUROFILAMENT or "neurofilament" in o.label.lower() for o in record.outcomes)
+    return any(o.id in MARKERS or "neurofilament" in o.label.lower() for o in record.outcomes)
 
 
 def _main(record: Record, outcomes: tuple[str, ...]) -> list[Result]:
@@ -156,7 +156,7 @@ def _neurofilament(record: Record, population: str | None) -> Iterator[Effect | 
     """The marker, in the ``population`` of the effect on function where it is told there: both of the same people."""
     told = False
     done: set[str] = set()
-    for r in sorted(_main(record, _NEUROFILAMENT), key=lambda r: r.set != population):
+    for r in sorted(_main(record, MARKERS), key=lambda r: r.set != population):
         told = True
         c = r.contrast
         if r.role != "main" or c is None or not usable(c) or c.kind != "ratio" or r.outcome in done:

@@ -10,8 +10,8 @@ from typing import Literal
 
 import equipoise
 from equipoise.appraise import numbers
-from equipoise.appraise.findings import Findings, known, read
-from equipoise.appraise.landscape.effects import Effect, Missing, effects, monthly, monthly_from_se
+from equipoise.appraise.findings import Findings, known, read, usable
+from equipoise.appraise.landscape.effects import MARKERS, Effect, Missing, effects, monthly, monthly_from_se
 from equipoise.appraise.writer import Writer
 from equipoise.document.document import (
     Bar,
@@ -31,7 +31,8 @@ from equipoise.document.document import (
 )
 from equipoise.document.text import joined, upper
 from equipoise.errors import RecordError
-from equipoise.records.schema import Record, Value
+from equipoise.records.blocks import AnalysisSet
+from equipoise.records.schema import Record, Result, Value
 
 DASH: Inlines = (Text("–"),)
 _CUTS = ("fewer than 200", "200 or more", "before 2020", "since 2020")
@@ -386,19 +387,44 @@ def _people(t: _Trial) -> Inlines:
 
 def _analysed(t: _Trial, e: Effect) -> Inlines:
     """The people behind an effect, active and control: those of the result's set, else of the arms compared."""
-    if e.result is None:
+    r, arms = e.result or _behind(t.record, e.sourced), (t.findings.active, t.findings.control)
+    if r is None:
         return DASH
-    r, arms = e.result, (t.findings.active, t.findings.control)
     counts = [r.arms.get(a.id) for a in arms]
     if all(v is not None and v.usable and v.n for v in counts):
         shown = [t.writer.cite(numbers.number(v.n or 0), v) for v in counts if v is not None]
         return (shown[0], Text(" and "), shown[1])
-    held = next((s.n for s in t.record.sets if s.id == r.set), {})
+    chosen = next((s for s in t.record.sets if s.id == r.set), None)
+    held = {} if chosen is None else chosen.n
     for pair in ([held.get(a.id) for a in arms], [a.n for a in arms]):
         if all(map(known, pair)):
             shown = [t.writer.cite(numbers.number(v.value or 0), v) for v in pair if v is not None]
-            return (shown[0], Text(" and "), shown[1])
+            return (shown[0], Text(" and "), shown[1], *_whose(t, chosen, arms[1].id))
     return DASH
+
+
+def _behind(record: Record, sourced: Value) -> Result | None:
+    """The result of the same outcome and place from which a ratio on record was worked out."""
+    found = [
+        r
+        for r in record.results
+        if r.outcome in MARKERS and usable(r.contrast) and (r.source, r.place) == (sourced.source, sourced.place)
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def _whose(t: _Trial, chosen: AnalysisSet | None, control: str) -> Inlines:
+    """Of a platform, whether the control participants are its own or those of several regimens."""
+    own = next((a.n for a in t.record.arms if a.id == control), None)
+    shared = {s.id for s in t.record.sets if (s.shared_with or _larger(s.n.get(control), own))}
+    if not shared:
+        return ()
+    return _words(", shared controls" if chosen is not None and chosen.id in shared else ", own placebo group")
+
+
+def _larger(n: Value | None, own: Value | None) -> bool:
+    """Whether a set counts more control participants than its trial gave placebo."""
+    return known(n) and known(own) and n is not None and own is not None and (n.value or 0) > (own.value or 0)
 
 
 def _cite_year(t: _Trial) -> Inlines:

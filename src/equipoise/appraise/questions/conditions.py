@@ -407,6 +407,11 @@ def mcid_known(ctx: Context) -> bool:
     return ctx.item_value("mcid", "change") is not None
 
 
+def size_judged(ctx: Context) -> bool:
+    """The judgements state how large an effect has to be to matter."""
+    return ctx.judgements is not None and any(o.threshold is not None for o in ctx.judgements.outcomes)
+
+
 @condition
 def assumptions_known(ctx: Context) -> bool:
     """It holds what the sample size was built on."""

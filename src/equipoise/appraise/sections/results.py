@@ -127,10 +127,11 @@ def forest_figure(ctx: Context) -> Figure | None:
     chosen = [r for r in chosen if r.outcome in sequence] or chosen
     if not chosen:
         return None
-    groups: dict[tuple[str, str], list[Result]] = {}
+    groups: dict[tuple[str, str, str], list[Result]] = {}  # an axis has one unit
     for r in chosen:
         assert r.contrast is not None
-        groups.setdefault((r.outcome, r.contrast.kind), []).append(r)
+        unit = ctx.unit(ctx.record.outcome(r.outcome), r) if r.contrast.kind == "difference" else ""
+        groups.setdefault((r.outcome, r.contrast.kind, unit), []).append(r)
     order = {o.id: (o.role != "primary", o.test_order or 99, i) for i, o in enumerate(ctx.record.outcomes)}
     panels, rows = [], []
     for results in sorted(groups.values(), key=lambda g: min(order[r.outcome] for r in g)):
@@ -142,7 +143,12 @@ def forest_figure(ctx: Context) -> Figure | None:
         assert first.contrast is not None
         outcome = ctx.record.outcome(first.outcome)
         kind = first.contrast.kind
+        axis_unit = outcome.unit
+        if first.measure == "rate_of_change":
+            axis_unit = ctx.unit(outcome, first).strip()
         title = short(outcome.label)
+        if axis_unit and sum(o == outcome.id and k == kind for o, k, _ in groups) > 1:
+            title = f"{title}, {axis_unit}"
         up = kind != "hazard_ratio" and outcome.direction == "higher_better"
         known = outcome.direction != "not_stated"
         means = any(r.measure in ("geometric_mean_ratio", "geometric_mean") for r in results)
@@ -150,7 +156,7 @@ def forest_figure(ctx: Context) -> Figure | None:
             ForestPanel(
                 title=title,
                 axis={
-                    "difference": f"difference, {outcome.unit}" if outcome.unit else "difference",
+                    "difference": f"difference, {axis_unit}" if axis_unit else "difference",
                     "ratio": "ratio of geometric means" if means else "ratio",
                     "hazard_ratio": "hazard ratio",
                 }[kind],

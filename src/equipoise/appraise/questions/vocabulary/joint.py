@@ -6,6 +6,7 @@ from equipoise.appraise.context import Context
 from equipoise.appraise.joint_power import MECHANISMS, TESTS, cell, lines, stored
 from equipoise.appraise.questions.vocabulary.phrase import block, sentence
 from equipoise.document.document import Block, Inlines, Row, Table
+from equipoise.replica.replica import FINE
 
 _COMMAND = "python -c \"from equipoise.appraise.joint_power import printed; print(printed('{trial}'))\""
 _METHOD = (
@@ -34,7 +35,7 @@ def joint_power_told(ctx: Context) -> Inlines:
         ctx.writer.register(f"week {one['week']:g}")
 
     def share(one: dict[str, dict[str, float]], test: str) -> str:
-        return f"{100.0 * one[test]['significant']:.1f} %"
+        return f"{100.0 * one[test]['significant']:.{int(one[test]['error'] <= FINE)}f} %"
 
     had = f"{100.0 * first['joint model']['estimable']:.0f} %"
     text = (

@@ -92,7 +92,7 @@ def _harm_gaps(ctx: Context) -> list[str]:
 
 def _value_gaps(ctx: Context) -> list[str]:
     out = []
-    if not conditions.mcid_known(ctx):
+    if not conditions.mcid_known(ctx) and not conditions.size_judged(ctx):
         out.append("the smallest change that patients notice")
     if not quality_of_life(ctx):
         out.append("any measure of quality of life")

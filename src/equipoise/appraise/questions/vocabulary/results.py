@@ -8,12 +8,13 @@ from equipoise.appraise.findings import excludes_null, standard_error, usable
 from equipoise.appraise.phrases import paragraphs
 from equipoise.appraise.questions.vocabulary.phrase import items, sentence
 from equipoise.appraise.sections import coherence
+from equipoise.appraise.sections.certainty import FILE as JUDGEMENTS
 from equipoise.appraise.sections.replica import main_answers, reading
 from equipoise.appraise.strata import interaction_sentence, strata_sentence
 from equipoise.appraise.tables import result_label
 from equipoise.document.document import Inlines, Text
-from equipoise.document.text import joined, upper
-from equipoise.records.schema import Contrast, Result
+from equipoise.document.text import joined, lower, upper
+from equipoise.records.schema import Contrast, Result, Value
 
 # -- sentences of the page -----------------------------------------------------------------------------------------
 
@@ -149,6 +150,8 @@ def noticeable(ctx: Context) -> Inlines:
             w=writer.words(judged[2]),
             d=ctx.contrast(c),
         )
+    if m is None and (held := _threshold_of_judgements(ctx)):
+        return held
     if m is None or item is None or c is None or c.value is None or c.kind != "difference" or m.value is None:
         return ()
     over = writer.quote(item.text, item) if item.text else None
@@ -179,6 +182,31 @@ def noticeable(ctx: Context) -> Inlines:
             s=above,
         ),
     )
+
+
+def _threshold_of_judgements(ctx: Context) -> Inlines:
+    """The smallest difference that matters for the primary result, where the judgements state it as a number."""
+    f, writer = ctx.findings, ctx.writer
+    if ctx.judgements is None or f.primary is None:
+        return ()
+    for outcome in ctx.judgements.outcomes:
+        given = outcome.threshold
+        rests_on = (outcome.estimate or "", *(outcome.counts or {}).values())
+        if given is None or given.value is None or not any(a.startswith(f"{f.primary.id}.") for a in rests_on):
+            continue
+        place = f"outcomes.{outcome.id}.threshold"
+        sourced = Value(value=given.value, source=JUDGEMENTS, place=place, confidence="seen")
+        points = round(100 * given.value, 6)
+        size = numbers.number(given.value)
+        if outcome.counts is not None:
+            size = f"{numbers.number(points, 0 if points == int(points) else None)} percentage points"
+        return writer.say(
+            "No smallest change that patients notice is on record. The judgements of this page take {m} as the "
+            "smallest effect that matters for {o}.",
+            m=writer.cite(size, sourced),
+            o=writer.label(lower(outcome.label)),
+        )
+    return ()
 
 
 @sentence()

@@ -10,7 +10,7 @@ from equipoise.appraise.phrases import paragraphs, replica_sentence
 from equipoise.appraise.sections.replica.words import nothing
 from equipoise.document.document import Block, Fold, Inlines, Row, Table
 from equipoise.document.text import upper
-from equipoise.replica.replica import Answer, AnswerKind, Replica
+from equipoise.replica.replica import FINE, Answer, AnswerKind, Replica, share_places
 
 _ALPHA = 0.05
 
@@ -57,7 +57,7 @@ def answers_tables(ctx: Context, replica: Replica) -> list[Block]:
             Row(
                 (
                     upper(replica_sentence(ctx, _named(ctx, a.short or a.question), a.command, a.question)),
-                    (writer.by_command(numbers.percent(a.probability), a.command, a.question),),
+                    (writer.by_command(share_told(a), a.command, a.question),),
                     (writer.by_command(numbers.number(100 * a.mc_error, 1), a.command, a.question),),
                 )
             )
@@ -91,9 +91,19 @@ def _pair(replica: Replica) -> tuple[Answer, Answer] | None:
     return (works[0], nothing[0]) if works and nothing else None
 
 
+def share_told(a: Answer) -> str:
+    """``6 %``: an answer with as many decimals as its Monte Carlo error allows, but never nought or all by rounding."""
+    coarse = a.mc_error > FINE and 0.005 <= a.probability <= 0.995
+    return numbers.percent(a.probability, 0 if coarse else None)
+
+
 def _of_hundred(ctx: Context, share: float, a: Answer) -> Inlines:
     """``22 of 100``, as simulated."""
-    text = f"{numbers.number(100 * share, 1 if share < 0.095 or share > 0.995 else 0)} of {100}"
+    text = f"{numbers.number(100 * share, share_places(share, a.mc_error))} of {100}"
+    if text == "0 of 100" and share > 0:
+        text = "fewer than 1 of 100"
+    elif text == "100 of 100" and share < 1:
+        text = "more than 99 of 100"
     return (ctx.writer.by_command(text, a.command, a.question),)
 
 
@@ -142,7 +152,7 @@ def chance_by_weeks(ctx: Context) -> Inlines:
     works = () if replica is None else _of(replica, "works", "longer works")
     if replica is None or len(works) < 2:
         return ()
-    short, longer = ((ctx.writer.by_command(numbers.percent(a.probability), a.command, a.question),) for a in works[:2])
+    short, longer = ((ctx.writer.by_command(share_told(a), a.command, a.question),) for a in works[:2])
     return ctx.writer.say(
         "In the rebuilt trial, with the drug working as fitted, the chance of meeting the endpoint is {s} as the trial "
         "was and {l} with a randomised period of a year.",
@@ -185,8 +195,8 @@ def chance(ctx: Context, replica: Replica) -> Inlines:
         "chance of success against a benefit known beforehand.",
         l=level,
         f=favour,
-        n=(writer.by_command(numbers.percent(nothing.probability), nothing.command, nothing.question),),
-        w=(writer.by_command(numbers.percent(works.probability), works.command, works.question),),
+        n=(writer.by_command(share_told(nothing), nothing.command, nothing.question),),
+        w=(writer.by_command(share_told(works), works.command, works.question),),
     )
     here = next(iter(_of(replica, "as it happened")), None)
     if here is None or works.probability - here.probability <= 3 * (works.mc_error + here.mc_error):
@@ -196,6 +206,6 @@ def chance(ctx: Context, replica: Replica) -> Inlines:
         writer.say(
             "With the arms as unlike at the start as they happened to be, the chance falls to {h}: the primary "
             "test did not allow for that difference.",
-            h=(writer.by_command(numbers.percent(here.probability), here.command, here.question),),
+            h=(writer.by_command(share_told(here), here.command, here.question),),
         ),
     )
