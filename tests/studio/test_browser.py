@@ -204,6 +204,11 @@ def test_journey_by_keyboard_alone(page: Any) -> None:
         page.keyboard.press("Tab")
         seen.add(page.evaluate("document.activeElement.textContent.trim().slice(0, 20)"))
     assert {"Library", "Landscape", "What if", "Design", "Analyse", "Report"} <= seen
+    page.goto("/trial/centaur")
+    page.locator("select[name=stage]").focus()
+    page.keyboard.press("ArrowDown")
+    page.wait_for_url("**stage=*")
+    page.wait_for_function("document.activeElement.name === 'stage'")  # and goes on from there
 
 
 def test_journey_jobs_survive_the_server(chromium: Any, tmp_path: Path) -> None:

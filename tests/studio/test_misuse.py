@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import re
 import threading
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from registry_study import study
 from serving import served
 
 from equipoise.design.study import starter
@@ -234,9 +236,9 @@ def test_property_a_folder_that_may_not_be_read_is_not_offered(tmp_path: Path, m
     ],
 )
 def test_property_a_study_that_is_too_large_is_left_to_the_command_line(send: Send, factors: dict[str, Any]) -> None:
-    study = yaml.safe_load(starter("valor"))
-    study["factors"] |= factors
-    answer = send("/design/open", files={"study": ("s.yaml", yaml.safe_dump(study).encode(), "application/yaml")})
+    large = yaml.safe_load(starter("valor"))
+    large["factors"] |= factors
+    answer = send("/design/open", files={"study": ("s.yaml", yaml.safe_dump(large).encode(), "application/yaml")})
     assert answer.status_code == 400
     assert "on the command line" in answer.text
 
@@ -302,3 +304,24 @@ def test_property_a_broken_folder_of_jobs_does_not_keep_the_studio_shut(tmp_path
     jobs = Jobs(tmp_path, {})
     jobs.start()
     assert jobs.close()
+
+
+@pytest.mark.parametrize("token", ["", "short", "with a space", "gücken-gücken"])
+def test_property_a_token_that_is_soon_guessed_is_refused(tmp_path: Path, token: str) -> None:
+    with pytest.raises(OutputError, match="--token"):
+        Settings(tmp_path, host="0.0.0.0", token=token)
+
+
+def test_property_a_folder_of_ones_own_offers_no_removal(tmp_path: Path) -> None:
+    own = tmp_path / "records"
+    own.mkdir()
+    entry = {"entry": ("e.json", json.dumps(study()).encode(), "application/json")}
+    for records, offered in ((None, 1), (own, 0)):
+        with (
+            served(workspace=tmp_path / "w", records=records) as address,
+            httpx.Client(base_url=address, timeout=60) as client,
+        ):
+            client.get("/import")
+            made = client.post("/import", data={"form_token": client.cookies["equipoise_form"]}, files=entry)
+            assert made.status_code == 200
+            assert made.text.count('action="/forget"') == offered

@@ -115,7 +115,9 @@ def bring_in(request: Request, form: Form) -> Response:
         raise OutputError(f"{target.name} is there already", hint="tick 'write over' to replace it")
     write_text(target, record_yaml(made.document))
     lines = [str(line).replace("\n", " ") for line in made.lines()]
-    return page(request, "import.html.j2", lines=lines, record=made.record.id.lower())
+    return page(
+        request, "import.html.j2", lines=lines, record=made.record.id.lower(), removable=settings.records is None
+    )
 
 
 @router.post("/forget")

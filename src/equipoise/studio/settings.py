@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +25,7 @@ class Settings:
 
     Raises
     ------
-    OutputError : an address beyond this machine without a token.
+    OutputError : an address beyond this machine without a token, or a token that is soon guessed.
     """
 
     workspace: Path = DEFAULT_WORKSPACE
@@ -35,6 +36,11 @@ class Settings:
     upload_limit: int = field(default=UPLOAD_LIMIT)
 
     def __post_init__(self) -> None:
+        if self.token is not None and (len(self.token) < 8 or not re.fullmatch(r"[A-Za-z0-9_.~-]+", self.token)):
+            raise OutputError(
+                f"--token has {len(self.token)} characters, or others than letters, digits and - _ . ~",
+                hint="give 8 or more: python -c 'import secrets; print(secrets.token_urlsafe())'",
+            )
         if self.host not in LOOPBACK and not self.token:
             raise OutputError(
                 f"--host {self.host} can be reached from other machines",

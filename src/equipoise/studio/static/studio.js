@@ -7,10 +7,21 @@
     form.addEventListener("change", function (event) {
       if (form.checkValidity() && event.target.name) {
         all(form, "select, input").forEach(function (field) { if (!field.value) { field.disabled = true; } });
+        try { sessionStorage.setItem("chosen", event.target.name); } catch (nowhere) { /* the page opens at its top */ }
         form.submit();
       }
     });
   });
+  // who chose by keyboard goes on from there
+  try {
+    var chosen = sessionStorage.getItem("chosen");
+    sessionStorage.removeItem("chosen");
+    all(document, "form[data-auto] [name]").some(function (field) {
+      var here = field.name === chosen && (field.type !== "radio" || field.checked);
+      if (here) { field.focus({ preventScroll: true }); }
+      return here;
+    });
+  } catch (nowhere) { /* the page opens at its top */ }
   // "Add to report" moves to the figure or table it is for
   var report = document.getElementById("to-report");
   if (report) {
