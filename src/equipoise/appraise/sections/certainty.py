@@ -80,6 +80,12 @@ def overview(ctx: Context) -> tuple[rating.Level | None, rating.Recommendation |
 
 def _rated(ctx: Context, judged: Judgements) -> list[_Rated]:
     """The outcomes with their ratings; what the file of judgements brings is made known to the writer first."""
+    adopt(ctx, judged)
+    return [_rate(ctx, outcome) for outcome in judged.outcomes]
+
+
+def adopt(ctx: Context, judged: Judgements) -> None:
+    """Make known to the writer the file of judgements, its sources and values, so that they can be cited."""
     ctx.writer.adopt(
         FILE,
         f"Judgements on {ctx.trial}, made by {judged.judged_by}",
@@ -88,7 +94,6 @@ def _rated(ctx: Context, judged: Judgements) -> list[_Rated]:
         judged.sources,
         judged.values,
     )
-    return [_rate(ctx, outcome) for outcome in judged.outcomes]
 
 
 def _overall(rated: list[_Rated]) -> rating.Level | None:

@@ -7,8 +7,7 @@ from equipoise.appraise.context import Context
 from equipoise.appraise.findings import excludes_null, standard_error, usable
 from equipoise.appraise.phrases import paragraphs
 from equipoise.appraise.questions.vocabulary.phrase import items, sentence
-from equipoise.appraise.sections import coherence
-from equipoise.appraise.sections.certainty import FILE as JUDGEMENTS
+from equipoise.appraise.sections import certainty, coherence
 from equipoise.appraise.sections.replica import main_answers, reading
 from equipoise.appraise.strata import interaction_sentence, strata_sentence
 from equipoise.appraise.tables import result_label
@@ -195,7 +194,8 @@ def _threshold_of_judgements(ctx: Context) -> Inlines:
         if given is None or given.value is None or not any(a.startswith(f"{f.primary.id}.") for a in rests_on):
             continue
         place = f"outcomes.{outcome.id}.threshold"
-        sourced = Value(value=given.value, source=JUDGEMENTS, place=place, confidence="seen")
+        sourced = Value(value=given.value, source=certainty.FILE, place=place, confidence="seen")
+        certainty.adopt(ctx, ctx.judgements)
         points = round(100 * given.value, 6)
         size = numbers.number(given.value)
         if outcome.counts is not None:
