@@ -145,6 +145,7 @@ def led(page: Document, held: Mapping[str, Held]) -> int:
             assert all(c.confidence != "recall" for c in places)
             prefix = next(p for p in sorted(held, key=len, reverse=True) if places[0].source.startswith(p))
             sources = {c.source.removeprefix(prefix) for c in places}
+            sources |= {s.rpartition(": ")[2] for s in sources}  # a source of another trial, by that trial's own key
             if node.text in held[prefix].whole:  # a code of the record, such as a version, split from its words
                 count += 1
                 continue

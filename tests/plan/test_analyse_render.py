@@ -261,6 +261,7 @@ def test_results_as_json_keep_every_digit(results: Results, tmp_path: Path) -> N
         "results.json",
         "ars.json",
         "results.csv",
+        "tables.rtf",
         "figure-T2.svg",
     ]
     whole = json.loads((tmp_path / "new" / "folder" / "results.json").read_text())
@@ -329,6 +330,7 @@ def test_command_init_then_analyse(tmp_path: Path) -> None:
         "results.csv",
         "results.json",
         "tables.html",
+        "tables.rtf",
         "tables.txt",
     ]
     assert isinstance(error_of("--init", str(tmp_path / "sim")), OutputError)

@@ -28,7 +28,7 @@ def surrogate(
 ) -> None:
     """Tell which trials enter a trial-level regression, which cannot and why, and what may be said."""
     from equipoise.appraise.landscape.page import FIELDS
-    from equipoise.appraise.landscape.pairs import ENDPOINTS, MARKERS, pair_of, snapshot, trial_level
+    from equipoise.appraise.landscape.pairs import ENDPOINTS, MARKERS, pair_of, snapshot, trial_level, written
     from equipoise.cli.common import check_writable, progress_bar, say, write_text
     from equipoise.errors import RecordError
     from equipoise.records import list_records
@@ -63,7 +63,10 @@ def surrogate(
         for what, half in (("ln ratio of the marker", p.marker), ("function, points a month", p.function)):
             if half is None:
                 continue
-            print(f"  {p.name}: {what} {half.estimate:.3f} (SE {half.se:.3f}), {_source(p.record, half.sourced)}")
+            ratio = half is p.marker
+            said = f"{'ratio' if ratio else 'that is'} {written(half, ratio)}"
+            source = _source(p.record, half.sourced)
+            print(f"  {p.name}: {what} {half.estimate:.3f} (SE {half.se:.3f}), {said}, {source}")
             if half.effect.caution:
                 print(f"    caution: {half.effect.caution}")
     print("\nCannot enter, and why:")

@@ -144,9 +144,8 @@ STORED = "surrogacy_als.json"
 """The stored picture of the field, in the library: what enters, what does not, and how often it would be fooled."""
 
 
-def _stored_half(record: Record, half: Half | None, log: bool) -> dict[str, Any] | None:
-    if half is None:
-        return None
+def written(half: Half, log: bool) -> str:
+    """An effect with its limits as pages show it: the printed ones where they are of 95 %, else those of its error."""
     v, z = half.sourced, NormalDist().inv_cdf(0.975)
     derived = half.effect.weeks is not None and not log
     ends = [half.estimate + k * z * half.se for k in (0.0, -1.0, 1.0)]
@@ -154,9 +153,17 @@ def _stored_half(record: Record, half: Half | None, log: bool) -> dict[str, Any]
     per = months(half.effect.weeks) if derived and half.effect.weeks is not None else 1.0
     if not derived or v.level == 0.95:  # the printed bounds, as the landscape shows them; else those of the error
         ends = [float(x) / per if x is not None else e for x, e in zip(told, ends, strict=True)]
+    return f"{number(ends[0], 2)} ({number(ends[1], 2)} to {number(ends[2], 2)})"
+
+
+def _stored_half(record: Record, half: Half | None, log: bool) -> dict[str, Any] | None:
+    if half is None:
+        return None
+    v = half.sourced
+    derived = half.effect.weeks is not None and not log
     source = record.sources[v.source or ""]
     return {
-        "shown": f"{number(ends[0], 2)} ({number(ends[1], 2)} to {number(ends[2], 2)})",
+        "shown": written(half, log),
         "source": v.source,
         "place": v.place,
         "confidence": "derived" if derived else str(v.confidence),

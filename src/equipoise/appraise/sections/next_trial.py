@@ -64,8 +64,11 @@ def build(ctx: Context) -> Section | None:
     blocks: list[Block] = [
         Paragraph(told.answer(), lead=True),
         told.figure(),
-        Paragraph(told.smallest()),
-        Paragraph(told.errors()),
+        Fold(
+            "f-next-smallest",
+            ctx.writer.words("The smallest designs, and how often they err"),
+            (Paragraph(told.smallest()), Paragraph(told.errors())),
+        ),
         Fold("f-next-primary", ctx.writer.words("Which primary analysis, and whom to recruit?"), told.choices()),
         Fold("f-next-bias", ctx.writer.words("What the estimate would say"), told.bias()),
         Fold("f-next-limits", ctx.writer.words("What this rests on, and what it cannot say"), told.limits()),

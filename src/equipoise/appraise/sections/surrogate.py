@@ -52,8 +52,7 @@ def build(ctx: Context) -> Section | None:
     told = [_item(ctx, id) for id in _ITEMS]
     there = tuple(t for t in told if t)
     if there:
-        blocks.append(Paragraph(writer.words("Elsewhere, and by the regulator:")))
-        blocks.append(Listing(there))
+        blocks.append(Fold("f-elsewhere", writer.words("Elsewhere, and by the regulator"), (Listing(there),)))
     level = (
         "In the terms of BEST, the glossary of FDA and NIH, it is a reasonably likely surrogate for this kind of drug "
         "in this kind of patient, not a validated one."
@@ -104,11 +103,17 @@ def _landscape(ctx: Context, found: dict[str, Any], command: str) -> Table:
 
 
 def _half(ctx: Context, row: dict[str, Any], key: str) -> Inlines:
-    """One effect of a trial, linked to where it was read: a place of this record, or of that trial's own."""
+    """One effect of a trial, linked to where it was read: a place of this record, or of that trial's own.
+
+    A difference that was published over weeks is made one a month here: it leads to the command that prints it.
+    """
     half = row[key]
     if half is None:
         return _DASH
     source = half["source"]
+    if key == "function" and half["confidence"] == "derived":
+        what = f"difference of {row['name']} over its weeks, as points a month, from {source} {half['place']}"
+        return (ctx.writer.by_command(half["shown"], "equipoise surrogate als", what),)
     if source not in ctx.record.sources or ctx.record.sources[source].title != half["title"]:
         source = f"{row['name']}: {source}"
         read = RecordSource(title=half["title"], address=half["address"], what=half["what"])
