@@ -113,7 +113,7 @@ def test_journey_judge_and_see_what_follows(page: Any) -> None:
 
 def test_journey_what_if(chromium: Any, address: str, page: Any) -> None:
     page.goto("/what-if/valor")
-    page.locator('input[name=mechanism][value=slowing]').check()
+    page.locator("input[name=mechanism][value=slowing]").check()
     page.wait_for_url("**mechanism=slowing**")
     page.goto(QUICK)
     page.wait_for_selector("table.cells", timeout=WAIT)
@@ -139,7 +139,7 @@ def test_journey_what_if(chromium: Any, address: str, page: Any) -> None:
 
 def test_journey_design_side_by_side(page: Any) -> None:
     page.goto("/design")
-    page.locator('input[name=mechanism][value=slowing]').check()
+    page.locator("input[name=mechanism][value=slowing]").check()
     for k, weeks in ((1, "12"), (2, "28")):
         group = page.get_by_role("group", name=f"Design {k}")
         group.get_by_label("Weeks randomised").fill(weeks)
