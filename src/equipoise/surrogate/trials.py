@@ -480,7 +480,7 @@ class TrialSurrogacy(Fit):
         showed."""
         import polars as pl
 
-        from equipoise.render.plots.forest import forest
+        from equipoise.drawing import drawing
 
         made = self.left_one_out
         rows: dict[str, list[Any]] = {
@@ -496,7 +496,7 @@ class TrialSurrogacy(Fit):
             ],
         }
         percent = f"{100 * self.level:g} %"
-        return forest(
+        return drawing("forest")(
             pl.DataFrame(rows, schema_overrides={"reason": pl.String}),
             axis=f"effect on {self.true}, predicted from the other trials",
             columns={"seen": "observed"},
