@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import joint_model_cases as cases
@@ -216,15 +217,11 @@ def test_reference_competing_risks_of_pbc2() -> None:
         assert abs(fit.theta[fit.place(name)] - mean) < within * sd, name
 
 
-@pytest.mark.slow
-def test_reference_three_markers_of_pbc2() -> None:
-    """B8: bilirubin, prothrombin and ascites with nine random effects, predictions at 5 years of the event by 8.
-
-    The covariance of the random effects is on the boundary without a prior, as nlme's too (two splines of prothrombin
-    correlated 0.998): JMbayes2's prior keeps it off, ours is half the log-determinant.
-    """
+@cache
+def three_markers() -> Any:
+    """The fit of B8."""
     long, people = cases.data("pbc2")
-    fit = joint_model(
+    return joint_model(
         [
             "log(serBilir) ~ ns(year, 3) * sex + (ns(year, 3) | id)",
             "prothrombin ~ ns(year, 2) * sex + (ns(year, 2) | id)",
@@ -233,6 +230,17 @@ def test_reference_three_markers_of_pbc2() -> None:
         "Surv(years, gone) ~ drug + age", long, people,
         family=["gaussian", "gaussian", "binary"], baseline="bspline", arm="drug", penalised=True,
     )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_reference_three_markers_of_pbc2() -> None:
+    """B8: bilirubin, prothrombin and ascites with nine random effects, predictions at 5 years of the event by 8.
+
+    The covariance of the random effects is on the boundary without a prior, as nlme's too (two splines of prothrombin
+    correlated 0.998): JMbayes2's prior keeps it off, ours is half the log-determinant.
+    """
+    long, people = cases.data("pbc2")
+    fit = three_markers()
     assert fit.converged
     made = fit.accuracy(5.0, 8.0, weights="model", folds=1)
     assert (made.at_risk, made.cases, made.censored) == (202, 40, 58)
@@ -244,10 +252,17 @@ def test_reference_three_markers_of_pbc2() -> None:
     other = fit.accuracy(5.0, 8.0, folds=1)
     assert other.integrated_brier == pytest.approx(0.0841, abs=0.015)
     # what a binary marker's course is: the logit, with no error of measurement
-    predicted = fit.predict(long.filter(pl.col("id") == "93"), people.filter(pl.col("id") == "93"),
+    predicted = fit.predict(long.filter(pl.col("id") == 93), people.filter(pl.col("id") == 93),
                             landmark=5.0, at=[8.0], draws=0)  # fmt: skip
     assert np.isnan(predicted.value_sd["ascites"]).all()
     assert np.isfinite(predicted.course["ascites"]).all()
+
+
+@pytest.mark.slow
+@pytest.mark.xfail(strict=True, reason="our ICI is 0.052: risks at the maximum, the article's are means of a posterior")
+def test_reference_calibration_of_three_markers_is_the_articles() -> None:
+    """B8's ICI, as the article has it; not reached."""
+    assert three_markers().accuracy(5.0, 8.0, weights="model", folds=1).ici == pytest.approx(0.0298, abs=0.015)
 
 
 def test_reference_heart_valves() -> None:

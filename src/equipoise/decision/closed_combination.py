@@ -21,7 +21,6 @@ from equipoise.errors import ScenarioError
 from equipoise.types import BoolArray, FloatArray, IntArray
 
 REFERENCES = ("Bauer & Kieser 1999, Stat Med 18:1833", "Bretz, Schmidli, König, Racine & Maurer 2006, Biom J 48:623")
-DUNNETT = "Dunnett 1955, J Am Stat Assoc 50:1096"
 
 Intersection = Literal["dunnett", "bonferroni", "simes"]
 
@@ -31,7 +30,7 @@ _W = 9.0 * _WEIGHTS * np.exp(-0.5 * _X * _X) / np.sqrt(2.0 * np.pi)
 
 
 def dunnett_p(z: FloatArray, ratio: FloatArray) -> FloatArray:
-    """(...) one-sided P value of the largest of several comparisons with one control.
+    """(...) one-sided P value of the largest of several comparisons with one control (Dunnett 1955).
 
     z : (..., comparison) statistics. ratio : (..., comparison) size of each arm over that of the control; two
     statistics correlate by ``sqrt(r / (1 + r) s / (1 + s))``. Comparisons whose z is minus infinity take no part.

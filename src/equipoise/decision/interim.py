@@ -12,10 +12,6 @@ from equipoise.decision.recursion import checked_information, exit_probabilities
 from equipoise.errors import ScenarioError
 from equipoise.types import FloatArray
 
-CONDITIONAL = "Lan, Simon & Halperin 1982, Commun Stat C 1:207"
-PREDICTIVE = "Spiegelhalter, Freedman & Blackburn 1986, Control Clin Trials 7:8"
-STAGEWISE = "Tsiatis, Rosner & Mehta 1984, Biometrics 40:797"
-
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 
 

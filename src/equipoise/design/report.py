@@ -52,6 +52,15 @@ def drawings(made: DesignResult) -> dict[str, Plot]:
             rows = [{**_shares(c), "weeks": c.design.weeks, "world": label[c.world]} for c in cells]
             title = _place(made, place)
             out["weeks-" + _file(title)] = success_curves(rows, target=study.target, title=title, note=note)
+    out |= prices(made)
+    if len({c.design for c in made.cells}) <= ROWS_IN_A_TABLE:
+        out["all"] = everywhere(made)
+    return out
+
+
+def prices(made: DesignResult) -> dict[str, Plot]:
+    """Success and its price in each world in which the drug works, where there is more than one design."""
+    study, out = made.study, {}
     for name, world in study.worlds.items():
         if world.no_effect or len(made.of(name)) < 2:
             continue
@@ -67,11 +76,14 @@ def drawings(made: DesignResult) -> dict[str, Plot]:
         out[f"price-{_file(name)}"] = frontier(
             rows, target=study.target, label="design", title=f"Success and its price: {world.label}"
         )
-    designs = list(dict.fromkeys(c.design for c in made.cells))
-    if len(designs) <= ROWS_IN_A_TABLE:
-        rows = [{"success": c.success, "design": c.design.label, "world": label[c.world]} for c in made.cells]
-        out["all"] = success_table(rows, target=study.target, title="Success of every design in every world")
     return out
+
+
+def everywhere(made: DesignResult) -> Plot:
+    """Success of every design in every world, as a table in colours."""
+    label = {name: world.label for name, world in made.study.worlds.items()}
+    rows = [{"success": c.success, "design": c.design.label, "world": label[c.world]} for c in made.cells]
+    return success_table(rows, target=made.study.target, title="Success of every design in every world")
 
 
 def parts_of(made: DesignResult) -> list[Part]:

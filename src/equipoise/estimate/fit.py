@@ -186,6 +186,22 @@ def _is_polars(backend: Any) -> bool:
     return nw.Implementation.from_backend(backend).is_polars()
 
 
+class MadeAgain(Fit):
+    """A result whose intervals are no multiple of a standard error: at another level it is made again, by
+    ``_again``."""
+
+    if TYPE_CHECKING:
+        _again: Any
+
+    def at_level(self, level: float) -> tuple[Estimate, ...]:
+        """The estimates with intervals of coverage ``level``."""
+        from equipoise.estimate.result import check_level
+
+        check_level(level)
+        made: Fit = self._again(level)
+        return made._made()
+
+
 def _columns(rows: Sequence[Mapping[str, Any]], least: Sequence[str]) -> dict[str, Any]:
     """Columns of ``rows``; those of ``least`` where there is no row."""
     import numpy as np  # here, not above: to draw a result needs no numerical library

@@ -23,7 +23,7 @@ from equipoise.files import Document, Frozen, PlaceError, parse_yaml, read_yaml,
 from equipoise.plan.estimand import Estimand, contradictions
 from equipoise.plan.methods import REGISTRY
 from equipoise.plan.methods.other_tests import Picked
-from equipoise.plan.parts import Gather, Population, Section, Show, Treatment, Where, check_where, condition
+from equipoise.plan.parts import Gather, Population, Section, Show, Treatment, Where, condition
 from equipoise.plan.tests_in_order import in_order
 
 __all__ = ["Analysis", "Plan", "analysis_data", "condition", "dump_plan", "parse_plan", "plan_data", "read_plan"]
@@ -65,8 +65,6 @@ class Analysis(Frozen):
         "SPECIFIED IN SAP"
     )
     estimand: Estimand | str | None = None
-
-    _where = field_validator("where")(check_where)
 
     @field_validator("derive")
     @classmethod

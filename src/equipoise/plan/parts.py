@@ -6,10 +6,10 @@ import datetime as dt
 import math
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, TypeAlias
 
 import polars as pl
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from equipoise.errors import DataError
 from equipoise.files import Frozen
@@ -19,12 +19,11 @@ from equipoise.plan.results import Column
 if TYPE_CHECKING:
     from equipoise.plan.methods.other_tests import Picked
 Scalar: TypeAlias = bool | int | float | str | dt.date | None
-Where: TypeAlias = dict[str, Any]
 _COMPARISONS = ("eq", "ne", "not", "gt", "ge", "lt", "le", "in")
 _SHOW = re.compile(r"\{([a-z_0-9]+)(?::([^}]*))?\}")
 
 
-def check_where(where: Where) -> Where:
+def _checked(where: dict[str, Any]) -> dict[str, Any]:
     """Raise ``ValueError`` for a comparison that is not known."""
     for variable, condition in where.items():
         if isinstance(condition, dict):
@@ -32,6 +31,10 @@ def check_where(where: Where) -> Where:
             if unknown or not condition:
                 raise ValueError(f"{variable}: unknown comparison {unknown}; known are {', '.join(_COMPARISONS)}")
     return where
+
+
+Where: TypeAlias = Annotated[dict[str, Any], AfterValidator(_checked)]
+"""Conditions on variables, ``{AVISITN: {le: 24}}``; a comparison that is not known is refused wherever they stand."""
 
 
 class Show(Frozen):
@@ -98,8 +101,6 @@ class Population(Frozen):
     label: str
     where: Where = Field(default_factory=dict)
 
-    _where = field_validator("where")(check_where)
-
 
 class Gather(Frozen):
     """A value for every subject from records (``parameter``, ``where``) of another data set, of one variable.
@@ -117,13 +118,6 @@ class Gather(Frozen):
     take: Literal["only", "first", "last", "mean", "median", "min", "max", "sum", "count", "any"] = "only"
     by: str = "AVISITN"
     rule: Where | None = None
-
-    _where = field_validator("where")(check_where)
-
-    @field_validator("rule")
-    @classmethod
-    def _rule(cls, rule: Where | None) -> Where | None:
-        return rule if rule is None else check_where(rule)
 
     @model_validator(mode="after")
     def _together(self) -> Gather:
@@ -149,8 +143,6 @@ class Section(Frozen):
 
     ESTIMATES: ClassVar[str | None] = None
     """The method in :data:`equipoise.plan.estimand.METHODS`; None where no treatment effect is estimated."""
-
-    _where = field_validator("where")(check_where)
 
     @model_validator(mode="after")
     def _places_once(self) -> Section:

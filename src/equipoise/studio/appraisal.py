@@ -7,10 +7,10 @@ import shlex
 import threading
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import yaml
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
 from equipoise.document.document import Document, Figure, Table, plain, walk
@@ -60,19 +60,18 @@ CONCERNS = ("none", "serious", "very serious")
 BIASES = ("low", "some concerns", "high")
 
 
+def _chosen(role: str = "", specialty: str = "", stage: str = "", level: str = "") -> dict[str, str]:
+    return {"role": role, "specialty": specialty, "stage": stage, "level": level}
+
+
+Chosen = Annotated[dict[str, str], Depends(_chosen)]
+"""The reader, from the address."""
+
+
 @router.get("/trial/{record}")
-def trial(
-    request: Request,
-    record: str,
-    role: str = "",
-    specialty: str = "",
-    stage: str = "",
-    level: str = "",
-    judgements: str = "",
-) -> Response:
+def trial(request: Request, record: str, chosen: Chosen, judgements: str = "") -> Response:
     """The page for a reader; the reader is in the address."""
     settings = settings_of(request)
-    chosen = {"role": role, "specialty": specialty, "stage": stage, "level": level}
     body, items = body_of(settings, record, chosen, judgements)
     state = _replica(request, record)
     command = " ".join(
@@ -99,16 +98,7 @@ def trial(
 
 
 @router.get("/trial/{record}/download/{what}")
-def keep(
-    request: Request,
-    record: str,
-    what: str,
-    role: str = "",
-    specialty: str = "",
-    stage: str = "",
-    level: str = "",
-    judgements: str = "",
-) -> Response:
+def keep(request: Request, record: str, what: str, chosen: Chosen, judgements: str = "") -> Response:
     """The page, the brief or the deck as a file."""
     from equipoise.appraise import in_brief, in_slides
     from equipoise.render.page import to_bytes
@@ -123,9 +113,7 @@ def keep(
     elif what.startswith("slides"):
         made = in_slides(published, replica, judgements=judged)
     else:
-        made = document(
-            settings, record, {"role": role, "specialty": specialty, "stage": stage, "level": level}, judgements
-        )
+        made = document(settings, record, chosen, judgements)
     name = f"{published.id}-{what}" if "." in what else f"{published.id}.{what}"
     return download(to_bytes(made, format), name, kind)
 
@@ -226,9 +214,9 @@ def _parts(settings: Settings, record: str, judgements: str) -> tuple[Record, Ju
     judged = None
     if judgements:
         judged = parse_judgements(_text(settings, record, judgements), "judgements").against(published, "judgements")
-    found = Jobs(settings.folder("jobs"), {})
-    key = found.found("replica", replica_of(settings, record))
-    stored = None if key is None else found.result(key)
+    jobs = Jobs(settings.folder("jobs"), {})
+    key = jobs.found("replica", replica_of(settings, record))
+    stored = None if key is None else jobs.result(key)
     return published, judged, None if stored is None else Replica.from_dict(stored)
 
 
@@ -259,9 +247,9 @@ def _own(settings: Settings, record: str) -> str | None:
 
 def _stamp(settings: Settings, record: str) -> tuple[str, bool]:
     """What a page of a trial depends on beside its address: the record as it is now, and whether it is rebuilt."""
-    found = Jobs(settings.folder("jobs"), {})
-    key = found.found("replica", replica_of(settings, record))
-    return named(_own(settings, record) or ""), key is not None and found.result(key) is not None
+    jobs = Jobs(settings.folder("jobs"), {})
+    key = jobs.found("replica", replica_of(settings, record))
+    return named(_own(settings, record) or ""), key is not None and jobs.finished(key) > 0
 
 
 @lru_cache(maxsize=64)
@@ -306,7 +294,7 @@ def _text(settings: Settings, record: str, judgements: str) -> str:
 def _form_of(request: Request, record: str, text: str, judgements: str, error: RecordError | None) -> Response:
     from equipoise.appraise.certainty.judgements import OPEN
 
-    settings = settings_of(request)
+    settings, judged = settings_of(request), yaml.safe_load(text)
     consequences = None
     if error is None and OPEN not in text:
         consequences = _certainty(settings, record, judgements, _stamp(settings, record))
@@ -317,8 +305,8 @@ def _form_of(request: Request, record: str, text: str, judgements: str, error: R
         record=record,
         judgements=judgements,
         live=request.headers.get("hx-request") == "true",
-        groups=_groups(yaml.safe_load(text)),
-        reader=READER if yaml.safe_load(text)["judged_by"] == READER else None,
+        groups=_groups(judged),
+        reader=READER if judged["judged_by"] == READER else None,
         open_word=OPEN,
         error=error,
         consequences=consequences,

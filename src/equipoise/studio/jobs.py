@@ -134,11 +134,15 @@ class Jobs:
 
     def result(self, key: str) -> dict[str, Any] | None:
         """What the last finished stage found; None before the first."""
-        done = self._done(key, self.request(key)["kind"])
+        done = self.finished(key)
         if not done:
             return None
         found: dict[str, Any] = json.loads((self.folder / key / f"result-{done}.json").read_text(encoding="utf-8"))
         return found
+
+    def finished(self, key: str) -> int:
+        """Replicates of the last finished stage, 0 before the first; its result is not read."""
+        return self._done(key, self.request(key)["kind"])
 
     def state(self, key: str) -> State:
         """How far a job is."""

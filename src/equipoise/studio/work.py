@@ -107,37 +107,24 @@ def _differences(made: DesignResult) -> list[dict[str, Any]]:
 
 
 def _drawings(made: DesignResult) -> dict[str, Plot]:
-    from equipoise.render.plots import frontier, success_curves, success_table
+    from equipoise.design.report import everywhere, prices
+    from equipoise.render.plots import success_curves
 
     study = made.study
-    label = {name: world.label for name, world in study.worlds.items()}
-    out: dict[str, Plot] = {}
-    rows = [{"success": c.success, "design": c.design.label, "world": label[c.world]} for c in made.cells]
-    out["success"] = success_table(rows, target=study.target, title="Success of every design in every world")
-    designs = list(dict.fromkeys(c.design for c in made.cells))
-    weeks = [d.weeks for d in designs]
+    out = {"success": everywhere(made)}
+    weeks = [d.weeks for d in dict.fromkeys(c.design for c in made.cells)]
     if len(set(weeks)) == len(weeks) > 1:
         curves = [
-            {"weeks": c.design.weeks, "world": label[c.world], "success": c.success, "mc_error": c.mc_error}
+            {
+                "weeks": c.design.weeks,
+                "world": study.worlds[c.world].label,
+                "success": c.success,
+                "mc_error": c.mc_error,
+            }
             for c in made.cells
         ]
         out["weeks"] = success_curves(curves, target=study.target, title="Success by weeks randomised")
-    for name, world in study.worlds.items():
-        if not world.no_effect and len(designs) > 1:
-            costs = [
-                {
-                    "success": c.success,
-                    "mc_error": c.mc_error,
-                    "patient_weeks": c.patient_weeks,
-                    "primary": study.primaries[c.design.primary].label,
-                    "design": c.design.label,
-                }
-                for c in made.of(name)
-            ]
-            out[f"price-{name}"] = frontier(
-                costs, target=study.target, label="design", title=f"Success and its price: {world.label}"
-            )
-    return out
+    return out | prices(made)
 
 
 def _courses(made: DesignResult) -> dict[str, Plot]:

@@ -19,7 +19,7 @@ from equipoise.estimate.categorical import two_by_two as counts
 from equipoise.estimate.categorical.answers import asked, read_answers
 from equipoise.estimate.categorical.exact import DRAWN, fisher_freeman_halton, fisher_monte_carlo
 from equipoise.estimate.categorical.two_by_two import Counts
-from equipoise.estimate.fit import Fit
+from equipoise.estimate.fit import Fit, MadeAgain
 from equipoise.estimate.frames import read_frame, require
 from equipoise.estimate.indicators import flags_of
 from equipoise.estimate.left_out import LeftOut, Sieve
@@ -27,8 +27,6 @@ from equipoise.estimate.result import Estimate, check_level
 from equipoise.types import FloatArray, Status
 
 MANTEL = "Mantel & Haenszel 1959, J Natl Cancer Inst 22:719"
-LANDIS = "Landis, Heyman & Koch 1978, Int Stat Rev 46:237"
-BRESLOW = "Breslow & Day 1980, Statistical Methods in Cancer Research I, section 4.4"
 TARONE = "Tarone 1985, Biometrika 72:91"
 SCORES = ("table", "rank", "modridit")
 TESTS = ("chi-square", "fisher", "barnard", "boschloo")
@@ -253,7 +251,8 @@ def _odds_ratio(c: Counts, arms: tuple[str, ...], level: float, by: str) -> Esti
 
 
 def _homogeneity(c: Counts, ratio: Estimate, n: int) -> tuple[Estimate, Estimate]:
-    """Breslow and Day's chi-square at the common odds ratio of Mantel and Haenszel, and Tarone's correction."""
+    """Breslow & Day's chi-square (1980, Statistical Methods in Cancer Research I, section 4.4) at the common odds ratio
+    of Mantel and Haenszel, and Tarone's correction."""
     x = c.x1 + c.x0
     use = (c.n1 > 0) & (c.n0 > 0) & (x > 0) & (x < c.n1 + c.n0)
     df = int(use.sum()) - 1
@@ -385,7 +384,7 @@ def tested(table: FloatArray, test: str) -> Estimate:
 
 
 @dataclass(frozen=True, eq=False)
-class PairedProportions(Fit):
+class PairedProportions(MadeAgain):
     """Yes or no twice in the same patients: the change of the share, the odds ratio, McNemar's tests.
 
     table : (2, 2) counts, first answer by second. difference : second minus first, with the limits of Newcombe (1998b,
@@ -406,12 +405,6 @@ class PairedProportions(Fit):
     def estimates(self) -> tuple[Estimate, ...]:
         """Difference, odds ratio and the two tests."""
         return (self.difference, self.odds_ratio, self.test, self.exact)
-
-    def at_level(self, level: float) -> tuple[Estimate, ...]:
-        """The estimates with intervals of coverage ``level``."""
-        check_level(level)
-        found: PairedProportions = self._again(level)
-        return found.estimates
 
     def _title(self) -> str:
         return "Paired proportions"

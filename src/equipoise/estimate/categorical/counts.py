@@ -18,7 +18,7 @@ from equipoise.estimate.categorical.glm import Problem
 from equipoise.estimate.categorical.logistic import VCOV
 from equipoise.estimate.categorical.regression import Regression, made, read_model
 from equipoise.estimate.columns import codes_of, numbers, two_levels
-from equipoise.estimate.fit import Fit, number
+from equipoise.estimate.fit import MadeAgain, number
 from equipoise.estimate.frames import read_frame, refuse, require
 from equipoise.estimate.left_out import LeftOut, Sieve
 from equipoise.estimate.result import Estimate, check_level
@@ -141,7 +141,7 @@ class ArmRate:
 
 
 @dataclass(frozen=True, eq=False)
-class Rates(Fit):
+class Rates(MadeAgain):
     """Rates of two arms, compared: events over exposure, per ``per`` units of it.
 
     arms : control and active. difference, ratio : active against control.
@@ -159,12 +159,6 @@ class Rates(Fit):
     def estimates(self) -> tuple[Estimate, ...]:
         """Difference and ratio of the rates."""
         return (self.difference, self.ratio)
-
-    def at_level(self, level: float) -> tuple[Estimate, ...]:
-        """The estimates with intervals of coverage ``level``."""
-        check_level(level)
-        found: Rates = self._again(level)
-        return found.estimates
 
     def _title(self) -> str:
         return "Exposure-adjusted incidence"

@@ -25,7 +25,6 @@ from equipoise.estimate.result import Estimate, check_level
 from equipoise.types import REASONS, BoolArray, FloatArray, IntArray, Status
 
 MCCULLAGH = "McCullagh 1980, J R Stat Soc B 42:109"
-PETERSON = "Peterson & Harrell 1990, Appl Stat 39:205"
 
 
 @dataclass(frozen=True, eq=False)

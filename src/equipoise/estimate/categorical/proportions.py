@@ -17,7 +17,7 @@ from equipoise.errors import EstimationError
 from equipoise.estimate.categorical import two_by_two as counts
 from equipoise.estimate.categorical.answers import asked, read_answers
 from equipoise.estimate.categorical.two_by_two import MEASURES, Counts, Exact, Measure
-from equipoise.estimate.fit import Fit, number
+from equipoise.estimate.fit import MadeAgain, number
 from equipoise.estimate.left_out import LeftOut, of_one_arm
 from equipoise.estimate.result import Estimate, check_level
 from equipoise.types import FloatArray, Status
@@ -52,7 +52,7 @@ class ArmShare:
 
 
 @dataclass(frozen=True, eq=False)
-class Proportions(Fit):
+class Proportions(MadeAgain):
     """Shares of responders of two arms, compared.
 
     arms : control and active. difference, ratio, odds_ratio : active against control, in strata their common values.
@@ -77,12 +77,6 @@ class Proportions(Fit):
         """Difference, ratio, odds ratio, and the test of non-inferiority where there is a margin."""
         made = (self.difference, self.ratio, self.odds_ratio)
         return made if self.non_inferiority is None else (*made, self.non_inferiority)
-
-    def at_level(self, level: float) -> tuple[Estimate, ...]:
-        """The estimates with intervals of coverage ``level``."""
-        check_level(level)
-        found: Proportions = self._again(level)
-        return found.estimates
 
     def _keys(self) -> Sequence[dict[str, Any]]:
         return [{"scale": e.scale} for e in self.estimates]

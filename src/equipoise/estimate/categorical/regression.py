@@ -26,7 +26,6 @@ from equipoise.types import REASONS, FloatArray, Status
 GE = "Ge, Durham, Meyer, Xie & Thomas 2011, Drug Inf J 45:481"
 YE = "Ye, Bannick, Yi & Shao 2023, Stat Theory Relat Fields 7:159"
 VARIANCES = ("ge", "ye")
-MARGINAL_SCALES = {"difference": "difference in means", "ratio": "ratio of means", "odds_ratio": "odds ratio"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -359,9 +358,9 @@ def read_model(formula: Any, data: Any, *, kind: str, exposure: str | None = Non
     )
     if model.target is None:
         raise EstimationError("the formula has no response", hint="write RESP ~ TRT01P + BASE, say")
-    if exposure is not None:
-        _positive(read_frame(data), exposure)
     frame = read_frame(data)
+    if exposure is not None:
+        _positive(frame, exposure)
     name = model.target.name
     if name is not None and name in frame.columns and frame.get_column(name).dtype == nw.Boolean:
         frame = frame.with_columns(nw.col(name).cast(nw.Float64))

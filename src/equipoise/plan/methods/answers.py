@@ -9,7 +9,7 @@ import polars as pl
 from pydantic import Field, field_validator
 
 from equipoise.errors import DataError
-from equipoise.plan.parts import Section, Where, check_where, condition
+from equipoise.plan.parts import Section, Where, condition
 from equipoise.plan.prepared import Prepared, in_order
 
 RESPONSE = "RESPONSE__"
@@ -32,7 +32,7 @@ class ResponseSection(Section):
     def _response(cls, response: Where) -> Where:
         if not response:
             raise ValueError("response needs a condition, such as {CHG: {ge: -3}}")
-        return check_where(response)
+        return response
 
     def does(self) -> dict[str, str]:
         """What ``missing`` does to who left or died, unless ``handles`` says more."""

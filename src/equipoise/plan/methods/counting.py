@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from equipoise.errors import DataError
 from equipoise.plan.methods.answers import flagged, one_record
-from equipoise.plan.parts import Section, Where, check_where
+from equipoise.plan.parts import Section, Where
 from equipoise.plan.prepared import Prepared, in_order
 
 COUNT, EXPOSURE = "COUNT__", "EXPOSURE__"
@@ -29,11 +29,6 @@ class CountSection(Section):
     exposure: str | None = None
     first: str | None = None
     level: float = Field(default=0.95, gt=0, lt=1)
-
-    @field_validator("event")
-    @classmethod
-    def _event(cls, event: Where | None) -> Where | None:
-        return event if event is None else check_where(event)
 
     @model_validator(mode="after")
     def _one_way(self) -> CountSection:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from equipoise.estimate.categorical.exact import DRAWN, fisher_freeman_halton, fisher_monte_carlo
 from equipoise.estimate.result import Estimate
@@ -17,7 +17,7 @@ from equipoise.files import Frozen
 from equipoise.plan.methods.described import arm_of, counted, described, sizes
 from equipoise.plan.methods.registry import Found, Method, Place
 from equipoise.plan.ordering import levels_in_order
-from equipoise.plan.parts import Section, Show, Where, check_where, condition, known_statistics
+from equipoise.plan.parts import Section, Show, Where, condition, known_statistics
 from equipoise.plan.prepared import TEST, Prepared
 from equipoise.plan.results import Block, Cell, Row, cell_of, share_of
 from equipoise.types import FloatArray
@@ -54,8 +54,6 @@ class Level(Frozen):
 
     label: str
     where: Where
-
-    _where = field_validator("where")(check_where)
 
 
 class CategoriesSection(Section):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import polars as pl
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.result import Estimate
@@ -17,7 +17,7 @@ from equipoise.plan.methods.competing import CompetingRisksSection
 from equipoise.plan.methods.described import counted, sizes
 from equipoise.plan.methods.registry import Found, Method, Place
 from equipoise.plan.methods.survival import SurvivalSection
-from equipoise.plan.parts import Section, Where, check_where, condition
+from equipoise.plan.parts import Section, Where, condition
 from equipoise.plan.prepared import Prepared
 from equipoise.plan.results import Block, Row, share_of
 
@@ -27,8 +27,6 @@ class Died(Frozen):
 
     time: str
     where: Where = Field(default_factory=dict)
-
-    _where = field_validator("where")(check_where)
 
 
 class DeteriorationSection(Section):

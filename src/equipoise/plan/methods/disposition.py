@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import polars as pl
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from equipoise.files import Frozen
 from equipoise.plan.methods.described import counted, sizes
 from equipoise.plan.methods.registry import Found, Method
 from equipoise.plan.methods.win import one_each
-from equipoise.plan.parts import Section, Where, check_where, condition
+from equipoise.plan.parts import Section, Where, condition
 from equipoise.plan.prepared import Prepared, others
 from equipoise.plan.results import Block, Figure, Row, share_of
 
@@ -23,8 +23,6 @@ class Reason(Frozen):
 
     label: str
     where: Where
-
-    _where = field_validator("where")(check_where)
 
 
 class DispositionSection(Section):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import polars as pl
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from equipoise.errors import DataError
 from equipoise.estimate.categorical.gee import GeeFit
@@ -16,7 +16,7 @@ from equipoise.plan.methods.answers import flagged, said
 from equipoise.plan.methods.estimates import P, against, reasons
 from equipoise.plan.methods.registry import Found, Method, Place, Test
 from equipoise.plan.methods.regressed import Parts, count_row, fitted
-from equipoise.plan.parts import Section, Where, check_where
+from equipoise.plan.parts import Section, Where
 from equipoise.plan.prepared import Prepared, in_order
 from equipoise.plan.results import Block, Row
 
@@ -46,11 +46,6 @@ class GeeSection(Section):
     vcov: Literal["robust", "model", "kauermann-carroll", "mancl-derouen", "fay-graubard"] = "robust"
     df: Literal["normal", "between"] = "normal"
     level: float = Field(default=0.95, gt=0, lt=1)
-
-    @field_validator("response")
-    @classmethod
-    def _response(cls, response: Where | None) -> Where | None:
-        return response if response is None else check_where(response)
 
     @model_validator(mode="after")
     def _one_response(self) -> GeeSection:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import polars as pl
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from equipoise.errors import DataError
 from equipoise.estimate.result import Estimate
@@ -28,7 +28,7 @@ from equipoise.plan.methods.imputed import (
     visit_name,
 )
 from equipoise.plan.methods.registry import Found, Method, Place, Test
-from equipoise.plan.parts import Where, check_where, condition
+from equipoise.plan.parts import Where, condition
 from equipoise.plan.prepared import Prepared, compared, without_records
 from equipoise.plan.results import Block, Figure, Row, cell_of
 from equipoise.types import Status
@@ -59,8 +59,6 @@ class Ice(Frozen):
     where: Where = Field(default_factory=dict)
     strategy: Literal["MAR", "HYPOTHETICAL", "JR", "J2R", "CR", "CIR", "LMCF", "COMPOSITE"]
     inclusive: bool = False
-
-    _where = field_validator("where")(check_where)
 
 
 class CompositeValue(Frozen):

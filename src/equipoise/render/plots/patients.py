@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from equipoise.errors import DataError
-from equipoise.render.plots.plot import Canvas, Plot, muted, q, time_ticks
+from equipoise.render.plots.plot import Canvas, Plot, muted, pixels, q, time_ticks
 from equipoise.render.theme import ACCENT, MUTED, SERIES
 
 _GAP = 46.0
-_PIXELS = {"field": "x", "type": "quantitative", "scale": None, "axis": None}
 
 
 def patients(
@@ -68,7 +67,7 @@ def patients(
         canvas.layer(
             points,
             {"type": "line", "color": colour, "strokeWidth": 1, "opacity": 0.45},
-            x=_PIXELS,
+            x=pixels("x"),
             y=q("y", yscale, yaxis),
             detail={"field": "who"},
         )
@@ -83,7 +82,7 @@ def patients(
             canvas.layer(
                 [{"x": across(float(r["weeks"][-1])), "y": float(r["values"][-1])} for r in some],
                 {"type": "point", "shape": shape, "filled": shape == "cross", "size": 34, "color": ink, "opacity": 1},
-                x=_PIXELS,
+                x=pixels("x"),
                 y=q("y", yscale, yaxis),
             )
         canvas.words(left, -14, f"{arm} ({len(own)})", bold=True, colour=colour)

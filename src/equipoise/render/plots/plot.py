@@ -141,8 +141,8 @@ class Canvas:
         self.layer(
             [{"x": x, "y": y, "x2": u, "y2": v} for x, y, u, v in lines],
             {"type": "rule", "color": colour, "strokeWidth": width, "strokeDash": list(dash), "opacity": 1},
-            x=_pixels("x"),
-            y=_pixels("y"),
+            x=pixels("x"),
+            y=pixels("y"),
             x2={"field": "x2"},
             y2={"field": "y2"},
         )
@@ -152,8 +152,8 @@ class Canvas:
         self.layer(
             [{"x": x, "y": y, "x2": u, "y2": v} for x, y, u, v in boxes],
             {"type": "rect", "color": colour, "opacity": opacity},
-            x=_pixels("x"),
-            y=_pixels("y"),
+            x=pixels("x"),
+            y=pixels("y"),
             x2={"field": "x2"},
             y2={"field": "y2"},
         )
@@ -163,8 +163,8 @@ class Canvas:
         self.layer(
             [{"x": x, "y": y} for x, y in places],
             {"type": "point", "shape": shape, "filled": True, "size": size, "color": colour, "opacity": 1},
-            x=_pixels("x"),
-            y=_pixels("y"),
+            x=pixels("x"),
+            y=pixels("y"),
         )
 
     def plot(
@@ -197,8 +197,8 @@ class Canvas:
                     "fontWeight": "bold" if bold else "normal",
                     "opacity": 1,
                 },
-                x=_pixels("x"),
-                y=_pixels("y"),
+                x=pixels("x"),
+                y=pixels("y"),
                 text={"field": "t"},
             )
         self._words = {}
@@ -218,7 +218,8 @@ class Canvas:
         return Plot(title, description, spec, tuple(table), whole)
 
 
-def _pixels(field: str) -> dict[str, Any]:
+def pixels(field: str) -> dict[str, Any]:
+    """An encoding by a field that holds places in pixels from the corner of the plot."""
     return {"field": field, "type": "quantitative", "scale": None, "axis": None}
 
 

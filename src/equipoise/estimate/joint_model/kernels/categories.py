@@ -20,9 +20,8 @@ import math
 
 import numpy as np
 
-from equipoise.estimate.joint_model.kernels.integral import LARGEST, STEPS
+from equipoise.estimate.joint_model.kernels.integral import LARGEST, STEPS, newton_step
 from equipoise.numerics.compiler import inner, kernel
-from equipoise.numerics.linalg import cholesky, solve_cholesky
 
 
 @inner
@@ -121,17 +120,7 @@ def _summit(a, c, e0, ze, low, high, r0, rz, lo, hi, first, last, d, b, curvatur
                 step[r] += slope * rz[j, r]
                 for s in range(r + 1):
                     curvature[r, s] += bend * rz[j, r] * rz[j, s]
-        for r in range(d):
-            for s in range(r):
-                curvature[s, r] = curvature[r, s]
-        if not cholesky(curvature, d, chol):
-            return False
-        for r in range(d):
-            trial[r] = step[r]
-        solve_cholesky(chol, d, trial)
-        decrement = 0.0
-        for r in range(d):
-            decrement += step[r] * trial[r]
+        decrement = newton_step(curvature, step, d, chol, trial)
         if not decrement > 1e-15:
             return decrement == decrement
         for r in range(d):

@@ -27,6 +27,24 @@ LARGEST = 200.0
 
 
 @inner
+def newton_step(curvature, gradient, d, chol, out):
+    """Newton's step into ``out`` from the lower triangle of the curvature, whose Cholesky factor comes into ``chol``;
+    its decrement, NaN where the curvature is not positive definite."""
+    for r in range(d):
+        for s in range(r):
+            curvature[s, r] = curvature[r, s]
+    if not cholesky(curvature, d, chol):
+        return np.nan
+    for r in range(d):
+        out[r] = gradient[r]
+    solve_cholesky(chol, d, out)
+    decrement = 0.0
+    for r in range(d):
+        decrement += gradient[r] * out[r]
+    return decrement
+
+
+@inner
 def _mode(a, c, e0, ze, low, high, d, b, curvature, chol, step, trial):
     """Newton's method to the mode from ``b`` (in place), with the Cholesky factor of the curvature there.
 
@@ -77,16 +95,7 @@ def _mode(a, c, e0, ze, low, high, d, b, curvature, chol, step, trial):
             continue
         for r in range(d):
             b[r] = trial[r]
-            for s in range(r):
-                curvature[s, r] = curvature[r, s]
-        if not cholesky(curvature, d, chol):
-            return False
-        for r in range(d):
-            trial[r] = step[r]
-        solve_cholesky(chol, d, trial)
-        expected = 0.0
-        for r in range(d):
-            expected += step[r] * trial[r]
+        expected = newton_step(curvature, step, d, chol, trial)
         if not expected > 1e-13:
             return expected == expected
         before, size = value, 1.0
