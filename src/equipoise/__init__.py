@@ -141,6 +141,7 @@ SURFACE: dict[str, dict[str, tuple[str, str]]] = {
         "DesignResult": ("equipoise.design", "DesignResult"),
     },
     "Power and sample size": {
+        "assurance": ("equipoise.decision", "assurance"),
         "power_delayed_start": ("equipoise.decision", "power_delayed_start"),
         "power_logrank": ("equipoise.decision", "power_logrank"),
         "power_mmrm": ("equipoise.decision", "power_mmrm"),
@@ -148,6 +149,7 @@ SURFACE: dict[str, dict[str, tuple[str, str]]] = {
         "power_ttest": ("equipoise.decision", "power_ttest"),
         "random_slope_covariance": ("equipoise.decision", "random_slope_covariance"),
         "share_of_slowing": ("equipoise.decision", "share_of_slowing"),
+        "value_of_information": ("equipoise.decision", "value_of_information"),
         "visit_covariance": ("equipoise.decision", "visit_covariance"),
     },
     "Surrogates": {
@@ -182,6 +184,7 @@ if TYPE_CHECKING:
     from equipoise.decision import PocockSpending as PocockSpending
     from equipoise.decision import PowerSpending as PowerSpending
     from equipoise.decision import WangTsiatis as WangTsiatis
+    from equipoise.decision import assurance as assurance
     from equipoise.decision import conditional_power as conditional_power
     from equipoise.decision import group_sequential as group_sequential
     from equipoise.decision import power_delayed_start as power_delayed_start
@@ -193,6 +196,7 @@ if TYPE_CHECKING:
     from equipoise.decision import random_slope_covariance as random_slope_covariance
     from equipoise.decision import serial_gatekeeping as serial_gatekeeping
     from equipoise.decision import share_of_slowing as share_of_slowing
+    from equipoise.decision import value_of_information as value_of_information
     from equipoise.decision import visit_covariance as visit_covariance
     from equipoise.decision.fixed_order import closed_sequence as closed_sequence
     from equipoise.design import DesignResult as DesignResult

@@ -205,6 +205,35 @@ def delayed_start(
     )
 
 
+@app.command("assurance")
+def assurance(
+    mean: float = typer.Option(..., "--mean", help="Mean of the belief about the effect; larger is better."),
+    sd: float = typer.Option(..., "--sd", help="SD of the belief."),
+    se: float = typer.Option(..., "--se", help="Standard error of the trial's estimate."),
+    alpha: float = typer.Option(0.025, "--alpha", help="One-sided level of the test."),
+    threshold: float = typer.Option(0.0, "--threshold", help="An effect above it counts as working."),
+    json: bool = JSON,
+) -> None:
+    """Success averaged over a normal belief about the effect, its bound and its parts (O'Hagan et al. 2005)."""
+    from equipoise.decision import assurance
+
+    _print(assurance, json, mean=mean, sd=sd, se=se, alpha=alpha, threshold=threshold)
+
+
+@app.command("value-of-information")
+def value_of_information(
+    mean: float = typer.Option(..., "--mean", help="Mean of the belief about the effect; larger is better."),
+    sd: float = typer.Option(..., "--sd", help="SD of the belief."),
+    se: float | None = typer.Option(None, "--se", help="Standard error of a trial's estimate: its value is printed."),
+    threshold: float = typer.Option(0.0, "--threshold", help="The effect from which on giving the drug is worth it."),
+    json: bool = JSON,
+) -> None:
+    """What certainty, or a trial, adds to a decision whose gain is the effect above a threshold."""
+    from equipoise.decision import value_of_information
+
+    _print(value_of_information, json, mean=mean, sd=sd, se=se, threshold=threshold)
+
+
 def _print(function: Callable[..., Any], as_json: bool, **given: Any) -> None:
     found = function(**given)
     if as_json:

@@ -7,6 +7,7 @@ and predictive power, information, the inverse-normal combination test (:class:`
 
 from __future__ import annotations
 
+from equipoise.decision.assurance import Assurance, ValueOfInformation, assurance, value_of_information
 from equipoise.decision.closed_combination import ClosedCombination, dunnett_p
 from equipoise.decision.combination import InverseNormal, Reestimate, stage_statistics
 from equipoise.decision.design import Boundaries, GroupSequentialDesign, group_sequential
@@ -44,6 +45,7 @@ from equipoise.decision.spending import (
 )
 
 __all__ = [
+    "Assurance",
     "Boundaries",
     "ClosedCombination",
     "FixedFutility",
@@ -59,7 +61,9 @@ __all__ = [
     "PowerSpending",
     "Reestimate",
     "StagewiseEstimate",
+    "ValueOfInformation",
     "WangTsiatis",
+    "assurance",
     "conditional_power",
     "dunnett_p",
     "events_from_information",
@@ -79,5 +83,6 @@ __all__ = [
     "share_of_slowing",
     "stage_statistics",
     "stagewise_estimate",
+    "value_of_information",
     "visit_covariance",
 ]

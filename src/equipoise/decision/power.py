@@ -113,7 +113,7 @@ def power_ttest(
     from scipy import stats  # here, not above: slow to load
 
     _check(n, power, ratio, alpha, sides)
-    _above(0.0, sd=sd)
+    above(0.0, sd=sd)
 
     def at(size: float) -> float:
         df = size * (1.0 + ratio) - 2.0
@@ -184,7 +184,7 @@ def power_logrank(
     (230, 230)
     """
     _check(events, power, ratio, alpha, sides, what="events")
-    _above(0.0, hazard_ratio=hazard_ratio)
+    above(0.0, hazard_ratio=hazard_ratio)
     effect, share = math.log(hazard_ratio), ratio / (1.0 + ratio)
     unit = 1.0 / (share * (1.0 - share))
     if events is None:
@@ -192,8 +192,8 @@ def power_logrank(
     se = math.sqrt(unit / events)
     n, details = (0.0, 0.0), {}
     if control_rate is not None and follow_up is not None:
-        _above(0.0, control_rate=control_rate, follow_up=follow_up)
-        _above(-1e-300, accrual=accrual, dropout_rate=dropout_rate)
+        above(0.0, control_rate=control_rate, follow_up=follow_up)
+        above(-1e-300, accrual=accrual, dropout_rate=dropout_rate)
         control, active = (
             _has_event(h, accrual, follow_up, dropout_rate) for h in (control_rate, control_rate * hazard_ratio)
         )
@@ -226,8 +226,8 @@ def random_slope_covariance(
     >>> random_slope_covariance([0, 1], sd_intercept=2, sd_slope=1, sd_residual=1).tolist()
     [[5.0, 4.0], [4.0, 6.0]]
     """
-    _above(-1e-300, sd_intercept=sd_intercept, sd_slope=sd_slope)
-    _above(0.0, sd_residual=sd_residual)
+    above(-1e-300, sd_intercept=sd_intercept, sd_slope=sd_slope)
+    above(0.0, sd_residual=sd_residual)
     if not -1.0 <= correlation <= 1.0:
         raise ScenarioError(f"correlation {correlation:g}", hint="give one from -1 to 1")
     t = _times(times)
@@ -395,8 +395,8 @@ def share_of_slowing(weeks: float, lag: float = 0.0, stages: int | None = None) 
     >>> round(share_of_slowing(28, 8), 6), round(share_of_slowing(28, 13, stages=4), 6)
     (0.714286, 0.540147)
     """
-    _above(0.0, weeks=weeks)
-    _above(-1e-300, lag=lag)
+    above(0.0, weeks=weeks)
+    above(-1e-300, lag=lag)
     if lag == 0.0:
         return 1.0
     if stages is None:
@@ -455,7 +455,7 @@ def power_delayed_start(
     (0.992, 0.88, 0.726, 0.726)
     """
     _check(n, power, ratio, alpha, 1)
-    _above(-1e-300, decline=decline, slowing=abs(slowing))
+    above(-1e-300, decline=decline, slowing=abs(slowing))
     t = _times(list(visits))
     V = _covariance(covariance, len(t))
     kept = _retention(retention, len(t))
@@ -487,7 +487,7 @@ def power_delayed_start(
         # (Z1, Z2) decide Z3: integrate over Z1 the chance that Z2 is above both its limits, exactly one dimension
         shift = effects / spread * math.sqrt(size)
         rho = float(unit[0, 1] / spread[0] / spread[1])
-        z, w = _nodes(cuts[0] - shift[0])
+        z, w = upper_nodes(cuts[0] - shift[0])
         first = (z + shift[0]) * spread[0]
         least = np.maximum(cuts[1] * spread[1], cuts[2] * spread[2] + fraction * first) / spread[1] - shift[1]
         return float(np.sum(w * special.ndtr((rho * z - least) / math.sqrt(1.0 - rho * rho))))
@@ -508,7 +508,7 @@ def power_delayed_start(
     )
 
 
-def _nodes(low: float) -> tuple[FloatArray, FloatArray]:
+def upper_nodes(low: float) -> tuple[FloatArray, FloatArray]:
     """Nodes and weights of the standard normal distribution above ``low``, in panels of half a unit."""
     high = 9.0
     low = min(max(low, -9.0), high)
@@ -526,17 +526,17 @@ def _check(n: float | None, power: float | None, ratio: float, alpha: float, sid
             f"{what} and power: {given} given", hint=f"give one: {what} for the power, power for {what}"
         )
     if n is not None:
-        _above(0.0, **{what: n})
+        above(0.0, **{what: n})
     if sides not in (1, 2):
         raise ScenarioError(f"sides = {sides}", hint="give 1 or 2")
-    _above(0.0, ratio=ratio)
+    above(0.0, ratio=ratio)
     if not 0.0 < alpha < 1.0:
         raise ScenarioError(f"alpha = {alpha:g}", hint="give a level between 0 and 1, e.g. 0.05")
     if power is not None and not alpha / sides < power < 1.0:
         raise ScenarioError(f"power = {power:g}", hint=f"give one above {alpha / sides:g} and below 1, e.g. 0.8")
 
 
-def _above(limit: float, **values: float) -> None:
+def above(limit: float, **values: float) -> None:
     for name, value in values.items():
         if not (math.isfinite(value) and value > limit):
             least = "above 0" if limit == 0.0 else "of at least 0"
