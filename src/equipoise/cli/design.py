@@ -30,6 +30,9 @@ def design(
     replay: int | None = typer.Option(None, "--replay", min=0, help="Write this one replicate as ADaM and as a page."),
     world: str | None = typer.Option(None, "--world", help="With --replay or --stored: the truth."),
     levels: str = typer.Option("", "--design", help="With --replay or --stored: weeks=52,patients=216,..."),
+    draws: Path | None = typer.Option(
+        None, "--draws", help="Judge the designs in the worlds of this file of draws (of a posterior): assurance."
+    ),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress bar."),
 ) -> None:
     """Judge designs of the next trial: success, errors, bias, size, weeks, in every world."""
@@ -45,6 +48,8 @@ def design(
         return
     if folder is not None:
         raise ScenarioError(f"{folder}: a second name", hint="name the folder with --out")
+    if draws is not None and (stored or replay is not None):
+        raise ScenarioError("--draws beside --stored or --replay", hint="write the draws into the study's worlds")
     if stored:
         _stored(study, world, levels)
         return
@@ -55,15 +60,19 @@ def design(
         raise ScenarioError("--world and --design go with --replay or --stored", hint="see equipoise design --help")
     from equipoise.cli.common import compile_once, progress_bar, say
     from equipoise.design import design as carry_out
+    from equipoise.design.study import load_study
     from equipoise.run.executors import executor_named
 
+    chosen = load_study(study)
+    if draws is not None:
+        chosen = chosen.under(draws)
     if executor is not None and scheduler is not None:
         raise ScenarioError("--executor beside --scheduler", hint="give one of them")
     hands = executor_named(scheduler or executor, workers)
     with progress_bar(quiet) as report:
         compile_once(report)
         made = carry_out(
-            study, replicates=replicates, up_to=up_to, seed=seed, executor=hands, out=out, progress=report, code=True
+            chosen, replicates=replicates, up_to=up_to, seed=seed, executor=hands, out=out, progress=report, code=True
         )
     print(made.summary())
     if store is not None:

@@ -300,6 +300,7 @@ def _cells(
                     no_effect=world.no_effect,
                     sign=first.better or 1,
                 ),
+                numbers=_numbers([found(c) for c in (*conditions, *prepared.rule)]),
             )
         )
     return out
@@ -343,7 +344,20 @@ def _cell_of_looks(
         months=float(values["months"].mean()),
         successes=success,
         seen=seen_of(maker, values, truth),
+        numbers=values["estimate"][:, None],
     )
+
+
+def _numbers(found: list[Found]) -> FloatArray:
+    """(replicate, number) what each condition's test estimates, as reported; its Z where it estimates nothing."""
+    from scipy.special import ndtri
+
+    def number(one: Found) -> FloatArray:
+        if np.isfinite(one.estimate).any():
+            return one.estimate
+        return np.asarray(-ndtri(np.clip(one.p, 1e-300, 1.0 - 1e-16)))
+
+    return np.column_stack([number(one) for one in found])
 
 
 def _named(prepared: _Prepared, met: Callable[[Asked], BoolArray], world: World) -> float:

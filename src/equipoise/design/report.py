@@ -150,6 +150,7 @@ def parts_of(made: DesignResult) -> list[Part]:
                 f"Trials whose analysis failed count as not successful: {sum(c.failures for c in made.cells)} in all.",
             ),
         ),
+        *_belief(made),
         Part("Performance: success by weeks", plots=tuple(p for p in plots.items() if p[0].startswith("weeks-"))),
         Part("Performance: success and its price", plots=tuple(p for p in plots.items() if p[0].startswith("price-"))),
         Part("Performance: all designs", plots=tuple(p for p in plots.items() if p[0] == "all")),
@@ -177,6 +178,83 @@ def parts_of(made: DesignResult) -> list[Part]:
             ),
         ),
     ]
+
+
+def _belief(made: DesignResult) -> list[Part]:
+    """Assurance, what a trial would teach and what it is worth, where the study weighs worlds and gains."""
+    out = []
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    if made.study.weighed:
+        found = made.assurance()[:ROWS_IN_A_TABLE]
+        said = (
+            "Success averaged over the worlds by their weights. It cannot exceed the weight of the worlds in which the "
+            "drug works. Errors are Monte Carlo errors; how well the weights themselves are known they do not say.",
+        )
+        columns = (
+            "design",
+            "assurance",
+            "at most",
+            "works and shown",
+            "works and missed",
+            "does nothing and shown",
+            "does nothing and not shown",
+            "works, if shown",
+        )
+        rows = tuple(
+            (
+                b.design.label,
+                str(b.assurance),
+                f"{100 * b.works:.1f} %",
+                str(b.works_and_shown),
+                str(b.works_and_missed),
+                str(b.nothing_and_shown),
+                str(b.nothing_and_not_shown),
+                str(b.works_if_shown) if math.isfinite(b.works_if_shown.value) else "",
+            )
+            for b in found
+        )
+        out.append(Part("Assurance: success over all worlds", said, columns, rows))
+        taught = made.teaches()[:ROWS_IN_A_TABLE]
+        if taught and len(taught[0].mechanisms) > 1:
+            said = (
+                "The weight of each mechanism before the trial and, on average, after it, if that mechanism is the "
+                "truth, by Bayes' theorem on the trial's estimates; and the information about the mechanism, a lower "
+                "bound.",
+            )
+            names = taught[0].mechanisms
+            rows = tuple(
+                (
+                    t.design.label,
+                    *(f"{100 * t.before[k]:.0f} to {100 * t.after[k, k]:.0f} %" for k in range(len(names))),
+                    f"{t.bits:.2f} ± {t.bits_error:.2f} of {t.entropy:.2f} bits",
+                    t.on,
+                )
+                for t in taught
+            )
+            columns = ("design", *(f"weight of {m}, if true" for m in names), "information", "from")
+            out.append(Part("What the trial would teach", said, columns, rows))
+    if made.study.stakes is not None:
+        worth = made.worth()[:ROWS_IN_A_TABLE]
+        first = worth[0]
+        said = (
+            f"In {first.unit}, by the stakes that the study states. Deciding now, the best is to "
+            f"{'give it' if first.give else 'leave it'}, which gains {first.now:.4g}; certainty would add "
+            f"{first.evpi:.4g}.",
+        )
+        rows = tuple(
+            (
+                x.design.label,
+                f"{x.evsi:.4g} ± {x.evsi_error:.2g}",
+                f"{x.by_rule:.4g} ± {x.by_rule_error:.2g}",
+                f"{x.cost:.4g}",
+                f"{x.net:.4g}",
+            )
+            for x in worth
+        )
+        columns = ("design", "the trial adds, at best", "if given after a success alone", "it costs", "net")
+        out.append(Part("What the trial is worth", said, columns, rows))
+    return out
 
 
 _TARGETS = (0.7, 0.8, 0.9)

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from equipoise.design.belief import Belief, Lesson, Worth, beliefs, lessons, worths
 from equipoise.design.examples import Example
 from equipoise.design.looks import Seen
 from equipoise.design.study import CLAIM, Design, DesignStudy
 from equipoise.errors import EstimationError
-from equipoise.types import BoolArray
+from equipoise.types import BoolArray, FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +30,8 @@ class Cell:
     the delayed-start rule names the world's kind. patient_weeks under observation, control_weeks without active drug,
     deaths : means a trial; months : recruitment and the last patient's trial. seen : what happened at looks, where the
     design has some. no_go : share of trials that met the primary's conditions to stop. examples : single trials worth
-    looking at.
+    looking at. numbers : (replicate, number) estimates of the primary's conditions and of the delayed-start rule:
+    what tells worlds apart.
     """
 
     design: Design
@@ -55,13 +57,14 @@ class Cell:
     seen: Seen | None = None
     no_go: float | None = None
     examples: tuple[Example, ...] = ()
+    numbers: FloatArray | None = None
 
     def row(self) -> dict[str, Any]:
         """As a row of a table."""
         own = {
             f.name: getattr(self, f.name)
             for f in fields(self)
-            if f.name not in ("design", "successes", "no_effect", "seen", "no_go", "examples")
+            if f.name not in ("design", "successes", "no_effect", "seen", "no_go", "examples", "numbers")
         }
         claim = None
         if self.no_effect:
@@ -184,20 +187,38 @@ class DesignResult:
 
     def averaged(self) -> pl.DataFrame:
         """Success of each design averaged over the worlds with their weights, and its Monte Carlo error."""
-        weights = {name: w.weight for name, w in self.study.worlds.items()}
-        total = sum(weights.values())
-        rows = []
-        for design in dict.fromkeys(c.design for c in self.cells):
-            own = {c.world: c for c in self.cells if c.design == design}
-            mean = sum(weights[w] * c.success for w, c in own.items()) / total
-            error = math.sqrt(sum((weights[w] * c.mc_error) ** 2 for w, c in own.items())) / total
-            rows.append({**design.levels(), "success": mean, "mc_error": error})
-        return pl.DataFrame(rows)
+        found = self.assurance()
+        return pl.DataFrame(
+            [{**b.design.levels(), "success": b.assurance.value, "mc_error": b.assurance.mc_error} for b in found]
+        )
+
+    def assurance(self) -> tuple[Belief, ...]:
+        """Every design under the weights of the worlds: success, its bound, and what success then means."""
+        return beliefs(self)
+
+    def teaches(self) -> tuple[Lesson, ...]:
+        """What each design would teach about the mechanism: expected weights after it, and expected Bayes factors."""
+        return lessons(self)
+
+    def worth(self) -> tuple[Worth, ...]:
+        """What each design is worth under the stakes that the study states.
+
+        Raises
+        ------
+        ScenarioError : the study states none.
+        """
+        return worths(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data: the study, and a row a cell without the single replicates."""
         rows = [{k: _finite(v) for k, v in c.row().items()} for c in self.cells]
-        return {"version": self.version, "study": self.study.model_dump(mode="json", exclude_none=True), "cells": rows}
+        out = {"version": self.version, "study": self.study.model_dump(mode="json", exclude_none=True), "cells": rows}
+        if self.study.weighed:
+            out["assurance"] = [_finites(b.row()) for b in self.assurance()]
+            out["teaches"] = [_finites(row) for lesson in self.teaches() for row in lesson.rows()]
+        if self.study.stakes is not None:
+            out["worth"] = [_finites(w.row()) for w in self.worth()]
+        return out
 
     def to_json(self) -> str:
         """:meth:`to_dict` as text."""
@@ -223,6 +244,11 @@ class DesignResult:
                 else f"  {world.label}: {_share(best)} with {best.design.label}, the smallest that reaches "
                 f"{100 * self.study.target:g} %"
             )
+        if self.study.weighed:
+            sure = max(self.assurance(), key=lambda b: b.assurance.value)
+            lines.append(f"  Over all worlds by their weights, {sure.to_sentence()}")
+        if self.study.stakes is not None:
+            lines.append(f"  Under the stakes of the study, {max(self.worth(), key=lambda w: w.net).to_sentence()}")
         return "\n".join(lines)
 
     def __str__(self) -> str:
@@ -231,6 +257,10 @@ class DesignResult:
 
 def _share(cell: Cell) -> str:
     return f"{100 * cell.success:.1f} % (± {100 * cell.mc_error:.1f})"
+
+
+def _finites(row: dict[str, Any]) -> dict[str, Any]:
+    return {k: _finite(v) for k, v in row.items()}
 
 
 def _finite(value: Any) -> Any:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 NAME = "study.json"
 _DIGITS = 6
-_NOT_STORED = ("design", "world", "successes", "seen", "no_effect", "no_go", "examples")
+_NOT_STORED = ("design", "world", "successes", "seen", "no_effect", "no_go", "examples", "numbers")
 
 
 @cache
@@ -115,7 +115,7 @@ def key_of(study: DesignStudy) -> str:
     """All that decides the results of a study and is said in it or its scenario, as a short hash."""
     from equipoise.simulate import load_scenario
 
-    own = study.model_dump(mode="json", exclude={"replicates", "question", "target"}, exclude_defaults=True)
+    own = study.model_dump(mode="json", exclude={"replicates", "question", "target", "stakes"}, exclude_defaults=True)
     base = load_scenario(study.base).model_dump(mode="json", exclude={"provenance", "fit"}, exclude_defaults=True)
     return hashlib.sha256(json.dumps([own, base], sort_keys=True).encode()).hexdigest()[:16]
 

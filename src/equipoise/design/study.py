@@ -12,19 +12,20 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from equipoise.design.accrual import Accrual
 from equipoise.design.adaptation import Adaptation
 from equipoise.design.minimisation import Allocation
 from equipoise.design.rules import Condition, Primary
 from equipoise.design.treatments import Treatments, checked_ratio
-from equipoise.design.worlds import World, expanded
+from equipoise.design.worlds import World, drawn_worlds, expanded
 from equipoise.errors import ScenarioError
 from equipoise.files import Document, Frozen, parse_yaml, read_yaml, validate
 from equipoise.files.model import PlaceError
 from equipoise.library import shipped, shipped_file
 from equipoise.simulate import load_scenario
+from equipoise.simulate.scenario import describe_problems
 
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -103,6 +104,46 @@ class Cost(Frozen):
         return self
 
 
+class Stakes(Frozen):
+    """What a decision after the trial gains: to give the drug, against not giving it (0), for each one it concerns.
+
+    unit : in words, for instance ``points of function a patient``. works, nothing : the gain of giving a drug in a
+    world in which it works, and in one in which it does not (a loss is negative); or per_point, burden : the gain is
+    ``per_point`` times the true effect of the world, less ``burden``. people : how many the decision concerns. Where
+    the study has a ``cost`` too, both are in one unit.
+    """
+
+    unit: Annotated[str, Field(min_length=1, max_length=80)]
+    works: float | None = None
+    nothing: float | None = None
+    per_point: float | None = None
+    burden: float = 0.0
+    people: Positive = 1.0
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        by_world = self.works is not None and self.nothing is not None
+        if by_world == (self.per_point is not None) or (self.works is None) != (self.nothing is None):
+            raise ValueError("give works and nothing, or per_point (with a burden)")
+        return self
+
+    def gain(self, works: bool, effect: float | None, world: str) -> float:
+        """Of giving the drug in a world whose true effect this is.
+
+        Raises
+        ------
+        ScenarioError : the gain is by the point, and the world has no true effect.
+        """
+        if self.works is not None and self.nothing is not None:
+            return self.works if works else self.nothing
+        if effect is None:
+            raise ScenarioError(
+                f"stakes: per_point needs the true effect in the world {world!r}, and the study asks for none",
+                hint="say what nobody leaves under in undisturbed, or give works and nothing",
+            )
+        return float(self.per_point or 0.0) * effect - self.burden
+
+
 class DesignStudy(Frozen):
     """Designs x worlds. Frozen: change it with ``model_copy`` or :meth:`with_`."""
 
@@ -122,6 +163,7 @@ class DesignStudy(Frozen):
     accrual: Accrual | None = Field(default=None, description="the same by the calendar: rates, ramp, arrivals")
     target: Share = 0.8
     cost: Cost | None = Field(default=None, description="by which the cheapest design is sought")
+    stakes: Stakes | None = Field(default=None, description="what a decision after the trial gains; none by default")
     factors: Factors
     only: tuple[dict[str, float | int | str], ...] = Field(
         default=(), description="some of the combinations of factors, each by its levels; default all"
@@ -262,7 +304,28 @@ class DesignStudy(Frozen):
 
     def deciding(self) -> str:
         """All that decides the numbers, as text."""
-        return self.model_dump_json(exclude={"replicates", "question", "target", "cost"})
+        return self.model_dump_json(exclude={"replicates", "question", "target", "cost", "stakes"})
+
+    @property
+    def weighed(self) -> bool:
+        """Whether the worlds are a belief: some are draws, or their weights differ."""
+        weights = {w.weight for w in self.worlds.values()}
+        return len(weights) > 1 or any(w.draws is not None for w in self.worlds.values())
+
+    def under(self, draws: str | Path, label: str = "posterior") -> DesignStudy:
+        """The same designs in the worlds that a file of draws holds, one a mechanism where it names several.
+
+        Raises
+        ------
+        ScenarioError : the file cannot be read, or its columns are no parameters.
+        """
+        path = Path(draws)
+        try:
+            return self.with_(worlds=drawn_worlds(path, label, self.worlds))
+        except ValidationError as error:
+            raise ScenarioError(
+                f"{path}: {describe_problems(error)}", hint="columns: mechanism, weight, paths"
+            ) from None
 
     def with_(self, **changes: Any) -> DesignStudy:
         """The study with other values, checked as when it was read."""

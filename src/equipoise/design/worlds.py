@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -95,8 +95,8 @@ class Draws(Frozen):
     def paths(self) -> dict[str, str]:
         """Column -> the path of its parameter; a column without any value is of another mechanism."""
         table = self.table()
-        wanted = self.columns or {c: c for c in table.columns if c.partition(".")[0] in PARTS and "." in c}
-        there = [c for c in wanted if not table[c].cast(pl.Float64, strict=False).fill_nan(None).is_null().all()]
+        wanted = self.columns or {c: c for c in _parameters(table)}
+        there = list(filter(_told(table), wanted))
         return {c: wanted[c] for c in there}
 
     @cached_property
@@ -126,6 +126,16 @@ class Draws(Frozen):
         for path, value in zip(self.paths.values(), self.values[row], strict=True):
             _put(out, path, float(value))
         return out
+
+
+def _parameters(table: pl.DataFrame) -> list[str]:
+    """Columns whose names are paths of parameters."""
+    return [c for c in table.columns if c.partition(".")[0] in PARTS and "." in c]
+
+
+def _told(table: pl.DataFrame) -> Callable[[str], bool]:
+    """Whether a column holds any value."""
+    return lambda c: not table[c].cast(pl.Float64, strict=False).fill_nan(None).is_null().all()
 
 
 def _content(path: Path) -> bytes:
@@ -248,16 +258,49 @@ def _by_mechanism(name: str, world: dict[str, Any]) -> dict[str, Any]:
     shares = own.group_by("mechanism", maintain_order=True).agg(pl.col("__w").sum())
     total = float(shares["__w"].sum())
     out: dict[str, Any] = {}
+    parameters = [c for c in given.get("columns") or _parameters(table) if c in table.columns]
     for mechanism, weight in shares.iter_rows():
+        rows = table.filter(pl.col("mechanism") == mechanism)
+        own_draws = {**given, "mechanism": str(mechanism)} if any(map(_told(rows), parameters)) else None
         out[f"{name}-{mechanism}"] = {
             **world,
             "mechanism": str(mechanism),
             "label": f"{world.get('label', name)}: {mechanism}",
-            "draws": {**given, "mechanism": str(mechanism)},
+            "draws": own_draws,  # a mechanism without a parameter of its own is as the scenario has it
             "weight": world.get("weight", 1.0) * float(weight) / total,
             "no_effect": world.get("no_effect", mechanism in ("none", "harm")),
         }
     return out
+
+
+def drawn_worlds(path: Path, label: str, others: Mapping[str, World]) -> dict[str, Any]:
+    """Worlds of a file of draws, as a study writes them: weighed by its column ``weight`` where it has one.
+
+    A file without a column ``mechanism`` is of the one mechanism that works in the study's ``others``.
+
+    Raises
+    ------
+    ScenarioError : the file cannot be read, or its mechanism cannot be told.
+    """
+    try:
+        _content(path)
+        columns = (pl.scan_parquet(path) if path.suffix == ".parquet" else pl.scan_csv(path)).collect_schema().names()
+    except (PlaceError, OSError, pl.exceptions.PolarsError) as error:
+        said = error if isinstance(error, PlaceError) else f"{path} cannot be read ({type(error).__name__})"
+        raise ScenarioError(str(said), hint="draws are a .parquet or .csv file, a row a draw") from None
+    draws: dict[str, Any] = {"file": str(path)}
+    if "weight" in columns:
+        draws["weights"] = "weight"
+    world: dict[str, Any] = {"label": label, "draws": draws}
+    if "mechanism" not in columns:
+        working = list(dict.fromkeys(w.mechanism for w in others.values() if not w.no_effect))
+        if len(working) != 1:
+            raise ScenarioError(
+                f"{path} has no column mechanism, and the study has {', '.join(working) or 'none'}",
+                hint="name the mechanism of each draw in a column mechanism",
+            )
+        world["mechanism"] = working[0]
+    return {"posterior": world}
 
 
 @dataclass(frozen=True, eq=False)
