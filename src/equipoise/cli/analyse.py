@@ -39,6 +39,9 @@ def analyse(
         bool, typer.Option("--warnings", help="List every warning about the data, instead of how many there are.")
     ] = False,
     word: Annotated[bool, typer.Option("--word", help="With --out: write tables.docx, too.")] = False,
+    pdf: Annotated[
+        bool, typer.Option("--pdf", help="With --out: print tables.pdf, too, by Chromium or Chrome.")
+    ] = False,
     encoding: Annotated[
         str | None, typer.Option(help="Encoding of text in XPT, SAS7BDAT and CSV files, if not UTF-8 or cp1252.")
     ] = None,
@@ -62,9 +65,10 @@ def analyse(
             "what is to be analysed?",
             hint="equipoise analyse PLAN.yaml --data FOLDER, or equipoise analyse --init FOLDER",
         )
-    if word and out is None:
-        raise ScenarioError("--word without a folder", hint="name one: --out DIR")
-    _run(plan, data, out, encoding, warnings, word)
+    for asked, option in ((word, "--word"), (pdf, "--pdf")):
+        if asked and out is None:
+            raise ScenarioError(f"{option} without a folder", hint="name one: --out DIR")
+    _run(plan, data, out, encoding, warnings, word, pdf)
 
 
 def _start(folder: Path, out: Path | None, force: bool, encoding: str | None) -> None:
@@ -88,7 +92,13 @@ def _start(folder: Path, out: Path | None, force: bool, encoding: str | None) ->
 
 
 def _run(
-    plan_path: Path, folder: Path, out: Path | None, encoding: str | None, listed: bool, word: bool = False
+    plan_path: Path,
+    folder: Path,
+    out: Path | None,
+    encoding: str | None,
+    listed: bool,
+    word: bool = False,
+    pdf: bool = False,
 ) -> None:
     from equipoise.plan.analysis_plan import read_plan
     from equipoise.plan.carry_out import analyse as run_plan
@@ -103,7 +113,7 @@ def _run(
     width = min(max(os.get_terminal_size().columns, 80), 140) if sys.stdout.isatty() else 110
     typer.echo(to_text(results, width))
     if out is not None:
-        for path in write_results(results, out, word=word):
+        for path in write_results(results, out, word=word, pdf=pdf):
             typer.echo(f"wrote {path}", err=True)
     for id, number, block in results.failed:
         where = f"{block.details['place']}: " if "place" in block.details else ""

@@ -23,7 +23,7 @@ from equipoise.files import Document, Frozen, PlaceError, parse_yaml, read_yaml,
 from equipoise.plan.estimand import Estimand, contradictions
 from equipoise.plan.methods import REGISTRY
 from equipoise.plan.methods.other_tests import Picked
-from equipoise.plan.parts import Gather, Population, Section, Show, Treatment, Where, condition
+from equipoise.plan.parts import Gather, OwnTreatment, Population, Section, Show, Treatment, Where, condition
 from equipoise.plan.tests_in_order import in_order
 
 __all__ = ["Analysis", "Plan", "analysis_data", "condition", "dump_plan", "parse_plan", "plan_data", "read_plan"]
@@ -47,6 +47,10 @@ class Analysis(Frozen):
     ``derive`` adds variables to the records, ``{LBASE: {log: BASE}}``; covariates then have their mean on that scale.
     ``{GAIN: {negative: CHG}}`` is for methods that want higher values to be better. Of two variables there are
     ``difference``, ``ratio`` and ``percent_change`` (from the second): ``{PCHG: {percent_change: [AVAL, BASE]}}``.
+    ``treatment`` says what is another here than in the plan: the actual treatment, other arms, arms pooled. ``by``:
+    every section is carried out for each value of these variables of the records, in their order; ``parameters``
+    names several parameters, or ``all``, each such a group. ``pages``: each group, or without groups each section,
+    begins a page.
     """
 
     id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -54,6 +58,10 @@ class Analysis(Frozen):
     population: str
     dataset: str = "ADSL"
     parameter: str | None = None
+    parameters: tuple[str, ...] | Literal["all"] | None = None
+    by: tuple[str, ...] = ()
+    pages: bool = False
+    treatment: OwnTreatment | None = None
     where: Where = Field(default_factory=dict)
     gather: dict[str, Gather] = Field(default_factory=dict)
     derive: dict[str, dict[Function, str | tuple[str, str]]] = Field(default_factory=dict)
@@ -86,6 +94,24 @@ class Analysis(Frozen):
             own = self.sections[0] if first is not None else other
             raise ValueError(f"a {own.kind} section has columns of its own: give it an analysis of its own")
         return self
+
+    @model_validator(mode="after")
+    def _one_way_to_parameters(self) -> Analysis:
+        if self.parameter is not None and self.parameters is not None:
+            raise ValueError("parameter is one and parameters are several: give one of the two")
+        if self.grouped and self.sections[0].columns() is not None and not self.sections[0].READS_ALL:
+            raise ValueError(f"a {self.sections[0].kind} section has columns of its own and goes without groups (by:)")
+        return self
+
+    @property
+    def reads_all(self) -> bool:
+        """Whether its sections read records of every parameter together (listings do), or group them themselves."""
+        return "PARAMCD" in self.by or "PARAM" in self.by or all(s.READS_ALL for s in self.sections)
+
+    @property
+    def grouped(self) -> bool:
+        """Whether its sections are carried out for each of several groups of records."""
+        return bool(self.by) or self.parameters is not None
 
     def refers(self) -> tuple[Picked, ...]:
         """The tests of other analyses that its sections take up."""
@@ -144,7 +170,8 @@ class Plan(Frozen):
 
     ``styles`` names lists of lines, so that a section may say ``statistics: continuous`` for one of them. ``order``:
     the tests in the order in which they are made, each at ``alpha`` and formal only where all before it were
-    significant; an entry is ``ANALYSIS.METHOD``.
+    significant; an entry is ``ANALYSIS.METHOD``. ``levels``: the order of the levels of variables, ``{AESEV: [MILD,
+    MODERATE, SEVERE]}``, for every table, model and condition (``{AESEV: {ge: MODERATE}}``).
     """
 
     study: str
@@ -154,6 +181,7 @@ class Plan(Frozen):
     populations: dict[str, Population] = Field(min_length=1)
     styles: dict[str, tuple[Show, ...]] = Field(default_factory=dict)
     gather: dict[str, Gather] = Field(default_factory=dict)
+    levels: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     alpha: float = Field(default=0.05, gt=0, lt=1)
     analyses: tuple[Analysis, ...] = Field(min_length=1)
     order: tuple[str, ...] = ()
@@ -163,6 +191,9 @@ class Plan(Frozen):
     @model_validator(mode="after")
     def _consistent(self) -> Plan:
         ids: set[str] = set()
+        doubled = next((name for name, given in self.levels.items() if len(set(given)) < len(given)), None)
+        if doubled is not None:
+            raise PlaceError(f"levels {doubled}: a level is listed twice", "levels", doubled)
         taken = next((name for name in self.gather if name in ("AVAL", "BASE", "CHG")), None)
         if taken is not None:
             raise PlaceError(f"gather {taken}: records have a variable of that name: choose another", "gather")
@@ -183,11 +214,16 @@ class Plan(Frozen):
                     *here,
                     "population",
                 )
+            try:
+                arms = self.treatment_of(analysis).arms
+            except ValueError as error:
+                said = re.sub(r"^.*?Value error, | \[type=.*$", "", str(error), flags=re.DOTALL)
+                raise PlaceError(f"analysis {analysis.id}: treatment: {said}", *here, "treatment") from None
             for place, section in enumerate(analysis.sections):
                 for line, row in enumerate(getattr(section, "rows", None) or ()):
                     for key in ("arm", "versus"):
                         arm = getattr(row, key)
-                        if arm is not None and arm not in self.treatment.arms:
+                        if arm is not None and arm not in arms:
                             raise PlaceError(
                                 f"analysis {analysis.id}, {row.label!r}: unknown arm {arm!r}",
                                 *here,
@@ -214,7 +250,9 @@ class Plan(Frozen):
                     wrong = f"{where}: there is no such analysis; there are {', '.join(known)}"
                 elif one.section > len(known[one.of].sections):
                     wrong = f"{where} has {len(known[one.of].sections)} sections, no section {one.section}"
-                elif one.arm is not None and one.arm not in self.treatment.arms:
+                elif known[one.of].grouped:
+                    wrong = f"{where} has several groups (by: or parameters:); a test of one is meant"
+                elif one.arm is not None and one.arm not in self.treatment_of(known[one.of]).arms:
                     wrong = f"{where}: unknown arm {one.arm!r}"
                 if wrong is not None:
                     raise PlaceError(wrong, "analyses", number)
@@ -224,6 +262,10 @@ class Plan(Frozen):
             round_trip = " of ".join(reversed(error.args[1]))
             raise ValueError(f"analyses refer to each other in a circle: {round_trip}") from None
 
+    def treatment_of(self, analysis: Analysis) -> Treatment:
+        """The treatment variable and arms of an analysis."""
+        return self.treatment.changed(analysis.treatment)
+
     def tested_in_order(self) -> Analysis | None:
         """The order of its tests as an analysis; None where the plan has none."""
         return Analysis.model_validate(in_order(self.analyses, self.order, self.alpha)) if self.order else None
@@ -231,7 +273,7 @@ class Plan(Frozen):
     def reads(self) -> dict[str, frozenset[str] | None]:
         """Data set -> the parameters that the plan reads, None for all; data sets not here are not read."""
         found: dict[str, frozenset[str] | None] = {}
-        named = [(a.dataset, a.parameter) for a in self.analyses]
+        named = [(a.dataset, p) for a in self.analyses for p in _parameters(a)]
         every = [*self.gather.values(), *(g for a in self.analyses for g in a.gather.values())]
         named += [(g.dataset, g.parameter) for g in every]
         for dataset, parameter in named:
@@ -261,6 +303,12 @@ class Plan(Frozen):
         known = {a.id: a for a in self.analyses}
         graph = {a.id: [one.of for one in a.refers()] for a in self.analyses}
         return tuple(known[id] for id in TopologicalSorter(graph).static_order())
+
+
+def _parameters(analysis: Analysis) -> tuple[str | None, ...]:
+    """The parameters that an analysis reads, None for all."""
+    several = analysis.parameters
+    return several if isinstance(several, tuple) else (None if several == "all" else analysis.parameter,)
 
 
 def read_plan(path: str | Path) -> Plan:

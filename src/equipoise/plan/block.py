@@ -17,6 +17,7 @@ import numpy as np
 from equipoise.errors import EquipoiseError, EstimationError
 from equipoise.estimate.result import Estimate
 from equipoise.plan.analysis_plan import Analysis, Plan
+from equipoise.plan.groups import in_groups
 from equipoise.plan.key import Key
 from equipoise.plan.lowering import lower
 from equipoise.plan.methods import REGISTRY
@@ -126,17 +127,20 @@ def estimates(
     for analysis in (a for a in plan.in_turn() if a.id in needed):
         try:
             context = prepare(study, plan, analysis, done)
+            groups = tuple(in_groups(context))
         except EquipoiseError as error:
             if strict and not isinstance(error, EstimationError):
                 raise
             continue
         blocks = []
-        for place, section in enumerate(analysis.sections, start=1):
+        every = ((own, place, s) for own in groups for place, s in enumerate(analysis.sections, start=1))
+        for own, place, section in every:
             numbers: dict[Key, Estimate] = {}
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    numbers = REGISTRY[section.kind].estimates(context, section).keyed(analysis.id, place)
+                    group = own.group.key if own.group is not None else None
+                    numbers = REGISTRY[section.kind].estimates(own, section).keyed(analysis.id, place, group)
             except EquipoiseError as error:
                 if strict and not isinstance(error, EstimationError):
                     raise

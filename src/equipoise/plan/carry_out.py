@@ -6,7 +6,7 @@ import hashlib
 import platform
 import traceback
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,6 +16,7 @@ from equipoise.errors import EquipoiseError, EstimationError, at
 from equipoise.plan.analysis_plan import Analysis, Plan, read_plan
 from equipoise.plan.estimand import Estimand
 from equipoise.plan.estimand_check import check_data
+from equipoise.plan.groups import in_groups
 from equipoise.plan.methods import REGISTRY
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Prepared, arms_of, prepare
@@ -79,16 +80,18 @@ def _with_intervals(study: AdamStudy, plan: Plan) -> AdamStudy:
 def _table(study: AdamStudy, plan: Plan, analysis: Analysis, done: Mapping[str, Table], strict: bool) -> Table:
     try:
         context = prepare(study, plan, analysis, done)
+        groups = tuple(in_groups(context))
     except Exception as error:
         if strict:
             raise at(error, plan.place_of(analysis)) from None
-        columns = tuple(Column(arm, plan.treatment.labels.get(arm, arm), None) for arm in plan.treatment.arms)
+        treatment = plan.treatment_of(analysis)
+        columns = tuple(Column(arm, treatment.labels.get(arm, arm), None) for arm in treatment.arms)
         place = plan.place_of(analysis)
         blocks = tuple(_failed(analysis, section, error, place) for section in analysis.sections)
         notes: tuple[str, ...] = ()
     else:
         columns, notes = context.columns, context.notes
-        blocks = tuple(_block(context, k, section, strict) for k, section in enumerate(analysis.sections, start=1))
+        blocks = tuple(_blocks(groups, strict))
     asked = _said(analysis.estimand)
     return Table(
         id=analysis.id,
@@ -101,6 +104,20 @@ def _table(study: AdamStudy, plan: Plan, analysis: Analysis, done: Mapping[str, 
         purpose=analysis.purpose,
         reason=analysis.reason,
     )
+
+
+def _blocks(groups: Sequence[Prepared], strict: bool) -> Iterator[Block]:
+    """The blocks of every section, and of each for every group; the first of a page says so."""
+    before = None
+    for own in groups:
+        for place, section in enumerate(own.analysis.sections, start=1):
+            block = _block(own, place, section, strict)
+            if own.group is not None:
+                label = f"{own.group.label}: {section.label}" if section.label else own.group.label
+                block = replace(block, label=label, group=own.group.label)
+            new = own.group is None or own.group != before
+            yield replace(block, page=own.analysis.pages and new)
+            before = own.group
 
 
 def _block(context: Prepared, place: int, section: Section, strict: bool) -> Block:

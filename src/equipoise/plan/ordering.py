@@ -15,6 +15,9 @@ _FIRST = re.compile(r"screen|baseline|randomi[sz]ation|day 0*1$", re.IGNORECASE)
 def levels_in_order(frame: pl.DataFrame, variable: str) -> list[Any]:
     """The levels of a variable: by its numeric twin (AGEGR1N of AGEGR1) where there is one, else in natural order."""
     twin = f"{variable}N"
+    kind = frame.schema[variable]
+    if isinstance(kind, pl.Enum):  # those that the plan lists, whether they occur or not
+        return kind.categories.to_list()
     levels = frame[variable].drop_nulls().unique().to_list()
     if twin in frame.columns and frame.schema[twin].is_numeric():
         pairs = frame.select(variable, twin).drop_nulls().unique()

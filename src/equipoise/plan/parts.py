@@ -75,12 +75,17 @@ def known_statistics(lines: Iterable[_Line], known: Sequence[str]) -> None:
 
 
 class Treatment(Frozen):
-    """The treatment variable in ADSL and its arms, control first unless ``control`` says otherwise."""
+    """The treatment variable in ADSL and its arms, control first unless ``control`` says otherwise.
+
+    pool : a name for several arms of the data together. One that is among ``arms`` stands for them in every analysis;
+    any other is a further column, beside those of its arms, where subjects are counted or described.
+    """
 
     variable: str = "TRT01P"
     arms: tuple[str, ...] = Field(min_length=1)
     control: str | None = None
     labels: dict[str, str] = Field(default_factory=dict)
+    pool: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _known(self) -> Treatment:
@@ -88,11 +93,50 @@ class Treatment(Frozen):
             raise ValueError("an arm is listed twice")
         if self.control is not None and self.control not in self.arms:
             raise ValueError(f"control {self.control!r} is not one of the arms")
+        for name, members in self.pool.items():
+            among, twice = [m for m in members if m in self.arms], len(set(members)) < len(members)
+            if not members or twice or name in members:
+                raise ValueError(f"pool {name}: name several arms of the data, each once")
+            if name in self.arms and among:
+                raise ValueError(f"pool {name}: {among[0]!r} is an arm of its own; take one of the two out of arms")
+            if name not in self.arms and len(among) < len(members):
+                absent = next(m for m in members if m not in self.arms)
+                raise ValueError(f"pool {name}: {absent!r} is not one of the arms; name {name} in arms to pool them")
+        inside = [m for name, members in self.pool.items() if name in self.arms for m in members]
+        if len(set(inside)) < len(inside):
+            raise ValueError(f"pool: {next(m for m in inside if inside.count(m) > 1)!r} is in two pooled arms")
         return self
+
+    def changed(self, own: OwnTreatment | None) -> Treatment:
+        """This, with what an analysis says for itself."""
+        return self if own is None else Treatment(**{**self.model_dump(), **own.model_dump(exclude_unset=True)})
+
+    @property
+    def pooled(self) -> dict[str, str]:
+        """Arm of the data -> the pooled arm that stands for it."""
+        return {m: name for name, members in self.pool.items() if name in self.arms for m in members}
+
+    @property
+    def beside(self) -> dict[str, tuple[str, ...]]:
+        """Further columns: name -> the arms that they take together."""
+        return {name: members for name, members in self.pool.items() if name not in self.arms}
 
     @property
     def reference(self) -> str:
         return self.control or self.arms[0]
+
+
+class OwnTreatment(Frozen):
+    """What one analysis says of the treatment: actual (``TRT01A``) for planned, other arms, arms pooled.
+
+    What is not said is as in the plan.
+    """
+
+    variable: str = "TRT01P"
+    arms: tuple[str, ...] = Field(default=(), min_length=1)
+    control: str | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    pool: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
 class Population(Frozen):
@@ -143,6 +187,9 @@ class Section(Frozen):
 
     ESTIMATES: ClassVar[str | None] = None
     """The method in :data:`equipoise.plan.estimand.METHODS`; None where no treatment effect is estimated."""
+
+    READS_ALL: ClassVar[bool] = False
+    """Whether it reads records of every parameter of a data set together."""
 
     @model_validator(mode="after")
     def _places_once(self) -> Section:
@@ -253,7 +300,8 @@ def _compare(variable: str, comparison: str, value: Any, dtype: pl.DataType, wha
         return ~inside if comparison in ("ne", "not") else inside
     if value is None:
         return column.is_not_null() if comparison in ("ne", "not") else column.is_null()
-    given = pl.lit(_typed(value, dtype, variable, what))
+    typed_value = _typed(value, dtype, variable, what)
+    given = pl.lit(typed_value, dtype=dtype) if dtype == pl.Enum else pl.lit(typed_value)
     if comparison == "eq":
         return (column == given).fill_null(False)
     if comparison in ("ne", "not"):
@@ -263,7 +311,10 @@ def _compare(variable: str, comparison: str, value: Any, dtype: pl.DataType, wha
 
 
 def _typed(value: Scalar, dtype: pl.DataType, variable: str, what: str) -> Scalar:
-    if dtype == pl.String and not isinstance(value, bool):
+    if dtype in (pl.String, pl.Enum) and not isinstance(value, bool):
+        if isinstance(dtype, pl.Enum) and str(value) not in dtype.categories.to_list():
+            known = ", ".join(dtype.categories.to_list())
+            raise DataError(f"{what}: {variable} has no level {value!r}", hint=f"levels: of the plan has {known}")
         return str(value)
     if dtype.is_numeric() and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)

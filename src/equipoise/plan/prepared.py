@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import polars as pl
 
@@ -19,12 +19,21 @@ if TYPE_CHECKING:
 TOTAL, TEST, AGAINST, DIFFERENCE = "Total", "All arms", "p: ", "d: "
 
 
+class Group(NamedTuple):
+    """One of several groups of the records of an analysis: how its numbers' keys and its lines name it."""
+
+    key: str
+    label: str
+
+
 @dataclass(frozen=True)
 class Prepared:
     """One analysis made ready: its population, its records (with the population's variables joined on) and columns.
 
     ``records`` holds the records of the population that the analysis' parameter and conditions choose; ``treatment``
-    is the arm variable in it. ``done`` holds the tables of the analyses that its sections refer to, by id.
+    is the arm variable in it. ``done`` holds the tables of the analyses that its sections refer to, by id. ``plan``
+    has the treatment of this analysis. ``group``: of which group of records it is, where the analysis has several
+    (:mod:`equipoise.plan.groups`).
     """
 
     plan: Plan
@@ -35,6 +44,7 @@ class Prepared:
     columns: tuple[Column, ...]
     notes: tuple[str, ...]
     done: Mapping[str, Table] = field(default_factory=dict)
+    group: Group | None = None
 
     @property
     def treatment(self) -> str:
@@ -49,7 +59,9 @@ class Prepared:
         return self.records.filter(condition(where, self.records, f"analysis {self.analysis.id}"))
 
     def of(self, frame: pl.DataFrame, column: str) -> pl.DataFrame:
-        """The part of a frame that belongs to a column (an arm, or all)."""
+        """The part of a frame that belongs to a column (an arm, arms pooled beside them, or all)."""
+        if column in self.plan.treatment.beside:
+            return frame.filter(pl.col(self.treatment).is_in(list(self.plan.treatment.beside[column])))
         return frame if column == TOTAL else frame.filter(pl.col(self.treatment) == column)
 
     def counted(self) -> list[str]:
@@ -85,12 +97,40 @@ def arms_of(study: AdamStudy, plan: Plan) -> pl.DataFrame:
             f"the treatment variable {variable} is {adsl[variable].dtype}", hint="name the one with the names of arms"
         )
         raise at(kind, plan.place("treatment", "variable"))
+    adsl = _pooled(adsl, plan)
     absent = [arm for arm in plan.treatment.arms if not bool((adsl[variable] == arm).any())]
     if absent:
         known = ", ".join(repr(v) for v in adsl[variable].drop_nulls().unique(maintain_order=True).to_list())
         nobody = DataError(f"no subject is in arm {absent[0]!r}", hint=f"{variable} in ADSL is one of {known}")
         raise at(nobody, plan.place("treatment", "arms", plan.treatment.arms.index(absent[0])))
     return adsl
+
+
+def _pooled(frame: pl.DataFrame, plan: Plan) -> pl.DataFrame:
+    """A frame whose treatment variable names pooled arms as the plan does."""
+    variable, pooled = plan.treatment.variable, plan.treatment.pooled
+    if not pooled or variable not in frame.columns:
+        return frame
+    return frame.with_columns(pl.col(variable).replace(pooled))
+
+
+def _with_levels(frame: pl.DataFrame, plan: Plan, what: str) -> pl.DataFrame:
+    """A frame whose variables have the levels that the plan names, in their order."""
+    for name, levels in plan.levels.items():
+        if name not in frame.columns or isinstance(frame.schema[name], pl.Enum):
+            continue
+        text = frame[name] if frame.schema[name] == pl.String else _as_text(frame[name])
+        absent = text.drop_nulls().filter(~text.drop_nulls().is_in(list(levels)))
+        if absent.len():
+            known = ", ".join(sorted(text.drop_nulls().unique().to_list())[:40])
+            raise DataError(f"{what}: levels of {name} lack {absent[0]!r}", hint=f"list all: {known}")
+        frame = frame.with_columns(text.cast(pl.Enum(list(levels))).alias(name))
+    return frame
+
+
+def _as_text(values: pl.Series) -> pl.Series:
+    """Numbers as a plan would write them: 2 for 2.0."""
+    return pl.Series(values.name, [None if v is None else f"{v:g}" if isinstance(v, float) else str(v) for v in values])
 
 
 def prepare(study: AdamStudy, plan: Plan, analysis: Analysis, done: Mapping[str, Table] | None = None) -> Prepared:
@@ -101,7 +141,9 @@ def prepare(study: AdamStudy, plan: Plan, analysis: Analysis, done: Mapping[str,
     DataError : a data set, variable or parameter that is not there, or a population without subjects.
     """
     what = f"analysis {analysis.id}"
-    adsl = arms_of(study, plan)
+    if analysis.treatment is not None:
+        plan = plan.model_copy(update={"treatment": plan.treatment_of(analysis)})
+    adsl = _with_levels(arms_of(study, plan), plan, "ADSL")
     variable, arms = plan.treatment.variable, plan.treatment.arms
     inside = condition(plan.populations[analysis.population].where, adsl, f"population {analysis.population}")
     population = adsl.filter(inside)
@@ -111,10 +153,13 @@ def prepare(study: AdamStudy, plan: Plan, analysis: Analysis, done: Mapping[str,
     if not population.height:
         raise DataError(f"{what}: population {analysis.population} has no subjects", hint="see its conditions")
     population = _gathered(study, plan, analysis, population, what)
-    records = _records(study, analysis, population, what)
+    records = _records(study, plan, analysis, population, what)
     columns = [
         Column(arm, plan.treatment.labels.get(arm, arm), int((population[variable] == arm).sum())) for arm in arms
     ]
+    for name, members in plan.treatment.beside.items():
+        size = int(population[variable].is_in(list(members)).sum())
+        columns.append(Column(name, plan.treatment.labels.get(name, name), size))
     if analysis.total:
         columns.append(Column(TOTAL, TOTAL, population.height))
     if any(s.tests_arms() for s in analysis.sections):
@@ -195,22 +240,29 @@ def _gathered(study: AdamStudy, plan: Plan, analysis: Analysis, population: pl.D
     return population
 
 
-def _records(study: AdamStudy, analysis: Analysis, population: pl.DataFrame, what: str) -> pl.DataFrame:
+def _records(study: AdamStudy, plan: Plan, analysis: Analysis, population: pl.DataFrame, what: str) -> pl.DataFrame:
     if analysis.dataset.upper() == "ADSL":
         return _derived(population.filter(condition(analysis.where, population, what)), analysis, what)
     frame = study[analysis.dataset].frame
-    if analysis.parameter is not None:
-        if "PARAMCD" not in frame.columns:
-            raise DataError(f"{what}: {analysis.dataset} has no PARAMCD", hint="leave parameter: out of the plan")
-        chosen = frame.filter(pl.col("PARAMCD") == analysis.parameter)
-        if not chosen.height:
+    several = analysis.parameters if isinstance(analysis.parameters, tuple) else ()
+    wanted = several or ((analysis.parameter,) if analysis.parameter is not None else ())
+    if (wanted or analysis.parameters) and "PARAMCD" not in frame.columns:
+        raise DataError(f"{what}: {analysis.dataset} has no PARAMCD", hint="leave parameter: out of the plan")
+    if wanted:
+        absent = [one for one in wanted if not bool((frame["PARAMCD"] == one).any())]
+        if absent:
             known = ", ".join(frame["PARAMCD"].drop_nulls().unique(maintain_order=True).to_list()[:40])
-            raise DataError(f"{what}: no PARAMCD {analysis.parameter} in {analysis.dataset}", hint=f"there are {known}")
-        frame = chosen
-    elif "PARAMCD" in frame.columns and frame["PARAMCD"].n_unique() > 1:
+            raise DataError(f"{what}: no PARAMCD {absent[0]} in {analysis.dataset}", hint=f"there are {known}")
+        frame = frame.filter(pl.col("PARAMCD").is_in(list(wanted)))
+    elif (
+        not (analysis.parameters or analysis.reads_all)
+        and "PARAMCD" in frame.columns
+        and frame["PARAMCD"].n_unique() > 1
+    ):
         known = ", ".join(frame["PARAMCD"].drop_nulls().unique(maintain_order=True).to_list()[:40])
         raise DataError(f"{what}: which parameter of {analysis.dataset}?", hint=f"give parameter: one of {known}")
     more = [c for c in population.columns if c == "USUBJID" or c not in frame.columns]
+    frame = _with_levels(_pooled(frame, plan), plan, analysis.dataset)
     joined = frame.join(population.select(more), on="USUBJID", how="inner", maintain_order="left")
     return _derived(joined.filter(condition(analysis.where, joined, what)), analysis, what)
 

@@ -115,7 +115,8 @@ class Figure:
 class Block:
     """The lines of one section of a plan, what was done for them, and the figures that go with them.
 
-    ``numbers`` : the estimates under their keys. ``failure`` : why there are no lines, one of :data:`FAILURES`; None
+    ``numbers`` : the estimates under their keys. ``group`` : the group of records that it is about, where its analysis
+    has several; ``page`` : it begins a page. ``failure`` : why there are no lines, one of :data:`FAILURES`; None
     where there are.
     """
 
@@ -129,6 +130,8 @@ class Block:
     details: Mapping[str, Any] = field(default_factory=dict)
     figures: tuple[Figure, ...] = ()
     failure: str | None = None
+    group: str | None = None
+    page: bool = False
     numbers: Mapping[Key, Estimate] = field(default_factory=dict)
 
 
@@ -138,11 +141,15 @@ FAILURES = ("not estimable", "mistake", "fault")
 
 @dataclass(frozen=True)
 class Column:
-    """A column: an arm (or the total, or the test), its heading, and its number of subjects (None for a test)."""
+    """A column: an arm (or the total, or the test), its heading, and its number of subjects (None for a test).
+
+    ``text`` : it holds words, which stand at the left, rather than numbers.
+    """
 
     name: str
     label: str
     n: int | None
+    text: bool = False
 
 
 @dataclass(frozen=True)

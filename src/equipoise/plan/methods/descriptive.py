@@ -30,7 +30,7 @@ _SUMMARY = (
 )
 
 
-_DESCRIBED = ("n", "missing", "mean", "sd", "se", "median", "q1", "q3", "min", "max")
+DESCRIBED = ("n", "missing", "mean", "sd", "se", "median", "q1", "q3", "min", "max")
 
 
 class SummarySection(Section):
@@ -44,7 +44,7 @@ class SummarySection(Section):
 
     @model_validator(mode="after")
     def _statistics(self) -> SummarySection:
-        known_statistics(self.statistics, _DESCRIBED)
+        known_statistics(self.statistics, DESCRIBED)
         known_statistics([Show(label="test_show", show=self.test_show)], ("p", "statistic"))
         return self
 

@@ -126,3 +126,10 @@ def forest(
         "better_high": better[1] and f"favours {better[1]}",
     }
     return (Figure("forest", caption, tuple(table), options),)
+
+
+def percentage(e: Estimate) -> Cell:
+    """A difference in percentage points with its limits."""
+    if not e.estimable:
+        return cell(e, "{estimate:1} ({low:1}; {high:1})")
+    return cell_of("{estimate:1} ({low:1}; {high:1})", {k: 100.0 * getattr(e, k) for k in ("estimate", "low", "high")})

@@ -15,7 +15,7 @@ from equipoise.estimate.categorical.proportions import compare
 from equipoise.estimate.categorical.two_by_two import Counts
 from equipoise.estimate.result import Estimate
 from equipoise.plan.methods.described import arm_of, counted, sizes
-from equipoise.plan.methods.estimates import cell
+from equipoise.plan.methods.estimates import percentage
 from equipoise.plan.methods.registry import Found, Method, Place, Test
 from equipoise.plan.ordering import levels_in_order
 from equipoise.plan.parts import Section, Show, known_statistics
@@ -220,7 +220,7 @@ def lines(context: Prepared, section: IncidenceSection, found: Found) -> Block:
     for one in found.parts:
         cells = {c: _counted(n, size[c], one.events.get(c), section.decimals) for c, n in one.counts.items()}
         cells |= {f"{AGAINST}{arm}": cell_of(section.test_show, {"p": p}) for arm, p in one.p.items()}
-        cells |= {f"{DIFFERENCE}{arm}": _percent(e) for arm, e in one.differences.items()}
+        cells |= {f"{DIFFERENCE}{arm}": percentage(e) for arm, e in one.differences.items()}
         rows.append(Row(one.label, cells, indent=one.indent))
     control = context.plan.treatment.reference
     told = "subjects with at least one event" + (" [events]" if section.events else "")
@@ -245,13 +245,6 @@ def lines(context: Prepared, section: IncidenceSection, found: Found) -> Block:
 
 def _order(context: Prepared, section: IncidenceSection) -> list[str]:
     return [str(v) for v in section.levels or levels_in_order(context.records, str(section.by))]
-
-
-def _percent(e: Estimate) -> Cell:
-    """A difference in percentage points with its limits."""
-    if not e.estimable:
-        return cell(e, "{estimate:1} ({low:1}; {high:1})")
-    return cell_of("{estimate:1} ({low:1}; {high:1})", {k: 100.0 * getattr(e, k) for k in ("estimate", "low", "high")})
 
 
 def _counted(n: int, of: int, events: int | None, decimals: int) -> Cell:

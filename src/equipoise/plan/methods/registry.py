@@ -58,12 +58,21 @@ class Found:
             if place.arm is not None and place == Place(quantity, place.arm, visit, variable)
         }
 
-    def keyed(self, analysis: str, section: int) -> dict[Key, Estimate]:
-        """The numbers by the key that the whole plan knows them by."""
-        return {
-            Key(analysis=analysis, section=section, **place._asdict()): estimate
-            for place, estimate in self.numbers.items()
-        }
+    def keyed(self, analysis: str, section: int, group: str | None = None) -> dict[Key, Estimate]:
+        """The numbers by the key that the whole plan knows them by; those of a ``group`` have it before the variable.
+
+        >>> from equipoise.estimate.result import Estimate
+        >>> [key.variable for key in Found({Place("mean", "A", variable="CHG"): Estimate.of_count("", 1, 1)}).keyed(
+        ...     "1", 1, "ALT")]
+        ['ALT.CHG']
+        """
+        out = {}
+        for place, estimate in self.numbers.items():
+            named = place._asdict()
+            if group is not None:
+                named["variable"] = f"{group}.{place.variable}" if place.variable is not None else group
+            out[Key(analysis=analysis, section=section, **named)] = estimate
+        return out
 
 
 class Test(NamedTuple):
@@ -128,4 +137,6 @@ class Method:
     def run(self, context: Prepared, section: Any, place: int = 1) -> Block:
         """The block of a section of one trial, its numbers under their keys; ``place``: which section, from 1."""
         found = self.estimates(context, section)
-        return replace(self.lines(context, section, found), numbers=found.keyed(context.analysis.id, place))
+        group = context.group
+        numbers = found.keyed(context.analysis.id, place, group.key if group is not None else None)
+        return replace(self.lines(context, section, found), numbers=numbers)

@@ -63,8 +63,7 @@ def to_ars(results: Results, figures: Mapping[str, Sequence[str]] | None = None)
     """
     figures = figures or {}
     plan = results.plan
-    groups = _treatment_groups(plan)
-    control = plan["treatment"].get("control") or plan["treatment"]["arms"][0]
+    groups = _treatment_groups(plan["treatment"], "AG_TRT")
     methods: dict[str, dict[str, int]] = {}
     analyses, outputs, items = [], [], []
     subsets: list[dict[str, Any]] = []
@@ -75,9 +74,15 @@ def to_ars(results: Results, figures: Mapping[str, Sequence[str]] | None = None)
         subset = _subset(table, given)
         if subset is not None:
             subsets.append({**subset, "level": 1, "order": len(subsets) + 1})
+        own_groups, treatment = groups, plan["treatment"]
+        if given.get("treatment"):
+            treatment = {**treatment, **given["treatment"]}
+            own_groups = _treatment_groups(treatment, _id("AG_TRT", table.id))
+            groupings.append(own_groups)
+        control = treatment.get("control") or treatment["arms"][0]
         sublist = []
         for place, block in enumerate(table.blocks, start=1):
-            analysis, own = _analysis(table, block, place, groups, control, methods, subset)
+            analysis, own = _analysis(table, block, place, own_groups, control, methods, subset)
             analyses.append(analysis)
             groupings += own
             sublist.append({"name": analysis["name"], "level": 2, "order": place, "analysisId": analysis["id"]})
@@ -159,32 +164,30 @@ def _where_entry(id: str, name: str, where: Mapping[str, Any], dataset: str, ord
     return entry
 
 
-def _treatment_groups(plan: Mapping[str, Any]) -> dict[str, Any]:
-    treatment = plan["treatment"]
-    variable = treatment.get("variable", "TRT01P")
+def _treatment_groups(treatment: Mapping[str, Any], id: str) -> dict[str, Any]:
+    """The arms of a treatment variable; arms that are pooled are values of one group."""
+    variable, pool = treatment.get("variable", "TRT01P"), treatment.get("pool", {})
+    groups = []
+    for i, arm in enumerate(treatment["arms"], start=1):
+        values = list(pool.get(arm, [arm]))
+        comparator = "IN" if len(values) > 1 else "EQ"
+        condition = {"dataset": "ADSL", "variable": variable, "comparator": comparator, "value": values}
+        groups.append({"id": f"{id}_{i}", "name": arm, "level": 1, "order": i, "condition": condition})
     return {
-        "id": "AG_TRT",
+        "id": id,
         "name": "Treatment",
         "dataDriven": False,
         "groupingDataset": "ADSL",
         "groupingVariable": variable,
-        "groups": [
-            {
-                "id": f"AG_TRT_{i}",
-                "name": arm,
-                "level": 1,
-                "order": i,
-                "condition": {"dataset": "ADSL", "variable": variable, "comparator": "EQ", "value": [arm]},
-            }
-            for i, arm in enumerate(treatment["arms"], start=1)
-        ],
+        "groups": groups,
     }
 
 
 def _subset(table: Table, given: Mapping[str, Any]) -> dict[str, Any] | None:
     where = dict(given.get("where", {}))
-    if given.get("parameter"):
-        where = {"PARAMCD": given["parameter"], **where}
+    several = given.get("parameters")
+    if given.get("parameter") or isinstance(several, list | tuple):
+        where = {"PARAMCD": given.get("parameter") or list(several or ()), **where}
     if not where:
         return None
     return _where_entry(_id("DS", table.id), f"Records of {table.id}", where, given.get("dataset", "ADSL"), 1)
@@ -222,7 +225,7 @@ def _analysis(
                 where = []
                 arm = column.removeprefix(AGAINST)
                 if arm in arms:
-                    where.append({"groupingId": "AG_TRT", "groupId": arms[arm]})
+                    where.append({"groupingId": groups["id"], "groupId": arms[arm]})
                 elif column not in (TOTAL, TEST):
                     where.append({"groupingId": by_column, "groupValue": headings[column]})
                 if line is not None and column != TEST:
@@ -245,7 +248,7 @@ def _analysis(
         for g, n in ((by_column, "Columns"), (by_line, "Lines"), (by_contrast, "Contrasts"))
         if g in used
     ]
-    order = [g for g in ("AG_TRT", by_column, by_line, by_contrast) if g in used]
+    order = [g for g in (groups["id"], by_column, by_line, by_contrast) if g in used]
     entry: dict[str, Any] = {
         "id": id,
         "name": f"{table.id}: {block.label}" if block.label else table.id,

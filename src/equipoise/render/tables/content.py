@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from equipoise.plan.methods import REGISTRY
 from equipoise.plan.results import Block, Row, Table
@@ -31,6 +32,22 @@ def notes_of(table: Table) -> list[str]:
             notes.append(f"{block.label}: {block.description}." if block.description else "")
         notes += block.notes
     return [n for n in dict.fromkeys(notes) if n]
+
+
+def pages_of(table: Table) -> Iterator[tuple[str, Table]]:
+    """The parts of a table that begin a page, each with what it is about: a group of records, or nothing.
+
+    The notes of the whole table stand below each.
+    """
+    starts = [k for k, block in enumerate(table.blocks) if block.page and k]
+    if not starts:
+        yield "", table
+        return
+    for first, last in zip([0, *starts], [*starts, len(table.blocks)], strict=True):
+        blocks = table.blocks[first:last]
+        group = blocks[0].group or ""
+        bare = tuple(replace(b, label=b.label.removeprefix(group).removeprefix(": ")) for b in blocks)
+        yield group, replace(table, blocks=bare)
 
 
 def titles_of(table: Table) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from equipoise.plan.results import Results, Table
-from equipoise.render.tables.content import lines_of, notes_of, shares_of_width, titles_of
+from equipoise.render.tables.content import lines_of, notes_of, pages_of, shares_of_width, titles_of
 
 _ACROSS, _DOWN, _MARGIN = 15840, 12240, 1080
 """A letter page on its side, in twentieths of a point."""
@@ -35,7 +35,7 @@ def to_rtf(results: Results) -> str:
         rf"{{\footer\pard\qr\f1\fs16 {escaped(results.study)}, page {{\field{{\*\fldinst PAGE}}}}\par}}"
         "\n"
     )
-    pages = ["".join(_page(table)) for table in results.tables]
+    pages = ["".join(_page(part, group)) for table in results.tables for group, part in pages_of(table)]
     return head + "\\page\n".join(pages) + "}\n"
 
 
@@ -61,11 +61,11 @@ def escaped(text: str) -> str:
     return "".join(out)
 
 
-def _page(table: Table) -> Iterator[str]:
+def _page(table: Table, group: str) -> Iterator[str]:
     shares = shares_of_width(table)
     edges = [round(_WIDTH * sum(shares[: k + 1])) for k in range(len(shares))]
     title, people = titles_of(table)
-    for text, bold in ((title, r"\b"), (people, "")):
+    for text, bold in ((title, r"\b"), (people, ""), *(((group, ""),) if group else ())):
         yield _row([rf"\pard\intbl\qc\f1\fs20{bold} {escaped(text)}\cell"], [edges[-1]], head=True)
     heads = [r"\pard\intbl\cell"]
     for column in table.columns:
@@ -83,7 +83,8 @@ def _page(table: Table) -> Iterator[str]:
         for at, column in enumerate(table.columns):
             text = row.cells[column.name].text if column.name in row.cells else ""
             stop = round((edges[at + 1] - edges[at]) * 0.45)
-            cells.append(rf"\pard\intbl\tqdec\tx{stop}\f1\fs18 {escaped(text)}\cell")
+            placed = r"\ql" if column.text else rf"\tqdec\tx{stop}"
+            cells.append(rf"\pard\intbl{placed}\f1\fs18 {escaped(text)}\cell")
         yield _row(cells, edges, below=last)
     for note in notes_of(table):
         yield rf"\pard\sb40\f1\fs16 {escaped(note)}\par" + "\n"

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from equipoise.files import fill_folder, write_text
-from equipoise.plan.results import Results, Table
+from equipoise.plan.results import Column, Results, Table
+from equipoise.render.page.pdf import to_pdf
 from equipoise.render.tables.ars import to_ars
-from equipoise.render.tables.content import lines_of, notes_of
+from equipoise.render.tables.content import lines_of, notes_of, pages_of
 from equipoise.render.tables.figures import Drawn, drawn
 from equipoise.render.tables.rtf import to_rtf
 from equipoise.render.tables.word import to_word
@@ -27,11 +28,11 @@ _ESCAPED = {private: html.escape(chr(sign)) for sign, private in ((k, ord(v)) fo
 
 def to_text(results: Results, width: int = 110) -> str:
     """Every table as plain text of at most ``width`` columns where its cells allow."""
-    parts = [_text_table(table, width) for table in results.tables]
+    parts = [_text_table(part, group, width) for table in results.tables for group, part in pages_of(table)]
     return "\n\n".join(parts) + "\n"
 
 
-def _text_table(table: Table, width: int) -> str:
+def _text_table(table: Table, group: str, width: int) -> str:
     columns = table.columns
     lines = list(lines_of(table))
     body = [[row.cells[c.name].text if c.name in row.cells else "" for c in columns] for _, row in lines]
@@ -42,11 +43,11 @@ def _text_table(table: Table, width: int) -> str:
     first = min(max([len(t) for t in labels + blocks] + [12]), max(_NARROW, width - sum(sizes) - 2 * len(sizes)))
     total = first + sum(s + 2 for s in sizes)
     out = [*textwrap.wrap(f"Table {table.id}. {table.title}", max(total, 40))]
-    out += [f"Population: {table.population_label}", "─" * total]
+    out += [f"Population: {table.population_label}", *([group] if group else []), "─" * total]
     depth = max(len(h) for h in headings)
     for level in range(depth):
         cells = [h[level - depth + len(h)] if level - depth + len(h) >= 0 else "" for h in headings]
-        out.append(" " * first + "".join(f"  {c:>{s}}" for c, s in zip(cells, sizes, strict=True)))
+        out.append(" " * first + _across(cells, sizes, columns))
     out.append("─" * total)
     shown: str | None = None
     for (block, _), label, cells in zip(lines, labels, body, strict=True):
@@ -56,11 +57,17 @@ def _text_table(table: Table, width: int) -> str:
         room = first if any(cells) else total  # a line without cells may run on under the columns
         wrapped = textwrap.wrap(label, room, subsequent_indent="    ", drop_whitespace=False) or [""]
         out += wrapped[:-1]
-        out.append(f"{wrapped[-1]:<{first}}" + "".join(f"  {c:>{s}}" for c, s in zip(cells, sizes, strict=True)))
+        out.append(f"{wrapped[-1]:<{first}}" + _across(cells, sizes, columns))
     out.append("─" * total)
     for note in notes_of(table):
         out += textwrap.wrap(note, max(total, 60), subsequent_indent="  ")
     return "\n".join(line.rstrip() for line in out)
+
+
+def _across(cells: list[str], sizes: list[int], columns: tuple[Column, ...]) -> str:
+    """Cells in their columns: numbers at the right, words at the left."""
+    every = zip(cells, sizes, columns, strict=True)
+    return "".join(f"  {text:<{size}}" if column.text else f"  {text:>{size}}" for text, size, column in every)
 
 
 def _heading(label: str, n: int | None) -> list[str]:
@@ -92,7 +99,14 @@ details { font-size: .9rem; margin-top: .6rem; }
 summary { cursor: pointer; }
 .files { border-collapse: collapse; }
 .files td, .files th { text-align: left; padding: .2rem 1rem .2rem 0; }
-@media print { figure, .gt_table { break-inside: avoid; } }
+@page { size: letter landscape; margin: 1.5cm; }
+@media print {
+  body { max-width: none; margin: 0; padding: 0; }
+  .scroll { overflow: visible; break-before: page; margin: 0; }
+  h1 + p + .scroll { break-before: auto; }
+  .gt_table thead { display: table-header-group; }
+  .gt_table tr, figure { break-inside: avoid; }
+}
 """
 
 
@@ -101,7 +115,9 @@ def to_html(results: Results, figures: tuple[Drawn, ...] | None = None) -> str:
     figures = drawn(results) if figures is None else figures
     body = []
     for table in results.tables:
-        body.append(f'<div class="scroll">{_gt(table).as_raw_html(inline_css=False).translate(_ESCAPED)}</div>')
+        for page, (group, part) in enumerate(pages_of(table), start=1):
+            made = _gt(part, group, page).as_raw_html(inline_css=False).translate(_ESCAPED)
+            body.append(f'<div class="scroll">{made}</div>')
         body += [_figure(f) for f in figures if f.table == table.id]
     problems = [str(p["text"]) for p in results.problems if p.get("severity") != "note"]
     listed = "".join(f"<li>{html.escape(p)}</li>" for p in problems)
@@ -137,7 +153,7 @@ def _figure(figure: Drawn) -> str:
     return f'<figure><figcaption>{caption}</figcaption><div style="{width}">{svg}</div>{told}</figure>'
 
 
-def _gt(table: Table) -> Any:
+def _gt(table: Table, about: str = "", page: int = 1) -> Any:
     import great_tables as gt
     import polars as pl
 
@@ -152,30 +168,34 @@ def _gt(table: Table) -> Any:
         for name, column in zip(names, table.columns, strict=True):
             rows[name].append(row.cells[column.name].text if column.name in row.cells else "")
     held = {k: [v.translate(_HELD) for v in values] for k, values in rows.items()}
-    made = gt.GT(pl.DataFrame(held), rowname_col="label", groupname_col="block", id=f"t{table.id.replace('.', '-')}")
+    anchor = f"t{table.id.replace('.', '-')}" + (f"-{page}" if page > 1 else "")
+    made = gt.GT(pl.DataFrame(held), rowname_col="label", groupname_col="block", id=anchor)
     labels: Any = {
         name: gt.html(html.escape(c.label) + (f"<br>(N={c.n})" if c.n is not None else ""))
         for name, c in zip(names, table.columns, strict=True)
     }
     made = made.tab_header(
         title=gt.html(html.escape(f"Table {table.id}. {table.title}")),
-        subtitle=gt.html(html.escape(f"Population: {table.population_label}")),
+        subtitle=gt.html(html.escape(f"Population: {table.population_label}" + (f"; {about}" if about else ""))),
     )
+    words = [name for name, column in zip(names, table.columns, strict=True) if column.text]
     made = made.cols_label(cases=labels).cols_align("right", columns=names)
+    made = made.cols_align("left", columns=words) if words else made
     for note in notes_of(table):
         made = made.tab_source_note(gt.html(html.escape(note)))
     return made
 
 
-def write_results(results: Results, folder: str | Path, *, word: bool = False) -> list[Path]:
+def write_results(results: Results, folder: str | Path, *, word: bool = False, pdf: bool = False) -> list[Path]:
     """Write ``tables.html``, ``.txt`` and ``.rtf``, ``results.json``, ``ars.json``, ``results.csv``, an SVG a figure.
 
-    word : ``tables.docx``, too, for which python-docx is needed. Returns their paths.
+    word : ``tables.docx``, too, for which python-docx is needed. pdf : ``tables.pdf``, the page as the browser that is
+    installed prints it. Returns their paths.
     ``results.csv`` has one row a number (:meth:`equipoise.plan.results.Results.to_frame`).
 
     Raises
     ------
-    OutputError : the folder cannot be made or written to.
+    OutputError : the folder cannot be made or written to, or there is no python-docx or no browser.
     """
     folder = Path(folder)
     figures = drawn(results)
@@ -188,13 +208,15 @@ def write_results(results: Results, folder: str | Path, *, word: bool = False) -
         "tables.rtf": to_rtf(results),
         **{f.file: f.plot.svg(id="plot") + "\n" for f in figures if f.plot is not None},
     }
-    made = to_word(results) if word else None
+    further = {"tables.docx": to_word(results)} if word else {}
+    if pdf:
+        further["tables.pdf"] = to_pdf(files["tables.html"])
     with fill_folder(folder) as staged:
         for name, text in files.items():
             write_text(staged / name, text)
-        if made is not None:
-            (staged / "tables.docx").write_bytes(made)
-    return [folder / name for name in (*files, *(["tables.docx"] if word else []))]
+        for name, content in further.items():
+            (staged / name).write_bytes(content)
+    return [folder / name for name in (*files, *further)]
 
 
 def _files(figures: tuple[Drawn, ...]) -> dict[str, list[str]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from equipoise.plan.results import Results, Table
 from equipoise.render.page.office import needed
-from equipoise.render.tables.content import lines_of, notes_of, shares_of_width, titles_of
+from equipoise.render.tables.content import lines_of, notes_of, pages_of, shares_of_width, titles_of
 
 _ACROSS = 9.5
 """Inches between the margins of a letter page on its side."""
@@ -33,20 +33,22 @@ def to_word(results: Results) -> bytes:
     normal = paper.styles["Normal"]
     normal.font.name, normal.font.size = "Times New Roman", Pt(9)
     normal.paragraph_format.space_after = Pt(0)
-    for number, table in enumerate(results.tables):
-        _write(paper, table, broken=number > 0)
+    pages = [page for table in results.tables for page in pages_of(table)]
+    for number, (group, table) in enumerate(pages):
+        _write(paper, table, group, broken=number > 0)
     out = BytesIO()
     paper.save(out)
     return out.getvalue()
 
 
-def _write(paper: Any, table: Table, *, broken: bool) -> None:
+def _write(paper: Any, table: Table, group: str, *, broken: bool) -> None:
     from docx.shared import Inches, Pt
 
     title, people = titles_of(table)
     heading = paper.add_heading(title, level=2)
     heading.paragraph_format.page_break_before = broken
-    paper.add_paragraph(people).paragraph_format.keep_with_next = True
+    for text in (people, *((group,) if group else ())):
+        paper.add_paragraph(text).paragraph_format.keep_with_next = True
     made = paper.add_table(rows=0, cols=1 + len(table.columns))
     made.autofit = False
     widths = [Inches(_ACROSS * share) for share in shares_of_width(table)]
@@ -65,7 +67,7 @@ def _write(paper: Any, table: Table, *, broken: bool) -> None:
         _put(last[0], row.label, indent=1 + row.indent)
         for cell, column, width in zip(last[1:], table.columns, widths[1:], strict=True):
             text = row.cells[column.name].text if column.name in row.cells else ""
-            _put(cell, text, decimal=int(width * 0.45))
+            _put(cell, text, decimal=None if column.text else int(width * 0.45))
     _ruled(last, "bottom")
     for note in notes_of(table):
         told = paper.add_paragraph()
