@@ -97,6 +97,7 @@ SURFACE: dict[str, dict[str, tuple[str, str]]] = {
         "Value": ("equipoise.estimate.ranks.win", "Value"),
         "Binary": ("equipoise.estimate.ranks.win", "Binary"),
     },
+    "Several arms": {"pairwise": ("equipoise.estimate.pairwise", "pairwise")},
     "Missing values": {
         "mi_ancova": ("equipoise.estimate.missing", "mi_ancova"),
         "mi_analysis": ("equipoise.estimate.missing", "mi_analysis"),
@@ -237,6 +238,7 @@ if TYPE_CHECKING:
     from equipoise.estimate.missing import mi_ancova as mi_ancova
     from equipoise.estimate.missing import tipping_point as tipping_point
     from equipoise.estimate.missing import trimmed_mean as trimmed_mean
+    from equipoise.estimate.pairwise import pairwise as pairwise
     from equipoise.estimate.ranks.joint_rank import joint_rank as joint_rank
     from equipoise.estimate.ranks.joint_rank_cafs import cafs as cafs
     from equipoise.estimate.ranks.win import Binary as Binary

@@ -362,6 +362,8 @@ VISIT_CASES: dict[str, tuple[Callable[[Columns], Columns], str]] = {
     "three patients": (rows(lambda d, i: d["ID"][i] < "S03"), ANY),
     "a column absent": (lambda d: {k: v for k, v in d.items() if k != "WEEK"}, "no column 'WEEK'"),
 }
+SEVERAL_ARMS = {"multiple_imputation", "mi_analysis, Bayes", "mi_analysis, conditional mean"}
+"""They model all arms together; a comparison asked of one that leaves the arm open is refused."""
 SPARED = {"win_statistics", "win_regression"}  # a missing time ties; the arm is one covariate of several
 
 
@@ -393,6 +395,8 @@ def test_property_bad_visits_are_named_or_not_estimable(door: str) -> None:
         said = words_of(lambda change=change: call(pl.DataFrame(change(visits()), strict=False), survival))
         assert expected in said, (door, case, said)
         alone = case in ("nobody of an arm ever", "one arm", "three arms", "arm missing", "no rows", "one row")
+        if case == "three arms" and door in SEVERAL_ARMS:
+            continue
         if alone and door != "deterioration" and not (door == "cafs" and case.startswith("nobody")):
             assert said, (door, case)
 

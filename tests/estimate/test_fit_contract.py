@@ -44,6 +44,7 @@ from equipoise.errors import DataError
 from equipoise.estimate.delayed_start import compare
 from equipoise.estimate.fit import COLUMNS, Fit
 from equipoise.estimate.missing import Bayes
+from equipoise.estimate.pairwise import pairwise
 from equipoise.estimate.result import Estimate
 from equipoise.simulate.als.worlds import TrialDesign, worlds
 
@@ -96,6 +97,7 @@ RESULTS: dict[str, Callable[[], Any]] = {
         deltas=(0.0, -4.0),
     ),
     "delayed_start": lambda: delayed_start(visits(), value="Y", period_end=2, at=3, df="satterthwaite", **LONG),
+    "pairwise": lambda: pairwise(trimmed_mean, visits(), value="Y", at=3, **LONG),
     "trimmed_mean": lambda: trimmed_mean(visits(), value="Y", at=3, **LONG),
     "delayed_start_slopes": lambda: delayed_start_slopes(
         visits(4),

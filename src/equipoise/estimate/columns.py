@@ -142,18 +142,44 @@ def two_arms(frame: nw.DataFrame[Any], name: str, control: Any = None) -> tuple[
     return values, two_levels(levels, name, len(values), control)
 
 
+def arms_of(
+    frame: nw.DataFrame[Any], name: str, control: Any = None, *, several: bool = False
+) -> tuple[list[Any], tuple[Any, ...]]:
+    """(row,) arms, None where missing, and their labels, control (default the first) first: two, or with ``several``
+    two or more.
+
+    Raises :class:`DataError` where there are fewer, more than are meant, or ``control`` is not among them.
+    """
+    require(frame, [name])
+    values, levels = labels(frame, name)
+    if several and len(levels) > 2:
+        if 2 * len(levels) > len(values):
+            raise DataError(
+                f"{name!r} has {len(levels)} levels in {len(values)} patients",
+                hint="this analysis compares two arms or more, each of two patients at least: name the column of arms",
+            )
+        return values, tuple(_control_first(levels, name, control))
+    return values, two_levels(levels, name, len(values), control)
+
+
+def _control_first(levels: list[Any], name: str, control: Any) -> list[Any]:
+    if control is None:
+        return levels
+    if control not in levels:
+        raise DataError(f"{control!r} is not a level of {name!r}", hint="levels are " + ", ".join(map(str, levels)))
+    return [control, *[level for level in levels if level != control]]
+
+
 def two_levels(levels: list[Any], name: str, rows: int, control: Any = None) -> tuple[Any, Any]:
     """The two ``levels`` of column ``name``, control (default the first) first; raises as :func:`two_arms` does."""
     if not levels:
         raise DataError(f"{name!r} has no values in {rows} rows", hint="this analysis compares two arms")
-    if control is not None:
-        if control not in levels:
-            raise DataError(f"{control!r} is not a level of {name!r}", hint="levels are " + ", ".join(map(str, levels)))
-        levels = [control, *[level for level in levels if level != control]]
+    levels = _control_first(levels, name, control)
     if len(levels) != 2:
+        more = ", or let pairwise() compare each arm with control" if len(levels) > 2 else ""
         raise DataError(
             f"{name!r} has {len(levels)} level{'s' if len(levels) > 1 else ''} ({', '.join(map(str, levels))})",
-            hint="this analysis compares two arms: filter the rows",
+            hint=f"this analysis compares two arms: filter the rows{more}",
         )
     return levels[0], levels[1]
 

@@ -11,7 +11,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from equipoise.errors import DataError, EstimationError, NoVisitError
-from equipoise.estimate.columns import coded, numbers, two_arms
+from equipoise.estimate.columns import arms_of, coded, numbers
 from equipoise.estimate.frames import one_row_a_patient, read_frame, require, values_of
 from equipoise.estimate.indicators import tied_times
 from equipoise.estimate.left_out import NOBODY, LeftOut
@@ -23,7 +23,8 @@ class Panel:
     """One trial in arrays.
 
     subjects : (subject,) identifiers, in order of first appearance. weeks : (visit,) sorted visits. y : (subject,
-    visit), NaN where missing. arms : labels, control first. arm : (subject,) 1 for active. backend : the data-frame
+    visit), NaN where missing. arms : labels, control first. arm : (subject,) index of the arm in ``arms``: 0 for
+    control, 1 for active or the first of several. backend : the data-frame
     library that came in. baseline : the frame reduced to one row a patient. left_out : rows that take no part because
     they have no visit; a visit without a value is a missing one.
     """
@@ -31,7 +32,7 @@ class Panel:
     subjects: list[Any]
     weeks: FloatArray
     y: FloatArray
-    arms: tuple[Any, Any]
+    arms: tuple[Any, ...]
     arm: FloatArray
     baseline: nw.DataFrame[Any]
     backend: Any
@@ -40,6 +41,30 @@ class Panel:
     @property
     def n(self) -> int:
         return len(self.subjects)
+
+    @property
+    def indicators(self) -> FloatArray:
+        """(subject, arm) 1 for who is in an arm, of all arms but control: what tells arms apart in a design."""
+        return np.asarray(self.arm[:, None] == np.arange(1, len(self.arms)), dtype=np.float64)
+
+    def place_of(self, arm: Any = None, versus: Any = None) -> tuple[int, int]:
+        """Indices of an arm and of the one it is compared with; default the only other arm, and control.
+
+        Raises :class:`EstimationError` for an arm that is not there, and where ``arm`` is left open among several.
+        """
+        known = "arms are " + ", ".join(map(str, self.arms))
+        if arm is None:
+            others = [a for a in self.arms if a != (self.arms[0] if versus is None else versus)]
+            if len(others) != 1:
+                raise EstimationError("which arm is compared?", hint=f"give arm=; {known}")
+            arm = others[0]
+        for one in (arm, versus):
+            if one is not None and one not in self.arms:
+                raise EstimationError(f"no arm {one!r}", hint=known)
+        first, second = self.arms.index(arm), 0 if versus is None else self.arms.index(versus)
+        if first == second:
+            raise EstimationError(f"{arm!r} compared with itself", hint=f"give versus=; {known}")
+        return first, second
 
     def at(self, week: float) -> int:
         """Index of a visit; raises :class:`NoVisitError` where there is none."""
@@ -52,7 +77,7 @@ class Panel:
         return int(hit[0])
 
     def unseen(self, v: int) -> str:
-        """That an arm has nobody seen at visit ``v`` (index), in words; empty where both have."""
+        """That an arm has nobody seen at visit ``v`` (index), in words; empty where all have."""
         for a, arm in enumerate(self.arms):
             if np.isnan(self.y[self.arm == a, v]).all():
                 return f"no observed values of {arm} at week {self.weeks[v]:g}"
@@ -92,23 +117,24 @@ def read_panel(
     baseline_value: str | None = None,
     log: bool = False,
     up_to: float | None = None,
+    several: bool = False,
 ) -> Panel:
     """Read a long frame. Post-baseline visits are those with ``visit`` above 0; rows without a visit take no part, and
     visits whose times differ by rounding alone are one.
 
     value : the change from baseline; or, with ``log``, the value in natural units, whose log ratio to
     ``baseline_value`` is formed. control : the level of ``arm`` to compare with; default the first.
-    up_to : the last visit to take.
+    up_to : the last visit to take. several : there may be more than two arms.
     """
     frame = read_frame(data)
     names = [value, subject, visit, arm, *covariates, *([baseline_value] if log and baseline_value else [])]
     require(frame, names)
     base, subjects, _ = one_row_a_patient(frame, subject, [arm, *covariates])
-    named, levels = two_arms(base, arm, control)
+    named, levels = arms_of(base, arm, control, several=several)
     if None in named:
         raise DataError(
             f"{arm!r} has missing values (patient {subjects[named.index(None)]})",
-            hint="this analysis compares two arms: filter the rows",
+            hint="every patient needs an arm: filter the rows",
         )
     (week,) = tied_times(numbers(frame, visit))
     y_long = numbers(frame, value)
@@ -149,7 +175,7 @@ def read_panel(
         weeks,
         y,
         levels,
-        np.array([float(a == levels[1]) for a in named]),
+        np.array([float(levels.index(a)) for a in named]),
         base,
         nw.get_native_namespace(frame),
         LeftOut({f"without {visit}": int(np.isnan(week).sum())}),

@@ -23,7 +23,17 @@ from equipoise.files import Document, Frozen, PlaceError, parse_yaml, read_yaml,
 from equipoise.plan.estimand import Estimand, contradictions
 from equipoise.plan.methods import REGISTRY
 from equipoise.plan.methods.other_tests import Picked
-from equipoise.plan.parts import Gather, OwnTreatment, Population, Section, Show, Treatment, Where, condition
+from equipoise.plan.parts import (
+    ComparedSection,
+    Gather,
+    OwnTreatment,
+    Population,
+    Section,
+    Show,
+    Treatment,
+    Where,
+    condition,
+)
 from equipoise.plan.tests_in_order import in_order
 
 __all__ = ["Analysis", "Plan", "analysis_data", "condition", "dump_plan", "parse_plan", "plan_data", "read_plan"]
@@ -220,6 +230,15 @@ class Plan(Frozen):
                 said = re.sub(r"^.*?Value error, | \[type=.*$", "", str(error), flags=re.DOTALL)
                 raise PlaceError(f"analysis {analysis.id}: treatment: {said}", *here, "treatment") from None
             for place, section in enumerate(analysis.sections):
+                for key in ("arm", "versus") if isinstance(section, ComparedSection) else ():
+                    arm = getattr(section, key)
+                    if arm is not None and arm not in arms:
+                        raise PlaceError(
+                            f"analysis {analysis.id}, section {place + 1}: unknown arm {arm!r}; arms are "
+                            + ", ".join(arms),
+                            *here,
+                            *("sections", place, key),
+                        )
                 for line, row in enumerate(getattr(section, "rows", None) or ()):
                     for key in ("arm", "versus"):
                         arm = getattr(row, key)

@@ -139,8 +139,7 @@ def estimates(
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    group = own.group.key if own.group is not None else None
-                    numbers = REGISTRY[section.kind].estimates(own, section).keyed(analysis.id, place, group)
+                    numbers = REGISTRY[section.kind].numbers(own, section, place)
             except EquipoiseError as error:
                 if strict and not isinstance(error, EstimationError):
                     raise

@@ -258,6 +258,19 @@ class Section(Frozen):
         return None
 
 
+class ComparedSection(Section):
+    """A section that compares arms two at a time: each with control, or with ``versus``, or ``arm`` alone with it."""
+
+    arm: str | None = None
+    versus: str | None = None
+
+    @model_validator(mode="after")
+    def _two_arms(self) -> ComparedSection:
+        if self.arm is not None and self.arm == self.versus:
+            raise ValueError(f"arm and versus are the same, {self.arm}")
+        return self
+
+
 RATIO_MEANS = (Show(label="Geometric mean (95% CI)", show="{estimate:2} ({low:2}; {high:2})"),)
 RATIO_CONTRAST = (
     Show(label="p-value", show="{p:p4}"),

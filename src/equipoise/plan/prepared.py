@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import polars as pl
@@ -33,7 +33,8 @@ class Prepared:
     ``records`` holds the records of the population that the analysis' parameter and conditions choose; ``treatment``
     is the arm variable in it. ``done`` holds the tables of the analyses that its sections refer to, by id. ``plan``
     has the treatment of this analysis. ``group``: of which group of records it is, where the analysis has several
-    (:mod:`equipoise.plan.groups`).
+    (:mod:`equipoise.plan.groups`). For a section that compares other pairs, ``only`` is the arm that is compared,
+    ``plan_control`` the plan's own control.
     """
 
     plan: Plan
@@ -45,6 +46,24 @@ class Prepared:
     notes: tuple[str, ...]
     done: Mapping[str, Table] = field(default_factory=dict)
     group: Group | None = None
+    only: str | None = None
+    plan_control: str | None = None
+
+    def comparing(self, arm: str | None, versus: str | None) -> Prepared:
+        """The same for a section that compares ``arm`` (None: every other) with ``versus`` (None: control)."""
+        treatment = self.plan.treatment
+        if arm is None and versus in (None, treatment.reference):
+            return self
+        if arm == (versus or treatment.reference):
+            raise DataError(f"analysis {self.analysis.id}: arm {arm} is compared with itself", hint="see versus:")
+        other = treatment.model_copy(update={"control": versus or treatment.reference})
+        plan = self.plan.model_copy(update={"treatment": other})
+        return replace(self, plan=plan, only=arm, plan_control=self.own_control)
+
+    @property
+    def own_control(self) -> str:
+        """The control of the plan, whatever a section compares with."""
+        return self.plan_control or self.plan.treatment.reference
 
     @property
     def treatment(self) -> str:
@@ -318,8 +337,8 @@ def without_records(context: Prepared, frame: pl.DataFrame) -> tuple[str, ...]:
 
 
 def others(context: Prepared) -> list[str]:
-    """The arms besides control."""
-    return [a for a in context.arms if a != context.plan.treatment.reference]
+    """The arms that are compared with control: all besides it, or the one that a section names."""
+    return [a for a in context.arms if a != context.plan.treatment.reference and context.only in (None, a)]
 
 
 T = TypeVar("T")
@@ -343,6 +362,28 @@ def compared(context: Prepared, frame: pl.DataFrame, fit: Callable[[pl.DataFrame
         except DataError as error:
             raise EstimationError(error.message, hint=error.hint) from None
     return out
+
+
+def together(context: Prepared, frame: pl.DataFrame, fit: Callable[[pl.DataFrame], T]) -> T:
+    """What ``fit`` makes of all arms at once, control first, for methods that model several arms.
+
+    Raises as :func:`compared` does.
+    """
+    if not others(context):
+        raise EstimationError("the plan has one arm: there is nothing to compare it with")
+    control, arm = context.plan.treatment.reference, context.treatment
+    order = [control, *[a for a in context.arms if a != control]]
+    data = frame.filter(pl.col(arm).is_in(order)).with_columns(pl.col(arm).cast(pl.Enum(order)))
+    present = set(data[arm].unique().to_list())
+    absent = [a for a in order if a not in present]
+    if len(order) > 2 and absent:
+        raise EstimationError(f"arm {', '.join(absent)} has no records", hint="leave it out of the arms of the plan")
+    try:
+        return fit(data)
+    except NoVisitError:
+        raise
+    except DataError as error:
+        raise EstimationError(error.message, hint=error.hint) from None
 
 
 def in_order(context: Prepared, data: pl.DataFrame) -> pl.DataFrame:

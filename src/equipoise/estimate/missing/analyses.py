@@ -22,9 +22,32 @@ from equipoise.types import BoolArray, FloatArray, IntArray
 DIFFERENCE, MEAN, OTHER = "difference", "mean", "other"
 
 
+def arms_asked(n_arms: int) -> list[tuple[int, int | None]]:
+    """What is estimated of arms (indices, control 0): each against control, the means (None), and any other pair.
+
+    >>> arms_asked(2), len(arms_asked(3))
+    ([(1, 0), (0, None), (1, None)], 9)
+    """
+    against = [(a, 0) for a in range(1, n_arms)]
+    means: list[tuple[int, int | None]] = [(a, None) for a in range(n_arms)]
+    pairs = [(a, b) for b in range(n_arms) for a in range(n_arms) if a != b] if n_arms > 2 else []
+    return [*against, *means, *(pair for pair in pairs if pair not in against)]
+
+
+def arm_contrasts(n_arms: int) -> FloatArray:
+    """(asked, arm) weights of the intercept and of the effect of each arm but control, in the order of
+    :func:`arms_asked`."""
+    effect = np.eye(n_arms)
+    effect[0] = 0.0
+    mean = effect.copy()
+    mean[:, 0] = 1.0
+    return np.array([mean[a] if b is None else effect[a] - effect[b] for a, b in arms_asked(n_arms)])
+
+
 @dataclass(frozen=True)
 class Quantity:
-    """What is estimated: ``kind`` difference, mean (of ``arm``) or other, at ``week`` (NaN for none)."""
+    """What is estimated: ``kind`` difference (of ``arm`` and ``versus``), mean (of ``arm``) or other, at ``week`` (NaN
+    for none). ``listed``: it stands among the estimates, others are made when asked for."""
 
     name: str
     week: float
@@ -32,6 +55,8 @@ class Quantity:
     scale: str
     arm: Any = None
     ratio: bool = False
+    versus: Any = None
+    listed: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,30 +111,37 @@ def _weeks(panel: Panel, weeks: Sequence[float] | float | None) -> list[int]:
 
 
 def _by_visit(panel: Panel, visits: Sequence[int], scale: tuple[str, str]) -> list[Quantity]:
-    control, active = panel.arms
     made = []
     for v in visits:
-        week = float(panel.weeks[v])
-        made.append(Quantity(f"{active} - {control} at week {week:g}", week, DIFFERENCE, scale[0]))
-        made.extend(Quantity(f"{arm} at week {week:g}", week, MEAN, scale[1], arm) for arm in panel.arms)
+        week, at = float(panel.weeks[v]), f"at week {panel.weeks[v]:g}"
+        for a, b in arms_asked(len(panel.arms)):
+            arm = panel.arms[a]
+            if b is None:
+                made.append(Quantity(f"{arm} {at}", week, MEAN, scale[1], arm))
+            else:
+                versus = panel.arms[b]
+                name = f"{arm} - {versus} {at}"
+                made.append(Quantity(name, week, DIFFERENCE, scale[0], arm, versus=versus, listed=b == 0))
     return made
 
 
 def least_squares(
     outcome: FloatArray, arm: FloatArray, columns: FloatArray, who: IntArray, member: BoolArray
 ) -> CompletedResults:
-    """Least squares of ``outcome`` (sample, row, k) on intercept, arm and centred ``columns`` (subject, covariate).
+    """Least squares of ``outcome`` (sample, row, k) on intercept, arms and centred ``columns`` (subject, covariate).
 
-    arm : (subject,). who : (sample, row) patients; member : (sample, row) which rows count. Per outcome the difference,
-    the mean of control and that of active at the sample's covariate means; a covariate that depends linearly on those
+    arm : (subject,) 1 for active, or (subject, arm) indicators of all arms but control. who : (sample, row) patients;
+    member : (sample, row) which rows count. Per outcome what :func:`arms_asked` lists, of two arms the difference, the
+    mean of control and that of active at the sample's covariate means; a covariate that depends linearly on those
     before it is left out.
     """
     s, _, k = outcome.shape
     inside = member[:, :, None]
     n = member.sum(axis=1)
     design = np.column_stack([np.ones(len(arm)), arm, columns])
+    a = design.shape[1] - columns.shape[1]  # intercept and arms
     x = np.where(inside, design[who], 0.0)
-    x[..., 2:] -= x[..., 2:].sum(axis=1, keepdims=True) / n[:, None, None]
+    x[..., a:] -= x[..., a:].sum(axis=1, keepdims=True) / n[:, None, None]
     x = np.where(inside, x, 0.0)
     turned = np.swapaxes(x, 1, 2)
     inverse, rank = repeated.generalised_inverse(turned @ x)
@@ -118,19 +150,24 @@ def least_squares(
     y = np.where(inside, y - centre, 0.0)
     beta = inverse @ (turned @ y)
     df = (n - rank).astype(np.float64)
-    usable = (df > 0.0) & (inverse[:, 1, 1] > 0.0) & (inverse[:, 0, 0] > 0.0)
+    usable = (df > 0.0) & (np.diagonal(inverse, axis1=1, axis2=2)[:, :a] > 0.0).all(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = np.where(usable[:, None], ((y - x @ beta) ** 2).sum(axis=1) / df[:, None], np.nan)
-    estimate, error = np.empty((s, k, 3)), np.empty((s, k, 3))
-    for j, c in enumerate(((0.0, 1.0), (1.0, 0.0), (1.0, 1.0))):
-        estimate[:, :, j] = c[0] * (beta[:, 0] + centre[:, 0]) + c[1] * beta[:, 1]
-        factor = c[0] * inverse[:, 0, 0] + 2.0 * c[0] * c[1] * inverse[:, 0, 1] + c[1] * inverse[:, 1, 1]
+    weights = arm_contrasts(a)
+    estimate, error = np.empty((s, k, len(weights))), np.empty((s, k, len(weights)))
+    for j, c in enumerate(weights):
+        own = [c[i] * (beta[:, i] + (centre[:, 0] if i == 0 else 0.0)) for i in range(a)]
+        estimate[:, :, j] = sum(own[1:], start=own[0])
+        factor = np.zeros(s)
+        for i in np.flatnonzero(c):
+            for h in (h for h in np.flatnonzero(c) if h >= i):
+                factor = factor + (1.0 if i == h else 2.0) * c[i] * c[h] * inverse[:, i, h]
         error[:, :, j] = np.sqrt(variance * factor[:, None])
     estimate[~usable] = np.nan
     return (
         estimate.reshape(s, -1),
         error.reshape(s, -1),
-        np.repeat(np.where(usable, df, np.nan)[:, None], 3 * k, axis=1),
+        np.repeat(np.where(usable, df, np.nan)[:, None], len(weights) * k, axis=1),
     )
 
 
@@ -151,7 +188,7 @@ class Ancova:
         columns, _ = block.panel.columns(self.covariates)
         visits = _weeks(block.panel, self.weeks)
         outcome = block.y if visits == list(range(block.y.shape[2])) else block.y[:, :, visits]
-        return least_squares(outcome, block.panel.arm, columns, block.who, block.member)
+        return least_squares(outcome, block.panel.indicators, columns, block.who, block.member)
 
     def reason(self) -> str:
         return "an arm is empty or there are fewer patients than coefficients"
@@ -190,14 +227,14 @@ class Mmrm:
             return Ancova(self.covariates, self.weeks).run(block)
         m = block.y.shape[2]
         n = block.member.sum(axis=1)
-        x = block.rows(np.column_stack([np.ones(block.panel.n), block.panel.arm, columns]))
-        x[..., 2:] -= x[..., 2:].sum(axis=1, keepdims=True) / n[:, None, None]
+        a = len(block.panel.arms)
+        x = block.rows(np.column_stack([np.ones(block.panel.n), block.panel.indicators, columns]))
+        x[..., a:] -= x[..., a:].sum(axis=1, keepdims=True) / n[:, None, None]
         visits = _weeks(block.panel, self.weeks)
-        contrasts = np.zeros((3 * len(visits), m, x.shape[2]))
+        weights = arm_contrasts(a)
+        contrasts = np.zeros((len(visits) * len(weights), m, x.shape[2]))
         for i, v in enumerate(visits):
-            contrasts[3 * i, v, 1] = 1.0
-            contrasts[3 * i + 1, v, 0] = 1.0
-            contrasts[3 * i + 2, v, :2] = 1.0
+            contrasts[i * len(weights) : (i + 1) * len(weights), v, :a] = weights
         y = np.where(block.member[:, :, None], block.y, np.nan)
         made = fit_batch(y, x, contrasts, structure=self.structure, df=self.df)
         lost = ~made.converged[:, None]
@@ -248,7 +285,7 @@ class JointRank:
 
         score = 2.0 * stats.rankdata(key, axis=1) - (block.member.sum(axis=1, keepdims=True) + 1.0)
         outcome = np.where(block.member, score, 0.0)[:, :, None]
-        return least_squares(outcome, block.panel.arm, columns, block.who, block.member)
+        return least_squares(outcome, block.panel.indicators, columns, block.who, block.member)
 
     def reason(self) -> str:
         return "an arm is empty or there are fewer patients than coefficients"
@@ -273,16 +310,17 @@ class Responder:
     def run(self, block: CompletedBlock) -> CompletedResults:
         value = block.y[:, :, block.panel.at(self.week)]
         yes = (value <= self.threshold) if self.at_most else (value >= self.threshold)
-        arm = block.panel.arm[block.who]
-        share, variance = np.empty((len(value), 2)), np.empty((len(value), 2))
-        for a in range(2):
+        arm, k = block.panel.arm[block.who], len(block.panel.arms)
+        share, variance = np.empty((len(value), k)), np.empty((len(value), k))
+        for a in range(k):
             mine = block.member & (arm == a)
             n = mine.sum(axis=1)
             with np.errstate(divide="ignore", invalid="ignore"):
                 share[:, a] = (yes & mine).sum(axis=1) / n
                 variance[:, a] = share[:, a] * (1.0 - share[:, a]) / n
-        estimate = np.column_stack([share[:, 1] - share[:, 0], share])
-        error = np.sqrt(np.column_stack([variance.sum(axis=1), variance]))
+        asked = arms_asked(k)
+        estimate = np.column_stack([share[:, a] - (0.0 if b is None else share[:, b]) for a, b in asked])
+        error = np.sqrt(np.column_stack([variance[:, a] + (0.0 if b is None else variance[:, b]) for a, b in asked]))
         none = error == 0.0
         estimate[none] = np.nan
         error[none] = np.nan
@@ -311,18 +349,25 @@ class WinRatio:
     label = "win ratio"
 
     def quantities(self, panel: Panel) -> list[Quantity]:
-        control, active = panel.arms
         week = float(panel.weeks[panel.at(self.week)])
         if not (math.isfinite(self.margin) and self.margin >= 0.0):
             raise EstimationError(f"margin {self.margin!r}", hint="a margin is 0 or more, in the unit of the outcome")
         if self.survival is not None:
             survival_of(panel, self.survival, self.subject, self.time, self.censor, self.event)
-        name = f"{active} against {control} at week {week:g}"
-        return [
-            Quantity(name, week, DIFFERENCE, "win ratio", ratio=True),
-            Quantity(name, week, OTHER, "win odds", ratio=True),
-            Quantity(name, week, OTHER, "net benefit"),
-        ]
+        made = []
+        for a, b in self._compared(panel):
+            name = f"{panel.arms[a]} against {panel.arms[b]} at week {week:g}"
+            pair: dict[str, Any] = {"arm": panel.arms[a], "versus": panel.arms[b], "listed": b == 0}
+            made += [
+                Quantity(name, week, DIFFERENCE, "win ratio", ratio=True, **pair),
+                Quantity(name, week, OTHER, "win odds", ratio=True, **pair),
+                Quantity(name, week, OTHER, "net benefit", **pair),
+            ]
+        return made
+
+    def _compared(self, panel: Panel) -> list[tuple[int, int]]:
+        """Pairs of arms; each is compared by itself, as patients of other arms tell nothing of its pairs."""
+        return [(a, b) for a, b in arms_asked(len(panel.arms)) if b is not None]
 
     def run(self, block: CompletedBlock) -> CompletedResults:
         at = block.panel.at(self.week)
@@ -333,16 +378,19 @@ class WinRatio:
             value = np.concatenate([times[block.who][:, :, None], value], axis=2)
             event = np.concatenate([died[block.who][:, :, None], event], axis=2)
             kinds, margins = [win_kernel.TIME, *kinds], [0.0, *margins]
-        shares, covariance, *_ = win_kernel.win_statistics(
-            value,
-            block.panel.arm[block.who] == 1.0,
-            kinds=np.array(kinds),
-            event=event,
-            margins=np.array(margins),
-            include=block.member,
-            scores=False,
-        )
-        estimate, error = win_kernel.ratios(shares, covariance, None)
+        found, arm = [], block.panel.arm[block.who]
+        for a, b in self._compared(block.panel):
+            shares, covariance, *_ = win_kernel.win_statistics(
+                value,
+                arm == a,
+                kinds=np.array(kinds),
+                event=event,
+                margins=np.array(margins),
+                include=block.member & ((arm == a) | (arm == b)),
+                scores=False,
+            )
+            found.append(win_kernel.ratios(shares, covariance, None))
+        estimate, error = (np.concatenate([pair[i] for pair in found], axis=1) for i in (0, 1))
         lost = ~(np.isfinite(estimate) & np.isfinite(error))
         estimate, error = np.where(lost, np.nan, estimate), np.where(lost, np.nan, error)
         return estimate, error, np.full_like(estimate, np.inf)

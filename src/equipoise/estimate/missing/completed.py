@@ -271,8 +271,8 @@ class MiAnalysis(Fit):
 
     @cached_property
     def estimates(self) -> tuple[Estimate, ...]:
-        """The pooled estimate of every quantity; one that a completed data set lacks is not estimable."""
-        return tuple(self._pooled(j) for j in range(len(self.quantities)))
+        """The pooled estimates, arms against control; one that a completed data set lacks is not estimable."""
+        return tuple(self._pooled(j) for j, q in enumerate(self.quantities) if q.listed)
 
     @property
     def label(self) -> str:
@@ -337,11 +337,14 @@ class MiAnalysis(Fit):
             references=(*references, *made.references),
         )
 
-    def _find(self, week: float | None, kind: str, arm: Any = None) -> Estimate:
+    def _find(self, week: float | None, kind: str, arm: Any = None, versus: Any = None) -> Estimate:
         hits = [
             j
             for j, q in enumerate(self.quantities)
-            if q.kind == kind and (arm is None or q.arm == arm) and (week is None or np.isclose(q.week, week))
+            if q.kind == kind
+            and (arm is None or q.arm == arm)
+            and (versus is None or q.versus == versus)
+            and (week is None or np.isclose(q.week, week))
         ]
         if not hits:
             known = ", ".join(dict.fromkeys(f"{q.week:g}" for q in self.quantities if q.kind == kind))
@@ -349,11 +352,15 @@ class MiAnalysis(Fit):
                 f"no {kind} at week {week}" if week is not None else f"no {kind}",
                 hint=f"there are {kind}s at weeks {known}" if known else "see .estimates",
             )
-        return self.estimates[hits[-1]]
+        return self._pooled(hits[-1])
 
-    def difference(self, at: float | None = None) -> Estimate:
-        """Active against control ``at`` a week, default the last."""
-        return self._find(at, "difference")
+    def difference(self, at: float | None = None, *, arm: Any = None, versus: Any = None) -> Estimate:
+        """An arm against another ``at`` a week, default the last: the only other arm, and control, where not named."""
+        panel = self.completed.panel
+        if len(panel.arms) == 2 and arm in (None, panel.arms[1]) and versus in (None, panel.arms[0]):
+            return self._find(at, "difference")
+        first, second = panel.place_of(arm, versus)
+        return self._find(at, "difference", panel.arms[first], panel.arms[second])
 
     def mean(self, arm: Any, at: float | None = None) -> Estimate:
         """The mean (or proportion) of an arm ``at`` a week, default the last."""
@@ -385,7 +392,7 @@ class MiAnalysis(Fit):
         return replace(self, level=level).estimates
 
     def _keys(self) -> Sequence[Mapping[str, Any]]:
-        return [{"week": q.week} for q in self.quantities]
+        return [{"week": q.week} for q in self.quantities if q.listed]
 
     def _backend(self) -> Any:
         return self.completed.panel.backend

@@ -45,7 +45,7 @@ def imputation_draws(
     """Fit the imputation model of one trial and draw its parameters.
 
     The model is a repeated-measures model of the visits on arm by visit and covariates, fitted to everything observed
-    except after an intercurrent event whose strategy is not MAR.
+    except after an intercurrent event whose strategy is not MAR. Of more than two arms all are in one model.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def imputation_draws(
         one for all visits (False), or which of them at every visit.
     keep : further columns of a patient that analyses of the completed data need.
     composite : the value that stands for visits under COMPOSITE.
-    same_covariance : one covariance matrix for both arms, else one each. structure : us, cs, csh, ar1, ar1h, toep,
+    same_covariance : one covariance matrix for all arms, else one each. structure : us, cs, csh, ar1, ar1h, toep,
         toeph, ad or adh (unstructured only for Bayes). reml : restricted maximum likelihood, else maximum likelihood.
     strata : columns of categories within which, besides the arm, bootstrap samples are drawn.
     log : analyse ln(value / baseline). up_to : last visit that takes part. seed : with it, draws are the same anywhere.
@@ -93,6 +93,7 @@ def imputation_draws(
         baseline_value=baseline,
         log=log,
         up_to=up_to,
+        several=True,
     )
     first_use.once("imputation")
     events = read_events(panel, ice, subject, ice_visit or visit, strategy)

@@ -223,17 +223,17 @@ def analysis_view(panel: Panel, events: Events, composite: Composite | None) -> 
     return y, fixed
 
 
-def reference_of(panel: Panel, reference: Any) -> tuple[int, int]:
-    """Index of the reference arm of control and of active."""
+def reference_of(panel: Panel, reference: Any) -> IntArray:
+    """(arm,) index of the reference arm of each arm."""
     arms = list(panel.arms)
     if reference is None:
-        return 0, 0
+        return np.zeros(len(arms), np.int64)
     if isinstance(reference, Mapping):
-        given: dict[Any, Any] = {arms[0]: arms[0], arms[1]: arms[0], **reference}
+        given: dict[Any, Any] = {**dict.fromkeys(arms, arms[0]), **reference}
     else:
-        given = {arms[0]: reference, arms[1]: reference}
+        given = dict.fromkeys(arms, reference)
     known: Sequence[Any] = [*given, *given.values()]
     for arm in known:
         if arm not in arms:
             raise DataError(f"reference arm {arm!r} is not in the data", hint="arms are " + ", ".join(map(str, arms)))
-    return arms.index(given[arms[0]]), arms.index(given[arms[1]])
+    return np.array([arms.index(given[arm]) for arm in arms], dtype=np.int64)

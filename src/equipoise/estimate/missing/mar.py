@@ -15,6 +15,7 @@ import numpy as np
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.fit import Fit
 from equipoise.estimate.left_out import LeftOut
+from equipoise.estimate.missing.analyses import arms_asked, least_squares
 from equipoise.estimate.missing.kernels import imputation as kernel
 from equipoise.estimate.missing.kernels import mi_ancova as repeated
 from equipoise.estimate.missing.pooling import BARNARD_RUBIN, RUBIN
@@ -45,9 +46,9 @@ def check_options(n_imputations: int, burn_in: int, seed: int) -> None:
 
 
 def predictors_of(panel: Panel, names: Sequence[str]) -> FloatArray:
-    """(1, subject, q) predictors of the imputation model: intercept, arm and covariates."""
+    """(1, subject, q) predictors of the imputation model: intercept, arms and covariates."""
     columns, _ = panel.columns(names)
-    return np.column_stack([np.ones(panel.n), panel.arm, columns])[None]
+    return np.column_stack([np.ones(panel.n), panel.indicators, columns])[None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +116,7 @@ def multiple_imputation(
     """
     check_options(n_imputations, burn_in, seed)
     panel = read_panel(
-        data, value=value, subject=subject, visit=visit, arm=arm, control=control, covariates=impute_with
+        data, value=value, subject=subject, visit=visit, arm=arm, control=control, covariates=impute_with, several=True
     )
     gone = [text for v in range(len(panel.weeks)) if (text := panel.unseen(v))]
     if gone:
@@ -137,10 +138,11 @@ def multiple_imputation(
 class MiAncova(Fit):
     """ANCOVA at every visit on multiply imputed data.
 
-    visits : (visit, N_STATS) LS mean, standard error and df of control and active, and of their difference.
+    visits : (visit, asked, 3) estimate, standard error and df of what
+    :func:`equipoise.estimate.missing.analyses.arms_asked` lists: differences, LS means, other pairs.
     status : (visit,) codes of :class:`equipoise.types.Status`. covariates : design columns after intercept and arm.
-    log : the outcome was analysed as a log ratio to baseline, so that results are ratios.
     dropped : predictors the imputation had to do without, over all visits.
+    log : the outcome was analysed as a log ratio to baseline, so that results are ratios.
     """
 
     picture = "ls_means"
@@ -150,14 +152,16 @@ class MiAncova(Fit):
     visits: FloatArray
     status: IntArray
     n_imputations: int
-    log: bool
     dropped: int
+    log: bool
 
-    def _estimate(self, week: float, position: int, name: str, level: float, estimand: str | None) -> Estimate:
+    def _estimate(
+        self, week: float, asked: tuple[int, int | None], name: str, level: float, estimand: str | None
+    ) -> Estimate:
         v = self.panel.at(week)
-        value, se, df = (float(x) for x in self.visits[v, position : position + 3])
+        value, se, df = (float(x) for x in self.visits[v, arms_asked(len(self.panel.arms)).index(asked)])
         status, detail = self._state(v)
-        mean = position != repeated.DIFFERENCE
+        mean = asked[1] is None
         if self.log:
             scale = "geometric mean ratio to baseline" if mean else "ratio of geometric means"
         else:
@@ -196,22 +200,30 @@ class MiAncova(Fit):
             why = "the outcome does not vary, or arm and covariates determine it: no residual variance is left"
         return status, None if why is None else f"not estimable: {why}"
 
-    def difference(self, at: float, *, level: float = 0.95, estimand: str | None = None) -> Estimate:
-        """Active minus control ``at`` a week (ratio of geometric means where ``log``)."""
-        control, active = self.panel.arms
+    def difference(
+        self, at: float, *, arm: Any = None, versus: Any = None, level: float = 0.95, estimand: str | None = None
+    ) -> Estimate:
+        """An arm minus another ``at`` a week (ratio of geometric means where ``log``): the only other arm, and control,
+        where they are not named."""
+        first, second = self.panel.place_of(arm, versus)
+        if len(self.panel.arms) == 2 and second == 1:
+            raise EstimationError(
+                f"{self.panel.arms[first]!r} against {self.panel.arms[second]!r}",
+                hint=f"name the arm to compare with as control={self.panel.arms[second]!r}",
+            )
         sign = "/" if self.log else "-"
-        return self._estimate(at, repeated.DIFFERENCE, f"{active} {sign} {control}", level, estimand)
+        name = f"{self.panel.arms[first]} {sign} {self.panel.arms[second]}"
+        return self._estimate(at, (first, second), name, level, estimand)
 
     def mean(self, arm: Any, at: float, *, level: float = 0.95) -> Estimate:
         """LS mean of an arm ``at`` a week, covariates at their observed means (geometric mean ratio where ``log``)."""
         if arm not in self.panel.arms:
             raise EstimationError(f"no arm {arm!r}", hint="arms are " + ", ".join(map(str, self.panel.arms)))
-        position = (repeated.CONTROL, repeated.ACTIVE)[self.panel.arms.index(arm)]
-        return self._estimate(at, position, str(arm), level, None)
+        return self._estimate(at, (self.panel.arms.index(arm), None), str(arm), level, None)
 
     @property
     def estimates(self) -> tuple[Estimate, ...]:
-        """At every visit the mean of each arm and the difference, with 95 % intervals."""
+        """At every visit the mean of each arm and each difference from control, with 95 % intervals."""
         return self.at_level(0.95)
 
     def at_level(self, level: float) -> tuple[Estimate, ...]:
@@ -221,12 +233,12 @@ class MiAncova(Fit):
             for week in self.panel.weeks
             for made in (
                 *(self.mean(a, week, level=level) for a in self.panel.arms),
-                self.difference(week, level=level),
+                *(self.difference(week, arm=a, level=level) for a in self.panel.arms[1:]),
             )
         )
 
     def _keys(self) -> Sequence[Mapping[str, Any]]:
-        return [{"week": float(week)} for week in self.panel.weeks for _ in range(3)]
+        return [{"week": float(week)} for week in self.panel.weeks for _ in range(2 * len(self.panel.arms) - 1)]
 
     def _backend(self) -> Any:
         return self.panel.backend
@@ -253,6 +265,9 @@ def mi_ancova(
     seed: int = 0,
 ) -> MiAncova:
     """Impute one trial's repeated measures and analyse every visit by ANCOVA, pooled by Rubin's rules.
+
+    Of more than two arms all are in one imputation model and one ANCOVA; each is compared with control, and any with
+    another by ``difference(at, arm=..., versus=...)``.
 
     Parameters
     ----------
@@ -286,8 +301,12 @@ def mi_ancova(
         baseline_value=baseline,
         log=log,
         up_to=up_to,
+        several=True,
     )
     columns, names = panel.columns(covariates)
+    if len(panel.arms) > 2:
+        options = {"n_imputations": n_imputations, "burn_in": burn_in, "seed": seed}
+        return MiAncova(panel, names, *_several(panel, columns, predictors_of(panel, helpers), options), log)
     visits, _, status, _, dropped = repeated.mi_ancova(
         panel.y[None],
         np.ones((1, panel.n), np.bool_),
@@ -297,4 +316,40 @@ def mi_ancova(
         burn_in=burn_in,
         seed=seed,
     )
-    return MiAncova(panel, names, visits[0, 0], status[0, 0], n_imputations, log, int(dropped[0]))
+    table = visits[0, 0].reshape(-1, 3, 3)[:, [2, 0, 1]]
+    return MiAncova(panel, names, table, status[0, 0], n_imputations, int(dropped[0]), log)
+
+
+def _several(
+    panel: Panel, columns: FloatArray, predictors: FloatArray, options: dict[str, int]
+) -> tuple[FloatArray, IntArray, int, int]:
+    """More than two arms: (visit, asked, 3) results and (visit,) status; imputations, and predictors left out.
+
+    One imputation model and one ANCOVA of all arms, as the kernel has of two.
+    """
+    everyone = np.ones((1, panel.n), np.bool_)
+    imputed = kernel.multiple_imputation(panel.y[None], everyone, predictors, **options)
+    completed = kernel.complete(panel.y[None], *imputed)[0]
+    m, n, n_visits = completed.shape
+    rows, member = np.broadcast_to(np.arange(n), (m, n)), np.ones((m, n), np.bool_)
+    estimate, error, df = least_squares(completed, panel.indicators, columns, rows, member)
+    n_asked = estimate.shape[1] // n_visits
+    status = np.zeros(n_visits, np.int8)
+    spread = [np.nanmax(np.ptp(completed[:, :, v], axis=1)) for v in range(n_visits)]
+    for v in range(n_visits):
+        mine = slice(v * n_asked, (v + 1) * n_asked)
+        if imputed[0][0, kernel.BROKEN]:
+            status[v] = int(Status.NOT_CONVERGED)
+        elif panel.unseen(v) or np.isnan(completed[:, :, v]).any() or not df[0, 0] > 0.0:
+            status[v] = int(Status.NO_DATA)
+        elif np.isnan(estimate[:, mine]).any():
+            status[v] = int(Status.SINGULAR)
+        elif not spread[v] > 0.0 or (error[:, mine] <= 1e-12 * spread[v]).any():
+            status[v] = int(Status.NO_VARIANCE)
+    centre = estimate.mean(axis=0)
+    m2 = ((estimate - centre) ** 2).sum(axis=0)
+    m2[np.ptp(estimate, axis=0) <= 1e-12 * np.abs(estimate).max(axis=0)] = 0.0
+    se, pooled = repeated.pool(m2, (error**2).mean(axis=0), m, df[0])
+    table = np.stack([centre, se, pooled], axis=-1).reshape(n_visits, n_asked, 3)
+    table[status != 0] = np.nan
+    return table, status, m, int(imputed[0][0, kernel.DROPPED])

@@ -77,13 +77,14 @@ def build_model(
                 raise EstimationError(f"by_visit names {name!r}", hint="covariates are " + ", ".join(covariates))
         varying = np.array([n in wanted or n.split("[")[0] in wanted for n in names], dtype=np.bool_)
     means = columns.mean(axis=0) if len(columns) else np.zeros(0)
-    w = np.column_stack([np.ones(panel.n), panel.arm, columns - means])
+    n_arms = len(panel.arms)
+    w = np.column_stack([np.ones(panel.n), panel.indicators, columns - means])
     known = seen.any(axis=1)
     kept = independent_columns(w[known])
-    if 1 not in kept:
-        raise DataError("one arm has no data at all", hint="imputation needs data of both arms")
+    if not set(range(1, n_arms)) <= set(map(int, kept)):
+        raise DataError("one arm has no data at all", hint="imputation needs data of every arm")
     w = np.ascontiguousarray(w[:, kept])
-    flags = np.concatenate([[True, True], varying])[kept]
+    flags = np.concatenate([np.ones(n_arms, np.bool_), varying])[kept]
     for v, week in enumerate(panel.weeks):
         rows = w[seen[:, v]][:, flags]
         if len(independent_columns(rows)) < rows.shape[1]:
@@ -93,11 +94,10 @@ def build_model(
                 "with by_visit",
             )
     profiles, phi, u = coefficients(len(panel.weeks), flags)
-    of_control, of_active = reference_of(panel, reference)
     arm = panel.arm.astype(np.int64)
-    ref = np.where(arm == 1, of_active, of_control)
+    ref = reference_of(panel, reference)[arm]
     w_ref = w.copy()
-    w_ref[:, 1] = ref
+    w_ref[:, 1:n_arms] = ref[:, None] == np.arange(1, n_arms)
     stratum = arm
     if strata:
         extra, _ = panel.columns(strata)
@@ -113,8 +113,8 @@ def build_model(
         phi,
         u,
         one if same_covariance else arm,
-        one if same_covariance else ref.astype(np.int64),
-        1 if same_covariance else 2,
+        one if same_covariance else ref,
+        1 if same_covariance else n_arms,
         events.ice,
         events.codes,
         np.ascontiguousarray(stratum.ravel(), dtype=np.int64),

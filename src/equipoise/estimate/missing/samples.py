@@ -30,9 +30,10 @@ class ImputationModel:
 
     model_y : (subject, visit) responses that the model is fitted to, NaN where it does not see any. y : those that the
     completed data sets keep, NaN where to be imputed. fixed : values put in after imputation (composite strategies),
-    NaN elsewhere. w, w_ref : (subject, q) covariates under the own and the reference arm, column 0 of ones and column 1
-    the arm. profiles : (visit, profile) or empty; phi, u : profile (or visit) and covariate of each coefficient. group,
-    ref_group : (subject,) covariance group. ice, strategy : (subject,). stratum : (subject,) within which to resample.
+    NaN elsewhere. w, w_ref : (subject, q) covariates under the own and the reference arm: a column of ones, one for
+    each arm but control, then the others. profiles : (visit, profile) or empty; phi, u : profile (or visit) and
+    covariate of each coefficient. group, ref_group : (subject,) covariance group. ice, strategy : (subject,). stratum :
+    (subject,) within which to resample.
     """
 
     model_y: FloatArray

@@ -38,7 +38,7 @@ class TippingPoint(Fit):
     """Results over a grid of deltas, and the boundary between significant and not.
 
     control, active : the deltas tried. cells : one estimate a pair, control by
-    active. boundary : one a delta of control.
+    active. boundary : one a delta of control. arm : the one that was shifted.
     """
 
     completed: Completed
@@ -47,6 +47,7 @@ class TippingPoint(Fit):
     cells: tuple[tuple[Estimate, ...], ...]
     boundary: tuple[Tip, ...]
     alpha: float
+    arm: Any = None
     references = (YAN,)
     picture = "tipping_point"
 
@@ -85,7 +86,7 @@ class TippingPoint(Fit):
     def to_sentence(self) -> str:
         """The first line of the boundary as a person would say it."""
         tip = self.boundary[0]
-        active = self.completed.panel.arms[1]
+        active = self.completed.panel.arms[1] if self.arm is None else self.arm
         if tip.delta is None:
             return f"No tipping point: {tip.reason}."
         also = f" (and those of control by {tip.control:g})" if tip.control else ""
@@ -126,6 +127,7 @@ def tipping_point(
     applies: str = "missing",
     alpha: float = 0.05,
     level: float = 0.95,
+    arm: Any = None,
 ) -> TippingPoint:
     """Shift imputed values arm by arm over a grid, and find by bisection where p crosses ``alpha``.
 
@@ -138,6 +140,7 @@ def tipping_point(
     shape : ``constant``; ``cumulative``, one more delta at each visit since the first; or a list, the increment of each
         visit since the first (``lag`` of :func:`equipoise.estimate.missing.delta.lag_scale`).
     applies : to all ``missing`` values that were imputed, or to those ``after event`` only.
+    arm : the arm that is shifted and compared with control, where there are several; the others stay as imputed.
 
     Returns
     -------
@@ -166,11 +169,13 @@ def tipping_point(
     week = float(panel.weeks[-1] if at is None else panel.weeks[panel.at(at)])
     chosen: Analysis = Ancova(weeks=week) if analysis is None else analysis
     unit = _shape(completed, shape, applies)
-    arm = panel.arm[:, None]
+    which, _ = panel.place_of(arm)
+    active_ones, controls = (np.asarray(panel.arm == k, dtype=np.float64)[:, None] for k in (which, 0))
+    name = panel.arms[which]
 
     def at_deltas(c: float, a: float) -> Estimate:
-        made = completed.analyse(chosen, delta=unit * (arm * a + (1.0 - arm) * c), level=level)
-        return made.difference(week)
+        made = completed.analyse(chosen, delta=unit * (active_ones * a + controls * c), level=level)
+        return made.difference(week, arm=name)
 
     rows: list[tuple[Estimate, ...]] = []
     tips: list[Tip] = []
@@ -178,7 +183,7 @@ def tipping_point(
         row = tuple(at_deltas(c, a) for a in active.tolist())
         rows.append(row)
         tips.append(_boundary(c, active, row, alpha, at_deltas))
-    return TippingPoint(completed, control, active, tuple(rows), tuple(tips), alpha)
+    return TippingPoint(completed, control, active, tuple(rows), tuple(tips), alpha, name)
 
 
 def _boundary(c: float, active: FloatArray, row: tuple[Estimate, ...], alpha: float, at_deltas: Any) -> Tip:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,9 +22,10 @@ from equipoise.errors import EstimationError
 from equipoise.estimate.fit import Fit
 from equipoise.estimate.left_out import NOBODY, LeftOut, of_one_arm
 from equipoise.estimate.missing import BURN_IN, REFERENCES, check_options, predictors_of
+from equipoise.estimate.missing.analyses import least_squares
 from equipoise.estimate.missing.kernels import imputation as imputing
 from equipoise.estimate.missing.kernels import mi_ancova as repeated
-from equipoise.estimate.panel import read_panel
+from equipoise.estimate.panel import Panel, read_panel
 from equipoise.estimate.ranks.joint_rank_cafs import Cafs, CafsBatch, RankSum, cafs, cafs_batch
 from equipoise.estimate.ranks.joint_rank_tests import (
     DETAIL,
@@ -110,6 +111,7 @@ def joint_rank(
     burn_in: int = BURN_IN,
     seed: int = 0,
     level: float = 0.95,
+    active: Any = None,
 ) -> JointRank:
     """Joint rank test at the visit ``at`` with multiple imputation.
 
@@ -124,6 +126,8 @@ def joint_rank(
         strata within which ranks are formed; ``quade`` has none.
     method : ``ancova`` on the scores (VALOR), ``wilcoxon``, ``van-elteren``, ``quade`` or ``rank-ancova``.
     impute_with : predictors of imputation besides the arm; default covariates and strata.
+    active : the arm compared with control, where there are more than two: all arms are in the imputation model, and
+        patients of these two are ranked (:func:`equipoise.pairwise` does so for each arm).
 
     Raises
     ------
@@ -142,8 +146,14 @@ def joint_rank(
         control=control,
         covariates=tuple(dict.fromkeys([*covariates, *strata, *helpers])),
         up_to=at,
+        several=True,
     )
+    second_arm, _ = panel.place_of(active)
     place = panel.at(at)
+    options: dict[str, Any] = {"n_imputations": n_imputations, "burn_in": burn_in, "seed": seed}
+    others: tuple[FloatArray, bool] | None = None
+    if len(panel.arms) > 2:
+        panel, others = _of_two(panel, second_arm, place, predictors_of(panel, helpers), options)
     times, died = survival_of(panel, survival, subject, time, censor, event)
     columns, _ = panel.columns(covariates)
     if rank_covariates:
@@ -160,9 +170,8 @@ def joint_rank(
     alone = one_armed(code, called, panel.arm) if strata else {}
     apart = LeftOut(of_one_arm(alone) if method in WITHIN else {})
     names = (f"{second} - {first} at week {at:g}", f"{first} at week {at:g}", f"{second} at week {at:g}")
-    options: dict[str, Any] = {"n_imputations": n_imputations, "burn_in": burn_in, "seed": seed}
     references: tuple[str, ...] = (BERRY, FINKELSTEIN, *REFERENCES)
-    if method == "ancova":
+    if method == "ancova" and others is None:
         _, ranks, _, status, _ = repeated.mi_ancova(
             panel.y[None],
             include,
@@ -178,10 +187,13 @@ def joint_rank(
         if states[0] is Status.NO_VARIANCE and _all_alike(panel.y[:, place], dead):
             states = [Status.NO_EVENTS] * 3
     else:
-        imputed = imputing.multiple_imputation(panel.y[None], include, predictors_of(panel, helpers), **options)
-        completed = imputing.complete(panel.y[None], *imputed)[0, :, :, place]
-        results, states = _pooled(method, completed, dead, times, at, panel.arm == 1.0, code, columns)
-        if imputed[0][0, imputing.BROKEN]:
+        if others is None:
+            imputed = imputing.multiple_imputation(panel.y[None], include, predictors_of(panel, helpers), **options)
+            others = imputing.complete(panel.y[None], *imputed)[0, :, :, place], bool(imputed[0][0, imputing.BROKEN])
+        completed, broken = others
+        x = np.column_stack([columns, factors]) if method == "ancova" else columns
+        results, states = _pooled(method, completed, dead, times, at, panel.arm == 1.0, code, x)
+        if broken:
             states = [Status.NOT_CONVERGED] * 3
         if untold:
             states = [Status.NO_DATA] * 3
@@ -221,6 +233,25 @@ def joint_rank(
     )
 
 
+def _of_two(
+    panel: Panel, second: int, place: int, predictors: FloatArray, options: dict[str, int]
+) -> tuple[Panel, tuple[FloatArray, bool]]:
+    """The panel of control and arm ``second`` alone, their (imputation, subject) outcomes at visit ``place`` imputed
+    with all arms, and whether the chain ran away."""
+    imputed = imputing.multiple_imputation(panel.y[None], np.ones((1, panel.n), np.bool_), predictors, **options)
+    completed = imputing.complete(panel.y[None], *imputed)[0, :, :, place]
+    rows = np.flatnonzero((panel.arm == 0.0) | (panel.arm == second))
+    two = replace(
+        panel,
+        subjects=[panel.subjects[int(i)] for i in rows],
+        y=panel.y[rows],
+        arms=(panel.arms[0], panel.arms[second]),
+        arm=(panel.arm[rows] == second).astype(np.float64),
+        baseline=panel.baseline[rows.tolist()],
+    )
+    return two, (completed[:, rows], bool(imputed[0][0, imputing.BROKEN]))
+
+
 def _all_alike(y: FloatArray, dead: BoolArray) -> bool:
     """Whether everybody is known to be tied: nobody died and all values seen are one."""
     seen = y[~np.isnan(y)]
@@ -254,6 +285,8 @@ def _pooled(
     arms = np.broadcast_to(active, (m, n))
     group = np.ascontiguousarray(np.broadcast_to(code, (m, n)))
     x = np.broadcast_to(columns, (m, n, columns.shape[1]))
+    if method == "ancova":
+        return _ancova(score, active, columns)
     test = run_tests([method], score, arms, group, int(code.max()) + 1, x)[method]
     states = []
     for i, who in enumerate((None, ~active, active)):
@@ -272,3 +305,20 @@ def _pooled(
             se, pooled = repeated.pool(between, (s * s).mean(), float(m), df)
             results[i] = q.mean(), se, pooled
     return results, states
+
+
+def _ancova(score: FloatArray, active: BoolArray, columns: FloatArray) -> tuple[FloatArray, list[Status]]:
+    """:func:`_pooled` of an ANCOVA on (imputation, subject) scores."""
+    m, n = score.shape
+    rows, member = np.broadcast_to(np.arange(n), (m, n)), np.ones((m, n), np.bool_)
+    q, s, df = least_squares(score[:, :, None], active.astype(np.float64), columns, rows, member)
+    results = np.full((3, 3), np.nan)
+    if np.isnan(q).any():
+        return results, [Status.SINGULAR] * 3
+    if not np.ptp(score) > 0.0:
+        return results, [Status.NO_EVENTS] * 3
+    if not (s > 1e-12 * np.ptp(score)).all():
+        return results, [Status.NO_VARIANCE] * 3
+    between = np.where(np.ptp(q, axis=0) > 1e-12 * np.abs(q).max(axis=0), ((q - q.mean(axis=0)) ** 2).sum(axis=0), 0.0)
+    se, pooled = repeated.pool(between, (s * s).mean(axis=0), float(m), df[0])
+    return np.stack([q.mean(axis=0), se, pooled], axis=1), [Status.OK] * 3

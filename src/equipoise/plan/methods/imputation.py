@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import polars as pl
@@ -20,7 +20,6 @@ from equipoise.plan.methods.imputed import (
     Parts,
     lines_of,
     numbers_of,
-    of_arm,
     over_visits,
     records,
     seen,
@@ -29,7 +28,7 @@ from equipoise.plan.methods.imputed import (
 )
 from equipoise.plan.methods.registry import Found, Method, Place, Test
 from equipoise.plan.parts import Where, condition
-from equipoise.plan.prepared import Prepared, compared, without_records
+from equipoise.plan.prepared import Prepared, others, together, without_records
 from equipoise.plan.results import Block, Figure, Row, cell_of
 from equipoise.types import Status
 
@@ -154,7 +153,7 @@ def mi(context: Prepared, section: MiSection) -> Found:
             visit=section.visit,
             arm=context.treatment,
             control=control,
-            reference=section.reference,
+            reference=section.reference or context.own_control,
             covariates=section.covariates,
             keep=[h for h in helpers if h not in section.covariates],
             composite=composite,
@@ -166,26 +165,26 @@ def mi(context: Prepared, section: MiSection) -> Found:
             seed=section.seed,
         ).impute()
 
-    completed = compared(context, frame, fit)
-    every = [float(w) for w in next(iter(completed.values())).panel.weeks]
+    completed = together(context, frame, fit)
+    every = [float(w) for w in completed.panel.weeks]
     wanted: Any = Ancova(covariates=helpers) if section.analysis == "ancova" else Mmrm(covariates=helpers)
     if section.threshold is not None:
         (week,) = shown_weeks(context, section, every)
         wanted = Responder(week, section.threshold, at_most=section.at_most)
-    made = {arm: c.analyse(wanted, level=section.level) for arm, c in completed.items()}
+    made = completed.analyse(wanted, level=section.level)
     parts = Parts(
         frame,
         every if section.threshold is None else shown_weeks(context, section, every),
         shown_weeks(context, section, every),
-        mean=lambda one, week: of_arm(context, made, one).mean(one, week),
-        seen=lambda one, k: seen(of_arm(context, completed, one).panel, one, k),
-        label=next(iter(made.values())).label,
+        mean=lambda one, week: made.mean(one, week),
+        seen=lambda one, k: seen(completed.panel, one, k),
+        label=made.label,
     )
     numbers = _behind(context, completed, parts.shown[-1])
-    difference = {arm: lambda week, m=m: m.difference(week) for arm, m in made.items()}
+    difference = {a: lambda week, a=a: made.difference(week, arm=a) for a in others(context)}
     numbers |= numbers_of(context, section, parts, difference)
     if section.tipping is not None:
-        parts.tips.update(_tipping(section, section.tipping, completed, wanted, parts.shown[-1]))
+        parts.tips.update(_tipping(section, section.tipping, completed, wanted, parts.shown[-1], others(context)))
         for arm, tip in parts.tips.items():
             numbers[Place("tipping_point", arm)] = _tip(tip, arm, section.tipping.alpha, section.level)
     return Found(numbers, parts)
@@ -268,14 +267,10 @@ _BEHIND = {
 }
 
 
-def _behind(context: Prepared, completed: Mapping[str, Any], week: float) -> dict[Place, Estimate]:
+def _behind(context: Prepared, completed: Any, week: float) -> dict[Place, Estimate]:
     """What stands behind the result at a week, by arm: observed, imputed by each strategy, values put in."""
-    control = context.plan.treatment.reference
-    found: dict[str, dict[str, Any]] = {}
-    for arm, c in completed.items():
-        for row in c.counts().iter_rows(named=True):
-            if row["week"] == week and (row["arm"] == arm or control not in found):
-                found[str(row["arm"])] = row
+    rows = completed.counts().iter_rows(named=True)
+    found: dict[str, dict[str, Any]] = {str(row["arm"]): row for row in rows if row["week"] == week}
     out = {}
     for quantity, label in _BEHIND.items():
         for arm, row in found.items():
@@ -296,13 +291,13 @@ def _behind_lines(context: Prepared, found: Found, week: float) -> list[Row]:
 
 
 def _tipping(
-    section: MiSection, asked: Tipping, completed: Mapping[str, Any], wanted: Any, week: float
+    section: MiSection, asked: Tipping, completed: Any, wanted: Any, week: float, arms: Sequence[str]
 ) -> dict[str, Any]:
     from equipoise.estimate.missing import tipping_point
 
     return {
         arm: tipping_point(
-            c,
+            completed,
             wanted,
             deltas=asked.active,
             control_deltas=asked.control,
@@ -311,8 +306,9 @@ def _tipping(
             applies=asked.applies,
             alpha=asked.alpha,
             level=section.level,
+            arm=arm,
         )
-        for arm, c in completed.items()
+        for arm in arms
     }
 
 
@@ -373,7 +369,7 @@ def _description(context: Prepared, section: MiSection, label: str, helpers: Seq
     if section.events:
         parts.append("; ".join(f"after {e.event}: {e.strategy}" for e in section.events))
     if any(e.strategy in ("JR", "J2R", "CR", "CIR") for e in section.events):
-        parts.append(f"reference {section.reference or context.plan.treatment.reference}")
+        parts.append(f"reference {section.reference or context.own_control}")
     if section.composite is not None:
         given = section.composite.model_dump(exclude_defaults=True)
         parts.append(

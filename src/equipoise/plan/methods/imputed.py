@@ -13,14 +13,14 @@ from equipoise.errors import DataError
 from equipoise.estimate.result import Estimate
 from equipoise.plan.methods.estimates import P, against, by_arm, values_of
 from equipoise.plan.methods.registry import Found, Place, Test
-from equipoise.plan.parts import Section
+from equipoise.plan.parts import ComparedSection
 from equipoise.plan.prepared import Prepared
 from equipoise.plan.results import Figure, Row
 
 TESTS = (Test("difference", "more"), Test("ratio", "more"))
 
 
-class ImputedSection(Section):
+class ImputedSection(ComparedSection):
     """``log``: ratios to ``baseline`` are analysed. ``weeks`` are shown, default the last."""
 
     value: str = "CHG"
@@ -51,11 +51,6 @@ def shown_weeks(context: Prepared, section: ImputedSection, visits: Sequence[flo
             hint="visits are at weeks " + ", ".join(f"{v:g}" for v in visits),
         )
     return list(wanted)
-
-
-def of_arm(context: Prepared, made: Mapping[str, Any], one: str) -> Any:
-    """The comparison in which an arm is; control is in all, and taken from the first."""
-    return made[one] if one in made else next(iter(made.values()))
 
 
 def seen(panel: Any, arm: str, k: int) -> int:

@@ -18,7 +18,6 @@ from equipoise.plan.methods.imputed import (
     Parts,
     lines_of,
     numbers_of,
-    of_arm,
     over_visits,
     quantities,
     records,
@@ -27,7 +26,7 @@ from equipoise.plan.methods.imputed import (
 )
 from equipoise.plan.methods.registry import Found, Kernel, Method, Names
 from equipoise.plan.outcome_arrays import change_from_baseline, columns
-from equipoise.plan.prepared import Prepared, compared, without_records
+from equipoise.plan.prepared import Prepared, others, together, without_records
 from equipoise.plan.results import Block
 from equipoise.plan.trial_estimates import TrialEstimates, of_arms
 
@@ -56,7 +55,7 @@ def mi_ancova(context: Prepared, section: MiAncovaSection) -> Found:
     from equipoise.estimate.missing import mi_ancova as estimate
 
     frame = records(context, section, (*(section.impute_with or ()), *((section.baseline,) if section.log else ())))
-    made = compared(
+    made = together(
         context,
         frame,
         lambda data: estimate(
@@ -74,16 +73,16 @@ def mi_ancova(context: Prepared, section: MiAncovaSection) -> Found:
             seed=section.seed,
         ),
     )
-    visits = [float(w) for w in next(iter(made.values())).panel.weeks]
+    visits = [float(w) for w in made.panel.weeks]
     level = section.level
     parts = Parts(
         frame,
         visits,
         shown_weeks(context, section, visits),
-        mean=lambda one, week: of_arm(context, made, one).mean(one, week, level=level),
-        seen=lambda one, k: seen(of_arm(context, made, one).panel, one, k),
+        mean=lambda one, week: made.mean(one, week, level=level),
+        seen=lambda one, k: seen(made.panel, one, k),
     )
-    difference = {arm: lambda week, m=m: m.difference(week, level=level) for arm, m in made.items()}
+    difference = {a: lambda week, a=a: made.difference(week, arm=a, level=level) for a in others(context)}
     return Found(numbers_of(context, section, parts, difference), parts)
 
 

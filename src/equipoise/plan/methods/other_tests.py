@@ -91,6 +91,8 @@ def pick(context: Prepared, named: Picked) -> OtherTest:
     test, keys = _tested(what, REGISTRY[block.method], block, named.quantity)
     control = context.plan.treatment.reference
     keys = [key for key in keys if key.versus in (None, control)]
+    if not keys:
+        raise DataError(f"{what} compares with another arm than {control}", hint="name a section without versus:")
     for name in ("variable", "level", "visit"):
         meant = _one(what, name, [getattr(key, name) for key in keys], getattr(named, name))
         keys = [key for key in keys if getattr(key, name) == meant]

@@ -14,15 +14,15 @@ from equipoise.plan.compiled import Lowered
 from equipoise.plan.methods import forms, mi_ancova
 from equipoise.plan.methods.estimates import P, against, by_arm, counts, reasons
 from equipoise.plan.methods.registry import Found, Kernel, Method, Names, Place, Test
-from equipoise.plan.parts import Section
-from equipoise.plan.prepared import Prepared, compared, without_records
+from equipoise.plan.parts import ComparedSection
+from equipoise.plan.prepared import Prepared, compared, others, together, without_records
 from equipoise.plan.results import Block, Row
 
 if TYPE_CHECKING:
     from equipoise.plan.analysis_plan import Analysis
 
 
-class _RankSection(Section):
+class _RankSection(ComparedSection):
     """``time`` and ``censor`` (0 for a death) are variables of the subjects, brought by ``gather`` as a rule."""
 
     value: str = "CHG"
@@ -121,22 +121,26 @@ def joint_rank(context: Prepared, section: JointRankSection) -> Found:
     if section.log:
         frame = _log_ratios(context, section, frame)
     control = context.plan.treatment.reference
-    made = compared(
-        context,
-        frame,
-        lambda data: estimate(
-            data,
-            survival,
-            at=section.week,
-            **_columns(context, section),
-            method=section.by,
-            impute_with=section.impute_with,
-            rank_covariates=section.rank_covariates,
-            n_imputations=section.imputations,
-            burn_in=section.burn_in,
-            seed=section.seed,
-        ),
-    )
+    made = {
+        one: together(
+            context,
+            frame,
+            lambda data, one=one: estimate(  # type: ignore[misc]
+                data,
+                survival,
+                at=section.week,
+                **_columns(context, section),
+                active=one,
+                method=section.by,
+                impute_with=section.impute_with,
+                rank_covariates=section.rank_covariates,
+                n_imputations=section.imputations,
+                burn_in=section.burn_in,
+                seed=section.seed,
+            ),
+        )
+        for one in others(context)
+    }
     first = next(iter(made.values()))
     numbers = _deaths(context, made)
     means = {control: first.means[0], **{arm: m.means[1] for arm, m in made.items()}}

@@ -134,9 +134,42 @@ class Method:
     kernel: Kernel | None = None
     block: Callable[[Trials, Analysis, int], Mapping[Key, TrialEstimates] | None] | None = None
 
+    def numbers(self, context: Prepared, section: Any, place: int = 1) -> dict[Key, Estimate]:
+        """The numbers of a section of one trial under their keys; ``place``: which section, from 1."""
+        own = _pairs_of(context, section)
+        found = _of_pairs(own, self.estimates(own, section))
+        return found.keyed(context.analysis.id, place, _group_of(context))
+
     def run(self, context: Prepared, section: Any, place: int = 1) -> Block:
         """The block of a section of one trial, its numbers under their keys; ``place``: which section, from 1."""
-        found = self.estimates(context, section)
-        group = context.group
-        numbers = found.keyed(context.analysis.id, place, group.key if group is not None else None)
-        return replace(self.lines(context, section, found), numbers=numbers)
+        own = _pairs_of(context, section)
+        found = self.estimates(own, section)
+        numbers = _of_pairs(own, found).keyed(context.analysis.id, place, _group_of(context))
+        return replace(self.lines(own, section, found), numbers=numbers)
+
+
+def _group_of(context: Prepared) -> str | None:
+    return context.group.key if context.group is not None else None
+
+
+def _pairs_of(context: Prepared, section: Any) -> Prepared:
+    """The analysis as a section sees it that names the arms it compares."""
+    from equipoise.plan.parts import ComparedSection
+
+    return context.comparing(section.arm, section.versus) if isinstance(section, ComparedSection) else context
+
+
+def _of_pairs(context: Prepared, found: Found) -> Found:
+    """What was found, comparisons with another arm than the plan's control under ``versus``.
+
+    A quantity that the arm compared with has as well is one of an arm, any other a comparison.
+    """
+    versus = context.plan.treatment.reference
+    if versus == context.own_control:
+        return found
+    of_arms = {place.quantity for place in found.numbers if place.arm == versus}
+    numbers = {
+        place if place.arm is None or place.quantity in of_arms else place._replace(versus=versus): estimate
+        for place, estimate in found.numbers.items()
+    }
+    return replace(found, numbers=numbers)

@@ -13,7 +13,7 @@ from equipoise.plan.methods.described import described
 from equipoise.plan.methods.estimates import P, against, finite, reasons
 from equipoise.plan.methods.event_data import event_data, left_out
 from equipoise.plan.methods.registry import Found, Method, Place, Test
-from equipoise.plan.parts import Section
+from equipoise.plan.parts import ComparedSection
 from equipoise.plan.prepared import Prepared, compared
 from equipoise.plan.results import Block, Cell, Row, cell_of
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from equipoise.estimate.survival.rmst import ArmMean, RestrictedMeans
 
 
-class RmstSection(Section):
+class RmstSection(ComparedSection):
     """Restricted mean survival time up to ``tau``, default as far as both arms reach; CNSR 0 is an event."""
 
     ESTIMATES = "rmst"
@@ -36,7 +36,7 @@ class RmstSection(Section):
     decimals: int = Field(default=2, ge=0, le=6)
 
 
-class LandmarkSection(Section):
+class LandmarkSection(ComparedSection):
     """Survival of the arms compared at the times ``at``: a difference, or with ``log-log`` a ratio of hazards."""
 
     ESTIMATES = "landmark"

@@ -16,7 +16,7 @@ from equipoise.plan import end_points
 from equipoise.plan.key import Key
 from equipoise.plan.methods.estimates import P, against, cell, counts, forest, reasons
 from equipoise.plan.methods.registry import Found, Method, Place, Test
-from equipoise.plan.parts import Section
+from equipoise.plan.parts import ComparedSection, Section
 from equipoise.plan.prepared import Prepared, compared, in_order, others
 from equipoise.plan.results import Block, Cell, Figure, Row, share_of
 from equipoise.plan.trial_estimates import TrialEstimates
@@ -71,7 +71,7 @@ class _HierarchySection(Section):
         return {**counted, **super().does()}
 
 
-class WinSection(_HierarchySection):
+class WinSection(_HierarchySection, ComparedSection):
     """Every patient on active compared with every control, on the first outcome of ``hierarchy`` that tells them apart.
 
     One record a subject; ``gather`` of the analysis brings outcomes together. ``variance``: ``u-statistic`` or
@@ -167,7 +167,12 @@ def block(trials: Trials, analysis: Analysis, place: int) -> dict[Key, TrialEsti
     layers = [_column(trials, analysis, layer) for layer in section.hierarchy]
     if None in layers or analysis.where or section.where or analysis.dataset.upper() != "ADSL":
         return None
-    if section.weights == "inverse-variance" or section.strata or analysis.population not in (*trials.sets, "ITT"):
+    if (
+        section.versus is not None
+        or section.weights == "inverse-variance"
+        or section.strata
+        or analysis.population not in (*trials.sets, "ITT")
+    ):
         return None
     read = [layer for layer in layers if layer is not None]
     value = np.stack([layer.value for layer in read], axis=2)
