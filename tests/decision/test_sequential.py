@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -522,3 +525,40 @@ def test_simulation_family_wise_error_of_graphs() -> None:
 def test_property_bad_input_is_named(call, message: str) -> None:
     with pytest.raises(ScenarioError, match=message):
         call()
+
+
+CALENDAR: dict[str, Any] = json.loads((Path(__file__).parent.parent / "reference/calendar.json").read_text())
+RULES: dict[str, Any] = {
+    "obrien-fleming": OBrienFlemingSpending(),
+    "pocock": PocockSpending(),
+    "hwang-shih-decani": HwangShihDeCani(-2),
+}
+
+
+@pytest.mark.parametrize("case", CALENDAR["cases"], ids=lambda c: f"{c['rule']}, {len(c['times'])} looks")
+def test_reference_spending_on_calendar_time(case: dict[str, Any]) -> None:
+    """Boundaries of rpact with the error given that calendar time spends."""
+    fractions, times = case["fractions"], case["times"]
+    made = group_sequential(fractions, efficacy=RULES[case["rule"]], spending_time=times)
+    np.testing.assert_allclose(made.upper, case["boundary"], rtol=0, atol=1e-6)
+    assert made.type_one_error() == pytest.approx(0.025, abs=1e-9)
+    assert made.rejection_probability(made.drift) == pytest.approx(0.9, abs=1e-8)
+    held = made.at(np.array(fractions) * 40, 40, spending_time=times)
+    np.testing.assert_allclose(held.upper, made.upper, atol=1e-9)
+    early = made.at(np.array(fractions[:1]) * 40, 40, spending_time=[1.0])  # time is over: all that is left is spent
+    assert early.spent[-1] == pytest.approx(0.025, abs=1e-9)
+
+
+def test_property_calendar_time_is_asked_for_where_it_is_spent() -> None:
+    made = group_sequential([0.5, 1.0], spending_time=[0.7, 1.0])
+    with pytest.raises(ScenarioError, match="spends on calendar time"):
+        made.at([20], 40)
+    with pytest.raises(ScenarioError, match="spends on information"):
+        group_sequential([0.5, 1.0]).at([20], 40, spending_time=[0.7])
+    with pytest.raises(ScenarioError, match=r"the last spending_time is 0\.9"):
+        group_sequential([0.5, 1.0], spending_time=[0.7, 0.9])
+    for wrong in ([0.7], [0.7, 0.7], [-1.0, 1.0]):
+        with pytest.raises(ScenarioError, match="for 2 looks"):
+            group_sequential([0.5, 1.0], spending_time=wrong)
+    with pytest.raises(ScenarioError, match="on calendar time"):
+        group_sequential([0.5, 1.0], spending_time=[0.7, 1.0], efficacy=WangTsiatis(0.25))

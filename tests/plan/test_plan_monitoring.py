@@ -119,6 +119,21 @@ def test_independent_look_by_information(study: AdamStudy) -> None:
     assert [c.text for c in told.values()] == ["go on", "go on", "planned"]
 
 
+def test_independent_look_by_calendar_time(study: AdamStudy) -> None:
+    """Error is spent on the months that have passed; what is to come keeps its planned months."""
+    held = LOOK.replace("information: 0.9", "information: 0.9, time: 7")
+    section = f"{{{held}, planned: [1, 5, 12], times: [6, 12, 20], time: 13}}"
+    found, own = block(study, section), contrast(study)
+    design = group_sequential([1 / 12, 5 / 12, 1.0], spending_time=[0.3, 0.6, 1.0])
+    bounds = design.at([0.9, own["se"] ** -2, 12.0], 12.0, final=True, spending_time=[0.35, 0.65, 1.0])
+    for k, name in enumerate(("Look 1", "Look 2", "Look 3")):
+        assert value(found, "Boundary, efficacy", name, "boundary") == pytest.approx(bounds.upper[k], rel=1e-10)
+        assert value(found, "Alpha spent", name, "spent") == pytest.approx(bounds.spent[k], rel=1e-10)
+    over = block(study, f"{{{held}, planned: [1, 5, 12], times: [6, 12, 20], time: 21}}")
+    assert over.details["final"]
+    assert value(over, "Alpha spent", "Look 2", "spent") == pytest.approx(0.025, rel=1e-9)
+
+
 def test_independent_look_by_events(study: AdamStudy) -> None:
     from equipoise.estimate.survival import cox, log_rank
 
@@ -266,6 +281,9 @@ def test_one_sided_hypotheses_keep_their_direction(study: AdamStudy) -> None:
         (f"{{{LOOK}, planned: [1, 2], combination: [1]}}", "one weight a look"),
         (f"{{{LOOK}, planned: [1, 2], labels: [now]}}", "labels: one for each of the 2 looks"),
         (f"{{{LOOK}, planned: [1, 2], information: -1}}", "a positive number"),
+        (f"{{{LOOK}, planned: [1, 2], times: [6, 12]}}", "say time: of this look"),
+        (f"{{{LOOK}, planned: [1, 2], times: [6, 12, 18]}}", "times: one for each of the 2 looks"),
+        (f"{{{LOOK}, planned: [1, 2], time: 6}}", "give times: of the looks"),
         ("{method: group_sequential, of: nobody, planned: [1, 2]}", "look: of: nobody: there is no such analysis"),
         ("{method: group_sequential, of: look, planned: [1, 2]}", "in a circle: look of look"),
         ("{method: group_sequential, of: score, section: 4, planned: [1, 2]}", "no section 4"),

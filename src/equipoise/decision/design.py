@@ -198,7 +198,8 @@ class GroupSequentialDesign(Fit):
 
     fractions : (look,) of full information. alpha : error of the test (both sides together if ``sided`` is 2). power :
     at the alternative. boundaries : at the planned looks. drift : mean of Z at full information under the alternative;
-    fixed_drift : that of the fixed-sample test.
+    fixed_drift : that of the fixed-sample test. spending_time : (look,) shares of planned calendar time at which error
+    is spent, None where it is spent on information.
     """
 
     fractions: FloatArray
@@ -214,6 +215,7 @@ class GroupSequentialDesign(Fit):
     drift: float
     fixed_drift: float
     rules: _Rules
+    spending_time: FloatArray | None = None
 
     picture: ClassVar[str] = "boundaries"
 
@@ -274,14 +276,24 @@ class GroupSequentialDesign(Fit):
             raise ScenarioError(f"effect {effect!r}", hint="give the effect of the alternative, not 0")
         return self.fractions * (self.drift / effect) ** 2
 
-    def at(self, information: Sequence[float] | FloatArray, maximum: float, *, final: bool | None = None) -> Boundaries:
+    def at(
+        self,
+        information: Sequence[float] | FloatArray,
+        maximum: float,
+        *,
+        final: bool | None = None,
+        spending_time: Sequence[float] | FloatArray | None = None,
+    ) -> Boundaries:
         """Boundaries at the information actually reached.
 
         Parameters
         ----------
         information : (look,) at the looks held so far, in the unit of ``maximum``, the planned full information.
         final : whether the last of these looks ends the trial; it then gets all error that is left, whether its
-            information falls short of the plan or exceeds it. Default: it does where it reaches ``maximum``.
+            information falls short of the plan or exceeds it. Default: it does where it reaches ``maximum``; of a
+            design that spends on calendar time, where that time is over.
+        spending_time : (look,) share of the planned calendar time that had passed at each look, for a design that
+            spends on it. Correlations of the looks are those of the information, whatever it is.
 
         Futility boundaries keep the alternative that ``maximum`` was planned for. A look skips efficacy or futility as
         planned for the look of its number; looks beyond the plan have both.
@@ -289,7 +301,11 @@ class GroupSequentialDesign(Fit):
         info = checked_information(information)
         if not (math.isfinite(maximum) and maximum > 0.0):
             raise ScenarioError(f"maximum information {maximum!r}", hint="give the planned full information")
-        closing = bool(info[-1] >= maximum * (1.0 - 1e-9)) if final is None else final
+        if (spending_time is None) != (self.spending_time is None):
+            what, mend = ("information", "leave out") if self.spending_time is None else ("calendar time", "give")
+            raise ScenarioError(f"the design spends on {what}", hint=f"{mend} spending_time")
+        passed = info / maximum if spending_time is None else _passed(spending_time, info.size)
+        closing = bool(passed[-1] >= 1.0 - 1e-9) if final is None else final
         if isinstance(self.futility, FixedFutility) and info.size - closing > len(self.futility.z):
             raise ScenarioError(
                 f"{info.size - closing} interim looks, futility boundaries for {len(self.futility.z)}",
@@ -299,8 +315,7 @@ class GroupSequentialDesign(Fit):
         planned = min(info.size, self.fractions.size - 1)
         wanted[0, :planned] = self.efficacy_at[:planned]
         wanted[1, :planned] = self.futility_at[:planned]
-        t = info / maximum
-        bounds, _ = self.rules.solve(t, t, self.drift, wanted[0], wanted[1], closing, planned=False)
+        bounds, _ = self.rules.solve(info / maximum, passed, self.drift, wanted[0], wanted[1], closing, planned=False)
         return Boundaries(info, bounds.upper, bounds.lower, bounds.spent)
 
     def to_frame(self, *, level: float | None = None) -> Any:
@@ -398,6 +413,17 @@ def _flags(given: Sequence[bool] | None, n: int, what: str) -> BoolArray:
     return flags
 
 
+def _passed(spending_time: Sequence[float] | FloatArray, n: int) -> FloatArray:
+    """(look,) shares of calendar time; raises :class:`ScenarioError` unless there is one a look, and they grow."""
+    s = np.asarray(spending_time, dtype=np.float64)
+    if s.shape != (n,) or not np.isfinite(s).all() or s[0] <= 0.0 or (np.diff(s) <= 0.0).any():
+        raise ScenarioError(
+            f"spending_time {list(np.atleast_1d(s))} for {n} looks",
+            hint="give the share of the planned calendar time at each look, growing, such as [0.4, 1]",
+        )
+    return s
+
+
 def group_sequential(
     fractions: Sequence[float] | FloatArray,
     *,
@@ -409,6 +435,7 @@ def group_sequential(
     binding: bool = False,
     efficacy_at: Sequence[bool] | None = None,
     futility_at: Sequence[bool] | None = None,
+    spending_time: Sequence[float] | FloatArray | None = None,
 ) -> GroupSequentialDesign:
     """Design a group sequential test.
 
@@ -423,6 +450,9 @@ def group_sequential(
         Non-binding boundaries leave the error of the first kind at ``alpha`` even when they are ignored; binding ones
         lower the efficacy boundaries, so that ignoring them breaks the test.
     efficacy_at, futility_at : whether each look may stop the trial for it; default every look.
+    spending_time : share of the planned calendar time at each look, the last 1: error is then spent on it and not on
+        information (Lan & DeMets 1989, Stat Med 8:1191), while the looks are as correlated as their information says.
+        For spending functions.
 
     Raises
     ------
@@ -433,6 +463,8 @@ def group_sequential(
     >>> design = group_sequential([0.5, 1.0])
     >>> design.upper.round(3).tolist(), round(design.inflation, 4)
     ([2.963, 1.969], 1.0034)
+    >>> group_sequential([0.5, 1.0], spending_time=[0.7, 1.0]).upper.round(3).tolist()
+    [2.438, 2.034]
     """
     t = checked_information(fractions)
     if abs(t[-1] - 1.0) > 1e-9:
@@ -453,6 +485,11 @@ def group_sequential(
     if binding and futility is None:
         raise ScenarioError("binding futility without futility boundaries", hint="give futility, or leave binding out")
     rule = OBrienFlemingSpending() if efficacy is None else efficacy
+    passed = t if spending_time is None else _passed(spending_time, t.size)
+    if spending_time is not None and abs(passed[-1] - 1.0) > 1e-9:
+        raise ScenarioError(f"the last spending_time is {passed[-1]:g}", hint="at the last look all time has passed: 1")
+    if spending_time is not None and isinstance(rule, WangTsiatis | HaybittlePeto):
+        raise ScenarioError(f"{rule.name} on calendar time", hint="it spends by its shape: give a spending function")
     side, beta = alpha / sided, 1.0 - power
     at, low_at = _flags(efficacy_at, t.size, "efficacy_at"), _flags(futility_at, t.size, "futility_at")
     height = math.nan
@@ -478,7 +515,7 @@ def group_sequential(
 
     def short(drift: float) -> float:
         """How far the design falls short of the power at this drift: positive, zero or negative."""
-        bounds, excess = rules.solve(t, t, drift, at, low_at, True)
+        bounds, excess = rules.solve(t, passed, drift, at, low_at, True)
         if spends:
             return excess
         stop = bounds.lower if futility or sided == 2 else np.full(t.size, -np.inf)
@@ -494,12 +531,25 @@ def group_sequential(
                 f"no information gives power {power:g} with these boundaries", hint="relax the futility boundaries"
             )
     drift = _root(short, low, high)
-    bounds, excess = rules.solve(t, t, drift, at, low_at, True)
+    bounds, excess = rules.solve(t, passed, drift, at, low_at, True)
     if spends and not abs(excess) < 1e-8:
         raise ScenarioError(
             "the futility boundary meets the efficacy boundary before the last look",
             hint="spend less of the error of the second kind early",
         )
     return GroupSequentialDesign(
-        t, alpha, power, sided, rule, futility, binding, at, low_at, bounds, drift, fixed, rules
+        t,
+        alpha,
+        power,
+        sided,
+        rule,
+        futility,
+        binding,
+        at,
+        low_at,
+        bounds,
+        drift,
+        fixed,
+        rules,
+        None if spending_time is None else passed,
     )

@@ -22,7 +22,7 @@ from equipoise.estimate.formula import Design, FactorSpec, NoCompleteRow, build,
 from equipoise.estimate.frames import kept_rows, require, values_of
 from equipoise.estimate.left_out import Sieve
 from equipoise.estimate.result import check_level
-from equipoise.estimate.survival import cox_path
+from equipoise.estimate.survival import cox_marginal, cox_path
 from equipoise.estimate.survival.asked import as_formula
 from equipoise.estimate.survival.cox_fit import TIES, CoxFit
 from equipoise.estimate.survival.cox_path import CoxData
@@ -61,7 +61,9 @@ def cox(
     time, event or censor, entry, arm, covariates, strata : in place of a formula, with the data first: columns of the
         time, of the event (1) or of censoring (ADaM's CNSR, 0 for an event), of coming under observation, and terms.
     data : one row a patient (or interval); pandas, polars or pyarrow. Rows that lack a column take no part.
-    ties : ``efron``, ``breslow`` or ``exact`` (the discrete-time likelihood; no residuals, no weights).
+    ties : ``efron``, ``breslow``, ``exact`` (the discrete-time likelihood, R's ``exact``, SAS's ``TIES=DISCRETE``) or
+        ``marginal`` (continuous time, over all orders of the tied events: SAS's ``TIES=EXACT``, Stata's ``exactm``);
+        the last two without residuals and weights.
     robust : the sandwich variance of Lin & Wei; the default with clusters, or with weights that are not whole numbers.
     cluster : column of patients or centres whose rows belong together. weights : column of case weights.
     firth : penalise the likelihood, for a finite estimate where an arm has no events; intervals and p-values are then
@@ -106,10 +108,10 @@ def cox(
     if not any(read.model.terms):
         raise EstimationError("the formula has no terms", hint=HINT)
     together = (*read.cluster, *((cluster,) if cluster else ()))
-    for clash, wrong in ((firth, "Firth's penalty"), (ties == "exact", "exact ties")):
+    for clash, wrong in ((firth, "Firth's penalty"), (ties in ("exact", "marginal"), "exact ties")):
         if clash and (together or weights or robust):
             raise EstimationError(f"{wrong} with weights, clusters or a robust variance", hint="leave one of them out")
-    if firth and ties == "exact":
+    if firth and ties in ("exact", "marginal"):
         raise EstimationError("Firth's penalty with exact ties", hint="use Efron's or Breslow's ties")
     read, weight, codes = _rows(read, weights, together)
     if robust is None:
@@ -172,6 +174,8 @@ def cox(
 def _fit(rows: CoxData, ties: str, robust: bool, firth: bool, arm: int, common: dict[str, Any]) -> CoxFit:
     options = {"entry": rows.entry, "stratum": rows.stratum}
     block = {k: None if v is None else v[None] for k, v in options.items()}
+    if ties == "marginal":
+        return _marginal(rows, arm, common)
     arrays = (rows.time[None], rows.event[None], rows.x[None])
     weight = None if rows.weight is None else rows.weight[None]
     first = kernel.fit(
@@ -206,6 +210,17 @@ def _fit(rows: CoxData, ties: str, robust: bool, firth: bool, arm: int, common: 
         detail=_detail(status, common["names"], first.drift[0], arm, firth),
         **common,
     )
+
+
+def _marginal(rows: CoxData, arm: int, common: dict[str, Any]) -> CoxFit:
+    """The fit with ties by all their orders, from that with Efron's, which tells what cannot be fitted."""
+    near = _fit(rows, "efron", False, False, arm, {**common, "ties": "efron"})
+    if near.status is not Status.OK:
+        return replace(near, ties="marginal")
+    used = np.asarray(np.diag(near.naive) > 0.0, dtype=np.bool_)
+    beta, naive, loglik, score, iterations, status = cox_marginal.fit(rows, near.beta, used)
+    made: dict[str, Any] = {"beta": beta, "vcov": naive, "naive": naive, "loglik": loglik, "score": score}
+    return replace(near, ties="marginal", iterations=iterations, status=status, **made)
 
 
 def _detail(status: Status, names: tuple[str, ...], drift: FloatArray, arm: int, firth: bool) -> str | None:

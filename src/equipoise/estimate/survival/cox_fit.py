@@ -18,7 +18,7 @@ from equipoise.estimate.formula import Design, Factor, products, renewed
 from equipoise.estimate.frames import read_frame
 from equipoise.estimate.left_out import NOBODY, LeftOut
 from equipoise.estimate.result import Estimate, check_level, times_at
-from equipoise.estimate.survival import cox_path
+from equipoise.estimate.survival import cox_marginal, cox_path
 from equipoise.estimate.survival.cox_path import CoxData, Path
 from equipoise.estimate.survival.kernels import cox_firth
 from equipoise.types import REASONS, FloatArray, Status
@@ -28,8 +28,14 @@ TIES = {
     "efron": "Efron 1977, J Am Stat Assoc 72:557",
     "breslow": "Breslow 1974, Biometrics 30:89",
     "exact": "Gail, Lubin & Rubinstein 1981, Biometrika 68:703",
+    "marginal": cox_marginal.KALBFLEISCH,
 }
-_TIES = {"efron": "Efron's ties", "breslow": "Breslow's ties", "exact": "exact ties"}
+_TIES = {
+    "efron": "Efron's ties",
+    "breslow": "Breslow's ties",
+    "exact": "exact ties",
+    "marginal": "ties by all their orders",
+}
 LIN_WEI = "Lin & Wei 1989, J Am Stat Assoc 84:1074"
 FIRTH = ("Firth 1993, Biometrika 80:27", "Heinze & Schemper 2001, Biometrics 57:114")
 GRAMBSCH = "Grambsch & Therneau 1994, Biometrika 81:515"
@@ -181,8 +187,8 @@ class CoxFit(Fit):
     def _need(self, what: str, exact: bool = False) -> None:
         if self.status is not Status.OK:
             raise EstimationError(f"no {what}: {self.reason}", hint="see .status before asking for it")
-        if self.ties == "exact" and not exact:
-            raise EstimationError(f"no {what} with exact ties", hint="fit with Efron's ties")
+        if self.ties in ("exact", "marginal") and not exact:
+            raise EstimationError(f"no {what} with {_TIES[self.ties]}", hint="fit with Efron's ties")
 
     def residuals(self, kind: str = "martingale") -> FloatArray:
         """Residuals of the rows ``data.row``: ``martingale``, ``deviance`` (row,), ``score``, ``dfbeta`` (row, p); or

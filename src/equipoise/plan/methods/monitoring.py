@@ -55,10 +55,12 @@ def _rule(given: str | dict[str, Any], names: tuple[str, ...], what: str) -> Any
 
 
 class Look(Frozen):
-    """A look held before: its Z, positive in favour of the active arm, and the information there was."""
+    """A look held before: its Z, positive in favour of the active arm, the information there was, and when (``time``,
+    where error is spent on calendar time)."""
 
     z: float
     information: float = Field(gt=0)
+    time: float | None = Field(default=None, gt=0)
 
 
 class GroupSequentialSection(Section, Picked):
@@ -70,6 +72,8 @@ class GroupSequentialSection(Section, Picked):
     ``{haybittle-peto: 3}``, ``{wang-tsiatis: 0.25}``; ``futility`` the spending functions or ``{fixed: [0, 0.5]}``,
     not ``binding`` unless said. ``efficacy_at``, ``futility_at``: whether each look has such a boundary. ``final``:
     whether this look ends the trial; the last one planned does, and one with all the information.
+    ``times``: when each planned look is, in months, say, from the start: error is then spent on calendar time, not
+    on information; ``time``: when this look is, and each of ``looks`` says its own.
     ``effects``: name -> effect (a hazard ratio in ``survival``) under which conditional power is told, besides the
     effect as seen. ``prior``: mean and standard deviation, for predictive power (logarithms for a ratio).
     ``combination``: weights of the stages of an inverse-normal combination test, laid down before the first look; the
@@ -91,6 +95,8 @@ class GroupSequentialSection(Section, Picked):
     efficacy_at: tuple[bool, ...] | None = None
     futility_at: tuple[bool, ...] | None = None
     looks: tuple[Look, ...] = ()
+    times: tuple[float, ...] = ()
+    time: float | None = Field(default=None, gt=0)
     final: bool | None = None
     effects: dict[str, float] = Field(default_factory=dict)
     prior: tuple[float, float] | None = None
@@ -101,6 +107,16 @@ class GroupSequentialSection(Section, Picked):
     def _possible(self) -> GroupSequentialSection:
         if bool(self.planned) == bool(self.fractions) or bool(self.fractions) != (self.maximum is not None):
             raise ValueError("give planned: (information at each look), or fractions: and maximum:")
+        held = [*(look.time for look in self.looks), self.time]
+        if self.times:
+            if len(self.times) != len(self.information_planned()):
+                raise ValueError(f"times: one for each of the {len(self.information_planned())} looks that are planned")
+            if any(t is None for t in held):
+                raise ValueError("times: error is spent on calendar time: say time: of this look and of each before")
+            if self.combination is not None:
+                raise ValueError("times: a combination test spends by its weights: leave one of them out")
+        elif any(t is not None for t in held):
+            raise ValueError("time: says when a look was held; give times: of the looks that are planned")
         if isinstance(self.information, float) and not 0.0 < self.information < math.inf:
             raise ValueError("information: a positive number, or events or variance")
         try:
@@ -158,6 +174,7 @@ class GroupSequentialSection(Section, Picked):
             binding=self.binding,
             efficacy_at=self.efficacy_at,
             futility_at=self.futility_at,
+            spending_time=[t / self.times[-1] for t in self.times] if self.times else None,
         )
 
 
@@ -220,16 +237,23 @@ def _monitored(section: GroupSequentialSection, found: OtherTest, information: f
     held = np.array([*(look.information for look in section.looks), information])
     now = len(held) - 1
     final = section.final
+    times = np.array([t for t in (*(look.time for look in section.looks), section.time) if t is not None])
+    when = np.array(section.times)
     if final is None:
-        final = bool(len(held) >= len(planned) or held[-1] >= planned[-1] * (1.0 - 1e-9))
-    ahead = planned[len(held) :]
+        over = times[-1] >= when[-1] * (1.0 - 1e-9) if when.size else held[-1] >= planned[-1] * (1.0 - 1e-9)
+        final = bool(len(held) >= len(planned) or over)
+    ahead, later = planned[len(held) :], when[len(held) :]
+    if when.size:
+        to_come = (ahead > held[-1]) & (later > times[-1])
+        ahead, later = ahead[to_come], later[to_come]
     ahead = np.array([]) if final else ahead[ahead > held[-1]]
     if not final and not ahead.size and held[-1] < planned[-1]:
-        ahead = planned[-1:]
+        ahead, later = planned[-1:], when[-1:]
     z = np.array([*(look.z for look in section.looks), found.z])
     info = np.concatenate([held, ahead])
     if section.combination is None:
-        bounds = design.at(info, planned[-1], final=True if ahead.size else final)
+        spent_at = np.concatenate([times, later[: ahead.size]]) / when[-1] if when.size else None
+        bounds = design.at(info, planned[-1], final=True if ahead.size else final, spending_time=spent_at)
         return _Monitored(info, z, z, bounds, now, final)
     weights = np.array(section.combination)
     combined = InverseNormal(weights, design.upper).combine_z(stage_statistics(z, held))

@@ -60,7 +60,7 @@ class SurvivalSection(Section):
     covariates: tuple[str, ...] = ()
     level: float = Field(default=0.95, gt=0, lt=1)
     at: tuple[float, ...] = ()
-    ties: Literal["efron", "breslow", "exact"] = "efron"
+    ties: Literal["efron", "breslow", "exact", "marginal"] = "efron"
     test: Literal["log-rank", "fleming-harrington", "max-combo"] | None = "log-rank"
     rho: float = Field(default=0.0, ge=0)
     gamma: float = Field(default=0.0, ge=0)
@@ -317,10 +317,11 @@ def _description(context: Prepared, section: SurvivalSection) -> str:
         parts.append(f"several records a patient, at risk in ({section.start}, {section.time}]")
     if section.test:
         parts.append(f"p-value: {_named(section)}{_within(section)}")
-    ties = "exact" if section.ties == "exact" else f"{section.ties.capitalize()}'s"
+    words = {"exact": "exact ties", "marginal": "ties by all their orders"}
+    ties = words.get(section.ties, f"{section.ties.capitalize()}'s ties")
     robust = f", robust variance{f' by {section.cluster}' if section.cluster else ''}"
     parts.append(
-        f"hazard ratios against {context.plan.treatment.reference}: Cox model with {ties} ties"
+        f"hazard ratios against {context.plan.treatment.reference}: Cox model with {ties}"
         + (f", covariates {', '.join(section.covariates)}" if section.covariates else "")
         + _within(section)
         + (", Firth's penalty and profile-likelihood intervals" if section.firth else "")
