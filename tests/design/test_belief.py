@@ -157,6 +157,23 @@ def test_property_a_trial_of_one_truth_teaches_nothing(tmp_path: Path) -> None:
     assert made.bits == pytest.approx(0.0, abs=4 * made.bits_error + 0.002)
 
 
+def test_property_two_analyses_of_one_quantity_count_once() -> None:
+    """A second analysis that differs by rounding, in one world more than in the other, is no second witness."""
+    from equipoise.design.belief import _basis, _densities
+
+    rng = np.random.default_rng(3)
+    first = [rng.normal(m, 1.0, (600, 1)) for m in (0.0, 1.0)]
+    both = [np.hstack([x, x + (k + 1) * 1e-3 * rng.normal(size=x.shape)]) for k, x in enumerate(first)]
+    basis = _basis(both)
+    assert basis is not None
+    assert basis.shape == (2, 1)
+    one, two = _densities(first), _densities(both)
+    assert one is not None
+    assert two is not None
+    gaps = [[d[:, 1] - d[:, 0] for d in side] for side in (one, two)]
+    np.testing.assert_allclose(gaps[0], gaps[1], atol=0.05)
+
+
 def test_property_with_few_replicates_success_alone_teaches(tmp_path: Path) -> None:
     made = judged(tmp_path, {"none": NOTHING, "lifts": LIFTS}, replicates=30).teaches()[0]
     assert made.on == "success"

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 FEWEST = 20
 """Replicates of a world, in each half and for each number of a trial, from which a density is fitted."""
 
+ALIKE = 1e-3
+"""Two analyses of one quantity differ by less than this share of the largest variance (of standardised numbers): their
+difference tells worlds apart by how a model is computed, and is not looked at."""
+
 
 @dataclass(frozen=True)
 class Share:
@@ -277,7 +281,7 @@ def _basis(numbers: list[FloatArray]) -> FloatArray | None:
         return None
     used = scale > 0.0
     values, vectors = np.linalg.eigh(within[np.ix_(used, used)] / np.outer(scale[used], scale[used]))
-    kept = values > 1e-8 * values[-1]
+    kept = values > ALIKE * values[-1]
     out = np.zeros((len(scale), int(kept.sum())))
     out[used] = vectors[:, kept] / np.sqrt(values[kept]) / scale[used, None]
     return out

@@ -349,15 +349,22 @@ def _cell_of_looks(
 
 
 def _numbers(found: list[Found]) -> FloatArray:
-    """(replicate, number) what each condition's test estimates, as reported; its Z where it estimates nothing."""
+    """(replicate, number) what the conditions' tests estimate; the Z of every test where one of them estimates nothing.
+
+    Never estimates beside Z: their ratio is the standard error, and worlds would be told apart by that.
+    """
     from scipy.special import ndtri
 
-    def number(one: Found) -> FloatArray:
-        if np.isfinite(one.estimate).any():
-            return one.estimate
-        return np.asarray(-ndtri(np.clip(one.p, 1e-300, 1.0 - 1e-16)))
+    if all(np.isfinite(one.estimate).any() for one in found):
+        return np.column_stack([one.estimate for one in found])
 
-    return np.column_stack([number(one) for one in found])
+    def z(one: Found) -> FloatArray:
+        p = np.clip(one.p, 1e-300, 1.0 - 1e-16)
+        if np.isfinite(one.estimate).any():  # its test is two-sided
+            return np.asarray(np.sign(one.estimate) * -ndtri(p / 2.0))
+        return np.asarray(-ndtri(p))
+
+    return np.column_stack([z(one) for one in found])
 
 
 def _named(prepared: _Prepared, met: Callable[[Asked], BoolArray], world: World) -> float:
