@@ -19,6 +19,7 @@ SURFACE: dict[str, dict[str, tuple[str, str]]] = {
     "The page": {
         "appraise": ("equipoise.appraise", "appraise"),
         "landscape": ("equipoise.appraise.landscape", "landscape"),
+        "natural_history": ("equipoise.appraise.landscape.natural_history", "natural_history"),
         "question_set": ("equipoise.appraise.questions", "question_set"),
         "Reader": ("equipoise.document.readers", "Reader"),
         "Document": ("equipoise.document.document", "Document"),
@@ -70,6 +71,10 @@ SURFACE: dict[str, dict[str, tuple[str, str]]] = {
     "Joint models": {
         "joint_model": ("equipoise.estimate.joint_model", "joint_model"),
         "disease_rate_ratio": ("equipoise.estimate.joint_model", "disease_rate_ratio"),
+    },
+    "Published estimates combined": {
+        "meta_analysis": ("equipoise.estimate.meta_analysis", "meta_analysis"),
+        "NormalMixture": ("equipoise.estimate.mixture", "NormalMixture"),
     },
     "Times to an event": {
         "kaplan_meier": ("equipoise.estimate.survival.kaplan_meier", "kaplan_meier"),
@@ -174,6 +179,7 @@ if TYPE_CHECKING:
     from equipoise import plot as plot
     from equipoise.appraise.build import appraise as appraise
     from equipoise.appraise.landscape import landscape as landscape
+    from equipoise.appraise.landscape.natural_history import natural_history as natural_history
     from equipoise.appraise.questions import question_set as question_set
     from equipoise.calibrate import fit as fit
     from equipoise.decision import FixedFutility as FixedFutility
@@ -223,6 +229,7 @@ if TYPE_CHECKING:
     from equipoise.estimate.linear.clda import clda as clda
     from equipoise.estimate.linear.mmrm import mmrm as mmrm
     from equipoise.estimate.linear.slope import slope as slope
+    from equipoise.estimate.meta_analysis import meta_analysis as meta_analysis
     from equipoise.estimate.missing import Ancova as Ancova
     from equipoise.estimate.missing import ApproxBayes as ApproxBayes
     from equipoise.estimate.missing import Bayes as Bayes
@@ -238,6 +245,7 @@ if TYPE_CHECKING:
     from equipoise.estimate.missing import mi_ancova as mi_ancova
     from equipoise.estimate.missing import tipping_point as tipping_point
     from equipoise.estimate.missing import trimmed_mean as trimmed_mean
+    from equipoise.estimate.mixture import NormalMixture as NormalMixture
     from equipoise.estimate.pairwise import pairwise as pairwise
     from equipoise.estimate.ranks.joint_rank import joint_rank as joint_rank
     from equipoise.estimate.ranks.joint_rank_cafs import cafs as cafs

@@ -28,6 +28,7 @@ from equipoise import (
     group_sequential,
     imputation_draws,
     joint_model,
+    meta_analysis,
     mi_analysis,
     mi_ancova,
     mmrm,
@@ -137,6 +138,7 @@ RESULTS: dict[str, Callable[[], Any]] = {
     "surrogacy_operating_characteristics": lambda: surrogacy_operating_characteristics(
         [TrialDesign(str(i), 20, 20, 16.0) for i in range(5)], worlds()[:1], literatures=2
     ),
+    "meta_analysis": lambda: meta_analysis([0.2, 0.5, -0.1], [0.2, 0.3, 0.2], tau_scale=0.5),
     **CATEGORICAL,
     "an estimate": lambda: ancova("Y ~ BASE + ARM", doses()).contrasts("ARM").estimates[0],
 }
@@ -183,10 +185,8 @@ ANSWERS = {
     "AdamStudy",
 }
 """Classes of the rooms above the estimators: pages, trials, plans and studies, which are read in their own ways."""
-ON_THE_WAY = {"Draws", "Power", "CausalAssociation"}
-"""Completed data that no analysis has been made of; a design worked out; the bounds of an association."""
-ON_THE_WAY = {"Draws", "Power", "CausalAssociation", "TableTest"}
-"""Completed data that no analysis has been made of; a design worked out; the bounds of an association; a test alone,
+ON_THE_WAY = {"Draws", "Power", "Assurance", "ValueOfInformation", "CausalAssociation", "TableTest"}
+"""Completed data that no analysis has been made of; a design worked out, its worth; the bounds of an association; a test alone,
 of which there is nothing to draw."""
 NOT_HELD_YET = {
     "surrogacy",

@@ -23,6 +23,7 @@ from equipoise.cli import (  # noqa: E402
     importing,
     judgements,
     landscape,
+    natural_history,
     power,
     questions,
     records,
@@ -70,6 +71,7 @@ app.command("design")(design.design)
 app.command("fit")(fit.fit)
 app.command("analyse")(analyse.analyse)
 app.command("landscape")(landscape.landscape)
+app.command("natural-history")(natural_history.natural_history)
 app.command("surrogate")(surrogate.surrogate)
 app.command("questions")(questions.questions)
 app.command("judgements")(judgements.judgements)

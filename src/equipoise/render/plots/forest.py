@@ -42,6 +42,7 @@ def forest(
     estimates: Any,
     *,
     null: float | None = None,
+    null_words: str = "No effect",
     log: bool | None = None,
     axis: str | None = None,
     better_low: str | None = None,
@@ -63,7 +64,8 @@ def forest(
         ``estimate``, ``low``, ``high`` and, as far as there are: ``weight`` (the area of the square), ``kind``
         (``heading`` for a line of words, ``summary`` for a diamond, ``primary`` for an accented line), ``reason`` (why
         there is no estimate). Rows without an estimate say why.
-    null : no effect; default 1 for ratios, else 0. log : a logarithmic axis; default for ratios.
+    null : no effect; default 1 for ratios, else 0. null_words : what the line stands for, in the description.
+    log : a logarithmic axis; default for ratios.
     axis : words under the axis. better_low, better_high : words for its two directions.
     columns : further columns of the frame to write between label and axis: names, or name -> heading.
     digits : decimals of the written estimate. limits : ends of the axis; an interval beyond ends in an arrow.
@@ -116,7 +118,7 @@ def forest(
             muted(canvas, at + 10, height + foot + 4, f"{better_high} \N{RIGHTWARDS ARROW}")
         foot += 18
     said = [f"{i.label}: {i.shown or i.reason}" for i in items if i.kind != "heading"]
-    words = (f"{axis}. " if axis else "") + "; ".join(said) + f". No effect is at {null:g}."
+    words = (f"{axis}. " if axis else "") + "; ".join(said) + f". {null_words} is at {null:g}."
     table = [
         {
             "label": i.label,
