@@ -56,6 +56,7 @@ SURFACE: dict[str, dict[str, tuple[str, str]]] = {
         "mmrm": ("equipoise.estimate.linear.mmrm", "mmrm"),
         "clda": ("equipoise.estimate.linear.clda", "clda"),
         "slope": ("equipoise.estimate.linear.slope", "slope"),
+        "compare_fits": ("equipoise.estimate.compare_fits", "compare_fits"),
     },
     "Yes or no, ordered answers, counts": {
         "proportions": ("equipoise.estimate.categorical.proportions", "proportions"),
@@ -221,6 +222,7 @@ if TYPE_CHECKING:
     from equipoise.estimate.categorical.logistic import logistic as logistic
     from equipoise.estimate.categorical.ordinal import proportional_odds as proportional_odds
     from equipoise.estimate.categorical.proportions import proportions as proportions
+    from equipoise.estimate.compare_fits import compare_fits as compare_fits
     from equipoise.estimate.delayed_start import delayed_start as delayed_start
     from equipoise.estimate.delayed_start import delayed_start_slopes as delayed_start_slopes
     from equipoise.estimate.joint_model import disease_rate_ratio as disease_rate_ratio

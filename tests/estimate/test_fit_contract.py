@@ -41,7 +41,8 @@ from equipoise import (
     tipping_point,
     trimmed_mean,
 )
-from equipoise.errors import DataError
+from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.compare_fits import compare_fits
 from equipoise.estimate.delayed_start import compare
 from equipoise.estimate.fit import COLUMNS, Fit
 from equipoise.estimate.missing import Bayes
@@ -85,6 +86,8 @@ ARMS: dict[str, Any] = {"arm": "ARM", "control": 0.0}
 LONG: dict[str, Any] = {"subject": "ID", "visit": "V", "arm": "ARM"}
 RESULTS: dict[str, Callable[[], Any]] = {
     "ancova": lambda: ancova("Y ~ BASE + ARM", doses()),
+    "trends": lambda: ancova("Y ~ BASE * ARM", doses()).trends("ARM", "BASE"),
+    "compare_fits": lambda: compare_fits(ancova("Y ~ BASE", doses()), ancova("Y ~ BASE + ARM", doses())),
     "LS means": lambda: ancova("Y ~ BASE + ARM", doses()).lsmeans("ARM"),
     "contrasts": lambda: ancova("Y ~ BASE + ARM", doses()).contrasts("ARM", adjust="holm"),
     "mmrm": lambda: mmrm("Y ~ BASE + ARM * C(V) + cs(V | ID)", visits()),
@@ -164,7 +167,11 @@ def test_property_every_result_keeps_the_contract(name: str) -> None:
         assert n.high < w.high or (n.scale in SHARES and w.high == n.high == 1.0), n
     assert list(made.confint().columns)[-2:] == ["low", "high"]
     assert made._repr_html_().startswith("<table")
-    assert made.plot().description
+    if all(one.form == "p_only" for one in made.estimates):
+        with pytest.raises(EstimationError, match="tests alone, nothing to draw"):
+            made.plot()
+    else:
+        assert made.plot().description
 
 
 def test_property_rows_left_out_stand_in_the_summary() -> None:

@@ -350,12 +350,29 @@ class LinearFit(Fit):
                 estimand=estimand,
             )
         made, first, second = self._grid(specs, by, weights, at)
+        chosen = method if method is not None else "pairwise" if against is None else "dunnett"
+        return self._compared(made, first, second, chosen, against, adjust, level, ratio, scale, estimand)
+
+    def _compared(
+        self,
+        made: Grid,
+        first: Sequence[str],
+        second: Sequence[str],
+        chosen: str | Weights,
+        against: Any,
+        adjust: str,
+        level: float,
+        ratio: bool,
+        scale: str,
+        estimand: str | None,
+        over: str = "",
+    ) -> LinearFunctions:
+        """Contrasts of the rows of a grid within each level of ``second``."""
         n = len(made.rows)
         cells: dict[tuple[Any, ...], list[int]] = {}
         for i in range(n):
             cells.setdefault(tuple(made.labels[b][i] for b in second), []).append(i)
         text = [" ".join(str(made.labels[f][i]) for f in first) for i in range(n)]
-        chosen = method if method is not None else "pairwise" if against is None else "dunnett"
         if adjust == "tukey" and chosen != "pairwise":
             raise EstimationError("adjust='tukey' is for all pairs", hint="use method='pairwise', or adjust='mvt'")
         out: list[FloatArray] = []
@@ -394,6 +411,86 @@ class LinearFit(Fit):
             ratio,
             scale,
             estimand,
+            over,
+        )
+
+    def trends(
+        self,
+        specs: str | Sequence[str],
+        variable: str,
+        by: str | Sequence[str] | None = None,
+        *,
+        method: str | Weights | None = None,
+        against: Any = None,
+        adjust: str = "none",
+        weights: str = "equal",
+        at: Mapping[str, Any] | None = None,
+        level: float = 0.95,
+        estimand: str | None = None,
+    ) -> LinearFunctions:
+        """Slopes of the mean response over a number, by the levels of ``specs`` (and ``by``); or contrasts of slopes.
+
+        R: ``emtrends(fit, specs, var = variable)``, and ``pairs()`` of it. What :meth:`lsmeans` averages over or holds,
+        slopes do too. Of a course that is not straight (``poly``, ``log``, ``ns``) it is the slope where ``variable``
+        is at its mean, or at the value in ``at``, by central differences exact for polynomials up to degree four.
+
+        Parameters
+        ----------
+        variable : a number of the model; slopes are per unit of it.
+        method, against, adjust : as in :meth:`contrasts`; with ``method`` or ``against`` slopes are compared.
+
+        Raises
+        ------
+        EstimationError : a factor or number that the model does not have; ``weights="counterfactual"``.
+
+        Examples
+        --------
+        >>> import polars as pl
+        >>> from equipoise import ancova
+        >>> rows = [(a, float(x), x * (1.0 + (a == "b")) + (x * 7 % 3)) for a in "ab" for x in range(8)]
+        >>> fit = ancova("Y ~ ARM * X", pl.DataFrame(rows, schema=["ARM", "X", "Y"], orient="row"))
+        >>> [round(e.estimate, 3) for e in fit.trends("ARM", "X").estimates]
+        [1.036, 2.036]
+        >>> round(fit.trends("ARM", "X", against="a").estimates[0].estimate, 3)
+        1.0
+        """
+        check_level(level)
+        check_adjust(adjust)
+        numbers = {k: c for k, c in self.design.columns.items() if c.levels is None and not k.startswith("|")}
+        if variable not in numbers:
+            raise EstimationError(f"{variable!r} is no number of the model", hint="numbers are " + ", ".join(numbers))
+        if weights == "counterfactual":
+            raise EstimationError("slopes with weights='counterfactual'", hint="use equal, proportional or observed")
+        values = np.asarray(numbers[variable].values, dtype=np.float64)
+        fixed = dict(at or {})
+        centre, h = float(fixed.get(variable, values.mean())), 1e-3 * float(np.ptp(values))
+        if not h > 0.0:
+            raise EstimationError(f"{variable!r} does not vary", hint="a slope needs two values of it at least")
+        grids = [self._grid(specs, by, weights, {**fixed, variable: centre + k * h}) for k in (-2, -1, 1, 2)]
+        (made, first, second), ends = grids[0], [g[0].rows for g in grids]
+        rows = (8.0 * (ends[2] - ends[1]) - (ends[3] - ends[0])) / (12.0 * h)
+        slopes = Grid(made.labels, np.where(np.abs(rows) < 1e-10, 0.0, rows))
+        if method is not None or against is not None:
+            chosen = method if method is not None else "dunnett"
+            scale = "difference of slopes"
+            return self._compared(
+                slopes, first, second, chosen, against, adjust, level, False, scale, estimand, variable
+            )
+        names = [*first, *second]
+        keys = tuple({f: made.labels[f][i] for f in names} for i in range(len(rows)))
+        shown = tuple(", ".join(str(v) for v in key.values()) for key in keys)
+        return LinearFunctions(
+            self,
+            ":".join(names),
+            shown,
+            ("",) * len(shown),
+            keys,
+            slopes.rows,
+            None,
+            level,
+            scale="slope",
+            estimand=estimand,
+            over=variable,
         )
 
     # --- rows: predictions, residuals, simulated responses ----------------------------------------------------------

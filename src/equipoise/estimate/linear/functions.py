@@ -24,7 +24,7 @@ class LinearFunctions(Fit):
     model : the fit. names : what each is called; keys : what else tells them apart (arm, visit). rows : (function, p)
     weights of the coefficients, ``spread`` (function, function) what is added to their covariance. ``adjust``: how
     p-values and limits are adjusted within each family (``family`` (function,), its number). ``ratio``: the response
-    was a logarithm; ``estimates`` are ratios of geometric means.
+    was a logarithm; ``estimates`` are ratios of geometric means. ``over``: the number whose slopes they are, if any.
     """
 
     model: LinearFit
@@ -41,6 +41,7 @@ class LinearFunctions(Fit):
     ratio: bool = False
     scale: str = "difference"
     estimand: str | None = None
+    over: str = ""
 
     @property
     def estimates(self) -> tuple[Estimate, ...]:
@@ -117,6 +118,8 @@ class LinearFunctions(Fit):
 
     def _title(self) -> str:
         what = "Contrasts of" if any(self.contrasts) else "Least-squares means of"
+        if self.over:
+            what = f"{'Contrasts of slopes' if any(self.contrasts) else 'Slopes'} over {self.over} by"
         made = self.model.words[0]
         more = f", {self.adjust} adjustment" if self.adjust != "none" else ""
         return f"{what} {self.term} ({made}{more})"
