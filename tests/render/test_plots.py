@@ -14,6 +14,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from equipoise.document.shapes import beyond_shapes
 from equipoise.errors import DataError, OutputError
 from equipoise.estimate.result import Estimate
 from equipoise.estimate.survival.kaplan_meier import kaplan_meier as km
@@ -125,6 +126,11 @@ def test_a_plot_is_sound_svg_with_its_words(plots: dict[str, Plot], name: str) -
     assert len(plot.description) > 30
     assert plot.table
     assert float(root.get("width", "0")) == pytest.approx(plot.size[0])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_document_may_hold_the_plot(plots: dict[str, Plot], name: str) -> None:
+    assert beyond_shapes(plots[name].shapes()) is None
 
 
 def placed(plot: Plot) -> list[tuple[str, float, float, float]]:

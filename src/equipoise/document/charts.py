@@ -1,4 +1,4 @@
-"""What the charts of a document show, as numbers: forest plots, curves, dots."""
+"""What the charts of a document show, as numbers: forest plots, curves, dots; and drawings that are ready."""
 
 from __future__ import annotations
 
@@ -97,4 +97,14 @@ class Dots:
     panels: tuple[DotPanel, ...]
 
 
-Chart: TypeAlias = Forest | Curves | Dots
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A drawing that is ready: shapes and words as SVG, colours as the marks that every theme of a page knows.
+
+    A document that holds one checks it (:func:`equipoise.document.document.check`): no script, no address, no style.
+    """
+
+    svg: str
+
+
+Chart: TypeAlias = Forest | Curves | Dots | Drawing

@@ -11,7 +11,8 @@ three upwards (:class:`UncitedNumberError`), so a number can enter a document on
   never be a bare number.
 
 :func:`check` walks a document and raises on a name that is not registered, on a link, citation or computation that
-leads nowhere, and on ids used twice; a :class:`Document` runs it when it is built, so that one which exists is sound.
+leads nowhere, on ids used twice, and on a drawing that holds more than shapes and words; a :class:`Document` runs it
+when it is built, so that one which exists is sound.
 
 Everything is frozen and made of tuples and strings; :func:`to_dict` and :func:`from_dict` are inverse to each other.
 """
@@ -30,10 +31,12 @@ from equipoise.document.charts import Curves as Curves
 from equipoise.document.charts import Dot as Dot
 from equipoise.document.charts import DotPanel as DotPanel
 from equipoise.document.charts import Dots as Dots
+from equipoise.document.charts import Drawing as Drawing
 from equipoise.document.charts import Forest as Forest
 from equipoise.document.charts import ForestPanel as ForestPanel
 from equipoise.document.charts import Interval as Interval
 from equipoise.document.charts import Series as Series
+from equipoise.document.shapes import beyond_shapes
 
 _WORDS = (
     "three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen "
@@ -516,6 +519,8 @@ def check(document: Document) -> None:
             raise DocumentError(f"{node.text!r} rests on {node.computation!r}, which is not listed")
         if isinstance(node, Link) and node.target.startswith("#") and node.target[1:] not in ids:
             raise DocumentError(f"a link leads to {node.target!r}, which does not exist")
+        if isinstance(node, Drawing) and (found := beyond_shapes(node.svg)) is not None:
+            raise DocumentError(f"a drawing holds {found}, and is to hold shapes and words alone")
 
 
 # -- plain data ----------------------------------------------------------------------------------------------------
@@ -541,6 +546,7 @@ _KINDS: dict[str, type] = {
         Dot,
         DotPanel,
         Dots,
+        Drawing,
         Paragraph,
         Listing,
         Facts,

@@ -6,7 +6,7 @@ import hashlib
 import platform
 import traceback
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,14 +25,19 @@ from equipoise.trial.adam import AdamStudy, read_adam, require
 
 
 def analyse(
-    study: AdamStudy | str | Path, plan: Plan | str | Path, *, command: str = "", strict: bool = False
+    study: AdamStudy | str | Path,
+    plan: Plan | str | Path,
+    *,
+    command: str = "",
+    strict: bool = False,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> Results:
     """Carry out every analysis of ``plan`` on ``study``: what was read, or the folder and the file to read.
 
     A section that cannot be made says why in its place, so that one never hides the others: ``failure`` of its block
     tells why (:data:`equipoise.plan.results.FAILURES`), ``Results.failed`` lists those that are mistakes of
     the plan, the data or the program rather than something that these data cannot tell. ``strict``: the first mistake
-    is raised instead.
+    is raised instead. ``progress`` : told what comes next, how many sections are done, and of how many, before each.
 
     Raises
     ------
@@ -46,12 +51,13 @@ def analyse(
     problems = require(study, plan.reads())
     arms_of(study, plan)
     done: dict[str, Table] = {}
-    for analysis in plan.in_turn():
-        done[analysis.id] = _table(study, plan, analysis, done, strict)
-    tables = tuple(done[analysis.id] for analysis in plan.analyses)
     order = plan.tested_in_order()
+    told = _Told(progress, sum(len(a.sections) for a in (*plan.analyses, *((order,) if order is not None else ()))))
+    for analysis in plan.in_turn():
+        done[analysis.id] = _table(study, plan, analysis, done, strict, told)
+    tables = tuple(done[analysis.id] for analysis in plan.analyses)
     if order is not None:
-        tables = (*tables, _table(study, plan, order, done, strict))
+        tables = (*tables, _table(study, plan, order, done, strict, told))
     return Results(
         study=plan.study,
         title=plan.title,
@@ -62,6 +68,21 @@ def analyse(
         versions=_versions(),
         command=command,
     )
+
+
+class _Told:
+    """How many sections of a plan are done, told before each; an analysis by groups has its sections once a group."""
+
+    def __init__(self, progress: Callable[[str, int, int], None] | None, total: int) -> None:
+        self._progress, self._total, self._done = progress, total, 0
+
+    def more(self, sections: int) -> None:
+        self._total += sections
+
+    def next(self, what: str) -> None:
+        if self._progress is not None:
+            self._progress(what, self._done, self._total)
+        self._done += 1
 
 
 def _with_intervals(study: AdamStudy, plan: Plan) -> AdamStudy:
@@ -77,7 +98,9 @@ def _with_intervals(study: AdamStudy, plan: Plan) -> AdamStudy:
     return replace(study, datasets=datasets)
 
 
-def _table(study: AdamStudy, plan: Plan, analysis: Analysis, done: Mapping[str, Table], strict: bool) -> Table:
+def _table(
+    study: AdamStudy, plan: Plan, analysis: Analysis, done: Mapping[str, Table], strict: bool, told: _Told
+) -> Table:
     try:
         context = prepare(study, plan, analysis, done)
         groups = tuple(in_groups(context))
@@ -91,7 +114,8 @@ def _table(study: AdamStudy, plan: Plan, analysis: Analysis, done: Mapping[str, 
         notes: tuple[str, ...] = ()
     else:
         columns, notes = context.columns, context.notes
-        blocks = tuple(_blocks(groups, strict))
+        told.more(sum(len(g.analysis.sections) for g in groups[1:]))
+        blocks = tuple(_blocks(groups, strict, told))
     asked = _said(analysis.estimand)
     return Table(
         id=analysis.id,
@@ -106,11 +130,12 @@ def _table(study: AdamStudy, plan: Plan, analysis: Analysis, done: Mapping[str, 
     )
 
 
-def _blocks(groups: Sequence[Prepared], strict: bool) -> Iterator[Block]:
+def _blocks(groups: Sequence[Prepared], strict: bool, told: _Told) -> Iterator[Block]:
     """The blocks of every section, and of each for every group; the first of a page says so."""
     before = None
     for own in groups:
         for place, section in enumerate(own.analysis.sections, start=1):
+            told.next(f"{own.analysis.title or own.analysis.id}, {section.label or section.kind}")
             block = _block(own, place, section, strict)
             if own.group is not None:
                 label = f"{own.group.label}: {section.label}" if section.label else own.group.label

@@ -33,7 +33,7 @@ def create_app(settings: Settings | None = None, *, before: Callable[[], None] |
     OutputError : the workspace cannot be made.
     """
     chosen = settings or Settings()
-    jobs = Jobs(chosen.folder("jobs"), working(chosen.records_folder))
+    jobs = Jobs(chosen.folder("jobs"), working(chosen))
     shown = assets()
 
     @asynccontextmanager
@@ -53,6 +53,12 @@ def create_app(settings: Settings | None = None, *, before: Callable[[], None] |
     @app.exception_handler(EquipoiseError)
     def wrong(request: Request, error: EquipoiseError) -> Response:
         return mistake(request, error)
+
+    @app.exception_handler(Exception)
+    def fault(request: Request, error: Exception) -> Response:
+        # it is raised again for the log; what it says may hold a path or a value, and stays there
+        said = f"a fault of the program ({type(error).__name__})"
+        return mistake(request, Refused(500, said, hint="the terminal of the studio says more; please report it"))
 
     @app.exception_handler(HTTPException)
     def unknown(request: Request, error: HTTPException) -> Response:

@@ -13,10 +13,12 @@ import yaml
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
-from equipoise.document.document import Document, Figure, Table, plain, walk
+from equipoise.document.document import Document
 from equipoise.document.readers import LEVELS, READERS, SPECIALTIES, STAGES
 from equipoise.errors import RecordError
 from equipoise.files import write_text
+from equipoise.studio.fields import put
+from equipoise.studio.items import items_of
 from equipoise.studio.jobs import Jobs, State
 from equipoise.studio.settings import Settings, named
 from equipoise.studio.web import Form, download, page, see, settings_of
@@ -146,7 +148,7 @@ def judged(request: Request, record: str, form: Form) -> Response:
     data = yaml.safe_load(_text(settings, record, before))
     for name, value in form.items():
         if isinstance(value, str) and "/" in name:
-            _put(data, name.split("/"), value.replace("\r\n", "\n").strip())
+            put(data, name.split("/"), value.replace("\r\n", "\n").strip())
     shipped = yaml.safe_load(_text(settings, record, ""))
     if data != shipped and data["judged_by"] == shipped["judged_by"] != OPEN:
         data["judged_by"] = READER  # what a reader has changed is no longer what others judged
@@ -191,19 +193,6 @@ def document(settings: Settings, record: str, reader: Mapping[str, str], judgeme
 
     published, judged, replica = _parts(settings, record, judgements)
     return appraise(published, replica, judgements=judged, **{k: v or None for k, v in reader.items()})
-
-
-def items_of(made: Document) -> list[tuple[str, str, str]]:
-    """(id, kind, title) of the figures and tables of a page."""
-    out = []
-    inside = set()
-    for node in walk(made.sections):
-        if isinstance(node, Figure):
-            out.append((node.id, "figure", plain(node.title)))
-            inside.add(node.table.id)
-        elif isinstance(node, Table) and node.id not in inside:
-            out.append((node.id, "table", plain(node.caption)))
-    return out
 
 
 def _parts(settings: Settings, record: str, judgements: str) -> tuple[Record, Judgements | None, Any]:
@@ -295,9 +284,10 @@ def _form_of(request: Request, record: str, text: str, judgements: str, error: R
     from equipoise.appraise.certainty.judgements import OPEN
 
     settings, judged = settings_of(request), yaml.safe_load(text)
-    consequences = None
+    consequences: str | None = None
+    items: tuple[tuple[str, str, str], ...] = ()
     if error is None and OPEN not in text:
-        consequences = _certainty(settings, record, judgements, _stamp(settings, record))
+        consequences, items = _certainty(settings, record, judgements, _stamp(settings, record))
     return page(
         request,
         "judgements.html.j2",
@@ -310,11 +300,14 @@ def _form_of(request: Request, record: str, text: str, judgements: str, error: R
         open_word=OPEN,
         error=error,
         consequences=consequences,
+        items=items,
     )
 
 
 @lru_cache(maxsize=32)
-def _certainty(settings: Settings, record: str, judgements: str, stamp: Any) -> str:
+def _certainty(
+    settings: Settings, record: str, judgements: str, stamp: Any
+) -> tuple[str, tuple[tuple[str, str, str], ...]]:
     from dataclasses import replace
 
     from equipoise.appraise.brief import register_cut, standing_alone
@@ -322,7 +315,8 @@ def _certainty(settings: Settings, record: str, judgements: str, stamp: Any) -> 
 
     made = document(settings, record, {}, judgements)
     section = replace(standing_alone(made.section("certainty")), open=True)
-    return to_sections(register_cut(replace(made, sections=(section,), kind="brief")))
+    part = register_cut(replace(made, sections=(section,), kind="brief"))
+    return to_sections(part), tuple(items_of(part))
 
 
 def _groups(data: Mapping[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
@@ -367,19 +361,3 @@ def _groups(data: Mapping[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
 
 def _asked(at: str, question: str, answers: tuple[str, ...], said: Any) -> dict[str, Any]:
     return {"at": at, "question": question, "answers": answers, "said": "" if said is None else str(said)}
-
-
-def _put(data: Any, path: list[str], value: str) -> None:
-    """Set what stands at a place that the form itself named; anything else is not there to be set."""
-    steps = [s for s in path if s]
-    node = data
-    for step in steps[:-1]:
-        node = (
-            node[int(step)]
-            if isinstance(node, list) and step.isdecimal() and int(step) < len(node)
-            else (node.get(step) if isinstance(node, dict) else None)
-        )
-        if node is None:
-            return
-    if steps and isinstance(node, dict) and isinstance(node.get(steps[-1]), str):
-        node[steps[-1]] = value

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass, replace
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
@@ -14,23 +14,31 @@ from fastapi.responses import Response
 from equipoise import __version__
 from equipoise.document.document import (
     Block,
+    Citation,
     Cited,
     Computation,
     Computed,
     Document,
     Figure,
-    Name,
-    Row,
+    Inlines,
+    Paragraph,
     Section,
+    Source,
     Table,
     Text,
     walk,
 )
-from equipoise.errors import EquipoiseError, RecordError
-from equipoise.studio import appraisal
+from equipoise.errors import EquipoiseError, RecordError, ScenarioError
+from equipoise.render.page.ready import Ready
+from equipoise.studio import analysis, appraisal, library
 from equipoise.studio.jobs import Jobs
 from equipoise.studio.settings import Settings
 from equipoise.studio.web import BASKET, Form, Refused, download, page, see, settings_of
+from equipoise.studio.workbench import design_study, virtual_trial
+
+if TYPE_CHECKING:
+    from equipoise.design.study import DesignStudy
+    from equipoise.render.plots import Plot
 
 router = APIRouter()
 
@@ -91,55 +99,86 @@ def report(request: Request, kind: str) -> Response:
     return download(to_bytes(gathered(request), kind), f"report.{kind}", _KINDS[kind])
 
 
+@dataclass(frozen=True)
+class _Part:
+    """A section of the report, with what its numbers rest on and the names that its words need."""
+
+    section: Section
+    sources: tuple[Source, ...] = ()
+    citations: tuple[Citation, ...] = ()
+    computations: tuple[Computation, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+_GONE = Paragraph((Text("One thing that was put here is no longer on the page it came from."),))
+
+
 def gathered(request: Request) -> Document:
-    """The report as a document: a section a trial or a design study, with sources, commands and names of its own."""
+    """The report as a document: a section a trial, a study or an analysis, with sources and commands of its own."""
     settings, jobs = settings_of(request), request.app.state.jobs
     groups: dict[tuple[str, str], list[str]] = {}
     for item in _held(request):
         kind, whose, what = item.split(":", 2)
         groups.setdefault((kind, whose), []).append(what)
-    made = [
-        _of_trial(settings, whose, wanted) if kind == "t" else _of_study(jobs, whose, wanted)
-        for (kind, whose), wanted in groups.items()
-    ]
+    made = [_PARTS[kind](settings, jobs, whose, wanted) for (kind, whose), wanted in groups.items()]
     return Document(
         title=(Text("Report"),),
         subtitle=(Text("Figures and tables put together by a reader, each with its sources and commands."),),
-        record=", ".join(
-            dict.fromkeys(whose.partition(".")[0] if kind == "t" else "a design study" for kind, whose in groups)
-        ),
+        record=", ".join(dict.fromkeys(_FROM.get(kind) or whose.partition(".")[0] for kind, whose in groups)),
         version=__version__,
         audience=None,
-        sections=tuple(m["section"] for m in made),
-        sources=tuple(s for m in made for s in m["sources"]),
-        citations=tuple(c for m in made for c in m["citations"]),
-        computations=tuple(c for m in made for c in m["computations"]),
-        names=tuple(dict.fromkeys(n for m in made for n in m["names"])),
+        sections=tuple(m.section for m in made),
+        sources=tuple(s for m in made for s in m.sources),
+        citations=tuple(c for m in made for c in m.citations),
+        computations=tuple(c for m in made for c in m.computations),
+        names=tuple(dict.fromkeys(n for m in made for n in m.names)),
         kind="brief",
     )
 
 
-def _of_trial(settings: Settings, whose: str, wanted: list[str]) -> dict[str, Any]:
-    from equipoise.appraise.brief import standing_alone
-
+def _of_trial(settings: Settings, jobs: Jobs, whose: str, wanted: list[str]) -> _Part:
     record, _, judgements = whose.partition(".")
     document = appraisal.document(settings, record, {}, judgements)
-    found = {n.id: n for n in walk(document.sections) if isinstance(n, Figure | Table)}
-    blocks = tuple(standing_alone(found[w]) for w in wanted if w in found)
-    nodes = list(walk(blocks))
+    title = document.title + ((Text(", under judgements of the reader's own"),) if judgements else ())
+    return _taken(document, title, f"of-{whose}", wanted)
+
+
+def _of_landscape(settings: Settings, jobs: Jobs, field: str, wanted: list[str]) -> _Part:
+    document = library.landscape_document(settings, field)
+    return _taken(document, document.title, f"landscape-{field}", wanted)
+
+
+def _of_analysis(settings: Settings, jobs: Jobs, key: str, wanted: list[str]) -> _Part:
+    document = analysis.report_of(jobs, key)
+    where = f"plan.yaml is what the studio gives at /analysis/{key}/file/plan.yaml"
+    told = tuple(replace(c, method=f"{c.method}; {where}") for c in document.computations)
+    document = replace(document, computations=told)
+    return _taken(document, document.title, f"analysis-{key}", wanted)
+
+
+def _taken(document: Document, title: Inlines, own: str, wanted: list[str]) -> _Part:
+    """Figures, tables and sections of a document that stand alone, and what their numbers rest on."""
+    from equipoise.appraise.brief import standing_alone
+
+    found = {n.id: n for n in walk(document.sections) if isinstance(n, Figure | Table | Section)}
+    blocks: list[Block] = []
+    for name in wanted:
+        node = found.get(name)
+        inside = node.blocks if isinstance(node, Section) else (_GONE,) if node is None else (node,)
+        blocks += standing_alone(inside)
+    nodes = list(walk(tuple(blocks)))
     refs = {ref for n in nodes if isinstance(n, Cited) for ref in n.refs}
     used = {n.computation for n in nodes if isinstance(n, Computed)}
     citations = tuple(c for c in document.citations if c.id in refs)
     keys = {c.source for c in citations}
-    own = f"{whose}."
-    title = document.title + ((Text(", under judgements of the reader's own"),) if judgements else ())
-    return {
-        "section": _prefixed(Section(f"of-{whose}", title, blocks), own),
-        "sources": tuple(replace(s, key=own + s.key) for s in document.sources if s.key in keys),
-        "citations": tuple(replace(c, id=own + c.id, source=own + c.source) for c in citations),
-        "computations": tuple(replace(c, id=own + c.id) for c in document.computations if c.id in used),
-        "names": document.names,
-    }
+    before = f"{own}."
+    return _Part(
+        Section(own, title, _prefixed(tuple(blocks), before)),
+        sources=tuple(replace(s, key=before + s.key) for s in document.sources if s.key in keys),
+        citations=tuple(replace(c, id=before + c.id, source=before + c.source) for c in citations),
+        computations=tuple(replace(c, id=before + c.id) for c in document.computations if c.id in used),
+        names=document.names,
+    )
 
 
 def _prefixed(node: Any, own: str) -> Any:
@@ -152,80 +191,95 @@ def _prefixed(node: Any, own: str) -> Any:
         return replace(node, computation=own + node.computation)
     if is_dataclass(node) and not isinstance(node, type):
         changed = {f.name: _prefixed(getattr(node, f.name), own) for f in fields(node)}
-        if isinstance(node, Table | Figure | Section):
-            changed["id"] = own + node.id
+        if "id" in changed:
+            changed["id"] = own + changed["id"]
         return replace(node, **changed)
     return node
 
 
-def _of_study(jobs: Jobs, key: str, wanted: list[str]) -> dict[str, Any]:
-    from equipoise.design.study import DesignStudy
-
-    if jobs.request(key)["kind"] != "design":
-        raise Refused(400, f"{key[:8]} is no design study", hint="take it out of the report")
-    study, result = DesignStudy.model_validate(jobs.request(key)["study"]), jobs.result(key) or {}
+def _of_study(jobs: Jobs, key: str, wanted: list[str]) -> _Part:
+    """Tables, drawings and virtual trials of a design study."""
+    study, result = design_study(jobs, key), jobs.result(key) or {}
     command = f"equipoise design {study.name}.yaml --replicates {result.get('replicates', 0)} --seed {study.seed}"
     own = f"study-{key[:8]}"
-    computation = Computation(own, f"design study {study.name}", "virtual trials of each design in each world", command)
-    names: list[str] = [study.name]
-    drawn = {d["name"]: d for d in (*result.get("drawings", ()), *result.get("courses", ()))}
+    ready = Ready(f"{own}-command")
     blocks: list[Block] = []
     for name in wanted:
-        rows = _cells(result) if name == "cells" else drawn[name]["table"] if name in drawn else []
-        if not rows:
-            continue
-        title = "Success of each design in each world" if name == "cells" else str(drawn[name]["title"])
-        columns = list(rows[0])
-        names += [title, *columns]
-        blocks.append(
-            Table(
-                f"{own}-{name}",
-                (_label(title, names),),
-                tuple((_label(c, names),) for c in columns),
-                tuple(
-                    Row(
-                        tuple(
-                            (_label(str(v), names),) if isinstance(v, str) or v is None else (Computed(_told(v), own),)
-                            for v in row.values()
-                        )
-                    )
-                    for row in rows
-                ),
-                numeric=tuple(not isinstance(v, str) for v in rows[0].values()),
-            )
-        )
-    return {
-        "section": Section(own, (_label(f"Design study {study.name}", names),), tuple(blocks)),
-        "sources": (),
-        "citations": (),
-        "computations": (computation,),
-        "names": tuple(dict.fromkeys(n for n in names if any(c.isalpha() for c in n))),
-    }
+        id, held = f"{own}-{name}", _held_by(result, name)
+        if name.startswith(EXAMPLE):
+            plot, rows = example_of(study, name.removeprefix(EXAMPLE))
+            blocks.append(ready.figure(id, plot.title, plot.description, plot.shapes(), rows))
+        elif isinstance(held, list) and held:
+            blocks.append(ready.table(id, STUDY_TABLES[name], held))
+        elif isinstance(held, dict) and held.get("shapes"):
+            blocks.append(ready.figure(id, held["title"], held["description"], held["shapes"], held["table"]))
+        else:
+            blocks.append(_GONE)
+    method = (
+        f"virtual trials of each design in each world, seed {study.seed}; {study.name}.yaml is what the studio gives at "
+        f"/job/{key}/study.yaml"
+    )
+    return _Part(
+        Section(own, ready.words(f"Design study {study.name}"), tuple(blocks)),
+        computations=(Computation(ready.computation, f"design study {study.name}", method, command),),
+        names=tuple(ready.names),
+    )
 
 
-def _cells(result: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [
-        {
-            "design": c["label"],
-            "world": c["world"],
-            "success": f"{100 * c['success']:.1f} %",
-            "Monte Carlo error": f"{100 * c['mc_error']:.1f}",
-            "replicates": c["replicates"],
-        }
-        for c in result.get("cells", ())
+STUDY_TABLES = {
+    "cells": "Success of each design in each world",
+    "differences": "Differences from the first design, on the same virtual patients",
+}
+"""Tables of a design study, and what they are called."""
+
+EXAMPLE = "patients."
+"""What the name of a virtual trial begins with: world, replicate and design follow, with points between."""
+
+
+def example_of(study: DesignStudy, name: str) -> tuple[Plot, list[dict[str, Any]]]:
+    """A virtual trial by its name (``slowing.3.0``: world, replicate, design): its drawing, and a row a patient.
+
+    Raises
+    ------
+    ScenarioError : there is no such trial.
+    """
+    world, replicate, design = name.rsplit(".", 2) if name.count(".") >= 2 else ("", "", "")
+    if not (replicate.isdecimal() and design.isdecimal() and len(replicate) < 8 and len(design) < 4):
+        raise ScenarioError(f"no virtual trial {name[:60]!r}", hint="choose one from the page of the study")
+    plot, rows = virtual_trial(study, world, int(replicate), int(design))
+    plain = [
+        {k: v for k, v in row.items() if k not in ("weeks", "values", "died")}
+        | {"values": ", ".join(f"{v:.1f}" for v in row["values"]), "end": "died" if row["died"] else ""}
+        for row in rows
     ]
+    return plot, plain
 
 
-def _label(text: str, names: list[str]) -> Any:
-    """Words of a design as a name: digits in it are levels of factors, not findings."""
-    if not any(c.isalpha() for c in text):
-        text = f"{text} (level)" if text.strip("- ") else "none"
-    names.append(text)
-    return Name(text)
-
-
-def _told(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _held_by(result: Mapping[str, Any], name: str) -> Any:
+    """A table of a study as rows, or a drawing; None where there is none of that name."""
+    if name == "cells":
+        return [
+            {
+                "design": c["label"],
+                "world": c["world"],
+                "success": f"{100 * c['success']:.1f} %",
+                "Monte Carlo error": f"{100 * c['mc_error']:.1f}",
+                "replicates": c["replicates"],
+            }
+            for c in result.get("cells", ())
+        ]
+    if name == "differences":
+        return [
+            {
+                "design": d["design"],
+                "world": d["world"],
+                "against": d["against"],
+                "difference, points": f"{100 * d['difference']:+.1f}",
+                "Monte Carlo error": f"{100 * d['mc_error']:.1f}",
+            }
+            for d in result.get("differences", ())
+        ]
+    return next((d for d in (*result.get("drawings", ()), *result.get("courses", ())) if d["name"] == name), None)
 
 
 def _held(request: Request) -> list[str]:
@@ -240,7 +294,7 @@ def _held(request: Request) -> list[str]:
 
 def _checked(item: str) -> str:
     parts = item.split(":", 2)
-    sound = len(parts) == 3 and parts[0] in ("t", "d") and all(_ID.fullmatch(p) for p in parts[1:])
+    sound = len(parts) == 3 and parts[0] in _PARTS and all(_ID.fullmatch(p) for p in parts[1:])
     if not sound or len(item) > 160:
         raise Refused(400, "that cannot be put in the basket", hint="'Add to report' stands by every figure and table")
     return item
@@ -248,18 +302,43 @@ def _checked(item: str) -> str:
 
 def _named(request: Request) -> list[tuple[str, str, str]]:
     """(item, where it is from, what it is)."""
-    settings = settings_of(request)
     out = []
     for item in _held(request):
         kind, whose, what = item.split(":", 2)
-        title, source = what, f"design study {whose[:8]}"
-        if kind == "t":
-            record, _, judgements = whose.partition(".")
-            source = record + (", your own judgements" if judgements else "")
-            try:
-                found = {i: t for i, _, t in appraisal.body_of(settings, record, {}, judgements)[1]}
-            except EquipoiseError:
-                found = {}
-            title = found.get(what, what)
+        try:
+            source, title = _told(request, kind, whose, what)
+        except EquipoiseError:
+            source, title = "no longer there", what
         out.append((item, source, title))
     return out
+
+
+def _told(request: Request, kind: str, whose: str, what: str) -> tuple[str, str]:
+    """Where a thing is from, and what it is called."""
+    settings, jobs = settings_of(request), request.app.state.jobs
+    if kind == "d":
+        study, found = design_study(jobs, whose), _held_by(jobs.result(whose) or {}, what)
+        if what.startswith(EXAMPLE):
+            title = example_of(study, what.removeprefix(EXAMPLE))[0].title
+        else:
+            title = STUDY_TABLES.get(what) or (found or {}).get("title", what)
+        return f"design study {study.name}", title
+    if kind == "a":
+        return "an analysis", next((t for i, _, t in (jobs.result(whose) or {}).get("items", ()) if i == what), what)
+    if kind == "l":
+        return f"landscape {whose}", next(
+            (t for i, _, t in library.landscape_of(settings, whose)[1] if i == what), what
+        )
+    record, _, judgements = whose.partition(".")
+    source = record + (", your own judgements" if judgements else "")
+    return source, next((t for i, _, t in appraisal.body_of(settings, record, {}, judgements)[1] if i == what), what)
+
+
+_PARTS: Mapping[str, Callable[[Settings, Jobs, str, list[str]], _Part]] = {
+    "t": _of_trial,
+    "l": _of_landscape,
+    "a": _of_analysis,
+    "d": lambda settings, jobs, key, wanted: _of_study(jobs, key, wanted),
+}
+_FROM = {"l": "the records of a field", "a": "an analysis", "d": "a design study"}
+"""What each kind of thing is from: a trial is named by its record."""

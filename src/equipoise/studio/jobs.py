@@ -30,8 +30,8 @@ Work = Callable[[Mapping[str, Any], int, Path, Progress], Mapping[str, Any]]
 FIRST = 200
 """Replicates of a first answer of a design, which leaves out true effects and the naming of mechanisms."""
 
-STAGES = {"design": (FIRST, 1_000, 10_000), "replica": (500,)}
-"""Replicates of each stage, by the kind of job."""
+STAGES = {"design": (FIRST, 1_000, 10_000), "replica": (500,), "analysis": (1,)}
+"""Replicates of each stage, by the kind of job; a trial that was really run is one."""
 
 _REQUEST, _STOPPED, _FAILED = "request.json", "stopped", "failed.json"
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from equipoise.design.study import FIXED, DesignStudy, load_study, parse_study, starter
+from equipoise.design.worlds import KINDS
 from equipoise.errors import ScenarioError
 from equipoise.library import shipped
 from equipoise.simulate import Scenario, load_scenario
@@ -26,7 +28,8 @@ class Levers:
     """What can be moved. designs : levels of factors, one mapping a design. mechanisms : truths, by name.
 
     strength : of the effect, in percent of the fitted one. lag : weeks, under a lagged mechanism.
-    imbalance : the arms differ at baseline as they did in the trial.
+    imbalance : the arms differ at baseline as they did in the trial. draws : a file of draws of parameters, as a world
+    more (as many as it has mechanisms, where its column ``mechanism`` names them). weights : its column of weights.
     """
 
     base: str
@@ -36,6 +39,8 @@ class Levers:
     lag: float | None = None
     imbalance: bool = False
     seed: int = 1
+    draws: Path | None = None
+    weights: str | None = None
 
 
 LEVERS = ("weeks", "patients", "ratio", "extension", "enrichment", "adaptation", "primary")
@@ -111,7 +116,8 @@ def study_of(levers: Levers) -> DesignStudy:
             factors=factors,
             adaptations={n: a for n, a in {**LOOKS, **study.adaptations}.items() if n in factors["adaptation"]},
             only=designs if len(list(_product(factors))) > len(designs) else [],
-            worlds={m: _world(m, levers, study, scenario) for m in dict.fromkeys(("none", *levers.mechanisms))},
+            worlds={m: _world(m, levers, study, scenario) for m in dict.fromkeys(("none", *levers.mechanisms))}
+            | _drawn(levers, scenario),
             rule=study.rule if any(d["extension"] for d in designs) else (),
         )
     except ValueError as error:
@@ -155,6 +161,31 @@ def _design(asked: Mapping[str, Any], study: DesignStudy, scenario: Scenario) ->
     if not 8 <= out["patients"] <= 5_000:
         raise ScenarioError(f"{out['patients']} patients", hint="8 to 5,000, both arms together")
     return out
+
+
+def _drawn(levers: Levers, scenario: Scenario) -> dict[str, Any]:
+    """The world of a file of draws; its rows name their mechanism, or it is the first one that is chosen."""
+    if levers.draws is None:
+        return {}
+    draws = {"file": str(levers.draws)} | ({"weights": levers.weights} if levers.weights else {})
+    world: dict[str, Any] = {"label": f"draws of {levers.draws.name}", "draws": draws}
+    if not _names_mechanisms(levers.draws):
+        named = [m for m in levers.mechanisms if m != "none"] or [scenario.default_mechanism.value]
+        world |= {"mechanism": named[0], "kind": KINDS.get(named[0], "disease-modifying")}
+    return {"draws": world}
+
+
+def _names_mechanisms(path: Path) -> bool:
+    import polars as pl
+
+    try:
+        return (
+            "mechanism" in (pl.scan_parquet(path) if path.suffix == ".parquet" else pl.scan_csv(path)).collect_schema()
+        )
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise ScenarioError(
+            f"{path.name} cannot be read ({type(error).__name__})", hint="choose another file"
+        ) from None
 
 
 def _world(mechanism: str, levers: Levers, study: DesignStudy, scenario: Scenario) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -14,8 +14,12 @@ from fastapi.responses import Response
 from equipoise.errors import OutputError, RecordError
 from equipoise.files import write_text
 from equipoise.files.reading import parse_json
+from equipoise.studio.items import items_of
 from equipoise.studio.settings import Settings
 from equipoise.studio.web import Form, Refused, page, see, settings_of, uploaded
+
+if TYPE_CHECKING:
+    from equipoise.document.document import Document
 
 router = APIRouter()
 _lock, _landscape_lock = threading.Lock(), threading.Lock()
@@ -73,14 +77,14 @@ def library(
 @router.get("/landscape/{field}")
 def landscape(request: Request, field: str) -> Response:
     """The trials of a field side by side."""
-    settings = settings_of(request)
-    with _landscape_lock:  # made once, however many ask
-        body = _landscape(field, settings.records_folder, _stamp(settings.records_folder))
+    body, items = landscape_of(settings_of(request), field)
     return page(
         request,
         "document.html.j2",
         title="Landscape",
         body=body,
+        items=items,
+        of=f"l:{field}",
         command_line=f"equipoise landscape {field}",
         kind="landscape",
     )
@@ -177,11 +181,24 @@ def _catalogue(folder: Path, stamp: Any) -> tuple[tuple[Card, ...], tuple[str, .
     return tuple(cards), tuple(broken)
 
 
-@lru_cache(maxsize=4)
-def _landscape(field: str, folder: Path, stamp: Any) -> str:
+def landscape_of(settings: Settings, field: str) -> tuple[str, list[tuple[str, str, str]]]:
+    """The landscape of a field as a page holds it, and (id, kind, title) of its figures and tables."""
+    with _landscape_lock:  # made once, however many ask
+        return _landscape(settings, field, _stamp(settings.records_folder))
+
+
+def landscape_document(settings: Settings, field: str) -> Document:
+    """The landscape of a field as a document."""
     from equipoise.appraise.landscape import landscape as build
     from equipoise.records import list_records
+
+    known = [i.record for i in list_records(records_dir=settings.records_folder) if i.record is not None]
+    return build(field, known)
+
+
+@lru_cache(maxsize=4)
+def _landscape(settings: Settings, field: str, stamp: Any) -> tuple[str, list[tuple[str, str, str]]]:
     from equipoise.render.page.html import to_body
 
-    known = [info.record for info in list_records(records_dir=folder) if info.record is not None]
-    return to_body(build(field, known))
+    made = landscape_document(settings, field)
+    return to_body(made), items_of(made)

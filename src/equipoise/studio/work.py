@@ -1,4 +1,4 @@
-"""What jobs do: the calls behind ``equipoise design`` and ``equipoise replicate``, and what the pages show of them."""
+"""What jobs do: the calls behind ``design``, ``replicate`` and ``analyse``, and what the pages show of them."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from equipoise.studio import analysis
 from equipoise.studio.jobs import FIRST, Progress, Work
+from equipoise.studio.settings import Settings
 
 if TYPE_CHECKING:
     from equipoise.design import DesignResult, DesignStudy
     from equipoise.render.plots import Plot
 
 
-def working(records: Path | None) -> dict[str, Work]:
-    """The work of each kind of job; ``records`` : a folder of the user's own records."""
-    return {"design": _design, "replica": lambda *a: _replica(records, *a)}
+def working(settings: Settings) -> dict[str, Work]:
+    """The work of each kind of job, with the records and the folders of a studio."""
+    records = settings.records_folder
+    return {"design": _design, "replica": lambda *a: _replica(records, *a), "analysis": analysis.working(settings)}
 
 
 def warm() -> None:
@@ -75,12 +78,15 @@ def _plain(value: Any) -> Any:
 
 
 def _shown(name: str, plot: Plot) -> dict[str, Any]:
-    """A drawing as pages and reports take it in."""
+    """A drawing as pages and reports take it in; ``plain`` for a file, with its title."""
+    from equipoise.render.theme import themed
+
     return {
         "name": name,
         "title": plot.title,
         "description": plot.description,
-        "svg": plot.svg("page", id=f"plot-{name}"),
+        "shapes": (shapes := plot.shapes()),
+        "svg": themed(shapes, f"plot-{name}", plot.title, plot.description),
         "plain": plot.svg("light", id=f"plot-{name}"),
         "table": [{str(k): _plain(v) for k, v in row.items()} for row in plot.table],
     }

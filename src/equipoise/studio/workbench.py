@@ -9,11 +9,13 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from equipoise.errors import ScenarioError
+from equipoise.studio.drawn import draws_file, draws_files
 from equipoise.studio.jobs import FIRST, STAGES, Jobs
-from equipoise.studio.web import Form, download, page, see, uploaded
+from equipoise.studio.web import Form, download, page, see, settings_of, uploaded
 
 if TYPE_CHECKING:
     from equipoise.design import DesignStudy
+    from equipoise.render.plots import Plot
 
 router = APIRouter()
 
@@ -109,16 +111,11 @@ def report(request: Request, key: str) -> Response:
 @router.get("/job/{key}/example/{world}/{replicate}")
 def example(request: Request, key: str, world: str, replicate: int, design: int = 0) -> Response:
     """One virtual trial, patient by patient."""
-    from equipoise.design.course import patients
-    from equipoise.render.plots import patients as draw_patients
+    from equipoise.render.theme import themed
 
     study = _study(request, key)
     designs = list(study.designs())
-    if not 0 <= design < len(designs) or not 0 <= replicate < 10_000_000:
-        raise ScenarioError("no such virtual trial", hint="choose one from the page of the job")
-    rows = patients(study, designs[design], world, replicate)
-    label = study.worlds[world].label
-    plot = draw_patients(rows, title=f"Virtual trial {replicate + 1}: {label}", label="Main outcome")
+    plot, rows = virtual_trial(study, world, replicate, design)
     return page(
         request,
         "example.html.j2",
@@ -128,7 +125,7 @@ def example(request: Request, key: str, world: str, replicate: int, design: int 
         design=design,
         designs=[d.label for d in designs],
         study=study,
-        svg=plot.svg("page", id="patients"),
+        svg=themed(plot.shapes(), "patients", plot.title, plot.description),
         description=plot.description,
         rows=rows,
     )
@@ -209,6 +206,9 @@ def _view(request: Request, base: str, *, single: bool) -> Response:
         "lag": query.get("lag", ""),
         "seed": query.get("seed", "1"),
         "imbalance": bool(query.get("imbalance")),
+        "draws": query.get("draws", ""),
+        "weights": query.get("weights", ""),
+        "files": draws_files(settings_of(request)),
         "address": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
         "error": None,
         "job": None,
@@ -216,6 +216,7 @@ def _view(request: Request, base: str, *, single: bool) -> Response:
     if query.get("go"):
         try:
             designs = tuple(_levels(d) for d in asked) or ({},)
+            drawn = draws_file(settings_of(request), context["draws"]) if context["draws"] else None
             study = study_of(
                 Levers(
                     base,
@@ -225,6 +226,8 @@ def _view(request: Request, base: str, *, single: bool) -> Response:
                     lag=_number("lag", context["lag"], 0.0, 260.0) if context["lag"] else None,
                     imbalance=context["imbalance"],
                     seed=int(_number("seed", context["seed"], 0, 2**53)),
+                    draws=None if drawn is None else drawn.path,
+                    weights=None if drawn is None else drawn.weights(context["weights"]),
                 )
             )
             jobs: Jobs = request.app.state.jobs
@@ -255,10 +258,37 @@ def _number(name: str, text: str, low: float, high: float) -> float:
     return value
 
 
+def virtual_trial(study: DesignStudy, world: str, replicate: int, design: int) -> tuple[Plot, list[dict[str, Any]]]:
+    """A virtual trial of a design in a world: its drawing, and a row a patient.
+
+    Raises
+    ------
+    ScenarioError : there is no such trial.
+    """
+    from equipoise.design.course import patients
+    from equipoise.render.plots import patients as draw_patients
+
+    designs = list(study.designs())
+    if not 0 <= design < len(designs) or not 0 <= replicate < 10_000_000 or world not in study.worlds:
+        raise ScenarioError("no such virtual trial", hint="choose one from the page of the job")
+    rows = patients(study, designs[design], world, replicate)
+    title = f"Virtual trial {replicate + 1}: {study.worlds[world].label}"
+    return draw_patients(rows, title=title, label="Main outcome"), rows
+
+
 def _study(request: Request, key: str) -> DesignStudy:
+    return design_study(request.app.state.jobs, key)
+
+
+def design_study(jobs: Jobs, key: str) -> DesignStudy:
+    """The design study of a job.
+
+    Raises
+    ------
+    ScenarioError : there is no such job, or it is another kind of job.
+    """
     from equipoise.design import DesignStudy
 
-    jobs: Jobs = request.app.state.jobs
     asked = jobs.request(key)
     if asked["kind"] != "design":
         raise ScenarioError("that job is no design study", hint="see the library")

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from equipoise.document.document import Chart, CurvePanel, Curves, DotPanel, Dots, Forest, ForestPanel, Series
+from equipoise.document.document import Chart, CurvePanel, Curves, DotPanel, Dots, Drawing, Forest, ForestPanel, Series
 from equipoise.render.theme import ACCENT, ACTIVE, CONFIG, CONTROL, GRID, INK, MUTED, PAPER, ZONE, Theme, Words, themed
 
 WIDTH = 330
@@ -33,8 +33,10 @@ def svgs(chart: Chart, id: str, title: str, description: str, theme: Theme = "pa
     of the page by its style sheet, or plain light or dark colours for a picture that stands alone.
 
     Each panel is described by what it shows itself; the description of the whole figure goes with the first one alone,
-    so that nobody has to hear it once for every panel.
+    so that nobody has to hear it once for every panel. A drawing that is ready is one panel, under the figure's title.
     """
+    if isinstance(chart, Drawing):
+        return (("", themed(chart.svg, f"{id}-1", title, description, theme=theme)),)
     out = []
     panels: tuple[ForestPanel | CurvePanel | DotPanel, ...] = chart.panels
     for i, panel in enumerate(panels):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 
 from equipoise.document.document import (
@@ -12,6 +13,7 @@ from equipoise.document.document import (
     Code,
     Computed,
     Document,
+    Drawing,
     Emphasis,
     Facts,
     Figure,
@@ -31,16 +33,19 @@ from equipoise.document.document import (
     Table,
     Text,
     linked_once,
+    plain,
     walk,
 )
 from equipoise.document.readers import READERS
+from equipoise.render.page.charts import svgs
 from equipoise.render.page.html import about, safe_url
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~#&$])")
 
 
 def to_markdown(document: Document, *, answers_last: bool = False) -> str:
-    """The page as Markdown (GitHub's flavour: tables). Charts become the tables of their numbers.
+    """The page as Markdown (GitHub's flavour: tables). Charts become the tables of their numbers, drawings
+    that are ready pictures beside theirs.
 
     ``answers_last`` writes the questions alone, numbered, and their answers after them, to test oneself with.
     """
@@ -112,7 +117,7 @@ def _block(block: Block) -> list[str]:
     if isinstance(block, Table):
         return _table(block)
     if isinstance(block, Figure):
-        return [f"**{_runs(block.title)}**", _runs(block.caption), *_table(block.table)]
+        return [f"**{_runs(block.title)}**", *_picture(block), _runs(block.caption), *_table(block.table)]
     if isinstance(block, Note):
         inner = [f"**{_runs(block.title)}**"]
         for child in block.blocks:
@@ -139,6 +144,15 @@ def _block(block: Block) -> list[str]:
             out.extend(_block(child))
         return out
     raise TypeError(f"{type(block).__name__} is no block")
+
+
+def _picture(figure: Figure) -> list[str]:
+    """A drawing that is ready as a picture inside the file; charts are the tables of their numbers."""
+    if not isinstance(figure.chart, Drawing):
+        return []
+    ((_, svg),) = svgs(figure.chart, figure.id, plain(figure.title), plain(figure.description), "light")
+    held = base64.b64encode(svg.encode()).decode()
+    return [f"![{_escape(plain(figure.description))}](data:image/svg+xml;base64,{held})"]
 
 
 def _table(table: Table) -> list[str]:

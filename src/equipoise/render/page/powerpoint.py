@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
 
-from equipoise.document.charts import Curves, Forest
+from equipoise.document.charts import Curves, Drawing, Forest
 from equipoise.document.document import (
     Block,
     Cards,
@@ -258,14 +258,15 @@ class _Deck:
         drawn = pictures(figure)
         wide = (_ACROSS - gap * (len(drawn) - 1)) / max(len(drawn), 1)
         room = _FOOT - top - 0.75
-        scale = min(min(wide, 5.4) / max(p.width for p in drawn), room / max(p.height for p in drawn))
+        most = wide if isinstance(figure.chart, Drawing) else min(wide, 5.4)
+        scale = min(most / max(p.width for p in drawn), room / max(p.height for p in drawn))
         self._legend(slide, figure, top)
         for i, picture in enumerate(drawn):
             left = _LEFT + i * (wide + gap)
             self._lines(self._box(slide, left, top + 0.32, wide, 0.35), [figure_title(picture.title)], 13.0, bold=True)
             size = (Inches(picture.width * scale), Inches(picture.height * scale))
             shape = slide.shapes.add_picture(BytesIO(picture.png), Inches(left), Inches(top + 0.72), *size)
-            shape.name = picture.title
+            shape.name = picture.title or plain(figure.title)
             shape._element._nvXxPr.cNvPr.set("descr", picture.words)
 
     def _legend(self, slide: Any, figure: Figure, top: float) -> None:
@@ -410,6 +411,8 @@ def legend(figure: Figure) -> str:
         told = f"Circles: {figure.chart.active}. Squares: {figure.chart.control}."
         simulated = any(s.kind == "simulated" for p in figure.chart.panels for s in p.series)
         return f"{told} Lines and bands: simulated." if simulated else told
+    if isinstance(figure.chart, Drawing):
+        return ""  # what its marks mean stands in it
     return "Filled: used in the fit. Hollow: not used in the fit. Shaded: within one published standard error."
 
 

@@ -39,6 +39,8 @@ _MUTED, _LINK = "566064", "0B6B70"
 _FILLS = {"bad": "FBEEE6", "caution": "FBEEE6", "good": "EEF3F1", "info": "EEF3F1", "key": "EEF3F1"}
 _ACROSS = 6.5
 """Inches between the margins."""
+_DOWN = 8.0
+"""Inches that a picture may be high, with its caption on the same page."""
 
 
 def to_docx(document: Document) -> bytes:
@@ -247,13 +249,15 @@ class _Paper:
             if i % per_row == 0:
                 cells = grid.add_row().cells
             paragraph = cells[i % per_row].paragraphs[0]
-            self._run(paragraph, picture.title, bold=True, size=9.0)
-            paragraph.add_run().add_break()
-            width = min(_ACROSS / per_row - 0.2, picture.width / 96)
+            if picture.title:
+                self._run(paragraph, picture.title, bold=True, size=9.0)
+                paragraph.add_run().add_break()
+            width = min(_ACROSS / per_row - 0.2, picture.width / 96, _DOWN * picture.width / picture.height)
             shape = paragraph.add_run().add_picture(BytesIO(picture.png), width=Inches(width))
             shape._inline.docPr.set("descr", picture.words)
-            shape._inline.docPr.set("title", picture.title)
-        self._paragraph((), text=legend(figure), size=8.5, colour=_MUTED)
+            shape._inline.docPr.set("title", picture.title or plain(figure.title))
+        if meaning := legend(figure):
+            self._paragraph((), text=meaning, size=8.5, colour=_MUTED)
         self._caption(f"Figure {self.figures}. ", (*figure.title, *figure.caption), joint=len(figure.title))
         self.folded.append(("Figures", Fold(f"{figure.id}-numbers", figure.title, (figure.table,))))
 

@@ -20,6 +20,8 @@ from equipoise.render.theme import CONFIG, FONT, INK, MUTED, PAPER, Theme, plain
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 _VERSION = "6.1"
 FORMATS = ("svg", "png", "json")
+_TITLE, _HEAD = 14.0, 30.0
+"""The letters of a title that is drawn, and the room that it takes above the plot."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +52,22 @@ class Plot:
             variables of the page. id : prefix of the ids inside, to be unique in a page.
         """
         return themed(self._raw(theme), id, self.title, self.description, theme=theme)
+
+    def shapes(self) -> str:
+        """The drawing as SVG with marks for colours, as a document keeps it: on no ground, and without its title, which
+        a document sets above it."""
+        import vl_convert
+
+        made: str = vl_convert.vegalite_to_svg({**self._untitled(), "background": None}, vl_version=_VERSION)
+        return made
+
+    def _untitled(self) -> dict[str, Any]:
+        """The specification without the words of the title above the plot, and without the room they take."""
+        spec = dict(self.drawing)
+        layers = [layer for layer in spec.get("layer", ()) if not _is_title(layer, self.title)]
+        if len(layers) < len(spec.get("layer", ())):
+            spec |= {"layer": layers, "padding": {**spec["padding"], "top": spec["padding"]["top"] - _HEAD}}
+        return spec
 
     def png(self, *, scale: float = 2.0, theme: Theme = "light") -> bytes:
         """The drawing as PNG, ``scale`` pixels to a pixel of the SVG."""
@@ -182,8 +200,8 @@ class Canvas:
         """
         left, top, right, bottom = margin
         if title:
-            self.words(8 - left, -top - 12, title, bold=True, size=14.0)
-            top += 30
+            self.words(8 - left, -top - 12, title, bold=True, size=_TITLE)
+            top += _HEAD
         title = title or name
         for (anchor, colour, bold, size), places in self._words.items():
             self.layer(
@@ -216,6 +234,11 @@ class Canvas:
         }
         whole = (left + self.width + right, top + self.height + bottom)
         return Plot(title, description, spec, tuple(table), whole)
+
+
+def _is_title(layer: Mapping[str, Any], title: str) -> bool:
+    mark, values = layer.get("mark", {}), layer.get("data", {}).get("values", ())
+    return mark.get("fontSize") == _TITLE and [v.get("t") for v in values] == [title]
 
 
 def pixels(field: str) -> dict[str, Any]:

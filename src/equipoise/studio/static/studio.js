@@ -22,19 +22,21 @@
       return here;
     });
   } catch (nowhere) { /* the page opens at its top */ }
-  // "Add to report" moves to the figure or table it is for
-  var report = document.getElementById("to-report");
-  if (report) {
-    all(report, "button[data-for]").forEach(function (button) {
+  // "Add to report" moves to the figure or table it is for, also where a part of the page has come anew
+  function place() {
+    all(document, "#to-report button[data-for]").forEach(function (button) {
       var node = document.getElementById(button.getAttribute("data-for"));
       if (!node) { return; }
-      var place = document.createElement("p");
-      place.className = "add";
+      var line = document.createElement("p");
+      line.className = "add";
       button.setAttribute("form", "to-report");
-      place.appendChild(button);
-      node.parentNode.insertBefore(place, node.nextSibling);
+      line.appendChild(button);
+      var around = node.parentNode.classList.contains("scroll") ? node.parentNode : node;
+      around.parentNode.insertBefore(line, around.nextSibling);
     });
   }
+  place();
+  document.addEventListener("htmx:afterSwap", place);
   // files may be dropped on the words that ask for them
   all(document, "label.drop").forEach(function (label) {
     var input = label.querySelector("input[type=file]");

@@ -1,0 +1,91 @@
+"""Files of draws of parameters that a reader may choose as a world: those in the folders that may be read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from equipoise.errors import ScenarioError
+from equipoise.studio.analysis import allowed
+from equipoise.studio.settings import UPLOAD_LIMIT, Settings, named
+
+WEIGHTS = ("weight", "weights")
+"""Columns that are taken for weights where a reader names none."""
+
+
+@dataclass(frozen=True)
+class DrawsFile:
+    """A file with a row a draw: its name in addresses, where it is, and its columns."""
+
+    name: str
+    path: Path
+    columns: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """Its name and its folder."""
+        return f"{self.path.name} ({self.path.parent.name})"
+
+    def weights(self, asked: str) -> str | None:
+        """The column of weights: the one that is asked for, else one that is called so.
+
+        Raises
+        ------
+        ScenarioError : it has no such column.
+        """
+        if asked and asked not in self.columns:
+            raise ScenarioError(
+                f"{self.path.name} has no column {asked[:40]!r}", hint="columns are: " + ", ".join(self.columns)[:400]
+            )
+        return asked or next((w for w in WEIGHTS if w in self.columns), None)
+
+
+def draws_files(settings: Settings) -> list[DrawsFile]:
+    """The files of draws in the folders that may be read; a link that leads out of its folder is none."""
+    found = []
+    for folder in allowed(settings):
+        for path in sorted(folder.iterdir()):
+            if path.suffix not in (".csv", ".parquet") or not path.resolve().is_relative_to(folder.resolve()):
+                continue
+            about = path.stat()
+            columns = _columns(path, about.st_mtime_ns, about.st_size)
+            if columns:
+                found.append(DrawsFile(named(str(path)), path, columns))
+    return found
+
+
+def draws_file(settings: Settings, name: str) -> DrawsFile:
+    """A file of draws by its name in addresses.
+
+    Raises
+    ------
+    ScenarioError : no folder that may be read holds it.
+    """
+    for file in draws_files(settings):
+        if file.name == name:
+            return file
+    raise ScenarioError("no such file of draws", hint="start the studio with --data FOLDER, or bring it under Analyse")
+
+
+@lru_cache(maxsize=512)
+def _columns(path: Path, changed: int, size: int) -> tuple[str, ...]:
+    """The columns of a file of draws; none where it is something else."""
+    import polars as pl
+
+    from equipoise.design.worlds import PARTS
+
+    if size > UPLOAD_LIMIT:
+        return ()
+    try:
+        columns = tuple(pl.read_parquet_schema(path) if path.suffix == ".parquet" else _head(path))
+    except (OSError, ValueError, pl.exceptions.PolarsError):
+        return ()
+    return columns if any(c.partition(".")[0] in PARTS and "." in c for c in columns) else ()
+
+
+def _head(path: Path) -> list[str]:
+    import csv
+
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        return next(csv.reader([file.readline(100_000)]), [])
