@@ -109,6 +109,21 @@ analyses:
       - {{method: competing_risks, of: death, at: [28]}}
       - {{method: rpsft, on: ONWK, recensor: false}}
       - {{method: subgroups, of: hazard ratio, by: [GROUP]}}
+  - id: values
+    title: Values by visit, beyond limits
+    population: ITT
+    dataset: ADEFF
+    parameters: [ALSFRS]
+    where: {{AVISITN: [0, 4, 12, 28]}}
+    sections:
+      - {{method: by_visit}}
+      - {{method: outliers, rules: [{{label: L, where: {{AVAL: {{lt: 30}}}}}}], baseline: {{AVISITN: 0}}, test: fisher}}
+  - id: listed
+    title: A listing
+    population: ITT
+    dataset: ADEFF
+    parameter: ALSFRS
+    sections: [{{method: listing, show: [USUBJID, AVISITN, AVAL], where: {{AVISITN: 28}}}}]
   - id: look
     title: A look
     population: ITT

@@ -363,3 +363,71 @@ def test_property_mistakes_of_sections_are_told(study: AdamStudy) -> None:
     ):
         with pytest.raises(EquipoiseError, match=re.escape(said)):
             run(study, {**LABS, "sections": [section]})
+
+
+@pytest.mark.parametrize("take", ["first", "last", "max", "min"])
+def test_independent_one_record_of_each_subject(study: AdamStudy, take: str) -> None:
+    by = "AVISITN" if take in ("first", "last") else "AVAL"
+    section = {
+        "method": "summary",
+        "variable": "AVAL",
+        "where": {"AVISITN": {"gt": 0}},
+        "pick": {"take": take, "by": by},
+    }
+    made = run(study, {**LABS, "sections": [section]})
+    people = study["ADSL"].frame.filter((pl.col("SAFFL") == "Y") & (pl.col("TRT01P") == "High"))["USUBJID"].to_list()
+    labs = study["ADLB"].frame.filter((pl.col("PARAMCD") == "ALT") & (pl.col("AVISITN") > 0))
+    own = []
+    for who in people:
+        records = sorted(labs.filter(pl.col("USUBJID") == who).select(pl.col(by).alias("BY"), "AVAL").iter_rows())
+        if records:
+            own.append(records[-1 if take in ("last", "max") else 0][1])
+    key = Key("mean", analysis="1", arm="High", variable="ALT.AVAL")
+    assert made.numbers[key].n == len(own)
+    assert made.numbers[key].estimate == pytest.approx(statistics.fmean(own), rel=1e-12)
+    with pytest.raises(DataError, match="no variable ADY in ADLB"):
+        run(study, {**LABS, "sections": [{**section, "pick": {"take": "last", "by": "ADY"}}]})
+    many = parse_plan(yaml.safe_dump(made.plan))
+    assert {k: repr(e.estimate) for k, e in estimates(study, many).items()} == {
+        k: repr(e.estimate) for k, e in made.numbers.items()
+    }
+
+
+def test_independent_the_mean_over_visits_of_a_repeated_measures_model(study: AdamStudy) -> None:
+    model = {"method": "mmrm", "formula": "CHG ~ TRT01P * AVISIT + BASE", "covariance": ["us"], "figure": False}
+    about = {"dataset": "ADLB", "parameter": "ALT", "where": {"AVISITN": {"gt": 0}}}
+    made = run(
+        study,
+        {**about, "sections": [{**model, "average": "Both weeks", "visits": ["Week 4", "Week 8"]}]},
+        {**about, "sections": [{**model, "average": "Both weeks"}]},
+    )
+    for arm in ARMS:
+        here = [made.numbers[Key("lsmean", analysis="1", arm=arm, visit=v)].estimate for v in ("Week 4", "Week 8")]
+        mean = made.numbers[Key("lsmean", analysis="1", arm=arm, visit="Both weeks")]
+        assert mean.estimate == pytest.approx(statistics.fmean(here), rel=1e-9)
+    for arm in ARMS[1:]:
+        apart = [made.numbers[Key("difference", analysis="1", arm=arm, visit=v)].estimate for v in ("Week 4", "Week 8")]
+        mean = made.numbers[Key("difference", analysis="1", arm=arm, visit="Both weeks")]
+        assert mean.estimate == pytest.approx(statistics.fmean(apart), rel=1e-8, abs=1e-10)
+        assert mean.se < max(
+            made.numbers[Key("difference", analysis="1", arm=arm, visit=v)].se for v in ("Week 4", "Week 8")
+        )
+    assert {key.visit for key in made.numbers if key.analysis == "2"} == {"Both weeks"}
+    with pytest.raises(DataError, match="'Week 8' is a visit"):
+        run(study, {**about, "sections": [{**model, "average": "Week 8"}]})
+
+
+def test_property_a_mistake_names_its_section_and_group(study: AdamStudy) -> None:
+    plan = {
+        "study": "TOY",
+        "treatment": {"arms": list(ARMS)},
+        "populations": {"ALL": {"label": "All"}},
+        "analyses": [
+            {"id": "1", "population": "ALL", **LABS, "sections": [{"method": "by_visit"}, {"method": "shift"}]}
+        ],
+    }
+    made = analyse(study, parse_plan(yaml.safe_dump(plan)))
+    assert [(id, number, block.group) for id, number, block in made.failed] == [
+        ("1", 2, "Sodium (mmol/L)"),
+        ("1", 2, "Alanine aminotransferase (U/L)"),
+    ]

@@ -117,7 +117,9 @@ def _run(
             typer.echo(f"wrote {path}", err=True)
     for id, number, block in results.failed:
         where = f"{block.details['place']}: " if "place" in block.details else ""
-        typer.echo(f"error: {where}analysis {id}, section {number} ({block.method}): {said_of(block)}", err=True)
+        group = f", {block.group}" if block.group is not None else ""
+        said = said_of(block)
+        typer.echo(f"error: {where}analysis {id}, section {number} ({block.method}){group}: {said}", err=True)
         if "hint" in block.details:
             typer.echo(f"  hint: {block.details['hint']}", err=True)
     if results.failed:

@@ -17,7 +17,7 @@ import numpy as np
 from equipoise.errors import EquipoiseError, EstimationError
 from equipoise.estimate.result import Estimate
 from equipoise.plan.analysis_plan import Analysis, Plan
-from equipoise.plan.groups import in_groups
+from equipoise.plan.groups import for_section, in_groups
 from equipoise.plan.key import Key
 from equipoise.plan.lowering import lower
 from equipoise.plan.methods import REGISTRY
@@ -139,7 +139,7 @@ def estimates(
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    numbers = REGISTRY[section.kind].numbers(own, section, place)
+                    numbers = REGISTRY[section.kind].numbers(for_section(own, section), section, place)
             except EquipoiseError as error:
                 if strict and not isinstance(error, EstimationError):
                     raise

@@ -16,7 +16,7 @@ from equipoise.errors import EquipoiseError, EstimationError, at
 from equipoise.plan.analysis_plan import Analysis, Plan, read_plan
 from equipoise.plan.estimand import Estimand
 from equipoise.plan.estimand_check import check_data
-from equipoise.plan.groups import in_groups
+from equipoise.plan.groups import for_section, in_groups
 from equipoise.plan.methods import REGISTRY
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Prepared, arms_of, prepare
@@ -110,7 +110,10 @@ def _table(
         treatment = plan.treatment_of(analysis)
         columns = tuple(Column(arm, treatment.labels.get(arm, arm), None) for arm in treatment.arms)
         place = plan.place_of(analysis)
-        blocks = tuple(_failed(analysis, section, error, place) for section in analysis.sections)
+        blocks = tuple(
+            replace(_failed(analysis, section, error, place), section=k)
+            for k, section in enumerate(analysis.sections, start=1)
+        )
         notes: tuple[str, ...] = ()
     else:
         columns, notes = context.columns, context.notes
@@ -141,7 +144,7 @@ def _blocks(groups: Sequence[Prepared], strict: bool, told: _Told) -> Iterator[B
                 label = f"{own.group.label}: {section.label}" if section.label else own.group.label
                 block = replace(block, label=label, group=own.group.label)
             new = own.group is None or own.group != before
-            yield replace(block, page=own.analysis.pages and new)
+            yield replace(block, section=place, page=own.analysis.pages and new)
             before = own.group
 
 
@@ -151,7 +154,7 @@ def _block(context: Prepared, place: int, section: Section, strict: bool) -> Blo
         check_data(context, section)
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
-            block = REGISTRY[section.kind].run(context, section, place)
+            block = REGISTRY[section.kind].run(for_section(context, section), section, place)
         heard = dict.fromkeys(str(w.message) for w in said if w.category is UserWarning)
         block = replace(block, notes=(*block.notes, *(text for text in heard if text not in block.notes)))
     except Exception as error:

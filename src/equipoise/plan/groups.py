@@ -9,6 +9,7 @@ import polars as pl
 
 from equipoise.errors import DataError
 from equipoise.plan.ordering import levels_in_order
+from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Group, Prepared
 
 
@@ -34,6 +35,25 @@ def in_groups(context: Prepared) -> Iterator[Prepared]:
     if not context.records.height:
         raise DataError(f"analysis {analysis.id}: there are no records to be grouped", hint="see where:")
     yield from _split(context, names, (), ())
+
+
+def for_section(context: Prepared, section: Section) -> Prepared:
+    """The analysis made ready with the records that a section picks, one a subject (and parameter).
+
+    Raises
+    ------
+    DataError : the records have no such variable.
+    """
+    pick = section.pick
+    if pick is None:
+        return context
+    frame = context.chosen(section.where)
+    context.need(frame, pick.by)
+    several = "PARAMCD" in frame.columns and frame["PARAMCD"].n_unique() > 1
+    keys = ["USUBJID", *(["PARAMCD"] if several else [])]
+    up = pick.take in ("last", "max")
+    ordered = frame.drop_nulls(pick.by).sort(pick.by, descending=not up, maintain_order=True)
+    return replace(context, records=ordered.unique(keys, keep="last", maintain_order=True))
 
 
 def _split(context: Prepared, names: list[str], keys: tuple[str, ...], labels: tuple[str, ...]) -> Iterator[Prepared]:

@@ -41,7 +41,8 @@ from equipoise.plan.methods import REGISTRY
 
 def lower(analysis: Analysis) -> Lowered | None:
     """The form that a kernel carries out of an analysis; None where its sections have none."""
-    if analysis.grouped or analysis.treatment is not None:  # trial by trial
+    picks = any(section.pick is not None for section in analysis.sections)
+    if analysis.grouped or picks or analysis.treatment is not None:  # trial by trial
         return None
     for place, section in enumerate(analysis.sections, start=1):
         kernel = REGISTRY[section.kind].kernel

@@ -170,8 +170,21 @@ class Gather(Frozen):
         return self
 
 
+class Pick(Frozen):
+    """One record of each subject: the ``first`` or ``last`` in the order of ``by``, or that of its ``max`` or ``min``.
+
+    So the value at the end of treatment is ``{take: last, by: ADY}`` of the records on treatment, and the worst value
+    ``{take: max, by: AVAL}``. Of records that tie the later one in the data is taken.
+    """
+
+    take: Literal["first", "last", "max", "min"]
+    by: str = "AVISITN"
+
+
 class Section(Frozen):
     """What every section has: a label, conditions of its own, a note, and whether its figure is drawn.
+
+    ``pick``: of each subject's records that meet the conditions one alone is read.
 
     A subclass names its ``method``. ``estimand`` states the section's own, where it differs from the analysis'.
     ``handles`` says what is done at an intercurrent event where the method leaves a choice: event -> one of
@@ -181,6 +194,7 @@ class Section(Frozen):
     label: str = ""
     where: Where = Field(default_factory=dict)
     note: str | None = None
+    pick: Pick | None = None
     figure: bool = True
     estimand: Estimand | str | None = None
     handles: dict[str, str] = Field(default_factory=dict)

@@ -115,9 +115,9 @@ class Figure:
 class Block:
     """The lines of one section of a plan, what was done for them, and the figures that go with them.
 
-    ``numbers`` : the estimates under their keys. ``group`` : the group of records that it is about, where its analysis
-    has several; ``page`` : it begins a page. ``failure`` : why there are no lines, one of :data:`FAILURES`; None
-    where there are.
+    ``numbers`` : the estimates under their keys. ``section`` : which of the plan's sections it is, from 1. ``group`` :
+    the group of records that it is about, where its analysis has several; ``page`` : it begins a page. ``failure`` :
+    why there are no lines, one of :data:`FAILURES`; None where there are.
     """
 
     label: str
@@ -130,6 +130,7 @@ class Block:
     details: Mapping[str, Any] = field(default_factory=dict)
     figures: tuple[Figure, ...] = ()
     failure: str | None = None
+    section: int = 1
     group: str | None = None
     page: bool = False
     numbers: Mapping[Key, Estimate] = field(default_factory=dict)
@@ -202,9 +203,9 @@ class Results:
     def failed(self) -> tuple[tuple[str, int, Block], ...]:
         """Sections that are mistakes or faults: the id of the table, the number of the section, its block."""
         return tuple(
-            (table.id, number, block)
+            (table.id, block.section, block)
             for table in self.tables
-            for number, block in enumerate(table.blocks, start=1)
+            for block in table.blocks
             if block.failure in ("mistake", "fault")
         )
 

@@ -132,7 +132,7 @@ class FittedModel:
             self.more = ["USUBJID", section.visit, *([context.treatment] if kind == "clda" else [])]
         self.notes: tuple[str, ...] = ()
         self._fits: dict[str, LinearFit] = {}
-        self._tables: dict[str | None, list[dict[str, Any]]] = {}
+        self._tables: dict[tuple[str | None, bool], list[dict[str, Any]]] = {}
         self.tests: dict[Place, dict[str, float | None]] = {}
         self.data = self._data(section.formula)
 
@@ -185,36 +185,54 @@ class FittedModel:
             raise DataError(
                 f"analysis {self.context.analysis.id}: no records at {absent[0]!r}", hint="visits: " + ", ".join(visits)
             )
+        average = self.average
+        if average is not None:
+            if average in visits:
+                what = f"analysis {self.context.analysis.id}"
+                raise DataError(
+                    f"{what}: average: {average!r} is a visit", hint="give the mean over visits another name"
+                )
+            return [*(wanted or ()), average]
         if wanted is None and isinstance(self.section, CldaSection):
             return [v for v in visits if v != self.section.baseline]
         return list(wanted or visits)
 
-    def _by(self) -> dict[str, str]:
-        return {} if self.visit is None else {"by": self.visit}
+    @property
+    def average(self) -> str | None:
+        """How the mean over the visits is named, where the section asks for it."""
+        return self.section.average if isinstance(self.section, MmrmSection) else None
 
-    def _asked(self, versus: str | None) -> list[dict[str, Any]]:
-        """LS means, or contrasts against ``versus``, at every visit; asked for once."""
-        if versus not in self._tables:
+    def _over_all(self, place: str | None) -> bool:
+        """Whether a place is the mean over the visits."""
+        return place is not None and place == self.average
+
+    def _asked(self, versus: str | None, whole: bool) -> list[dict[str, Any]]:
+        """LS means, or contrasts against ``versus``, at every visit or over all (``whole``); asked for once."""
+        if (versus, whole) not in self._tables:
             section, fit = self.section, self.fit()
             ask: dict[str, Any] = {"weights": section.weights, "level": section.level}
-            if self.visit is not None:
+            if self.visit is not None and not whole:
                 ask["by"] = self.visit
             arm = self.context.treatment
             with self._listening():
                 made = fit.lsmeans(arm, **ask) if versus is None else fit.contrasts(arm, against=versus, **ask)
                 table = made.to_frame()
-            self._tables[versus] = _rows_of(table)
-        return self._tables[versus]
+            self._tables[versus, whole] = _rows_of(table)
+        return self._tables[versus, whole]
 
     def _here(self, row: dict[str, Any], place: str | None) -> bool:
-        return place is None or str(row[str(self.visit)]) == place
+        return place is None or self._over_all(place) or str(row[str(self.visit)]) == place
 
     @cached_property
     def _records(self) -> dict[tuple[str, str | None], int]:
         """Records of each arm, at each visit where there are visits."""
         columns = [self.context.treatment, *([self.visit] if self.visit is not None else [])]
         seen = self.data.group_by(columns).len()
-        return {(str(r[0]), str(r[1]) if self.visit is not None else None): int(r[-1]) for r in seen.iter_rows()}
+        out = {(str(r[0]), str(r[1]) if self.visit is not None else None): int(r[-1]) for r in seen.iter_rows()}
+        if self.average is not None:
+            for arm in {arm for arm, _ in out}:
+                out[arm, self.average] = sum(n for (one, _), n in out.items() if one == arm)
+        return out
 
     def _people(self, formula: str | None = None) -> int:
         fit: Any = self.fit(formula)
@@ -243,7 +261,9 @@ class FittedModel:
     def means(self, place: str | None) -> dict[str, Estimate]:
         """LS means by arm; geometric means where the section asks."""
         name = "geometric mean" if self.section.exponentiate else "LS mean"
-        rows = {str(r[self.context.treatment]): r for r in self._asked(None) if self._here(r, place)}
+        rows = {
+            str(r[self.context.treatment]): r for r in self._asked(None, self._over_all(place)) if self._here(r, place)
+        }
         return {
             arm: self._estimate(f"{name}, {arm}", row, place, self._records.get((arm, place), 0), name)
             for arm, row in rows.items()
@@ -252,7 +272,7 @@ class FittedModel:
     def contrast(self, one: str, versus: str, place: str | None) -> Estimate:
         """Difference of two arms; their ratio where the section asks."""
         name = f"{one} {'/' if self.section.exponentiate else '-'} {versus}"
-        for row in self._asked(versus):
+        for row in self._asked(versus, self._over_all(place)):
             if self._here(row, place) and row["contrast"] == f"{one} - {versus}":
                 scale = "ratio" if self.section.exponentiate else "difference"
                 return self._estimate(name, row, place, self._people(), scale)

@@ -9,7 +9,8 @@ import polars as pl
 from pydantic import Field, field_validator
 
 from equipoise.errors import DataError
-from equipoise.plan.methods.registry import Found, Method
+from equipoise.estimate.result import Estimate
+from equipoise.plan.methods.registry import Found, Method, Place
 from equipoise.plan.parts import Section
 from equipoise.plan.prepared import Prepared
 from equipoise.plan.results import Block, Cell, Column, Row, rounded
@@ -48,7 +49,7 @@ class ListingSection(Section):
 
 
 def estimates(context: Prepared, section: ListingSection) -> Found:
-    """The records in their order; a listing estimates nothing.
+    """How many records and subjects there are; the records in their order are what is written.
 
     Raises
     ------
@@ -63,7 +64,12 @@ def estimates(context: Prepared, section: ListingSection) -> Found:
                 hint="there are " + ", ".join(frame.columns[:60]),
             )
     down = [name.startswith("-") for name in section.order]
-    return Found({}, frame.sort(by, descending=down, nulls_last=True, maintain_order=True) if by else frame)
+    people = frame["USUBJID"].n_unique()
+    numbers = {
+        Place("records"): Estimate.of_count("records", frame.height, people),
+        Place("patients"): Estimate.of_count("patients", people, people),
+    }
+    return Found(numbers, frame.sort(by, descending=down, nulls_last=True, maintain_order=True) if by else frame)
 
 
 def lines(context: Prepared, section: ListingSection, found: Found) -> Block:

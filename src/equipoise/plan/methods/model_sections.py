@@ -96,11 +96,16 @@ class VisitSection(ModelSection):
 
 
 class MmrmSection(VisitSection):
-    """Mixed model for repeated measures. ``covariance`` is a ladder: each structure is tried until one converges."""
+    """Mixed model for repeated measures. ``covariance`` is a ladder: each structure is tried until one converges.
+
+    ``average`` names the mean over all visits of the model, each with the same weight (SAS's LSMEANS of the arm by
+    itself), which is then shown alone, or after the ``visits`` that are asked for.
+    """
 
     ESTIMATES = "mmrm"
 
     method: Literal["mmrm"]
+    average: str | None = None
 
 
 class CldaSection(VisitSection):

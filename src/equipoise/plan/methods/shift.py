@@ -39,6 +39,15 @@ class ShiftSection(Section):
     decimals: int = Field(default=1, ge=0, le=4)
 
 
+def _named(level: object) -> str:
+    """A category as it is written: 1 for 1.0."""
+    return f"{level:g}" if isinstance(level, float) else str(level)
+
+
+def _as_text(values: pl.Series) -> pl.Series:
+    return pl.Series(values.name, [_named(v) for v in values], dtype=pl.String)
+
+
 def estimates(context: Prepared, section: ShiftSection) -> Found:
     """Subjects by visit, baseline category and category, and the tests over all arms.
 
@@ -57,14 +66,13 @@ def estimates(context: Prepared, section: ShiftSection) -> Found:
     if doubled.height:
         hint = "choose one by where:, or name visit:" if section.visit is None else "see where: in the plan"
         raise DataError(f"{what}: {doubled['USUBJID'][0]} has more than one record", hint=hint)
-    there = [str(v) for name in (section.baseline, section.variable) for v in levels_in_order(known, name)]
+    there = [_named(v) for name in (section.baseline, section.variable) for v in levels_in_order(known, name)]
     order = list(section.levels or dict.fromkeys(there))
     absent = [v for v in there if v not in order]
     if absent:
         raise DataError(f"{what}: levels lacks {absent[0]!r}", hint="list all: " + ", ".join(dict.fromkeys(there)))
     known = known.with_columns(
-        pl.col(section.variable).cast(pl.String).alias("__to__"),
-        pl.col(section.baseline).cast(pl.String).alias("__from__"),
+        _as_text(known[section.variable]).alias("__to__"), _as_text(known[section.baseline]).alias("__from__")
     )
     visits = levels_in_order(known, section.visit) if section.visit else [None]
     out: dict[Place, Estimate] = {}
