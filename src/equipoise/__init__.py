@@ -20,6 +20,7 @@ SURFACE: dict[str, dict[str, tuple[str, str]]] = {
         "appraise": ("equipoise.appraise", "appraise"),
         "landscape": ("equipoise.appraise.landscape", "landscape"),
         "natural_history": ("equipoise.appraise.landscape.natural_history", "natural_history"),
+        "second_trials": ("equipoise.appraise.landscape.second_trials", "second_trials"),
         "question_set": ("equipoise.appraise.questions", "question_set"),
         "Reader": ("equipoise.document.readers", "Reader"),
         "Document": ("equipoise.document.document", "Document"),
@@ -181,6 +182,7 @@ if TYPE_CHECKING:
     from equipoise.appraise.build import appraise as appraise
     from equipoise.appraise.landscape import landscape as landscape
     from equipoise.appraise.landscape.natural_history import natural_history as natural_history
+    from equipoise.appraise.landscape.second_trials import second_trials as second_trials
     from equipoise.appraise.questions import question_set as question_set
     from equipoise.calibrate import fit as fit
     from equipoise.decision import FixedFutility as FixedFutility

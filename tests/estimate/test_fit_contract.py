@@ -190,11 +190,12 @@ ANSWERS = {
     "Scenario",
     "Plan",
     "AdamStudy",
+    "SecondTrials",
 }
 """Classes of the rooms above the estimators: pages, trials, plans and studies, which are read in their own ways."""
 ON_THE_WAY = {"Draws", "Power", "Assurance", "ValueOfInformation", "CausalAssociation", "TableTest"}
-"""Completed data that no analysis has been made of; a design worked out, its worth; the bounds of an association; a test alone,
-of which there is nothing to draw."""
+"""Completed data that no analysis has been made of; a design worked out, its worth; the bounds of an association; a
+test alone, of which there is nothing to draw."""
 NOT_HELD_YET = {
     "surrogacy",
     "surrogacy_units",

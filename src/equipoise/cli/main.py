@@ -31,6 +31,7 @@ from equipoise.cli import (  # noqa: E402
     simulate,
     studio,
     surrogate,
+    winners_curse,
 )
 from equipoise.errors import EquipoiseError  # noqa: E402
 
@@ -72,6 +73,7 @@ app.command("fit")(fit.fit)
 app.command("analyse")(analyse.analyse)
 app.command("landscape")(landscape.landscape)
 app.command("natural-history")(natural_history.natural_history)
+app.command("winners-curse")(winners_curse.winners_curse)
 app.command("surrogate")(surrogate.surrogate)
 app.command("questions")(questions.questions)
 app.command("judgements")(judgements.judgements)

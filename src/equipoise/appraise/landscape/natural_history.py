@@ -284,7 +284,7 @@ def _sorted(chosen: Iterable[Record], quantity: Quantity) -> tuple[list[Control]
     controls: list[Control] = []
     left: list[Left] = []
     for record in sorted(chosen, key=lambda r: (r.acronym or r.id).lower()):
-        found = _placebo_reason(record) or quantity.read(record)
+        found = placebo_reason(record) or quantity.read(record)
         if isinstance(found, str):
             left.append(Left(record, found))
         else:
@@ -347,7 +347,7 @@ def coarse(belief: NormalMixture, components: int = 6) -> NormalMixture:
 # -- what a record tells -----------------------------------------------------------------------------------------------
 
 
-def _placebo_reason(record: Record) -> str | None:
+def placebo_reason(record: Record) -> str | None:
     """Why a record's control arm is no natural history, if so."""
     control = [a for a in record.arms if a.role == "control"]
     if not control:

@@ -101,14 +101,15 @@ def _half(found: Iterable[Effect | Missing], scale: str) -> tuple[Half | None, s
         if isinstance(e, Missing):
             why = e.reason
             continue
-        made = _scaled(e)
+        made = scaled(e)
         if made is not None:
             return made, None
         why = "no standard error and no interval"
     return None, why
 
 
-def _scaled(e: Effect) -> Half | None:
+def scaled(e: Effect) -> Half | None:
+    """An effect with its standard error on the scale of the regression; None where it has none."""
     v = e.sourced
     if v.value is None:
         return None
