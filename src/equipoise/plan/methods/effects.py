@@ -38,7 +38,7 @@ def section_of(written: dict[str, Any]) -> Section:
 
 @dataclass(frozen=True)
 class Effects:
-    """The effects of a section. asked : a quantity, None for the first test of the method; visit : None for the last."""
+    """The effects of a section. asked : a quantity, None for the method's first test; visit : None for the last."""
 
     context: Prepared
     section: Section
