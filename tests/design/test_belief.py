@@ -219,13 +219,17 @@ def test_simulation_the_worth_by_the_point_is_an_integral(tmp_path: Path) -> Non
 
 
 def test_property_reports_tell_it_where_worlds_are_weighed(two: DesignResult, tmp_path: Path) -> None:
-    from equipoise.design.report import report_html, report_markdown
+    from equipoise.design.report import drawings, report_html, report_markdown
 
     said = report_markdown(two)
     for heading in ("Assurance: success over all worlds", "What the trial would teach", "What the trial is worth"):
         assert heading in said
         assert heading in report_html(two)
     assert "Over all worlds" in two.summary()
+    belief = two.assurance()[0]
+    drawn = drawings(two)["assurance"].description
+    assert f"works and shown {100 * belief.works_and_shown.value:.0f} %" in drawn
+    assert f"does nothing and not shown {100 * belief.nothing_and_not_shown.value:.0f} %" in drawn
     assert {"assurance", "teaches", "worth"} <= set(two.to_dict())
     alike = judged(tmp_path, {"none": {**NOTHING, "weight": 1}, "lifts": {**LIFTS, "weight": 1}}, replicates=20)
     assert "Over all worlds" not in alike.summary()
@@ -240,3 +244,13 @@ def test_property_reports_tell_it_where_worlds_are_weighed(two: DesignResult, tm
 def test_property_stakes_are_said_one_way(tmp_path: Path, stakes: dict[str, Any]) -> None:
     with pytest.raises(ScenarioError, match="works and nothing"):
         study(tmp_path, stakes=stakes)
+
+
+def test_property_parts_that_do_not_add_up_are_not_drawn() -> None:
+    from equipoise.errors import DataError
+    from equipoise.plot import assurance_parts
+
+    row = {"design": "d", "works_and_shown": 0.3, "works_and_missed": 0.3, "nothing_and_shown": 0.1}
+    with pytest.raises(DataError, match="add up"):
+        assurance_parts([{**row, "nothing_and_not_shown": 0.2}])
+    assert assurance_parts([{**row, "nothing_and_not_shown": 0.3}]).description.startswith("d: works and shown 30 %")

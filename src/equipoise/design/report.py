@@ -11,7 +11,7 @@ from __future__ import annotations
 import html
 import math
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -19,7 +19,8 @@ from typing import Any
 from equipoise.design.examples import chosen, command_of, told
 from equipoise.design.result import Cell, DesignResult
 from equipoise.design.study import BASE, CLAIM, DECIDE, FIXED, Design
-from equipoise.render.plots import Plot, frontier, success_curves, success_table
+from equipoise.render.plots import Plot, assurance_parts, frontier, success_curves, success_table
+from equipoise.render.plots.assurance import PARTS
 
 ROWS_IN_A_TABLE = 60
 """Designs of one table of the report; ``cells.csv`` has them all."""
@@ -52,10 +53,20 @@ def drawings(made: DesignResult) -> dict[str, Plot]:
             rows = [{**_shares(c), "weeks": c.design.weeks, "world": label[c.world]} for c in cells]
             title = _place(made, place)
             out["weeks-" + _file(title)] = success_curves(rows, target=study.target, title=title, note=note)
+    if study.weighed and len({c.design for c in made.cells}) <= ROWS_IN_A_TABLE:
+        out["assurance"] = promises(made)
     out |= prices(made)
     if len({c.design for c in made.cells}) <= ROWS_IN_A_TABLE:
         out["all"] = everywhere(made)
     return out
+
+
+def promises(made: DesignResult) -> Plot:
+    """Assurance and its parts, a bar a design."""
+    rows = [
+        {"design": b.design.label, **{k: v.value for k, v in vars(b).items() if k in PARTS}} for b in made.assurance()
+    ]
+    return assurance_parts(rows, title="Assurance: what designs promise", note="The line: the drug works")
 
 
 def prices(made: DesignResult) -> dict[str, Plot]:
@@ -150,7 +161,7 @@ def parts_of(made: DesignResult) -> list[Part]:
                 f"Trials whose analysis failed count as not successful: {sum(c.failures for c in made.cells)} in all.",
             ),
         ),
-        *_belief(made),
+        *_belief(made, plots),
         Part("Performance: success by weeks", plots=tuple(p for p in plots.items() if p[0].startswith("weeks-"))),
         Part("Performance: success and its price", plots=tuple(p for p in plots.items() if p[0].startswith("price-"))),
         Part("Performance: all designs", plots=tuple(p for p in plots.items() if p[0] == "all")),
@@ -180,7 +191,7 @@ def parts_of(made: DesignResult) -> list[Part]:
     ]
 
 
-def _belief(made: DesignResult) -> list[Part]:
+def _belief(made: DesignResult, plots: Mapping[str, Plot]) -> list[Part]:
     """Assurance, what a trial would teach and what it is worth, where the study weighs worlds and gains."""
     out = []
     columns: tuple[str, ...]
@@ -214,7 +225,8 @@ def _belief(made: DesignResult) -> list[Part]:
             )
             for b in found
         )
-        out.append(Part("Assurance: success over all worlds", said, columns, rows))
+        drawn = tuple((n, p) for n, p in plots.items() if n == "assurance")
+        out.append(Part("Assurance: success over all worlds", said, columns, rows, drawn))
         taught = made.teaches()[:ROWS_IN_A_TABLE]
         if taught and len(taught[0].mechanisms) > 1:
             said = (

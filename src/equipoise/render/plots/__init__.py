@@ -7,6 +7,7 @@ every plot has a description in words and the table of its numbers.
 
 from __future__ import annotations
 
+from equipoise.render.plots.assurance import assurance_parts
 from equipoise.render.plots.boundaries import boundaries
 from equipoise.render.plots.design import frontier, success_curves, success_table
 from equipoise.render.plots.dropout import dropout
@@ -22,6 +23,7 @@ from equipoise.render.plots.trial_effects import trial_effects
 
 __all__ = [
     "Plot",
+    "assurance_parts",
     "boundaries",
     "cumulative_incidence",
     "dropout",
