@@ -265,3 +265,19 @@ def test_simulation_corrections_hold_the_level_with_few_patients() -> None:
             refused[vcov] += fit.coefficient("ARM").p < 0.05
     assert refused["robust"] / trials > 0.06
     assert refused["mancl-derouen"] / trials <= 0.08
+
+
+def test_property_estimating_equations_that_run_away_say_so() -> None:
+    """Answers that are alike within a patient, and an offset that is not: the steps end where nothing can be solved."""
+    g = np.random.default_rng(1)
+    data = pl.DataFrame(
+        {
+            "ID": [f"S{i // 3}" for i in range(90)],
+            "W": g.normal(size=90),
+            "A": ["ab"[(i // 3) % 2] for i in range(90)],
+            "E": np.r_[np.ones(60), np.zeros(30)],
+        }
+    )
+    fit = gee("E ~ A + offset(W)", data, subject="ID")
+    assert not fit.estimates[0].estimable
+    assert "did not converge" in fit.estimates[0].reason

@@ -323,12 +323,16 @@ def _fit(problem: Problem, who: IntArray, when: IntArray, correlation: str) -> _
             return _Made(beta, nothing, alpha, phi, Status.BOUNDARY, why)
         information = sum((d.T @ v for d, v, _ in parts), np.zeros((p, p)))
         score = sum((v.T @ r for _, v, r in parts), np.zeros(p))
-        step = np.linalg.solve(information, score)
+        try:
+            step = np.linalg.solve(information, score)
+        except np.linalg.LinAlgError:  # the steps ran away until every answer was certain
+            break
         beta = beta + step
         if float(np.abs(step).max()) <= 1e-11 * (1.0 + float(np.abs(beta).max())):
             status = Status.OK
             break
-    if status is not Status.OK:
+    if status is not Status.OK or not np.isfinite(beta).all():
+        status = Status.NOT_CONVERGED
         return _Made(beta, nothing, alpha, phi, status, "not estimable: the estimating equations did not converge")
     mu = problem.mean(beta)
     parts = _parts(problem, mu, rows, when, alpha)
