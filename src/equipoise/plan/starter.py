@@ -10,6 +10,7 @@ import polars as pl
 
 from equipoise.errors import DataError
 from equipoise.plan.analysis_plan import Plan, dump_plan
+from equipoise.plan.parts import condition
 from equipoise.trial.adam import AdamStudy, Dataset
 
 _FLAGS = {
@@ -30,10 +31,13 @@ _LATER = re.compile(
     re.IGNORECASE,
 )
 MAX_PARAMETERS = 12
+_SAFETY = re.compile(r"AD(LB|VS|EG)", re.IGNORECASE)
+"""Data sets of laboratory values, vital signs and electrocardiograms, by their names in ADaM."""
 
 
 def start_plan(study: AdamStudy) -> Plan:
-    """A plan with populations, baseline, change at the last visit, repeated measures, time to event, adverse events.
+    """A plan with populations, baseline, change at the last visit, repeated measures, time to event, adverse
+    events, laboratory values and vital signs by visit and beyond their limits.
 
     Raises
     ------
@@ -53,7 +57,8 @@ def start_plan(study: AdamStudy) -> Plan:
     baseline = next((k for k in ("ITT", "FAS") if k in populations), main)
     analyses = [*_populations(populations), *_baseline(adsl, baseline)]
     for dataset in study.of_kind("measurements"):
-        analyses += _measurements(dataset, main, variable)
+        safe = _SAFETY.match(dataset.name) is not None
+        analyses += _values(dataset, safety) if safe else _measurements(dataset, main, variable)
     for dataset in study.of_kind("events"):
         analyses += _events(dataset, main)
     for dataset in study.of_kind("adverse events"):
@@ -214,6 +219,31 @@ def _measurements(dataset: Dataset, population: str, arm: str) -> list[dict[str,
                     "sections": [model],
                 }
             )
+    return out
+
+
+def _values(dataset: Dataset, population: str) -> list[dict[str, Any]]:
+    """Values of safety by visit, and subjects beyond the reference range where the data have one."""
+    frame = dataset.frame
+    if not {"AVAL", "AVISIT", "USUBJID", "PARAMCD"} <= set(frame.columns):
+        return []
+    where = _records(frame)
+    observed = frame.filter(condition(where, frame, dataset.name)).drop_nulls(["AVAL", "AVISIT"])
+    by = ["ATPT"] if "ATPT" in frame.columns and observed["ATPT"].n_unique() > 1 else []
+    common = {"population": population, "dataset": dataset.name, "parameters": "all", "by": by}
+    once = not observed.select(pl.struct(["USUBJID", "PARAMCD", "AVISIT", *by]).is_duplicated().any()).item()
+    out: list[dict[str, Any]] = []
+    if observed.height and once:
+        change = "CHG" if "CHG" in frame.columns and frame.schema["CHG"].is_numeric() else None
+        section = {"method": "by_visit", **({} if change else {"change": None})}
+        table = {"id": f"{dataset.name}.VISITS", "title": f"{dataset.name}: values by visit", "pages": True}
+        out.append({**table, **common, "where": {**where, "AVAL": {"not": None}}, "sections": [section]})
+    limits = [v for v in ("A1LO", "A1HI") if v in frame.columns and frame.schema[v].is_numeric()]
+    if limits and "ABLFL" in frame.columns:
+        words = {"A1LO": ("Below the reference range", "below"), "A1HI": ("Above the reference range", "above")}
+        rules = [{"label": words[v][0], words[v][1]: {v: 1.0}} for v in limits]
+        table = {"id": f"{dataset.name}.LIMITS", "title": f"{dataset.name}: values beyond the reference range"}
+        out.append({**table, **common, "sections": [{"method": "outliers", "emergent": True, "rules": rules}]})
     return out
 
 
