@@ -14,7 +14,7 @@ from scipy import stats
 
 from equipoise import load_record, second_trials
 from equipoise.appraise.landscape.second_trials import SecondTrials, paired, stored
-from equipoise.errors import RecordError
+from equipoise.errors import DataError, RecordError
 from equipoise.records import list_records
 from equipoise.types import DAYS_PER_MONTH
 
@@ -158,6 +158,27 @@ def test_independent_the_command_line_writes_all(tmp_path: Path) -> None:
     assert len(json.loads(out.read_text(encoding="utf-8"))["trials"]) == len(paired("als"))
     assert table.read_text(encoding="utf-8").startswith("| second trial |")
     assert plot.read_text(encoding="utf-8").startswith("<svg")
+
+
+def test_independent_draws_are_a_reading_more(made: SecondTrials, tmp_path: Path) -> None:
+    file = tmp_path / "draws.csv"
+    file.write_text("effect,weight\n0.0,3\n0.4,1\n")
+    drawn = second_trials("als", draws={"phoenix": file})
+    t = one(drawn, "phoenix")
+    power = [float(stats.norm.sf(Z - x / t.next_se)) for x in (0.0, 0.4)]
+    assert t.readings[-1].name == "by draws"
+    assert t.readings[-1].success == pytest.approx(0.75 * power[0] + 0.25 * power[1], abs=1e-6)
+    assert t.sceptical.success == one(made, "phoenix").sceptical.success
+    assert "by draws" in drawn.table()
+    row = drawn.to_dict()["trials"][0]["readings"][-1]
+    assert (row["low"], row["high"]) == pytest.approx((0.0, 0.4), abs=1e-9)
+    assert drawn.plot().description
+    assert "by draws" not in made.table()
+    with pytest.raises(RecordError, match="no pair"):
+        second_trials("als", draws={"nobody": file})
+    file.write_text("gain\n1\n")
+    with pytest.raises(DataError, match=r"draws\.csv"):
+        second_trials("als", draws={"phoenix": file})
 
 
 def test_property_what_is_not_there_is_refused() -> None:

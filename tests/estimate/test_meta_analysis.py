@@ -101,6 +101,13 @@ def test_independent_updates_of_a_mixture_are_bayes_theorem() -> None:
     assert 1.0 - belief.above(belief.quantile(0.1)) == pytest.approx(0.1, abs=1e-12)
 
 
+def test_property_quantiles_of_draws_without_a_spread() -> None:
+    draws = NormalMixture.of([0.5, 0.3, 0.2], [0.0, 1.0, 2.0], 0.0)
+    assert [round(draws.quantile(q), 9) for q in (0.1, 0.6, 0.9)] == [0.0, 1.0, 2.0]
+    assert NormalMixture.normal(3.0, 0.0).interval() == (3.0, 3.0)
+    assert draws.above(0.5) == pytest.approx(0.5)
+
+
 def test_property_levels_and_frames_are_those_of_every_result() -> None:
     made = meta_analysis(*SCHOOLS, tau_scale=10)
     narrow = made.at_level(0.5)[2]

@@ -30,6 +30,8 @@ from equipoise.decision.power import above, upper_nodes
 from equipoise.errors import ScenarioError
 from equipoise.estimate.mixture import NormalMixture
 
+BY_DRAWS = "by draws"
+"""The reading of a belief that is given as draws, beside the four."""
 READINGS = ("as it stands", "with its error", "as selected", "sceptically")
 """Their names, in the order in which they are given."""
 AS_IT_STANDS, WITH_ITS_ERROR, AS_SELECTED, SCEPTICALLY = READINGS
@@ -110,11 +112,14 @@ def readings(
     if estimate > cut:
         beliefs.append((AS_SELECTED, NormalMixture.normal(max(conditional_estimate(estimate, se, cut), 0.0), 0.0)))
     beliefs.append((SCEPTICALLY, prior.updated(estimate, se)))
-    out = []
-    for name, effect in beliefs:
-        second = effect.widened(next_se)
-        out.append(Reading(name, effect, second.above(z * next_se), second))
-    return tuple(out)
+    return tuple(reading_of(name, effect, next_se=next_se, alpha=alpha) for name, effect in beliefs)
+
+
+def reading_of(name: str, effect: NormalMixture, *, next_se: float, alpha: float = 0.025) -> Reading:
+    """A reading by any belief about the effect, for instance draws of a posterior (components without a spread)."""
+    above(0.0, next_se=next_se)
+    second = effect.widened(next_se)
+    return Reading(name, effect, second.above(float(special.ndtri(1.0 - alpha)) * next_se), second)
 
 
 def conditional_estimate(estimate: float, se: float, cut: float) -> float:

@@ -76,8 +76,10 @@ class NormalMixture:
             raise EstimationError(f"quantile {q!r}", hint="give a share between 0 and 1")
         far = 40.0 * np.maximum(self.sds, 1e-300)
         low, high = float((self.means - far).min()), float((self.means + far).max())
-        if low == high:
+        if 1.0 - self.above(low) >= q:  # draws without a spread: a point that holds that much
             return low
+        if 1.0 - self.above(high) <= q:
+            return high
         return float(optimize.brentq(lambda x: 1.0 - self.above(x) - q, low, high, xtol=1e-13, rtol=1e-13))
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:

@@ -171,8 +171,10 @@ class Predicted:
 
     @property
     def sceptical(self) -> Reading:
-        """The last reading."""
-        return self.readings[-1]
+        """The reading by the prior of effects."""
+        from equipoise.decision.replication import READINGS
+
+        return next(r for r in self.readings if r.name == READINGS[-1])
 
     @property
     def removed(self) -> float:
@@ -245,13 +247,14 @@ class SecondTrials:
 
     def table(self) -> str:
         """A Markdown table: success by each reading, and what happened."""
-        from equipoise.decision.replication import READINGS
+        from equipoise.decision.replication import BY_DRAWS, READINGS
 
-        head = ("second trial", "first estimate", *READINGS, "seen")
+        drawn = (BY_DRAWS,) if any(t.reading(BY_DRAWS) is not None for t in self.trials) else ()
+        head = ("second trial", "first estimate", *READINGS, *drawn, "seen")
         rows = [head, ("---",) * len(head)]
         for t in self.trials:
             shares = []
-            for name in READINGS:
+            for name in (*READINGS, *drawn):
                 found = t.reading(name)
                 shares.append("–" if found is None else f"{100 * found.success:.0f} %")
             rows.append((t.trial.label, _pm(t.first), *shares, t.said))
@@ -321,16 +324,23 @@ class SecondTrials:
 
 
 def second_trials(
-    field: str = "als", *, records: Iterable[Record] | None = None, records_dir: str | Path | None = None
+    field: str = "als",
+    *,
+    records: Iterable[Record] | None = None,
+    records_dir: str | Path | None = None,
+    draws: Mapping[str, str | Path] | None = None,
 ) -> SecondTrials:
     """The second trials of a field, each predicted from the first one's published result alone.
 
     Nothing is fitted to a second trial: the first one's estimate, the precision of the second, and the effects of other
-    drugs go in. records : default those of the package, with those of ``records_dir``.
+    drugs go in. records : default those of the package, with those of ``records_dir``. draws : of a pair's effect, by
+    the pair's id, for a reading more: a .parquet or .csv file with a column ``effect`` (a benefit, in the pair's unit)
+    and perhaps ``weight``, such as draws of a posterior of the first trial.
 
     Raises
     ------
-    RecordError : no such field, or a record lacks a number that the library names.
+    RecordError : no such field or pair, or a record lacks a number that the library names. DataError : a file of draws
+    that cannot be used.
 
     Examples
     --------
@@ -346,7 +356,31 @@ def second_trials(
         else [i.record for i in list_records(records_dir=records_dir) if i.record is not None]
     )
     known = {r.id: r for r in every}
-    return SecondTrials(field, tuple(_predicted(t, known, FIELDS[field].holds) for t in paired(field)))
+    pairs = paired(field)
+    files = dict(draws or {})
+    if unknown := set(files) - {t.id for t in pairs}:
+        raise RecordError(
+            f"there is no pair {sorted(unknown)[0]!r}", hint="choose one of: " + ", ".join(t.id for t in pairs)
+        )
+    beliefs = {id: _drawn(Path(file)) for id, file in files.items()}
+    return SecondTrials(field, tuple(_predicted(t, known, FIELDS[field].holds, beliefs.get(t.id)) for t in pairs))
+
+
+def _drawn(path: Path) -> NormalMixture:
+    """The belief that a file of draws is."""
+    import polars as pl
+
+    from equipoise.errors import DataError, EstimationError
+    from equipoise.estimate.mixture import NormalMixture
+
+    hint = "a .parquet or .csv file with a column effect, a number a row, and perhaps weight"
+    try:
+        table = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path)
+        effect = table["effect"].cast(pl.Float64).to_numpy()
+        weight = table["weight"].cast(pl.Float64).to_numpy() if "weight" in table.columns else 1.0
+        return NormalMixture.of(weight, effect, 0.0)
+    except (OSError, pl.exceptions.PolarsError, EstimationError) as error:
+        raise DataError(f"{path}: no draws of an effect ({str(error).splitlines()[0][:120]})", hint=hint) from None
 
 
 def paired(field: str) -> tuple[SecondTrial, ...]:
@@ -369,8 +403,10 @@ def stored() -> dict[str, Any]:
 # -- one pair ----------------------------------------------------------------------------------------------------------
 
 
-def _predicted(t: SecondTrial, known: Mapping[str, Record], holds: Any) -> Predicted:
-    from equipoise.decision.replication import readings, selection
+def _predicted(
+    t: SecondTrial, known: Mapping[str, Record], holds: Any, belief: NormalMixture | None = None
+) -> Predicted:
+    from equipoise.decision.replication import BY_DRAWS, reading_of, readings, selection
 
     first = _result_number(t, _record(known, t, t.first.record), t.first.result)
     next_se, precision = _precision(t, known, first)
@@ -382,6 +418,8 @@ def _predicted(t: SecondTrial, known: Mapping[str, Record], holds: Any) -> Predi
     found, prior = _prior(SETTINGS[t.scale], others)
     wider = [_prior(SETTINGS[t.scale].times(f), others)[1] for f in FACTORS]
     given = readings(first.estimate, first.se, next_se=next_se, prior=prior, alpha=LEVEL)
+    if belief is not None:
+        given = (*given, reading_of(BY_DRAWS, belief, next_se=next_se, alpha=LEVEL))
     observed, met, said = _outcome(t, known)
     return Predicted(
         trial=t,
