@@ -2,14 +2,43 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import uvicorn
+
+
+@contextmanager
+def registry(entries: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """The address of a registry with these entries, by their numbers; it answers as the real one does."""
+
+    class Answering(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            entry = entries.get(self.path.rpartition("/")[2])
+            body = b"{}" if entry is None else json.dumps(entry).encode()
+            self.send_response(404 if entry is None else 200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/api/v2"
+        finally:
+            server.shutdown()
+            thread.join(timeout=60)
 
 
 @contextmanager

@@ -5,17 +5,22 @@ Skipped where either is missing. ``EQUIPOISE_SCREENSHOTS`` names a folder in whi
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import shutil
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from registry_study import study
-from serving import served
+from serving import registry, served
+from trial_files import write_trial
+
+from equipoise.render.page.pdf import browser as browser_of_pdf
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install playwright")
 
@@ -170,6 +175,89 @@ def test_journey_bring_an_entry_and_report(page: Any, tmp_path: Path) -> None:
     with page.expect_download() as kept:
         page.get_by_role("link", name="Report as html").click()
     assert Path(kept.value.path()).read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_journey_an_entry_by_its_number(chromium: Any, tmp_path: Path) -> None:
+    told = study()
+    told["protocolSection"]["identificationModule"]["nctId"] = "NCT07654321"
+    with registry({"NCT07654321": told}) as there, served(workspace=tmp_path, registry=there) as address:
+        page = opened(chromium, address)
+        page.goto("/import")
+        page.get_by_label("or its number").fill("NCT07654321")
+        page.get_by_role("button", name="Bring it in").click()
+        page.wait_for_selector("text=could not be mapped")
+        page.get_by_role("link", name="Read its page").click()
+        page.wait_for_selector("#brief")
+        assert not page.faults
+        page.context.close()
+
+
+def test_journey_analyse_a_trial_and_report_it(chromium: Any, tmp_path: Path) -> None:
+    trial = write_trial(tmp_path / "brought")
+    with served(workspace=tmp_path / "w") as address:
+        page = opened(chromium, address)
+        page.goto("/analyse")
+        page.locator("input[type=file]").set_input_files([str(p) for p in sorted(trial.iterdir())])
+        page.get_by_role("button", name="Bring them").click()
+        page.wait_for_selector("text=Nothing is wrong with the data")
+        page.get_by_label("Make Populations").uncheck()
+        page.locator("summary", has_text="ADEFF.ALSFRS.ANCOVA").click()
+        page.locator("input[name='at/analyses/2/sections/2/label']").fill("Change from baseline")
+        page.get_by_role("button", name="Carry it out", exact=True).click()
+        page.wait_for_url("**/analysis/*")
+        page.wait_for_selector("iframe", timeout=WAIT)
+        assert "Change from baseline" in page.frame_locator("iframe").locator("body").inner_text()
+        with page.expect_download() as kept:
+            page.get_by_role("link", name="Keep everything (zip)").click()
+        assert "tables.html" in zipfile.ZipFile(kept.value.path()).namelist()
+        other = opened(chromium, address)
+        other.goto(page.url)
+        assert other.locator("iframe").count() == 1, "a copied link in a fresh profile shows the same tables"
+        other.context.close()
+        for name in ("Figure ADEFF.ALSFRS.MMRM", "Table ADEFF.ALSFRS.ANCOVA"):
+            page.get_by_role("button", name=f"Add to report: {name}").click()
+            page.wait_for_selector(".badge")
+        page.goto("/basket")
+        files = kept_as(page, ("html", "docx", *(("pdf",) if browser_of_pdf() else ())))
+        assert b"<svg" in files["html"]
+        assert any(n.startswith("word/media/") for n in zipfile.ZipFile(io.BytesIO(files["docx"])).namelist())
+        assert files.get("pdf", b"%PDF").startswith(b"%PDF")
+        assert not page.faults
+        page.context.close()
+
+
+def test_journey_drawings_of_a_study_in_the_report(chromium: Any, page: Any) -> None:
+    page.goto(QUICK)
+    page.wait_for_selector("table.cells", timeout=WAIT)
+    if page.get_by_role("button", name="Stop").count():
+        page.get_by_role("button", name="Stop").click()
+    page.wait_for_selector("text=Stopped at")
+    page.get_by_role("button", name=re.compile("Add to report: Mean change, slowing")).click()
+    page.wait_for_selector(".badge")
+    page.get_by_role("link", name=re.compile("slowing: the first virtual trial")).click()
+    page.get_by_role("button", name="Add to report: this virtual trial").click()
+    page.goto("/basket")
+    files = kept_as(page, ("html", "docx", *(("pdf",) if browser_of_pdf() else ())))
+    assert files["html"].count(b'<svg xmlns="http://www.w3.org/2000/svg"') == 2
+    media = [n for n in zipfile.ZipFile(io.BytesIO(files["docx"])).namelist() if n.startswith("word/media/")]
+    assert len(media) == 2
+    assert files.get("pdf", b"%PDF").startswith(b"%PDF")
+    read = chromium.new_page()
+    read.set_content(files["html"].decode())
+    assert read.locator("svg.chart path").count() > 10
+    read.close()
+    page.get_by_role("button", name="Empty it").click()
+    page.wait_for_selector("text=Nothing yet")
+
+
+def kept_as(page: Any, kinds: tuple[str, ...]) -> dict[str, bytes]:
+    """The report in each format, as the browser keeps it."""
+    out = {}
+    for kind in kinds:
+        with page.expect_download(timeout=WAIT) as kept:
+            page.get_by_role("link", name=f"Report as {kind}").click()
+        out[kind] = Path(kept.value.path()).read_bytes()
+    return out
 
 
 def test_journey_without_script(chromium: Any, address: str) -> None:

@@ -370,14 +370,3 @@ def test_property_too_much_is_refused_before_it_is_read(tmp_path: Path) -> None:
         client.get("/import")
         told = {"form_token": client.cookies["equipoise_form"]}
         assert client.post("/import", data=told, files={"entry": ("a.json", b" " * 2000)}).status_code == 413
-
-
-def test_property_many_readers_at_once_all_get_the_page(address: str) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
-    def read(k: int) -> int:
-        with httpx.Client(base_url=address, timeout=120.0) as client:
-            return sum(client.get(view).status_code for view in ("/", "/trial/centaur", "/landscape/als"))
-
-    with ThreadPoolExecutor(50) as pool:
-        assert list(pool.map(read, range(50))) == [600] * 50

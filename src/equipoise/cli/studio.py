@@ -18,6 +18,9 @@ def studio(
     ),
     records_dir: Path | None = typer.Option(None, "--records", help="A folder with records of your own."),
     data: list[Path] | None = typer.Option(None, "--data", help="A folder of ADaM files, or of such folders."),
+    registry: str | None = typer.Option(
+        None, "--registry", help="The address of the registry's API, for a mirror; default ClinicalTrials.gov."
+    ),
     browser: bool = typer.Option(True, "--browser/--no-browser", help="Open it in the browser."),
 ) -> None:
     """Open the studio: library, appraisal, what if, design, analysis, report."""
@@ -37,7 +40,7 @@ def studio(
     for folder in (*(data or ()), *((records_dir,) if records_dir else ())):
         if not folder.is_dir():
             raise DataError(f"{folder}: no folder", hint="name one that is there")
-    settings = Settings(workspace or DEFAULT_WORKSPACE, records_dir, tuple(data or ()), host, token)
+    settings = Settings(workspace or DEFAULT_WORKSPACE, records_dir, tuple(data or ()), host, token, registry=registry)
 
     def ready() -> None:
         compile_once(lambda what, done, total: None)

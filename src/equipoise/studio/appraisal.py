@@ -20,6 +20,7 @@ from equipoise.files import write_text
 from equipoise.studio.fields import put
 from equipoise.studio.items import items_of
 from equipoise.studio.jobs import Jobs, State
+from equipoise.studio.library import catalogue
 from equipoise.studio.settings import Settings, named
 from equipoise.studio.web import Form, download, page, see, settings_of
 
@@ -87,6 +88,7 @@ def trial(request: Request, record: str, chosen: Chosen, judgements: str = "") -
         request,
         "trial.html.j2",
         record=record,
+        called=_called(settings, record),
         body=body,
         items=items,
         facets=FACETS,
@@ -251,6 +253,11 @@ def _made(
     return to_body(made), items_of(made)
 
 
+def _called(settings: Settings, record: str) -> str:
+    """What people call a trial."""
+    return next((c.name for c in catalogue(settings)[0] if c.id == record), record)
+
+
 def _rebuilds(record: str) -> bool:
     from equipoise.simulate import shipped_scenarios
 
@@ -293,6 +300,7 @@ def _form_of(request: Request, record: str, text: str, judgements: str, error: R
         "judgements.html.j2",
         status=200 if error is None else 400,
         record=record,
+        called=_called(settings, record),
         judgements=judgements,
         live=request.headers.get("hx-request") == "true",
         groups=_groups(judged),

@@ -216,8 +216,8 @@ def _of_study(jobs: Jobs, key: str, wanted: list[str]) -> _Part:
         else:
             blocks.append(_GONE)
     method = (
-        f"virtual trials of each design in each world, seed {study.seed}; {study.name}.yaml is what the studio gives at "
-        f"/job/{key}/study.yaml"
+        f"virtual trials of each design in each world, seed {study.seed}; {study.name}.yaml is what the studio "
+        f"gives at /job/{key}/study.yaml"
     )
     return _Part(
         Section(own, ready.words(f"Design study {study.name}"), tuple(blocks)),

@@ -99,7 +99,7 @@ def ask_import(request: Request) -> Response:
 @router.post("/import")
 def bring_in(request: Request, form: Form) -> Response:
     """A registry entry as a record, with the account of what could not be mapped."""
-    from equipoise.records.registry import fetch_study, import_study, is_number, record_yaml
+    from equipoise.records.registry import REGISTRY, fetch_study, import_study, is_number, record_yaml
 
     settings = settings_of(request)
     number, upload = str(form.get("number", "")).strip(), form.get("entry")
@@ -111,7 +111,7 @@ def bring_in(request: Request, form: Form) -> Response:
             )
         )
     elif is_number(number):
-        made = fetch_study(number, timeout=15.0, retries=1)
+        made = fetch_study(number, registry=settings.registry or REGISTRY, timeout=15.0, retries=1)
     else:
         raise RecordError("neither a file nor a number", hint="drop a JSON file, or write NCT and eight digits")
     target = settings.records_folder / f"{made.record.id.lower()}.yaml"

@@ -22,6 +22,7 @@ class Settings:
     workspace : jobs, judgements, uploads, results and, without ``records``, imported records. records : a folder with
     records of the user's own. data : folders whose subfolders may be analysed. host : the address it is bound to; any
     but loopback needs a ``token``, which a reader gives once. upload_limit : bytes of one request.
+    registry : address of the API from which an entry is fetched by its number; default ClinicalTrials.gov.
 
     Raises
     ------
@@ -34,6 +35,7 @@ class Settings:
     host: str = "127.0.0.1"
     token: str | None = None
     upload_limit: int = field(default=UPLOAD_LIMIT)
+    registry: str | None = None
 
     def __post_init__(self) -> None:
         if self.token is not None and (len(self.token) < 8 or not re.fullmatch(r"[A-Za-z0-9_.~-]+", self.token)):

@@ -19,6 +19,8 @@ from equipoise.studio.settings import Settings
 CSRF, TOKEN, BASKET = "equipoise_form", "equipoise_token", "equipoise_basket"
 """Names of cookies."""
 
+MINUS = "\N{MINUS SIGN}"
+
 
 class Refused(EquipoiseError):
     """A request that is not carried out: the wrong token, another site's form, too much data."""
@@ -43,8 +45,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["percent"] = lambda share: "-" if share is None else f"{100 * share:.1f} %"
-    made.filters["number"] = lambda value, digits=3: "-" if value is None else f"{value:.{digits}g}"
+    made.filters["percent"] = lambda share: "–" if share is None else f"{100 * share:.1f} %"
+    made.filters["number"] = lambda value, digits=3: "–" if value is None else f"{value:.{digits}g}".replace("-", MINUS)
+    made.filters["signed"] = lambda value: f"{value:+.1f}".replace("-", MINUS)
     made.filters["query"] = lambda pairs: urlencode([(k, v) for k, v in pairs if v not in (None, "")])
     return made
 

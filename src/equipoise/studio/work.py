@@ -148,6 +148,7 @@ def _courses(made: DesignResult) -> dict[str, Plot]:
             ],
             unit="weeks",
             start=0.0,
+            band=True,
             y_title="Mean change (95 % range of single trials)",
             title=f"Mean change, {world.label}: {first.weeks:g} weeks randomised",
         )

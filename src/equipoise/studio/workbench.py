@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from equipoise.errors import ScenarioError
 from equipoise.studio.drawn import draws_file, draws_files
 from equipoise.studio.jobs import FIRST, STAGES, Jobs
+from equipoise.studio.library import catalogue
 from equipoise.studio.web import Form, download, page, see, settings_of, uploaded
 
 if TYPE_CHECKING:
@@ -194,6 +195,7 @@ def _view(request: Request, base: str, *, single: bool) -> Response:
     context: dict[str, Any] = {
         "base": base,
         "bases": bases(),
+        "called": {c.id: c.name for c in catalogue(settings_of(request))[0]},
         "single": single,
         "columns": columns,
         "given": given,

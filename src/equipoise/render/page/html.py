@@ -24,6 +24,7 @@ from equipoise.document.document import (
     Computed,
     Curves,
     Document,
+    Drawing,
     Emphasis,
     Figure,
     Inline,
@@ -45,6 +46,7 @@ from equipoise.document.readers import LEVELS, READERS, SPECIALTIES, STAGES
 from equipoise.document.text import short
 from equipoise.render.page.bars import bar_svg
 from equipoise.render.page.references import sources_of, without_keys
+from equipoise.render.theme import css_variables
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -69,7 +71,7 @@ def to_html(document: Document) -> str:
         # no list of sources follows a deck, so that its numbers lead nowhere; its notes name what they rest on
         doc=_unlinked(document) if deck else linked_once(document),
         policy=policy,
-        css=_markup("".join(map(_asset, styles))),
+        css=_markup((_colours() if _holds_drawings(document) else "") + "".join(map(_asset, styles))),
         script=_markup(script),
         rests=rests,
     )
@@ -90,7 +92,7 @@ def to_sections(document: Document) -> str:
 
 def page_assets() -> dict[str, str]:
     """The style sheet and the scripts of a page, by name: ``page.css``, ``page.js``."""
-    return {"page.css": _asset("page.css"), "page.js": _tidy(_asset("page.js") + _asset("questions.js"))}
+    return {"page.css": _colours() + _asset("page.css"), "page.js": _tidy(_asset("page.js") + _asset("questions.js"))}
 
 
 def _rendered(document: Document, template: str, **context: Any) -> str:
@@ -125,6 +127,16 @@ def safe_url(target: str | None) -> str | None:
     except ValueError:
         return None
     return target.strip() if parts.scheme in ("http", "https") and parts.netloc else None
+
+
+def _colours() -> str:
+    """The colours that a ready drawing may have, in light and dark; the style sheet has those of charts."""
+    dark = f"@media screen and (prefers-color-scheme: dark) {{ :root {{ {css_variables('dark')} }} }}"
+    return f":root {{ {css_variables('light')} }}\n{dark}\n"
+
+
+def _holds_drawings(document: Document) -> bool:
+    return any(isinstance(node, Drawing) for node in walk(document.sections))
 
 
 def _has(chart: object, kind: str) -> bool:

@@ -31,6 +31,7 @@ def ls_means(
     log: bool = False,
     start: float | None = None,
     better: str | None = None,
+    band: bool = False,
     title: str | None = None,
     note: str | None = None,
     width: float = 560.0,
@@ -47,7 +48,8 @@ def ls_means(
         others stand side by side in order of appearance, or in ``order``.
     order : arms in their order, control first; default that of appearance.
     null : a dotted line at no change. log : a logarithmic axis, for geometric means. start : where every arm begins at
-        time 0 (0 for a change, 1 for a ratio to baseline). better : words for the direction that is better.
+        time 0 (0 for a change, 1 for a ratio to baseline). better : words for the direction that is better. band :
+        limits as a band behind the line, for a range rather than an interval.
 
     Examples
     --------
@@ -125,7 +127,7 @@ def ls_means(
         )
     for i in range(len(arms)):
         own = sorted((p for p in known if p["series"] == i), key=lambda p: float(p["x"]))
-        _arm(canvas, own, i, len(arms), start if timed else None, x, xaxis, y, yaxis)
+        _arm(canvas, own, i, len(arms), start if timed else None, x, xaxis, y, yaxis, band)
     called = [str((labels or {}).get(a, a)) for a in arms]
     head = _heading(canvas, called, y_title + (", logarithmic" if log else ""), better)
     foot = 26.0
@@ -216,18 +218,24 @@ def _arm(
     xaxis: Mapping[str, Any],
     y: Mapping[str, Any],
     yaxis: Mapping[str, Any],
+    band: bool,
 ) -> None:
     span = x["domain"][1] - x["domain"][0]
-    shift = (i - (arms - 1) / 2) * _APART * span / canvas.width
+    shift = 0.0 if band else (i - (arms - 1) / 2) * _APART * span / canvas.width
     rows = [{**p, "x": p["x"] + shift} for p in own]
     path = [{"x": 0.0, "y": start}, *rows] if start is not None else rows
     across, up = q("x", x, xaxis), q("y", y, yaxis)
     canvas.layer(
         path, {"type": "line", "color": SERIES[i], "strokeWidth": 1.6, "strokeDash": list(DASHES[i])}, x=across, y=up
     )
+    limits = [r for r in rows if r["low"] is not None and r["high"] is not None]
+    if band and start is not None:
+        limits = [{"x": 0.0, "low": start, "high": start}, *limits]
     canvas.layer(
-        [r for r in rows if r["low"] is not None and r["high"] is not None],
-        {"type": "rule", "color": SERIES[i], "strokeWidth": 1.4},
+        limits,
+        {"type": "area", "color": SERIES[i], "opacity": 0.15}
+        if band
+        else {"type": "rule", "color": SERIES[i], "strokeWidth": 1.4},
         x=across,
         y=q("low", y, yaxis),
         y2={"field": "high"},
