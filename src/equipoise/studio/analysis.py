@@ -86,8 +86,8 @@ def plan(request: Request, folder: str) -> Response:
 
     data = folder_of(settings_of(request), folder)
     study, own = read_adam(data, needed=("ADSL",)), data / "plan.yaml"
-    begun = own.is_file() and own.resolve().is_relative_to(data.resolve())
-    return _plan(request, folder, read_text(own, max_bytes=MAX_PLAN) if begun else start_text(study), study=study)
+    text = read_text(own, max_bytes=MAX_PLAN) if own.is_file() else start_text(study)
+    return _plan(request, folder, text, study=study)
 
 
 @router.post("/analyse/{folder}")
@@ -235,9 +235,7 @@ def _folders(settings: Settings) -> list[tuple[str, str, int]]:
     """(name in addresses, path, files) of each folder that may be analysed: those given and those directly in them."""
     found = []
     for path in allowed(settings):
-        held = 0
-        with contextlib.suppress(OSError):  # a folder that may not be read is not offered
-            held = sum(1 for p in path.iterdir() if p.suffix.lower() in KINDS)
+        held = sum(1 for p in files_in(path) if p.suffix.lower() in KINDS)
         if held:
             found.append((_name(settings, path), str(path), held))
     return found
@@ -246,9 +244,24 @@ def _folders(settings: Settings) -> list[tuple[str, str, int]]:
 def allowed(settings: Settings) -> list[Path]:
     """The folders that may be read: those that were named, those directly in them, and those that were brought."""
     roots = [p.resolve() for p in settings.data if p.is_dir()]
-    inside = [q for p in roots for q in sorted(p.iterdir()) if q.is_dir() and q.resolve().is_relative_to(p)]
+    inside = [q for p in roots for q in files_in(p) if q.is_dir() and is_within(q, p)]
     uploads = [p for p in sorted(settings.folder("uploads").iterdir()) if p.is_dir()]
     return [*roots, *inside, *uploads]
+
+
+def files_in(folder: Path) -> list[Path]:
+    """What is in a folder, in order; nothing where it may not be read."""
+    with contextlib.suppress(OSError):
+        return sorted(folder.iterdir())
+    return []
+
+
+def is_within(path: Path, folder: Path) -> bool:
+    """Whether a path is what it says: a link may lead elsewhere in its folder, and not out of it."""
+    try:
+        return path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # a link that leads to itself
+        return False
 
 
 def _name(settings: Settings, path: Path) -> str:
@@ -264,6 +277,9 @@ def folder_of(settings: Settings, name: str) -> Path:
     """
     for path in allowed(settings):
         if _name(settings, path) == name:
+            for file in files_in(path):
+                if not is_within(file, path):
+                    raise DataError(f"{file.name} in {path} leads out of it", hint="put the file itself there")
             return path
     raise DataError("no such folder", hint="start the studio with --data FOLDER, or bring the files")
 

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from equipoise.errors import EquipoiseError
 from equipoise.studio import analysis, appraisal, basket, library, workbench
-from equipoise.studio.guard import Next, guard
+from equipoise.studio.guard import Next, guard, protected
 from equipoise.studio.jobs import Jobs
 from equipoise.studio.settings import Settings
 from equipoise.studio.static import assets
@@ -58,7 +58,9 @@ def create_app(settings: Settings | None = None, *, before: Callable[[], None] |
     def fault(request: Request, error: Exception) -> Response:
         # it is raised again for the log; what it says may hold a path or a value, and stays there
         said = f"a fault of the program ({type(error).__name__})"
-        return mistake(request, Refused(500, said, hint="the terminal of the studio says more; please report it"))
+        return protected(
+            mistake(request, Refused(500, said, hint="the terminal of the studio says more; please report it"))
+        )
 
     @app.exception_handler(HTTPException)
     def unknown(request: Request, error: HTTPException) -> Response:

@@ -33,7 +33,7 @@ from equipoise.render.page.ready import Ready
 from equipoise.studio import analysis, appraisal, library
 from equipoise.studio.jobs import Jobs
 from equipoise.studio.settings import Settings
-from equipoise.studio.web import BASKET, Form, Refused, download, page, see, settings_of
+from equipoise.studio.web import BASKET, Form, Refused, cookie, download, page, see, settings_of
 from equipoise.studio.workbench import design_study, virtual_trial
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def change(request: Request, form: Form) -> Response:
     back = str(form.get("back", "/basket"))
     parts = urlsplit(back)
     answer = see(back if back.startswith("/") and not back.startswith("//") and not parts.netloc else "/basket")
-    answer.set_cookie(BASKET, "~".join(held), httponly=True, samesite="strict")
+    answer.set_cookie(BASKET, "~".join(held), **cookie(request))
     return answer
 
 

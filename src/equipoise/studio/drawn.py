@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from equipoise.errors import ScenarioError
-from equipoise.studio.analysis import allowed
+from equipoise.studio.analysis import allowed, files_in, is_within
 from equipoise.studio.settings import UPLOAD_LIMIT, Settings, named
 
 WEIGHTS = ("weight", "weights")
@@ -45,13 +46,12 @@ def draws_files(settings: Settings) -> list[DrawsFile]:
     """The files of draws in the folders that may be read; a link that leads out of its folder is none."""
     found = []
     for folder in allowed(settings):
-        for path in sorted(folder.iterdir()):
-            if path.suffix not in (".csv", ".parquet") or not path.resolve().is_relative_to(folder.resolve()):
-                continue
-            about = path.stat()
-            columns = _columns(path, about.st_mtime_ns, about.st_size)
-            if columns:
-                found.append(DrawsFile(named(str(path)), path, columns))
+        for path in files_in(folder):
+            with contextlib.suppress(OSError):  # a link that leads nowhere, a file that may not be read
+                about = path.stat()
+                if path.suffix in (".csv", ".parquet") and is_within(path, folder):
+                    columns = _columns(path, about.st_mtime_ns, about.st_size)
+                    found += [DrawsFile(named(str(path)), path, columns)] if columns else []
     return found
 
 

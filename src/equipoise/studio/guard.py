@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlencode, urlsplit
@@ -10,7 +11,7 @@ from fastapi import Request
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 
 from equipoise.studio.settings import LOOPBACK, Settings
-from equipoise.studio.web import TOKEN
+from equipoise.studio.web import TOKEN, cookie
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
@@ -21,12 +22,19 @@ POLICY = (
 FRAMED = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; frame-ancestors 'self'"
 """A page of tables inside a view: no script at all."""
 
+_OWN_NAME = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
+"""What a browser on this machine calls a studio that is bound to it."""
+
 Next = Callable[[Request], Awaitable[Response]]
 
 
 async def guard(request: Request, call_next: Next, settings: Settings) -> Response:
     """Check a request before it is answered, and say in the answer what a browser may do with it."""
-    answer = _refusal(request, settings) or await call_next(request)
+    return protected(_refusal(request, settings) or await call_next(request))
+
+
+def protected(answer: Response) -> Response:
+    """The answer with what a browser may do with it."""
     for name, value in {
         "Content-Security-Policy": POLICY,
         "X-Content-Type-Options": "nosniff",
@@ -40,8 +48,8 @@ async def guard(request: Request, call_next: Next, settings: Settings) -> Respon
 
 
 def _refusal(request: Request, settings: Settings) -> Response | None:
-    host = (request.url.hostname or "").strip("[]")
-    if settings.token is None and host not in LOOPBACK:
+    # the header as it came: where it cannot be read, a framework may put the server's own name in its place
+    if settings.token is None and not _OWN_NAME.fullmatch(request.headers.get("host", "")):
         # a name that leads here from elsewhere is another site's way in
         return PlainTextResponse(f"This studio answers to {', '.join(LOOPBACK)} alone.\n", 421)
     if settings.token is not None and not _same(request.cookies.get(TOKEN), settings.token):
@@ -50,7 +58,7 @@ def _refusal(request: Request, settings: Settings) -> Response | None:
         rest = [(k, v) for k, v in request.query_params.multi_items() if k != "token"]
         path = "/" + request.url.path.lstrip("/")  # two slashes would be another machine's name
         answer = RedirectResponse(path + (f"?{urlencode(rest)}" if rest else ""), 303)
-        answer.set_cookie(TOKEN, settings.token, httponly=True, samesite="strict")
+        answer.set_cookie(TOKEN, settings.token, **cookie(request))
         return answer
     if request.method not in ("GET", "HEAD", "POST"):
         return PlainTextResponse("GET and POST alone.\n", 405)

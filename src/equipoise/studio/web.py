@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypedDict
 from urllib.parse import urlencode
 
 from fastapi import Depends, Request
@@ -36,6 +36,17 @@ def settings_of(request: Request) -> Settings:
     return found
 
 
+class _Cookie(TypedDict):
+    httponly: bool
+    samesite: Literal["strict"]
+    secure: bool
+
+
+def cookie(request: Request) -> _Cookie:
+    """How a cookie is set: for no script, for this site alone, and over TLS alone where a reader came by it."""
+    return {"httponly": True, "samesite": "strict", "secure": request.url.scheme == "https"}
+
+
 @cache
 def _environment() -> Environment:
     made = Environment(
@@ -64,7 +75,7 @@ def page(request: Request, template: str, *, status: int = 200, **context: Any) 
         text = found.render(whole)
     answer = HTMLResponse(text, status_code=status)
     if CSRF not in request.cookies:
-        answer.set_cookie(CSRF, form, httponly=True, samesite="strict")
+        answer.set_cookie(CSRF, form, **cookie(request))
     return answer
 
 

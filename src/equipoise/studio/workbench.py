@@ -23,6 +23,9 @@ router = APIRouter()
 WAIT = 2.5
 """Seconds that a first answer is waited for before the page comes without it."""
 
+MOST_WORLDS = 64
+"""Worlds of a study that a browser brings."""
+
 _REACHES = ("draws", "file", "function")
 """Keys of a study that read a file or call a program."""
 
@@ -139,7 +142,9 @@ def open_file(request: Request, form: Form) -> Response:
     from equipoise.files import parse_yaml
 
     text = uploaded(form, "study").decode("utf-8", "replace")
-    _without_reach(parse_yaml(text, "study", error=ScenarioError, hint="equipoise design --init valor").values)
+    data = parse_yaml(text, "study", error=ScenarioError, hint="equipoise design --init valor").values
+    _without_reach(data)
+    _few_worlds(data)
     study = parse_study(text, "study")
     jobs: Jobs = request.app.state.jobs
     hint = "run it on the command line: equipoise design FILE"
@@ -175,6 +180,26 @@ def _without_reach(data: Any) -> None:
                 look(value)
 
     look(data)
+
+
+def _few_worlds(data: Any) -> None:
+    """Worlds of a study, those of a grid counted, before any is made.
+
+    Raises
+    ------
+    ScenarioError : more than are judged here.
+    """
+    worlds = data.get("worlds") if isinstance(data, dict) else None
+    count = 0
+    for world in worlds.values() if isinstance(worlds, dict) else ():
+        grid = world.get("grid") if isinstance(world, dict) else None
+        levels = [len(v) for v in grid.values() if isinstance(v, list)] if isinstance(grid, dict) else []
+        count += math.prod(levels)
+    if count > MOST_WORLDS:
+        raise ScenarioError(
+            f"{count:,} worlds, where {MOST_WORLDS} is most here",
+            hint="run it on the command line: equipoise design FILE",
+        )
 
 
 def _view(request: Request, base: str, *, single: bool) -> Response:
@@ -294,7 +319,12 @@ def design_study(jobs: Jobs, key: str) -> DesignStudy:
     asked = jobs.request(key)
     if asked["kind"] != "design":
         raise ScenarioError("that job is no design study", hint="see the library")
-    return DesignStudy.model_validate(asked["study"])
+    try:
+        return DesignStudy.model_validate(asked["study"])
+    except ValueError as error:
+        said = str(error.errors()[0]["msg"]) if hasattr(error, "errors") else str(error)
+        said = said.removeprefix("Value error, ")
+        raise ScenarioError(f"this study can no longer be read: {said}", hint="ask for it again") from None
 
 
 def _result(request: Request, key: str) -> dict[str, Any]:
