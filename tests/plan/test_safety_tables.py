@@ -14,7 +14,7 @@ import pytest
 import yaml
 from scipy import stats
 
-from equipoise.errors import DataError, EquipoiseError, ScenarioError
+from equipoise.errors import DataError, EquipoiseError, OutputError, ScenarioError
 from equipoise.plan.analysis_plan import parse_plan
 from equipoise.plan.block import estimates
 from equipoise.plan.carry_out import analyse
@@ -431,3 +431,22 @@ def test_property_a_mistake_names_its_section_and_group(study: AdamStudy) -> Non
         ("1", 2, "Sodium (mmol/L)"),
         ("1", 2, "Alanine aminotransferase (U/L)"),
     ]
+
+
+def test_property_without_a_browser_the_other_files_are_there(
+    study: AdamStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(OutputError, match="the other files are in"):
+        write_results(paged(study), tmp_path / "out", pdf=True)
+    there = {p.name for p in (tmp_path / "out").iterdir()}
+    assert {"tables.html", "tables.rtf", "tables.txt", "results.json", "ars.json", "results.csv"} <= there
+    assert "tables.pdf" not in there
+
+
+def test_property_the_look_of_tables_is_written_once(study: AdamStudy) -> None:
+    page = to_html(paged(study))
+    assert page.count('class="scroll tables"') == 2
+    assert page.count("<style>") == 1
+    assert page.count(".tables .gt_row {") == 1
+    assert not re.search(r"#t1[\w-]* \.gt_", page)

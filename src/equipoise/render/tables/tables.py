@@ -9,6 +9,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from equipoise.errors import OutputError
 from equipoise.files import fill_folder, write_text
 from equipoise.plan.results import Column, Results, Table
 from equipoise.render.page.pdf import to_pdf
@@ -85,7 +86,7 @@ body { font-family: system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; 
 code { overflow-wrap: anywhere; }
 td, th { font-variant-numeric: tabular-nums; }
 .scroll { overflow-x: auto; margin: 2rem 0 1rem; }
-.gt_table.gt_table { margin: 0; }
+.gt_table.gt_table { margin: 0 auto; }
 .gt_table.gt_table, .gt_table .gt_title.gt_title, .gt_table .gt_subtitle.gt_subtitle,
 .gt_table .gt_col_heading.gt_col_heading, .gt_table .gt_group_heading.gt_group_heading, .gt_table .gt_stub.gt_stub,
 .gt_table .gt_row.gt_row, .gt_table .gt_sourcenote.gt_sourcenote, .gt_table .gt_heading.gt_heading,
@@ -113,11 +114,12 @@ summary { cursor: pointer; }
 def to_html(results: Results, figures: tuple[Drawn, ...] | None = None) -> str:
     """One self-contained page with every table (great_tables) and figure, notes, and where the numbers came from."""
     figures = drawn(results) if figures is None else figures
-    body = []
+    body, looks = [], dict[str, None]()
     for table in results.tables:
         for page, (group, part) in enumerate(pages_of(table), start=1):
-            made = _gt(part, group, page).as_raw_html(inline_css=False).translate(_ESCAPED)
-            body.append(f'<div class="scroll">{made}</div>')
+            look, made = _without_style(_gt(part, group, page).as_raw_html(inline_css=False))
+            looks |= dict.fromkeys(look)
+            body.append(f'<div class="scroll tables">{made.translate(_ESCAPED)}</div>')
         body += [_figure(f) for f in figures if f.table == table.id]
     problems = [str(p["text"]) for p in results.problems if p.get("severity") != "note"]
     listed = "".join(f"<li>{html.escape(p)}</li>" for p in problems)
@@ -128,7 +130,7 @@ def to_html(results: Results, figures: tuple[Drawn, ...] | None = None) -> str:
     )
     versions = ", ".join(f"{html.escape(k)} {html.escape(v)}" for k, v in results.versions.items())
     command = f"<p>Made by <code>{html.escape(results.command)}</code></p>" if results.command else ""
-    style = _STYLE % (css_variables("light"), css_variables("dark"))
+    style = "\n".join([*looks, _STYLE % (css_variables("light"), css_variables("dark"))])
     tables = "\n".join(body)
     return (
         "<!doctype html>\n"
@@ -141,6 +143,18 @@ def to_html(results: Results, figures: tuple[Drawn, ...] | None = None) -> str:
         f"<tbody>{sources}</tbody></table>"
         "</body></html>\n"
     )
+
+
+_LOOK = re.compile(r"<style>(.*?)</style>", re.DOTALL)
+
+
+def _without_style(made: str) -> tuple[list[str], str]:
+    """The style of a table, for every table of the page alike, and the table without it.
+
+    great_tables writes the same rules again for each table, by its id; with a hundred tables a browser takes minutes.
+    """
+    looks = [re.sub(r"#[A-Za-z][\w-]* ", ".tables ", text) for text in _LOOK.findall(made)]
+    return looks, _LOOK.sub("", made)
 
 
 def _figure(figure: Drawn) -> str:
@@ -195,7 +209,8 @@ def write_results(results: Results, folder: str | Path, *, word: bool = False, p
 
     Raises
     ------
-    OutputError : the folder cannot be made or written to, or there is no python-docx or no browser.
+    OutputError : the folder cannot be made or written to, or there is no python-docx; or no browser prints the PDF,
+        in which case the other files are written.
     """
     folder = Path(folder)
     figures = drawn(results)
@@ -209,13 +224,19 @@ def write_results(results: Results, folder: str | Path, *, word: bool = False, p
         **{f.file: f.plot.svg(id="plot") + "\n" for f in figures if f.plot is not None},
     }
     further = {"tables.docx": to_word(results)} if word else {}
+    failed: OutputError | None = None
     if pdf:
-        further["tables.pdf"] = to_pdf(files["tables.html"])
+        try:
+            further["tables.pdf"] = to_pdf(files["tables.html"])
+        except OutputError as error:
+            failed = error  # the other files are of use
     with fill_folder(folder) as staged:
         for name, text in files.items():
             write_text(staged / name, text)
         for name, content in further.items():
             (staged / name).write_bytes(content)
+    if failed is not None:
+        raise OutputError(f"{failed.message}; the other files are in {folder}", hint=failed.hint) from None
     return [folder / name for name in (*files, *further)]
 
 
