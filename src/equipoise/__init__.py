@@ -43,6 +43,7 @@ SURFACE: dict[str, dict[str, tuple[str, str]]] = {
         "Trials": ("equipoise.trial", "Trials"),
         "run_study": ("equipoise.run", "run_study"),
         "fit": ("equipoise.calibrate", "fit"),
+        "posterior": ("equipoise.calibrate.posterior", "posterior"),
     },
     "Plans and files": {
         "read_adam": ("equipoise.trial.adam", "read_adam"),
@@ -185,6 +186,7 @@ if TYPE_CHECKING:
     from equipoise.appraise.landscape.second_trials import second_trials as second_trials
     from equipoise.appraise.questions import question_set as question_set
     from equipoise.calibrate import fit as fit
+    from equipoise.calibrate.posterior import posterior as posterior
     from equipoise.decision import FixedFutility as FixedFutility
     from equipoise.decision import Graph as Graph
     from equipoise.decision import HaybittlePeto as HaybittlePeto

@@ -10,7 +10,7 @@ import pytest
 
 from equipoise.calibrate import fit, targets
 from equipoise.calibrate.cohort import Predictor, cohort
-from equipoise.calibrate.fitting import _Fitter, _misfits, _set
+from equipoise.calibrate.fitting import _Fitter, _misfits, with_parameters
 from equipoise.calibrate.plan import FitPlan, fit_plans, load_plan
 from equipoise.errors import ScenarioError
 from equipoise.plan.key import Key
@@ -33,11 +33,11 @@ def test_property_every_shipped_scenario_of_a_record_has_a_fit_plan() -> None:
 @pytest.mark.parametrize("name", fit_plans())
 def test_property_a_plan_names_what_its_scenario_has(name: str) -> None:
     plan, scenario = load_plan(name), load_scenario(name)
-    assert set(plan.steps) - {"exposure", "shares"} <= set(plan.blocks)
+    assert set(plan.steps) - {"exposure", "shares", "imbalance"} <= set(plan.blocks)
     assert set(plan.effects) == set(scenario.mechanisms)
     assert sum(block.effect for block in plan.blocks.values()) == 1
     for block in plan.blocks.values():
-        _set(scenario, None, list(block.free), [min(max(f.low, 0.01), f.high) for f in block.free])
+        with_parameters(scenario, None, list(block.free), [min(max(f.low, 0.01), f.high) for f in block.free])
     fitted = {t.block for t in targets(load_record(name), scenario) if t.used}
     assert fitted == set(plan.blocks)
 

@@ -9,7 +9,7 @@ import pytest
 
 from equipoise.calibrate import Target, targets
 from equipoise.calibrate.cohort import Predictor, cohort
-from equipoise.calibrate.fitting import _Fitter, _set, fit_exposure
+from equipoise.calibrate.fitting import _Fitter, fit_exposure, with_parameters
 from equipoise.calibrate.plan import Free
 from equipoise.plan.key import Key
 from equipoise.records import Record, load_record
@@ -99,7 +99,7 @@ def test_property_a_block_recovers_what_made_its_targets(record: Record, valor: 
         Free(place="disease.svc_ratio_sd", start=0.3, low=0.02, high=1.5),
         Free(place="groups.F.svc_per_point", start=1.5, low=0.0, high=8.0),
     ]
-    truth = _set(valor, Mechanism.LAGGED, free, [0.5, 2.6])
+    truth = with_parameters(valor, Mechanism.LAGGED, free, [0.5, 2.6])
     fitter = _Fitter(record, valor, 20, 3, None)
     clinical = [t for t in fitter.targets if t.block == "clinical" and t.key.analysis == "svc_f_w28"]
     made = Predictor(truth, cohort(truth, Mechanism.LAGGED, 20, 3, dropout=False))([t.key for t in clinical])

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from equipoise.errors import DataError, ScenarioError
-from equipoise.simulate import Scenario, simulate
+from equipoise.records import load_record
+from equipoise.simulate import Scenario, Simulator, load_scenario, simulate
+from equipoise.simulate.protocol import Protocol
 from equipoise.trial import Trials
 
 
@@ -15,7 +18,8 @@ def trials(valor: Scenario) -> Trials:
     return simulate(valor, 40, seed=3)
 
 
-def test_property_allocation_is_two_to_one_in_every_stratum(trials: Trials) -> None:
+def test_property_allocation_is_two_to_one_in_every_stratum(valor: Scenario) -> None:
+    trials = simulate(valor, 40, seed=3, imbalance=False)
     for i in range(len(trials)):
         for group in range(2):
             for ril in (0, 1):
@@ -87,3 +91,61 @@ def test_property_unknown_set_or_week_is_refused(trials: Trials) -> None:
 def test_property_no_replicates_is_refused(valor: Scenario) -> None:
     with pytest.raises(ScenarioError, match="0 replicates"):
         simulate(valor, 0)
+
+
+def test_property_arms_rebuilt_as_they_happened_have_the_published_sizes_and_difference():
+    """Sizes by arm and the ratio of the arms' geometric means of NfL are facts of the trial (FDA p.42, EMA p.59)."""
+    scenario = load_scenario("valor")
+    as_it_was = Simulator.of(scenario, "none", imbalance=True).block(5, 0, 400)
+    fresh = Simulator.of(scenario, "none", imbalance=False).block(5, 0, 20)
+    for group, counts in scenario.protocol.as_randomised.items():
+        here = as_it_was.members(group)
+        for arm, count in enumerate(counts):
+            assert set((here & (as_it_was.arm == arm)).sum(axis=1)) == {count}
+    assert len(set((fresh.members("F") & (fresh.arm == 0)).sum(axis=1))) > 1
+    ln = np.log(as_it_was.baseline("NFL"))
+    record = load_record("valor")
+    for group in (*scenario.protocol.groups, "ITT"):
+        here = as_it_was.members(group)
+        seen = ln[here & (as_it_was.arm == 1)].mean() - ln[here & (as_it_was.arm == 0)].mean()
+        published = [
+            record.baseline_value("NFL", set=group, arm=a, statistic="geometric_mean").value
+            for a in scenario.protocol.arms
+        ]
+        error = ln[here].std() * np.sqrt(4.5 / here.sum())  # two arms, one to two
+        assert abs(seen - np.log(published[1] / published[0])) < 3 * error + 0.02, group
+
+
+def test_property_vital_capacity_and_the_rate_of_loss_go_together_as_far_as_is_asked():
+    """A patient's root of the rate falls by the coefficient for every 10 points; without it the numbers stay."""
+    scenario = load_scenario("valor")
+
+    def told(value: float):
+        groups = {k: g.model_copy(update={"root_rate_svc": value}) for k, g in scenario.groups.items()}
+        own = scenario.model_copy(update={"groups": groups, "mechanisms": {}, "default_mechanism": None})
+        own = own.model_copy(
+            update={"mechanisms": {"none": scenario.mechanisms["none"].model_copy(update={"groups": {}})}}
+        )
+        trials = Simulator.of(own, "none", imbalance=False).block(3, 0, 60)
+        last = trials.outcomes["ALSFRS"][:, :, trials.visit_index(28.0)] - trials.baseline("ALSFRS")
+        keep = ~np.isnan(last)
+        return float(np.corrcoef(last[keep], trials.baseline("SVC")[keep])[0, 1])
+
+    less, none, more = told(-0.1), told(0.0), told(0.1)
+    assert abs(none) < 0.1
+    assert less > none + 0.05
+    assert more < none - 0.05
+
+
+@pytest.mark.parametrize(
+    ("counts", "problem"),
+    [
+        ({"F": [20, 39]}, "does not share 60 patients among 2 arms"),
+        ({"F": [60]}, "give one count an arm"),
+        ({"X": [1, 2]}, "no such group"),
+    ],
+)
+def test_property_sizes_that_do_not_add_up_are_refused(counts, problem):
+    protocol = load_scenario("valor").protocol
+    with pytest.raises(ValidationError, match=problem):
+        Protocol.model_validate({**dict(protocol), "as_randomised": counts})

@@ -132,11 +132,21 @@ class Background(Frozen):
     keys: dict[str, str]
 
 
+class Imbalance(Frozen):
+    """A variable whose geometric means in the arms at baseline are held as far apart as published.
+
+    parameter : of a group, the active arm's mean logarithm less control's.
+    """
+
+    variable: str
+    parameter: str
+
+
 class FitPlan(Frozen):
     """How a scenario is fitted to its record.
 
-    steps : the blocks in order; ``exposure`` (apparent volume from the trough, in closed form) and ``shares``
-        (counts copied) are steps of their own.
+    steps : the blocks in order; ``exposure`` (apparent volume from the trough, in closed form), ``shares``
+        (counts copied) and ``imbalance`` (the arms' marker at baseline as far apart as it was) are steps of their own.
     effects : the free parameters of each mechanism's effect.
     sets : an analysis set of the record -> the set of the simulation that stands for it.
     methods : a method of the record -> the kind of analysis of the plan that carries it out.
@@ -154,6 +164,7 @@ class FitPlan(Frozen):
     methods: dict[str, Literal["repeated", "carried_forward", "mmrm", "slopes"]] = Field(default_factory=dict)
     tests: dict[str, Quantity] = Field(default_factory=dict)
     background: Background | None = None
+    imbalance: Imbalance | None = None
     entrants: str | None = Field(
         default="shares", description="block of the numbers that went on into the extension; None: a check"
     )

@@ -24,6 +24,7 @@ from equipoise.cli import (  # noqa: E402
     judgements,
     landscape,
     natural_history,
+    posterior,
     power,
     questions,
     records,
@@ -55,6 +56,7 @@ Also:
   equipoise studio                      all of this in the browser
   equipoise import NCT01234567          a registry entry as a record
   equipoise fit valor --out FILE        fit the disease and the drug to the published curves again
+  equipoise posterior valor             what the published numbers say of how the drug works
   equipoise --help                      every command; COMMAND --help its options
 """
 
@@ -70,6 +72,7 @@ app.command("replicate")(replicate.replicate)
 app.command("simulate")(simulate.simulate)
 app.command("design")(design.design)
 app.command("fit")(fit.fit)
+app.command("posterior")(posterior.posterior)
 app.command("analyse")(analyse.analyse)
 app.command("landscape")(landscape.landscape)
 app.command("natural-history")(natural_history.natural_history)

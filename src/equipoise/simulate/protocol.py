@@ -97,6 +97,11 @@ class Protocol(Frozen):
     arms: tuple[str, ...] = Field(min_length=2)
     ratio: tuple[int, ...] = Field(description="patients per permuted block, in the order of the arms")
     groups: dict[str, int] = Field(description="recruitment groups and their sizes")
+    as_randomised: dict[str, tuple[int, ...]] = Field(
+        default={},
+        description="patients by arm in each group, in the order of the arms, as the published trial happened to have "
+        "them; held where the arms are rebuilt as they happened, and forgotten by a trial of other groups or arms",
+    )
     strata: tuple[str, ...] = Field(description="what randomisation is stratified by, besides the group")
     visits: Weeks
     period_end: Annotated[float, Field(gt=0)]
@@ -119,6 +124,14 @@ class Protocol(Frozen):
         for name, size in self.groups.items():
             if size < 1:
                 raise ValueError(f"groups.{name}: {size} patients; a group needs at least 1")
+        for name, counts in self.as_randomised.items():
+            if name not in self.groups:
+                raise ValueError(f"as_randomised.{name}: no such group; groups are {', '.join(self.groups)}")
+            if len(counts) != len(self.arms) or sum(counts) != self.groups[name] or min(counts) < 0:
+                raise ValueError(
+                    f"as_randomised.{name}: {list(counts)} does not share {self.groups[name]} patients among "
+                    f"{len(self.arms)} arms; give one count an arm, in the order of the arms"
+                )
         if len(self.visits) < 2 or self.visits[0] != 0:
             raise ValueError("visits: the first visit is week 0 and at least one more is needed")
         for a, b in zip(self.visits, self.visits[1:], strict=False):
@@ -195,6 +208,11 @@ class Protocol(Frozen):
         """Allocation shares of the arms, control first."""
         total = sum(self.ratio)
         return tuple(r / total for r in self.ratio)
+
+    def blocks(self, *, as_it_happened: bool) -> tuple[tuple[int, ...], ...]:
+        """Patients per permuted block by arm, for each group; as it happened, one block holds the whole group."""
+        counted = self.as_randomised if as_it_happened else {}
+        return tuple(counted.get(group, self.ratio) for group in self.groups)
 
     @property
     def n(self) -> int:

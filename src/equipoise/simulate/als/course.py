@@ -104,6 +104,7 @@ class PopulationArrays(NamedTuple):
     onset_max: np.ndarray  # months, longest time since onset admitted
     bulbar: np.ndarray  # share with bulbar onset
     root_rate_bulbar: np.ndarray  # added to the root rate in bulbar onset
+    root_rate_svc: np.ndarray  # per 10 points of % predicted above the group's mean vital capacity
     age_mean: np.ndarray  # years
     age_sd: np.ndarray
     run_in: float  # weeks of observation before baseline, 0 = none
@@ -185,7 +186,7 @@ class ScheduleArrays(NamedTuple):
     follow_first: float  # life and hospital known to a week drawn between these two, whatever became of the visits
     follow_last: float  # 0 = only while under observation
     extension_entry: float  # probability of going on, of those still under observation
-    block: np.ndarray  # (arm,) patients per permuted block, int64
+    block: np.ndarray  # (group, arm) patients per permuted block, int64
     by_riluzole: int  # 1 if randomisation is stratified by riluzole use
     by_edaravone: int
     by_bulbar: int
@@ -240,6 +241,7 @@ def _baseline(s, x, g, arm, riluzole, bulbar, pop, disease, out_cov, out_state):
                 + pop.root_rate_preslope[g] * (math.log(max(preslope, 0.02)) - pop.ln_preslope_centre[g])
                 + pop.root_rate_sd[g] * z_rate
                 + pop.root_rate_bulbar[g] * bulbar
+                + pop.root_rate_svc[g] * (svc - pop.svc_mean[g]) / 10.0
             )
             root = max(root, 0.0)
             out_cov[BEFORE_RUN_IN] = observed
@@ -517,7 +519,7 @@ def simulate_block(seed, first, n_trials, pop, disease, effect, schedule, out, c
     s = np.zeros(STREAM_WORDS, np.uint64)
     x = np.zeros(STREAM_WORDS, np.uint64)
     allocation = np.zeros(STREAM_WORDS, np.uint64)
-    left = np.zeros((8 * n_groups, schedule.block.shape[0]), np.int64)
+    left = np.zeros((8 * n_groups, schedule.block.shape[1]), np.int64)
     state = np.zeros(7)
     transit = np.zeros(N_TRANSIT)
     behind = np.zeros(N_LAG)
@@ -539,7 +541,7 @@ def simulate_block(seed, first, n_trials, pop, disease, effect, schedule, out, c
                 bulbar = 1.0 if uniform(x) < pop.bulbar[g] else 0.0
                 stratum = 8 * g + 2 * int(riluzole) * schedule.by_riluzole + int(edaravone) * schedule.by_edaravone
                 stratum += 4 * int(bulbar) * schedule.by_bulbar
-                arm = allocate(allocation, stratum, schedule.block, left)
+                arm = allocate(allocation, stratum, schedule.block[g], left)
                 if not _baseline(s, x, g, arm, riluzole, bulbar, pop, disease, one_cov, state):
                     return False
                 one_cov[EDAFL] = edaravone

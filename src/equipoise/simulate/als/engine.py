@@ -64,14 +64,14 @@ class AlsSimulator(Simulator):
                 groups,
                 protocol.groups,
                 {name: scenario.admission.get(name, Admission()) for name in protocol.groups},
-                protocol.shares,
+                protocol.blocks(as_it_happened=imbalance),
                 imbalance=imbalance,
                 run_in=(run_in.weeks, run_in.least_fall, run_in.most_fall) if run_in else (0.0, -math.inf, math.inf),
                 run_in_pace=disease.run_in_pace,
             ),
             disease=disease_arrays(disease, [groups[name] for name in protocol.groups]),
             effect=effect.arrays(),
-            schedule=schedule_of(protocol, steps_per_week, scenario.outcomes.values()),
+            schedule=schedule_of(protocol, steps_per_week, scenario.outcomes.values(), as_it_happened=imbalance),
         )
 
     def settings(self) -> tuple[str, ...]:

@@ -90,6 +90,7 @@ class Group(_Finite):
     root_rate_nfl: float = 0.0
     root_rate_preslope: float = 0.0
     root_rate_bulbar: float = Field(default=0.0, description="added in bulbar onset")
+    root_rate_svc: float = Field(default=0.0, description="per 10 points of vital capacity above the group's mean")
     root_rate_sd: NonNegative | None = None
     ln_preslope_centre: float = 0.0
     emax: Share | None = Field(default=None, description="largest share of SOD1 production the drug can switch off")
@@ -310,7 +311,7 @@ def population_arrays(
     groups: dict[str, Group],
     sizes: dict[str, int],
     admission: dict[str, Admission],
-    shares: Sequence[float],
+    blocks: Sequence[Sequence[int]],
     *,
     imbalance: bool,
     run_in: tuple[float, float, float] = (0.0, -math.inf, math.inf),
@@ -318,8 +319,8 @@ def population_arrays(
 ) -> course.PopulationArrays:
     """The population as the kernel takes it; ``run_in`` is its weeks and the falls of the score that admit.
 
-    ``shares`` are the allocation shares of the arms, control first; with ``imbalance`` the mean ln NfL of the active
-    arms and of control differ as they did in the trial, the mean over all patients unchanged.
+    ``blocks`` are the patients of each group's permuted block by arm, control first; with ``imbalance`` the mean ln
+    NfL of the active arms and of control differ as they did in the trial, the mean over all patients unchanged.
     """
     ids = list(sizes)
     gs = [groups[i] for i in ids]
@@ -328,8 +329,9 @@ def population_arrays(
         return _column(gs, name)
 
     difference = column("ln_nfl_imbalance") if imbalance else np.zeros(len(gs))
-    active = len(shares) - 1
-    offset = np.stack([-sum(shares[1:]) * difference, *([shares[0] * difference] * active)], axis=1)
+    shares = np.array([[n / sum(block) for n in block] for block in blocks])
+    offset = np.repeat((shares[:, 0] * difference)[:, None], shares.shape[1], axis=1)
+    offset[:, 0] = [-sum(share[1:]) * d for share, d in zip(shares, difference, strict=True)]
     bounds = [(admission[i].other, admission[i].listed) for i in ids]
     return course.PopulationArrays(
         size=np.array([sizes[i] for i in ids], dtype=np.int64),
@@ -364,6 +366,7 @@ def population_arrays(
         onset_max=column("onset_max"),
         bulbar=column("bulbar"),
         root_rate_bulbar=column("root_rate_bulbar"),
+        root_rate_svc=column("root_rate_svc"),
         age_mean=column("age_mean"),
         age_sd=column("age_sd"),
         run_in=float(run_in[0]),

@@ -84,9 +84,19 @@ def event_times(times: FloatArray, *, hospital: bool, named: Collection[str] = (
 
 
 def schedule_of(
-    protocol: Protocol, steps_per_week: int, outcomes: Collection[str] = tuple(OUTCOMES)
+    protocol: Protocol,
+    steps_per_week: int,
+    outcomes: Collection[str] = tuple(OUTCOMES),
+    *,
+    as_it_happened: bool = False,
 ) -> course.ScheduleArrays:
-    """A protocol as the kernel takes it; ``outcomes``: what is read, by the names of :data:`OUTCOMES`."""
+    """A protocol as the kernel takes it; ``outcomes``: what is read, by the names of :data:`OUTCOMES`.
+
+    ``as_it_happened``: the arms have the sizes of the published trial, where the protocol states them. Such a group
+    is one block: strata within it are not kept.
+    """
+    counted = as_it_happened and bool(protocol.as_randomised)
+    strata = () if counted else protocol.strata
     arms, dosing = protocol.arms, protocol.dosing
     taken = np.zeros((len(arms), 2))
     per_arm: list[Weeks] = [()] * len(arms)
@@ -111,10 +121,10 @@ def schedule_of(
         follow_first=float(protocol.follow_up.first) if protocol.follow_up else 0.0,
         follow_last=float(protocol.follow_up.last) if protocol.follow_up else 0.0,
         extension_entry=float(protocol.extension.entry) if protocol.extension else 0.0,
-        block=np.array(protocol.ratio, dtype=np.int64),
-        by_riluzole=int("RILFL" in protocol.strata),
-        by_edaravone=int("EDAFL" in protocol.strata),
-        by_bulbar=int("BULBFL" in protocol.strata),
+        block=np.array(protocol.blocks(as_it_happened=as_it_happened), dtype=np.int64),
+        by_riluzole=int("RILFL" in strata),
+        by_edaravone=int("EDAFL" in strata),
+        by_bulbar=int("BULBFL" in strata),
         steps_per_week=steps_per_week,
         seen=np.array([name in outcomes for name in OUTCOMES]),
     )

@@ -1,0 +1,147 @@
+"""The posterior of VALOR's function block, small: what it is made of, what is refused, and that it can be resumed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from equipoise.calibrate import targets
+from equipoise.calibrate.plan import load_plan
+from equipoise.calibrate.posterior import Posterior, Sizes, posterior, summary
+from equipoise.calibrate.posterior.likelihood import adjustments_of, statistics_of
+from equipoise.calibrate.posterior.mechanisms import fitted_values, sobol
+from equipoise.errors import ScenarioError
+from equipoise.records import load_record
+from equipoise.simulate import load_scenario
+from equipoise.simulate.mechanism import Mechanism
+
+SMALL = Sizes(points=100, copies=6, replicates=120, particles=400, corrected=40)
+
+
+@pytest.fixture(scope="module")
+def small() -> Posterior:
+    return posterior(load_record("valor"), load_scenario("valor"), mechanisms=["none", "slowing"], sizes=SMALL)
+
+
+def test_property_no_number_counts_twice() -> None:
+    """A difference whose two means are there is left out, and every standard error that was published."""
+    record, scenario = load_record("valor"), load_scenario("valor")
+    found = targets(record, scenario, load_plan("valor"))
+    labels = [s.label for s in statistics_of(found, "function")]
+    assert len(labels) == len(set(labels))
+    assert not any(label.startswith(("contrast:", "contrast_se:")) for label in labels)
+    held_out = statistics_of(found, "function", later=True, outcome="ALSFRS")
+    after = {s.label for s in held_out} - set(labels)
+    assert after
+    assert all(label.endswith(":w52") for label in after)
+
+
+def test_reference_what_adjusting_for_neurofilament_did() -> None:
+    """1.4 points without and 2.1 with baseline neurofilament among the covariates, at week 28 (EMA p.64)."""
+    found = targets(load_record("valor"), load_scenario("valor"), load_plan("valor"))
+    (adjusting,) = adjustments_of(found, "ALSFRS", "NFL")
+    assert adjusting.value == pytest.approx(0.7)
+    assert sorted(times for _, times in adjusting.terms) == [-1.0, 1.0]
+
+
+def test_property_posterior_lies_in_the_prior_and_both_methods_agree(small: Posterior) -> None:
+    for m in small.mechanisms.values():
+        low, high = np.array([f.low for f in m.free]), np.array([f.high for f in m.free])
+        assert ((m.draws >= low) & (m.draws <= high)).all()
+        assert m.weights.weights.sum() == pytest.approx(1.0)
+        assert abs(m.log_evidence - m.bridge) < 0.5
+        assert all(c <= 1 for c in m.contraction.values())
+        assert 4 < m.observed.effective()["all"] < len(m.observed.statistics)
+        curve = m.observed.effective()["alsfrs_f_w28, tofersen"]
+        assert 1 < curve < 4  # eight points that share their patients
+    assert sum(small.weights().values()) == pytest.approx(1.0)
+    one = small.bayes_factor(Mechanism.NONE, Mechanism.SLOWING)
+    assert small.weights()[Mechanism.NONE] == pytest.approx(one / (1 + one))
+
+
+def test_property_draws_are_as_a_design_study_reads_them(small: Posterior) -> None:
+    table = pl.DataFrame(small.columns())
+    assert set(table["mechanism"]) == {"none", "slowing"}
+    assert float(table["weight"].sum()) == pytest.approx(1.0)
+    assert {"effect.weight", "groups.F.root_rate_mean", "groups.S.root_rate_nfl", "groups.F.root_rate_nfl"} <= set(
+        table.columns
+    )
+    none = table.filter(pl.col("mechanism") == "none")
+    assert none["effect.weight"].null_count() == len(none)
+    json.dumps(summary(small), allow_nan=False)
+
+
+def test_property_fitted_values_are_those_of_the_scenario() -> None:
+    scenario, plan = load_scenario("valor"), load_plan("valor")
+    free = (*plan.blocks["function"].free, *plan.effects[Mechanism.SLOWING])
+    values = fitted_values(scenario, Mechanism.SLOWING, free)
+    groups, _, effect = scenario.under(Mechanism.SLOWING)
+    by_place = dict(zip([f.place for f in free], values, strict=True))
+    assert by_place["effect.weight"] == pytest.approx(effect.weight)
+    assert by_place["groups.S.root_rate_sd"] == pytest.approx(groups["S"].root_rate_sd)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"mechanisms": ["magic"]}, "no mechanism 'magic'"),
+        ({"block": "nerves"}, "no block 'nerves'"),
+        ({"prior": {"none": 1.0}}, "nothing for"),
+        ({"prior": {"none": -1.0, "symptomatic": 1, "slowing": 1, "lagged": 1}}, "none = -1"),
+        ({"discrepancy": 0.0}, "discrepancy 0"),
+        ({"mechanisms": ["none"], "sizes": Sizes(points=20, copies=4, replicates=100)}, "20 points for 10 parameters"),
+        ({"mechanisms": ["none"], "sizes": Sizes(points=100, copies=4, replicates=30)}, "30 replicates for"),
+    ],
+)
+def test_property_what_cannot_be_is_refused(options: dict, problem: str) -> None:
+    with pytest.raises(ScenarioError, match=problem):
+        posterior(load_record("valor"), load_scenario("valor"), **options)
+
+
+def test_property_a_run_cut_short_goes_on_and_gives_the_same(tmp_path: Path) -> None:
+    record, scenario = load_record("valor"), load_scenario("valor")
+    tiny = Sizes(points=80, copies=4, replicates=90, particles=200, corrected=20)
+
+    class Cut(Exception):
+        pass
+
+    def cut(label: str, done: int, of: int) -> None:
+        if "wave 2" in label and done > 20:
+            raise Cut
+
+    options = {"mechanisms": ["none"], "sizes": tiny}
+    whole = posterior(record, scenario, **options)
+    with pytest.raises(Cut):
+        posterior(record, scenario, **options, store=tmp_path / "runs", progress=cut)
+    kept = len(list((tmp_path / "runs").rglob("*.parquet")))
+    assert kept > 1
+    again = posterior(record, scenario, **options, store=tmp_path / "runs")
+    assert summary(again) == summary(whole)
+
+
+def test_property_command_writes_draws_and_summary(tmp_path: Path) -> None:
+    sizes = ["--points", "80", "--copies", "4", "--replicates", "90", "--draws", "20", "--quiet"]
+    command = [sys.executable, "-m", "equipoise", "posterior", "valor", "--mechanism", "none", *sizes]
+    done = subprocess.run([*command, "--out", "draws.csv"], cwd=tmp_path, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr
+    assert "worth" in done.stdout
+    told = json.loads((tmp_path / "draws.json").read_text())
+    assert told["command"].startswith("equipoise posterior valor --mechanism none --points 80")
+    assert pl.read_csv(tmp_path / "draws.csv")["weight"].sum() == pytest.approx(1.0, abs=1e-4)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["draws.csv", "draws.json"]
+    for wrong, problem in ((["--out", "draws.txt"], ".csv or .parquet"), (["--prior", "none"], "no weight")):
+        refused = subprocess.run([*command, *wrong], cwd=tmp_path, capture_output=True, text=True, timeout=900)
+        assert refused.returncode == 2
+        assert problem in refused.stderr
+
+
+def test_property_sobol_points_fill_the_box_evenly() -> None:
+    x = sobol(np.zeros(3), np.ones(3), 256, 4)
+    assert x.shape == (256, 3)
+    assert np.abs(x.mean(axis=0) - 0.5).max() < 0.005
