@@ -58,12 +58,17 @@ _EVERY = (*FACTOR, *NUMERIC, *_ALONE, *STRUCTURES, "Surv")
 
 @dataclass(frozen=True)
 class CovarianceTerm:
-    """``structure(visit | group / subject)``; ``group`` is None where all subjects share one covariance."""
+    """``structure(visit | group / subject)``; ``group`` is None where all subjects share one covariance.
+
+    coordinates : the two columns of ``sp_exp(X, Y | subject)``, whose distance is that in the plane; ``visit`` is then
+    what the two together are called.
+    """
 
     structure: str
     visit: str
     subject: str
     group: str | None = None
+    coordinates: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         by = f"{self.group} / {self.subject}" if self.group else self.subject
@@ -145,7 +150,8 @@ class ModelFormula:
         names = [*(self.survival.columns if self.survival else ()), *(v for s in specs for v in s.variables)]
         names += [*self.strata, *self.cluster]
         if self.covariance:
-            names += [n for n in (self.covariance.visit, self.covariance.group, self.covariance.subject) if n]
+            when = self.covariance.coordinates or (self.covariance.visit,)
+            names += [n for n in (*when, self.covariance.group, self.covariance.subject) if n]
         if self.random:
             names += [v for term in self.random.terms for spec in term for v in spec.variables] + [self.random.subject]
         return tuple(dict.fromkeys(names))
@@ -423,9 +429,13 @@ class _Model:
 
     def _covariance(self, node: Call) -> CovarianceTerm:
         wrong = self.fail(f"cannot read the covariance term {written(node)!r}", node.at, COVARIANCE_HINT)
-        if len(node.arguments) != 1 or node.arguments[0][0] is not None:
+        if not node.arguments or any(key is not None for key, _ in node.arguments):
             raise wrong
-        inside = bare(node.arguments[0][1])
+        *before, (_, last) = node.arguments
+        places = [bare(value) for _, value in before]
+        if len(places) > (node.function == "sp_exp") or not all(isinstance(p, Name) for p in places):
+            raise wrong
+        inside = bare(last)
         if not isinstance(inside, Chain) or inside.ops != ("|",):
             raise wrong
         visit, outer = bare(inside.parts[0]), bare(inside.parts[1])
@@ -433,7 +443,11 @@ class _Model:
         if not all(isinstance(p, Name) for p in (visit, *parts)):
             raise wrong
         names = [self._column(p) for p in (visit, *parts) if isinstance(p, Name)]
-        return CovarianceTerm(node.function, names[0], names[-1], names[1] if len(names) == 3 else None)
+        group = names[1] if len(names) == 3 else None
+        if places:
+            both = (*(self._column(p) for p in places if isinstance(p, Name)), names[0])
+            return CovarianceTerm(node.function, ", ".join(both), names[-1], group, both)
+        return CovarianceTerm(node.function, names[0], names[-1], group)
 
 
 def _kind(node: Call) -> str | None:

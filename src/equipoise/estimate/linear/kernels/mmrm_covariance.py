@@ -12,7 +12,8 @@ structure                 parameters
 ``AR1``, ``AR1H``         log sd; x: rho = x / sqrt(1 + x^2), correlation rho^|a-b|
 ``TOEP``, ``TOEPH``       log sd; x_1 ... x_(T-1), one correlation a lag
 ``AD``, ``ADH``           log sd; x_1 ... x_(T-1), correlation the product of those between a and b
-``SP_EXP``                log variance; x: rho = 1 / (1 + exp(-x)), correlation rho^distance
+``SP_EXP``                log variance; x: rho = 1 / (1 + exp(-x)), correlation rho^distance (of times, or of places in
+                          the plane as complex numbers)
 ``SLOPE``                 l11, l21, l22, log sd: Z D Z' + sd^2 I, Z = (1, time), D = L L'
 ``INTERCEPT``             l11, log sd: l11^2 + sd^2 on the diagonal, l11^2 off it
 ========================= ===============================================================================
@@ -183,8 +184,8 @@ def _random_basis(structure, coords, a, b, out):
     same = 1.0 if a == b else 0.0
     if structure == SLOPE:
         out[0] = 1.0
-        out[1] = coords[a] + coords[b]
-        out[2] = coords[a] * coords[b]
+        out[1] = (coords[a] + coords[b]).real
+        out[2] = (coords[a] * coords[b]).real
         out[3] = same
     else:
         out[0] = 1.0

@@ -57,8 +57,8 @@ def _derivatives(structure, theta, t, n, dv, d2v):
         for b in range(n):
             dv[0, a, b] = 1.0
             if structure == SLOPE:
-                dv[1, a, b] = t[a] + t[b]
-                dv[2, a, b] = t[a] * t[b]
+                dv[1, a, b] = (t[a] + t[b]).real
+                dv[2, a, b] = (t[a] * t[b]).real
             dv[last, a, b] = 1.0 if a == b else 0.0
 
 

@@ -37,6 +37,7 @@ from equipoise.estimate.linear.mmrm.identified import (
     silent_visits,
     unidentified,
 )
+from equipoise.estimate.linear.mmrm.places import in_the_plane
 from equipoise.estimate.linear.mmrm.result import MmrmFit
 from equipoise.estimate.linear.mmrm.sandwich import KINDS
 from equipoise.numerics import first_use
@@ -196,7 +197,9 @@ def fit_model(
             raise EstimationError(
                 f"cannot fall back to {name!r}", hint="choose from " + ", ".join(s for s in STRUCTURES if s != "sp_exp")
             )
-    frame = read_frame(data)
+    frame, placed = read_frame(data), dict[str, complex]()
+    if term.coordinates:
+        frame, placed = in_the_plane(frame, term)
     extra = {term.visit: True, term.subject: True}
     if term.group is not None:
         extra[term.group] = True
@@ -204,7 +207,8 @@ def fit_model(
     visit, subject = design.columns[f"|{term.visit}"], design.columns[f"|{term.subject}"]
     visits, subjects = visit.levels or (), subject.levels or ()
     n_subjects, m = len(subjects), len(visits)
-    absent = [str(v) for v in read_column(frame, term.visit, categorical=True).levels or () if v not in set(visits)]
+    every = () if placed else read_column(frame, term.visit, categorical=True).levels or ()
+    absent = [str(v) for v in every if v not in set(visits)]
     groups: tuple[Any, ...] | None = None
     subject_group = np.zeros(n_subjects, np.int64)
     if term.group is not None:
@@ -224,8 +228,10 @@ def fit_model(
         _weights(weights, frame, design.keep),
     )
     check_rows(rows, subjects, visits, (term.subject, term.visit))
-    coords = np.arange(m, dtype=np.float64)
-    if term.structure == "sp_exp":
+    coords: Any = np.arange(m, dtype=np.float64)
+    if placed:
+        coords = np.array([placed[v] for v in visits])
+    elif term.structure == "sp_exp":
         if not all(isinstance(v, int | float) for v in visits):
             raise DataError(
                 f"sp_exp needs a number for the visit; {term.visit!r} is text",

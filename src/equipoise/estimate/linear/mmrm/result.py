@@ -19,6 +19,7 @@ from equipoise.estimate.left_out import LeftOut
 from equipoise.estimate.linear.fitted import LinearFit
 from equipoise.estimate.linear.mmrm import kenward_roger, satterthwaite
 from equipoise.estimate.linear.mmrm.engine import Fitted, Rows
+from equipoise.estimate.linear.mmrm.places import in_the_plane
 from equipoise.estimate.linear.mmrm.sandwich import KINDS, Sandwich, sandwich
 from equipoise.types import REASONS, BoolArray, FloatArray, IntArray, Status
 
@@ -294,6 +295,8 @@ class MmrmFit(LinearFit):
 
     def _visits_of(self, frame: nw.DataFrame[Any]) -> IntArray:
         """Codes of the visits of new rows."""
+        if self.term.coordinates:
+            frame, _ = in_the_plane(frame, self.term)
         if self.term.visit not in frame.columns:
             raise DataError(f"no column {self.term.visit!r} in the new data", hint="a prediction needs the visit")
         found = values_of(frame.get_column(self.term.visit))
