@@ -299,6 +299,83 @@ def test_property_rows_an_interval_are_the_whole() -> None:
     np.testing.assert_allclose(fit.theta, whole.theta, atol=1e-4)
 
 
+def test_independent_covariates_that_change_with_time_itself() -> None:
+    """Without an association the events are a hazard of their own: its integral in closed form, and rows cut finely.
+
+    exp(psi_k + arm (g0 + g1 t)) integrates to differences of exponentials in every interval; a covariate that walks
+    along a line, x(t) = dose + rate t, is the limit of rows that have its value at the middle.
+    """
+    long, people = simulated(60)
+    g = np.random.default_rng(8)
+    people = people.with_columns(dose=pl.Series(g.normal(size=60)), rate=pl.Series(0.05 * g.normal(size=60)))
+    knots = [15.0, 30.0]
+    for line, x0, x1 in (
+        ("arm * week", (people["arm"] == "p").to_numpy() * 1.0, None),
+        ("I(dose + rate * week)", people["dose"].to_numpy(), people["rate"].to_numpy()),
+    ):
+        fit = joint_model(MARKER, f"Surv(time, event) ~ {line}", long, people, knots=knots, association=None, arm="arm")
+        without = joint_model(MARKER, "Surv(time, event) ~ 1", long, people, knots=knots, association=None, arm="arm")
+        theta = fit.theta + 0.02 * g.normal(size=len(fit.theta))
+        gammas, psi = theta[fit.setup.layout.gammas], theta[fit.setup.layout.psis]
+        where = dict(zip(fit.setup.w_names, gammas, strict=True))
+        if x1 is None:
+            level = where["arm[T.p]"] * x0
+            slope = where["week"] + where["arm[T.p]:week"] * x0
+        else:
+            level, slope = gammas[0] * x0, gammas[0] * x1
+        time, event = people["time"].to_numpy(), people["event"].to_numpy()
+        wanted = event * (level + slope * time + psi[np.searchsorted(knots, time)])
+        for k, (a, b) in enumerate([(0.0, 15.0), (15.0, 30.0), (30.0, np.inf)]):
+            end = np.clip(time, a, b)
+            wanted = wanted - np.exp(psi[k] + level) * (np.exp(slope * end) - np.exp(slope * a)) / slope
+        quiet = theta.copy()
+        quiet[fit.setup.layout.gammas], quiet[fit.setup.layout.psis] = 0.0, -200.0
+        alone = fit.likelihood.evaluate(quiet, 5)[0] + 200.0 * event
+        assert fit.likelihood.evaluate(theta, 5)[0] == pytest.approx(alone + wanted, abs=1e-9), line
+        assert fit.converged
+        assert fit.loglik >= without.loglik
+    # the same covariate in rows of two, then one week, that have its value at the middle
+    found = []
+    for step in (4.0, 2.0):
+        cut = (
+            people.with_columns(start=pl.Series([np.arange(0.0, t, step).tolist() for t in people["time"]]))
+            .explode("start")
+            .with_columns(stop=pl.min_horizontal(pl.col("start") + step, "time"))
+            .with_columns(
+                event=pl.when(pl.col("stop") == pl.col("time")).then("event").otherwise(0),
+                x=pl.col("dose") + pl.col("rate") * 0.5 * (pl.col("start") + pl.col("stop")),
+            )
+        )  # fmt: skip
+        rows = joint_model(MARKER, "Surv(start, stop, event) ~ x", long, cut, knots=knots, arm="arm")
+        found.append(abs(rows.theta[rows.place("hazard: x")]))
+    walk = joint_model(MARKER, "Surv(time, event) ~ I(dose + rate * week)", long, people, knots=knots, arm="arm")
+    at = walk.theta[walk.place("hazard: I(dose + rate * week)")]
+    assert abs(found[1] - abs(at)) < 0.05 * walk.se[walk.place("hazard: I(dose + rate * week)")]
+
+
+def test_property_a_hazard_ratio_that_changes_is_asked_for_at_a_time() -> None:
+    long, people = simulated(120)
+    fit = joint_model(MARKER, "Surv(time, event) ~ arm * week", long, people, knots=2)
+    assert fit.converged
+    with pytest.raises(EstimationError, match="changes with 'week'"):
+        fit.direct_effect()
+    early, late = (fit.direct_effect(at=t) for t in (2.0, 42.0))
+    names = dict(zip(fit.names, fit.theta, strict=True))
+    ratio = math.log(late.estimate) - math.log(early.estimate)
+    assert abs(ratio) == pytest.approx(40.0 * abs(names["hazard: arm[T.p]:week"]), rel=1e-9)
+    assert "likelihood ratio on 3 df" in str(fit.joint_test())
+    total = fit.total_effect([26.0])
+    assert all(np.isfinite(e.estimate) for e in total.estimates)
+    # events rows need no column of time, and what they have in one of that name is not used
+    wrong = people.with_columns(week=pl.lit(99.0))
+    assert joint_model(MARKER, "Surv(time, event) ~ arm * week", long, wrong, knots=2).loglik == fit.loglik
+    # the risk to come is that of a hazard that goes on changing
+    one = fit.predict(long, people, landmark=8.0, at=[16.0, 32.0], draws=0)
+    assert (np.diff(one.risk, axis=1) > 0.0).all()
+    with pytest.raises(EstimationError, match="has no categories in the hazard"):
+        joint_model(MARKER, "Surv(time, event) ~ arm + C(week)", long, people, knots=2)
+
+
 def test_property_strata_and_causes() -> None:
     """Two strata that are the same at random; two causes whose likelihoods are apart where nothing links them."""
     long, people = simulated(160, seed=9)

@@ -179,6 +179,38 @@ def _marker_alone(fit: JointModelFit) -> float:
     return fit.likelihood.value(quiet, 9) + 200.0 * fit.n_events
 
 
+def test_property_independent_effects_of_a_marker_stay_correlated_with_others() -> None:
+    """The covariances named are zero, the others free, and the score is the derivative along the free parameters."""
+    long, people = with_categories()
+    fit = joint_model(
+        [MARKER, "stage ~ week + (week | id)"], EVENTS, long, people, family=["gaussian", "ordinal"], knots=2,
+        independent=["y", "stage"], penalised=True,
+    )  # fmt: skip
+    model, lay = fit.likelihood, fit.setup.layout
+    g = np.random.default_rng(4)
+    theta = start(model) + 0.1 * g.normal(size=len(fit.names))
+    low = lay.factor(theta)
+    d = low @ low.T
+    assert abs(d[1, 0]) + abs(d[3, 2]) < 1e-12 * np.trace(d)
+    assert np.abs(d[2:, :2]).min() > 1e-6 * np.trace(d)
+    score = model.evaluate(theta, 1)[1].sum(axis=0)
+    for j, name in enumerate(fit.names):
+        step = np.zeros_like(theta)
+        step[j] = 1e-4
+        found = (model.value(theta + step, 1) - model.value(theta - step, 1)) / 2e-4
+        assert found == pytest.approx(score[j], abs=2e-4 * max(1.0, abs(score[j]))), name
+    with pytest.raises(EstimationError, match="no marker 'Y'"):
+        joint_model(MARKER, EVENTS, long, people, independent=["Y"])
+    # of one marker it is the model of lme4's ||: one parameter less, and no better
+    plain, apart = (joint_model(MARKER, EVENTS, long, people, knots=2, independent=i) for i in ((), "y"))
+    assert apart.converged
+    assert apart.random_covariance[1, 0] == 0.0
+    gradient = apart.likelihood.gradient(apart.theta + 0.1, 9)
+    np.testing.assert_allclose(gradient, apart.likelihood.evaluate(apart.theta + 0.1, 9)[1].sum(axis=0), rtol=1e-8)
+    assert plain.loglik > apart.loglik
+    assert apart.loglik == pytest.approx(joint_model(MARKER, EVENTS, long, people, knots=2, held={"L21": 0.0}).loglik)
+
+
 def test_property_deviation_is_value_where_the_mean_course_is_flat() -> None:
     """z'b and m(t) differ by a constant where the mean is one: the baseline takes it up."""
     long, people = simulated(80)
@@ -218,7 +250,7 @@ def test_reference_competing_risks_of_pbc2() -> None:
 
 
 @cache
-def three_markers() -> Any:
+def three_markers(independent: tuple[str, ...] = ()) -> Any:
     """The fit of B8."""
     long, people = cases.data("pbc2")
     return joint_model(
@@ -229,6 +261,7 @@ def three_markers() -> Any:
         ],
         "Surv(years, gone) ~ drug + age", long, people,
         family=["gaussian", "gaussian", "binary"], baseline="bspline", arm="drug", penalised=True,
+        independent=independent,
     )  # fmt: skip
 
 
@@ -247,8 +280,6 @@ def test_reference_three_markers_of_pbc2() -> None:
     assert made.auc == pytest.approx(0.8282, abs=0.015)
     assert made.brier == pytest.approx(0.1242, abs=0.015)
     assert made.integrated_brier == pytest.approx(0.0829, abs=0.015)
-    # the article's ICI, 0.030, is of risks averaged over a posterior; ours are at the maximum, and further out: 0.052
-    assert made.ici < 0.06
     other = fit.accuracy(5.0, 8.0, folds=1)
     assert other.integrated_brier == pytest.approx(0.0841, abs=0.015)
     # what a binary marker's course is: the logit, with no error of measurement
@@ -259,9 +290,19 @@ def test_reference_three_markers_of_pbc2() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="our ICI is 0.052: risks at the maximum, the article's are means of a posterior")
+def test_reference_three_markers_with_independent_effects() -> None:
+    """B8's second model: no covariance within bilirubin or prothrombin (``pdDiag``), all others free.
+
+    The article's AUC in the data of the fit; its 5-fold one, 0.8183, is of folds that are not known.
+    """
+    made = three_markers(("log(serBilir)", "prothrombin")).accuracy(5.0, 8.0, weights="model", folds=1)
+    assert made.auc == pytest.approx(0.8175, abs=0.015)
+
+
+@pytest.mark.slow
+@pytest.mark.xfail(strict=True, reason="our ICI is 0.052: at one maximum, the article's at the mean of a posterior")
 def test_reference_calibration_of_three_markers_is_the_articles() -> None:
-    """B8's ICI, as the article has it; not reached."""
+    """B8's ICI, as the article has it; not reached. By patients drawn again its own standard deviation is 0.020."""
     assert three_markers().accuracy(5.0, 8.0, weights="model", folds=1).ici == pytest.approx(0.0298, abs=0.015)
 
 

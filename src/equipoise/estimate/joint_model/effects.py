@@ -154,18 +154,30 @@ def course_difference(
     return JointAnswer(f"Difference of mean {name}", tuple(made), tuple({"time": t} for t in times), (), fit.backend)
 
 
-def direct_effect(fit: JointModelFit, *, between: tuple[Any, Any] | None, cause: Any) -> Estimate:
-    """The hazard ratio of the arm at the same course of the marker."""
+def direct_effect(
+    fit: JointModelFit, *, between: tuple[Any, Any] | None, cause: Any, at: float | None = None
+) -> Estimate:
+    """The hazard ratio of the arm at the same course of the marker; ``at`` a time, where the ratio changes with it."""
     arms = arms_of(fit, between)
     c = _cause(fit, cause)
-    at = np.zeros(1, np.int64)
-    time = fit.setup.surv.time[:1]
-    one, two = (fit.setup.rows(at, time, c, {arms.column: v}, {})[0][0] for v in (arms.control, arms.active))
-    weights = np.zeros(fit.setup.layout.size)
-    weights[fit.setup.layout.gammas] = (two - one)[: fit.setup.layout.gamma]
-    if not weights.any():
+    lay = fit.setup.layout
+    times = [0.0, float(fit.setup.surv.time.max())] if at is None else times_at(at, "the direct effect")[:1]
+    apart = []
+    for t in times:
+        row, time = np.zeros(1, np.int64), np.full(1, t)
+        one, two = (fit.setup.rows(row, time, c, {arms.column: v}, {})[0][0] for v in (arms.control, arms.active))
+        apart.append((two - one)[: lay.gamma])
+    if not np.any(apart):
         raise EstimationError("the hazard has no arm of its own", hint="put the arm on the right of Surv() ~")
+    if not np.allclose(apart[0], apart[-1]):
+        clock = fit.setup.markers[0].time_name
+        raise EstimationError(
+            f"the hazard ratio of {arms.column!r} changes with {clock!r}", hint="name a time: direct_effect(at=26)"
+        )
+    weights = np.zeros(lay.size)
+    weights[lay.gammas] = apart[0]
     name = f"direct effect, {arms.contrast}" + (f", on {fit.setup.causes[c]}" if len(fit.setup.causes) > 1 else "")
+    name += f", at {times[0]:g}" if at is not None else ""
     return _with_contrast(fit.combination(name, weights, ratio=True, scale="hazard ratio"), arms)
 
 
@@ -230,7 +242,9 @@ class Standard:
         first = np.unique(setup.row_of, return_index=True)[1]
         own = [setup.own[m] for m in range(len(setup.markers))]
         # patients alike but for the arm count as one
-        parts = [setup.w[first], setup.surv.stratum[first][:, None]]
+        ends = (float(times.max()), 0.0) if setup.walks else (0.0,)
+        parts = [setup.covariates(first, np.full(len(first), t)) for t in ends]
+        parts.append(setup.surv.stratum[first][:, None])
         for m, marker in enumerate(setup.markers):
             for t in (0.0, float(times.max())):
                 parts += list(marker.at(own[m], np.full(len(first), t)))

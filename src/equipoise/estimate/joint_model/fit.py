@@ -249,12 +249,15 @@ class JointModelFit(Maximised):
         """The difference of the mean courses of two arms at times, as if nobody died."""
         return effects.course_difference(self, at=at, between=between, marker=marker)
 
-    def direct_effect(self, *, between: tuple[Any, Any] | None = None, cause: Any = None) -> Estimate:
-        """The hazard ratio of two arms at the same course of the marker.
+    def direct_effect(
+        self, *, between: tuple[Any, Any] | None = None, cause: Any = None, at: float | None = None
+    ) -> Estimate:
+        """The hazard ratio of two arms at the same course of the marker; at : when, where the ratio changes with time.
 
-        Raises :class:`EstimationError` where there is no arm, or the hazard does not depend on it.
+        Raises :class:`EstimationError` where there is no arm, the hazard does not depend on it, or its ratio changes
+        with time and no time is named.
         """
-        return effects.direct_effect(self, between=between, cause=cause)
+        return effects.direct_effect(self, between=between, cause=cause, at=at)
 
     def joint_test(self) -> Estimate:
         """The likelihood ratio test that treatment changes neither course nor hazard (2 df for two arms and a straight

@@ -95,7 +95,8 @@ class Layout:
     """Where the parameters stand: beta and log sigma of each marker, D (log-Cholesky, by rows), gamma, alpha, psi.
 
     scales : how many parameters follow the beta of each marker, where it is not one log sigma: of a category the
-    logarithms of the steps between thresholds.
+    logarithms of the steps between thresholds. zeros : (row, column) below the diagonal of D that are 0: the entry of L
+    there is no parameter, but what the entries before it make it.
     """
 
     p: tuple[int, ...]
@@ -104,6 +105,7 @@ class Layout:
     alpha: int
     psi: int
     scales: tuple[int, ...] | None = None
+    zeros: tuple[tuple[int, int], ...] = ()
 
     @cached_property
     def widths(self) -> tuple[int, ...]:
@@ -157,11 +159,32 @@ class Layout:
         low[self.lower] = theta[self.covariance]
         on = np.arange(self.d)
         low[on, on] = np.exp(np.clip(low[on, on], -300.0, 300.0))
+        for r, c in sorted(self.zeros):
+            low[r, c] = -(low[r, :c] @ low[c, :c]) / low[c, c]
         return low
 
+    def tied(self, low: FloatArray, by_low: FloatArray) -> FloatArray:
+        """The derivatives (..., d, d) by L where entries follow from others: by those others alone."""
+        for r, c in sorted(self.zeros, reverse=True):
+            part = by_low[..., r, c] / low[c, c]
+            by_low[..., r, :c] -= part[..., None] * low[c, :c]
+            by_low[..., c, :c] -= part[..., None] * low[r, :c]
+            by_low[..., c, c] -= part * low[r, c]
+            by_low[..., r, c] = 0.0
+        return by_low
+
     def unfactor(self, covariance: FloatArray) -> FloatArray:
-        """The parameters of a covariance."""
+        """The parameters of a covariance; where some are to be 0, of one that is near it and has them 0."""
         low = np.linalg.cholesky(covariance)
+        if self.zeros:
+            own = np.diag(np.diag(covariance))
+            apart = covariance - own
+            for r, c in self.zeros:
+                apart[r, c] = apart[c, r] = 0.0
+            share = 1.0
+            while np.linalg.eigvalsh(own + share * apart)[0] < 0.05 * np.linalg.eigvalsh(own)[0]:
+                share *= 0.7
+            low = np.linalg.cholesky(own + share * apart)
         low[np.diag_indices(self.d)] = np.log(np.diag(low))
         return np.asarray(low[self.lower])
 
@@ -299,7 +322,7 @@ class JointLikelihood:
             q = rr - 2.0 * (zr * b).sum(axis=1) + np.einsum("nrs,nrs->n", sums.zz, bb)
             out[:, lay.log_sigma(m)] = -sums.n + q / s2
         # d/dL of -log|L| - b' (L L')^-1 b / 2: (D^-1 E[bb'] - I) D^-1 L, below the diagonal
-        by_low = at.prior @ (ebb @ (at.prior @ at.low)) - at.inverse.T
+        by_low = lay.tied(at.low, at.prior @ (ebb @ (at.prior @ at.low)) - at.inverse.T)
         by_low[:, np.arange(d), np.arange(d)] *= np.diag(at.low)
         rows, columns = lay.lower
         out[:, lay.covariance] = by_low[:, rows, columns]
@@ -336,7 +359,7 @@ class JointLikelihood:
             q = float(rr.sum()) - 2.0 * float(np.vdot(zr, b)) + float((sums.zz * bb).sum())
             out[lay.log_sigma(m)] = -float(sums.n.sum()) + q / s2
         total = np.tensordot(self.sign, ebb, axes=1)
-        by_low = at.prior @ total @ at.prior @ at.low - float(self.sign.sum()) * at.inverse.T
+        by_low = lay.tied(at.low, at.prior @ total @ at.prior @ at.low - float(self.sign.sum()) * at.inverse.T)
         on = np.arange(lay.d)
         by_low[on, on] = by_low[on, on] * at.low[on, on] + self.penalty
         out[lay.covariance] = by_low[lay.lower]

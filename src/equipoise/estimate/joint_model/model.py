@@ -35,6 +35,7 @@ def joint_model(
     estimand: str | None = None,
     held: dict[str, float] | None = None,
     correlated: bool = True,
+    independent: Sequence[str] = (),
     penalised: bool = False,
 ) -> JointModelFit:
     """A joint model of one or more markers and the time to an event, by exact maximum likelihood.
@@ -44,7 +45,9 @@ def joint_model(
     marker : ``ALSFRS ~ week * arm + (week | id)``, or several such formulas. The random part may be ``(1 | id)`` or
         have several terms: ``(ns(week, 2) | id)``. Covariates other than time are one value a patient.
     events : ``Surv(time, event) ~ arm + age + strata(site)``; ``Surv(start, stop, event)`` for late entry and for
-        covariates of the hazard that change, with a row an interval. Time is in the unit of the marker's.
+        covariates of the hazard that change, with a row an interval. Time is in the unit of the marker's. The marker's
+        column of time among the terms is the time at which the hazard stands: ``arm * week`` is a hazard ratio that
+        changes, and ``I(dose + rate * week)`` a covariate that walks from where a row has it.
     data : a row a measurement; event_data : a row a patient (or interval), by default the first rows of ``data``.
         pandas, polars or pyarrow.
     association : what the hazard depends on: ``value`` m(t), ``slope`` m'(t), ``area`` (the mean since time 0;
@@ -61,7 +64,8 @@ def joint_model(
     censored : the value of no event, where the second column of ``Surv()`` names causes: competing risks, each with
         hazard, coefficients and associations of its own.
     robust : the sandwich variance. held : parameters held at a value. correlated : whether the random effects of
-        different markers are.
+        different markers are. independent : markers whose own random effects are independent of each other (``||`` of
+        lme4, ``pdDiag`` of nlme); with those of other markers they stay correlated.
     penalised : whether half the logarithm of the determinant of the random effects' covariance is added to the
         likelihood, which keeps it off the boundary where the data alone would not (Chung et al. 2015).
 
@@ -117,14 +121,31 @@ def joint_model(
         family=family,
     )
     formulas = (marker,) if isinstance(marker, str) else tuple(marker)
+    zeros = _within(setup, independent)
+    setup = replace(setup, layout=replace(setup.layout, zeros=zeros))
     model = setup.likelihood()
     model.penalty = float(penalised)
     if not correlated:
         held = {**dict.fromkeys(_between(setup), 0.0), **(held or {})}
+    if zeros:
+        held = {**dict.fromkeys([f"L{r + 1}{c + 1}" for r, c in zeros], 0.0), **(held or {})}
     chosen = _arm(setup, arm)
     optimum = fit_setup(setup, model, chosen, held)
     vcov = covariance_of(optimum, robust)
     return JointModelFit(formulas, events, setup, model, optimum, vcov, robust, chosen, level, estimand)
+
+
+def _within(setup: Setup, markers: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """Places below the diagonal of the covariance of the random effects of one marker, for each that is named."""
+    named = [markers] if isinstance(markers, str) else list(markers)
+    known = [m.name for m in setup.markers]
+    made: list[tuple[int, int]] = []
+    for name in named:
+        if name not in known:
+            raise EstimationError(f"no marker {name!r} in independent=", hint="markers are " + ", ".join(known))
+        own = setup.columns_of(known.index(name))
+        made += [(r, c) for r in range(own.start, own.stop) for c in range(own.start, r)]
+    return tuple(made)
 
 
 def _between(setup: Setup) -> list[str]:

@@ -151,6 +151,9 @@ def new_setup(fit: JointModelFit, data: Any, event_data: Any, landmark: float) -
             )
         )
         own.append(np.array([order[p] for p in wanted], np.int64))
+    if setup.walks:  # the time itself is a covariate: what it is now matters, not what the rows have
+        now = nw.lit(float(landmark)).alias(setup.markers[0].time_name)
+        people = people.with_columns(now)
     hazard = renewed_design(setup.hazard, people)
     links = tuple(replace(k, by=None if k.by is None else renewed_design(k.by, people)) for k in setup.links)
     n = len(wanted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -11,7 +12,7 @@ import numpy as np
 
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.columns import codes_of
-from equipoise.estimate.formula import Design, build, quoted, read, with_intercept
+from equipoise.estimate.formula import Design, ModelFormula, build, quoted, read, with_intercept
 from equipoise.estimate.frames import kept_rows, read_frame, require
 from equipoise.estimate.joint_model.association import Association, read_associations, rows_of
 from equipoise.estimate.joint_model.hazard import Baseline, baseline_of, nodes
@@ -80,6 +81,19 @@ class Setup:
     def n(self) -> int:
         return len(self.patients)
 
+    @cached_property
+    def walks(self) -> bool:
+        """Whether a covariate of the hazard changes with time itself, so that it has a value at every moment."""
+        clock = self.markers[0].time_name
+        return any(clock in f.variables for f in self.hazard.factors.values())
+
+    def covariates(self, at: IntArray, time: FloatArray, instead: Instead = NOTHING) -> FloatArray:
+        """(row, q) the covariates of the hazard of the event rows ``at`` at ``time`` (row,)."""
+        if not instead and not self.walks:
+            return np.asarray(self.w[at])
+        clock = self.markers[0].time_name if self.walks else None
+        return design_at(self.hazard, clock, at, time, instead)[:, self.w_columns]
+
     @property
     def n_strata(self) -> int:
         return max(len(self.surv.stratum_labels), 1)
@@ -101,9 +115,7 @@ class Setup:
         n, lay = len(at), self.layout
         k, q, strata = len(self.causes), self.w.shape[1], self.n_strata
         g = np.zeros((n, lay.gamma + lay.psi))
-        g[:, cause * q : (cause + 1) * q] = (
-            self.w[at] if not instead else design_at(self.hazard, None, at, None, instead)[:, self.w_columns]
-        )
+        g[:, cause * q : (cause + 1) * q] = self.covariates(at, time, instead)
         start = k * q
         for c, baseline in enumerate(self.baselines):
             if c == cause:
@@ -284,7 +296,12 @@ def set_up(
         for why, count in m.left_out.items():
             lost[why] = lost.get(why, 0) + count
     surv, code, causes = _events(
-        events, frame if event_data is None else read_frame(event_data), subject, censored, event_data is None
+        events,
+        frame if event_data is None else read_frame(event_data),
+        subject,
+        censored,
+        event_data is None,
+        markers[0].time_name,
     )
     lost = {**lost, **{why: lost.get(why, 0) + n for why, n in surv.left_out.reasons.items()}}
     column, levels = codes_of(surv.frame, subject)
@@ -304,6 +321,11 @@ def set_up(
         )
     require(rows, extra)
     design, _ = build(model, rows, dict.fromkeys(extra, False))
+    clock = markers[0].time_name
+    if any(f.column is not None and clock in f.variables for f in design.factors.values()):
+        raise EstimationError(
+            f"{clock!r} is time, and has no categories in the hazard", hint=f"write {clock}, or ns({clock}, 2)"
+        )
     if not design.keep.all():
         for why, count in design.left_out.items():
             lost[why] = lost.get(why, 0) + count
@@ -343,7 +365,8 @@ def set_up(
         strata * sum(b.width for b in baselines),
         tuple(1 if m.levels is None else max(len(m.levels) - 2, 0) for m in markers),
     )
-    linear = all(set(_numeric(m)) <= {m.time_name} for m in markers)
+    clocks = {f.spec.expression for f in design.factors.values() if clock in f.variables}
+    linear = all(set(_numeric(m)) <= {m.time_name} for m in markers) and clocks <= {clock}
     return Setup(
         tuple(markers),
         own,
@@ -397,21 +420,26 @@ def _taken(surv: SurvData, rows: IntArray, frame: nw.DataFrame[Any]) -> SurvData
 
 
 def _events(
-    formula: str, frame: nw.DataFrame[Any], subject: str, censored: Any, from_marker: bool
+    formula: str, frame: nw.DataFrame[Any], subject: str, censored: Any, from_marker: bool, clock: str
 ) -> tuple[SurvData, IntArray, tuple[Any, ...]]:
     """Times, codes of causes (0 none) and the causes.
 
-    from_marker : the frame is that of the marker; one row a patient is taken.
+    from_marker : the frame is that of the marker; one row a patient is taken. clock : the marker's column of time; as a
+    term of the hazard it is the time at which the hazard stands, and the frame gets it as the time of the row's end.
     """
     model = surv_model(formula)
     model.refuse(cluster="patients are named in the random part")
     require(frame, [subject])
+    assert model.survival is not None
+    walks = clock in _right_hand(model) and clock not in model.survival.columns
     if from_marker:
-        frame = _first_rows(frame, subject, model.variables)
+        frame = _first_rows(frame, subject, [name for name in model.variables if not (walks and name == clock)])
+    if walks:
+        require(frame, [model.survival.columns[-2]])
+        frame = frame.with_columns(nw.col(model.survival.columns[-2]).alias(clock))
     if censored is None:
         surv = read_surv(formula, frame.to_native())
         return surv, surv.event.astype(np.int64), ("event",)
-    assert model.survival is not None
     *times, cause = model.survival.columns
     read_ = read_causes(frame, times[-1], cause, censored)
     flag = [float(c > 0) if k else None for c, k in zip(read_.code, read_.known, strict=True)]
@@ -421,6 +449,11 @@ def _events(
     if not read_.labels:
         return surv, np.zeros(len(surv.time), np.int64), ("event",)
     return surv, read_.code[surv.row], read_.labels
+
+
+def _right_hand(model: ModelFormula) -> set[str]:
+    """The columns of the terms."""
+    return {name for term in model.terms for spec in term for name in (spec.variables or (spec.name,)) if name}
 
 
 def _first_rows(frame: nw.DataFrame[Any], subject: str, names: Sequence[str]) -> nw.DataFrame[Any]:
