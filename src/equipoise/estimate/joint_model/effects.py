@@ -244,7 +244,7 @@ class Standard:
         # patients alike but for the arm count as one
         ends = (float(times.max()), 0.0) if setup.walks else (0.0,)
         parts = [setup.covariates(first, np.full(len(first), t)) for t in ends]
-        parts.append(setup.surv.stratum[first][:, None])
+        parts.append(np.asarray(setup.surv.stratum[first][:, None], np.float64))
         for m, marker in enumerate(setup.markers):
             for t in (0.0, float(times.max())):
                 parts += list(marker.at(own[m], np.full(len(first), t)))
