@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from equipoise.replica.function_and_survival import function_and_survival, main
-from equipoise.simulate import Scenario
+from equipoise.appraise import joint_power
+from equipoise.replica.function_and_survival import function_and_survival, key_of, main
+from equipoise.simulate import Scenario, load_scenario
 
 
 def test_property_a_row_a_test_week_and_mechanism(valor: Scenario, capsys: pytest.CaptureFixture[str]) -> None:
@@ -19,3 +20,8 @@ def test_property_a_row_a_test_week_and_mechanism(valor: Scenario, capsys: pytes
     assert made.rows[0].events < made.rows[4].events
     main(["valor", "--replicates", "2", "--mechanism", "none"])
     assert "significant" in capsys.readouterr().out
+
+
+def test_property_the_stored_table_is_of_the_scenario_as_it_is() -> None:
+    """A scenario fitted anew asks for: python -m equipoise.replica.function_and_survival valor --store FILE."""
+    assert joint_power.stored("valor")["made_from"] == key_of(load_scenario("valor"))

@@ -7,6 +7,7 @@ keeps it: the library's copy is what the trial's page reads.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -56,6 +57,8 @@ class FunctionAndSurvival:
     alpha: float
     event: str
     rows: tuple[PowerRow, ...]
+    made_from: str = ""
+    """What the scenario was (:func:`key_of`), so that a stored table of an older one is known for what it is."""
 
     def __str__(self) -> str:
         head = ["mechanism", "week", "test", "significant", "MC error", "estimable", "events a trial"]
@@ -112,7 +115,13 @@ def function_and_survival(
         for world in worlds:
             named, made = _compare(world, mechanism, replicates, seed, event)
             rows += made
-    return FunctionAndSurvival(scenario.name, replicates, seed, scenario.plan.alpha, str(named), tuple(rows))
+    return FunctionAndSurvival(scenario.name, replicates, seed, scenario.plan.alpha, str(named), tuple(rows), key_of(scenario))
+
+
+def key_of(scenario: Scenario) -> str:
+    """All that a scenario says and that decides its virtual trials, as a short hash; fields at their default do not."""
+    said = scenario.model_dump(mode="json", exclude={"provenance", "fit"}, exclude_defaults=True)
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _compare(
