@@ -153,7 +153,7 @@ def test_property_sobol_points_fill_the_box_evenly() -> None:
 
 @pytest.mark.slow
 def test_simulation_intervals_cover_the_truth_behind_a_simulated_paper() -> None:
-    """D7: trials simulated at known parameters stand for the published one; 90 % intervals hold them 85 to 95 times in 100.
+    """D7: simulated trials stand for the published one; 90 % intervals hold the truth 85 to 95 times in 100.
 
     Three parameters of the function block are free, the mechanism is right, nothing is read off a curve: so the
     discrepancy is next to nothing. 400 papers; the Monte Carlo error of the coverage is 1.5 points.

@@ -213,7 +213,7 @@ def _contrasts(ctx: Context) -> Section | None:
     figure = results.forest_figure(ctx)
     if figure is None:
         return None
-    left = len(figure.chart.panels) - PANELS
+    left = len(figure.chart.panels) - PANELS if isinstance(figure.chart, Forest) else 0
     more = ctx.writer.words("The page of this appraisal draws the other outcomes too.") if left > 0 else ()
     notes = [paragraphs(figure.description), biomarker_sentence(ctx), later_sentence(ctx), figure.caption, more]
     return _slide(ctx, "contrasts", "The main contrasts", [_cut(figure, "fig-slide-forest")], *notes)

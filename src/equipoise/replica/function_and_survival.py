@@ -115,7 +115,9 @@ def function_and_survival(
         for world in worlds:
             named, made = _compare(world, mechanism, replicates, seed, event)
             rows += made
-    return FunctionAndSurvival(scenario.name, replicates, seed, scenario.plan.alpha, str(named), tuple(rows), key_of(scenario))
+    return FunctionAndSurvival(
+        scenario.name, replicates, seed, scenario.plan.alpha, str(named), tuple(rows), key_of(scenario)
+    )
 
 
 def key_of(scenario: Scenario) -> str:

@@ -22,7 +22,7 @@ class Ready:
     >>> ready.table("study-cells", "Success after 28 weeks", [{"design": "28 weeks", "success": 0.8123}]).id
     'study-cells'
     >>> ready.names
-    ['Success after 28 weeks']
+    ['28 weeks', 'Success after 28 weeks']
     """
 
     def __init__(self, computation: str) -> None:
