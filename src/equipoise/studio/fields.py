@@ -81,7 +81,7 @@ def field(at: str, name: str, value: Any, answers: Sequence[str] = ()) -> Field:
     """A field of a value that can be written in one."""
     label = name.replace("_", " ")
     known = tuple(answers) or (("yes", "no") if isinstance(value, bool) else ())
-    return Field(AT + at, label[:1].upper() + label[1:], _shown(value), known)
+    return Field(AT + at.lstrip("/"), label[:1].upper() + label[1:], _shown(value), known)
 
 
 def fields(
