@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from equipoise.appraise.context import Context
 from equipoise.appraise.phrases import replica_sentence
+from equipoise.appraise.posterior import stored
 from equipoise.appraise.sections.replica.answers import answers_tables, chance, chance_by_weeks, main_answers, reading
+from equipoise.appraise.sections.replica.beliefs import beliefs
 from equipoise.appraise.sections.replica.comparison import comparison_table, differences, dots_figure, tally
 from equipoise.appraise.sections.replica.mechanisms import mechanisms
 from equipoise.appraise.sections.replica.survival import survival_figure
@@ -21,8 +23,10 @@ def build(ctx: Context) -> Section:
     writer = ctx.writer
     title = writer.words("What the replica says")
     replica = ctx.replica
+    found = stored(ctx.record.id)
+    posterior: list[Block] = [] if found is None else [beliefs(ctx, found)]
     if replica is None:
-        return Section("replica", title, (Paragraph(_without(ctx)),))
+        return Section("replica", title, (Paragraph(_without(ctx)), *posterior))
     blocks: list[Block] = [Paragraph(_what(ctx, replica))]
     if replica.answers:
         blocks.extend(answers_tables(ctx, replica))
@@ -36,6 +40,7 @@ def build(ctx: Context) -> Section:
     if replica.mechanisms:
         ways = writer.words("How the drug acts: what each mechanism leads to")
         blocks.append(Fold("mechanisms", ways, tuple(mechanisms(ctx, replica))))
+    blocks.extend(posterior)
     survival = survival_figure(ctx, replica)
     if survival is not None:
         blocks.append(survival)
