@@ -17,7 +17,9 @@ def posterior(
         Path("posterior.csv"), "--out", "-o", help="The draws, .csv or .parquet; the summary beside it as .json."
     ),
     resume: bool = typer.Option(False, "--resume", help="Go on from what an earlier run kept beside --out."),
-    block: str = typer.Option("function", "--block", help="The block of the fit plan; those before it are held."),
+    block: str | None = typer.Option(
+        None, "--block", help="The block of the fit plan, by default that of the effect; those before it are held."
+    ),
     mechanism: list[str] | None = typer.Option(None, "--mechanism", help="Only this one; may be given several times."),
     prior: list[str] | None = typer.Option(
         None, "--prior", help="Weight of a mechanism before, as lagged=0.4; equal by default."
@@ -28,10 +30,10 @@ def posterior(
     discrepancy: float = typer.Option(
         0.5, "--discrepancy", help="What the model does not explain, as a share of each number's standard deviation."
     ),
-    points: int = typer.Option(256, "--points", min=8, help="Points of the design in each of the two waves."),
-    copies: int = typer.Option(60, "--copies", min=4, help="Copies of the trial that a prediction is read off."),
-    replicates: int = typer.Option(1000, "--replicates", min=20, help="Simulated trials for the covariance."),
-    draws: int = typer.Option(200, "--draws", min=20, help="Draws of each mechanism that the model itself corrects."),
+    points: int = typer.Option(384, "--points", min=8, help="Points of the design in each of two waves."),
+    copies: int = typer.Option(100, "--copies", min=4, help="Copies of the trial that a prediction is read off."),
+    replicates: int = typer.Option(2000, "--replicates", min=20, help="Simulated trials for the covariance."),
+    draws: int = typer.Option(400, "--draws", min=20, help="Draws of each mechanism that the model itself corrects."),
     seed: int = typer.Option(20260101, "--seed", min=0, max=2**62, help="Seed of everything drawn."),
     records_dir: Path | None = typer.Option(None, "--records", help="A folder with records of your own."),
     scenario_file: str | None = typer.Option(None, "--scenario", help="A scenario file of your own."),
@@ -102,7 +104,7 @@ def _weights(given: list[str] | None) -> dict[str, float] | None:
 
 def _command(
     record: str,
-    block: str,
+    block: str | None,
     mechanism: list[str] | None,
     prior: list[str] | None,
     later: bool,
@@ -110,7 +112,7 @@ def _command(
     made: Posterior,
 ) -> str:
     parts = [f"equipoise posterior {record}"]
-    parts += [f"--block {block}"] if block != "function" else []
+    parts += [f"--block {block}"] if block is not None else []
     parts += [f"--mechanism {m}" for m in mechanism or ()]
     parts += [f"--prior {p}" for p in prior or ()]
     parts += ["--include-later"] if later else []

@@ -59,16 +59,18 @@ _MARGIN = 0.25  # of the second box around the first posterior, as a share of it
 class Sizes:
     """How much work is done: more is slower and surer.
 
-    points : of the model in each wave and mechanism; a quadratic of d parameters has (d + 1)(d + 2) / 2 terms.
+    points : of the model in each of two waves and mechanism, half as many in a third at draws; a quadratic of d
+        parameters has (d + 1)(d + 2) / 2 terms.
     copies : of the trial in the cohort that a prediction is read off. replicates : for the covariance.
-    particles : of the tempered sampler. corrected : draws at which the model itself is run.
+    particles : of the tempered sampler, twice as many in the last wave.
+    corrected : draws at which the model itself is run.
     """
 
-    points: int = 256
-    copies: int = 60
-    replicates: int = 1000
+    points: int = 384
+    copies: int = 100
+    replicates: int = 2000
     particles: int = 2000
-    corrected: int = 200
+    corrected: int = 400
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,8 +273,8 @@ def posterior_of(
     low, high = _first_box(model, start, sizes, seed, store)
     design = np.empty((0, d))
     values = np.empty((0, len(model.observed.statistics)))
-    for wave in (1, 2):
-        points = sobol(low, high, sizes.points, seed + wave)
+    points = sobol(low, high, sizes.points, seed + 1)
+    for wave in (1, 2, 3):
         made = _evaluated(model, points, store, told(f"wave {wave}"))
         # points of the wave before that lie within the new box serve again
         inside = ((design >= low) & (design <= high)).all(axis=1)
@@ -281,12 +283,16 @@ def posterior_of(
         design, values = design[finite], values[finite]
         emulator = Emulator.of(design, whitened(model.observed, values), low, high)
         likelihood = _likelihood(emulator, model.observed)
-        drawn = tempered(likelihood, low, high, particles=sizes.particles, seed=seed + 10 + wave)
+        particles = sizes.particles * (2 if wave == 3 else 1)
+        drawn = tempered(likelihood, low, high, particles=particles, seed=seed + 10 + wave)
         if wave == 1:
             spread = np.ptp(drawn.draws, axis=0)
             low = np.maximum(drawn.draws.min(axis=0) - _MARGIN * spread, model.low)
             high = np.minimum(drawn.draws.max(axis=0) + _MARGIN * spread, model.high)
-    chosen = drawn.draws[np.linspace(0, len(drawn.draws) - 1, sizes.corrected).astype(int)]
+            points = sobol(low, high, sizes.points, seed + 2)
+        else:  # the last wave asks where the posterior is
+            points = _some(drawn.draws, sizes.points // 2)
+    chosen = _some(drawn.draws, sizes.corrected)
     exact = _evaluated(model, chosen, store, told("the model at the draws"))
     z = whitened(model.observed, exact)
     plain = -0.5 * (
@@ -314,6 +320,11 @@ def posterior_of(
         float(np.sqrt(np.mean(emulator.error**2))),
         exact,
     )
+
+
+def _some(draws: FloatArray, number: int) -> FloatArray:
+    """So many of the draws, evenly spaced: particles that came from one stand side by side."""
+    return np.asarray(draws[np.linspace(0, len(draws) - 1, number).astype(int)])
 
 
 def unmatched(observed_: Observed, values: FloatArray) -> dict[str, float]:
@@ -398,7 +409,7 @@ def posterior(
     scenario: Scenario,
     *,
     plan: FitPlan | None = None,
-    block: str = "function",
+    block: str | None = None,
     mechanisms: Sequence[Mechanism | str] | None = None,
     prior: Mapping[str, float] | None = None,
     later: bool = False,
@@ -414,7 +425,7 @@ def posterior(
     ----------
     record, scenario : the trial, and its scenario fitted to that record.
     plan : what is fitted to what; default the shipped one. Its bounds are the prior.
-    block : the block of the plan; the blocks before it are held at the fit.
+    block : of the plan; default that in which the effect of the drug is fitted. Those before it are held at the fit.
     mechanisms : of the scenario; default all. prior : their weights; default equal.
     later : count the arms' means after the randomised period too. By default they are held out.
     discrepancy : what the model does not explain, as a share of each statistic's standard deviation.
@@ -427,6 +438,8 @@ def posterior(
     """
     plan = load_plan(record.id) if plan is None else plan
     sizes = sizes or Sizes()
+    if block is None:
+        block = next(name for name, b in plan.blocks.items() if b.effect)
     if block not in plan.blocks:
         raise ScenarioError(f"no block {block!r} in the fit plan", hint=f"there are {', '.join(plan.blocks)}")
     if not discrepancy > 0:
@@ -435,7 +448,7 @@ def posterior(
     chosen = _chosen(scenario, mechanisms)
     weight = _weights(chosen, prior)
     found = targets(record, scenario, plan)
-    outcome = next(iter(scenario.outcomes))
+    outcome = next(iter(scenario.outcomes), "")  # a trial of survival alone has none
     statistics: tuple[Statistic, ...] = (
         *statistics_of(found, block, later=later, outcome=outcome),
         *(adjustments_of(found, outcome, scenario.package.marker.outcome) if block == _function(plan, outcome) else ()),
