@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -204,3 +205,21 @@ def test_simulation_intervals_cover_the_truth_behind_a_simulated_paper() -> None
         inside.append((truth >= edge[0]) & (truth <= edge[1]))
     covered = np.mean(inside, axis=0)
     assert ((covered > 0.85) & (covered < 0.95)).all(), covered
+
+
+@pytest.mark.parametrize("name", ["valor", "edaravone2017", "centaur", "riluzole1994"])
+def test_property_shipped_draws_were_reached_and_fit_their_summary(name: str) -> None:
+    folder = resources.files("equipoise.library") / name
+    told = json.loads((folder / "posterior.json").read_text(encoding="utf-8"))
+    table = pl.read_csv(folder.joinpath("posterior.csv").read_bytes())
+    scenario = load_scenario(name)
+    assert set(told["mechanisms"]) == {m.value for m in scenario.mechanisms}
+    for mechanism, m in told["mechanisms"].items():
+        assert m["pareto_k"] < 0.7, mechanism
+        assert abs(m["log_evidence"] - m["log_evidence_bridge"]) < 0.2, mechanism
+        own = table.filter(pl.col("mechanism") == mechanism)
+        assert len(own) == m["draws"]
+        assert float(own["weight"].sum()) == pytest.approx(m["weight"], abs=1e-4)
+        for place, parameter in m["parameters"].items():
+            column = own[place.replace("*", next(iter(scenario.protocol.groups)))]
+            assert parameter["low"] <= float(column.median()) <= parameter["high"]

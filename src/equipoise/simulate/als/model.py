@@ -54,7 +54,8 @@ class Group(_Finite):
     """The joint distribution, at baseline and after, of one recruitment group (VALOR: F and S).
 
     The true rate of loss r (points/month) has a normal square root:
-    ``sqrt(r) = root_rate_mean + root_rate_nfl z(ln NfL) + root_rate_preslope (ln preslope - centre) + N(0, sd^2)``,
+    ``sqrt(r) = root_rate_mean + root_rate_nfl z(ln NfL) + root_rate_preslope (ln preslope - centre)
+    + root_rate_svc (SVC - mean) / 10 + N(0, sd^2)``,
     negative roots counting as no loss. The pre-randomisation slope is not drawn: it is
     ``(48 - baseline ALSFRS-R) / months since onset``, as the trial computed it, and decides who is admitted.
     """
