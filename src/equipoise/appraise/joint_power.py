@@ -10,6 +10,8 @@ import json
 from importlib import resources
 from typing import Any
 
+from equipoise.appraise.numbers import in_percent, number
+
 STORED = "function_and_survival.json"
 MECHANISMS = {
     "none": "no effect",
@@ -32,7 +34,7 @@ def stored(trial: str) -> dict[str, Any] | None:
 
 def cell(row: dict[str, Any]) -> str:
     """``32.5 % (2.3)``: the share in which a test is significant, and its Monte Carlo standard error, in points."""
-    return f"{100.0 * row['significant']:.1f} % ({100.0 * row['error']:.1f})"
+    return f"{in_percent(row['significant'], 1)} % ({in_percent(row['error'], 1)})"
 
 
 def lines(found: dict[str, Any]) -> list[dict[str, Any]]:
@@ -55,9 +57,9 @@ def printed(trial: str) -> str:
     told = [f"{found['replicates']} trials a line, seed {found['seed']}"]
     for one in lines(found):
         shares = "; ".join(f"{one[test]['test']} {cell(one[test])}" for test in TESTS)
-        had = f"{100.0 * one['joint model']['estimable']:.0f} %"
+        had = f"{in_percent(one['joint model']['estimable'])} %"
         told.append(
             f"{MECHANISMS[one['mechanism']]}, week {one['week']:g}: {shares}; "
-            f"the joint model can be had in {had}; {one['events']:.1f} events a trial"
+            f"the joint model can be had in {had}; {number(one['events'], 1)} events a trial"
         )
     return "\n".join(told)

@@ -40,6 +40,15 @@ def number(x: float, digits: int | None = None, *, plus: bool = False) -> str:
     return (MINUS if negative else "+" if plus and x > 0 else "") + text
 
 
+def in_percent(fraction: float, digits: int = 0) -> str:
+    """A fraction in per cent without the sign; halves go away from nought, as in every number that is written.
+
+    >>> in_percent(0.125), in_percent(0.285), in_percent(0.00125, 2)
+    ('13', '29', '0.13')
+    """
+    return number(round(100.0 * fraction, 9), digits)  # 0.285 is 28.5 %, and not what floats make of it
+
+
 def percent(fraction: float, digits: int | None = None) -> str:
     """A fraction as a percentage; by default no decimals from 10 % up, one below."""
     value = round(100.0 * fraction, 9)  # 0.285 is 28.5 %, and not what floats make of it

@@ -84,7 +84,7 @@ class Draws(Frozen):
         """The rows of the file, of this mechanism."""
         path = Path(self.file)
         try:
-            table = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path)
+            table = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, infer_schema_length=None)
         except (OSError, pl.exceptions.PolarsError) as error:
             raise PlaceError(f"{self.file} cannot be read ({type(error).__name__})", "file") from None
         if self.mechanism is not None and "mechanism" in table.columns:
@@ -246,7 +246,7 @@ def _by_mechanism(name: str, world: dict[str, Any]) -> dict[str, Any]:
     path = Path(str(given.get("file")))
     _content(path)
     try:
-        table = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path)
+        table = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, infer_schema_length=None)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise PlaceError(f"{path} cannot be read ({type(error).__name__})", "worlds", name, "draws", "file") from None
     if "mechanism" not in table.columns:

@@ -375,7 +375,7 @@ def _drawn(path: Path) -> NormalMixture:
 
     hint = "a .parquet or .csv file with a column effect, a number a row, and perhaps weight"
     try:
-        table = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path)
+        table = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, infer_schema_length=None)
         effect = table["effect"].cast(pl.Float64).to_numpy()
         weight = table["weight"].cast(pl.Float64).to_numpy() if "weight" in table.columns else 1.0
         return NormalMixture.of(weight, effect, 0.0)

@@ -145,6 +145,7 @@ class MechanismPosterior:
     added to both. contraction : 1 - posterior variance / prior variance, of each parameter.
     unmatched : statistics that no point of the box comes near, each with the least distance.
     emulator_error : root mean square error of the emulated statistics, in standard deviations of the likelihood.
+    groups : the recruitment groups, which a place for every group stands for.
     """
 
     mechanism: Mechanism
@@ -159,6 +160,7 @@ class MechanismPosterior:
     contraction: dict[str, float]
     unmatched: dict[str, float]
     emulator_error: float
+    groups: tuple[str, ...]
     predicted: FloatArray
 
     @property
@@ -318,6 +320,7 @@ def posterior_of(
         {f.place: float(1 - v / p) for f, v, p in zip(model.free, variance, prior_variance, strict=True)},
         unmatched(model.observed, np.vstack([values, exact])),
         float(np.sqrt(np.mean(emulator.error**2))),
+        tuple(model.scenario.protocol.groups),
         exact,
     )
 
@@ -394,11 +397,10 @@ class Posterior:
 
 def parameter_columns(m: MechanismPosterior) -> dict[str, FloatArray]:
     """Column name -> (draw,): a place for every group is a column of each."""
-    groups = sorted({f.place.split(".")[1] for f in m.free if f.place.startswith("groups.")} - {"*"})
     out: dict[str, FloatArray] = {}
     for k, f in enumerate(m.free):
         if f.place.startswith("groups.*."):
-            out.update({f"groups.{g}.{f.place.removeprefix('groups.*.')}": m.draws[:, k] for g in groups})
+            out.update({f"groups.{g}.{f.place.removeprefix('groups.*.')}": m.draws[:, k] for g in m.groups})
         else:
             out[f.place] = m.draws[:, k]
     return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from equipoise.appraise import numbers
 from equipoise.appraise.context import Context
 from equipoise.appraise.joint_power import MECHANISMS, TESTS, cell, lines, stored
 from equipoise.appraise.questions.vocabulary.phrase import block, sentence
@@ -35,16 +36,16 @@ def joint_power_told(ctx: Context) -> Inlines:
         ctx.writer.register(f"week {one['week']:g}")
 
     def share(one: dict[str, dict[str, float]], test: str) -> str:
-        return f"{100.0 * one[test]['significant']:.{int(one[test]['error'] <= FINE)}f} %"
+        return f"{numbers.in_percent(one[test]['significant'], int(one[test]['error'] <= FINE))} %"
 
-    had = f"{100.0 * first['joint model']['estimable']:.0f} %"
+    had = f"{numbers.in_percent(first['joint model']['estimable'])} %"
     text = (
         f"In the rebuilt trial, with {MECHANISMS[first['mechanism']]}, the planned test is significant in "
         f"{share(first, 'planned')} of trials at week {first['week']:g} and in {share(last, 'planned')} at week "
         f"{last['week']:g}; a joint model tested on slope and hazard together in {share(first, 'joint model')} "
         f"and {share(last, 'joint model')}; one ratio for both in {share(first, 'disease rate ratio')} and "
         f"{share(last, 'disease rate ratio')}. At week {first['week']:g} the joint model can be fitted in {had} of "
-        f"trials, with {first['events']:.1f} events in each."
+        f"trials, with {numbers.number(first['events'], 1)} events in each."
     )
     return _told(ctx, text, found)
 
@@ -61,7 +62,7 @@ def joint_power(ctx: Context) -> list[Block]:
         writer.register(f"week {one['week']:g}")
         label = f"{MECHANISMS[one['mechanism']].capitalize()}, week {one['week']:g}"
         cells = [_told(ctx, cell(one[test]), found) for test in TESTS]
-        rows.append(Row((writer.label(label), *cells, _told(ctx, f"{one['events']:.1f}", found))))
+        rows.append(Row((writer.label(label), *cells, _told(ctx, numbers.number(one["events"], 1), found))))
     caption = _told(
         ctx,
         f"Trials in which each test is significant, of {found['replicates']} simulated a line, with the Monte Carlo "
