@@ -108,7 +108,7 @@ def _weights(ctx: Context, found: Beliefs) -> Table:
     best = max(found.mechanisms, key=lambda m: m.log_evidence)
     rows = []
     for m in found.mechanisms:
-        name = writer.say("{m}: {w}", m=m.mechanism, w=writer.words(MECHANISMS.get(m.mechanism, "as named")))
+        name = _what_it_is(ctx, m.mechanism)
         factor = found.against(m, best)
         shown = numbers.number(factor, 2) if factor >= 0.01 else "< 0.01"
         rows.append(
@@ -300,7 +300,7 @@ def _parameters(ctx: Context, found: Beliefs) -> Fold:
     writer = ctx.writer
     rows = []
     for m in found.mechanisms:
-        rows.append(Row((upper(writer.label(m.mechanism)),), heading=True))
+        rows.append(Row((upper(_what_it_is(ctx, m.mechanism)),), heading=True))
         for p in m.parameters:
             digits = 2 if max(abs(p.low), abs(p.high)) < 10 else 1
             value = f"{numbers.number(p.median, digits)} ({numbers.span(p.low, p.high, digits)})"
@@ -314,3 +314,11 @@ def _parameters(ctx: Context, found: Beliefs) -> Fold:
     heads = writer.heads("Parameter", "After", "Before", "Learnt")
     table = Table("t-parameters", caption, heads, tuple(rows), (False, True, True, True))
     return Fold("beliefs-parameters", writer.words("What was learnt of each parameter"), (table,))
+
+
+def _what_it_is(ctx: Context, mechanism: str) -> Inlines:
+    """A mechanism by its word and what it is; of no effect what it is alone, since its word is "none"."""
+    told = MECHANISMS.get(mechanism, "as named")
+    if mechanism == "none":
+        return ctx.writer.words(told)
+    return ctx.writer.say("{m}: {w}", m=mechanism, w=ctx.writer.words(told))
