@@ -23,6 +23,7 @@ from equipoise.records import load_record
 from equipoise.simulate import load_scenario
 
 COMMAND = "equipoise posterior valor --points 64 --copies 50 --replicates 200 --draws 100 --seed 5"
+PRINTED = "python -c \"from equipoise.appraise.posterior import printed; print(printed('valor'))\""
 EFFECT = {
     "none": {},
     "symptomatic": {"effect.gain": (1.4, -0.3, 3.2, -5.0, 15.0, 0.92)},
@@ -144,8 +145,10 @@ def test_property_every_figure_leads_to_the_command_and_every_drawing_stands_wit
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     page = page_of(monkeypatch, made({"none": -60.0, "symptomatic": -59.5, "slowing": -59.2, "lagged": -59.4}))
-    known = {c.id for c in page.computations if c.command == COMMAND}
+    known = {c.id for c in page.computations if c.command == PRINTED}
     assert len(known) == 1
+    assert all(COMMAND in c.method for c in page.computations if c.id in known)
+    assert COMMAND in equipoise.render(page, "md")
     runs = list(walk(page))
     own = [r for r in runs if isinstance(r, Computed) and r.computation in known]
     assert {"41", "10", "83"} <= {r.text for r in own}
@@ -165,6 +168,7 @@ def test_property_the_bound_of_the_tail_is_that_of_the_weights() -> None:
     from equipoise.calibrate.posterior import sampling
 
     assert sampling.PARETO_GOOD == posterior.PARETO_GOOD
+    assert sampling.AGREE == posterior.AGREE
 
 
 def test_property_a_page_without_a_stored_posterior_has_no_such_part() -> None:

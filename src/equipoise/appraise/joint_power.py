@@ -6,11 +6,10 @@ library, so that a page need not simulate them again.
 
 from __future__ import annotations
 
-import json
-from importlib import resources
 from typing import Any
 
 from equipoise.appraise.numbers import in_percent, number
+from equipoise.library import stored_table
 
 STORED = "function_and_survival.json"
 MECHANISMS = {
@@ -25,11 +24,7 @@ TESTS = ("planned", "joint model", "disease rate ratio")
 
 def stored(trial: str) -> dict[str, Any] | None:
     """The stored shares of a trial of the library, None where there are none."""
-    file = resources.files("equipoise.library") / trial / STORED
-    if not file.is_file():
-        return None
-    read: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return read
+    return stored_table(trial, STORED)
 
 
 def cell(row: dict[str, Any]) -> str:

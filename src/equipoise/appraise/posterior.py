@@ -6,11 +6,11 @@ library as ``posterior.json``, so that a page need not find it again.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
+
+from equipoise.library import stored_table
 
 STORED = "posterior.json"
 
@@ -19,6 +19,9 @@ AGREE = 0.2
 
 PARETO_GOOD = 0.7
 """As :mod:`equipoise.calibrate.posterior.sampling` has it; said again here, since a page need not load a simulator."""
+
+LEAST, MOST = 0.01, 0.99
+"""A weight below the first or above the second is told as a bound."""
 
 POSITIVE, STRONG = 3.0, 20.0
 """A Bayes factor below the first is not worth more than a mention, above the second it is strong (Kass & Raftery
@@ -110,8 +113,36 @@ def stored(trial: str) -> Beliefs | None:
     >>> stored("no_such_trial") is None
     True
     """
-    file = resources.files("equipoise.library") / trial / STORED
-    return read(json.loads(file.read_text(encoding="utf-8"))) if trial.isidentifier() and file.is_file() else None
+    found = stored_table(trial, STORED)
+    return None if found is None else read(found)
+
+
+def printed(trial: str) -> str:
+    """Every number of the stored summary that a page may tell, a line a mechanism and a parameter; empty without one.
+
+    Finding them again takes minutes, by the command that the summary names; this only reads.
+    """
+    found = stored(trial)
+    if found is None:
+        return ""
+    best = max(found.mechanisms, key=lambda m: m.log_evidence)
+    told = [
+        f"made by: {found.command}",
+        f"discrepancy {found.discrepancy}; shares beyond {LEAST} and {MOST} are bounds",
+    ]
+    for m in found.mechanisms:
+        told.append(
+            f"{m.mechanism}: weight before {m.prior}, after {m.weight} (by bridge {m.weight_bridge}), of all others "
+            f"{1 - m.prior} and {1 - m.weight}; Bayes factor against {best.mechanism} {found.against(m, best)}; log "
+            f"evidence apart {abs(m.log_evidence - m.log_evidence_bridge)}; Pareto k {m.pareto_k}; "
+            f"draws {m.draws}, effective {m.effective_draws}; {m.statistics} numbers, worth {m.effective_number['all']}"
+        )
+        told += [
+            f"  {p.place}: {p.median} ({p.low} to {p.high}), before {p.prior[0]} to {p.prior[1]}; {p.contraction}"
+            for p in m.parameters
+        ]
+        told += [f"  {label}: {z} standard deviations off" for label, z in m.unmatched.items()]
+    return "\n".join(told)
 
 
 def read(found: dict[str, Any]) -> Beliefs:

@@ -167,7 +167,7 @@ def _table(made: Posterior) -> str:
 
 
 def _warnings(m: Any) -> list[str]:
-    from equipoise.calibrate.posterior.sampling import PARETO_GOOD
+    from equipoise.calibrate.posterior.sampling import AGREE, PARETO_GOOD
 
     out = []
     if not m.weights.reliable:
@@ -175,6 +175,6 @@ def _warnings(m: Any) -> list[str]:
             f"not reached: the importance weights have Pareto k {m.weights.pareto_k:.2f}, above {PARETO_GOOD:g}; "
             "take more --points or --copies"
         )
-    if abs(m.log_evidence - m.bridge) > 0.2:
+    if abs(m.log_evidence - m.bridge) > AGREE:
         out.append(f"not reached: the two methods differ by {abs(m.log_evidence - m.bridge):.2f} in log evidence")
     return out

@@ -14,12 +14,12 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from equipoise.errors import ScenarioError
 from equipoise.files import write_text
+from equipoise.library import stored_table
 
 if TYPE_CHECKING:
     from equipoise.design.result import DesignResult
@@ -43,11 +43,9 @@ def stored(name: str) -> dict[str, Any]:
     >>> stored("next-als")["worlds"]["lag13"]
     'slowing after 13 weeks'
     """
-    folder = name.replace("-", "_")
-    file = resources.files("equipoise.library") / folder / NAME
-    if not folder.isidentifier() or not file.is_file():
+    made = stored_table(name.replace("-", "_"), NAME)
+    if made is None:
         raise ScenarioError(f"no results of a study {name[:80]!r} are stored", hint=f"equipoise design {name[:80]}")
-    made: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     made["cells"] = [dict(zip(made["columns"], row, strict=True)) for row in made["cells"]]
     return made
 
@@ -116,7 +114,7 @@ def key_of(study: DesignStudy) -> str:
     from equipoise.simulate import load_scenario
 
     own = study.model_dump(mode="json", exclude={"replicates", "question", "target", "stakes"}, exclude_defaults=True)
-    base = load_scenario(study.base).model_dump(mode="json", exclude={"provenance", "fit"}, exclude_defaults=True)
+    base = load_scenario(study.base).said()
     return hashlib.sha256(json.dumps([own, base], sort_keys=True).encode()).hexdigest()[:16]
 
 

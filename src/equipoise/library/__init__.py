@@ -7,9 +7,10 @@ folder. A trial that is still to be designed has ``study.yaml``, a design study,
 
 from __future__ import annotations
 
+import json
 from importlib import resources
 from importlib.resources.abc import Traversable
-from typing import Literal
+from typing import Any, Literal
 
 Part = Literal["record", "scenario", "fit", "judgements", "study"]
 
@@ -34,3 +35,18 @@ def shipped_file(trial: str, part: Part) -> Traversable | None:
     """
     file = resources.files(__name__) / trial / f"{part}.yaml"
     return file if trial.isidentifier() and file.is_file() else None
+
+
+def stored_table(trial: str, name: str) -> dict[str, Any] | None:
+    """Stored results of a trial, the JSON file ``name`` in its folder; None where they do not come with the package.
+
+    >>> stored_table("valor", "posterior.json")["record"]
+    'valor'
+    >>> stored_table("../valor", "posterior.json") is None
+    True
+    """
+    file = resources.files(__name__) / trial / name
+    if not (trial.isidentifier() and file.is_file()):
+        return None
+    read: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return read

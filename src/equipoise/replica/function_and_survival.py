@@ -122,8 +122,7 @@ def function_and_survival(
 
 def key_of(scenario: Scenario) -> str:
     """All that a scenario says and that decides its virtual trials, as a short hash; fields at their default do not."""
-    said = scenario.model_dump(mode="json", exclude={"provenance", "fit"}, exclude_defaults=True)
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(scenario.said(), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _compare(

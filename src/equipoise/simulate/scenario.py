@@ -258,6 +258,11 @@ class Scenario(Frozen):
         """The plan with everything that the scenario implies, as ``equipoise analyse`` reads it."""
         return self.plan.complete(self.name, self.protocol.arms, tuple(self.protocol.groups))
 
+    def said(self) -> dict[str, Any]:
+        """What decides the virtual trials, as plain data; fields at their default are left out, so that what is kept
+        under a hash of it outlives a field that is added later."""
+        return self.model_dump(mode="json", exclude={"provenance", "fit"}, exclude_defaults=True)
+
     def digest(self) -> str:
         """A short hash of everything that decides what is simulated."""
         text = self.model_dump_json(exclude={"provenance", "fit"})

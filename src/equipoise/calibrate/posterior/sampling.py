@@ -27,6 +27,9 @@ LogDensity = Callable[[FloatArray], FloatArray]
 PARETO_GOOD = 0.7
 """Above this shape of the tail of the importance weights, their mean is not to be relied on (Vehtari et al. 2024)."""
 
+AGREE = 0.2
+"""Two methods of finding a log evidence that lie further apart have not found it."""
+
 _MOVES = 12  # Metropolis steps after each temperature
 
 

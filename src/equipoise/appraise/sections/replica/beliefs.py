@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from equipoise.appraise import numbers
 from equipoise.appraise.context import Context
 from equipoise.appraise.phrases import paragraphs
-from equipoise.appraise.posterior import Belief, Beliefs, Parameter
+from equipoise.appraise.posterior import LEAST, MOST, Belief, Beliefs, Parameter
 from equipoise.appraise.sections.replica.words import MECHANISMS
 from equipoise.document.document import Bar, Block, Computed, Fold, Inlines, Listing, Note, Paragraph, Row, Table, Text
 from equipoise.document.text import joined, upper
@@ -46,10 +46,11 @@ def beliefs(ctx: Context, found: Beliefs) -> Fold:
 
 def _n(ctx: Context, found: Beliefs, text: str) -> Computed:
     method = (
-        "stored; draws of the parameters of each mechanism given the published numbers and their covariance: see "
-        "docs/methods/posterior.md"
+        f"stored, made by {found.command}; draws of the parameters of each mechanism given the published numbers and "
+        "their covariance: see docs/methods/posterior.md"
     )
-    return ctx.writer.by_command(text, found.command, "posterior of mechanisms and their parameters", method)
+    command = f"from equipoise.appraise.posterior import printed; print(printed({ctx.record.id!r}))"
+    return ctx.writer.by_command(text, f'python -c "{command}"', "posterior of mechanisms and their parameters", method)
 
 
 def _named(ctx: Context, chosen: Sequence[Belief]) -> Inlines:
@@ -58,9 +59,9 @@ def _named(ctx: Context, chosen: Sequence[Belief]) -> Inlines:
 
 def _percent(x: float) -> str:
     """A weight; one that rounds to nothing or to all is given as a bound."""
-    if x < 0.01:
-        return f"< {numbers.percent(0.01, 0)}"
-    return f"> {numbers.percent(0.99, 0)}" if x > 0.99 else numbers.percent(x, 0)
+    if x < LEAST:
+        return f"< {numbers.percent(LEAST, 0)}"
+    return f"> {numbers.percent(MOST, 0)}" if x > MOST else numbers.percent(x, 0)
 
 
 def _ends(low: float, high: float) -> str:
@@ -110,7 +111,7 @@ def _weights(ctx: Context, found: Beliefs) -> Table:
     for m in found.mechanisms:
         name = _what_it_is(ctx, m.mechanism)
         factor = found.against(m, best)
-        shown = numbers.number(factor, 2) if factor >= 0.01 else "< 0.01"
+        shown = numbers.number(factor, 2) if factor >= LEAST else f"< {numbers.number(LEAST, 2)}"
         rows.append(
             Row(
                 (
