@@ -18,7 +18,7 @@ from equipoise.calibrate.plan import load_plan
 from equipoise.calibrate.posterior import Posterior, Sizes, posterior, summary
 from equipoise.calibrate.posterior.emulator import Emulator
 from equipoise.calibrate.posterior.likelihood import adjustments_of, combination, keys_of, observed, statistics_of
-from equipoise.calibrate.posterior.mechanisms import Model, fitted_values, sobol, whitened
+from equipoise.calibrate.posterior.mechanisms import Model, fitted_values, sobol
 from equipoise.calibrate.posterior.sampling import tempered
 from equipoise.errors import ScenarioError
 from equipoise.records import load_record
@@ -186,7 +186,7 @@ def test_simulation_intervals_cover_the_truth_behind_a_simulated_paper() -> None
     low = np.maximum(truth - np.array([0.6, 0.6, 0.9]), model.low)
     high = np.minimum(truth + np.array([0.6, 0.6, 0.9]), model.high)
     design = sobol(low, high, 128, 3)
-    emulator = Emulator.of(design, whitened(seen, np.stack([model.predicted(t) for t in design])), low, high)
+    emulator = Emulator.of(design, seen.whitened(np.stack([model.predicted(t) for t in design])), low, high)
     keys = keys_of(seen.statistics)
     with run_study(Simulator.of(scenario, mechanism), keys, papers, seed=77) as study:
         values = np.stack([study.values(k) for k in keys], axis=1) @ combination(seen.statistics).T

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +146,20 @@ class Observed:
     @property
     def value(self) -> FloatArray:
         return np.array([s.value for s in self.statistics])
+
+    @cached_property
+    def root(self) -> FloatArray:
+        """Lower Cholesky factor of the covariance."""
+        return np.asarray(np.linalg.cholesky(self.covariance))
+
+    def whitened(self, values: FloatArray) -> FloatArray:
+        """(point, statistic) of standard deviations from what was published, uncorrelated with each other."""
+        return np.asarray(np.linalg.solve(self.root, (values - self.value).T).T)
+
+    def log_density(self, z: FloatArray, spread: FloatArray | float = 1.0) -> FloatArray:
+        """(point,) log likelihood of whitened predictions ``z``; ``spread``: variance of each, of one known 1."""
+        constant = len(self.root) * math.log(2 * math.pi) + 2 * float(np.log(np.diag(self.root)).sum())
+        return np.asarray(-0.5 * (constant + (z**2 / spread + np.log(spread)).sum(axis=1)))
 
     @property
     def keys(self) -> tuple[Key, ...]:

@@ -191,12 +191,6 @@ def weighted_quantiles(values: FloatArray, weights: FloatArray, at: Sequence[flo
     return tuple(float(np.interp(q, middle, values[order])) for q in at)
 
 
-def whitened(observed_: Observed, values: FloatArray) -> FloatArray:
-    """(point, statistic) of standard deviations from what was published, uncorrelated with each other."""
-    root = np.linalg.cholesky(observed_.covariance)
-    return np.asarray(np.linalg.solve(root, (values - observed_.value).T).T)
-
-
 def sobol(low: FloatArray, high: FloatArray, points: int, seed: int) -> FloatArray:
     """(point, parameter) of a scrambled Sobol sequence in the box; ``points`` a power of two is best balanced.
 
@@ -208,24 +202,13 @@ def sobol(low: FloatArray, high: FloatArray, points: int, seed: int) -> FloatArr
     return np.asarray(low + (high - low) * unit)
 
 
-def _likelihood(emulator: Emulator, observed_: Observed) -> Callable[[FloatArray], FloatArray]:
+def _likelihood(emulator: Emulator, seen: Observed) -> Callable[[FloatArray], FloatArray]:
     """Log likelihood with the emulator's own error added to each whitened statistic."""
     spread = 1.0 + emulator.error**2
-    constant = -0.5 * (
-        len(spread) * math.log(2 * math.pi)
-        + 2 * float(np.log(np.diag(np.linalg.cholesky(observed_.covariance))).sum())
-        + float(np.log(spread).sum())
-    )
-
-    def log_likelihood(x: FloatArray) -> FloatArray:
-        return np.asarray(constant - 0.5 * (emulator(x) ** 2 / spread).sum(axis=1))
-
-    return log_likelihood
+    return lambda x: seen.log_density(emulator(x), spread)
 
 
-def _first_box(
-    model: Model, start: FloatArray, sizes: Sizes, seed: int, store: Path | None
-) -> tuple[FloatArray, FloatArray]:
+def _first_box(model: Model, start: FloatArray, store: Path | None) -> tuple[FloatArray, FloatArray]:
     """Bounds of the first wave: the fit and several standard deviations of the linear posterior, within the prior."""
     side = model.high - model.low
     step = 0.05 * side
@@ -234,7 +217,7 @@ def _first_box(
     design = np.repeat(start[None, :], 2 * d, axis=0)
     for k in range(d):
         design[2 * k, k], design[2 * k + 1, k] = up[k], down[k]
-    z = whitened(model.observed, _evaluated(model, design, store, None))
+    z = model.observed.whitened(_evaluated(model, design, store, None))
     slope = np.stack([(z[2 * k] - z[2 * k + 1]) / (up[k] - down[k]) for k in range(d)], axis=1)
     sd = np.sqrt(np.diag(np.linalg.inv(slope.T @ slope + np.diag(12.0 / side**2))))
     reach = np.maximum(_REACH * sd, 0.02 * side)
@@ -272,7 +255,7 @@ def posterior_of(
     def told(label: str) -> Callable[[int, int], None] | None:
         return None if progress is None else lambda n, of: progress(f"{name}: {label}", n, of)
 
-    low, high = _first_box(model, start, sizes, seed, store)
+    low, high = _first_box(model, start, store)
     design = np.empty((0, d))
     values = np.empty((0, len(model.observed.statistics)))
     points = sobol(low, high, sizes.points, seed + 1)
@@ -283,7 +266,7 @@ def posterior_of(
         design, values = np.vstack([points, design[inside]]), np.vstack([made, values[inside]])
         finite = np.isfinite(values).all(axis=1)
         design, values = design[finite], values[finite]
-        emulator = Emulator.of(design, whitened(model.observed, values), low, high)
+        emulator = Emulator.of(design, model.observed.whitened(values), low, high)
         likelihood = _likelihood(emulator, model.observed)
         particles = sizes.particles * (2 if wave == 3 else 1)
         drawn = tempered(likelihood, low, high, particles=particles, seed=seed + 10 + wave)
@@ -296,12 +279,7 @@ def posterior_of(
             points = _some(drawn.draws, sizes.points // 2)
     chosen = _some(drawn.draws, sizes.corrected)
     exact = _evaluated(model, chosen, store, told("the model at the draws"))
-    z = whitened(model.observed, exact)
-    plain = -0.5 * (
-        z.shape[1] * math.log(2 * math.pi)
-        + 2 * float(np.log(np.diag(np.linalg.cholesky(model.observed.covariance))).sum())
-    )
-    ratio = plain - 0.5 * (z**2).sum(axis=1) - likelihood(chosen)
+    ratio = model.observed.log_density(model.observed.whitened(exact)) - likelihood(chosen)
     weights = smoothed_weights(ratio)
     box = float(np.log((high - low) / (model.high - model.low)).sum())
     prior_variance = (model.high - model.low) ** 2 / 12
