@@ -6,26 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import polars as pl
 from pydantic import Field, model_validator
 
 from equipoise.errors import DataError
-from equipoise.estimate.categorical.proportions import compare
-from equipoise.estimate.categorical.two_by_two import Counts
 from equipoise.estimate.result import Estimate
+from equipoise.plan.methods.arm_shares import FISHER, ArmShares, against_control
 from equipoise.plan.methods.described import arm_of, counted, sizes
 from equipoise.plan.methods.estimates import percentage
 from equipoise.plan.methods.registry import Found, Method, Place, Test
 from equipoise.plan.ordering import levels_in_order
-from equipoise.plan.parts import Section, Show, known_statistics
-from equipoise.plan.prepared import AGAINST, DIFFERENCE, Prepared, others
+from equipoise.plan.prepared import AGAINST, DIFFERENCE, Prepared
 from equipoise.plan.results import Block, Cell, Row, cell_of, share_of
 
-_FISHER = "Fisher's exact test"
 
-
-class IncidenceSection(Section):
+class IncidenceSection(ArmShares):
     """Subjects with at least one event by term (ADAE), the commonest first, those below ``at_least`` % left out.
 
     within : the class that a term belongs to (AEBODSYS), whose subjects stand above its terms. by : a variable of the
@@ -43,30 +38,15 @@ class IncidenceSection(Section):
     any_label: str | None = "Any adverse event"
     at_least: float = Field(default=5.0, ge=0, le=100)
     order: Literal["frequency", "alphabetical"] = "frequency"
-    decimals: int = Field(default=1, ge=0, le=4)
     test: Literal["fisher"] | None = "fisher"
-    test_show: str = "{p:p4}"
-    difference: Literal["miettinen-nurminen", "newcombe", "wald"] | None = None
-    level: float = Field(default=0.95, gt=0, lt=1)
 
     @model_validator(mode="after")
     def _statistics(self) -> IncidenceSection:
-        known_statistics([Show(label="test_show", show=self.test_show)], ("p",))
         if self.within is not None and self.within == self.variable:
             raise ValueError(f"within and variable are the same, {self.within}")
         if self.levels is not None and self.by is None:
             raise ValueError("levels: needs by:, the variable whose levels they are")
         return self
-
-    def tests_arms(self) -> bool:
-        return False
-
-    def tests_each(self) -> bool:
-        return self.test is not None
-
-    def differs_each(self) -> bool:
-        """Whether it has a difference of each arm against control, each in a column."""
-        return self.difference is not None
 
 
 @dataclass(frozen=True)
@@ -117,7 +97,7 @@ def estimates(context: Prepared, section: IncidenceSection) -> Found:
         for arm, p in one.p.items():
             n = size[arm] + size[context.plan.treatment.reference]
             place = Place("fisher", arm, variable=one.variable, level=one.level)
-            out[place] = Estimate.of_test(f"{one.label}, {arm}", _FISHER, p, n)
+            out[place] = Estimate.of_test(f"{one.label}, {arm}", FISHER, p, n)
         for arm, e in one.differences.items():
             out[Place("risk_difference", arm, variable=one.variable, level=one.level)] = e
     return Found(out, tuple(made))
@@ -196,21 +176,9 @@ def _term(
     *,
     tested: bool = True,
 ) -> _Term:
-    from scipy import stats
-
-    counts, size, control = _subjects(context, part), sizes(context), context.plan.treatment.reference
+    counts, size = _subjects(context, part), sizes(context)
     events = {c: context.of(part, c).height for c in counts} if section.events else {}
-    p, differences = {}, {}
-    for arm in others(context) if tested else ():
-        if section.test:
-            table = np.array([[counts[a], size[a] - counts[a]] for a in (arm, control)])
-            p[arm] = float(stats.fisher_exact(table).pvalue)
-        if section.difference is not None:
-            of = Counts(*(np.array([float(v)]) for v in (counts[arm], size[arm], counts[control], size[control])))
-            made = compare(
-                of, (control, arm), interval=section.difference, weights="mantel-haenszel", level=section.level
-            )
-            differences[arm] = made["difference"]
+    p, differences = against_control(context, section, counts, size) if tested else ({}, {})
     return _Term(label, variable, level, counts, events, p, differences, indent)
 
 
@@ -225,10 +193,7 @@ def lines(context: Prepared, section: IncidenceSection, found: Found) -> Block:
     control = context.plan.treatment.reference
     told = "subjects with at least one event" + (" [events]" if section.events else "")
     told += f", by {section.by}, each at the last of {', '.join(_order(context, section))}" if section.by else ""
-    told += f"; p-values: against {control}, {_FISHER}" if section.test else ""
-    told += (
-        f"; differences: percentage points against {control}, {section.difference} limits" if section.difference else ""
-    )
+    told += section.told(control)
     return Block(
         section.label or "Adverse events",
         "incidence",

@@ -5,23 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-import numpy as np
 import polars as pl
 from pydantic import Field, model_validator
 
 from equipoise.errors import DataError
-from equipoise.estimate.categorical.proportions import compare
-from equipoise.estimate.categorical.two_by_two import Counts
 from equipoise.estimate.result import Estimate
 from equipoise.files import Frozen
+from equipoise.plan.methods.arm_shares import FISHER, ArmShares, against_control
 from equipoise.plan.methods.described import counted
 from equipoise.plan.methods.estimates import percentage
 from equipoise.plan.methods.registry import Found, Method, Place, Test
-from equipoise.plan.parts import Section, Show, Where, condition, known_statistics
-from equipoise.plan.prepared import AGAINST, DIFFERENCE, Prepared, others
+from equipoise.plan.parts import Where, condition
+from equipoise.plan.prepared import AGAINST, DIFFERENCE, Prepared
 from equipoise.plan.results import Block, Cell, Row, cell_of, share_of
-
-_FISHER = "Fisher's exact test"
 
 
 class OutlierRule(Frozen):
@@ -48,7 +44,7 @@ _RANGE = (
 )
 
 
-class OutliersSection(Section):
+class OutliersSection(ArmShares):
     """Subjects with at least one record that meets a rule, of those with a record that can tell.
 
     rules : without them the reference range (A1LO, A1HI). baseline : the records at baseline, which are not counted.
@@ -61,28 +57,13 @@ class OutliersSection(Section):
     rules: tuple[OutlierRule, ...] = Field(default=_RANGE, min_length=1)
     baseline: Where = Field(default_factory=lambda: {"ABLFL": "Y"})
     emergent: bool = False
-    decimals: int = Field(default=1, ge=0, le=4)
-    test: Literal["fisher"] | None = None
-    test_show: str = "{p:p4}"
-    difference: Literal["miettinen-nurminen", "newcombe", "wald"] | None = None
-    level: float = Field(default=0.95, gt=0, lt=1)
 
     @model_validator(mode="after")
     def _once(self) -> OutliersSection:
-        known_statistics([Show(label="test_show", show=self.test_show)], ("p",))
         labels = [rule.label for rule in self.rules]
         if len(set(labels)) < len(labels):
             raise ValueError("two rules have one label")
         return self
-
-    def tests_arms(self) -> bool:
-        return False
-
-    def tests_each(self) -> bool:
-        return self.test is not None
-
-    def differs_each(self) -> bool:
-        return self.difference is not None
 
 
 def _meets(context: Prepared, section: OutliersSection, rule: OutlierRule, frame: pl.DataFrame) -> pl.DataFrame:
@@ -112,8 +93,6 @@ def estimates(context: Prepared, section: OutliersSection) -> Found:
     ------
     DataError : a variable is not there, or no number.
     """
-    from scipy import stats
-
     frame, what = context.chosen(section.where), f"analysis {context.analysis.id}"
     context.need(frame, section.value, numeric=True)
     first = condition(section.baseline, frame, what) if section.baseline else pl.lit(False)
@@ -126,20 +105,12 @@ def estimates(context: Prepared, section: OutliersSection) -> Found:
             after = after.join(fine.filter(~pl.col("__meets__")).select("USUBJID"), on="USUBJID", how="semi")
         own, below = _people(context, after.filter("__meets__")), _people(context, after)
         out |= counted("patients", own, below, section.value, rule.label)
-        p: dict[str, float] = {}
-        apart: dict[str, Estimate] = {}
-        for arm in others(context):
-            if section.test:
-                table = np.array([[own[a], below[a] - own[a]] for a in (arm, control)])
-                p[arm] = float(stats.fisher_exact(table).pvalue)
-                place = Place("fisher", arm, variable=section.value, level=rule.label)
-                out[place] = Estimate.of_test(f"{rule.label}, {arm}", _FISHER, p[arm], below[arm] + below[control])
-            if section.difference is not None and below[arm] and below[control]:
-                of = Counts(*(np.array([float(v)]) for v in (own[arm], below[arm], own[control], below[control])))
-                apart[arm] = compare(
-                    of, (control, arm), interval=section.difference, weights="mantel-haenszel", level=section.level
-                )["difference"]
-                out[Place("risk_difference", arm, variable=section.value, level=rule.label)] = apart[arm]
+        p, apart = against_control(context, section, own, below)
+        for arm, value in p.items():
+            place = Place("fisher", arm, variable=section.value, level=rule.label)
+            out[place] = Estimate.of_test(f"{rule.label}, {arm}", FISHER, value, below[arm] + below[control])
+        for arm, difference in apart.items():
+            out[Place("risk_difference", arm, variable=section.value, level=rule.label)] = difference
         parts.append((rule.label, own, below, p, apart))
     return Found(out, parts)
 
@@ -155,9 +126,7 @@ def lines(context: Prepared, section: OutliersSection, found: Found) -> Block:
     control = context.plan.treatment.reference
     told = "subjects with a record beyond the limit / subjects with one that can tell (%), after baseline"
     told += ", of those not beyond it at baseline" if section.emergent else ""
-    told += f"; p-values: against {control}, {_FISHER}" if section.test else ""
-    if section.difference is not None:
-        told += f"; differences: percentage points against {control}, {section.difference} limits"
+    told += section.told(control)
     return Block(
         section.label or section.value,
         "outliers",
