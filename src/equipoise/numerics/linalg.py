@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from equipoise.numerics.compiler import inner, kernel
 
 #: A spread below this share of the size of the numbers that were subtracted to get it is rounding, not variance.
@@ -80,3 +82,20 @@ def solve_cholesky(chol, n, b):
     """Solve ``L L' x = b`` in place."""
     solve_lower(chol, n, b)
     solve_lower_transposed(chol, n, b)
+
+
+@inner
+def newton_step(curvature, gradient, n, chol, step):
+    """``step`` = curvature^-1 gradient, leading ``n``, from the lower triangle, whose factor comes into ``chol``.
+
+    Returns the decrement, gradient' step; NaN where the curvature is not positive definite.
+    """
+    if not cholesky(curvature, n, chol):
+        return np.nan
+    for r in range(n):
+        step[r] = gradient[r]
+    solve_cholesky(chol, n, step)
+    decrement = 0.0
+    for r in range(n):
+        decrement += step[r] * gradient[r]
+    return decrement

@@ -20,8 +20,9 @@ import math
 
 import numpy as np
 
-from equipoise.estimate.joint_model.kernels.integral import LARGEST, STEPS, newton_step
+from equipoise.estimate.joint_model.kernels.integral import LARGEST, STEPS
 from equipoise.numerics.compiler import inner, kernel
+from equipoise.numerics.linalg import newton_step
 
 
 @inner

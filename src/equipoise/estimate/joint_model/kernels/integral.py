@@ -18,30 +18,12 @@ import math
 import numpy as np
 
 from equipoise.numerics.compiler import inner, kernel
-from equipoise.numerics.linalg import cholesky, solve_cholesky
+from equipoise.numerics.linalg import newton_step
 
 STEPS = 60
 """Newton steps to the mode."""
 LARGEST = 200.0
 """Bound of the exponents of hazards, so that no overflow meets a weight of zero."""
-
-
-@inner
-def newton_step(curvature, gradient, d, chol, out):
-    """Newton's step into ``out`` from the lower triangle of the curvature, whose Cholesky factor comes into ``chol``;
-    its decrement, NaN where the curvature is not positive definite."""
-    for r in range(d):
-        for s in range(r):
-            curvature[s, r] = curvature[r, s]
-    if not cholesky(curvature, d, chol):
-        return np.nan
-    for r in range(d):
-        out[r] = gradient[r]
-    solve_cholesky(chol, d, out)
-    decrement = 0.0
-    for r in range(d):
-        decrement += gradient[r] * out[r]
-    return decrement
 
 
 @inner

@@ -37,7 +37,7 @@ from equipoise.estimate.linear.kernels.mmrm_design import (
 )
 from equipoise.estimate.linear.kernels.mmrm_start import start_covariance, start_parameters
 from equipoise.numerics.compiler import inner, kernel
-from equipoise.numerics.linalg import cholesky, solve_cholesky
+from equipoise.numerics.linalg import cholesky, newton_step, solve_cholesky
 from equipoise.numerics.status import NOT_CONVERGED, OK, SINGULAR
 
 LOGLIK, DECREMENT, GRADIENT, ITERATIONS, MIN_EIGEN = range(5)
@@ -414,21 +414,6 @@ def _whole_information(data, by_row, model, kind, theta, work, beta, linv, packe
         add_gram(both, -0.5, out)
 
 
-@inner
-def _newton_step(information, gradient, factor, step):
-    """``step`` = information^-1 gradient; returns the decrement, NaN if it is not positive definite."""
-    total = gradient.shape[0]
-    if not cholesky(information, total, factor):
-        return np.nan
-    for t in range(total):
-        step[t] = gradient[t]
-    solve_cholesky(factor, total, step)
-    decrement = 0.0
-    for t in range(total):
-        decrement += step[t] * gradient[t]
-    return decrement
-
-
 @kernel
 def fit(
     data,
@@ -580,7 +565,7 @@ def fit(
             if ridge:
                 for t in range(total):
                     information[t, t] = 1.1 * information[t, t] + 1e-8
-            decrement = _newton_step(information, gradient, factor, step)
+            decrement = newton_step(information, gradient, information.shape[0], factor, step)
             if kind == 1 and decrement < tolerance:
                 kind = 2
             elif decrement >= 0.0 or ridge:
