@@ -20,6 +20,7 @@ from equipoise.calibrate.posterior.emulator import Emulator
 from equipoise.calibrate.posterior.likelihood import adjustments_of, combination, keys_of, observed, statistics_of
 from equipoise.calibrate.posterior.mechanisms import Model, fitted_values, sobol
 from equipoise.calibrate.posterior.sampling import tempered
+from equipoise.cli.posterior import _clear
 from equipoise.errors import ScenarioError
 from equipoise.records import load_record
 from equipoise.run import run_study
@@ -223,3 +224,15 @@ def test_property_shipped_draws_were_reached_and_fit_their_summary(name: str) ->
         for place, parameter in m["parameters"].items():
             column = own[place.replace("*", next(iter(scenario.protocol.groups)))]
             assert parameter["low"] <= float(column.median()) <= parameter["high"]
+
+
+def test_property_what_else_lies_beside_the_runs_stays(tmp_path: Path) -> None:
+    runs = tmp_path / "draws.runs"
+    (runs / "abc").mkdir(parents=True)
+    (runs / "abc" / "study.json").write_text("{}")
+    (runs / "notes.txt").write_text("mine")
+    _clear(runs)
+    assert [p.name for p in runs.iterdir()] == ["notes.txt"]
+    (runs / "notes.txt").unlink()
+    _clear(runs)
+    assert not runs.exists()

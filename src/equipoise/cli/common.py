@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -63,11 +63,21 @@ def replicate_command(
     plan: Path | None = None,
 ) -> str:
     """The command that repeats a replica, as printed beside its numbers."""
-    parts = ["equipoise", "replicate", record, "--replicates", str(replicates), "--seed", str(seed)]
-    options = (("--mechanism", mechanism), ("--scenario", scenario), ("--records", records), ("--fit-plan", plan))
+    return command_of(
+        ("replicate", record, "--replicates", str(replicates), "--seed", str(seed)),
+        (("--mechanism", mechanism), ("--scenario", scenario), ("--records", records), ("--fit-plan", plan)),
+    )
+
+
+def command_of(words: Sequence[str], options: Sequence[tuple[str, object]]) -> str:
+    """A command as it is typed: an option of None or False is left out, of True stands alone, of a list is repeated."""
+    parts = ["equipoise", *words]
     for option, value in options:
-        if value is not None:
-            parts += [option, str(value)]
+        if value is True:
+            parts.append(option)
+        elif value is not None and value is not False:
+            for one in value if isinstance(value, list) else [value]:
+                parts += [option, str(one)]
     return shlex.join(parts)
 
 

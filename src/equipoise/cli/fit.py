@@ -27,7 +27,7 @@ def fit(
     from equipoise.calibrate import fit as run_fit
     from equipoise.calibrate import misfit_table
     from equipoise.calibrate.plan import load_plan
-    from equipoise.cli.common import check_writable, progress_bar, say, write_text
+    from equipoise.cli.common import check_writable, command_of, progress_bar, say, write_text
     from equipoise.records import load_record
     from equipoise.simulate import load_scenario, scenario_text
 
@@ -45,11 +45,8 @@ def fit(
         )
     table = misfit_table(fitted)
     own = (("--records", records_dir), ("--scenario", scenario_file), ("--fit-plan", plan))
-    options = "".join(f" {name} {value}" for name, value in own if value is not None)
-    header = (
-        f"Scenario fitted to the record {published.id!r} by: equipoise fit {record} --seed {seed} --trials {trials}"
-        f"{options}\n"
-    )
+    command = command_of(("fit", record, "--seed", str(seed), "--trials", str(trials)), own)
+    header = f"Scenario fitted to the record {published.id!r} by: {command}\n"
     write_text(out, scenario_text(fitted.scenario, header + "\n" + table))
     print(table)
     say(f"wrote {out}")

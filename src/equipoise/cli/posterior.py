@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,12 +46,12 @@ def posterior(
     Every run of the model is kept in a folder beside the draws until the end; --resume goes on from there.
     """
     import json
-    import shutil
 
     from equipoise.calibrate.plan import load_plan
     from equipoise.calibrate.posterior import Sizes, summary
     from equipoise.calibrate.posterior import posterior as found_by
-    from equipoise.cli.common import check_writable, compile_once, progress_bar, say, write_text
+    from equipoise.calibrate.posterior.likelihood import DISCREPANCY
+    from equipoise.cli.common import check_writable, command_of, compile_once, progress_bar, say, write_text
     from equipoise.errors import ScenarioError
     from equipoise.records import load_record
     from equipoise.simulate import load_scenario
@@ -61,8 +62,8 @@ def posterior(
     published = load_record(record, records_dir=records_dir)
     scenario = load_scenario(scenario_file or published.id)
     kept = out.with_suffix(".runs")
-    if kept.exists() and not resume:
-        shutil.rmtree(kept, ignore_errors=True)
+    if not resume:
+        _clear(kept)
     with progress_bar(quiet) as report:
         compile_once(report)
         made = found_by(
@@ -80,9 +81,24 @@ def posterior(
             progress=report,
         )
     _write(made, out)
-    told = {"command": _command(record, block, mechanism, prior, later, discrepancy, made), **summary(made)}
+    options = (
+        ("--block", block),
+        ("--mechanism", mechanism),
+        ("--prior", prior),
+        ("--include-later", later),
+        ("--discrepancy", None if discrepancy == DISCREPANCY else f"{discrepancy:g}"),
+        ("--points", points),
+        ("--copies", copies),
+        ("--replicates", replicates),
+        ("--draws", draws),
+        ("--seed", seed),
+        ("--records", records_dir),
+        ("--scenario", scenario_file),
+        ("--fit-plan", plan),
+    )
+    told = {"command": command_of(("posterior", record), options), **summary(made)}
     write_text(out.with_suffix(".json"), json.dumps(told, indent=1) + "\n")
-    shutil.rmtree(kept, ignore_errors=True)
+    _clear(kept)
     print(_table(made))
     say(f"wrote {out} and {out.with_suffix('.json')}")
 
@@ -102,24 +118,14 @@ def _weights(given: list[str] | None) -> dict[str, float] | None:
     return out
 
 
-def _command(
-    record: str,
-    block: str | None,
-    mechanism: list[str] | None,
-    prior: list[str] | None,
-    later: bool,
-    discrepancy: float,
-    made: Posterior,
-) -> str:
-    parts = [f"equipoise posterior {record}"]
-    parts += [f"--block {block}"] if block is not None else []
-    parts += [f"--mechanism {m}" for m in mechanism or ()]
-    parts += [f"--prior {p}" for p in prior or ()]
-    parts += ["--include-later"] if later else []
-    parts += [f"--discrepancy {discrepancy:g}"] if discrepancy != 0.5 else []
-    s = made.sizes
-    parts.append(f"--points {s.points} --copies {s.copies} --replicates {s.replicates} --draws {s.corrected}")
-    return " ".join([*parts, f"--seed {made.seed}"])
+def _clear(runs: Path) -> None:
+    """Take away what the runs kept, and nothing else that may lie there."""
+    import shutil
+
+    for study in list(runs.glob("*/study.json")):
+        shutil.rmtree(study.parent, ignore_errors=True)
+    with contextlib.suppress(OSError):  # it is not there, or not empty
+        runs.rmdir()
 
 
 def _write(made: Posterior, out: Path) -> None:
