@@ -24,7 +24,7 @@ from equipoise.studio.fields import AT, groups_of_plan, put
 from equipoise.studio.guard import FRAMED
 from equipoise.studio.jobs import Jobs, Progress, Work
 from equipoise.studio.settings import Settings, named
-from equipoise.studio.web import Form, download, page, see, settings_of
+from equipoise.studio.web import Form, download, job_page, page, see, settings_of
 
 if TYPE_CHECKING:
     from equipoise.document.document import Document
@@ -126,10 +126,7 @@ def shown(request: Request, key: str, seen: str = "") -> Response:
     found = _analysis(request, key)
     if seen and seen == found["state"].status and found["state"].open:
         return page(request, "progress.html.j2", state=found["state"])
-    answer = page(request, "analysis.html.j2", **found)
-    if seen:
-        answer.headers["HX-Retarget"], answer.headers["HX-Reswap"] = "#job", "outerHTML"
-    return answer
+    return job_page(request, "analysis.html.j2", again=bool(seen), **found)
 
 
 @router.post("/analysis/{key}")

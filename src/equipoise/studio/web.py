@@ -79,6 +79,14 @@ def page(request: Request, template: str, *, status: int = 200, **context: Any) 
     return answer
 
 
+def job_page(request: Request, template: str, *, again: bool, **context: Any) -> HTMLResponse:
+    """A job's view; asked ``again`` from the place of its progress, it takes the place of the whole job."""
+    answer = page(request, template, **context)
+    if again:
+        answer.headers["HX-Retarget"], answer.headers["HX-Reswap"] = "#job", "outerHTML"
+    return answer
+
+
 def mistake(request: Request, error: EquipoiseError) -> HTMLResponse:
     """A mistake, told as the command line tells it: what is wrong and how to mend it."""
     status = error.status if isinstance(error, Refused) else 400

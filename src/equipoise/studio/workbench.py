@@ -12,7 +12,7 @@ from equipoise.errors import ScenarioError
 from equipoise.studio.drawn import draws_file, draws_files
 from equipoise.studio.jobs import FIRST, STAGES, Jobs
 from equipoise.studio.library import catalogue
-from equipoise.studio.web import Form, download, page, see, settings_of, uploaded
+from equipoise.studio.web import Form, download, job_page, page, see, settings_of, uploaded
 
 if TYPE_CHECKING:
     from equipoise.design import DesignStudy
@@ -54,10 +54,7 @@ def job(request: Request, key: str, seen: str = "", status: str = "") -> Respons
     state, result = found["state"], found["result"]
     if seen and state.open and state.status == status and seen == str(result["replicates"] if result else 0):
         return page(request, "progress.html.j2", state=state)  # the figures stay as they are, with what is open in them
-    answer = page(request, "job.html.j2", **found)
-    if seen:
-        answer.headers["HX-Retarget"], answer.headers["HX-Reswap"] = "#job", "outerHTML"
-    return answer
+    return job_page(request, "job.html.j2", again=bool(seen), **found)
 
 
 @router.post("/job/{key}")
