@@ -1,4 +1,4 @@
-"""CDISCPILOT01 against its study report, cell by cell: writes docs/parity/cdisc-pilot.md.
+"""CDISCPILOT01 against its study report, cell by cell: writes docs/cdisc-pilot.md.
 
     python benchmarks/cdisc_pilot.py [--data FOLDER] [--check]
 
@@ -31,7 +31,7 @@ from equipoise.plan.results import Cell, Results, Table, rounded
 from equipoise.trial.adam import read_adam
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "parity" / "cdisc-pilot.md"
+PAGE = ROOT / "docs" / "cdisc-pilot.md"
 VALUES = ROOT / "tests" / "reference" / "cdiscpilot01_report.csv"
 PLAN = ROOT / "examples" / "cdiscpilot01_full.yaml"
 HIGH_LOW = ", High - Low"

@@ -186,6 +186,7 @@ ANSWERS = {
     "Replica",
     "SimulationStudy",
     "Calibration",
+    "Posterior",
     "Record",
     "Scenario",
     "Plan",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
+import yaml
 
 from equipoise.errors import DataError, ScenarioError
 from equipoise.records import load_record
-from equipoise.simulate import Scenario, Simulator, load_scenario, simulate
+from equipoise.simulate import Scenario, Simulator, load_scenario, scenario_text, simulate
 from equipoise.simulate.protocol import Protocol
+from equipoise.simulate.scenario import parse_scenario
 from equipoise.trial import Trials
 
 
@@ -146,6 +147,15 @@ def test_property_vital_capacity_and_the_rate_of_loss_go_together_as_far_as_is_a
     ],
 )
 def test_property_sizes_that_do_not_add_up_are_refused(counts, problem):
+    data = yaml.safe_load(scenario_text(load_scenario("valor")))
+    data["protocol"]["as_randomised"] = counts
+    with pytest.raises(ScenarioError, match=problem):
+        parse_scenario(yaml.safe_dump(data), "mine.yaml")
+
+
+def test_property_a_trial_of_other_arms_or_sizes_forgets_how_the_published_one_was_randomised() -> None:
     protocol = load_scenario("valor").protocol
-    with pytest.raises(ValidationError, match=problem):
-        Protocol.model_validate({**dict(protocol), "as_randomised": counts})
+    other = Protocol.model_validate({**dict(protocol), "groups": {"F": 30, "S": 48}})
+    assert protocol.blocks(as_it_happened=True) == ((21, 39), (15, 33))
+    assert other.blocks(as_it_happened=True) == ((1, 2), (15, 33))
+    assert protocol.blocks(as_it_happened=False) == ((1, 2), (1, 2))

@@ -72,7 +72,6 @@ def protocol_for(base: Protocol, study: DesignStudy, conduct: Conduct, patients:
         "ratio": ratio,
         "visits": visits,
         "period_end": weeks,
-        "as_randomised": {},
         "dosing": dosing if arms is None else arms.dosing(base, dosing, conduct.treatments),
         "extension": extension,
         "follow_up": None,

@@ -124,14 +124,6 @@ class Protocol(Frozen):
         for name, size in self.groups.items():
             if size < 1:
                 raise ValueError(f"groups.{name}: {size} patients; a group needs at least 1")
-        for name, counts in self.as_randomised.items():
-            if name not in self.groups:
-                raise ValueError(f"as_randomised.{name}: no such group; groups are {', '.join(self.groups)}")
-            if len(counts) != len(self.arms) or sum(counts) != self.groups[name] or min(counts) < 0:
-                raise ValueError(
-                    f"as_randomised.{name}: {list(counts)} does not share {self.groups[name]} patients among "
-                    f"{len(self.arms)} arms; give one count an arm, in the order of the arms"
-                )
         if len(self.visits) < 2 or self.visits[0] != 0:
             raise ValueError("visits: the first visit is week 0 and at least one more is needed")
         for a, b in zip(self.visits, self.visits[1:], strict=False):
@@ -211,8 +203,23 @@ class Protocol(Frozen):
 
     def blocks(self, *, as_it_happened: bool) -> tuple[tuple[int, ...], ...]:
         """Patients per permuted block by arm, for each group; as it happened, one block holds the whole group."""
-        counted = self.as_randomised if as_it_happened else {}
-        return tuple(counted.get(group, self.ratio) for group in self.groups)
+        return tuple((as_it_happened and self._counted(group)) or self.ratio for group in self.groups)
+
+    def _counted(self, group: str) -> tuple[int, ...]:
+        """The arms of a group as they were; none in a protocol of other arms or another size."""
+        counts = self.as_randomised.get(group, ())
+        return counts if len(counts) == len(self.arms) and sum(counts) == self.groups[group] else ()
+
+    def check_as_randomised(self) -> None:
+        """Raise ``ValueError`` where sizes that a file states are not those of its arms and groups."""
+        for name, counts in self.as_randomised.items():
+            if name not in self.groups:
+                raise ValueError(f"as_randomised.{name}: no such group; groups are {', '.join(self.groups)}")
+            if self._counted(name) != counts or min(counts) < 0:
+                raise ValueError(
+                    f"as_randomised.{name}: {list(counts)} does not share {self.groups[name]} patients among "
+                    f"{len(self.arms)} arms; give one count an arm, in the order of the arms"
+                )
 
     @property
     def n(self) -> int:

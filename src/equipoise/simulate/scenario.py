@@ -326,7 +326,14 @@ def _scenario(document: Document) -> Scenario:
         package = disease(DEFAULT)  # told, with its place, when the scenario is read
     hint = f"mend the places named; {package.example or _EXAMPLE}"
     with reading(package):
-        return validate(Scenario, document, error=ScenarioError, what=what, hint=hint)
+        read = validate(Scenario, document, error=ScenarioError, what=what, hint=hint)
+    try:
+        read.protocol.check_as_randomised()
+    except ValueError as error:
+        raise ScenarioError(
+            f"{document.place('protocol', 'as_randomised')}: {what}\n  protocol.{error}", hint=hint
+        ) from None
+    return read
 
 
 def load_scenario(name: str) -> Scenario:

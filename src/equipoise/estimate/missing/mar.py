@@ -335,7 +335,7 @@ def _several(
     estimate, error, df = least_squares(completed, panel.indicators, columns, rows, member)
     n_asked = estimate.shape[1] // n_visits
     status = np.zeros(n_visits, np.int8)
-    spread = [np.nanmax(np.ptp(completed[:, :, v], axis=1)) for v in range(n_visits)]
+    spread = [np.fmax.reduce(np.ptp(completed[:, :, v], axis=1)) for v in range(n_visits)]
     for v in range(n_visits):
         mine = slice(v * n_asked, (v + 1) * n_asked)
         if imputed[0][0, kernel.BROKEN]:

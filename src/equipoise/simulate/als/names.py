@@ -95,8 +95,8 @@ def schedule_of(
     ``as_it_happened``: the arms have the sizes of the published trial, where the protocol states them. Such a group
     is one block: strata within it are not kept.
     """
-    counted = as_it_happened and bool(protocol.as_randomised)
-    strata = () if counted else protocol.strata
+    blocks = protocol.blocks(as_it_happened=as_it_happened)
+    strata = protocol.strata if set(blocks) == {protocol.ratio} else ()
     arms, dosing = protocol.arms, protocol.dosing
     taken = np.zeros((len(arms), 2))
     per_arm: list[Weeks] = [()] * len(arms)
@@ -121,7 +121,7 @@ def schedule_of(
         follow_first=float(protocol.follow_up.first) if protocol.follow_up else 0.0,
         follow_last=float(protocol.follow_up.last) if protocol.follow_up else 0.0,
         extension_entry=float(protocol.extension.entry) if protocol.extension else 0.0,
-        block=np.array(protocol.blocks(as_it_happened=as_it_happened), dtype=np.int64),
+        block=np.array(blocks, dtype=np.int64),
         by_riluzole=int("RILFL" in strata),
         by_edaravone=int("EDAFL" in strata),
         by_bulbar=int("BULBFL" in strata),

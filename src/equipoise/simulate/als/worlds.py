@@ -179,7 +179,6 @@ def scenario_of(design: TrialDesign, world: World, on_path: bool, strength: floa
         "ratio": ratio,
         "visits": visits,
         "period_end": end,
-        "as_randomised": {},
         "dosing": _dosing(design.route, arm, end, disease, donor),
         "extension": None,
         "follow_up": None,

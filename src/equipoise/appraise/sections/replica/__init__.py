@@ -24,7 +24,7 @@ def build(ctx: Context) -> Section:
     title = writer.words("What the replica says")
     replica = ctx.replica
     found = stored(ctx.record.id)
-    posterior: list[Block] = [] if found is None else [beliefs(ctx, found)]
+    posterior: list[Block] = [] if found is None else beliefs(ctx, found)
     if replica is None:
         return Section("replica", title, (Paragraph(_without(ctx)), *posterior))
     blocks: list[Block] = [Paragraph(_what(ctx, replica))]

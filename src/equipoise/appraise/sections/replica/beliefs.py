@@ -26,8 +26,11 @@ EFFECTS = {
 """What a parameter of the effect is called, its unit, how many of that unit one is, and its decimals."""
 
 
-def beliefs(ctx: Context, found: Beliefs) -> Fold:
-    """Weights of the mechanisms and the effect under each, drawn; the sentence for each reader; the command."""
+def beliefs(ctx: Context, found: Beliefs) -> list[Block]:
+    """Weights of the mechanisms and the effect under each, drawn; the sentence for each reader; the command.
+
+    And, apart, what was learnt of each parameter.
+    """
     blocks: list[Block] = [Paragraph(_lead(ctx, found))]
     if not found.reached:
         blocks.append(_not_reached(ctx, found))
@@ -39,9 +42,8 @@ def beliefs(ctx: Context, found: Beliefs) -> Fold:
     off = _unmatched(ctx, found)
     if off:
         blocks.append(Paragraph(off))
-    blocks.append(_parameters(ctx, found))
     blocks.append(Paragraph(ctx.writer.say("To find it again: {c}.", c=ctx.writer.code(found.command))))
-    return Fold("beliefs", ctx.writer.words(TITLE), tuple(blocks))
+    return [Fold("beliefs", ctx.writer.words(TITLE), tuple(blocks)), _parameters(ctx, found)]
 
 
 def _n(ctx: Context, found: Beliefs, text: str) -> Computed:
