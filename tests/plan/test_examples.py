@@ -27,7 +27,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 def virtual(valor: Scenario, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The virtual trial that the command of the examples writes."""
     folder = tmp_path_factory.mktemp("valor-adam")
-    write_adam(from_trial(simulate(valor, 1, seed=10)[0]), folder)
+    write_adam(from_trial(simulate(valor, 1, seed=5535)[0]), folder)
     return folder
 
 
@@ -91,7 +91,7 @@ def test_the_result_that_the_readme_promises(tables: Results) -> None:
         for block in tables.table("2").blocks[:2]
     ]
     assert 0.05 < found[0] < 0.055
-    assert 0.04 < found[1] < 0.05  # 0.042 by the plan's 20 imputations
+    assert 0.04 < found[1] < 0.05  # 0.044 by the plan's 20 imputations
 
 
 def test_independent_interim_look(virtual: Path) -> None:
