@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import socket
 import threading
 import time
@@ -12,6 +14,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import uvicorn
+
+
+def files_in_report(report: str) -> dict[str, str]:
+    """Name -> text of the files that a report in HTML carries."""
+    told = re.findall(r'<h3[^>]*>([^<]+)</h3>\s*<p><code>([^<]+)</code></p>\s*<p><code class="lines">([^<]*)<', report)
+    assert all(name in command for name, command, _ in told)
+    return {html.unescape(name): html.unescape(text) for name, _, text in told}
 
 
 @contextmanager

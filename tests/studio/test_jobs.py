@@ -125,6 +125,28 @@ def test_property_what_fails_says_why_and_can_be_tried_again(jobs: Jobs, worker:
     assert jobs.wait(other, 30, LARGE).status == "done", "one failure does not end the others"
 
 
+def test_property_a_stop_that_must_wait_says_so(tmp_path: Path) -> None:
+    begun, gate = threading.Event(), threading.Event()
+
+    def long(request: Mapping[str, Any], n: int, folder: Path, progress: Progress) -> Mapping[str, Any]:
+        begun.set()
+        assert gate.wait(60)
+        progress("a section", 1, 2)
+        return {}
+
+    jobs = Jobs(tmp_path, {"analysis": long})
+    jobs.start()
+    key = jobs.ask("analysis", {"name": "a"})
+    assert begun.wait(60)
+    assert not jobs.state(key).stopping
+    jobs.stop(key)
+    assert jobs.state(key).stopping
+    gate.set()
+    until(lambda: jobs.state(key).status == "stopped")
+    assert not jobs.state(key).stopping
+    assert jobs.close()
+
+
 @pytest.mark.parametrize("key", ["../etc", "nothing", ""])
 def test_property_there_is_no_other_job(jobs: Jobs, key: str) -> None:
     with pytest.raises(ScenarioError, match="no job is called"):

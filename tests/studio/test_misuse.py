@@ -14,7 +14,7 @@ import httpx
 import pytest
 import yaml
 from registry_study import study
-from serving import served
+from serving import files_in_report, served
 
 from equipoise.design.study import starter
 from equipoise.errors import OutputError
@@ -40,6 +40,9 @@ def test_property_what_is_added_under_own_judgements_is_reported_under_them(brow
     assert browser.get("/basket").text.count("your own judgements") == 1
     report = browser.get("/basket/report.html")
     assert report.status_code == 200
+    ((name, kept),) = files_in_report(report.text).items()
+    assert kept == browser.get(f"/trial/centaur/judgements.yaml?judgements={key}").text
+    assert f"equipoise appraise centaur --judgements {name}" in report.text
     assert report.text.count("judgements of the reader's own") + report.text.count("judgements of the reader&#39;s own")
 
 

@@ -15,7 +15,7 @@ import httpx
 import pytest
 import yaml
 from registry_study import study
-from serving import served
+from serving import files_in_report, served
 
 from equipoise.appraise.certainty import parse_judgements, shipped_text
 from equipoise.design.study import parse_study, starter
@@ -220,6 +220,12 @@ def test_property_a_first_answer_is_refined_and_its_files_are_there(
     assert "40" in example.text
     assert example.text.count("<tr>") == 41
     assert browser.get(f"/job/{key}/example/magic/3").status_code == 400
+    send("/basket", {"add": f"d:{key}:cells"})
+    report = browser.get("/basket/report.html").text
+    ((name, kept),) = files_in_report(report).items()
+    assert parse_study(kept, "kept") == study, "the report brings what its command reads"
+    assert f"equipoise design {name} --replicates" in report
+    assert "/job/" not in report
     part = browser.get(f"/job/{key}", headers={"HX-Request": "true"}).text
     assert part.lstrip().startswith('<div id="job"')
 

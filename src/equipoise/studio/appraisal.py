@@ -17,6 +17,7 @@ from equipoise.document.document import Document
 from equipoise.document.readers import LEVELS, READERS, SPECIALTIES, STAGES
 from equipoise.errors import RecordError
 from equipoise.files import write_text
+from equipoise.library import shipped
 from equipoise.studio.fields import put
 from equipoise.studio.items import items_of
 from equipoise.studio.jobs import Jobs, State
@@ -136,7 +137,7 @@ def rebuild(request: Request, record: str, form: Form) -> Response:
 @router.get("/trial/{record}/judgements")
 def judge(request: Request, record: str, judgements: str = "") -> Response:
     """The judgements as a form."""
-    return _form_of(request, record, _text(settings_of(request), record, judgements), judgements, None)
+    return _form_of(request, record, judgements_text(settings_of(request), record, judgements), judgements, None)
 
 
 @router.post("/trial/{record}/judgements")
@@ -147,11 +148,11 @@ def judged(request: Request, record: str, form: Form) -> Response:
 
     settings = settings_of(request)
     before = str(form.get("judgements", ""))
-    data = yaml.safe_load(_text(settings, record, before))
+    data = yaml.safe_load(judgements_text(settings, record, before))
     for name, value in form.items():
         if isinstance(value, str) and "/" in name:
             put(data, name.split("/"), value.replace("\r\n", "\n").strip())
-    shipped = yaml.safe_load(_text(settings, record, ""))
+    shipped = yaml.safe_load(judgements_text(settings, record, ""))
     if data != shipped and data["judged_by"] == shipped["judged_by"] != OPEN:
         data["judged_by"] = READER  # what a reader has changed is no longer what others judged
     text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110)
@@ -172,7 +173,9 @@ def judged(request: Request, record: str, form: Form) -> Response:
 @router.get("/trial/{record}/judgements.yaml")
 def judgements_file(request: Request, record: str, judgements: str = "") -> Response:
     """The judgements as the file that ``equipoise appraise --judgements`` reads."""
-    return download(_text(settings_of(request), record, judgements), f"{record}-judgements.yaml", "application/yaml")
+    return download(
+        judgements_text(settings_of(request), record, judgements), f"{record}-judgements.yaml", "application/yaml"
+    )
 
 
 def published_as(settings: Settings, record: str) -> Record:
@@ -199,16 +202,21 @@ def document(settings: Settings, record: str, reader: Mapping[str, str], judgeme
 
 def _parts(settings: Settings, record: str, judgements: str) -> tuple[Record, Judgements | None, Any]:
     from equipoise.appraise.certainty import parse_judgements
-    from equipoise.replica.replica import Replica
 
     published = published_as(settings, record)
     judged = None
     if judgements:
-        judged = parse_judgements(_text(settings, record, judgements), "judgements").against(published, "judgements")
+        judged = parse_judgements(judgements_text(settings, record, judgements), "judgements").against(
+            published, "judgements"
+        )
     jobs = Jobs(settings.folder("jobs"), {})
     key = jobs.found("replica", replica_of(settings, record))
     stored = None if key is None else jobs.result(key)
-    return published, judged, None if stored is None else Replica.from_dict(stored)
+    if stored is None:
+        return published, judged, None
+    from equipoise.replica.replica import Replica
+
+    return published, judged, Replica.from_dict(stored)
 
 
 def body_of(
@@ -259,9 +267,7 @@ def _called(settings: Settings, record: str) -> str:
 
 
 def _rebuilds(record: str) -> bool:
-    from equipoise.simulate import shipped_scenarios
-
-    return record in shipped_scenarios()
+    return record in shipped("scenario")
 
 
 def _replica(request: Request, record: str) -> State | None:
@@ -274,7 +280,13 @@ def _replica(request: Request, record: str) -> State | None:
 # -- judgements ----------------------------------------------------------------------------------------------------
 
 
-def _text(settings: Settings, record: str, judgements: str) -> str:
+def judgements_text(settings: Settings, record: str, judgements: str) -> str:
+    """Judgements as the file that the command line reads: those kept under a name, or those that a trial begins with.
+
+    Raises
+    ------
+    RecordError : no such trial, or no such judgements.
+    """
     from equipoise.appraise.certainty import form, shipped_text
 
     published = published_as(settings, record)

@@ -16,16 +16,19 @@ from equipoise.document.document import (
     Block,
     Citation,
     Cited,
+    Code,
     Computation,
     Computed,
     Document,
     Figure,
     Inlines,
+    Name,
     Paragraph,
     Section,
     Source,
     Table,
     Text,
+    bare_number,
     walk,
 )
 from equipoise.errors import EquipoiseError, RecordError, ScenarioError
@@ -100,6 +103,15 @@ def report(request: Request, kind: str) -> Response:
 
 
 @dataclass(frozen=True)
+class _File:
+    """A file that a command of the report reads: its name, its text and that command."""
+
+    name: str
+    text: str
+    command: str
+
+
+@dataclass(frozen=True)
 class _Part:
     """A section of the report, with what its numbers rest on and the names that its words need."""
 
@@ -108,39 +120,61 @@ class _Part:
     citations: tuple[Citation, ...] = ()
     computations: tuple[Computation, ...] = ()
     names: tuple[str, ...] = ()
+    files: tuple[_File, ...] = ()
 
 
 _GONE = Paragraph((Text("One thing that was put here is no longer on the page it came from."),))
 
 
 def gathered(request: Request) -> Document:
-    """The report as a document: a section a trial, a study or an analysis, with sources and commands of its own."""
+    """The report as a document: a section a trial, a study or an analysis, with sources and commands of its own; at the
+    end the files that the commands read."""
     settings, jobs = settings_of(request), request.app.state.jobs
     groups: dict[tuple[str, str], list[str]] = {}
     for item in _held(request):
         kind, whose, what = item.split(":", 2)
         groups.setdefault((kind, whose), []).append(what)
     made = [_PARTS[kind](settings, jobs, whose, wanted) for (kind, whose), wanted in groups.items()]
+    kept = _appendix(tuple(f for m in made for f in m.files))
     return Document(
         title=(Text("Report"),),
         subtitle=(Text("Figures and tables put together by a reader, each with its sources and commands."),),
         record=", ".join(dict.fromkeys(_FROM.get(kind) or whose.partition(".")[0] for kind, whose in groups)),
         version=__version__,
         audience=None,
-        sections=tuple(m.section for m in made),
+        sections=(*(m.section for m in made), *((kept,) if kept.sections else ())),
         sources=tuple(s for m in made for s in m.sources),
         citations=tuple(c for m in made for c in m.citations),
         computations=tuple(c for m in made for c in m.computations),
-        names=tuple(dict.fromkeys(n for m in made for n in m.names)),
+        names=tuple(dict.fromkeys(n for m in made for n in (*m.names, *(f.name for f in m.files)))),
         kind="brief",
     )
+
+
+def _appendix(files: tuple[_File, ...]) -> Section:
+    """The files, whole: who has the report needs nothing of the studio to compute its numbers again."""
+    lead = (Text("Saved under its name, each is what its command reads."),)
+    parts = tuple(
+        Section(
+            f"file-{k}",
+            (Name(f.name) if bare_number(f.name) else Text(f.name),),
+            (Paragraph((Code(f.command),)), Paragraph((Code(f.text),))),
+        )
+        for k, f in enumerate(files)
+    )
+    return Section("files", (Text("Files that the commands read"),), (Paragraph(lead),), parts)
 
 
 def _of_trial(settings: Settings, jobs: Jobs, whose: str, wanted: list[str]) -> _Part:
     record, _, judgements = whose.partition(".")
     document = appraisal.document(settings, record, {}, judgements)
-    title = document.title + ((Text(", under judgements of the reader's own"),) if judgements else ())
-    return _taken(document, title, f"of-{whose}", wanted)
+    if not judgements:
+        return _taken(document, document.title, f"of-{whose}", wanted)
+    name = f"{record}-judgements-{judgements[:8]}.yaml"
+    text = appraisal.judgements_text(settings, record, judgements)
+    title = (*document.title, Text(", under judgements of the reader's own"))
+    file = _File(name, text, f"equipoise appraise {record} --judgements {name}")
+    return replace(_taken(document, title, f"of-{whose}", wanted), files=(file,))
 
 
 def _of_landscape(settings: Settings, jobs: Jobs, field: str, wanted: list[str]) -> _Part:
@@ -149,11 +183,14 @@ def _of_landscape(settings: Settings, jobs: Jobs, field: str, wanted: list[str])
 
 
 def _of_analysis(settings: Settings, jobs: Jobs, key: str, wanted: list[str]) -> _Part:
-    document = analysis.report_of(jobs, key)
-    where = f"plan.yaml is what the studio gives at /analysis/{key}/file/plan.yaml"
-    told = tuple(replace(c, method=f"{c.method}; {where}") for c in document.computations)
+    document, name = analysis.report_of(jobs, key), f"plan-{key[:8]}.yaml"
+    told = tuple(
+        replace(c, method=f"{c.method}; {name} is in this report", command=c.command.replace("plan.yaml", name))
+        for c in document.computations
+    )
     document = replace(document, computations=told)
-    return _taken(document, document.title, f"analysis-{key}", wanted)
+    file = _File(name, str(jobs.request(key)["plan"]), told[0].command)
+    return replace(_taken(document, document.title, f"analysis-{key}", wanted), files=(file,))
 
 
 def _taken(document: Document, title: Inlines, own: str, wanted: list[str]) -> _Part:
@@ -199,30 +236,31 @@ def _prefixed(node: Any, own: str) -> Any:
 
 def _of_study(jobs: Jobs, key: str, wanted: list[str]) -> _Part:
     """Tables, drawings and virtual trials of a design study."""
+    from equipoise.studio.levers import as_yaml
+
     study, result = design_study(jobs, key), jobs.result(key) or {}
-    command = f"equipoise design {study.name}.yaml --replicates {result.get('replicates', 0)} --seed {study.seed}"
+    name = f"{study.name}-{key[:8]}.yaml"
+    command = f"equipoise design {name} --replicates {result.get('replicates', 0)} --seed {study.seed}"
     own = f"study-{key[:8]}"
     ready = Ready(f"{own}-command")
     blocks: list[Block] = []
-    for name in wanted:
-        id, held = f"{own}-{name}", _held_by(result, name)
-        if name.startswith(EXAMPLE):
-            plot, rows = example_of(study, name.removeprefix(EXAMPLE))
+    for what in wanted:
+        id, held = f"{own}-{what}", _held_by(result, what)
+        if what.startswith(EXAMPLE):
+            plot, rows = example_of(study, what.removeprefix(EXAMPLE))
             blocks.append(ready.figure(id, plot.title, plot.description, plot.shapes(), rows))
         elif isinstance(held, list) and held:
-            blocks.append(ready.table(id, STUDY_TABLES[name], held))
+            blocks.append(ready.table(id, STUDY_TABLES[what], held))
         elif isinstance(held, dict) and held.get("shapes"):
             blocks.append(ready.figure(id, held["title"], held["description"], held["shapes"], held["table"]))
         else:
             blocks.append(_GONE)
-    method = (
-        f"virtual trials of each design in each world, seed {study.seed}; {study.name}.yaml is what the studio "
-        f"gives at /job/{key}/study.yaml"
-    )
+    method = f"virtual trials of each design in each world, seed {study.seed}; {name} is in this report"
     return _Part(
         Section(own, ready.words(f"Design study {study.name}"), tuple(blocks)),
         computations=(Computation(ready.computation, f"design study {study.name}", method, command),),
         names=tuple(ready.names),
+        files=(_File(name, as_yaml(study), command),),
     )
 
 

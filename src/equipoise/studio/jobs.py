@@ -54,6 +54,8 @@ class State:
     seconds_left: float | None
     what: str
     error: str | None = None
+    stopping: bool = False
+    """Asked to stop, while what cannot be left half done is finished."""
 
     @property
     def open(self) -> bool:
@@ -153,6 +155,7 @@ class Jobs:
         with self._lock:
             running = self._current is not None and self._current[0] == key
             waiting = any(q[2] == key for q in self._queue)
+            stopping = key in self._cancelled
             what, made, total, since = self._progress
         failed = self.folder / key / _FAILED
         error = json.loads(failed.read_text(encoding="utf-8"))["error"] if failed.exists() else None
@@ -169,7 +172,7 @@ class Jobs:
         left = None
         if running and share > 0.02:
             left = (time.monotonic() - since) * (1.0 - share) / share
-        return State(key, kind, status, done, goal, share, left, what if running else "", error)
+        return State(key, kind, status, done, goal, share, left, what if running else "", error, running and stopping)
 
     def wait(self, key: str, seconds: float, replicates: int = 1) -> State:
         """The state of a job once a stage of so many replicates is done, or it has stopped, or time is up."""

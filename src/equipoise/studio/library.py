@@ -14,6 +14,7 @@ from fastapi.responses import Response
 from equipoise.errors import OutputError, RecordError
 from equipoise.files import write_text
 from equipoise.files.reading import parse_json
+from equipoise.library import shipped
 from equipoise.studio.items import items_of
 from equipoise.studio.settings import Settings
 from equipoise.studio.web import Form, Refused, page, see, settings_of, uploaded
@@ -152,9 +153,8 @@ def _catalogue(folder: Path, stamp: Any) -> tuple[tuple[Card, ...], tuple[str, .
     from equipoise.appraise.landscape import year_of
     from equipoise.appraise.landscape.effects import measures_marker
     from equipoise.records import list_records
-    from equipoise.simulate import shipped_scenarios
 
-    rebuilt = set(shipped_scenarios())
+    rebuilt = set(shipped("scenario"))
     cards, broken = [], []
     for info in list_records(records_dir=folder):
         record = info.record

@@ -17,7 +17,7 @@ _AGAIN = (429, 500, 502, 503, 504)
 
 def is_number(text: str) -> bool:
     """Whether a text is a registry number, ``NCT`` and eight digits."""
-    return re.fullmatch(r"NCT\d{8}", text.strip().upper()) is not None
+    return re.fullmatch(r"NCT[0-9]{8}", text.strip().upper()) is not None
 
 
 def fetch_study(

@@ -169,7 +169,8 @@ def _filters(document: Document) -> dict[str, Any]:
         if isinstance(r, Computed):
             return Markup('<a class="k" href="#{}" title="{}">{}</a>').format(r.computation, whence(r), r.text)
         if isinstance(r, Code):
-            return Markup("<code>{}</code>").format(r.text)
+            lines = Markup(' class="lines"') if "\n" in r.text else ""  # a file is kept line by line
+            return Markup("<code{}>{}</code>").format(lines, r.text)
         if isinstance(r, Strong):
             return Markup("<strong>{}</strong>").format(runs(r.content))
         if isinstance(r, Emphasis):
