@@ -288,6 +288,8 @@ def test_property_batch_reports_what_cannot_be_fitted() -> None:
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @example(0, "us", 6, 1, False, "between-within")
+@example(3, "sp_exp", 3, 6, False, "satterthwaite")  # an aliased column is a combination of columns that stay
+@example(2185, "cs", 4, 4, False, "satterthwaite")
 @given(
     seeds,
     st.sampled_from(STRUCTURES),

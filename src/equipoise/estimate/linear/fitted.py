@@ -169,17 +169,18 @@ class LinearFit(Fit):
         """The coefficients with intervals of coverage ``level``."""
         check_level(level)
         names, scale = self.design.names, "coefficient"
-        table = self.linear(np.eye(len(names)), level)
+        each = np.eye(len(names))
+        table, there = self.linear(each, level), self._estimable(each).tolist()
         lost, (estimator, references), people = set(self.aliased), self.words, self.n_patients
         out = []
-        for name, value, se, df, statistic, p, low, high in zip(names, *table.values(), strict=True):
+        for name, own, value, se, df, statistic, p, low, high in zip(names, there, *table.values(), strict=True):
             if name in lost:
                 why = "not estimable: earlier columns of the design determine it (aliased)"
                 out.append(
                     Estimate.not_made(name, estimator, people, Status.ALIASED, why, level=level, scale=scale, term=name)
                 )
                 continue
-            status, detail = self.state_of(True, se)
+            status, detail = self.state_of(own, se)
             out.append(
                 Estimate(
                     name,
