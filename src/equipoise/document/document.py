@@ -23,6 +23,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cache
 from typing import Any, Literal, TypeAlias
 
 from equipoise.document.charts import Chart as Chart
@@ -413,13 +414,20 @@ class Document:
 
 def walk(node: Any) -> Iterator[Any]:
     """Yield ``node`` and every model object below it, in reading order."""
-    if isinstance(node, tuple):
-        for child in node:
-            yield from walk(child)
-    elif is_dataclass(node) and not isinstance(node, type):
-        yield node
-        for f in fields(node):
-            yield from walk(getattr(node, f.name))
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, tuple):
+            waiting.extend(reversed(node))
+        elif (names := _fields(type(node))) is not None:  # type: ignore[arg-type]
+            yield node
+            waiting.extend(getattr(node, name) for name in reversed(names))
+
+
+@cache
+def _fields(kind: type) -> tuple[str, ...] | None:
+    """The names of a model's fields, kept since a walk asks at every node; None for what is no model."""
+    return tuple(f.name for f in fields(kind)) if is_dataclass(kind) else None
 
 
 _LINKED_IN = (Paragraph, Row, Stat, Question, Card)
@@ -453,8 +461,8 @@ def linked_once(document: Document) -> Document:
             return replace(node, items=tuple(thin(item, set(), set()) for item in node.items))
         if isinstance(node, Facts):
             return replace(node, items=tuple(thin(item, set(), set()) for item in node.items))
-        changed = {f.name: thin(getattr(node, f.name), near, far) for f in fields(node)}
-        same = all(changed[f.name] is getattr(node, f.name) for f in fields(node))
+        changed = {name: thin(getattr(node, name), near, far) for name in _fields(type(node)) or ()}
+        same = all(child is getattr(node, name) for name, child in changed.items())
         return node if same else replace(node, **changed)
 
     return thin(document, set(), set())  # type: ignore[no-any-return]

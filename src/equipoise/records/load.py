@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -106,14 +107,21 @@ def resolve_file(name_or_path: str | FilePath, records_dir: str | FilePath | Non
 
 def parse_record(raw: bytes) -> tuple[Record | None, list[RecordProblem]]:
     """Read a record from the bytes of a YAML file; the record (if its shape is sound) and all problems found."""
+    record, problems = _parsed(raw)
+    return record, list(problems)
+
+
+@lru_cache(maxsize=64)
+def _parsed(raw: bytes) -> tuple[Record | None, tuple[RecordProblem, ...]]:
+    """The same, kept: a page reads the records of the trials beside its own many times, and a record is frozen."""
     try:
         root = read(raw)
     except BrokenDocument as broken:
-        return None, [broken.problem]
+        return None, (broken.problem,)
     if root.kind != "mapping":
-        return None, [
-            RecordProblem(root.line, "", f"a {root.kind}", "a mapping with the keys of a record", column=root.column)
-        ]
+        return None, (
+            RecordProblem(root.line, "", f"a {root.kind}", "a mapping with the keys of a record", column=root.column),
+        )
     values, problems = data(root)
     record, shape, left_out = _shape(root, values)
     problems.extend(shape)
@@ -123,7 +131,7 @@ def parse_record(raw: bytes) -> tuple[Record | None, list[RecordProblem]]:
             node = locate(root, path)
             problems.append(RecordProblem(node.line, show_path(root, path), found, expected, hint, node.column))
     problems.sort(key=lambda p: (p.line, p.column))
-    return record, list(dict.fromkeys(problems))
+    return record, tuple(dict.fromkeys(problems))
 
 
 # -- files ------------------------------------------------------------------------------------------------------------

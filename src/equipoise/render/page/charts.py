@@ -15,6 +15,7 @@ from typing import Any
 
 from equipoise.document.document import Chart, CurvePanel, Curves, DotPanel, Dots, Drawing, Forest, ForestPanel, Series
 from equipoise.render.theme import ACCENT, ACTIVE, CONFIG, CONTROL, GRID, INK, MUTED, PAPER, ZONE, Theme, Words, themed
+from equipoise.render.vega import to_svg
 
 WIDTH = 330
 
@@ -367,7 +368,4 @@ def _dots(panel: DotPanel) -> _Drawing:
 
 
 def _draw(drawing: _Drawing, id: str, title: str, description: str, theme: Theme = "page") -> str:
-    import vl_convert
-
-    svg = vl_convert.vegalite_to_svg(drawing.spec, vl_version="6.1")
-    return themed(svg, id, title, description, drawing.words, drawing.margin[:2], theme)
+    return themed(to_svg(drawing.spec), id, title, description, drawing.words, drawing.margin[:2], theme)

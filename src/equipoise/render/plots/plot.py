@@ -16,9 +16,9 @@ from typing import Any
 from equipoise.errors import OutputError
 from equipoise.files import write_bytes
 from equipoise.render.theme import CONFIG, FONT, INK, MUTED, PAPER, Theme, plain, themed
+from equipoise.render.vega import to_svg
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
-_VERSION = "6.1"
 FORMATS = ("svg", "png", "json")
 _TITLE, _HEAD = 14.0, 30.0
 """The letters of a title that is drawn, and the room that it takes above the plot."""
@@ -56,10 +56,7 @@ class Plot:
     def shapes(self) -> str:
         """The drawing as SVG with marks for colours, as a document keeps it: on no ground, and without its title, which
         a document sets above it."""
-        import vl_convert
-
-        made: str = vl_convert.vegalite_to_svg({**self._untitled(), "background": None}, vl_version=_VERSION)
-        return made
+        return to_svg({**self._untitled(), "background": None})
 
     def _untitled(self) -> dict[str, Any]:
         """The specification without the words of the title above the plot, and without the room they take."""
@@ -99,11 +96,7 @@ class Plot:
         return path
 
     def _raw(self, theme: Theme) -> str:
-        import vl_convert
-
-        spec = {**self.drawing, "background": None} if theme == "page" else dict(self.drawing)
-        made: str = vl_convert.vegalite_to_svg(spec, vl_version=_VERSION)
-        return made
+        return to_svg({**self.drawing, "background": None} if theme == "page" else self.drawing)
 
     def _repr_svg_(self) -> str:
         return self.svg()
