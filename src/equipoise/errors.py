@@ -18,6 +18,25 @@ Batched code does not raise: it returns a status per trial (see :mod:`equipoise.
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Any
+
+EXTRAS: dict[str, dict[str, str]] = {
+    "bayes": {"jax": "jax", "numpyro": "numpyro"},
+    "cluster": {"distributed": "distributed"},
+    "office": {"docx": "python-docx", "pptx": "python-pptx"},
+    "registry": {"httpx": "httpx"},
+    "sas": {"pyreadstat": "pyreadstat"},
+    "studio": {
+        "fastapi": "fastapi",
+        "uvicorn": "uvicorn",
+        "multipart": "python-multipart",
+        "django_htmx": "django-htmx",
+        "httpx": "httpx",
+    },
+}
+"""The extras of the package that a user installs: what each imports -> the package that holds it."""
+
 
 class EquipoiseError(Exception):
     """Base of all errors a user can cause or mend."""
@@ -67,3 +86,36 @@ def at(error: Exception, place: str) -> Exception:
         error.message = f"{place}: {error.message}"
         error.args = (error.message,)
     return error
+
+
+def install(extra: str) -> str:
+    """The command that installs an extra.
+
+    >>> install("office")
+    "python -m pip install 'equipoise[office]'"
+    """
+    return f"python -m pip install 'equipoise[{extra}]'"
+
+
+def needed(extra: str, what: str, *modules: str, error: type[EquipoiseError] = OutputError, besides: str = "") -> Any:
+    """The first of the ``modules`` of an extra (all that it has, where none is named).
+
+    what : what needs them, as the message begins. besides : another way, said after the command.
+
+    Raises
+    ------
+    OutputError : one of them is not installed, or needs what is not; the hint is the command that installs the extra.
+        ``error`` is raised in its place where it is named.
+    """
+    found = []
+    for module in modules or EXTRAS[extra]:
+        package = EXTRAS[extra][module.partition(".")[0]]
+        try:
+            found.append(import_module(module))
+        except ImportError as missing:
+            why = f"{package}, which is not installed"
+            if missing.name and missing.name.partition(".")[0] != module.partition(".")[0]:
+                why = f"{package}, which cannot be loaded without {missing.name}"
+            hint = install(extra) + (f"; {besides}" if besides else "")
+            raise error(f"{what} needs the package {why}", hint=hint) from None
+    return found[0]

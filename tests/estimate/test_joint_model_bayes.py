@@ -10,7 +10,7 @@ from test_joint_model import EVENTS, simulated
 
 from equipoise.errors import EstimationError
 from equipoise.estimate.joint_model import RateRatioFit, disease_rate_ratio
-from equipoise.estimate.joint_model.bayes import log_likelihood, needed
+from equipoise.estimate.joint_model.bayes import log_likelihood, sampler_packages
 
 INSTALLED = importlib.util.find_spec("numpyro") is not None
 with_numpyro = pytest.mark.skipif(not INSTALLED, reason="numpyro is not installed: pip install 'equipoise[bayes]'")
@@ -26,7 +26,7 @@ def fitted(rates: str = "mean") -> RateRatioFit:
 def test_independent_likelihood_is_that_of_the_fit(rates: str) -> None:
     """Two implementations of one likelihood, away from the maximum too."""
     fit = fitted(rates)
-    jax, _ = needed()
+    jax, _ = sampler_packages()
     value = log_likelihood(fit.likelihood, jax)
     g = np.random.default_rng(1)
     for _ in range(3):
@@ -55,7 +55,7 @@ def test_property_a_wide_prior_gives_back_the_likelihood_and_a_narrow_one_shrink
 
 @pytest.mark.skipif(INSTALLED, reason="numpyro is installed")
 def test_property_without_numpyro_the_error_says_how_to_get_it() -> None:
-    with pytest.raises(EstimationError, match="needs numpyro") as raised:
+    with pytest.raises(EstimationError, match="needs the package jax") as raised:
         fitted().posterior()
     assert "equipoise[bayes]" in str(raised.value.hint)
 

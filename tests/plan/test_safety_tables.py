@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import statistics
 from io import BytesIO
@@ -22,6 +23,7 @@ from equipoise.plan.key import Key
 from equipoise.plan.results import Results
 from equipoise.render.page.pdf import browser
 from equipoise.render.tables.ars import to_ars
+from equipoise.render.tables.content import lines_of, notes_of, pages_of
 from equipoise.render.tables.rtf import to_rtf
 from equipoise.render.tables.tables import to_html, to_text, write_results
 from equipoise.render.tables.word import to_word
@@ -446,7 +448,31 @@ def test_property_without_a_browser_the_other_files_are_there(
 
 def test_property_the_look_of_tables_is_written_once(study: AdamStudy) -> None:
     page = to_html(paged(study))
-    assert page.count('class="scroll tables"') == 2
+    assert page.count('<table class="result"') == 2
     assert page.count("<style>") == 1
-    assert page.count(".tables .gt_row {") == 1
-    assert not re.search(r"#t1[\w-]* \.gt_", page)
+    assert page.count(".result tr.title > *") == 1
+
+
+def test_property_a_table_of_the_page_says_what_the_results_say(study: AdamStudy) -> None:
+    """Every cell, label, heading and note in order, each column on its side; one body of rows a block."""
+    made = paged(study)
+    (table,) = made.tables
+    page = to_html(made)
+    for name, (_, part) in zip(("t1", "t1-2"), pages_of(table), strict=True):
+        held = re.search(
+            rf'<table class="result" id="{name}">(.*?)</table><div class="notes">(.*?)</div>', page, re.DOTALL
+        )
+        assert held is not None
+        rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall(r"<tr.*?</tr>", held[1], re.DOTALL)]
+        cells = [[html.unescape(cell) for cell in row] for row in rows]
+        lines = list(lines_of(part))
+        said: list[list[str]] = []
+        for previous, (block, row) in zip([None, *lines], lines, strict=False):
+            if block and (previous is None or previous[0] != block):
+                said.append([block])
+            texts = [row.cells[c.name].text if c.name in row.cells else "" for c in part.columns]
+            said.append(["\u2003" * row.indent + row.label, *texts])
+        assert cells[3:] == said
+        assert cells[2][1:] == [c.label + ("" if c.n is None else f"<br>(N={c.n})") for c in part.columns]
+        assert [html.unescape(n) for n in re.findall("<p>(.*?)</p>", held[2])] == notes_of(part)
+        assert held[1].count('<td class="number"') == sum(not c.text for c in part.columns) * len(lines)

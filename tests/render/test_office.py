@@ -19,11 +19,11 @@ from equipoise.appraise import appraise, in_brief, in_slides
 from equipoise.cli.main import app
 from equipoise.document.charts import Curves, Forest, ForestPanel
 from equipoise.document.document import Cited, Document, Figure, Fold, Name, Strong, Text, plain, walk
-from equipoise.errors import OutputError
+from equipoise.errors import OutputError, install
 from equipoise.records import Record
 from equipoise.render import render, to_bytes
 from equipoise.render.page import pdf
-from equipoise.render.page.office import INSTALL, pieces
+from equipoise.render.page.office import pieces
 from equipoise.render.page.pictures import pictures
 from equipoise.render.page.references import References, parted, sources_of, without_keys
 from equipoise.replica.replica import Replica
@@ -39,6 +39,9 @@ PNG = b"\x89PNG\r\n\x1a\n"
 @pytest.fixture(scope="module")
 def deck(valor: Record, replica: Replica) -> Document:
     return in_slides(valor, replica)
+
+
+INSTALL = install("office")
 
 
 def hide(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:

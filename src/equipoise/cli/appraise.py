@@ -149,15 +149,14 @@ def _outputs(id: str, format: Format, out: Path | None) -> list[_Output]:
 
     Raises :class:`OutputError` for a name whose ending is none of the format's.
     """
-    from equipoise.errors import OutputError
+    from equipoise.errors import OutputError, needed
     from equipoise.files.reading import shown
-    from equipoise.render.page.office import needed
 
     if format is Format.html and out is not None and out.suffix.lower() in (".md", ".json", ".docx"):
         format = Format(out.suffix.lower()[1:])
     if format not in _MADE:
         if format is Format.docx:  # before the simulation, not after it
-            needed("docx", "python-docx", "a Word file")
+            needed("office", "a Word file", "docx")
         return [_Output(out or Path(f"{id}.{format.value}"), format.value, True)]
     tail, unasked, kinds = _MADE[format]
     if out is None:
@@ -169,7 +168,7 @@ def _outputs(id: str, format: Format, out: Path | None) -> list[_Output]:
             hint=f"end the name in {', '.join(kinds)}",
         )
     if kind == "pptx":
-        needed("pptx", "python-pptx", "a PowerPoint file")
+        needed("office", "a PowerPoint file", "pptx")
     return [_Output(out, kind or "html", True)]
 
 

@@ -25,12 +25,10 @@ def studio(
 ) -> None:
     """Open the studio: library, appraisal, what if, design, analysis, report."""
     from equipoise.cli.common import compile_once, say
-    from equipoise.errors import DataError, OutputError
+    from equipoise.errors import DataError, OutputError, needed
     from equipoise.files.reading import reason
-    from equipoise.render.page.office import needed
 
-    for module, name in (("fastapi", "fastapi"), ("uvicorn", "uvicorn"), ("multipart", "python-multipart")):
-        needed(module, name, "the studio", "pip install 'equipoise[studio]'")
+    needed("studio", "the studio")
     import uvicorn
 
     from equipoise.studio.app import create_app

@@ -8,7 +8,7 @@ from typing import Any
 
 from equipoise.design.report import parts_of
 from equipoise.design.result import DesignResult
-from equipoise.render.page.office import needed
+from equipoise.errors import needed
 
 
 def report_docx(made: DesignResult) -> bytes:
@@ -18,11 +18,7 @@ def report_docx(made: DesignResult) -> bytes:
     ------
     OutputError : the package python-docx is not installed.
     """
-    docx = needed("docx", "python-docx", "a Word file")
-    shared, section = (
-        needed("docx.shared", "python-docx", "a Word file"),
-        needed("docx.enum.section", "python-docx", ""),
-    )
+    docx, shared, section = (needed("office", "a Word file", m) for m in ("docx", "docx.shared", "docx.enum.section"))
     paper = docx.Document()
     paper.core_properties.title = f"{made.study.name}: design study"
     paper.core_properties.author = f"equipoise {made.version}"

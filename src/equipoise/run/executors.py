@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from equipoise.errors import EquipoiseError, OutputError, ScenarioError
+from equipoise.errors import EquipoiseError, OutputError, ScenarioError, needed
 from equipoise.run.store import Part, Store
 from equipoise.types import FloatArray
 
@@ -247,14 +247,9 @@ class Dask:
 
 
 def _client(address: str) -> Any:
+    distributed = needed("cluster", "a scheduler", error=ScenarioError)
     try:
-        from distributed import Client
-    except ImportError:
-        raise ScenarioError(
-            "a scheduler needs the package distributed", hint="python -m pip install 'equipoise[cluster]'"
-        ) from None
-    try:
-        return Client(address, timeout=10, set_as_default=False)
+        return distributed.Client(address, timeout=10, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise OutputError(
             f"{address}: no Dask scheduler answers ({type(error).__name__})", hint="start one: dask scheduler"

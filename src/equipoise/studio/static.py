@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
 
-from equipoise.errors import OutputError
+from equipoise.errors import OutputError, install
 from equipoise.render.page.html import page_assets
 
 _HTMX = ("htmx-2.min.js", "htmx.min.js")
@@ -35,4 +35,4 @@ def _htmx() -> str:
         for file in carried:
             if file.name == wanted:
                 return file.read_text(encoding="utf-8")
-    raise OutputError("HTMX is not installed", hint="pip install 'equipoise[studio]'")
+    raise OutputError("HTMX is not installed", hint=install("studio"))

@@ -7,7 +7,7 @@ the model is written (logarithms of standard deviations and of hazards). The sam
 is the idea of the HEALEY platform trial's analysis (Quintana et al. 2023, Ann Neurol 94:547) for one regimen; its
 sharing of controls between regimens is not here.
 
-numpyro and jax come with ``pip install 'equipoise[bayes]'``; nothing else of Equipoise needs them.
+numpyro and jax are the extra ``bayes``; nothing else of Equipoise needs them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from equipoise.errors import EstimationError
+from equipoise.errors import EstimationError, needed
 from equipoise.estimate.fit import Fit
 from equipoise.estimate.result import Estimate
 from equipoise.types import FloatArray
@@ -83,16 +83,13 @@ class RatePosterior(Fit):
             yield "The chains have not mixed well: take more draws, and do not trust the tails."
 
 
-def needed() -> tuple[Any, Any]:
+def sampler_packages() -> tuple[Any, Any]:
     """jax and numpyro; raises :class:`EstimationError` with the command that installs them."""
-    try:
-        import jax
-        import numpyro
-    except ImportError as error:
-        raise EstimationError(
-            f"the Bayesian form needs numpyro ({error.name} is not installed)",
-            hint="pip install 'equipoise[bayes]'; disease_rate_ratio itself is the likelihood form and needs nothing",
-        ) from error
+    besides = "disease_rate_ratio itself is the likelihood form and needs nothing"
+    jax, numpyro = (
+        needed("bayes", "the Bayesian form", module, error=EstimationError, besides=besides)
+        for module in ("jax", "numpyro")
+    )
     jax.config.update("jax_enable_x64", True)
     return jax, numpyro
 
@@ -145,7 +142,7 @@ def posterior(
         raise EstimationError(f"there is nothing to begin from: {fit.reason}", hint="see fit.status")
     if not 0.0 < prior_sd < math.inf:
         raise EstimationError(f"prior_sd {prior_sd!r}", hint="give the standard deviation of log ratio, such as 1")
-    jax, numpyro = needed()
+    jax, numpyro = sampler_packages()
     free = fit.optimum.free
     centre = jax.numpy.asarray(fit.theta[free])
     root = jax.numpy.asarray(np.linalg.cholesky(fit.vcov[np.ix_(free, free)]))

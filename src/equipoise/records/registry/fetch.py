@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from equipoise.errors import RecordError
+from equipoise.errors import RecordError, needed
 from equipoise.records.registry.importer import MAX_BYTES, import_study, parse_json
 from equipoise.records.registry.report import Import
 
@@ -52,12 +52,7 @@ def fetch_study(
 
 
 def _get(address: str, number: str, timeout: float, retries: int, wait: Callable[[float], None]) -> bytes:
-    try:
-        import httpx
-    except ImportError:
-        raise RecordError(
-            "fetching needs the package httpx", hint="pip install httpx; or " + _by_hand(address)
-        ) from None
+    httpx = needed("registry", "fetching", error=RecordError, besides="or " + _by_hand(address))
     failed = ""
     with httpx.Client(timeout=timeout, follow_redirects=True, headers={"Accept": "application/json"}) as client:
         for attempt in range(retries + 1):

@@ -1,25 +1,11 @@
-"""What the writers of Word and PowerPoint files share: the packages they need, and runs of a line as plain pieces."""
+"""What the writers of Word and PowerPoint files share: runs of a line as plain pieces."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import import_module
-from typing import Any
 
 from equipoise.document.document import Bar, Cited, Code, Computed, Emphasis, Inlines, Link, Strong
-from equipoise.errors import OutputError
-
-INSTALL = "pip install python-pptx python-docx"
-"""The command that brings the packages; they are the extra ``office`` of this package."""
-
-
-def needed(module: str, package: str, what: str, install: str = INSTALL) -> Any:
-    """The module, or an :class:`OutputError` that names the command to install it."""
-    try:
-        return import_module(module)
-    except ImportError:
-        raise OutputError(f"{what} needs the package {package}, which is not installed", hint=install) from None
 
 
 @dataclass(frozen=True, slots=True)

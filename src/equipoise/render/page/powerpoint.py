@@ -25,8 +25,9 @@ from equipoise.document.document import (
     Table,
     plain,
 )
+from equipoise.errors import needed
 from equipoise.render.page.native import add_charts
-from equipoise.render.page.office import needed, pieces
+from equipoise.render.page.office import pieces
 from equipoise.render.page.pictures import described, pictures
 from equipoise.render.page.references import sources_of, without_keys
 
@@ -55,7 +56,7 @@ def to_pptx(document: Document) -> bytes:
 
     Raises :class:`OutputError` where python-pptx is not installed; the message names the command that installs it.
     """
-    needed("pptx", "python-pptx", "a PowerPoint file")
+    needed("office", "a PowerPoint file", "pptx")
     return _Deck(document).made()
 
 

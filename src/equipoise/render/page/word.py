@@ -29,8 +29,9 @@ from equipoise.document.document import (
     linked_once,
     plain,
 )
+from equipoise.errors import needed
 from equipoise.render.page.html import safe_url
-from equipoise.render.page.office import needed, pieces
+from equipoise.render.page.office import pieces
 from equipoise.render.page.pictures import pictures
 from equipoise.render.page.powerpoint import legend
 from equipoise.render.page.references import References
@@ -48,7 +49,7 @@ def to_docx(document: Document) -> bytes:
 
     Raises :class:`OutputError` where python-docx is not installed; the message names the command that installs it.
     """
-    needed("docx", "python-docx", "a Word file")
+    needed("office", "a Word file", "docx")
     return _Paper(document).made()
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from io import BytesIO
 from typing import Any
 
+from equipoise.errors import needed
 from equipoise.plan.results import Results, Table
-from equipoise.render.page.office import needed
 from equipoise.render.tables.content import lines_of, notes_of, pages_of, shares_of_width, titles_of
 
 _ACROSS = 9.5
@@ -18,7 +18,7 @@ def to_word(results: Results) -> bytes:
 
     Raises :class:`OutputError` where python-docx is not installed; the message names the command that installs it.
     """
-    needed("docx", "python-docx", "a Word file")
+    needed("office", "a Word file", "docx")
     import docx
     from docx.enum.section import WD_ORIENT
     from docx.shared import Inches, Pt

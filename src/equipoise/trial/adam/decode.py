@@ -61,11 +61,8 @@ def _parquet(job: dict[str, Any]) -> dict[str, Any]:
 
 def _sas(job: dict[str, Any]) -> dict[str, Any]:
     import polars as pl
+    import pyreadstat
 
-    try:
-        import pyreadstat
-    except ImportError:
-        return {"error": "SAS7BDAT files are read by the package pyreadstat", "hint": "pip install pyreadstat"}
     extra = {"encoding": job["encoding"]} if job["encoding"] else {}
     _, meta = pyreadstat.read_sas7bdat(job["path"], metadataonly=True, output_format="dict", **extra)
     large = _too_large(job, int(meta.number_rows or 0), int(meta.number_columns or 0))

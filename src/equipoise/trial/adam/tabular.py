@@ -20,7 +20,7 @@ from typing import Any
 
 import polars as pl
 
-from equipoise.errors import DataError
+from equipoise.errors import DataError, needed
 from equipoise.files import open_whole, read_bytes
 from equipoise.trial.adam.dataset import (
     DEFAULT_LIMITS,
@@ -95,13 +95,15 @@ def read_sas7bdat(path: str | Path, *, encoding: str | None = None, limits: Limi
 
     Raises
     ------
-    DataError : the file is not SAS7BDAT, is truncated, or cannot be decoded within the limits.
+    DataError : the file is not SAS7BDAT, is truncated, or cannot be decoded within the limits; or pyreadstat, the extra
+        ``sas``, is not installed.
     """
     path = Path(path)
     with path.open("rb") as file:
         head = file.read(288)
     if head[:32] != _SAS_MAGIC:
         raise DataError(f"{path.name}: not a SAS7BDAT file", hint="its first 32 bytes are not the SAS signature")
+    needed("sas", f"{path.name}: SAS7BDAT", error=DataError, besides="or save it as .xpt, .parquet or .csv")
     _check_sas_header(head, path)
     frame, said = _guarded(path, "SAS7BDAT", limits, encoding)
     variables, columns = [], []
