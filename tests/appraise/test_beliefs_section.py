@@ -17,6 +17,7 @@ from equipoise.appraise import posterior
 from equipoise.appraise.posterior import Beliefs, read, stored
 from equipoise.appraise.sections import replica as section
 from equipoise.appraise.sections.replica.beliefs import TITLE
+from equipoise.appraise.sections.replica.parameters import EFFECTS, OTHERS
 from equipoise.document.document import Bar, Computed, walk
 from equipoise.library import shipped
 from equipoise.records import load_record
@@ -155,6 +156,53 @@ def test_property_every_figure_leads_to_the_command_and_every_drawing_stands_wit
     bars = [r for r in runs if isinstance(r, Bar)]
     assert [(b.low_end, b.high_end, b.estimate) for b in bars if b.high_end == 60.0] == [(0.5, 60.0, 17.0)]
     assert sum(b.null == 0.25 for b in bars) == 4
+
+
+def test_property_shipped_draws_are_drawn_and_every_parameter_has_words() -> None:
+    """A density for each effect, which holds 95 % within its interval; no path of a scenario on the page."""
+    for name in shipped("scenario"):
+        found = stored(name)
+        if found is None:
+            continue
+        effects = [p for m in found.mechanisms for p in m.effects]
+        assert effects, name
+        for p in effects:
+            assert p.density is not None, f"{name}: {p.place}"
+            at, height = p.density.at, p.density.height
+            assert (at[0], at[-1]) == p.prior
+            # in units of the prior's density: the mean height is 1
+            assert sum(height[1:-1]) + (height[0] + height[-1]) / 2 == pytest.approx(len(at) - 1, rel=0.02)
+            inside = sum(h for a, h in zip(at, height, strict=True) if p.low <= a <= p.high)
+            assert inside / sum(height) == pytest.approx(0.95, abs=0.05)
+        for m in found.mechanisms:
+            for p in m.parameters:
+                place = p.place
+                assert place in EFFECTS or place.split(".")[-1] in OTHERS, f"{name}: {place}"
+
+
+def test_property_an_interval_that_the_prior_ends_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = made({"none": -60.0, "lagged": -60.0})
+    lag = found["mechanisms"]["lagged"]["parameters"]["effect.lag"]
+    lag |= {"low": 30.0, "high": 59.5}
+    (told_lag,) = [p for m in read(found).mechanisms for p in m.effects]
+    assert told_lag.at_bound == (False, True)
+    text = equipoise.render(page_of(monkeypatch, found), "md")
+    text = text[text.index("What was learnt of each parameter") :]
+    assert "lag of function behind the injury" in text
+    assert "| upper |" in text
+    lag |= {"low": 3.0, "high": 40.0}
+    text = equipoise.render(page_of(monkeypatch, found), "md")
+    start = text.index("What was learnt of each parameter")
+    assert "| upper |" not in text[start : start + 3000]
+
+
+def test_property_what_later_results_add_stands_beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    later = read(made({"none": -64.0, "slowing": -60.0, "lagged": -60.1}) | {"after_the_randomised_period": True})
+    monkeypatch.setattr(section, "stored_later", lambda _: later)
+    text = told(monkeypatch, made({"none": -60.0, "slowing": -60.0, "lagged": -60.0}))
+    assert "What later results add" in text
+    assert "With later results the numbers fit *slowing* and *lagged* best." in text
+    assert "They speak strongly against *none*" in text
 
 
 def test_property_ends_of_a_prior_and_small_weights_are_written_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:

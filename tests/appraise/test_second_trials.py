@@ -12,8 +12,11 @@ from typing import Any
 import pytest
 from scipy import stats
 
-from equipoise import load_record, second_trials
+from equipoise import appraise, load_record, second_trials
+from equipoise.appraise.landscape import landscape
 from equipoise.appraise.landscape.second_trials import SecondTrials, paired, stored
+from equipoise.appraise.numbers import in_percent
+from equipoise.document.document import Bar, Computed, Fold, Paragraph, Table, plain, walk
 from equipoise.errors import DataError, RecordError
 from equipoise.records import list_records
 from equipoise.types import DAYS_PER_MONTH
@@ -179,6 +182,41 @@ def test_independent_draws_are_a_reading_more(made: SecondTrials, tmp_path: Path
     file.write_text("gain\n1\n")
     with pytest.raises(DataError, match=r"draws\.csv"):
         second_trials("als", draws={"phoenix": file})
+
+
+@pytest.mark.parametrize(("name", "label"), [("centaur", "PHOENIX, after CENTAUR"), ("valor", "ATLAS, after VALOR")])
+def test_property_the_page_of_a_first_trial_tells_the_second(name: str, label: str) -> None:
+    """Each reading with its chance, what happened, and every figure from the command."""
+    page = appraise(load_record(name))
+    fold = next(n for n in walk(page) if isinstance(n, Fold) and n.id == "second-trial")
+    text = " ".join(plain_lines(fold).split())
+    pair = next(t for t in stored()["trials"] if t["label"] == label)
+    assert label in text
+    for r in pair["readings"]:
+        assert f"{in_percent(r['success'])} %" in text
+    assert ("its endpoint was not met" if pair["met"] is False else "not known yet") in text
+    figures = [n for n in walk(fold) if isinstance(n, Computed)]
+    commands = {c.id: c.command for c in page.computations}
+    assert {commands[n.computation] for n in figures} == {"equipoise winners-curse als"}
+    assert sum(isinstance(n, Bar) for n in walk(fold)) == len(pair["readings"])
+
+
+def test_property_the_landscape_tells_every_pair() -> None:
+    page = landscape("als", [i.record for i in list_records() if i.record is not None])
+    table = next(n for n in walk(page) if isinstance(n, Table) and n.id == "t-second")
+    assert [plain(row.cells[0]) for row in table.rows] == [t["label"] for t in stored()["trials"]]
+    assert [plain(row.cells[-1]) for row in table.rows] == ["not met", "not met", "not met", "not known"]
+    alone = landscape("als", [load_record("phoenix"), load_record("courage_als")])
+    assert not any(isinstance(n, Table) and n.id == "t-second" for n in walk(alone))
+
+
+def plain_lines(fold: Fold) -> str:
+    """All words of a fold."""
+    parts = [plain(n.content) for n in walk(fold) if isinstance(n, Paragraph)]
+    parts += [
+        plain(c) for n in walk(fold) if isinstance(n, Table) for c in (n.caption, *(c for r in n.rows for c in r.cells))
+    ]
+    return " ".join(parts)
 
 
 def test_property_what_is_not_there_is_refused() -> None:

@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 
 from equipoise.calibrate import targets
+from equipoise.calibrate.cohort import Predictor, cohort
 from equipoise.calibrate.plan import load_plan
 from equipoise.calibrate.posterior import Posterior, Sizes, posterior, summary
 from equipoise.calibrate.posterior.emulator import Emulator
@@ -46,6 +47,18 @@ def test_property_no_number_counts_twice() -> None:
     after = {s.label for s in held_out} - set(labels)
     assert after
     assert all(label.endswith(":w52") for label in after)
+
+
+def test_property_later_numbers_are_predicted_of_everyone() -> None:
+    """Not all go on into the extension; the cohort without dropout has them all, so that week 52 has a value."""
+    record, scenario = load_record("valor"), load_scenario("valor")
+    assert scenario.protocol.extension is not None
+    assert scenario.protocol.extension.entry < 1.0
+    found = statistics_of(targets(record, scenario, load_plan("valor")), "function", later=True, outcome="ALSFRS")
+    people = cohort(scenario, Mechanism.LAGGED, 2, 1, dropout=False, randomised_only=False)
+    after = Predictor(scenario, people)([k for k in keys_of(found) if k.week == 52])
+    assert len(after) > 1
+    assert np.isfinite(after).all()
 
 
 def test_reference_what_adjusting_for_neurofilament_did() -> None:

@@ -7,12 +7,15 @@ library as ``posterior.json``, so that a page need not find it again.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from equipoise.library import stored_table
+from equipoise.library import stored_rows, stored_table
 
-STORED = "posterior.json"
+STORED, DRAWS = "posterior.json", "posterior.csv"
+LATER = "posterior_later.json"
+"""The summary with ``--include-later``: what later numbers add, beside the one that holds them out."""
 
 AGREE = 0.2
 """Two methods of finding a log evidence that lie further apart have not found it."""
@@ -28,11 +31,54 @@ POSITIVE, STRONG = 3.0, 20.0
 1995, J Am Stat Assoc 90:773)."""
 
 
+AT_BOUND = 0.025
+"""An interval that ends nearer to the prior's bound than this share of the prior's width is ended by the bound: one
+that learnt nothing ends just there."""
+
+_POINTS = 121  # of a density that is drawn
+
+
+@dataclass(frozen=True)
+class Density:
+    """The density of draws between the ends of a uniform prior, as a multiple of the prior's.
+
+    at : (point,) values, from end to end. height : (point,) of the density.
+    """
+
+    at: tuple[float, ...]
+    height: tuple[float, ...]
+
+    @classmethod
+    def of(cls, values: Sequence[float], weights: Sequence[float], prior: tuple[float, float]) -> Density:
+        """Of weighted draws: normal kernels, mirrored at the bounds (Silverman 1986, *Density Estimation*, sections
+        2.10 and 3.4: width 0.9 SD n^(-1/5), with n the effective number of draws).
+
+        >>> made = Density.of([0.5] * 50 + [0.4, 0.6] * 25, [1.0] * 100, (0.0, 1.0))
+        >>> made.at[60], made.height[60] > 5, made.height[0] < 1e-6
+        (0.5, True, True)
+        """
+        low, high = prior
+        total = math.fsum(weights)
+        share = [w / total for w in weights]
+        mean = math.fsum(w * x for w, x in zip(share, values, strict=True))
+        sd = math.sqrt(math.fsum(w * (x - mean) ** 2 for w, x in zip(share, values, strict=True)))
+        width = max(0.9 * sd * math.fsum(w * w for w in share) ** 0.2, 1e-3 * (high - low))
+        centres = [(c, w) for x, w in zip(values, share, strict=True) for c in (x, 2 * low - x, 2 * high - x)]
+        at = tuple(low + (high - low) * k / (_POINTS - 1) for k in range(_POINTS))
+        scale = (high - low) / (width * math.sqrt(2 * math.pi))
+        height = tuple(
+            scale * math.fsum(w * math.exp(-0.5 * ((a - c) / width) ** 2) for c, w in centres if abs(a - c) < 6 * width)
+            for a in at
+        )
+        return cls(at, height)
+
+
 @dataclass(frozen=True)
 class Parameter:
     """One parameter after the numbers were seen: median and 95 % interval, in the unit of the scenario.
 
     prior : the ends of its uniform prior. contraction : 1 - variance after / variance before; 0 is nothing learnt.
+    density : of its draws, where they are kept.
     """
 
     place: str
@@ -41,6 +87,14 @@ class Parameter:
     high: float
     prior: tuple[float, float]
     contraction: float
+    density: Density | None = None
+
+    @property
+    def at_bound(self) -> tuple[bool, bool]:
+        """Whether the lower and the upper end of the interval are those of the prior, and not of the numbers."""
+        first, last = self.prior
+        near = AT_BOUND * (last - first)
+        return self.low - first <= near, last - self.high <= near
 
 
 @dataclass(frozen=True)
@@ -114,52 +168,79 @@ def stored(trial: str) -> Beliefs | None:
     True
     """
     found = stored_table(trial, STORED)
+    return None if found is None else read(found, stored_rows(trial, DRAWS))
+
+
+def stored_later(trial: str) -> Beliefs | None:
+    """The same with the numbers after the randomised period, None where it does not come with the package.
+
+    >>> stored_later("no_such_trial") is None
+    True
+    """
+    found = stored_table(trial, LATER)
     return None if found is None else read(found)
 
 
 def printed(trial: str) -> str:
     """Every number of the stored summary that a page may tell, a line a mechanism and a parameter; empty without one.
 
-    Finding them again takes minutes, by the command that the summary names; this only reads.
+    Finding them again takes minutes, by the command that the summary names; this only reads. What later numbers add
+    stands below, where that is stored.
     """
-    found = stored(trial)
-    if found is None:
-        return ""
+    return "\n".join(
+        line for found in (stored(trial), stored_later(trial)) if found is not None for line in told(found)
+    )
+
+
+def told(found: Beliefs) -> list[str]:
+    """A summary in lines."""
     best = max(found.mechanisms, key=lambda m: m.log_evidence)
-    told = [
-        f"made by: {found.command}",
-        f"discrepancy {found.discrepancy}; shares beyond {LEAST} and {MOST} are bounds",
-    ]
+    out = [f"made by: {found.command}", f"discrepancy {found.discrepancy}; shares beyond {LEAST} and {MOST} are bounds"]
     for m in found.mechanisms:
-        told.append(
+        out.append(
             f"{m.mechanism}: weight before {m.prior}, after {m.weight} (by bridge {m.weight_bridge}), of all others "
             f"{1 - m.prior} and {1 - m.weight}; Bayes factor against {best.mechanism} {found.against(m, best)}; log "
             f"evidence apart {abs(m.log_evidence - m.log_evidence_bridge)}; Pareto k {m.pareto_k}; "
             f"draws {m.draws}, effective {m.effective_draws}; {m.statistics} numbers, worth {m.effective_number['all']}"
         )
-        told += [
-            f"  {p.place}: {p.median} ({p.low} to {p.high}), before {p.prior[0]} to {p.prior[1]}; {p.contraction}"
-            for p in m.parameters
-        ]
-        told += [f"  {label}: {z} standard deviations off" for label, z in m.unmatched.items()]
-    return "\n".join(told)
+        for p in m.parameters:
+            ends = [end for end, there in zip(("lower", "upper"), p.at_bound, strict=True) if there]
+            cut = f"; at the prior's {' and '.join(ends)} bound" if ends else ""
+            out.append(
+                f"  {p.place}: {p.median} ({p.low} to {p.high}), before {p.prior[0]} to {p.prior[1]}; "
+                f"{p.contraction}{cut}"
+            )
+        out += [f"  {label}: {z} standard deviations off" for label, z in m.unmatched.items()]
+    return out
 
 
-def read(found: dict[str, Any]) -> Beliefs:
-    """A summary as :func:`equipoise.calibrate.posterior.summary` writes it, with the command beside it."""
+def read(found: Mapping[str, Any], draws: Sequence[Mapping[str, str]] | None = None) -> Beliefs:
+    """A summary as :func:`equipoise.calibrate.posterior.summary` writes it, with the command beside it.
+
+    draws : the rows of the draws that lie beside it, for the densities of the effect.
+    """
     return Beliefs(
         found["command"],
         found["after_the_randomised_period"],
         found["discrepancy"],
-        tuple(_belief(name, m) for name, m in found["mechanisms"].items()),
+        tuple(
+            _belief(name, m, [r for r in draws or () if r["mechanism"] == name])
+            for name, m in found["mechanisms"].items()
+        ),
     )
 
 
-def _belief(name: str, m: dict[str, Any]) -> Belief:
-    parameters = tuple(
-        Parameter(place, p["median"], p["low"], p["high"], (p["prior"][0], p["prior"][1]), p["contraction"])
-        for place, p in m["parameters"].items()
-    )
+def _parameter(place: str, p: Mapping[str, Any], draws: Sequence[Mapping[str, str]]) -> Parameter:
+    """With its density, of a parameter of the effect whose draws are there: it is what is drawn."""
+    prior = (p["prior"][0], p["prior"][1])
+    density = None
+    if place.startswith("effect.") and draws and place in draws[0]:
+        density = Density.of([float(r[place]) for r in draws], [float(r["weight"]) for r in draws], prior)
+    return Parameter(place, p["median"], p["low"], p["high"], prior, p["contraction"], density)
+
+
+def _belief(name: str, m: Mapping[str, Any], draws: Sequence[Mapping[str, str]]) -> Belief:
+    parameters = tuple(_parameter(place, p, draws) for place, p in m["parameters"].items())
     return Belief(
         name,
         m["prior"],

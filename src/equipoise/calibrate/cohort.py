@@ -38,6 +38,11 @@ def cohort(
             for m, h in scenario.mechanisms.items()
         }
         scenario = scenario.model_copy(update={"mechanisms": held})
+        extension = scenario.protocol.extension
+        if extension is not None:  # everyone goes on, so that everyone is observed after the randomised period, too
+            everyone = extension.model_copy(update={"entry": 1.0})
+            protocol = scenario.protocol.model_copy(update={"extension": everyone})
+            scenario = scenario.model_copy(update={"protocol": protocol})
     if randomised_only:
         protocol = scenario.protocol
         scenario = scenario.model_copy(update={"protocol": protocol.prolonged(protocol.period_end)})

@@ -1,4 +1,4 @@
-"""What the charts of a document show, as numbers: forest plots, curves, dots; and drawings that are ready."""
+"""What the charts of a document show, as numbers: forest plots, curves, dots, densities; and ready drawings."""
 
 from __future__ import annotations
 
@@ -98,6 +98,31 @@ class Dots:
 
 
 @dataclass(frozen=True, slots=True)
+class DensityPanel:
+    """What is known of one number, before and after: the height of a density at ``at``, the median and its interval.
+
+    ``null`` is the value of no effect, None where there is none; ``flat`` the height of the density before.
+    """
+
+    title: str
+    axis: str
+    null: float | None
+    at: tuple[float, ...]
+    height: tuple[float, ...]
+    flat: float
+    median: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Densities:
+    """Small multiples of densities, each between the ends of what was thought possible before."""
+
+    panels: tuple[DensityPanel, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Drawing:
     """A drawing that is ready: shapes and words as SVG, colours as the marks that every theme of a page knows.
 
@@ -107,4 +132,4 @@ class Drawing:
     svg: str
 
 
-Chart: TypeAlias = Forest | Curves | Dots | Drawing
+Chart: TypeAlias = Forest | Curves | Dots | Densities | Drawing

@@ -29,6 +29,8 @@ from typing import Any, Literal, TypeAlias
 from equipoise.document.charts import Chart as Chart
 from equipoise.document.charts import CurvePanel as CurvePanel
 from equipoise.document.charts import Curves as Curves
+from equipoise.document.charts import Densities as Densities
+from equipoise.document.charts import DensityPanel as DensityPanel
 from equipoise.document.charts import Dot as Dot
 from equipoise.document.charts import DotPanel as DotPanel
 from equipoise.document.charts import Dots as Dots
@@ -554,6 +556,8 @@ _KINDS: dict[str, type] = {
         Dot,
         DotPanel,
         Dots,
+        DensityPanel,
+        Densities,
         Drawing,
         Paragraph,
         Listing,

@@ -7,6 +7,7 @@ folder. A trial that is still to be designed has ``study.yaml``, a design study,
 
 from __future__ import annotations
 
+import csv
 import json
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -50,3 +51,17 @@ def stored_table(trial: str, name: str) -> dict[str, Any] | None:
         return None
     read: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return read
+
+
+def stored_rows(trial: str, name: str) -> list[dict[str, str]] | None:
+    """Rows of a stored table of a trial, the CSV file ``name`` in its folder; None where it is not there.
+
+    >>> stored_rows("valor", "posterior.csv")[0]["mechanism"]
+    'none'
+    >>> stored_rows("../valor", "posterior.csv") is None
+    True
+    """
+    file = resources.files(__name__) / trial / name
+    if not (trial.isidentifier() and file.is_file()):
+        return None
+    return list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))

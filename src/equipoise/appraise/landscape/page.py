@@ -105,6 +105,7 @@ def landscape(field: str, records: Iterable[Record]) -> Document:
         _function(trials),
         _survival(trials),
         _neurofilament(trials),
+        *_second(field, trials),
         _timeline(trials),
         _gaps(trials),
     )
@@ -329,6 +330,18 @@ def _neurofilament(trials: Sequence[_Trial]) -> Section:
     if lines:
         blocks.append(_forest("t-nfl", "Neurofilament: ratio, active over control", "Ratio", lines, null=1.0, log=True))
     return Section("neurofilament", _words("Neurofilament"), tuple(blocks))
+
+
+def _second(field: str, trials: Sequence[_Trial]) -> list[Section]:
+    """Second trials, predicted from the first, where predictions of the field are stored."""
+    from equipoise.appraise.landscape import predicted
+    from equipoise.appraise.landscape.second_trials import stored
+
+    found = stored()
+    blocks = predicted.overview({t.record.id: t.writer for t in trials}, found) if found["field"] == field else []
+    if not blocks:
+        return []
+    return [Section("second-trials", _words("Second trials, predicted from the first"), tuple(blocks))]
 
 
 def _timeline(trials: Sequence[_Trial]) -> Section:

@@ -24,8 +24,10 @@ from equipoise.appraise.landscape.effects import Effect, effects
 from equipoise.appraise.landscape.natural_history import placebo_reason
 from equipoise.appraise.landscape.page import FIELDS
 from equipoise.appraise.landscape.pairs import scaled
+from equipoise.appraise.numbers import in_percent
 from equipoise.errors import RecordError
 from equipoise.files import Frozen, parse_yaml, validate
+from equipoise.library import stored_rows
 from equipoise.records import list_records
 from equipoise.records.schema import Item, Record, Regulatory, Result, Sourced, Value
 
@@ -256,7 +258,7 @@ class SecondTrials:
             shares = []
             for name in (*READINGS, *drawn):
                 found = t.reading(name)
-                shares.append("–" if found is None else f"{100 * found.success:.0f} %")
+                shares.append("–" if found is None else f"{in_percent(found.success)} %")
             rows.append((t.trial.label, _pm(t.first), *shares, t.said))
         return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
@@ -362,8 +364,22 @@ def second_trials(
         raise RecordError(
             f"there is no pair {sorted(unknown)[0]!r}", hint="choose one of: " + ", ".join(t.id for t in pairs)
         )
-    beliefs = {id: _drawn(Path(file)) for id, file in files.items()}
+    beliefs = {t.id: belief for t in pairs if (belief := _shipped(t.first)) is not None}
+    beliefs |= {id: _drawn(Path(file)) for id, file in files.items()}
     return SecondTrials(field, tuple(_predicted(t, known, FIELDS[field].holds, beliefs.get(t.id)) for t in pairs))
+
+
+def _shipped(first: First) -> NormalMixture | None:
+    """The belief of the posterior of the first trial's replica, where its draws come with the package.
+
+    Made by ``python -m equipoise.calibrate.posterior.effects``.
+    """
+    from equipoise.estimate.mixture import NormalMixture
+
+    rows = stored_rows(first.record, f"effect_on_{first.result}.csv")
+    if rows is None:
+        return None
+    return NormalMixture.of([float(r["weight"]) for r in rows], [float(r["effect"]) for r in rows], 0.0)
 
 
 def _drawn(path: Path) -> NormalMixture:

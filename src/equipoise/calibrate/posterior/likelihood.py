@@ -222,10 +222,14 @@ def observed(
     kept, left_out = [], []
     for s in statistics:
         try:
-            people([k for k, _ in s.terms])
-            kept.append(s)
+            there = np.isfinite(people([k for k, _ in s.terms])).all()
         except ScenarioError as error:
             left_out.append(f"{s.label}: {error}")
+            continue
+        if there:
+            kept.append(s)
+        else:  # not everyone of the cohort is observed then
+            left_out.append(f"{s.label}: the large cohort gives no value")
     if replicates < 2 * len(kept):
         raise ScenarioError(
             f"{replicates} replicates for the covariance of {len(kept)} statistics",

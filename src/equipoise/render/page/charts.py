@@ -13,11 +13,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from equipoise.document.document import Chart, CurvePanel, Curves, DotPanel, Dots, Drawing, Forest, ForestPanel, Series
+from equipoise.document.document import (
+    Chart,
+    CurvePanel,
+    Curves,
+    DensityPanel,
+    DotPanel,
+    Dots,
+    Drawing,
+    Forest,
+    ForestPanel,
+    Series,
+)
 from equipoise.render.theme import ACCENT, ACTIVE, CONFIG, CONTROL, GRID, INK, MUTED, PAPER, ZONE, Theme, Words, themed
 from equipoise.render.vega import to_svg
 
 WIDTH = 330
+Panel = ForestPanel | CurvePanel | DotPanel | DensityPanel
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +51,7 @@ def svgs(chart: Chart, id: str, title: str, description: str, theme: Theme = "pa
     if isinstance(chart, Drawing):
         return (("", themed(chart.svg, f"{id}-1", title, description, theme=theme)),)
     out = []
-    panels: tuple[ForestPanel | CurvePanel | DotPanel, ...] = chart.panels
+    panels: tuple[Panel, ...] = chart.panels
     for i, panel in enumerate(panels):
         name = f"{title}: {panel.title}" if len(chart.panels) > 1 else title
         said = _said(chart, panel)
@@ -48,13 +60,18 @@ def svgs(chart: Chart, id: str, title: str, description: str, theme: Theme = "pa
     return tuple(out)
 
 
-def _said(chart: Chart, panel: ForestPanel | CurvePanel | DotPanel) -> str:
+def _said(chart: Chart, panel: Panel) -> str:
     """What a panel shows, in words for those who cannot see it."""
     if isinstance(panel, ForestPanel):
         parts = [f"{i.label}: {i.shown}" for i in panel.intervals]
         return f"{panel.title}, {panel.axis}. " + "; ".join(parts) + f". No effect is at {panel.null:g}."
     if isinstance(panel, DotPanel):
         return f"{panel.title}. " + "; ".join(f"{d.label}: {_plain(d.z, '+.1f')}" for d in panel.dots) + "."
+    if isinstance(panel, DensityPanel):
+        return (
+            f"{panel.title}, {panel.axis}: median {_plain(panel.median)}, 95 % interval {_plain(panel.low)} to "
+            f"{_plain(panel.high)}."
+        )
     assert isinstance(chart, Curves)
     names = {"active": chart.active, "control": chart.control}
     parts = [
@@ -70,13 +87,15 @@ def _plain(x: float, form: str = ".3g") -> str:
     return format(x, form).replace("-", "\N{MINUS SIGN}")
 
 
-def _drawing(chart: Chart, panel: ForestPanel | CurvePanel | DotPanel) -> _Drawing:
+def _drawing(chart: Chart, panel: Panel) -> _Drawing:
     if isinstance(chart, Forest) and isinstance(panel, ForestPanel):
         return _forest(panel)
     if isinstance(chart, Curves) and isinstance(panel, CurvePanel):
         return _curves(panel)
     if isinstance(chart, Dots) and isinstance(panel, DotPanel):
         return _dots(panel)
+    if isinstance(panel, DensityPanel):
+        return _density(panel)
     raise TypeError(f"{type(chart).__name__} cannot be drawn")
 
 
@@ -362,6 +381,38 @@ def _dots(panel: DotPanel) -> _Drawing:
     words = [Words(WIDTH / 2, height + 35, foot, "middle", MUTED, size=11.5)]
     words += [Words(0, i * _DOT_ROW + 11, d.label) for i, d in enumerate(panel.dots)]
     return _drawn(WIDTH, height, (3, 2, 7, 46), layers, words)
+
+
+# -- densities -----------------------------------------------------------------------------------------------------
+
+
+def _density(panel: DensityPanel) -> _Drawing:
+    """The density after as an area, its 95 % interval darker; the one before as a dashed line."""
+    width, height, top = float(WIDTH), 96.0, 1.08 * max(*panel.height, panel.flat)
+    axis = {"title": None, "grid": True, "tickCount": 5, "format": "~g"}
+    x = _q("at", scale={"domain": [panel.at[0], panel.at[-1]], "nice": False}, axis=axis)
+    fixed = {"domain": [0, top], "nice": False}
+    y = _q("height", scale=fixed, axis=None)
+    rows = [{"at": a, "height": h, "floor": 0} for a, h in zip(panel.at, panel.height, strict=True)]
+    inside = [r for r in rows if panel.low <= r["at"] <= panel.high]
+    area = {"type": "area", "color": ACTIVE, "interpolate": "monotone"}
+    flat = [{"at": panel.at[k], "height": panel.flat} for k in (0, -1)]
+    layers = [
+        _layer(rows, {**area, "opacity": 0.16}, x=x, y=y, y2={"field": "floor"}),
+        _layer(inside, {**area, "opacity": 0.34}, x=x, y=y, y2={"field": "floor"}),
+        _layer(rows, {"type": "line", "color": ACTIVE, "strokeWidth": 1.6, "interpolate": "monotone"}, x=x, y=y),
+        _layer(flat, {"type": "line", "color": CONTROL, "strokeWidth": 1.4, "strokeDash": [5, 3]}, x=x, y=y),
+    ]
+    if panel.null is not None:
+        layers.append(
+            _layer(
+                [{"at": panel.null}], {"type": "rule", "color": MUTED, "strokeWidth": 1.2, "strokeDash": [2, 3]}, x=x
+            )
+        )
+    at = _clamp(panel.median, panel.at[0], panel.at[-1])
+    layers.append(_layer([{"at": at}], {"type": "rule", "color": INK, "strokeWidth": 2}, x=x))
+    words = [Words(width / 2, height + 35, panel.axis, "middle", MUTED, size=11.5)]
+    return _drawn(width, height, (8, 4, 12, 46), layers, words)
 
 
 # -- drawing -------------------------------------------------------------------------------------------------------

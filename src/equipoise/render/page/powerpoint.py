@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
 
-from equipoise.document.charts import Curves, Drawing, Forest
+from equipoise.document.charts import Curves, Densities, Drawing, Forest
 from equipoise.document.document import (
     Block,
     Cards,
@@ -412,6 +412,8 @@ def legend(figure: Figure) -> str:
         told = f"Circles: {figure.chart.active}. Squares: {figure.chart.control}."
         simulated = any(s.kind == "simulated" for p in figure.chart.panels for s in p.series)
         return f"{told} Lines and bands: simulated." if simulated else told
+    if isinstance(figure.chart, Densities):
+        return "Area: after the published numbers, the 95 % interval darker. Line: median. Dashed: before."
     if isinstance(figure.chart, Drawing):
         return ""  # what its marks mean stands in it
     return "Filled: used in the fit. Hollow: not used in the fit. Shaded: within one published standard error."

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from equipoise.appraise.context import Context
+from equipoise.appraise.landscape import predicted
+from equipoise.appraise.landscape.second_trials import stored as stored_seconds
 from equipoise.appraise.phrases import replica_sentence
-from equipoise.appraise.posterior import stored
+from equipoise.appraise.posterior import stored, stored_later
 from equipoise.appraise.sections.replica.answers import answers_tables, chance, chance_by_weeks, main_answers, reading
 from equipoise.appraise.sections.replica.beliefs import beliefs
 from equipoise.appraise.sections.replica.comparison import comparison_table, differences, dots_figure, tally
@@ -24,7 +26,8 @@ def build(ctx: Context) -> Section:
     title = writer.words("What the replica says")
     replica = ctx.replica
     found = stored(ctx.record.id)
-    posterior: list[Block] = [] if found is None else beliefs(ctx, found)
+    posterior: list[Block] = [] if found is None else beliefs(ctx, found, stored_later(ctx.record.id))
+    posterior.extend(_second(ctx))
     if replica is None:
         return Section("replica", title, (Paragraph(_without(ctx)), *posterior))
     blocks: list[Block] = [Paragraph(_what(ctx, replica))]
@@ -61,6 +64,19 @@ def build(ctx: Context) -> Section:
     if notes:
         blocks.append(Fold("replica-notes", writer.words("How it was fitted"), (Listing(tuple(notes)),)))
     return Section("replica", title, tuple(blocks))
+
+
+def _second(ctx: Context) -> list[Block]:
+    """The second trial of the drug, predicted from this one, where the library pairs them."""
+    found = stored_seconds()
+    blocks: list[Block] = []
+    for pair in predicted.of_trial(found, ctx.record.id):
+        blocks.extend(predicted.pair(ctx.writer, found, pair))
+    if not blocks:
+        return []
+    title = ctx.writer.words("Another trial of the drug, predicted from this one")
+    again = ctx.writer.say("To find it again: {c}.", c=ctx.writer.code(found["command"]))
+    return [Fold("second-trial", title, (Paragraph(predicted.lead(ctx.writer)), *blocks, Paragraph(again)))]
 
 
 def _without(ctx: Context) -> Inlines:

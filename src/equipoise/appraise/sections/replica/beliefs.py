@@ -11,48 +11,33 @@ from collections.abc import Sequence
 from equipoise.appraise import numbers
 from equipoise.appraise.context import Context
 from equipoise.appraise.phrases import paragraphs
-from equipoise.appraise.posterior import LEAST, MOST, Belief, Beliefs, Parameter
-from equipoise.appraise.sections.replica.words import MECHANISMS
-from equipoise.document.document import Bar, Block, Computed, Fold, Inlines, Listing, Note, Paragraph, Row, Table, Text
+from equipoise.appraise.posterior import LEAST, MOST, Belief, Beliefs
+from equipoise.appraise.sections.replica.parameters import effects, ends, learnt, parameters, told, what_it_is
+from equipoise.document.document import Bar, Block, Fold, Inlines, Listing, Note, Paragraph, Row, Table, Text
 from equipoise.document.text import joined, upper
 
 TITLE = "What the numbers say about how it works"
-EFFECTS = {
-    "effect.gain": ("Lift of function while on the drug", "points", 1.0, 1),
-    "effect.weight": ("Share of the loss that the drug can reach", "%", 100.0, 0),
-    "effect.lag": ("Lag of function behind the injury", "weeks", 1.0, 0),
-    "effect.hazard_ratio": ("Hazard ratio under the drug", "", 1.0, 2),
-}
-"""What a parameter of the effect is called, its unit, how many of that unit one is, and its decimals."""
 
 
-def beliefs(ctx: Context, found: Beliefs) -> list[Block]:
+def beliefs(ctx: Context, found: Beliefs, later: Beliefs | None = None) -> list[Block]:
     """Weights of the mechanisms and the effect under each, drawn; the sentence for each reader; the command.
 
-    And, apart, what was learnt of each parameter.
+    And, apart, what was learnt of each parameter. later : the same with the numbers after the randomised period, to
+    tell what they add.
     """
     blocks: list[Block] = [Paragraph(_lead(ctx, found))]
     if not found.reached:
         blocks.append(_not_reached(ctx, found))
     blocks.append(_weights(ctx, found))
-    effects = _effects(ctx, found)
-    if effects is not None:
-        blocks.append(effects)
+    blocks.extend(effects(ctx, found))
     blocks.append(Listing(tuple(_readers(ctx, found))))
+    if later is not None:
+        blocks.extend(_later(ctx, found, later))
     off = _unmatched(ctx, found)
     if off:
         blocks.append(Paragraph(off))
     blocks.append(Paragraph(ctx.writer.say("To find it again: {c}.", c=ctx.writer.code(found.command))))
-    return [Fold("beliefs", ctx.writer.words(TITLE), tuple(blocks)), _parameters(ctx, found)]
-
-
-def _n(ctx: Context, found: Beliefs, text: str) -> Computed:
-    method = (
-        f"stored, made by {found.command}; draws of the parameters of each mechanism given the published numbers and "
-        "their covariance: see docs/methods/posterior.md"
-    )
-    command = f"from equipoise.appraise.posterior import printed; print(printed({ctx.record.id!r}))"
-    return ctx.writer.by_command(text, f'python -c "{command}"', "posterior of mechanisms and their parameters", method)
+    return [Fold("beliefs", ctx.writer.words(TITLE), tuple(blocks)), parameters(ctx, found)]
 
 
 def _named(ctx: Context, chosen: Sequence[Belief]) -> Inlines:
@@ -66,11 +51,6 @@ def _percent(x: float) -> str:
     return f"> {numbers.percent(MOST, 0)}" if x > MOST else numbers.percent(x, 0)
 
 
-def _ends(low: float, high: float) -> str:
-    """``0.5 to 60``: the ends of a prior, each as short as it can be written."""
-    return " to ".join(numbers.number(int(x) if x == int(x) else x) for x in (low, high))
-
-
 def _lead(ctx: Context, found: Beliefs) -> Inlines:
     writer = ctx.writer
     first = found.mechanisms[0]
@@ -79,8 +59,8 @@ def _lead(ctx: Context, found: Beliefs) -> Inlines:
         "A fit gives one best answer and does not say how sure it is. Here each way in which the drug may act was held "
         f"against what was published of {period}, counting how the published numbers hang together: {{n}} of them "
         "share patients and are worth {e} independent ones. {after}",
-        n=_n(ctx, found, str(first.statistics)),
-        e=_n(ctx, found, numbers.number(first.effective_number["all"], 0)),
+        n=told(ctx, found, str(first.statistics)),
+        e=told(ctx, found, numbers.number(first.effective_number["all"], 0)),
         after=writer.words(
             "Results after the randomised period count too."
             if found.later
@@ -111,17 +91,17 @@ def _weights(ctx: Context, found: Beliefs) -> Table:
     best = max(found.mechanisms, key=lambda m: m.log_evidence)
     rows = []
     for m in found.mechanisms:
-        name = _what_it_is(ctx, m.mechanism)
+        name = what_it_is(ctx, m.mechanism)
         factor = found.against(m, best)
         shown = numbers.number(factor, 2) if factor >= LEAST else f"< {numbers.number(LEAST, 2)}"
         rows.append(
             Row(
                 (
                     upper(name),
-                    (_n(ctx, found, _percent(m.prior)),),
-                    (_n(ctx, found, _percent(m.weight)), Bar(0.0, 1.0, m.prior, m.weight, 0.0, m.weight)),
-                    (_n(ctx, found, _percent(m.weight_bridge)),),
-                    writer.words("the best") if m is best else (_n(ctx, found, shown),),
+                    (told(ctx, found, _percent(m.prior)),),
+                    (told(ctx, found, _percent(m.weight)), Bar(0.0, 1.0, m.prior, m.weight, 0.0, m.weight)),
+                    (told(ctx, found, _percent(m.weight_bridge)),),
+                    writer.words("the best") if m is best else (told(ctx, found, shown),),
                 )
             )
         )
@@ -133,46 +113,36 @@ def _weights(ctx: Context, found: Beliefs) -> Table:
     return Table("t-beliefs", caption, heads, tuple(rows), (False, True, True, True, True))
 
 
-def _shown(p: Parameter) -> tuple[str, str, float, int]:
-    return EFFECTS.get(p.place, (p.place, "", 1.0, 2))
-
-
-def _with(unit: str, text: str) -> str:
-    return f"{text}{numbers.THIN}%" if unit == "%" else f"{text} {unit}".strip()
-
-
-def _interval(p: Parameter) -> str:
-    _, unit, times, digits = _shown(p)
-    middle = numbers.number(times * p.median, digits)
-    return _with(unit, f"{middle} ({numbers.span(times * p.low, times * p.high, digits)})")
-
-
-def _effects(ctx: Context, found: Beliefs) -> Table | None:
-    """What is known of the drug's effect, should it act in that way; drawn between the ends of the prior."""
+def _later(ctx: Context, found: Beliefs, later: Beliefs) -> list[Block]:
+    """What the numbers after the randomised period add: the weights without and with them."""
     writer = ctx.writer
+    with_them = {m.mechanism: m for m in later.mechanisms}
     rows = []
     for m in found.mechanisms:
-        for p in m.effects:
-            name, unit, times, _ = _shown(p)
-            prior = _with(unit, _ends(times * p.prior[0], times * p.prior[1]))
-            null = 1.0 if p.place.endswith("hazard_ratio") else None if p.place.endswith("lag") else 0.0
-            bar = Bar(*p.prior, null, p.median, p.low, p.high)
-            label = writer.say("{e}, if {m}", e=writer.label(name), m=m.mechanism)
-            value = (_n(ctx, found, _interval(p)), bar)
-            rows.append(Row((label, value, (_n(ctx, found, prior),), (_n(ctx, found, _learnt(p)),))))
-    if not rows:
-        return None
+        other = with_them.get(m.mechanism)
+        if other is None:
+            continue
+        bar = Bar(0.0, 1.0, m.weight, other.weight, 0.0, other.weight)
+        shown = (told(ctx, later, _percent(other.weight)), bar)
+        cells = ((told(ctx, found, _percent(m.prior)),), (told(ctx, found, _percent(m.weight)),), shown)
+        rows.append(Row((upper(what_it_is(ctx, m.mechanism)), *cells)))
     caption = writer.words(
-        "The drug's effect, should it act in that way: median and 95 % interval, drawn "
-        "between the ends of what was thought possible before. Learnt: by how much the numbers narrowed it, as a share "
-        "of the variance."
+        "What later results add. The line in the drawing is the weight by the randomised period alone. In the later "
+        "period everyone was on the drug, so these numbers rest on the model of who started when and who stayed."
     )
-    heads = writer.heads("What", "After", "Thought possible before", "Learnt")
-    return Table("t-effects", caption, heads, tuple(rows), (False, True, True, True))
-
-
-def _learnt(p: Parameter) -> str:
-    return numbers.percent(max(p.contraction, 0.0), 0)
+    heads = writer.heads("Mechanism", "Before", "Randomised period alone", "With later results")
+    table = Table("t-beliefs-later", caption, heads, tuple(rows), (False, True, True, True))
+    out: list[Block] = [table]
+    if not later.reached:
+        return [_not_reached(ctx, later), table]
+    near, against, strongly = later.ranks()
+    said = writer.say("With later results the numbers fit {m} best.", m=_named(ctx, near))
+    for names, how in ((against, "against"), (strongly, "strongly against")):
+        if names:
+            said = paragraphs(said, writer.say(f"They speak {how} {{m}}.", m=_named(ctx, names)))
+    again = writer.say("To find it again: {c}.", c=writer.code(later.command))
+    out.append(Paragraph(paragraphs(said, again)))
+    return out
 
 
 def _readers(ctx: Context, found: Beliefs) -> list[Inlines]:
@@ -212,8 +182,8 @@ def _verdict(ctx: Context, found: Beliefs) -> Inlines:
         writer.say(
             f"The chance that the drug does something{where} is {{a}}, from {{b}} before. It is a chance within this "
             "model of one trial, and no measure of how much the drug does.",
-            a=_n(ctx, found, _percent(1 - nothing.weight)),
-            b=_n(ctx, found, _percent(1 - nothing.prior)),
+            a=told(ctx, found, _percent(1 - nothing.weight)),
+            b=told(ctx, found, _percent(1 - nothing.prior)),
         ),
     )
 
@@ -246,14 +216,14 @@ def _planner(ctx: Context, found: Beliefs) -> Inlines:
     lag = next((p for m in found.mechanisms for p in m.effects if p.place == "effect.lag" and m.reached), None)
     if lag is None:
         return ()
-    after, before = numbers.span(lag.low, lag.high, 0), _ends(*lag.prior)
+    after, before = numbers.span(lag.low, lag.high, 0), ends(*lag.prior)
     out = writer.say(
         "If function follows after a lag, the lag is {m} weeks (95 % interval {s}; {p} before), narrowed by "
         "{c} of the variance.",
-        m=_n(ctx, found, numbers.number(lag.median, 0)),
-        s=_n(ctx, found, after),
-        p=_n(ctx, found, before),
-        c=_n(ctx, found, _learnt(lag)),
+        m=told(ctx, found, numbers.number(lag.median, 0)),
+        s=told(ctx, found, after),
+        p=told(ctx, found, before),
+        c=told(ctx, found, learnt(lag)),
     )
     text = (
         "That is little: plan for the whole range."
@@ -273,10 +243,10 @@ def _statistician(ctx: Context, found: Beliefs) -> Inlines:
         "The two methods differ by at most {a} in log evidence; Pareto k of the importance weights is {k}; the fewest "
         "of the draws are worth {d} independent ones. What no parameter explains is allowed for with {t} of each "
         "number's standard deviation. The blocks fitted before are held at their fit.",
-        a=_n(ctx, found, numbers.number(apart, 2)),
-        k=_n(ctx, found, shape) if math.isfinite(tail) else writer.words(shape),
-        d=_n(ctx, found, numbers.number(worst.effective_draws, 0)),
-        t=_n(ctx, found, numbers.percent(found.discrepancy, 0)),
+        a=told(ctx, found, numbers.number(apart, 2)),
+        k=told(ctx, found, shape) if math.isfinite(tail) else writer.words(shape),
+        d=told(ctx, found, numbers.number(worst.effective_draws, 0)),
+        t=told(ctx, found, numbers.percent(found.discrepancy, 0)),
     )
 
 
@@ -292,36 +262,7 @@ def _unmatched(ctx: Context, found: Beliefs) -> Inlines:
             "it.",
             s=writer.code(label),
             m=writer.words("any mechanism") if len(chosen) == len(found.mechanisms) else _named(ctx, chosen),
-            z=_n(ctx, found, numbers.number(z, 1, plus=True)),
+            z=told(ctx, found, numbers.number(z, 1, plus=True)),
         )
         out = paragraphs(out, said)
     return out
-
-
-def _parameters(ctx: Context, found: Beliefs) -> Fold:
-    """Every parameter of every mechanism: what the numbers taught of it."""
-    writer = ctx.writer
-    rows = []
-    for m in found.mechanisms:
-        rows.append(Row((upper(_what_it_is(ctx, m.mechanism)),), heading=True))
-        for p in m.parameters:
-            digits = 2 if max(abs(p.low), abs(p.high)) < 10 else 1
-            value = f"{numbers.number(p.median, digits)} ({numbers.span(p.low, p.high, digits)})"
-            prior = _ends(*p.prior)
-            cells = ((_n(ctx, found, x),) for x in (value, prior, _learnt(p)))
-            rows.append(Row(((writer.code(p.place),), *cells)))
-    caption = writer.words(
-        "Every free parameter under each mechanism: median and 95 % interval, the ends of its uniform prior, and how "
-        "much of the prior variance the numbers took away. Where that is near nothing, they say nothing of it."
-    )
-    heads = writer.heads("Parameter", "After", "Before", "Learnt")
-    table = Table("t-parameters", caption, heads, tuple(rows), (False, True, True, True))
-    return Fold("beliefs-parameters", writer.words("What was learnt of each parameter"), (table,))
-
-
-def _what_it_is(ctx: Context, mechanism: str) -> Inlines:
-    """A mechanism by its word and what it is; of no effect what it is alone, since its word is "none"."""
-    told = MECHANISMS.get(mechanism, "as named")
-    if mechanism == "none":
-        return ctx.writer.words(told)
-    return ctx.writer.say("{m}: {w}", m=mechanism, w=ctx.writer.words(told))

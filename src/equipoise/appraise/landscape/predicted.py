@@ -1,0 +1,140 @@
+"""Second trials, predicted from the first, as blocks of a page: each reading beside what happened.
+
+The predictions are stored in the library (:func:`equipoise.appraise.landscape.second_trials.stored`); every number
+leads to the command that makes them, which prints each with its source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from equipoise.appraise import numbers
+from equipoise.appraise.writer import Writer
+from equipoise.document.document import Bar, Block, Computed, Inlines, Paragraph, Row, Table, Text
+from equipoise.document.text import upper
+
+READINGS = {
+    "as it stands": "the estimate is the truth",
+    "with its error": "the truth lies about the estimate, by its standard error",
+    "as selected": "an estimate is looked at because it was high, and is lowered by what that does",
+    "sceptically": "the estimate, and what other drugs of the field have done",
+    "by draws": "what the whole of the first trial's numbers say, by the posterior of its replica",
+}
+"""What each reading of a first estimate takes to be true."""
+
+
+def of_trial(found: Mapping[str, Any], record: str) -> list[Mapping[str, Any]]:
+    """The stored pairs whose first trial this is.
+
+    >>> of_trial({"trials": [{"first": {"record": "one"}}]}, "two")
+    []
+    """
+    return [t for t in found["trials"] if t["first"]["record"] == record]
+
+
+def told(writer: Writer, found: Mapping[str, Any], text: str) -> Computed:
+    """A figure that the command of the predictions prints."""
+    method = "the first trial's estimate, the second one's precision, and effects of other drugs: see the methods page"
+    return writer.by_command(text, found["command"], "second trials, predicted from the first", method)
+
+
+def lead(writer: Writer) -> Inlines:
+    """Why a second trial disappoints."""
+    return writer.words(
+        "A trial is followed by a second one when it looked good, so that of two trials of a drug the first is more "
+        "often lucky than unlucky: the winner's curse. Below, the same first result is read in several ways, and each "
+        "way predicts the second trial. Nothing of the second trial goes in but its precision."
+    )
+
+
+def pair(writer: Writer, found: Mapping[str, Any], t: Mapping[str, Any]) -> list[Block]:
+    """One pair: a row a reading, and what happened."""
+
+    def n(text: str) -> Computed:
+        return told(writer, found, text)
+
+    rows = []
+    for r in t["readings"]:
+        name = writer.say("{r}: {w}", r=r["reading"], w=writer.words(READINGS[r["reading"]]))
+        effect = f"{numbers.number(r['effect'], 2)} ({numbers.span(r['low'], r['high'], 2)})"
+        bar = Bar(0.0, 1.0, None, r["success"], None, None)
+        rows.append(Row((upper(name), (n(effect),), (n(numbers.percent(r["success"], 0)), bar))))
+    caption = writer.say(
+        "{l}: the first estimate, {e} {u} (standard error {s}), read in several ways, and the chance that the second "
+        "trial succeeds. Above zero favours the drug.",
+        l=writer.label(_known(writer, t["label"])),
+        e=n(numbers.number(t["first"]["estimate"], 2)),
+        u=writer.words(t["unit"]),
+        s=n(numbers.number(t["first"]["se"], 2)),
+    )
+    heads = writer.heads("Reading", "Effect", "Chance of success")
+    table = Table(f"t-second-{t['id'].replace('_', '-')}", caption, heads, tuple(rows), (False, True, True))
+    low, _, high = t["sensitivity"].values()
+    sceptic = writer.say(
+        "Read sceptically, {r} of the estimate is not there. Other drugs' effects come from {k} trials; with a prior "
+        "of half or twice the width the chance is {a} or {b}.",
+        r=n(numbers.percent(t["removed"], 0)),
+        k=n(str(len(t["prior"]["drugs"]))),
+        a=n(numbers.percent(low, 0)),
+        b=n(numbers.percent(high, 0)),
+    )
+    return [table, Paragraph(sceptic), Paragraph(happened(writer, found, t))]
+
+
+def happened(writer: Writer, found: Mapping[str, Any], t: Mapping[str, Any]) -> Inlines:
+    """What the second trial showed, as far as it is known."""
+    if t["met"] is None:
+        return writer.words("What happened: not known yet.")
+    out = writer.words(f"What happened: its endpoint was {'met' if t['met'] else 'not met'}")
+    if t["observed"] is not None:
+        shown = (
+            f"{numbers.number(t['observed']['estimate'], 2)} (standard error {numbers.number(t['observed']['se'], 2)})"
+        )
+        out = (*out, *writer.say("; the estimate was {o}", o=told(writer, found, shown)))
+    return (*out, Text("."))
+
+
+def overview(writers: Mapping[str, Writer], found: Mapping[str, Any]) -> list[Block]:
+    """Every pair of a field whose first trial is on the page, a row each; ``writers`` by the first trial's record."""
+    rows = []
+    shown: Sequence[str] = [
+        name for name in READINGS if any(r["reading"] == name for t in found["trials"] for r in t["readings"])
+    ]
+    writer = next((writers[t["first"]["record"]] for t in found["trials"] if t["first"]["record"] in writers), None)
+    if writer is None:
+        return []
+    for t in found["trials"]:
+        own = writers.get(t["first"]["record"])
+        if own is None:
+            continue
+        by_name = {r["reading"]: r["success"] for r in t["readings"]}
+        cells = [
+            (told(own, found, numbers.percent(by_name[name], 0)),) if name in by_name else (Text("–"),)
+            for name in shown
+        ]
+        seen = "not known" if t["met"] is None else "met" if t["met"] else "not met"
+        rows.append(Row((own.label(_known(own, t["label"])), *cells, own.words(seen))))
+    caption = writer.words(
+        "The chance that each second trial succeeds, by several readings of the first, and whether it did. A dash is a "
+        "reading that this pair does not have."
+    )
+    heads = (*writer.heads("Second trial"), *(writer.words(upper_first(name)) for name in shown), *writer.heads("Seen"))
+    numeric = (False, *(True for _ in shown), False)
+    said = "; ".join(f"{name}, {READINGS[name]}" for name in shown)
+    return [
+        Paragraph(lead(writer)),
+        Paragraph(writer.words(f"The readings: {said}.")),
+        Table("t-second", caption, heads, tuple(rows), numeric),
+    ]
+
+
+def upper_first(text: str) -> str:
+    """``As it stands``."""
+    return text[:1].upper() + text[1:]
+
+
+def _known(writer: Writer, label: str) -> str:
+    """A label of a pair, whose names of trials hold digits."""
+    writer.register(label)
+    return label
