@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from equipoise.appraise.landscape import landscape
 from equipoise.appraise.landscape.effects import Effect, Missing, effects, monthly, monthly_from_se, months
+from equipoise.appraise.landscape.second_trials import stored
 from equipoise.document.document import Bar, Cited, Computed, Document, Filter, Row, Table, from_dict, plain, walk
 from equipoise.errors import RecordError
 from equipoise.records import list_records, load_record
@@ -98,6 +99,8 @@ def test_every_number_leads_somewhere(page: Document) -> None:
         if isinstance(node, Cited):
             assert set(node.refs) <= citations
             count += 1
+        if isinstance(node, Computed) and computed[node.computation] == stored()["command"]:
+            continue  # the stored predictions of second trials are held against that command in their own tests
         if isinstance(node, Computed):
             call = re.fullmatch(r'python -c "from (\S+) import (\w+); print\((.+)\)"', computed[node.computation])
             assert call is not None
