@@ -18,6 +18,7 @@ from equipoise.appraise.landscape.second_trials import SecondTrials, paired, sto
 from equipoise.appraise.numbers import in_percent
 from equipoise.document.document import Bar, Computed, Fold, Paragraph, Table, plain, walk
 from equipoise.errors import DataError, RecordError
+from equipoise.library import stored_rows
 from equipoise.records import list_records
 from equipoise.types import DAYS_PER_MONTH
 
@@ -176,7 +177,10 @@ def test_independent_draws_are_a_reading_more(made: SecondTrials, tmp_path: Path
     row = drawn.to_dict()["trials"][0]["readings"][-1]
     assert (row["low"], row["high"]) == pytest.approx((0.0, 0.4), abs=1e-9)
     assert drawn.plot().description
-    assert "by draws" not in made.table()
+    for t in made.trials:  # without a file, those that come with the package
+        there = stored_rows(t.trial.first.record, f"effect_on_{t.trial.first.result}.csv") is not None
+        assert (t.reading("by draws") is not None) == there
+    assert one(made, "lacomblez1996").reading("by draws").success < one(made, "lacomblez1996").readings[1].success
     with pytest.raises(RecordError, match="no pair"):
         second_trials("als", draws={"nobody": file})
     file.write_text("gain\n1\n")

@@ -17,6 +17,7 @@ from equipoise.calibrate import targets
 from equipoise.calibrate.cohort import Predictor, cohort
 from equipoise.calibrate.plan import load_plan
 from equipoise.calibrate.posterior import Posterior, Sizes, posterior, summary
+from equipoise.calibrate.posterior.effects import as_effect, effect_draws, effect_keys
 from equipoise.calibrate.posterior.emulator import Emulator
 from equipoise.calibrate.posterior.likelihood import adjustments_of, combination, keys_of, observed, statistics_of
 from equipoise.calibrate.posterior.mechanisms import Model, fitted_values, sobol
@@ -249,3 +250,30 @@ def test_property_what_else_lies_beside_the_runs_stays(tmp_path: Path) -> None:
     (runs / "notes.txt").unlink()
     _clear(runs)
     assert not runs.exists()
+
+
+def test_independent_the_effect_of_a_draw_is_its_ratio_of_hazards() -> None:
+    """A hazard that is lower by one factor: minus its logarithm is the effect, but for chance in a large cohort."""
+    record, scenario = load_record("riluzole1994"), load_scenario("riluzole1994")
+    folder = resources.files("equipoise.library") / "riluzole1994"
+    draws = pl.read_csv(folder.joinpath("posterior.csv").read_bytes(), infer_schema_length=None)
+    some = pl.concat([draws.filter(pl.col("mechanism") == m).head(2) for m in ("none", "survival")])
+    made = effect_draws(record, scenario, some, "surv_itt_w52")
+    assert made["mechanism"].to_list() == some["mechanism"].to_list()
+    assert made["effect"].to_list()[:2] == [0.0, 0.0]
+    ratios = some["effect.hazard_ratio"].to_list()[2:]
+    assert made["effect"].to_list()[2:] == pytest.approx([-np.log(float(r)) for r in ratios], abs=0.12)
+    kept = pl.read_csv(folder.joinpath("effect_on_surv_itt_w52.csv").read_bytes(), infer_schema_length=None)
+    assert kept["weight"].to_list() == draws["weight"].to_list()
+    with pytest.raises(ScenarioError, match="no effect on the result"):
+        effect_keys(record, scenario, load_plan("riluzole1994"), "bulbar_function")
+    with pytest.raises(ScenarioError, match="no column"):
+        effect_draws(record, scenario, some.drop("disease.event_hazard"), "surv_itt_w52")
+
+
+def test_reference_an_effect_on_function_is_a_month_of_it() -> None:
+    key = effect_keys(
+        load_record("edaravone2017"), load_scenario("edaravone2017"), load_plan("edaravone2017"), "alsfrs_fas_w24"
+    )
+    assert [k.quantity for k in key] == ["contrast"]
+    assert as_effect(key, np.array([[2.49]]), 24.0) == pytest.approx(2.49 / (24 * 7 / 30.4375))
