@@ -215,6 +215,8 @@ def test_property_a_first_answer_is_refined_and_its_files_are_there(
     assert rows[0].startswith("weeks,patients")
     assert len(rows) == 3
     assert "<svg" in browser.get(f"/job/{key}/success.svg").text
+    assert browser.get(f"/job/{key}/success.csv").text.startswith("design,the drug does nothing,slowing\n")
+    assert browser.get(f"/job/{key}/differences.csv").status_code == 400, "one design has no differences"
     example = browser.get(f"/job/{key}/example/slowing/3")
     assert example.status_code == 200
     assert "40" in example.text

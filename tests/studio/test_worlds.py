@@ -118,3 +118,15 @@ def test_property_an_entry_comes_in_by_its_number(tmp_path: Path) -> None:
             answer = ask(number)
             assert answer.status_code == 400, number
             assert "Traceback" not in answer.text
+
+
+def test_property_draws_that_expand_beyond_measure_are_refused_before_they_are_read(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    pl.select(pl.lit(0.5).repeat_by(2_000_000).explode().alias("effect.weight")).write_parquet(data / "bomb.parquet")
+    (data / "broken.parquet").write_bytes(b"PAR1" + b"\xff" * 64 + b"\x10\x00\x00\x00PAR1")
+    settings = Settings(tmp_path / "w", data=(data,))
+    (bomb,) = draws_files(settings)
+    assert bomb.path.stat().st_size < 100_000
+    with pytest.raises(ScenarioError, match="claims 2000000 rows"):
+        draws_file(settings, bomb.name)

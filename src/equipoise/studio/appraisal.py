@@ -21,7 +21,7 @@ from equipoise.library import shipped
 from equipoise.studio.fields import put
 from equipoise.studio.items import items_of
 from equipoise.studio.jobs import Jobs, State
-from equipoise.studio.library import catalogue
+from equipoise.studio.library import catalogue, designable
 from equipoise.studio.settings import Settings, named
 from equipoise.studio.web import Form, download, page, see, settings_of
 
@@ -98,6 +98,7 @@ def trial(request: Request, record: str, chosen: Chosen, judgements: str = "") -
         formats=FORMATS,
         command_line=command,
         rebuilds=_rebuilds(record),
+        designable=record in designable(),
         replica=state,
     )
 
@@ -315,7 +316,7 @@ def _form_of(request: Request, record: str, text: str, judgements: str, error: R
         called=_called(settings, record),
         judgements=judgements,
         live=request.headers.get("hx-request") == "true",
-        groups=_groups(judged),
+        groups=_groups(judged, published_as(settings, record)),
         reader=READER if judged["judged_by"] == READER else None,
         open_word=OPEN,
         error=error,
@@ -339,10 +340,14 @@ def _certainty(
     return to_sections(part), tuple(items_of(part))
 
 
-def _groups(data: Mapping[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
+def _groups(data: Mapping[str, Any], record: Record) -> list[tuple[str, list[dict[str, Any]]]]:
     """Titled groups of what is judged: where it stands, its question, the answers it may have, what was answered."""
+    from equipoise.appraise.build import draft
     from equipoise.appraise.certainty.judgements import CRITERIA, DOMAINS
+    from equipoise.appraise.sections.certainty import result_name
+    from equipoise.document.document import plain
 
+    ctx = draft(record)
     out: list[tuple[str, list[dict[str, Any]]]] = [
         ("Who judges", [_asked("/judged_by", "Judged by", (), data["judged_by"])])
     ]
@@ -352,7 +357,7 @@ def _groups(data: Mapping[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
             at = f"risk_of_bias/{i}/domains/{name}"
             rows.append(_asked(f"{at}/judgement", DOMAINS.get(name, name), BIASES, said["judgement"]))
             rows.append(_asked(f"{at}/reason", "Why", (), said["reason"]))
-        out.append((f"Risk of bias of {bias['result']}", rows))
+        out.append((f"Risk of bias: {plain(result_name(ctx, bias['result']))}", rows))
     for i, outcome in enumerate(data.get("outcomes") or ()):
         at = f"outcomes/{i}"
         rows = [

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from equipoise.errors import ScenarioError
+from equipoise.errors import DataError, ScenarioError
 from equipoise.studio.analysis import allowed, files_in, is_within
 from equipoise.studio.settings import UPLOAD_LIMIT, Settings, named
 
 WEIGHTS = ("weight", "weights")
 """Columns that are taken for weights where a reader names none."""
+
+MOST_DRAWS = 1_000_000
+"""Rows of a compressed file of draws."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +63,31 @@ def draws_file(settings: Settings, name: str) -> DrawsFile:
 
     Raises
     ------
-    ScenarioError : no folder that may be read holds it.
+    ScenarioError : no folder that may be read holds it, or it is damaged or expands beyond measure.
     """
     for file in draws_files(settings):
         if file.name == name:
+            about = file.path.stat()
+            _bounded(file.path, about.st_mtime_ns, about.st_size)
             return file
     raise ScenarioError("no such file of draws", hint="start the studio with --data FOLDER, or bring it under Analyse")
+
+
+@lru_cache(maxsize=64)
+def _bounded(path: Path, changed: int, size: int) -> None:
+    """Decode a compressed file once where it can do no harm, before it is read here.
+
+    Raises
+    ------
+    ScenarioError : it is damaged, or larger than draws are.
+    """
+    from equipoise.trial.adam import Limits, read_parquet
+
+    if path.suffix == ".parquet":
+        try:
+            read_parquet(path, limits=Limits(rows=MOST_DRAWS, cells=50 * MOST_DRAWS, process_bytes=4 << 30))
+        except DataError as error:
+            raise ScenarioError(error.message, hint=error.hint) from None
 
 
 @lru_cache(maxsize=512)
@@ -79,7 +101,7 @@ def _columns(path: Path, changed: int, size: int) -> tuple[str, ...]:
         return ()
     try:
         columns = tuple(pl.read_parquet_schema(path) if path.suffix == ".parquet" else _head(path))
-    except (OSError, ValueError, pl.exceptions.PolarsError):
+    except (OSError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return ()
     return columns if any(c.partition(".")[0] in PARTS and "." in c for c in columns) else ()
 

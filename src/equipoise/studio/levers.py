@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from equipoise.design.worlds import KINDS
 from equipoise.errors import ScenarioError
 from equipoise.library import shipped
 from equipoise.simulate import Scenario, load_scenario
+from equipoise.studio.library import designable
 
 MOST = 4
 """Designs side by side."""
@@ -53,10 +54,9 @@ LOOKS: Mapping[str, Mapping[str, Any]] = {
 """Looks before the end (O'Brien-Fleming, one-sided 2.5 %), beside those that a study has of its own."""
 
 
-@cache
 def bases() -> tuple[str, ...]:
     """The scenarios from which a next trial can be designed: those that measure something."""
-    return tuple(name for name in shipped("scenario") if scenario_of(name).outcomes)
+    return designable()
 
 
 @lru_cache(maxsize=64)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from equipoise.errors import OutputError, RecordError
 from equipoise.files import write_text
 from equipoise.files.reading import parse_json
-from equipoise.library import shipped
+from equipoise.library import shipped, shipped_file
 from equipoise.studio.items import items_of
 from equipoise.studio.settings import Settings
 from equipoise.studio.web import Form, Refused, page, see, settings_of, uploaded
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from equipoise.document.document import Document
 
 router = APIRouter()
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _lock, _landscape_lock = threading.Lock(), threading.Lock()
 
 
@@ -141,6 +143,18 @@ def catalogue(settings: Settings) -> tuple[tuple[Card, ...], tuple[str, ...]]:
     """Cards of all sound records, and what is wrong with the others; read again where a file has changed."""
     with _lock:  # read once, however many ask
         return _catalogue(settings.records_folder, _stamp(settings.records_folder))
+
+
+@cache
+def designable() -> tuple[str, ...]:
+    """The shipped scenarios that measure something, from which a next trial can be designed; no estimator is loaded."""
+    found = []
+    for name in shipped("scenario"):
+        file = shipped_file(name, "scenario")
+        text = "" if file is None else file.read_text(encoding="utf-8")
+        if yaml.load(text, Loader=_LOADER).get("outcomes"):
+            found.append(name)
+    return tuple(found)
 
 
 def _stamp(folder: Path) -> tuple[tuple[str, int], ...]:

@@ -77,13 +77,17 @@ def study_file(request: Request, key: str) -> Response:
     return download(as_yaml(study), f"{study.name}.yaml", "application/yaml")
 
 
-@router.get("/job/{key}/cells.csv")
-def cells(request: Request, key: str) -> Response:
-    """Its numbers, a row a design and world."""
+@router.get("/job/{key}/{name}.csv")
+def numbers(request: Request, key: str, name: str) -> Response:
+    """Its numbers: ``cells``, a row a design and world; ``differences``; or those of a drawing."""
     import polars as pl
 
     found = _result(request, key)
-    return download(pl.DataFrame(found["cells"], infer_schema_length=None).write_csv(), "cells.csv", "text/csv")
+    drawn = {d["name"]: d["table"] for d in (*found["drawings"], *found["courses"])}
+    rows = {**drawn, "cells": found["cells"], "differences": found["differences"]}.get(name)
+    if not rows:
+        raise ScenarioError(f"no numbers {name[:60]!r}", hint="see the page of the job")
+    return download(pl.DataFrame(rows, infer_schema_length=None).write_csv(), f"{name}.csv", "text/csv")
 
 
 @router.get("/job/{key}/{name}.svg")

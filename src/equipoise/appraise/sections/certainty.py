@@ -476,7 +476,7 @@ def _bias(ctx: Context, judged: Judgements) -> Section:
     writer = ctx.writer
     rows: list[Row] = []
     for item in judged.risk_of_bias:
-        name = _result_name(ctx, item.result)
+        name = result_name(ctx, item.result)
         rows.append(Row((writer.say("{n}: {j}", n=name, j=item.judgement),), heading=True))
         for key, title in DOMAINS.items():
             domain = item.domains[key]
@@ -488,14 +488,15 @@ def _bias(ctx: Context, judged: Judgements) -> Section:
     caption = writer.words("Risk of bias by domain (RoB 2), judged for single results, not for the trial.")
     table = Table("t-rob", caption, writer.heads("Domain", "Judgement", "Reason"), tuple(rows))
     judged_as = [
-        writer.say("{n}: {j}", n=_result_name(ctx, item.result), j=writer.words(item.judgement))
+        writer.say("{n}: {j}", n=result_name(ctx, item.result), j=writer.words(item.judgement))
         for item in judged.risk_of_bias
     ]
     domains = Fold("f-rob", writer.words("Domain by domain, each with its reason"), (table,))
     return Section("risk-of-bias", writer.words("Risk of bias"), (Listing(tuple(judged_as)), domains))
 
 
-def _result_name(ctx: Context, id: str) -> Inlines:
+def result_name(ctx: Context, id: str) -> Inlines:
+    """What a page calls a result or a group of results of the record."""
     result = next((r for r in ctx.record.results if r.id == id), None)
     if result is not None:
         return result_label(ctx, result)
