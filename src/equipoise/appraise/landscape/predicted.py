@@ -57,12 +57,14 @@ def pair(writer: Writer, found: Mapping[str, Any], t: Mapping[str, Any]) -> list
     rows = []
     for r in t["readings"]:
         name = writer.say("{r}: {w}", r=r["reading"], w=writer.words(READINGS[r["reading"]]))
-        effect = f"{numbers.number(r['effect'], 2)} ({numbers.span(r['low'], r['high'], 2)})"
+        effect = numbers.number(r["effect"], 2)
+        if r["low"] < r["high"]:
+            effect = f"{effect} ({numbers.span(r['low'], r['high'], 2)})"
         bar = Bar(0.0, 1.0, None, r["success"], None, None)
         rows.append(Row((upper(name), (n(effect),), (n(numbers.percent(r["success"], 0)), bar))))
     caption = writer.say(
         "{l}: the first estimate, {e} {u} (standard error {s}), read in several ways, and the chance that the second "
-        "trial succeeds. Above zero favours the drug.",
+        "trial succeeds; in brackets 95 % intervals of the effect. Above zero favours the drug.",
         l=writer.label(_known(writer, t["label"])),
         e=n(numbers.number(t["first"]["estimate"], 2)),
         u=writer.words(t["unit"]),

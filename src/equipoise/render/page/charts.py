@@ -389,7 +389,7 @@ def _dots(panel: DotPanel) -> _Drawing:
 def _density(panel: DensityPanel) -> _Drawing:
     """The density after as an area, its 95 % interval darker; the one before as a dashed line."""
     width, height, top = float(WIDTH), 96.0, 1.08 * max(*panel.height, panel.flat)
-    axis = {"title": None, "grid": True, "tickCount": 5, "format": "~g"}
+    axis = {"title": None, "grid": True, "tickCount": 5, "format": "~f"}
     x = _q("at", scale={"domain": [panel.at[0], panel.at[-1]], "nice": False}, axis=axis)
     fixed = {"domain": [0, top], "nice": False}
     y = _q("height", scale=fixed, axis=None)
