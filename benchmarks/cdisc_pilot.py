@@ -87,7 +87,7 @@ def printed_values(folder: Path) -> list[Printed]:
         row = v["row"] + (HIGH_LOW if high_low else "")
         out.append(Printed(v["table"], str(v["csr_page"]), v["section"], row, v["column"], v["value"]))
     with VALUES.open(encoding="utf-8", newline="") as file:
-        out += [Printed(**row) for row in csv.DictReader(file)]
+        out += [Printed(**row) for row in csv.DictReader(line for line in file if not line.startswith("#"))]
     return out
 
 

@@ -239,3 +239,31 @@ def test_they_are_written_back_as_they_were_read(study: AdamStudy) -> None:
     )
     assert parse_plan(dump_plan(made)) == made
     assert all(b.rows for b in analyse(study, made).tables[0].blocks)
+
+
+# -- the models looked at ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("section", "kinds"),
+    [
+        ("{method: ancova, formula: CHG ~ TRT01P + BASE, where: {AVISITN: 16}", "residuals qq influence"),
+        (
+            "{method: mmrm, formula: CHG ~ TRT01P * AVISIT + BASE, where: {AVISITN: {gt: 0}}",
+            "ls_means residuals residuals qq influence",
+        ),
+        ("{method: slope, per: 4", "residuals residuals qq qq qq influence"),
+        ("{method: logistic, response: {CHG: {ge: -3}}, where: {AVISITN: 16}", "forest residuals influence"),
+        ("{method: survival", "kaplan_meier residuals influence proportional_hazards"),
+    ],
+)
+def test_property_a_section_draws_its_diagnostics(study: AdamStudy, section: str, kinds: str) -> None:
+    from equipoise.render.tables.figures import draw
+
+    options = {"dataset": "ADTTE", "parameter": "DEATH", "gather": ""} if "survival" in section else {}
+    plain, looked = (block(study, f"{section}{more}}}", **options) for more in ("", ", diagnostics: true"))
+    assert [f.kind for f in looked.figures] == kinds.split()
+    assert looked.rows == plain.rows
+    assert any("Largest Cook's distances" in note for note in looked.notes)
+    for figure in looked.figures:
+        assert draw(figure).svg().startswith("<svg")

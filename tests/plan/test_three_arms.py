@@ -253,3 +253,27 @@ analyses:
             by[Key("difference", analysis="A1", section=2, arm=high, visit="Week 24", versus=low)],
             by[Key("difference", analysis="A2", section=1, arm=high, versus=low)],
         )
+
+
+def test_independent_pairs_of_answers_and_events(study: AdamStudy) -> None:
+    """Shares, rates and repeated events of a pair by name are those of the two arms alone."""
+    pair = ", arm: High, versus: Low"
+    last = "{method: binary, response: {CHG: {ge: -3}}, where: {AVISITN: 16}, strata: [SEX], compare_by: cmh"
+    two = {"arms": "[Low, High]"}
+    hits = "{method: rates, event: {CHG: {le: -3}}, where: {AVISITN: 16}, exposure: LASTWK"
+    repeated = "{method: recurrent, time: AVISITN, follow_up: LASTWK, where: {CHG: {lt: 0}}, at: [12]"
+    for section, quantities in (
+        (last, ("risk_difference", "odds_ratio", "cmh")),
+        (hits, ("rate_ratio", "rate_difference")),
+        (repeated, ("rate_ratio",)),
+    ):
+        found = block(study, f"{section}{pair}}}", **THREE)
+        alone = block(study, f"{section}}}", **two)
+        for quantity in quantities:
+            one, other = (
+                next(e for k, e in made.numbers.items() if (k.quantity, k.arm, k.versus) == (quantity, "High", versus))
+                for made, versus in ((found, "Low"), (alone, None))
+            )
+            assert one.p == pytest.approx(other.p, rel=1e-12), quantity
+            assert np.isclose(one.estimate, other.estimate, rtol=1e-12, equal_nan=True), quantity
+        assert not any(k.arm == "Placebo" for k in found.numbers)

@@ -102,6 +102,19 @@ def variance(family: str, mu: FloatArray, theta: float = math.inf) -> FloatArray
     return np.maximum(mu, 1e-300) if math.isinf(theta) else np.maximum(mu + mu * mu / theta, 1e-300)
 
 
+def deviances(family: str, y: FloatArray, mu: FloatArray, theta: float = math.inf) -> FloatArray:
+    """(row,) parts of the deviance: twice the log-likelihood lost to a mean that is the observation itself."""
+    if family == "gaussian":
+        return np.asarray((y - mu) ** 2)
+    if family == "binomial":
+        part = special.xlogy(y, y / mu) + special.xlogy(1.0 - y, (1.0 - y) / (1.0 - mu))
+    elif math.isinf(theta):
+        part = special.xlogy(y, y / mu) - (y - mu)
+    else:
+        part = special.xlogy(y, y / mu) - (y + theta) * np.log((y + theta) / (mu + theta))
+    return np.asarray(np.maximum(2.0 * part, 0.0))
+
+
 @dataclass(frozen=True, eq=False)
 class Maximum:
     """Where a likelihood is greatest: beta, covariance, log-likelihood, status; theta of negative binomials."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -16,9 +16,12 @@ import numpy as np
 from equipoise.errors import DataError, EstimationError
 from equipoise.estimate.categorical import glm
 from equipoise.estimate.categorical.glm import Maximum, Problem
+from equipoise.estimate.diagnostics import Diagnostics, row_names
 from equipoise.estimate.fit import Fit, number
 from equipoise.estimate.formula import Design, build, read, with_intercept
 from equipoise.estimate.frames import read_frame
+from equipoise.estimate.influence import ONE_STEP, PREGIBON, REFIT, Influence, refitted
+from equipoise.estimate.influence import made as influence_made
 from equipoise.estimate.left_out import LeftOut
 from equipoise.estimate.result import Estimate, check_level
 from equipoise.types import REASONS, FloatArray, Status
@@ -137,6 +140,106 @@ class Regression(Fit):
         EstimationError : ``arm`` is no factor of the model, or an option is unknown.
         """
         return _marginal(self, arm, control, variance, self.level if level is None else level)
+
+    def residuals(self, kind: str = "deviance") -> Any:
+        """Residuals of every row analysed, as a frame: what names the row, and ``residual``.
+
+        ``response``: observed minus fitted. ``pearson``: over the standard deviation at the fitted mean. ``deviance``:
+        the signed root of the row's part of the deviance. ``standardized``: deviance residuals over the root of the
+        dispersion (1 but in a quasi-likelihood) and of 1 - leverage (R ``rstandard``).
+
+        Raises :class:`EstimationError` for another kind, and where the model was not fitted.
+        """
+        unit, units = row_names(self.design, (np.flatnonzero(self.design.keep) + 1).tolist())
+        return self._frame({unit: list(units), "residual": self._residuals(kind).tolist()})
+
+    def _residuals(self, kind: str) -> FloatArray:
+        if self.status is not Status.OK:
+            raise EstimationError(f"no residuals: {self.detail}", hint="see .status before asking for them")
+        problem, mu = self.problem, self.problem.mean(self.beta)
+        if kind == "response":
+            return problem.y - mu
+        if kind == "pearson":
+            return (problem.y - mu) / np.sqrt(glm.variance(problem.family, mu, self.theta))
+        if kind not in ("deviance", "standardized", "standardised"):
+            raise EstimationError(
+                f"unknown kind of residuals {kind!r}", hint="choose response, pearson, deviance or standardized"
+            )
+        made_ = np.sign(problem.y - mu) * np.sqrt(glm.deviances(problem.family, problem.y, mu, self.theta))
+        return made_ if kind == "deviance" else made_ / np.sqrt(self._spread * (1.0 - self._leverage()))
+
+    @property
+    def _spread(self) -> float:
+        """The dispersion that variances are multiplied by: 1 but in a quasi-likelihood."""
+        return self.dispersion if "quasi" in self.title else 1.0
+
+    def _leverage(self) -> FloatArray:
+        """(row,) leverage: the diagonal of W^1/2 X (X'WX)^-1 X' W^1/2."""
+        problem = replace(self.problem, theta=self.theta)
+        root = problem.x * np.sqrt(problem.weight(problem.mean(self.beta)))[:, None]
+        inverse = np.linalg.inv(problem.information(self.beta))
+        return np.asarray(np.einsum("ia,ab,ib->i", root, inverse, root))
+
+    def influence(self, *, refit: bool = False) -> Influence:
+        """What every row does to the coefficients: leverage, Cook's distance, dfbetas.
+
+        By one step of Fisher's scoring from the estimate (Pregibon 1981; R's ``cooks.distance`` and ``hatvalues``), or
+        with ``refit`` from fits without the row. By the covariance of the model, whatever ``vcov``. With Firth's
+        penalty by refits alone.
+
+        Raises :class:`EstimationError` where the model was not fitted, or without ``refit`` with Firth's penalty.
+        """
+        if self.status is not Status.OK:
+            raise EstimationError(f"no influence: {self.detail}", hint="see .status before asking for it")
+        problem = replace(self.problem, theta=self.theta)
+        if problem.firth and not refit:
+            raise EstimationError("influence by one step with Firth's penalty", hint="ask for refit=True")
+        mu, hat, information = problem.mean(self.beta), self._leverage(), problem.information(self.beta)
+        left = np.where(hat > 1.0 - 1e-10, np.nan, 1.0 - hat)
+        each = (problem.y - mu) * glm.slope(problem.family, mu) / glm.variance(problem.family, mu, problem.theta)
+        change = (problem.x @ np.linalg.inv(information)) * (each / left)[:, None]
+        if refit:
+            change = refitted(self.beta, self.n, self._left_out)
+        return influence_made(
+            self.title,
+            REFIT if refit else ONE_STEP,
+            row_names(self.design, (np.flatnonzero(self.design.keep) + 1).tolist()),
+            self.names,
+            change,
+            information / self._spread,
+            (PREGIBON,),
+            leverage=hat,
+            backend=self._backend(),
+        )
+
+    def _left_out(self, i: int) -> FloatArray | None:
+        """The coefficients without row ``i``; None where there are none."""
+        keep = np.arange(self.n) != i
+        own = replace(self.problem, x=self.problem.x[keep], y=self.problem.y[keep], offset=self.problem.offset[keep])
+        if np.linalg.matrix_rank(own.x) < own.x.shape[1]:
+            return None
+        best = glm.negative_binomial(own) if math.isfinite(self.theta) else glm.fit(own, start=self.beta)
+        return best.beta if best.status is Status.OK else None
+
+    def diagnostics(self, kind: str = "standardized") -> Diagnostics:
+        """Residuals of every row with its linear predictor, and the influence of rows; ``kind`` as in
+        :meth:`residuals`. Residuals of answers and counts follow no normal distribution, so that there is no Q-Q plot.
+        """
+        unit, units = row_names(self.design, (np.flatnonzero(self.design.keep) + 1).tolist())
+        residual = self._residuals(kind)
+        at = self.problem.x @ self.beta + self.problem.offset
+        rows = {"unit": list(units), "fitted": at.tolist(), "residual": residual.tolist()}
+        own = self.influence(refit=self.problem.firth)
+        return Diagnostics(
+            self.title,
+            f"{kind} residual",
+            unit,
+            rows,
+            own,
+            fitted="linear predictor",
+            normal=False,
+            backend=self._backend(),
+        )
 
     def _title(self) -> str:
         return self.title[0].upper() + self.title[1:]
@@ -343,8 +446,6 @@ def read_model(formula: Any, data: Any, *, kind: str, exposure: str | None = Non
     ------
     DataError, EstimationError : the formula cannot be read, or a column holds what it should not.
     """
-    from dataclasses import replace
-
     if exposure is not None:
         from equipoise.estimate.formula import quoted
 

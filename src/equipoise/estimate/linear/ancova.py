@@ -17,9 +17,12 @@ import numpy as np
 from scipy import linalg, special
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate import influence
+from equipoise.estimate.diagnostics import Diagnostics, row_names
 from equipoise.estimate.fit import number
 from equipoise.estimate.formula import Design, ModelFormula, Term, build, parse, sum_coded
 from equipoise.estimate.frames import kept_rows, read_frame, values_of
+from equipoise.estimate.influence import Influence
 from equipoise.estimate.left_out import LeftOut
 from equipoise.estimate.linear.fitted import LinearFit
 from equipoise.numerics.linalg import is_rounding
@@ -156,6 +159,7 @@ class AncovaFit(LinearFit):
 
         ``response``: observed minus fitted. ``pearson``: divided by the residual standard deviation (of the row, where
         rows are weighted). ``normalized``: also by the root of 1 - leverage (R ``rstandard``); NaN where that is 0.
+        ``studentized``: by the standard deviation without the row (R ``rstudent``).
 
         Raises :class:`EstimationError` for another kind.
         """
@@ -166,9 +170,50 @@ class AncovaFit(LinearFit):
             with np.errstate(divide="ignore", invalid="ignore"):
                 left = np.where(self.hat > 1.0 - LEVERAGE, np.nan, 1.0 - self.hat)
                 r = r / np.sqrt(self._variances(None) * left)
+        elif kind in ("studentized", "studentised"):
+            r = influence.least_squares(*self._weighted(), self.df)[2]
         elif kind != "response":
-            raise EstimationError(f"unknown kind of residuals {kind!r}", hint="choose response, pearson or normalized")
+            raise EstimationError(
+                f"unknown kind of residuals {kind!r}", hint="choose response, pearson, normalized or studentized"
+            )
         return self._native({**self._places(), "residual": r.tolist()})
+
+    def _weighted(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """Weighted rows of the design and residuals, leverages, and the inverse of X'X."""
+        root = np.ones(self.n) if self.weights is None else np.sqrt(self.weights)
+        return self.design.matrix()[:, self.kept] * root[:, None], self.errors * root, self.hat, self.unscaled
+
+    def influence(self) -> Influence:
+        """What every row does to the coefficients: leverage, Cook's distance, dfbetas; exact (Belsley, Kuh & Welsch
+        1980; R ``influence.measures``), by the covariance of the model, whatever ``vcov``.
+
+        Raises :class:`EstimationError` where no residual variance is left.
+        """
+        if self.status is not Status.OK:
+            raise EstimationError(f"no influence: {self.reason}", hint="see .status before asking for it")
+        change, sigma, _ = influence.least_squares(*self._weighted(), self.df)
+        return influence.made(
+            self.words[0],
+            influence.EXACT,
+            row_names(self.design, self._places()["row"]),
+            [self.names[j] for j in self.kept],
+            change,
+            np.asarray(np.linalg.inv(self.unscaled) / self.sigma**2, np.float64),
+            (influence.BELSLEY,),
+            leverage=self.hat,
+            se=sigma[:, None] * np.sqrt(np.diag(self.unscaled)),
+            backend=self._backend(),
+        )
+
+    def diagnostics(self, kind: str = "studentized") -> Diagnostics:
+        """Residuals of every row with its fitted mean, what a normal Q-Q plot needs, and the influence of rows.
+
+        ``kind`` as in :meth:`residuals`.
+        """
+        residual = nw.from_native(self.residuals(kind))["residual"].to_list()
+        unit, units = row_names(self.design, self._places()["row"])
+        rows = {"unit": list(units), "fitted": self._means().tolist(), "residual": residual}
+        return Diagnostics(self.words[0], f"{kind} residual", unit, rows, self.influence(), backend=self._backend())
 
     def _title(self) -> str:
         return "Analysis of covariance"

@@ -152,7 +152,7 @@ def slope(
                 best, kept = unfitted_times(design, y, rows, structure, coords, status)
             attempts.append((structure, why))
             continue
-        fitted, kept = run_times(design, y, rows, coords, structure, reml, df.startswith("kenward-roger"))
+        fitted, kept = run_times(design.matrix(), y, rows, coords, structure, reml, df.startswith("kenward-roger"))
         what = describe(fitted)
         if fitted.status is Status.BOUNDARY:
             what = (

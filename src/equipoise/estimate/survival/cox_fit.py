@@ -13,15 +13,19 @@ import numpy as np
 from scipy import special
 
 from equipoise.errors import EstimationError
+from equipoise.estimate.diagnostics import Diagnostics, row_names
 from equipoise.estimate.fit import Fit, aligned, notes_of, number, p_value
 from equipoise.estimate.formula import Design, Factor, products, renewed
 from equipoise.estimate.frames import read_frame
+from equipoise.estimate.influence import CAIN_LANGE, ONE_STEP, REFIT, Influence, refitted
+from equipoise.estimate.influence import made as influence_made
 from equipoise.estimate.left_out import NOBODY, LeftOut
 from equipoise.estimate.result import Estimate, check_level, times_at
 from equipoise.estimate.survival import cox_marginal, cox_path
 from equipoise.estimate.survival.cox_path import CoxData, Path
+from equipoise.estimate.survival.kernels import cox as cox_kernel
 from equipoise.estimate.survival.kernels import cox_firth
-from equipoise.types import REASONS, FloatArray, Status
+from equipoise.types import REASONS, BoolArray, FloatArray, IntArray, Status
 
 COX = "Cox 1972, J R Stat Soc B 34:187"
 TIES = {
@@ -212,6 +216,83 @@ class CoxFit(Fit):
                 return out
             return np.asarray(self.beta + self.events * (out @ self.naive), dtype=np.float64)
         raise EstimationError(f"unknown residuals {kind!r}", hint="choose " + ", ".join(cox_path.RESIDUALS))
+
+    def influence(self, *, refit: bool = False) -> Influence:
+        """What every row, or every cluster of rows, does to the coefficients: Cook's distance and dfbetas.
+
+        By one step from the estimate (Cain & Lange 1984: R's ``dfbeta``, summed over ``cluster``), or with ``refit``
+        from fits without the unit. By the inverse information, whether or not ``robust``. With case weights a unit is
+        left out with all its weight.
+
+        Raises :class:`EstimationError` where the model was not fitted, with exact ties, and with Firth's penalty.
+        """
+        self._need("influence")
+        if self.firth:
+            raise EstimationError("influence with Firth's penalty", hint="fit without it")
+        rows, code = self.data, self.data.cluster
+        code = np.arange(rows.n) if code is None else code
+        used = np.flatnonzero(np.diag(self.naive) > 0.0)
+        change = cox_path.clustered(rows, self.residuals("dfbeta"))
+        if refit:
+            change = refitted(self.beta, int(code.max()) + 1, lambda i: self._without(code != i))
+        return influence_made(
+            self._words[0],
+            REFIT if refit else ONE_STEP,
+            self._units(code),
+            [self.names[j] for j in used],
+            change[:, used],
+            np.asarray(np.linalg.inv(self.naive[np.ix_(used, used)]), np.float64),
+            (CAIN_LANGE,),
+            backend=self._backend(),
+        )
+
+    def _units(self, code: IntArray) -> tuple[str, Sequence[Any]]:
+        """What names the units that are left out: the clusters, else subjects or rows."""
+        assert self.design is not None
+        if not self.cluster:
+            return row_names(self.design, (self.data.row + 1).tolist())
+        frame = self.design.frame.filter(self.design.keep.tolist())
+        first = np.unique(code, return_index=True)[1]
+        columns = [frame[name].to_list() for name in self.cluster]
+        return ", ".join(self.cluster), [", ".join(str(c[i]) for c in columns) for i in first]
+
+    def _without(self, keep: BoolArray) -> FloatArray | None:
+        """The coefficients of the rows kept; None where there are none."""
+        d = self.data
+        optional = {"entry": d.entry, "stratum": d.stratum, "weight": d.weight}
+        block = {k: None if v is None else v[keep][None] for k, v in optional.items()}
+        made = cox_kernel.fit(
+            d.time[keep][None], d.event[keep][None], d.x[keep][None], ties=self.ties, arm=-1, start=self.beta[None],
+            max_iterations=50, **block,
+        )  # fmt: skip
+        beta: FloatArray = made.beta[0]
+        return beta if Status(int(made.status[0])) is Status.OK else None
+
+    def diagnostics(self, kind: str = "deviance") -> Diagnostics:
+        """Residuals of every row with its linear predictor, the test of proportional hazards, and the influence of
+        rows or clusters; ``kind`` ``deviance`` or ``martingale``. They follow no normal distribution: no Q-Q plot.
+        """
+        if kind not in ("deviance", "martingale"):
+            raise EstimationError(f"diagnostics of {kind!r} residuals", hint="choose deviance or martingale")
+        self._need("diagnostics")
+        assert self.design is not None
+        unit, units = row_names(self.design, (self.data.row + 1).tolist())
+        at = (self.data.x - self.data.x.mean(axis=0)) @ self.beta
+        rows = {"unit": list(units), "fitted": at.tolist(), "residual": self.residuals(kind).tolist()}
+        times, scaled = self.data.time[self.data.event], self.residuals("scaled schoenfeld")
+        order = np.lexsort((times, self.data.stratum[self.data.event]))
+        return Diagnostics(
+            self._words[0],
+            f"{kind} residual",
+            unit,
+            rows,
+            None if self.firth else self.influence(),
+            fitted="linear predictor",
+            normal=False,
+            proportional=self.proportionality(),
+            scaled=(times[order], scaled, self.names, self.beta),
+            backend=self._backend(),
+        )
 
     def proportionality(self, transform: str = "km") -> Proportionality:
         """Test of proportional hazards of every term and of all (``cox.zph`` of R's survival from version 3).

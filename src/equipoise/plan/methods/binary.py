@@ -20,6 +20,7 @@ from equipoise.plan.methods.answers import RESPONSE, ResponseSection, answered, 
 from equipoise.plan.methods.described import counted
 from equipoise.plan.methods.estimates import P, against, forest, reasons
 from equipoise.plan.methods.registry import Found, Method, Place, Test
+from equipoise.plan.parts import ComparedSection
 from equipoise.plan.prepared import Prepared, compared
 from equipoise.plan.results import Block, Row, share_of
 from equipoise.plan.trial_estimates import TrialEstimates
@@ -33,8 +34,8 @@ _QUANTITIES = {"difference": "risk_difference", "ratio": "risk_ratio", "odds_rat
 _LABELS = {"difference": "Difference in proportions", "ratio": "Ratio of proportions", "odds_ratio": "Odds ratio"}
 
 
-class BinarySection(ResponseSection):
-    """Responders by arm, and each arm against control.
+class BinarySection(ResponseSection, ComparedSection):
+    """Responders by arm, and each arm against control, or another pair by ``arm`` and ``versus``.
 
     interval : ``miettinen-nurminen``, ``newcombe``, ``wald`` or ``exact``. strata, weights : as in
     :func:`equipoise.proportions`. margin : the largest loss that is accepted, of ``margin_of``, which gives a one-sided
@@ -210,7 +211,7 @@ def table_of(trials: Trials, analysis: Analysis, section: Any) -> counts.Counts 
 def block(trials: Trials, analysis: Analysis, place: int) -> dict[Key, TrialEstimates] | None:
     """Every trial of a block at once, for a rule about an outcome at one visit, without strata and exact limits."""
     section: Any = analysis.sections[place - 1]
-    if section.strata or section.interval == "exact" or section.compare_by:
+    if section.strata or section.interval == "exact" or section.compare_by or section.arm or section.versus:
         return None
     c = table_of(trials, analysis, section)
     if c is None:

@@ -11,6 +11,7 @@ from equipoise.estimate.categorical.counts import count_regression
 from equipoise.estimate.categorical.regression import Regression
 from equipoise.estimate.result import Estimate
 from equipoise.plan.methods.counting import COUNT, EXPOSURE, CountSection, counted_events, said_events
+from equipoise.plan.methods.diagnosed import diagnosed
 from equipoise.plan.methods.estimates import against, by_arm, reasons
 from equipoise.plan.methods.registry import Found, Method, Place, Test
 from equipoise.plan.methods.regressed import Parts, count_row, drawn, fitted, formula_of, ratio_lines, ratios
@@ -23,6 +24,7 @@ class CountRegressionSection(CountSection):
     """Rate ratios of numbers of events, one ``model`` of all arms with ``covariates``, and standardised rates.
 
     model : ``negative-binomial``, ``poisson`` or ``quasi-poisson``. per : the exposure that rates are given for.
+    diagnostics : figures of the residuals and of the influence of each subject.
     """
 
     ESTIMATES = "count_regression"
@@ -33,6 +35,7 @@ class CountRegressionSection(CountSection):
     interval: Literal["wald", "profile"] = "wald"
     vcov: Literal["model", "HC0", "HC1", "HC2", "HC3"] = "model"
     higher_better: bool = False
+    diagnostics: bool = False
 
     @model_validator(mode="after")
     def _together(self) -> CountRegressionSection:
@@ -96,7 +99,7 @@ def lines(context: Prepared, section: CountRegressionSection, found: Found) -> B
     named = [(str(p.arm or p.variable), e) for p, e in found.numbers.items() if p.quantity in ("rate_ratio", "rate")]
     covariates = f", adjusted for {', '.join(section.covariates)}" if section.covariates else ""
     exposure = f", log {section.exposure} as offset" if section.exposure else ""
-    return Block(
+    made = Block(
         section.label or "Rates of events",
         "count_regression",
         context.analysis.dataset,
@@ -110,6 +113,7 @@ def lines(context: Prepared, section: CountRegressionSection, found: Found) -> B
         if section.figure
         else (),
     )
+    return diagnosed(made, fit, section.diagnostics)
 
 
 METHODS = (

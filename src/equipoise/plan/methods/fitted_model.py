@@ -130,6 +130,8 @@ class FittedModel:
             for name in ("USUBJID", section.visit):
                 context.need(self.frame, name)
             self.more = ["USUBJID", section.visit, *([context.treatment] if kind == "clda" else [])]
+        elif section.diagnostics and "USUBJID" in self.frame.columns:
+            self.more = ["USUBJID"]
         self.notes: tuple[str, ...] = ()
         self._fits: dict[str, LinearFit] = {}
         self._tables: dict[tuple[str | None, bool], list[dict[str, Any]]] = {}

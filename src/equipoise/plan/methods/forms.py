@@ -28,6 +28,7 @@ _SHOWN = (
     "label",
     "note",
     "figure",
+    "diagnostics",
     "estimand",
     "handles",
     "level",

@@ -12,6 +12,7 @@ from equipoise.estimate.categorical.regression import Marginal, Regression
 from equipoise.estimate.result import Estimate
 from equipoise.plan.methods.answers import RESPONSE, ResponseSection, answered, said, unknown
 from equipoise.plan.methods.described import counted
+from equipoise.plan.methods.diagnosed import diagnosed
 from equipoise.plan.methods.estimates import P, against, reasons
 from equipoise.plan.methods.estimates import by_arm as line_by_arm
 from equipoise.plan.methods.registry import Found, Method, Place, Test
@@ -31,6 +32,7 @@ class LogisticSection(ResponseSection):
 
     interval : ``wald`` or ``profile``. firth : penalised likelihood, with profile limits. vcov : HC0 to HC3.
     marginal : shares standardised over the patients and their comparisons, with the ``variance`` of ``ge`` or ``ye``.
+    diagnostics : figures of the residuals and of the influence of each subject.
     """
 
     ESTIMATES = "logistic"
@@ -43,6 +45,7 @@ class LogisticSection(ResponseSection):
     marginal: bool = False
     variance: Literal["ge", "ye"] = "ge"
     higher_better: bool = True
+    diagnostics: bool = False
 
     @model_validator(mode="after")
     def _together(self) -> LogisticSection:
@@ -110,7 +113,7 @@ def lines(context: Prepared, section: LogisticSection, found: Found) -> Block:
     fit: Regression = parts.fit
     covariates = f", adjusted for {', '.join(section.covariates)}" if section.covariates else ""
     how = {"ge": "Ge et al. 2011", "ye": "Ye et al. 2023"}[section.variance]
-    return Block(
+    made = Block(
         section.label or "Logistic regression",
         "logistic",
         context.analysis.dataset,
@@ -124,6 +127,7 @@ def lines(context: Prepared, section: LogisticSection, found: Found) -> Block:
         if section.figure
         else (),
     )
+    return diagnosed(made, fit, section.diagnostics)
 
 
 METHODS = (

@@ -55,12 +55,16 @@ class ModelRow(Frozen):
 
 
 class ModelSection(Section):
-    """``exponentiate``: means and differences of logarithms are shown as geometric means and their ratios."""
+    """``exponentiate``: means and differences of logarithms are shown as geometric means and their ratios.
+
+    ``diagnostics``: figures of residuals, normal quantiles and the influence of each subject beside the table.
+    """
 
     formula: str
     weights: Literal["observed", "equal", "proportional", "counterfactual"] = "equal"
     level: float = Field(default=0.95, gt=0, lt=1)
     exponentiate: bool = False
+    diagnostics: bool = False
     lsmeans: tuple[Show, ...] = MEANS
     contrasts: tuple[Show, ...] = CONTRAST
     rows: tuple[ModelRow, ...] | None = None

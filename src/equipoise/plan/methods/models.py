@@ -15,6 +15,7 @@ from equipoise.estimate.result import Estimate
 from equipoise.plan.compiled import AnyForm, Lowered, MixedModel
 from equipoise.plan.key import Key
 from equipoise.plan.methods import forms
+from equipoise.plan.methods.diagnosed import diagnosed
 from equipoise.plan.methods.estimates import finite
 from equipoise.plan.methods.fitted_model import FittedModel, shown_values
 from equipoise.plan.methods.model_sections import (
@@ -199,7 +200,7 @@ def _ancova_lines(context: Prepared, section: AncovaSection, found: Found) -> Bl
     model: FittedModel = found.parts
     rows = _Lines(model, found).rows()
     robust = f", {section.vcov} covariance" if section.vcov else ""
-    return Block(
+    made = Block(
         section.label or "Analysis of covariance",
         "ancova",
         context.analysis.dataset,
@@ -209,6 +210,7 @@ def _ancova_lines(context: Prepared, section: AncovaSection, found: Found) -> Bl
         notes=(*((section.note,) if section.note else ()), *model.notes),
         details={"formula": section.formula, "records": model.data.height},
     )
+    return diagnosed(made, model.fit(), section.diagnostics)
 
 
 def _mmrm_lines(context: Prepared, section: MmrmSection, found: Found) -> Block:
@@ -237,7 +239,7 @@ def _over_visits(title: str, context: Prepared, section: MmrmSection | CldaSecti
         "aic": fit.aic,
         "bic": fit.bic,
     }
-    return Block(
+    made = Block(
         section.label or title,
         model.kind,
         context.analysis.dataset,
@@ -252,6 +254,7 @@ def _over_visits(title: str, context: Prepared, section: MmrmSection | CldaSecti
         details=details,
         figures=_means_figure(model, section),
     )
+    return diagnosed(made, fit, section.diagnostics)
 
 
 # --- many trials ----------------------------------------------------------------------------------------------------

@@ -15,12 +15,13 @@ from equipoise.plan.methods.described import described
 from equipoise.plan.methods.estimates import P, against, by_arm, reasons
 from equipoise.plan.methods.registry import Found, Method, Place, Test
 from equipoise.plan.methods.regressed import count_row
+from equipoise.plan.parts import ComparedSection
 from equipoise.plan.prepared import Prepared, compared
 from equipoise.plan.results import Block
 
 
-class RatesSection(CountSection):
-    """Rates by arm, their differences and ratios against control.
+class RatesSection(CountSection, ComparedSection):
+    """Rates by arm, their differences and ratios against control, or of another pair by ``arm`` and ``versus``.
 
     per : the exposure that rates are given for, in ``unit``. interval : ``exact`` or ``wald``.
     """

@@ -18,12 +18,12 @@ from equipoise.plan.methods.described import described
 from equipoise.plan.methods.estimates import P, against, by_arm, reasons
 from equipoise.plan.methods.registry import Found, Method, Place, Test
 from equipoise.plan.methods.regressed import count_row
-from equipoise.plan.parts import Section
+from equipoise.plan.parts import ComparedSection
 from equipoise.plan.prepared import Prepared, compared, in_order
 from equipoise.plan.results import Block
 
 
-class RecurrentSection(Section):
+class RecurrentSection(ComparedSection):
     """Every record of the data set is an event at ``time``; subjects are followed from ``start`` to ``follow_up``.
 
     follow_up : a variable of the subjects, or by ``gather``. covariates, strata : theirs, too. at : times of the mean

@@ -16,6 +16,7 @@ from equipoise.estimate.result import Estimate
 from equipoise.plan.compiled import AnyForm, Lowered, Slopes
 from equipoise.plan.key import Key
 from equipoise.plan.methods import forms
+from equipoise.plan.methods.diagnosed import diagnosed
 from equipoise.plan.methods.estimates import DIFFERENCE, P, against, by_arm, counts, from_row
 from equipoise.plan.methods.registry import Found, Kernel, Method, Names, Place, Test
 from equipoise.plan.outcome_arrays import by_profile, centred, columns, levels
@@ -42,6 +43,7 @@ class SlopeSection(Section):
     ``shared_baseline``: arms have one mean at time 0, as randomisation makes them; ``random: intercept`` has no random
     slope. Where the variance of the slopes is estimated as zero, a random intercept alone is fitted and said.
     ``covariates_by_time``: covariates that may change the slope too. ``at``: times at which means are compared.
+    ``diagnostics``: figures of residuals, normal quantiles of them and of the random effects, and influence.
     """
 
     ESTIMATES = "slope"
@@ -60,6 +62,7 @@ class SlopeSection(Section):
     reml: bool = True
     level: float = Field(default=0.95, gt=0, lt=1)
     decimals: int = Field(default=3, ge=0, le=8)
+    diagnostics: bool = False
 
 
 def _fitted(context: Prepared, section: SlopeSection) -> tuple[Any, pl.DataFrame, str, tuple[str, ...]]:
@@ -162,7 +165,7 @@ def _lines(context: Prepared, section: SlopeSection, found: Found) -> Block:
         rows.append(against(context, f"p-value at {t:g}", there, P))
     kind = "a random intercept" if fit.structure == "intercept" else "random intercept and slope"
     method = "restricted maximum likelihood" if section.reml else "maximum likelihood"
-    return Block(
+    made = Block(
         section.label or "Slopes",
         "slope",
         context.analysis.dataset,
@@ -185,6 +188,7 @@ def _lines(context: Prepared, section: SlopeSection, found: Found) -> Block:
             "residual_variance": fit.residual_variance,
         },
     )
+    return diagnosed(made, fit, section.diagnostics)
 
 
 def _mean_slope(fit: Any, section: SlopeSection, data: pl.DataFrame) -> dict[str, float]:

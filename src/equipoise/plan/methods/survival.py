@@ -19,6 +19,7 @@ from equipoise.plan.compiled import AnyForm, Lowered, TimeToEvent
 from equipoise.plan.key import Key
 from equipoise.plan.methods import forms
 from equipoise.plan.methods.described import arm_of, counted, described
+from equipoise.plan.methods.diagnosed import diagnosed
 from equipoise.plan.methods.estimates import P, against
 from equipoise.plan.methods.event_data import EVENT, event_data, left_out, unit_of
 from equipoise.plan.methods.registry import Found, Kernel, Method, Names, Place, Test
@@ -45,6 +46,7 @@ class SurvivalSection(Section):
     takes the weights ``rho`` and ``gamma``, ``max-combo`` the largest of four. ``firth``: penalised hazard ratios,
     finite where an arm has no events. ``robust``: the sandwich variance, by ``cluster``. ``proportional_hazards``: a
     line with its test.
+    ``diagnostics``: figures of the Cox model: residuals, influence, and coefficients over time.
     ``up_to``: followed to that time at most, who has had no event by then is censored there.
     ``scale`` of the intervals of the curves, ``unit`` of the times in the figure (that of AVALU where not given).
     """
@@ -73,6 +75,7 @@ class SurvivalSection(Section):
     unit: str | None = None
     axis_from: float = Field(default=0.0, ge=0, lt=100)
     up_to: float | None = Field(default=None, gt=0)
+    diagnostics: bool = False
 
     @model_validator(mode="after")
     def _makes_sense(self) -> SurvivalSection:
@@ -219,7 +222,7 @@ def lines(context: Prepared, section: SurvivalSection, found: Found) -> Block:
     figures: tuple[Figure, ...] = ()
     if section.figure and made.curves:
         figures = (_figure(context, section, {k: c for k, c in made.curves.items() if k != TOTAL}, said),)
-    return Block(
+    block = Block(
         section.label or "Time to event",
         "survival",
         context.analysis.dataset,
@@ -230,6 +233,7 @@ def lines(context: Prepared, section: SurvivalSection, found: Found) -> Block:
         details={"records": made.data.height, "events": int(made.data[EVENT].sum()) if made.data.height else 0},
         figures=figures,
     )
+    return diagnosed(block, made.fit, section.diagnostics, unit=section.unit)
 
 
 def _cut(data: pl.DataFrame, section: SurvivalSection) -> pl.DataFrame:

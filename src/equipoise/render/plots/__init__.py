@@ -10,6 +10,7 @@ from __future__ import annotations
 from equipoise.render.plots.assurance import assurance_parts
 from equipoise.render.plots.boundaries import boundaries
 from equipoise.render.plots.design import frontier, success_curves, success_table
+from equipoise.render.plots.diagnostics import influence, proportional_hazards, qq, residuals
 from equipoise.render.plots.dropout import dropout
 from equipoise.render.plots.forest import forest
 from equipoise.render.plots.joint import effect_parts, joint_residuals, trajectories
@@ -30,11 +31,15 @@ __all__ = [
     "effect_parts",
     "forest",
     "frontier",
+    "influence",
     "joint_residuals",
     "kaplan_meier",
     "ls_means",
     "patients",
     "prediction",
+    "proportional_hazards",
+    "qq",
+    "residuals",
     "success_curves",
     "success_table",
     "tipping_point",

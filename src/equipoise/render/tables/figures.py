@@ -19,6 +19,10 @@ KINDS: dict[str, Callable[..., Plot]] = {
     "dropout": plots.dropout,
     "tipping_point": plots.tipping_point,
     "boundaries": plots.boundaries,
+    "residuals": plots.residuals,
+    "qq": plots.qq,
+    "influence": plots.influence,
+    "proportional_hazards": plots.proportional_hazards,
 }
 """The function that draws each kind of figure."""
 

@@ -191,7 +191,6 @@ def prepare(design: Design, y: FloatArray, rows: Rows) -> Prepared:
     """Arrange the data for the kernel. Aliased columns are left out; ``kept`` are the others."""
     m, n = rows.n_visits, rows.n_subjects
     form = None if rows.weights is not None else _split(design, rows)
-    empty2, none = np.empty((0, 0)), np.empty(0, np.int64)
     p = len(design.names)
     kept = np.arange(p, dtype=np.int64)
     present = np.zeros((n, m), np.bool_)
@@ -209,8 +208,15 @@ def prepare(design: Design, y: FloatArray, rows: Rows) -> Prepared:
             if len(chosen) == len(kept):
                 break
             kept, phi, u = kept[chosen], phi[chosen], u[chosen]
-    # general form
-    x = design.matrix()
+    return prepare_rows(design.matrix(), y, rows)
+
+
+def prepare_rows(x: FloatArray, y: FloatArray, rows: Rows) -> Prepared:
+    """:func:`prepare` in the general form, from the rows of the design."""
+    m, n = rows.n_visits, rows.n_subjects
+    empty2, none = np.empty((0, 0)), np.empty(0, np.int64)
+    present = np.zeros((n, m), np.bool_)
+    present[rows.subject, rows.visit] = True
     log_weights = 0.0
     response = y
     if rows.weights is not None:
@@ -434,10 +440,9 @@ def _start_times(structure: str, residual: FloatArray, times: FloatArray, first:
 
 
 def run_times(
-    design: Design, y: FloatArray, rows: Rows, coords: FloatArray, structure: str, reml: bool, expected: bool
+    x: FloatArray, y: FloatArray, rows: Rows, coords: FloatArray, structure: str, reml: bool, expected: bool
 ) -> tuple[Fitted, IntArray]:
-    """Fit at times of each subject's own; also returns the columns kept."""
-    x = design.matrix()
+    """Fit rows ``x`` (row, p) at times of each subject's own; also returns the columns kept."""
     log_weights = 0.0
     if rows.weights is not None:
         root = np.sqrt(rows.weights)

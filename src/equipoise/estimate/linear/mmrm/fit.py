@@ -299,7 +299,7 @@ def fit_model(
             best = best or fitted
             continue
         if prepared is None:
-            fitted, kept = run_times(design, y, rows, coords, structure, reml, False)
+            fitted, kept = run_times(design.matrix(), y, rows, coords, structure, reml, False)
         else:
             kept = prepared.kept
             if len(kept) == 0 or len(y) <= len(kept):

@@ -13,8 +13,10 @@ import numpy as np
 from scipy.special import fdtrc
 
 from equipoise.errors import DataError, EstimationError
+from equipoise.estimate.diagnostics import Diagnostics
 from equipoise.estimate.formula import CovarianceTerm, Design, ModelFormula, sum_coded
 from equipoise.estimate.frames import values_of
+from equipoise.estimate.influence import Influence
 from equipoise.estimate.left_out import LeftOut
 from equipoise.estimate.linear.fitted import LinearFit
 from equipoise.estimate.linear.mmrm import kenward_roger, satterthwaite
@@ -432,6 +434,43 @@ class MmrmFit(LinearFit):
         elif kind != "response":
             raise EstimationError(f"unknown kind of residuals {kind!r}", hint="choose response, pearson or normalized")
         return self._native({**self._places(), "residual": r.tolist()})
+
+    def influence(self, *, refit: bool = False) -> Influence:
+        """What every subject does to the coefficients: leverage, Cook's distance, dfbetas; left out in turn.
+
+        With the covariance held at its estimate (Christensen, Pearson & Johnson 1992; SAS ``INFLUENCE(EFFECT=)``), or
+        with ``refit`` of models fitted again without the subject, which takes a fit a subject. By the covariance of
+        the model, whatever ``vcov_method``.
+
+        Raises :class:`EstimationError` where the model was not fitted.
+        """
+        from equipoise.estimate.linear.mmrm.leave_out import subject_influence
+
+        return subject_influence(self, refit)
+
+    def diagnostics(self, kind: str = "normalized") -> Diagnostics:
+        """Residuals of every record with its fitted mean and visit, what a normal Q-Q plot needs, and the influence of
+        subjects; ``kind`` as in :meth:`residuals`. Of a random-slope model, the random effects too.
+        """
+        table = nw.from_native(self.residuals(kind))
+        extra = {
+            "visit": self._places()[self.term.visit],
+            "fitted": self._means().tolist(),
+            "residual": table["residual"].to_list(),
+        }
+        effects: dict[str, FloatArray] = {}
+        if hasattr(self, "random_effects"):
+            frame = nw.from_native(self.random_effects)
+            effects = {name: frame[name].to_numpy() for name in frame.columns if name != self.term.subject}
+        return Diagnostics(
+            self.words[0],
+            f"{kind} residual",
+            self.term.subject,
+            {"unit": self._places()[self.term.subject], **extra},
+            self.influence(),
+            effects=effects,
+            backend=self._backend(),
+        )
 
     def summary(self) -> str:
         """The fit as people print it."""
