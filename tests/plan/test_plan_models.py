@@ -265,5 +265,6 @@ def test_property_a_section_draws_its_diagnostics(study: AdamStudy, section: str
     assert [f.kind for f in looked.figures] == kinds.split()
     assert looked.rows == plain.rows
     assert any("Largest Cook's distances" in note for note in looked.notes)
+    assert {"USUBJID"} == {next(iter(f.rows[0])) for f in looked.figures if f.kind == "influence"}
     for figure in looked.figures:
         assert draw(figure).svg().startswith("<svg")

@@ -49,7 +49,7 @@ def event_data(
             f"analysis {context.analysis.id}: {doubled['USUBJID'][0]} has more than one record",
             hint="see where: in the plan; survival takes several with start:",
         )
-    names = [context.treatment, time, censor, *more]
+    names = [context.treatment, time, censor, *more, "USUBJID"]
     data = in_order(context, frame.select(list(dict.fromkeys(names))).drop_nulls())
     if not numeric:
         return data

@@ -233,7 +233,7 @@ def lines(context: Prepared, section: SurvivalSection, found: Found) -> Block:
         details={"records": made.data.height, "events": int(made.data[EVENT].sum()) if made.data.height else 0},
         figures=figures,
     )
-    return diagnosed(block, made.fit, section.diagnostics, unit=section.unit)
+    return diagnosed(block, made.fit, section.diagnostics, unit=unit_of(context, section.unit))
 
 
 def _cut(data: pl.DataFrame, section: SurvivalSection) -> pl.DataFrame:
