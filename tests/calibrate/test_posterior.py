@@ -22,6 +22,7 @@ from equipoise.calibrate.posterior.emulator import Emulator
 from equipoise.calibrate.posterior.likelihood import adjustments_of, combination, keys_of, observed, statistics_of
 from equipoise.calibrate.posterior.mechanisms import Model, fitted_values, sobol
 from equipoise.calibrate.posterior.sampling import tempered
+from equipoise.calibrate.posterior.uncut import linear_covariance, uncut
 from equipoise.cli.posterior import _clear
 from equipoise.errors import ScenarioError
 from equipoise.records import load_record
@@ -277,3 +278,24 @@ def test_reference_an_effect_on_function_is_a_month_of_it() -> None:
     )
     assert [k.quantity for k in key] == ["contrast"]
     assert as_effect(key, np.array([[2.49]]), 24.0) == pytest.approx(2.49 / (24 * 7 / 30.4375))
+
+
+def test_reference_a_nuisance_that_is_let_free_widens_what_it_is_confused_with() -> None:
+    """y1 = a + b, y2 = b, errors of 1: the variance of a is 1 with b held, 2 with b free."""
+    wide = np.full(2, 1e6)
+    slope = np.array([[1.0, 1.0], [0.0, 1.0]])
+    assert linear_covariance(slope, np.eye(2), wide)[0, 0] == pytest.approx(2.0, rel=1e-6)
+    assert linear_covariance(slope[:1, :1], np.eye(1), wide[:1])[0, 0] == pytest.approx(1.0, rel=1e-6)
+
+
+def test_property_a_block_that_is_not_there_cannot_be_let_free() -> None:
+    with pytest.raises(ScenarioError, match="no block 'nerves'"):
+        uncut(load_record("centaur"), load_scenario("centaur"), "slowing", free="nerves")
+
+
+@pytest.mark.slow
+def test_property_the_cut_is_told_for_a_block_that_is_there() -> None:
+    record, scenario = load_record("centaur"), load_scenario("centaur")
+    found = uncut(record, scenario, "slowing", free="baseline", copies=4, replicates=60)
+    assert [u.place for u in found] == ["groups.*.root_rate_mean", "groups.*.root_rate_sd", "effect.weight"]
+    assert all(0.0 < u.held < 1.0 and u.wider > 0.5 for u in found)
