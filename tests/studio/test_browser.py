@@ -34,9 +34,9 @@ MAIN = {
     "library": "/",
     "appraisal": "/trial/valor?role=fellow",
     "judgements": "/trial/valor/judgements",
-    "what-if": "/what-if/valor",
-    "design": "/design?go=1&base=valor&mechanism=slowing"
-    "&weeks1=12&patients1=40&primary1=mmrm&weeks2=28&patients2=40&primary2=mmrm",
+    "what-if": "/what-if/valor?go=1&weeks=52&patients=108&primary=mmrm&mechanism=slowing",
+    "design": "/design?go=1&base=valor&mechanism=slowing&mechanism=lagged"
+    "&weeks1=28&patients1=108&primary1=mmrm&weeks2=52&patients2=108&primary2=mmrm",
     "analyse": "/analyse",
 }
 QUICK = "/what-if/valor?go=1&weeks=12&patients=40&primary=mmrm&mechanism=slowing&seed=5"
@@ -46,7 +46,7 @@ WAIT = 240_000
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     with sync_api.sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        made = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], timeout=WAIT)
         yield made
         made.close()
 
@@ -54,7 +54,7 @@ def chromium() -> Iterator[Any]:
 def opened(chromium: Any, address: str, **options: Any) -> Any:
     """A page of a fresh profile; it may reach nothing but the studio, and says so when it tries."""
     context = chromium.new_context(base_url=address, **options)
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(WAIT)
     page = context.new_page()
     page.faults = []
     page.on("pageerror", lambda error: page.faults.append(str(error)))
@@ -329,6 +329,8 @@ def test_property_the_main_views_fit_and_axe_is_content(
         if page.get_by_role("button", name="Stop").count():
             page.get_by_role("button", name="Stop").click()
         page.wait_for_selector("text=Stopped at")
+    if view == "design":
+        page.locator("h2").filter(has_text="3.").evaluate("e => e.scrollIntoView()")
     assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing is cut at the side"
     if folder := os.environ.get("EQUIPOISE_SCREENSHOTS"):
         page.screenshot(path=str(Path(folder) / f"studio-{view}-{width}-{scheme}.png"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,7 +21,7 @@ from equipoise.library import shipped
 from equipoise.studio.fields import put
 from equipoise.studio.items import items_of
 from equipoise.studio.jobs import Jobs, State
-from equipoise.studio.library import catalogue, designable
+from equipoise.studio.library import LOADER, catalogue, designable
 from equipoise.studio.settings import Settings, named
 from equipoise.studio.web import Form, download, page, see, settings_of
 
@@ -149,11 +149,11 @@ def judged(request: Request, record: str, form: Form) -> Response:
 
     settings = settings_of(request)
     before = str(form.get("judgements", ""))
-    data = yaml.safe_load(judgements_text(settings, record, before))
+    data = yaml.load(judgements_text(settings, record, before), Loader=LOADER)
     for name, value in form.items():
         if isinstance(value, str) and "/" in name:
             put(data, name.split("/"), value.replace("\r\n", "\n").strip())
-    shipped = yaml.safe_load(judgements_text(settings, record, ""))
+    shipped = yaml.load(judgements_text(settings, record, ""), Loader=LOADER)
     if data != shipped and data["judged_by"] == shipped["judged_by"] != OPEN:
         data["judged_by"] = READER  # what a reader has changed is no longer what others judged
     text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110)
@@ -303,7 +303,7 @@ def judgements_text(settings: Settings, record: str, judgements: str) -> str:
 def _form_of(request: Request, record: str, text: str, judgements: str, error: RecordError | None) -> Response:
     from equipoise.appraise.certainty.judgements import OPEN
 
-    settings, judged = settings_of(request), yaml.safe_load(text)
+    settings, judged = settings_of(request), yaml.load(text, Loader=LOADER)
     consequences: str | None = None
     items: tuple[tuple[str, str, str], ...] = ()
     if error is None and OPEN not in text:
@@ -316,7 +316,7 @@ def _form_of(request: Request, record: str, text: str, judgements: str, error: R
         called=_called(settings, record),
         judgements=judgements,
         live=request.headers.get("hx-request") == "true",
-        groups=_groups(judged, published_as(settings, record)),
+        groups=_groups(judged, _results(settings, record, _stamp(settings, record))),
         reader=READER if judged["judged_by"] == READER else None,
         open_word=OPEN,
         error=error,
@@ -340,14 +340,21 @@ def _certainty(
     return to_sections(part), tuple(items_of(part))
 
 
-def _groups(data: Mapping[str, Any], record: Record) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Titled groups of what is judged: where it stands, its question, the answers it may have, what was answered."""
+@lru_cache(maxsize=64)
+def _results(settings: Settings, record: str, stamp: Any) -> Callable[[str], str]:
+    """What a page calls a result of a record, by its id."""
     from equipoise.appraise.build import draft
-    from equipoise.appraise.certainty.judgements import CRITERIA, DOMAINS
     from equipoise.appraise.sections.certainty import result_name
     from equipoise.document.document import plain
 
-    ctx = draft(record)
+    ctx = draft(published_as(settings, record))
+    return lru_cache(maxsize=256)(lambda id: plain(result_name(ctx, id)))
+
+
+def _groups(data: Mapping[str, Any], called: Callable[[str], str]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Titled groups of what is judged: where it stands, its question, the answers it may have, what was answered."""
+    from equipoise.appraise.certainty.judgements import CRITERIA, DOMAINS
+
     out: list[tuple[str, list[dict[str, Any]]]] = [
         ("Who judges", [_asked("/judged_by", "Judged by", (), data["judged_by"])])
     ]
@@ -357,7 +364,7 @@ def _groups(data: Mapping[str, Any], record: Record) -> list[tuple[str, list[dic
             at = f"risk_of_bias/{i}/domains/{name}"
             rows.append(_asked(f"{at}/judgement", DOMAINS.get(name, name), BIASES, said["judgement"]))
             rows.append(_asked(f"{at}/reason", "Why", (), said["reason"]))
-        out.append((f"Risk of bias: {plain(result_name(ctx, bias['result']))}", rows))
+        out.append((f"Risk of bias: {called(bias['result'])}", rows))
     for i, outcome in enumerate(data.get("outcomes") or ()):
         at = f"outcomes/{i}"
         rows = [

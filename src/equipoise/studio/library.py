@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from equipoise.document.document import Document
 
 router = APIRouter()
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""What reads a sound text in YAML fastest."""
 _lock, _landscape_lock = threading.Lock(), threading.Lock()
 
 
@@ -152,7 +153,7 @@ def designable() -> tuple[str, ...]:
     for name in shipped("scenario"):
         file = shipped_file(name, "scenario")
         text = "" if file is None else file.read_text(encoding="utf-8")
-        if yaml.load(text, Loader=_LOADER).get("outcomes"):
+        if yaml.load(text, Loader=LOADER).get("outcomes"):
             found.append(name)
     return tuple(found)
 

@@ -23,12 +23,14 @@ def working(settings: Settings) -> dict[str, Work]:
 
 
 def warm() -> None:
-    """Load what is compiled, so that the first reader does not wait for it."""
-    from equipoise.design import design
+    """Load what is compiled, and what draws, so that the first reader does not wait for it."""
+    from tempfile import TemporaryDirectory
+
     from equipoise.studio.levers import Levers, study_of
 
     study = study_of(Levers("valor", ({},), ("lagged",)))
-    design(_first(study), replicates=4)
+    with TemporaryDirectory() as folder:
+        _design({"study": study.model_dump(mode="json")}, 4, Path(folder), lambda what, done, total: None)
 
 
 def _first(study: DesignStudy) -> DesignStudy:

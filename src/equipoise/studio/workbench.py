@@ -221,7 +221,8 @@ def _view(request: Request, base: str, *, single: bool) -> Response:
     context: dict[str, Any] = {
         "base": base,
         "bases": bases(),
-        "called": {c.id: c.name for c in catalogue(settings_of(request))[0]},
+        "called": {b: b.replace("_", " ").upper() for b in bases()}
+        | {c.id: c.name for c in catalogue(settings_of(request))[0]},
         "single": single,
         "columns": columns,
         "given": given,
