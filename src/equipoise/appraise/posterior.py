@@ -143,6 +143,11 @@ class Beliefs:
     def reached(self) -> bool:
         return all(m.reached for m in self.mechanisms)
 
+    @property
+    def of_events(self) -> bool:
+        """Whether the effect is one on a hazard, not on function."""
+        return any(p.place == "effect.hazard_ratio" for m in self.mechanisms for p in m.effects)
+
     def against(self, one: Belief, other: Belief) -> float:
         """Bayes factor of one mechanism against another."""
         return math.exp(min(one.log_evidence - other.log_evidence, 700.0))

@@ -6,6 +6,7 @@ leads to the command that makes them, which prints each with its source.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,10 +34,14 @@ def of_trial(found: Mapping[str, Any], record: str) -> list[Mapping[str, Any]]:
     return [t for t in found["trials"] if t["first"]["record"] == record]
 
 
+WHAT = "second trials, predicted from the first"
+METHOD = "the first trial's estimate, the second one's precision, and effects of other drugs: see the methods page"
+_SOURCE = re.compile(r" \[[^\]]*\]")
+
+
 def told(writer: Writer, found: Mapping[str, Any], text: str) -> Computed:
     """A figure that the command of the predictions prints."""
-    method = "the first trial's estimate, the second one's precision, and effects of other drugs: see the methods page"
-    return writer.by_command(text, found["command"], "second trials, predicted from the first", method)
+    return writer.by_command(text, found["command"], WHAT, METHOD)
 
 
 def lead(writer: Writer) -> Inlines:
@@ -58,7 +63,7 @@ def pair(writer: Writer, found: Mapping[str, Any], t: Mapping[str, Any]) -> list
     for r in t["readings"]:
         name = writer.say("{r}: {w}", r=r["reading"], w=writer.words(READINGS[r["reading"]]))
         effect = numbers.number(r["effect"], 2)
-        if r["low"] < r["high"]:
+        if r["high"] - r["low"] > 0.005:  # a point otherwise
             effect = f"{effect} ({numbers.span(r['low'], r['high'], 2)})"
         bar = Bar(0.0, 1.0, None, r["success"], None, None)
         rows.append(Row((upper(name), (n(effect),), (n(numbers.percent(r["success"], 0)), bar))))
@@ -85,16 +90,12 @@ def pair(writer: Writer, found: Mapping[str, Any], t: Mapping[str, Any]) -> list
 
 
 def happened(writer: Writer, found: Mapping[str, Any], t: Mapping[str, Any]) -> Inlines:
-    """What the second trial showed, as far as it is known."""
-    if t["met"] is None:
-        return writer.words("What happened: not known yet.")
-    out = writer.words(f"What happened: its endpoint was {'met' if t['met'] else 'not met'}")
+    """What the second trial showed, as far as it is known; the command prints it with its sources."""
+    said = _SOURCE.sub("", t["outcome"])
     if t["observed"] is not None:
-        shown = (
-            f"{numbers.number(t['observed']['estimate'], 2)} (standard error {numbers.number(t['observed']['se'], 2)})"
-        )
-        out = (*out, *writer.say("; the estimate was {o}", o=told(writer, found, shown)))
-    return (*out, Text("."))
+        estimate, se = (numbers.number(t["observed"][part], 2) for part in ("estimate", "se"))
+        said = f"{said}; the estimate was {estimate} (standard error {se})"
+    return writer.quote_computed(f"What happened: {said}.", found["command"], WHAT, METHOD)
 
 
 def overview(writers: Mapping[str, Writer], found: Mapping[str, Any]) -> list[Block]:

@@ -55,12 +55,15 @@ def _lead(ctx: Context, found: Beliefs) -> Inlines:
     writer = ctx.writer
     first = found.mechanisms[0]
     period = "the whole trial" if found.later else _period(ctx)
+    whole = first.effective_number["all"]
+    apart = round(whole) >= first.statistics
+    worth = "they do not, and each counts whole" if apart else "they share patients and are worth {e} independent ones"
     return writer.say(
         "A fit gives one best answer and does not say how sure it is. Here each way in which the drug may act was held "
-        f"against what was published of {period}, counting how the published numbers hang together: {{n}} of them "
-        "share patients and are worth {e} independent ones. {after}",
+        f"against what was published of {period}, {{n}} numbers, counting how far they hang together: {worth}. "
+        "{after}",
         n=told(ctx, found, str(first.statistics)),
-        e=told(ctx, found, numbers.number(first.effective_number["all"], 0)),
+        e=told(ctx, found, numbers.number(whole, 0)),
         after=writer.words(
             "Results after the randomised period count too."
             if found.later
@@ -91,7 +94,7 @@ def _weights(ctx: Context, found: Beliefs) -> Table:
     best = max(found.mechanisms, key=lambda m: m.log_evidence)
     rows = []
     for m in found.mechanisms:
-        name = what_it_is(ctx, m.mechanism)
+        name = what_it_is(ctx, found, m.mechanism)
         factor = found.against(m, best)
         shown = numbers.number(factor, 2) if factor >= LEAST else f"< {numbers.number(LEAST, 2)}"
         rows.append(
@@ -125,7 +128,7 @@ def _later(ctx: Context, found: Beliefs, later: Beliefs) -> list[Block]:
         bar = Bar(0.0, 1.0, m.weight, other.weight, 0.0, other.weight)
         shown = (told(ctx, later, _percent(other.weight)), bar)
         cells = ((told(ctx, found, _percent(m.prior)),), (told(ctx, found, _percent(m.weight)),), shown)
-        rows.append(Row((upper(what_it_is(ctx, m.mechanism)), *cells)))
+        rows.append(Row((upper(what_it_is(ctx, found, m.mechanism)), *cells)))
     caption = writer.words(
         "What later results add. The line in the drawing is the weight by the randomised period alone. In the later "
         "period everyone was on the drug, so these numbers rest on the model of who started when and who stayed."
@@ -175,8 +178,7 @@ def _verdict(ctx: Context, found: Beliefs) -> Inlines:
     nothing = next((m for m in found.mechanisms if m.mechanism == "none"), None)
     if nothing is None:
         return out
-    events = any(p.place == "effect.hazard_ratio" for m in found.mechanisms for p in m.effects)
-    where = "" if events else " for function"
+    where = "" if found.of_events else " for function"
     return paragraphs(
         out,
         writer.say(

@@ -62,12 +62,12 @@ def told(ctx: Context, found: Beliefs, text: str) -> Computed:
     return ctx.writer.by_command(text, f'python -c "{command}"', "posterior of mechanisms and their parameters", method)
 
 
-def what_it_is(ctx: Context, mechanism: str) -> Inlines:
+def what_it_is(ctx: Context, found: Beliefs, mechanism: str) -> Inlines:
     """A mechanism by its word and what it is; of no effect what it is alone, since its word is "none"."""
-    told = MECHANISMS.get(mechanism, "as named")
+    words = MECHANISMS.get(mechanism, "as named")
     if mechanism == "none":
-        return ctx.writer.words(told)
-    return ctx.writer.say("{m}: {w}", m=mechanism, w=ctx.writer.words(told))
+        return ctx.writer.words("no effect" if found.of_events else words)
+    return ctx.writer.say("{m}: {w}", m=mechanism, w=ctx.writer.words(words))
 
 
 def ends(low: float, high: float) -> str:
@@ -178,7 +178,7 @@ def parameters(ctx: Context, found: Beliefs) -> Fold:
     rows: list[Row] = []
     cut: dict[str, None] = {}
     for m in found.mechanisms:
-        rows.append(Row((upper(what_it_is(ctx, m.mechanism)),), heading=True))
+        rows.append(Row((upper(what_it_is(ctx, found, m.mechanism)),), heading=True))
         for p in m.parameters:
             called, unit = name(ctx, p.place)
             times = EFFECTS[p.place][2] if p.place in EFFECTS else 1.0
