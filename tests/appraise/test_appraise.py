@@ -372,7 +372,7 @@ def test_one_arm_is_described_and_compared_with_nobody(tiny: Record) -> None:
     data = tiny.model_dump(mode="json", exclude_defaults=True)
     data["arms"] = data["arms"][:1]
     page = appraise(Record.model_validate(data))
-    assert "What cannot be concluded from one group" in of(page, "bottom-line")
+    assert "What cannot be concluded without a comparison" in of(page, "bottom-line")
 
 
 def test_the_same_record_yields_the_same_page(valor: Record, page: Document) -> None:

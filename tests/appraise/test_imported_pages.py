@@ -12,11 +12,14 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "records"))
 
 from registry_study import first, outcome, study
-from test_facts import texts
+from test_facts import runs_of, texts
 
 from equipoise.appraise import appraise
-from equipoise.document.document import Computed, walk
+from equipoise.appraise.findings import read, significant
+from equipoise.document.document import Cited, Computed, Facts, Question, Table, plain, walk
+from equipoise.records.coherence.note import shown_p
 from equipoise.records.registry import import_study
+from equipoise.records.registry.groups import dose_of
 from equipoise.render import to_html
 
 
@@ -111,3 +114,156 @@ def test_a_question_of_non_inferiority_is_told_with_its_margin(low: str, holds: 
     assert ("beyond the margin" in said) is not holds
     assert ("showed that drug 10 mg is not worse than placebo by more than its margin" in said) is holds
     assert "does not say whether" not in said
+
+
+def grouped() -> dict[str, Any]:
+    """An entry of one treatment whose people are told of in two groups and all together."""
+    entry = study()
+    entry["protocolSection"]["designModule"]["designInfo"] = {
+        "allocation": "NA",
+        "interventionModel": "SINGLE_GROUP",
+        "primaryPurpose": "TREATMENT",
+        "maskingInfo": {"masking": "NONE"},
+    }
+    posted = outcome(entry)
+    posted["groups"].append({"id": "OG009", "title": "All Participants"})
+    for category in [c for row in posted["classes"] for c in row["categories"]]:
+        category["measurements"].append({"groupId": "OG009", "value": "7.7"})
+    posted["analyses"] = [{"groupIds": ["OG009"], "pValue": "0.031", "statisticalMethod": "t-test, 2 sided"}]
+    return entry
+
+
+def test_one_treatment_in_several_groups_is_described_and_not_compared() -> None:
+    """No difference between the groups, no comparator, no verdict; what all of them did is told, with its own P."""
+    page = appraise(import_study(grouped()).record)
+    said = " ".join(texts(page))
+    assert "cannot be concluded" in said
+    assert "everyone had the same treatment" in said
+    assert not re.search(r"\b10 mg against|percentage points|met its primary|missed its primary", said)
+    assert not any(isinstance(node, Computed) for s in page.sections if s.id != "made" for node in walk(s))
+    table = next(n for n in walk(page) if isinstance(n, Table) and n.id == "t-results")
+    heads = [plain(c) for c in table.columns]
+    assert not any("Contrast" in h for h in heads)
+    assert "P within a group, and its test" in heads
+    told = [plain(c) for r in table.rows for c in r.cells]
+    assert any("All Participants: 7.7" in t for t in told)
+    assert any("0.031" in t for t in told)
+    assert " ".join(texts(page, "bottom-line")).count("7.7") == 1
+
+
+@pytest.mark.parametrize("ids", [["OG000"], ["OG000", "OG001", "OG009"]])
+def test_an_analysis_of_one_group_or_of_three_is_not_told_as_that_of_the_arms(ids: list[str]) -> None:
+    entry = study()
+    second = outcome(entry, 1)
+    second.update(type="PRIMARY")
+    if "OG009" in ids:
+        second["groups"].append({"id": "OG009", "title": "Not assigned"})
+        for category in [c for row in second["classes"] for c in row["categories"]]:
+            category["measurements"].append({"groupId": "OG009", "value": "9.9"})
+    second["analyses"] = [{"groupIds": ids, "pValue": "0.0034", "statisticalMethod": "Chi-squared"}]
+    record = import_study(entry).record
+    result = next(r for r in record.results if any(p.value == 0.0034 for p in r.p))
+    assert not read(record).of_arms(result)
+    page = appraise(record)
+    for section in ("findings", "results"):
+        said = " ".join(texts(page, section)).replace("\N{NO-BREAK SPACE}", " ")
+        assert "P = 0.003" in said
+        assert ("one group alone" in said) is (len(ids) == 1)
+        assert ("of other groups than the two arms" in said) is (len(ids) == 3)
+
+
+@pytest.mark.parametrize(("value", "verdict"), [("0.012", True), ("0.031", None), ("0.31", False)])
+def test_a_one_sided_p_value_says_so_wherever_it_is_told(value: str, verdict: bool | None) -> None:
+    """Also where only the name of the test tells; between half the level and the level it settles nothing."""
+    entry = study()
+    first(entry).update(statisticalMethod="t-test, 1 sided", pValue=value)
+    for key in ("ciLowerLimit", "ciUpperLimit"):
+        first(entry).pop(key, None)
+    record = import_study(entry).record
+    (p,) = [p for r in record.results for p in r.p if p.value == float(value)]
+    assert p.sides == "one"
+    assert significant(p) is verdict
+    said = " ".join(texts(appraise(record))).replace("\N{NO-BREAK SPACE}", " ")
+    told = re.findall(rf"(.{{10}})P = {value[:4]}", said)
+    assert len(told) > 2
+    assert all(t == "one-sided " for t in told)
+    assert shown_p(p) == f"one-sided p = {value}"
+
+
+def test_a_range_or_a_bound_is_no_dose() -> None:
+    assert dose_of("infused at 20 to 200 mg of levodopa/hour") is None
+    assert dose_of("up to 20 mg daily") is None
+    assert dose_of("20 mg daily") == {"value": 20, "unit": "mg"}
+
+
+def test_who_started_is_not_said_to_have_been_randomised() -> None:
+    """The flow of an entry counts who started; those drawn and never started are not in it."""
+    page = appraise(import_study(study()).record)
+    rows = [row.cells for n in walk(page) if isinstance(n, Table) for row in n.rows]
+    flow = next(plain(cells[2]) for cells in rows if "22a" in plain(cells[0]))
+    assert flow.startswith("started")
+    people = next(d for n in walk(page) if isinstance(n, Facts) for t, d in n.items if plain(t) == "Participants")
+    assert "started" in plain(people)
+    assert "randomised" not in plain(people)
+
+
+def test_numbers_in_the_name_of_a_row_are_no_links() -> None:
+    entry = study()
+    for row in outcome(entry)["classes"]:
+        row["title"] = "Sodium <126 mmol/L"
+    page = appraise(import_study(entry).record)
+    named = [c for n in walk(page) if isinstance(n, Table) for r in n.rows if not r.heading for c in r.cells[:1]]
+    links = [run.text for cell in named for run in walk(cell) if isinstance(run, Cited) and not run.quiet]
+    assert not [t for t in links if "126" in t]
+
+
+def test_people_of_an_outcome_are_those_it_counts_and_not_all_who_started() -> None:
+    entry = study()
+    outcome(entry).pop("populationDescription", None)
+    outcome(entry)["denoms"] = [
+        {"units": "Participants", "counts": [{"groupId": "OG000", "value": "37"}, {"groupId": "OG001", "value": "19"}]}
+    ]
+    record = import_study(entry).record
+    primary = read(record).primary
+    assert primary is not None
+    counted = next(s for s in record.sets if s.id == primary.set)
+    assert [v.value for v in counted.n.values()] == [37, 19]
+    said = " ".join(texts(appraise(record), "findings"))
+    assert "37 people" in said
+    assert "all who started" not in said
+
+
+def test_medians_of_the_arms_are_called_medians() -> None:
+    entry = study()
+    outcome(entry).update(paramType="MEDIAN", dispersionType="INTER_QUARTILE_RANGE")
+    said = " ".join(texts(appraise(import_study(entry).record), "findings"))
+    assert "median: " in said
+
+
+def test_a_harm_told_to_patients_is_more_frequent_on_the_drug() -> None:
+    entry = study()
+    stated = entry["resultsSection"]["adverseEventsModule"]
+    stated["otherEvents"] = [
+        {
+            "term": term,
+            "organSystem": "Any",
+            "stats": [
+                {"groupId": "EG000", "numAffected": drug, "numAtRisk": 40},
+                {"groupId": "EG001", "numAffected": placebo, "numAtRisk": 20},
+            ],
+        }
+        for term, drug, placebo in (("Rash", 1, 9), ("Itch", 1, 0), ("Cough", 19, 1))
+    ]
+    page = appraise(import_study(entry).record, role="patient")
+    asked = [n for n in walk(page) if isinstance(n, Question) and "harm" in plain(n.question)]
+    said = " ".join(plain(runs) for runs in runs_of(asked[0]))
+    assert "Cough" in said
+    assert not re.search("Rash|Itch", said)
+
+
+def test_what_an_entry_tells_of_missing_values_is_not_called_missing() -> None:
+    entry = study()
+    outcome(entry)["description"] = "Change of the score. If no value was available, an imputed value was used."
+    said = " ".join(texts(appraise(import_study(entry).record), "questions"))
+    assert "ow missing values were handled" not in said
+    assert "ow missing values were handled" in " ".join(texts(appraise(import_study(study()).record), "questions"))

@@ -15,7 +15,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "records"))
 from registry_study import first, outcome, study
 from test_facts import texts
 
+import equipoise
 from equipoise.appraise import appraise, in_brief, numbers, units
+from equipoise.appraise.certainty import form
 from equipoise.appraise.certainty.judgements import load_judgements
 from equipoise.appraise.context import span_words, title_words
 from equipoise.appraise.findings import read
@@ -24,11 +26,13 @@ from equipoise.appraise.questions.vocabulary.record import SPELT
 from equipoise.appraise.sections.replica.answers import share_told
 from equipoise.document.charts import Forest
 from equipoise.document.document import Document, Question, Table, plain, walk
+from equipoise.numerics.rounding import of_hundred
 from equipoise.records import list_records, load_record
 from equipoise.records.registry import import_study, read_study
 from equipoise.records.registry.tables import population_label
 from equipoise.replica.replica import Answer, share_places
 
+SOURCE = Path(equipoise.__file__).parent
 SHARED = Path(os.environ.get("EQUIPOISE_SHARED", Path(__file__).parents[3] / "shared")) / "data" / "ctgov"
 
 
@@ -301,6 +305,44 @@ def test_property_halves_are_rounded_up(x: float, places: int, shown: str) -> No
     assert numbers.number(x, places) == shown
     assert numbers.number(-x, places) == f"{numbers.MINUS}{shown}"
     assert numbers.percent(0.285) == f"29{numbers.THIN}%"
+
+
+def test_property_shares_of_a_hundred_have_their_halves_rounded_up_in_notes_too() -> None:
+    """23 of 40 are 57.5 %: 58, in prose, in notes of coherence and in stored tables."""
+    assert of_hundred(23, 40, 0) == numbers.in_percent(23 / 40) == "58"
+    assert of_hundred(49, 400) == numbers.in_percent(49 / 400, 1) == "12.3"
+
+
+def test_no_share_of_the_page_is_formatted_by_pythons_rounding() -> None:
+    """Formats such as ``.0f`` send halves to the even digit; what a page prints goes through one function."""
+    page_code = [SOURCE / "appraise", SOURCE / "records" / "coherence"]
+    found = [
+        f"{path.name}: {line.strip()}"
+        for folder in page_code
+        for path in folder.rglob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.search(r"\{100(?:\.0)? \* [^}]*:\.\d[f%]|:\.\d%\}", line)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("name", ["valor", "riluzole1994", "centaur"])
+def test_deaths_are_critical_wherever_they_were_recorded(name: str) -> None:
+    judged = load_judgements(load_record(name))
+    assert judged is not None
+    critical = [o.label for o in judged.outcomes if o.importance == "critical"]
+    assert any(re.search("[Dd]eath|[Ss]urviv", label) for label in critical)
+
+
+def test_a_form_of_judgements_asks_for_deaths_where_they_were_counted() -> None:
+    """By the counts of deaths alone: a composite of death and something else is none, nor is who left by dying."""
+    record = import_study(study()).record
+    counts = read(record).deaths()
+    assert counts is not None
+    text = form(record)
+    assert "label: Deaths" in text
+    assert f"counts: {{active: {counts[0]}, control: {counts[1]}}}" in text
+    assert read(load_record("riluzole1994")).deaths() is None
 
 
 def test_riluzole_tells_the_threshold_of_its_judgements() -> None:

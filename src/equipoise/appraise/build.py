@@ -78,8 +78,8 @@ def appraise(
     """
     record = load_record(record) if isinstance(record, str) else record
     ctx = draft(record, replica, Reader(role, specialty, stage, level), judgements)
-    if len(record.arms) < 2:
-        # nothing to compare: one group described
+    if not ctx.findings.compared:
+        # nothing to compare: one group described, or several that had the same treatment
         return finish(ctx, summaries.closed(ctx, (brief.build(ctx), *single.sections(ctx))))
     built = [module.build(ctx) for module in _SECTIONS]
     return finish(ctx, summaries.closed(ctx, tuple(s for s in built if s is not None)))

@@ -12,7 +12,7 @@ from equipoise.appraise.findings import Findings, excludes_null, known
 from equipoise.appraise.writer import Writer
 from equipoise.document.document import Cited, Computed, Inline, Inlines, Text
 from equipoise.document.readers import Reader
-from equipoise.document.text import lower, short
+from equipoise.document.text import joined, lower, short
 from equipoise.errors import RecordError
 from equipoise.records.blocks import Regulatory, RelatedTrial
 from equipoise.records.load import load_record
@@ -156,6 +156,25 @@ class Context:
         if name == set_id(id) or name.startswith(("all ", "entered ", "everyone ")):
             return name
         return f"the {name}" if name.endswith(("set", "population", "group")) else f"the {name} set"
+
+    def group_label(self, id: str) -> str:
+        """How an arm, or a group that is no arm of the comparison, is called: by its title, else by its key."""
+        titles = {g.id: g.label for g in self.record.groups} | {a.id: a.label for a in self.record.arms}
+        return titles.get(id, id)
+
+    def of_groups(self, r: Result) -> Inlines:
+        """Whom a posted contrast or P value is of, where not of the two arms; empty where it is of them.
+
+        A registry posts analyses of one group alone, of other groups, and of more than two together.
+        """
+        f, ids = self.findings, (*r.arms, *r.groups)
+        tested = r.contrast is not None or bool(r.p)
+        if not f.compared or not tested or not ids or self.record.origin == "written" or f.of_arms(r):
+            return ()
+        names = joined([self.writer.label(lower(self.group_label(g))) for g in ids], "; ")
+        if len(ids) == 1:
+            return self.writer.say("of one group alone, {g}, as the entry posts it", g=names)
+        return self.writer.say("of other groups than the two arms: {g}", g=names)
 
     def is_all(self, id: str) -> bool:
         """Whether an analysis set is everyone randomised."""
@@ -345,6 +364,10 @@ class Context:
         """Both values of a pair: people of people, or numbers with as many decimals in one as in the other."""
         digits = max(numbers.decimals(v.value or 0) for v in pair)
         return [self.count(v) if v.total else self.number(v, digits or None) for v in pair]
+
+    def median(self, r: Result) -> bool:
+        """Whether the arms' values are medians and the outcome's name does not say so."""
+        return r.measure == "median" and "median" not in self.record.outcome(r.outcome).label.lower()
 
     def percent_lower(self, r: Result) -> Computed | None:
         """A ratio as ``67 % lower``, computed; None for a ratio of 1 or more."""

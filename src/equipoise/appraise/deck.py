@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import zip_longest
 
+from equipoise.appraise import single
 from equipoise.appraise.brief import register_cut, standing_alone
 from equipoise.appraise.build import draft, finish
 from equipoise.appraise.certainty import Judgements
@@ -117,16 +118,13 @@ def _slide(ctx: Context, id: str, title: str, blocks: list[Block], *notes: Inlin
 
 def _title(ctx: Context, told: Section) -> Section:
     writer, record = ctx.writer, ctx.record
-    lead = bottom_line.build(ctx).blocks if len(record.arms) > 1 else ()
+    lead = bottom_line.build(ctx).blocks if ctx.findings.compared else ()
     first = next((b for b in lead if isinstance(b, Paragraph) and b.lead), None)
     named = record.acronym and not record.title.startswith(record.acronym)
     title = writer.say("{a}: {t}", a=record.acronym or "", t=record.title) if named else writer.label(record.title)
     blocks: list[Block] = [Paragraph(writer.words("Journal club")), Paragraph(brief.citation(ctx))]
     verdict = _stats(told).items[0]
-    if len(record.arms) < 2:
-        said: Inlines = writer.words("One group was followed and compared with nobody.")
-    else:
-        said = (*verdict.label, Text(": "), *verdict.value)
+    said = (*verdict.label, Text(": "), *verdict.value) if ctx.findings.compared else single.nobody(ctx)
     blocks.append(Paragraph((writer.strong(said),), lead=True))
     notes: list[Inlines | Block] = [] if first is None else [first.content]
     registered = [(*writer.label(r.registry), Text(" "), *writer.label(r.number)) for r in record.registrations]

@@ -6,7 +6,7 @@ Nothing here writes prose. The sections ask these questions so that their senten
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeGuard
 
@@ -23,6 +23,9 @@ _NO_TEST = re.compile(
     re.I,
 )
 """How an entry says that its outcome was described and not tested."""
+
+_DEATHS = re.compile(r"^(?:all )?(?:deaths?|all[- ]cause mortality)\b(?!.*\bor\b)(?!, .*withdrawal for)", re.I)
+"""How a row is called that counts deaths, and nothing beside them."""
 
 ALPHA = 0.05
 """The conventional two-sided level, used where a record does not state one."""
@@ -50,6 +53,15 @@ class Findings:
         if self.met is None and not self.disputed and self.untested:
             return "not tested"
         return "disputed" if self.disputed else {True: "met", False: "missed", None: "not stated"}[self.met]
+
+    @property
+    def compared(self) -> bool:
+        """Whether anything was compared: several arms, that were not all given the same treatment.
+
+        A registry entry of a single group may post its people in several groups, such as by what they had before.
+        """
+        alone = self.record.origin == "posted" and "single group" in self.record.design.type.text.lower()
+        return len(self.record.arms) > 1 and not alone
 
     @property
     def week(self) -> float | None:
@@ -86,7 +98,7 @@ class Findings:
         told = " ".join(t for t in (self.outcome.definition, None if self.primary is None else self.primary.note) if t)
         if _NO_TEST.search(told):
             return "no test of it was planned"
-        return "everyone had the same treatment" if "single group" in self.record.design.type.text.lower() else None
+        return None if self.compared or len(self.record.arms) < 2 else "everyone had the same treatment"
 
     @property
     def split(self) -> bool:
@@ -141,11 +153,7 @@ class Findings:
         others = [o.id for o in self.record.outcomes if o.role == "primary" and o.id != own]
         found = [r for id in others for r in self.record.find_results(id, role="main")]
         return tuple(
-            r
-            for r in found
-            if r.comparison == "randomised"
-            and (self.of_arms(r) or not r.arms)
-            and (usable(r.contrast) or any(p.usable for p in r.p))
+            r for r in found if r.comparison == "randomised" and (usable(r.contrast) or any(p.usable for p in r.p))
         )
 
     def later(self) -> tuple[Result, ...]:
@@ -236,10 +244,14 @@ class Findings:
     def of_arms(self, r: Result) -> bool:
         """Whether the contrast of a result is known to be that of the two arms and not of other groups.
 
-        A registry posts contrasts of any of its groups; a written record says in ``subset`` what else it compares.
+        A registry posts contrasts and P values of any of its groups, of one alone, or of more than two; a written
+        record says in ``subset`` what else it compares.
         """
         both = self.active.id in r.arms and self.control.id in r.arms
-        return both or (self.record.origin == "written" and not r.groups)
+        if self.record.origin == "written":
+            return both or not r.groups
+        tested = r.contrast is not None or bool(r.p)
+        return both and not (tested and len({*r.arms, *r.groups}) > 2)
 
     @property
     def arms(self) -> tuple[Arm, ...]:
@@ -256,6 +268,28 @@ class Findings:
         """The p-value that belongs to the estimate's own method, else the first."""
         usable_p = [p for p in r.p if p.usable]
         return next((p for p in usable_p if p.method == r.method), usable_p[0] if usable_p else None)
+
+    def deaths(self) -> tuple[str, str] | None:
+        """Addresses of the counts of deaths, (active, control): over all analysis sets the one with most people.
+
+        None where deaths were not counted by arm. A count of deaths with something else is none of deaths.
+        """
+        counted: list[tuple[int, str, Mapping[str, Value]]] = [
+            (sum(v.total or 0 for v in values.values()), f"{e.id}.{set}", values)
+            for e in self.record.events
+            if _DEATHS.search(e.label)
+            for set, values in e.values.items()
+        ]
+        counted += [
+            (sum(v.total or 0 for v in e.arms.values()), e.id, e.arms)
+            for e in self.record.adverse_events
+            if e.category == "summary" and _DEATHS.search(e.term)
+        ]
+        for _, address, values in sorted(counted, key=lambda c: -c[0]):
+            pair = [values.get(arm.id) for arm in (self.active, self.control)]
+            if all(known(v) and isinstance(v.value, int) and v.total for v in pair):
+                return f"{address}.{self.active.id}", f"{address}.{self.control.id}"
+        return None
 
     def serious_neurologic(self) -> AdverseEvent | None:
         """The adverse-event row that sums up serious neurologic events, if the record has one."""
@@ -303,9 +337,14 @@ def excludes_null(c: Contrast) -> bool | None:
 
 
 def significant(p: PValue) -> bool | None:
-    """Whether a p-value lies below the conventional level; None where it is not a single number."""
+    """Whether a p-value lies below the conventional level; None where it is not a single number.
+
+    A one-sided value between half that level and the level is None too: it depends on the level that the trial set.
+    """
     if p.value is None:
         return None if p.low is None or p.low < ALPHA else False
+    if p.sides == "one" and p.relation != ">" and ALPHA / 2.0 < float(p.value) < ALPHA:
+        return None
     if p.relation == ">":
         return False if p.value >= ALPHA else None
     return float(p.value) < ALPHA or (p.relation == "<" and float(p.value) <= ALPHA)

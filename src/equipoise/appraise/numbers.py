@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from decimal import ROUND_HALF_UP, Decimal, localcontext
+from decimal import Decimal
 
+from equipoise.numerics.rounding import rounded
 from equipoise.records.schema import Contrast, PValue, Value
 
 MINUS = "\N{MINUS SIGN}"
@@ -17,17 +18,6 @@ def decimals(x: float) -> int:
     if isinstance(x, int):
         return 0
     return max(0, -int(Decimal(repr(float(x))).as_tuple().exponent))
-
-
-def rounded(x: float, places: int) -> Decimal:
-    """``x`` as it is written, rounded half away from nought: 60.5 is 61, not the even 60, and 0.285 is 0.29.
-
-    >>> rounded(60.5, 0), rounded(0.285, 2)
-    (Decimal('61'), Decimal('0.29'))
-    """
-    with localcontext() as context:
-        context.prec = 400  # the longest float written out
-        return Decimal(repr(float(x))).quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_UP)
 
 
 def number(x: float, digits: int | None = None, *, plus: bool = False) -> str:

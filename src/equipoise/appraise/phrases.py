@@ -72,7 +72,10 @@ def primary_sentence(ctx: Context) -> Inlines:
             w=ctx.week(f.week),
             s=writer.label(ctx.set_phrase(r.set)),
             o=ctx.outcome(o.id),
-            row=writer.say(", {r}", r=writer.quote(r.row, r) or ()) if r.row else (),
+            row=(
+                *(writer.say(", {r}", r=writer.quote(r.row, r) or ()) if r.row else ()),
+                *writer.words(", median" if ctx.median(r) else ""),
+            ),
             a=ctx.shown(pair)[0],
             c=ctx.shown(pair)[1],
             u=writer.label(unit),
@@ -177,6 +180,8 @@ def co_primary_sentence(ctx: Context) -> Inlines:
             said = (*said, *shown, *(writer.label(unit)))
         if (p := ctx.findings.own_p(r)) is not None:
             said = (*said, *writer.say(", {p}", p=ctx.p(p)))
+        if groups := ctx.of_groups(r):
+            said = (*said, *writer.say(" ({g})", g=groups))
         parts.append(said)
     if not parts:
         return ()
@@ -260,8 +265,10 @@ def split_sentence(ctx: Context) -> Inlines:
 
 
 def _bare_p(ctx: Context, p: PValue) -> Inlines:
-    """A P value without its sign of equality: ``0.60``, ``< 0.001``."""
-    return (ctx.writer.cite(re.sub(r"^P\s(=\s)?", "", numbers.p_value(p)), p),)
+    """A P value without its sign of equality: ``0.60``, ``< 0.001``; of a one-sided test ``0.03 (one-sided)``."""
+    two_sided = p.model_copy(update={"sides": "two"})
+    shown = re.sub(r"^P\s(=\s)?", "", numbers.p_value(two_sided))
+    return (ctx.writer.cite(f"{shown} (one-sided)" if p.sides == "one" else shown, p),)
 
 
 def biomarker_items(ctx: Context) -> list[Inlines]:

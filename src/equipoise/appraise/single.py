@@ -1,29 +1,47 @@
-"""The page of a trial without a comparison: one group described, and what cannot be concluded from it."""
+"""The page of a trial without a comparison: one group, or several of one treatment, and what cannot be concluded."""
 
 from __future__ import annotations
 
-from equipoise.appraise import numbers
+import re
+
 from equipoise.appraise.context import Context
 from equipoise.appraise.findings import known
 from equipoise.appraise.phrases import paragraphs
 from equipoise.appraise.sections import design, provenance
 from equipoise.appraise.tables import cell, results_table
 from equipoise.document.document import Block, Inlines, Listing, Note, Paragraph, Row, Section, Table, Text
-from equipoise.document.text import upper
+from equipoise.document.text import joined, lower, upper
 from equipoise.records.schema import Result, Value
 
 
 def sections(ctx: Context) -> tuple[Section, ...]:
-    """Bottom line, design, results, harms, and how the page was provenance."""
+    """Bottom line, design, results, harms, and how the page was made."""
     return (_bottom(ctx), design.build(ctx), _results(ctx), _safety(ctx), provenance.build(ctx))
 
 
-def _value(ctx: Context, r: Result) -> Value | None:
-    return ctx.findings.arm_value(r, ctx.findings.active)
+def nobody(ctx: Context) -> Inlines:
+    """That nothing was compared, in a sentence."""
+    if len(ctx.findings.arms) < 2:
+        return ctx.writer.words("One group was followed and compared with nobody.")
+    return ctx.writer.words("Everyone had the same treatment, and nobody was compared.")
 
 
-def _usable(ctx: Context, r: Result) -> bool:
-    return _value(ctx, r) is not None or any(v.usable for v in r.groups.values())
+def _values(ctx: Context, r: Result) -> list[tuple[Inlines, Value]]:
+    """The values of a result that may be shown, each with the name of its group: arms first, then other groups."""
+    label = ctx.writer.label
+    arms = [(label(lower(a.label)), r.arms.get(a.id)) for a in ctx.findings.arms]
+    others = [(label(lower(ctx.group_label(g))), v) for g, v in r.groups.items()]
+    return [(name, v) for name, v in (*arms, *others) if v is not None and v.usable]
+
+
+_EVERYONE = re.compile(r"\b(?:all|total|overall)\b", re.I)
+"""How a registry calls the group of all its people."""
+
+
+def _together(ctx: Context, r: Result) -> Value | None:
+    """The value of all people together, where the entry posts it beside those of its groups."""
+    everyone = (v for g, v in r.groups.items() if v.usable and _EVERYONE.search(ctx.group_label(g)))
+    return next(everyone, None) if len(ctx.findings.arms) > 1 else None
 
 
 def _bottom(ctx: Context) -> Section:
@@ -32,11 +50,24 @@ def _bottom(ctx: Context) -> Section:
     if known(d.n_actual):
         people = writer.say("{n} people took part.", n=ctx.number(d.n_actual))
     lead = ctx.say("{trial} followed one group of people and compared it with nobody.")
+    if len(f.arms) > 1:
+        groups = joined([writer.label(lower(a.label)) for a in f.arms])
+        lead = ctx.say("{trial} gave everyone the same treatment and compared it with nothing.")
+        people = (
+            *people,
+            *writer.say(
+                " Its entry tells of {g} apart; chance did not make these groups, and a gap between them says nothing "
+                "of the treatment.",
+                g=groups,
+            ),
+        )
     said = writer.statements("bottom_line")
     blocks: list[Block] = [Paragraph(paragraphs((writer.strong(lead),), people, *said), lead=True)]
     if f.outcome is not None:
         asked = writer.say("Its primary outcome: {o}", o=writer.label(f.outcome.label))
-        measured = [r for r in ctx.record.find_results(f.outcome.id) if _value(ctx, r) is not None]
+        # an entry posts the same values once more beside each analysis of them
+        values = [r for r in ctx.record.find_results(f.outcome.id) if _values(ctx, r)]
+        measured = list({(r.week, r.row, r.set): r for r in values}.values())
         told = [_told(ctx, r) for r in measured[:3]]
         found = told or [writer.words("No result of it was found in what was read.")]
         blocks.append(Paragraph(paragraphs((*asked, Text(".")), *found)))
@@ -51,7 +82,7 @@ def _bottom(ctx: Context) -> Section:
     blocks.append(
         Note(
             "caution",
-            writer.words("What cannot be concluded from one group"),
+            writer.words("What cannot be concluded without a comparison"),
             (Listing(tuple(writer.words(text) for text in limits)),),
         )
     )
@@ -59,38 +90,54 @@ def _bottom(ctx: Context) -> Section:
 
 
 def _told(ctx: Context, r: Result) -> Inlines:
-    writer, value = ctx.writer, _value(ctx, r)
-    assert value is not None
+    writer = ctx.writer
     outcome = ctx.record.outcome(r.outcome)
-    shown = ctx.count(value) if value.total and value.value is not None else cell(ctx, value)
     when = writer.say(" at {w}", w=ctx.week(r.week)) if r.week is not None else ()
     row = writer.say(", {r}", r=writer.quote(r.row, r) or ()) if r.row else ()
-    unit = ctx.unit(outcome, r) if not value.total else ""
-    return (*writer.words("Found"), *when, *row, Text(": "), *shown, *(writer.label(unit)), Text("."))
+    unit = ctx.unit(outcome, r)
+    each = []
+    together = _together(ctx, r)
+    values = [(writer.words("everyone"), together)] if together is not None else _values(ctx, r)
+    for name, value in values:
+        shown = ctx.count(value) if value.total and value.value is not None else cell(ctx, value)
+        told = (*shown, *(writer.label(unit) if not value.total else ()))
+        each.append(told if len(ctx.findings.arms) == 1 and not r.groups else writer.say("{v} ({g})", v=told, g=name))
+    return (*writer.words("Found"), *when, *row, Text(": "), *joined(each, "; "), Text("."))
 
 
 def _results(ctx: Context) -> Section:
     writer = ctx.writer
-    shown = [r for r in ctx.record.results if _usable(ctx, r)]
+    shown = [r for r in ctx.record.results if _values(ctx, r) or any(p.usable for p in r.p)]
     if not shown:
         return Section("results", writer.words("Results"), (Paragraph(writer.words("The record holds no results.")),))
     caption = writer.words("Results as published, of one group; there is nothing to set beside them.")
+    if len(ctx.findings.arms) > 1:
+        caption = writer.words("Results as published, by group; everyone had the same treatment.")
+    if any(p.usable for r in shown for p in r.p):
+        caption = (*caption, *writer.words(" A P value asks whether people changed, not whether the treatment did it."))
     return Section("results", writer.words("Results"), (results_table(ctx, "t-results", caption, shown),))
 
 
 def _safety(ctx: Context) -> Section:
-    writer, arm = ctx.writer, ctx.findings.active
+    writer, arms = ctx.writer, ctx.findings.arms
     rows = []
     for event in ctx.record.adverse_events:
-        value = event.arms.get(arm.id)
-        if value is None or not value.usable:
+        values = [event.arms.get(a.id) for a in arms]
+        if not any(v is not None and v.usable for v in values):
             continue
         label = writer.quote(event.term, event) or writer.label(event.term)
-        counted = value.total and value.value is not None
-        rows.append(Row((upper(label), ctx.count(value) if counted else (writer.cite(numbers.spread(value), value),))))
+        rows.append(Row((upper(label), *(_people(ctx, v) for v in values))))
     if not rows:
         said = writer.words("The record holds no adverse events.")
         return Section("safety", writer.words("Safety"), (Paragraph(said),))
-    columns = (writer.words("Event"), writer.words("People"))
+    heads = (writer.words("People"),) if len(arms) == 1 else tuple(writer.label(a.label) for a in arms)
     caption = writer.words("Adverse events, people of all who were watched.")
-    return Section("safety", writer.words("Safety"), (Table("t-safety", caption, columns, tuple(rows), (False, True)),))
+    numeric = (False, *(True for _ in arms))
+    table = Table("t-safety", caption, (writer.words("Event"), *heads), tuple(rows), numeric)
+    return Section("safety", writer.words("Safety"), (table,))
+
+
+def _people(ctx: Context, value: Value | None) -> Inlines:
+    if value is not None and value.usable and value.total and value.value is not None:
+        return ctx.count(value)
+    return cell(ctx, value)

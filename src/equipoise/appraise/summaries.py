@@ -80,7 +80,7 @@ def _design(ctx: Context, section: Section) -> Inlines:
     if d.duration_weeks is not None and d.duration_weeks.usable and d.duration_weeks.value is not None:
         parts.append(writer.say("{n} weeks", n=ctx.word(d.duration_weeks)))
     lead = upper(joined(parts, ", "))
-    if f.active.id != f.control.id:
+    if f.compared:
         lead = (*lead, *writer.say(": {a} against {c}" if lead else "{a} against {c}", a=ctx.active, c=ctx.control))
     lead = (*lead, Text(".")) if lead else ()
     told = () if f.outcome is None else writer.say("Primary outcome: {o}.", o=writer.label(short(f.outcome.label)))

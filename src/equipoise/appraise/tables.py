@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from equipoise.appraise import numbers, units
 from equipoise.appraise.context import Context, title_words
-from equipoise.document.document import Inlines, Row, Table, Text
+from equipoise.document.document import Inlines, Row, Table, Text, quiet
 from equipoise.document.text import joined, lower, short, upper
 from equipoise.records.schema import BaselineRow, PValue, Result, Value
 
@@ -27,7 +27,7 @@ def cell(ctx: Context, value: Value | None, floor: int = 0, sd_floor: int = 0, u
 
 def p_cell(ctx: Context, ps: Sequence[PValue]) -> Inlines:
     """Every p-value with the test it came from."""
-    parts = [(*ctx.p(p, exact=True), Text(" "), *ctx.test_label(p.method)) for p in ps if p.usable]
+    parts = [(*ctx.p(p, exact=True), Text(" "), *quiet(ctx.test_label(p.method))) for p in ps if p.usable]
     return joined(parts, "; ") if parts else DASH
 
 
@@ -51,10 +51,8 @@ def result_label(ctx: Context, r: Result, *, outcome: bool = True, week: bool = 
         out.append(writer.words("adjusted for NfL"))
     if r.row and (row := writer.quote(_COUNTED.sub("", r.row), r)):
         out.append(row)
-    if not ctx.findings.of_arms(r) and r.groups:
-        named = {g.id: g.label for g in ctx.record.groups}
-        names = [writer.quote(named.get(g, g), *(v for v in (r.groups[g],) if v.usable)) or () for g in r.groups]
-        out.append(writer.say("of other groups ({g})", g=joined([n for n in names if n], "; ")))
+    if groups := ctx.of_groups(r):
+        out.append(groups)
     if r.subset and (subset := writer.quote(r.subset, r)):
         out.append(subset)
     cut = next((c for c in ctx.record.cuts if c.id == r.cut), None)
@@ -63,7 +61,7 @@ def result_label(ctx: Context, r: Result, *, outcome: bool = True, week: bool = 
     label: Inlines = ()
     for i, part in enumerate(out):
         label = (*label, *((Text(", "),) if i else ()), *part)
-    return upper(label)
+    return upper(quiet(label))  # the numbers of a row's name are no findings; its values lead to the source
 
 
 def _shows(ctx: Context, r: Result) -> bool:
@@ -144,11 +142,18 @@ def arm_columns(ctx: Context, results: Sequence[Result]) -> tuple[Inlines, ...]:
 
 
 def results_table(ctx: Context, id: str, caption: Inlines, results: Sequence[Result]) -> Table:
-    """Results grouped by outcome and time."""
+    """Results grouped by outcome and time.
+
+    Where nothing was compared, with the values of other groups that the entry posts, such as all its people together,
+    and without contrasts.
+    """
     writer = ctx.writer
+    compared = ctx.findings.compared
+    others = not compared and any(v.usable for r in results for v in r.groups.values())
+    tested = compared or any(p.usable for r in results for p in r.p)
     mixed = len({r.comparison for r in results}) > 1
     rows: list[Row] = []
-    told_of = [r for r in results if _shows(ctx, r)]
+    told_of = [r for r in results if _shows(ctx, r)] if compared else list(results)
     if len(told_of) < len(results):
         more = " Values of groups other than these are in the record and not shown here."
         caption, results = (*caption, *writer.words(more)), told_of
@@ -181,9 +186,10 @@ def results_table(ctx: Context, id: str, caption: Inlines, results: Sequence[Res
                 (
                     label,
                     *(cell(ctx, v, floor, usual[1], _sign(r, v)) for v in values),
-                    ctx.contrast(r.contrast, exact=True) if r.contrast is not None and r.contrast.usable else DASH,
-                    p_cell(ctx, r.p),
-                    writer.words(ctx.status(r)),
+                    *((_of_others(ctx, r),) if others else ()),
+                    *((_contrast(ctx, r),) if compared else ()),
+                    *((p_cell(ctx, r.p),) if tested else ()),
+                    *((writer.words(ctx.status(r)),) if compared else ()),
                 )
             )
         )
@@ -191,12 +197,24 @@ def results_table(ctx: Context, id: str, caption: Inlines, results: Sequence[Res
     columns = (
         writer.words("Analysis"),
         *heads,
-        writer.words("Contrast (95 % interval)"),
-        writer.words("P and its test"),
-        writer.words("Standing"),
+        *((writer.words("Others, as the entry names them"),) if others else ()),
+        *((writer.words("Contrast (95 % interval)"),) if compared else ()),
+        *((writer.words("P and its test" if compared else "P within a group, and its test"),) if tested else ()),
+        *((writer.words("Standing"),) if compared else ()),
     )
-    numeric = (False, *(True for _ in heads), True, False, False)
-    return Table(id, caption, columns, tuple(rows), numeric)
+    numeric = (False, *(True for _ in heads), *((True,) if compared else ()))
+    return Table(id, caption, columns, tuple(rows), (*numeric, *(False for _ in columns[len(numeric) :])))
+
+
+def _contrast(ctx: Context, r: Result) -> Inlines:
+    return ctx.contrast(r.contrast, exact=True) if r.contrast is not None and r.contrast.usable else DASH
+
+
+def _of_others(ctx: Context, r: Result) -> Inlines:
+    """The values of groups that are no column, each after its name."""
+    shown = [(ctx.writer.label(ctx.group_label(g)), cell(ctx, v)) for g, v in r.groups.items()]
+    told = [ctx.writer.say("{g}: {v}", g=g, v=v) for g, v in shown if v != DASH]
+    return joined(told, "; ") if told else DASH
 
 
 _STATISTICS = {
@@ -231,7 +249,7 @@ def baseline_table(ctx: Context, rows: Sequence[BaselineRow]) -> Table | None:
     columns += [writer.say("{s}, {a}", s=short(s.label), a=lower(a.label)) for s in sets for a in arms]
     body = []
     for r in shown:
-        label = writer.quote(r.label, r) if r.usable else None
+        label = quiet(writer.quote(r.label, r) or ()) if r.usable else ()
         said = ", ".join(s for s in (_baseline_unit(r), _statistic(r)) if s)
         head = (*(label or writer.label(r.label)), *(writer.say(" ({s})", s=said) if said else ()))
         floors = _floors([v for values in r.values.values() for v in values.values() if v.usable])

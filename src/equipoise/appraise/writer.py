@@ -50,7 +50,7 @@ GLOSSARY = (
 )
 """Fixed terms of the templates that hold a digit. Short on purpose: everything else comes from the record."""
 
-_TOKEN = re.compile(r"(?<![\w.])[A-Za-z][A-Za-z/-]*\d[\w/-]*(?:-\w+)*")
+_TOKEN = re.compile(r"(?<![\w.])[A-Za-z][A-Za-z/-]*\d[\w/-]*(?:-\w+)*(?:(?:\.\d+){2,})?")
 _FIGURE = re.compile(r"[^\s(),;\[\]]*\d(?:[^\s(),;\[\]]|,(?=\d))*(?:\s%)?")
 _SLUG = re.compile(r"[^A-Za-z0-9]+")
 T = TypeVar("T")

@@ -181,7 +181,7 @@ def _p_values(result: Result) -> str:
     for p in result.p:
         if p.usable:
             shown = f"{p.relation} {number(p.value)}" if p.value is not None else f"{number(p.low)} to {number(p.high)}"
-            test = "" if p.method == result.method else f", {p.method}"
+            test = (", one-sided" if p.sides == "one" else "") + ("" if p.method == result.method else f", {p.method}")
             out.append(f"{shown.removeprefix('= ')}{test}{' (formal)' if p.status == 'formal' else ''}")
     return "\n".join(out)
 

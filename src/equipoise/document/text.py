@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from equipoise.document.document import Inline, Inlines, Text
+from equipoise.document.document import Inline, Inlines, Name, Text
 
 _TITLE = re.compile(r"(?<=\s)[A-Z][a-z]+")
 
@@ -28,6 +28,8 @@ def upper(runs: Inlines) -> Inlines:
     """Runs with their first letter large, where they begin with words."""
     if runs and isinstance(runs[0], Text) and runs[0].text:
         return (Text(runs[0].text[:1].upper() + runs[0].text[1:]), *runs[1:])
+    if runs and isinstance(runs[0], Name) and " " in runs[0].text:  # a label, which is a name since it holds a digit
+        return (Name(runs[0].text[:1].upper() + runs[0].text[1:]), *runs[1:])
     return runs
 
 

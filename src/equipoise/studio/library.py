@@ -186,7 +186,7 @@ def _catalogue(folder: Path, stamp: Any) -> tuple[tuple[Card, ...], tuple[str, .
                 drug=", ".join(a.label for a in record.arms if a.role == "active"),
                 patients=f"{patients.value:g}" if patients.usable and patients.value is not None else "",
                 year=None if dated is None else dated[0],
-                verdict=read(record).verdict if len(record.arms) > 1 else "not stated",
+                verdict=found.verdict if (found := read(record)).compared else "not stated",
                 marker=measures_marker(record),
                 own=info.origin != "built in",
                 replica=record.id in rebuilt,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from equipoise.appraise.certainty.judgements import CRITERIA, DOMAINS, OPEN
-from equipoise.appraise.findings import read
+from equipoise.appraise.findings import Findings, read
 from equipoise.records.schema import Record
 
 
@@ -31,13 +31,13 @@ def form(record: Record) -> str:
                 "        refs: []",
             ]
     c = f.contrast
+    lines += ["outcomes:"] if (c is not None and c.low is not None and c.high is not None) or f.deaths() else []
     if f.primary is not None and c is not None and c.low is not None and c.high is not None:
         better = {"higher_better": "higher", "lower_better": "lower"}.get(
             record.outcome(f.primary.outcome).direction, OPEN
         )
         label = json.dumps(record.outcome(f.primary.outcome).label)
         lines += [
-            "outcomes:",
             "  - id: primary",
             f"    label: {label}",
             "    importance: critical  # critical, important, less important",
@@ -45,8 +45,8 @@ def form(record: Record) -> str:
             f"    better: {'lower' if c.kind == 'hazard_ratio' else better}  # which direction favours the treatment",
             "    # threshold: {value: NUMBER, reason: why this is the smallest effect that matters}",
         ]
-        for name in ("risk_of_bias", "inconsistency", "indirectness", "publication_bias"):
-            lines += [f"    {name}:", f"      concern: {OPEN}  # none, serious, very serious", f"      reason: {OPEN}"]
+        lines += _concerns()
+    lines += _deaths(f)
     lines += ["decision:", f"  question: {OPEN}", "  criteria:"]
     for criterion, (question, answers) in CRITERIA.items():
         lines += [
@@ -55,3 +55,25 @@ def form(record: Record) -> str:
             f"      reason: {OPEN}",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _deaths(f: Findings) -> list[str]:
+    """Deaths are critical wherever they were counted by arm, whatever the primary outcome was."""
+    counts = f.deaths()
+    if counts is None:
+        return []
+    lines = [
+        "  - id: deaths",
+        "    label: Deaths",
+        "    importance: critical  # critical, important, less important",
+        f"    counts: {{active: {counts[0]}, control: {counts[1]}}}",
+        "    better: lower",
+    ]
+    return lines + _concerns()
+
+
+def _concerns() -> list[str]:
+    out = []
+    for name in ("risk_of_bias", "inconsistency", "indirectness", "publication_bias"):
+        out += [f"    {name}:", f"      concern: {OPEN}  # none, serious, very serious", f"      reason: {OPEN}"]
+    return out

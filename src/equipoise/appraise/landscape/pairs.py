@@ -18,6 +18,7 @@ import numpy as np
 
 from equipoise.appraise.landscape.effects import Effect, Missing, effects, months
 from equipoise.appraise.numbers import number
+from equipoise.numerics.rounding import rounded
 from equipoise.records.schema import Record, Value
 
 if TYPE_CHECKING:  # a page reads the stored picture alone, and waits for no compiler
@@ -243,6 +244,6 @@ def field_fooled() -> dict[str, Any]:
         "cells": cells,
         "number_of_worlds": len(found["worlds"]),
         "measured": len(kept["rows"]),
-        "most_generous_per_cent": round(best),
-        "most_fooled_per_cent": round(worst),
+        "most_generous_per_cent": int(rounded(best, 0)),
+        "most_fooled_per_cent": int(rounded(worst, 0)),
     }

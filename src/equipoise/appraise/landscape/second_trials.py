@@ -28,8 +28,9 @@ from equipoise.appraise.numbers import in_percent
 from equipoise.errors import RecordError
 from equipoise.files import Frozen, parse_yaml, validate
 from equipoise.library import stored_rows
+from equipoise.numerics.rounding import rounded
 from equipoise.records import list_records
-from equipoise.records.schema import Item, Record, Regulatory, Result, Sourced, Value
+from equipoise.records.schema import Item, PValue, Record, Regulatory, Result, Sourced, Value
 
 if TYPE_CHECKING:
     from equipoise.decision.replication import Reading, Selection
@@ -222,13 +223,13 @@ class Predicted:
         )
         for r in self.readings:
             lines.append(
-                f"  {r.name}: effect {r.effect.mean:.2f}, success {100 * r.success:.1f} %, second estimate "
+                f"  {r.name}: effect {r.effect.mean:.2f}, success {in_percent(r.success, 1)} %, second estimate "
                 f"{_interval(r.second)}"
             )
         low, _, high = self.wider
         lines.append(
-            f"  a sceptical reading removes {100 * self.removed:.0f} % of the estimate (with a prior half as wide "
-            f"success is {100 * low:.0f} %, twice as wide {100 * high:.0f} %)"
+            f"  a sceptical reading removes {in_percent(self.removed)} % of the estimate (with a prior half as wide "
+            f"success is {in_percent(low)} %, twice as wide {in_percent(high)} %)"
         )
         lines.append(f"  what happened: {self.said}")
         if self.observed is not None:
@@ -307,7 +308,7 @@ class SecondTrials:
                 scaled_ends = {k: v / t.next_se for k, v in ends.items()}
                 kind = "primary" if r is t.sceptical else ""
                 rows.append(
-                    {"label": f"  {r.name}", **scaled_ends, "kind": kind, "success": f"{100 * r.success:.0f} %"}
+                    {"label": f"  {r.name}", **scaled_ends, "kind": kind, "success": f"{in_percent(r.success)} %"}
                 )
             if t.observed is not None:
                 z, half = t.observed.estimate / t.next_se, Z * t.observed.se / t.next_se
@@ -596,12 +597,16 @@ def _outcome(t: SecondTrial, known: Mapping[str, Record]) -> tuple[Number | None
     if p is None:
         return observed, None, "told without a P value"
     met = float(p.value or 1.0) < 2.0 * LEVEL and (observed is None or observed.estimate > 0.0)
-    said = f"{'met' if met else 'not met'} (P = {float(p.value or 0):g}) [{p.source}]"
+    said = f"{'met' if met else 'not met'} ({_p(p)}) [{p.source}]"
     if o.also is not None:
         for other in (x for x in record.result(o.also).p if x.usable and x.value is not None):
             said += f"; {record.method(other.method).label[:1].lower()}{record.method(other.method).label[1:]}, "
-            said += f"P = {float(other.value or 0):g} [{other.source}]"
+            said += f"{_p(other)} [{other.source}]"
     return observed, met, said
+
+
+def _p(p: PValue) -> str:
+    return f"{'one-sided ' if p.sides == 'one' else ''}P = {float(p.value or 0):g}"
 
 
 def _words_of(record: Record, id: str) -> str:
@@ -626,9 +631,9 @@ def _cited(n: Number) -> str:
 
 
 def _pm(n: Number) -> str:
-    return f"{n.estimate:.2f} (SE {n.se:.2f})"
+    return f"{rounded(n.estimate, 2):f} (SE {rounded(n.se, 2):f})"
 
 
 def _interval(belief: NormalMixture) -> str:
     low, high = belief.interval()
-    return f"{belief.mean:.2f} ({low:.2f} to {high:.2f})"
+    return f"{rounded(belief.mean, 2):f} ({rounded(low, 2):f} to {rounded(high, 2):f})"

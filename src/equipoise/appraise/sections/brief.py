@@ -12,7 +12,7 @@ from equipoise.appraise.sections import certainty
 from equipoise.appraise.sections.replica import main_answers, reading
 from equipoise.appraise.tables import DASH, cell
 from equipoise.document.document import Block, Facts, Inlines, Listing, Note, Section, Stat, Stats
-from equipoise.document.text import joined, short, upper
+from equipoise.document.text import joined, lower, short, upper
 from equipoise.library import shipped_file
 from equipoise.records.schema import Contrast, PValue, Result
 
@@ -54,8 +54,9 @@ def _stats(ctx: Context) -> list[Stat]:
 
 def _verdict(ctx: Context) -> Stat:
     writer, f = ctx.writer, ctx.findings
-    if len(ctx.record.arms) < 2:
-        return Stat(writer.words("Comparison"), writer.words("None"), writer.words("one group alone"), "open")
+    if not f.compared:
+        why = "one group alone" if len(ctx.record.arms) < 2 else "everyone had the same treatment"
+        return Stat(writer.words("Comparison"), writer.words("None"), writer.words(why), "open")
     word, tone = {True: ("Met", "good"), False: ("Missed", "bad"), None: ("Not stated", "open")}[f.met]
     remark: Inlines = ()
     inside = within_margin(ctx)
@@ -79,7 +80,7 @@ def _verdict(ctx: Context) -> Stat:
 def _primary(ctx: Context) -> list[Stat]:
     """The primary contrast, else the people of each arm, else that there is none; nothing of a single group."""
     f = ctx.findings
-    if f.primary is None or len(ctx.record.arms) < 2:
+    if f.primary is None or not f.compared:
         return []
     if f.contrast is not None and f.contrast.value is not None and f.outcome is not None:
         part = ctx.record.origin == "written" and not ctx.is_all(f.primary.set)
@@ -182,12 +183,16 @@ def _harm(ctx: Context) -> Stat:
     if not event.term.endswith("s") and f.counts(event):
         label = (*label, *writer.words("s"))
     counts = f.counts(event)
+    label = (*writer.words("Harm: "), *label)
+    if not f.compared:
+        each = [(cell(ctx, event.arms.get(a.id)), a) for a in f.arms]
+        if len(each) == 1:
+            return Stat(label, ctx.count(counts[0]) if counts else each[0][0])
+        groups = [writer.say("{n} ({a})", n=n, a=lower(a.label)) for n, a in each]
+        return Stat(label, joined(groups, "; "), writer.words("by group, as the entry posts them"))
     pair = (
         [ctx.count(v) for v in counts] if counts else [cell(ctx, event.arms.get(a.id)) for a in (f.active, f.control)]
     )
-    label = (*writer.words("Harm: "), *label)
-    if len(ctx.record.arms) < 2:
-        return Stat(label, pair[0])
     return Stat(label, pair[0], ctx.say("with {active}; {n} with {control}", n=pair[1]))
 
 
@@ -195,7 +200,7 @@ def _caveats(ctx: Context) -> list[Inlines]:
     """The record's own limitations, then what follows from how its numbers came about."""
     writer, f, record = ctx.writer, ctx.findings, ctx.record
     out = list(writer.statements("limitations"))
-    if len(record.arms) < 2:
+    if not f.compared:
         out.append(writer.words("Nothing was compared: whether the treatment works cannot be concluded."))
     elif f.primary is None:
         out.append(writer.words("No result of the primary endpoint was found, so nothing can be said on its effect."))
@@ -214,9 +219,9 @@ def _caveats(ctx: Context) -> list[Inlines]:
     if f.split and f.contrast is not None and f.contrast.value is not None:
         out.append(writer.words("The P value and the estimate of the primary endpoint come from different analyses."))
     c = f.contrast
-    if f.primary is not None and (c is None or c.low is None or c.high is None):
+    if f.compared and f.primary is not None and (c is None or c.low is None or c.high is None):
         out.append(writer.words("The record gives no interval, so how large an effect still fits the data is open."))
-    if not record.design.randomised and len(record.arms) > 1:
+    if not record.design.randomised and f.compared:
         out.append(writer.words("The groups were not made by chance."))
     if record.origin != "written":
         out.append(writer.words("It was read from the registry entry alone, which no one has held against a paper."))
@@ -234,7 +239,7 @@ def _changes(ctx: Context) -> Inlines:
     said = writer.statements("clinical_significance")
     if said:
         return said[0]
-    if len(ctx.record.arms) < 2 or f.primary is None:
+    if not f.compared or f.primary is None:
         return writer.words("By itself nothing: it gives no comparison of the primary endpoint to act on.")
     if f.met is True:
         return ctx.say("It is an argument for {active}, to be weighed against its harm, its cost and the other trials.")
@@ -290,7 +295,7 @@ def _sure(ctx: Context) -> list[Stat]:
     label = writer.words("Certainty of the evidence")
     if ctx.judgements is None:
         remark = writer.words("risk of bias and certainty are judgements of people, and are never inferred here")
-        if len(ctx.record.arms) < 2:  # its page has no section to lead to
+        if not ctx.findings.compared:  # its page has no section to lead to
             return [Stat(label, writer.words("Not judged"), remark, "open")]
         return [Stat(label, (writer.to("certainty", "Not judged"),), remark, "open")]
     level, _ = certainty.overview(ctx)

@@ -244,6 +244,10 @@ def _other_analyses(said: str) -> Callable[[Context], Answered]:
     return find
 
 
+_FLOW = {"written": "randomised", "posted": "started"}
+"""What the sizes of the arms count: a registry's flow counts those who started."""
+
+
 def _flow(ctx: Context) -> Answered:
     writer, f = ctx.writer, ctx.findings
     arms = [a for a in (f.active, f.control) if known(a.n)]
@@ -256,7 +260,9 @@ def _flow(ctx: Context) -> Answered:
         ]
     )
     counts = next((s for s in ctx.record.sets if s.id == f.set), None)
-    return ("held" if counts is not None and counts.n else "in part"), writer.say("randomised: {s}", s=said)
+    return ("held" if counts is not None and counts.n else "in part"), writer.say(
+        _FLOW[ctx.record.origin] + ": {s}", s=said
+    )
 
 
 def _losses(ctx: Context) -> Answered:

@@ -39,10 +39,11 @@ def build(ctx: Context) -> Section:
     add("Setting", upper(fact(d.setting) or ()))
     add("Duration", _duration(ctx))
     add("Population", _population(ctx))
-    active, control = ctx.findings.active, ctx.findings.control
-    add("Intervention", upper(_intervention(ctx)))
-    alone = control.id == active.id
-    add("Comparator", writer.words("none") if alone else upper(fact(d.control) or ctx.arm_text(control)))
+    if f.compared or len(f.arms) == 1:
+        add("Intervention", upper(_intervention(ctx)))
+    else:
+        add("Groups, all with one treatment", upper(joined([ctx.arm_text(a) for a in f.arms], "; ")))
+    add("Comparator", upper(fact(d.control) or ctx.arm_text(f.control)) if f.compared else writer.words("none"))
     if f.outcome is not None:
         add("Primary outcome", _outcome(ctx))
     core, items = items, []
@@ -77,7 +78,6 @@ def build(ctx: Context) -> Section:
     table = baseline_table(ctx, ctx.record.baseline)
     if table is not None:
         blocks.append(Fold("baseline", writer.words("Who took part: the baseline by set and arm"), (table,)))
-    del active
     return Section("design", writer.words("Design"), tuple(blocks))
 
 
@@ -99,7 +99,10 @@ def _participants(ctx: Context) -> Inlines:
     out = writer.say("{n} randomised" if drawn else "{n} enrolled", n=ctx.number(d.n_actual))
     arms = [f.active, *(a for a in f.arms if a.role == "active" and a.id not in (f.active.id, f.control.id)), f.control]
     arms = list({a.id: a for a in arms}.values())
-    shown = [writer.say("{n} to {a}", n=ctx.number(a.n), a=lower(a.label)) for a in arms if known(a.n)]
+    given = "{n} to {a}" if ctx.record.origin == "written" else "{n} started {a}"
+    if not f.compared:
+        given = "{n} in the group called {a}"
+    shown = [writer.say(given, n=ctx.number(a.n), a=lower(a.label)) for a in arms if known(a.n)]
     if len(shown) == len(arms):
         out = (*out, Text(", "), *joined(shown))
     if known(d.n_screened):
@@ -115,7 +118,7 @@ def _randomisation(ctx: Context) -> Inlines:
     writer, d, f = ctx.writer, ctx.record.design, ctx.findings
     shares = [d.allocation.get(f.active.id), d.allocation.get(f.control.id)]
     out: Inlines = ()
-    if f.active.id == f.control.id:
+    if not f.compared:
         return ()
     if d.usable and all(s is not None for s in shares):
         ratio = writer.cite(":".join(str(s) for s in shares), d)

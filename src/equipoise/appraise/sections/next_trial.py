@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from equipoise.appraise.context import Context
+from equipoise.appraise.numbers import in_percent, number
 from equipoise.design import stored
 from equipoise.document.charts import CurvePanel, Curves, Series
 from equipoise.document.document import (
@@ -108,7 +109,7 @@ class _Told:
         if cell[key] is None:
             return Text("–")
         levels = {k: cell[k] for k in ("primary", "enrichment")}
-        return self._listed(f"{100 * cell[key]:.0f} %", cell["world"], **levels)
+        return self._listed(f"{in_percent(cell[key])} %", cell["world"], **levels)
 
     def _one(self, world: str, **levels: Any) -> dict[str, Any]:
         (found,) = self._cells(world, **{"primary": PRIMARY, "enrichment": EVERYONE, **levels})
@@ -223,10 +224,10 @@ class _Told:
                     w=self._by(f"{best['weeks']:g}", call),
                     n=self._by(str(best["patients"]), call),
                     p=writer.label(_short(self.all["primaries"][best["primary"]])),
-                    s=self._by(f"{100 * best['success']:.0f} %", call),
+                    s=self._by(f"{in_percent(best['success'])} %", call),
                 )
             parts += [*(writer.words("; ") if parts else ()), *label, *writer.words(": "), *said]
-        target = self._by(f"{100 * self.all['target']:.0f} %", f"stored; print(stored({self.name!r})['target'])")
+        target = self._by(f"{in_percent(self.all['target'])} %", f"stored; print(stored({self.name!r})['target'])")
         lead = writer.say("The smallest design, by patients and then weeks, that reaches {t} success: ", t=target)
         return (*lead, *parts, Text("."))
 
@@ -244,7 +245,7 @@ class _Told:
             "If the drug does nothing, no design succeeds in more than {x} of repeats; that is an error rate explored, "
             "not proven, and of so many designs the highest is high by chance. If it only relieves symptoms, the "
             "questions of a delayed start all say yes in at most {y}: " + how + " for one that changes the disease.",
-            x=self._by(f"{100 * worst['success']:.1f} %", call),
+            x=self._by(f"{in_percent(worst['success'], 1)} %", call),
             y=self._share(wrong),
         )
 
@@ -289,8 +290,7 @@ class _Told:
                 c = self._one(world, weeks=weeks, patients=patients, primary=primary)
                 levels = {"primary": primary, "enrichment": EVERYONE}
                 cells = [
-                    (self._listed(f"{c[k]:.1f}".replace("-", "\N{MINUS SIGN}"), world, **levels),)
-                    for k in ("effect", "true_effect", "bias")
+                    (self._listed(number(c[k], 1), world, **levels),) for k in ("effect", "true_effect", "bias")
                 ] + [(self._share(c, "coverage"),)]
                 rows.append(Row((writer.label(self.all["primaries"][primary]), (self._week(weeks),), *cells)))
         table = Table(

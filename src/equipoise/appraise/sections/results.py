@@ -98,7 +98,7 @@ def _against(ctx: Context, results: Sequence[Result]) -> Inlines:
     arms = ctx.say("{active} against {control}")
     if len(ctx.findings.arms) > 2:
         arms = (*arms, *ctx.writer.words(" unless the row names another arm"))
-    if not all(ctx.findings.of_arms(r) for r in results if r.contrast is not None):
+    if any(ctx.of_groups(r) for r in results):
         arms = (*arms, *ctx.writer.words(", or of the groups that the row names, as the registry gives it"))
     late = {r.comparison == "early_delayed" for r in results}
     if late == {True}:

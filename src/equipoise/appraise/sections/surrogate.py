@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from equipoise.appraise.context import Context
+from equipoise.appraise.numbers import in_percent, number
 from equipoise.appraise.questions.vocabulary.reviews import stands, surrogacy_table
 from equipoise.document.document import Block, Fold, Inlines, Listing, Paragraph, Row, Section, Table, Text
 from equipoise.document.text import lower, upper
@@ -144,10 +145,10 @@ def _fooled(ctx: Context, found: dict[str, Any]) -> list[Block]:
         ),
         Listing(tuple(_computed(ctx, f"{w['name']}: {w['says']}", command, what) for w in fooled["worlds"])),
     ]
-    best, worst = most_fooled(fooled)
+    best, worst = (number(x, 0) for x in most_fooled(fooled))
     said = (
-        f"Where the marker is a surrogate, the most generous criterion finds it in {best:.0f} per cent of such "
-        f"literatures; where it is not, the most easily fooled is fooled in {worst:.0f} per cent. So few trials can "
+        f"Where the marker is a surrogate, the most generous criterion finds it in {best} per cent of such "
+        f"literatures; where it is not, the most easily fooled is fooled in {worst} per cent. So few trials can "
         f"neither establish nor refute it."
     )
     blocks.insert(0, Paragraph(_computed(ctx, said, command, what)))
@@ -178,4 +179,4 @@ def _fooled(ctx: Context, found: dict[str, Any]) -> list[Block]:
 def _share(ctx: Context, cell: dict[str, Any], command: str, what: str) -> Inlines:
     share, n = float(cell["validated"]), int(cell["n"])
     error = (share * (1.0 - share) / n) ** 0.5
-    return _computed(ctx, f"{100 * share:.0f} ({100 * error:.1f})", command, what)
+    return _computed(ctx, f"{in_percent(share)} ({in_percent(error, 1)})", command, what)

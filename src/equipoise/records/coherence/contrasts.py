@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 
+from equipoise.numerics.rounding import of_hundred
 from equipoise.records.check import half_unit
 from equipoise.records.coherence.implied import as_ratio, by_ranks
 from equipoise.records.coherence.note import Certainty, Note, NoteKind, name_of, normal_quantile, unit_of
@@ -128,7 +129,8 @@ def _interval(make: _Maker, c: Contrast, modelled: bool) -> Iterator[Note]:
     flipped = _flip(value, low, high, c.kind != "difference")
     yield make(
         "interval_and_estimate",
-        f"the estimate is not in the middle of its interval, by {100 * own:.0f} % of half its width: {_shown(c)}",
+        f"the estimate is not in the middle of its interval, by {of_hundred(own, 1, 0)} % of half its width: "
+        f"{_shown(c)}",
         "intervals of such models are even around the estimate: a digit may be wrong, or two analyses mixed",
         "likely" if own > 0.3 else "possible",
         flipped,

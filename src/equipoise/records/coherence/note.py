@@ -86,10 +86,11 @@ def _set_name(record: Record, id: str) -> str:
 
 
 def shown_p(p: PValue) -> str:
-    """A p-value as printed: ``p = 0.03``, ``p < 0.0001``, a span."""
+    """A p-value as printed: ``p = 0.03``, ``p < 0.0001``, a span; one of a one-sided test says so."""
+    side = "one-sided " if p.sides == "one" else ""
     if p.value is None:
-        return f"p = {p.low:g} to {p.high:g}"
-    return f"p {p.relation} {p.value:g}"
+        return f"{side}p = {p.low:g} to {p.high:g}"
+    return f"{side}p {p.relation} {p.value:g}"
 
 
 def rounded_p(p: float) -> str:

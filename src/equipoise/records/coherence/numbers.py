@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
+from equipoise.numerics.rounding import of_hundred
 from equipoise.records.check import decimals, half_unit, number_findings
 from equipoise.records.coherence.note import Certainty, Note, NoteKind, name_of, unit_of
 from equipoise.records.schema import AdverseEvent, Outcome, Record, Value
@@ -77,7 +78,8 @@ def _shares(record: Record) -> Iterator[Note]:
                 yield _note(
                     f"percent_{address.replace('.', '_')}",
                     "percent_and_count",
-                    f"{label}: {v.value} of {v.total} is {true:.1f} %, and {v.percent:g} % is printed",
+                    f"{label}: {v.value} of {v.total} is {of_hundred(v.value, v.total)} %, and {v.percent:g} % is "
+                    "printed",
                     "the count, the denominator or the percentage is wrong, or they rest on different people",
                     (address,),
                     "certain",
@@ -92,8 +94,8 @@ def _shares(record: Record) -> Iterator[Note]:
                 yield _note(
                     f"percent_{address.replace('.', '_')}",
                     "impossible_percent",
-                    f"{label}: no number of {n} people is {v.percent:g} %: {low} are {100 * low / n:.1f} %, "
-                    f"{low + 1} are {100 * (low + 1) / n:.1f} %",
+                    f"{label}: no number of {n} people is {v.percent:g} %: {low} are {of_hundred(low, n)} %, "
+                    f"{low + 1} are {of_hundred(low + 1, n)} %",
                     "the percentage rests on other people than the arm, or is misprinted",
                     (address,),
                     "possible",

@@ -166,7 +166,7 @@ class Analyses(Tables):
                 p["status"] = "nominal" if "nominal" in comments else "not_stated"
                 if re.search(
                     r"(one|1)[- ](sided|tailed) (p|test)|p-?value.{0,30}(one|1)[- ](sided|tailed)", comments
-                ) or _ONE_SIDED.search(node["pValueComment"].text() or ""):
+                ) or any(_ONE_SIDED.search(t or "") for t in (test, node["pValueComment"].text())):
                     p["sides"] = "one"
                 result["p"] = [p]
         own = method

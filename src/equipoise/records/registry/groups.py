@@ -168,12 +168,18 @@ _DOSE = re.compile(
 )
 
 
-def dose_of(text: str | None) -> dict[str, Any] | None:
-    """The one dose a text names, with its unit; None where it names none or several.
+_NOT_ONE = re.compile(r"(?:\d\s*(?:to|or|and|-|\N{EN DASH})|up to|at most|maxim\w+(?: of)?|minim\w+(?: of)?)\s*$", re.I)
+"""What stands before a number that is an end of a range, or a bound."""
 
-    >>> dose_of("Drug 1.0 mg twice daily"), dose_of("Drug 5 mg, then 10 mg")
-    ({'value': 1.0, 'unit': 'mg'}, None)
+
+def dose_of(text: str | None) -> dict[str, Any] | None:
+    """The one dose a text names, with its unit; None where it names none, several, a range or a bound.
+
+    >>> dose_of("Drug 1.0 mg twice daily"), dose_of("Drug 5 mg, then 10 mg"), dose_of("20 to 200 mg an hour")
+    ({'value': 1.0, 'unit': 'mg'}, None, None)
     """
+    if any(_NOT_ONE.search((text or "")[: m.start()]) for m in _DOSE.finditer(text or "")):
+        return None
     found = {(m.group(1).replace(",", ""), m.group(2)) for m in _DOSE.finditer(text or "")}
     if len(found) != 1:
         return None

@@ -94,11 +94,9 @@ class RegistryResults(Analyses):
                 block["note"] = "; ".join(extra)
             self.outcomes.append(block)
             cells = self._cells(node, known, people, notes, param, spread, block.get("unit"))
-            for _, values in cells:
-                self._population(
-                    node["populationDescription"].value,
-                    {k: v.get("n") or v.get("total") or 0 for k, v in values.items()},
-                )
+            text = node["populationDescription"].value
+            for _, values in cells if text else []:
+                self._population(text, {k: v.get("n") or v.get("total") or 0 for k, v in values.items()})
             self._rows(id, block, set_, param, cells, node, known, kind)
 
     def _rows(

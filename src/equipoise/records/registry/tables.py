@@ -247,11 +247,14 @@ class Tables:
         return out
 
     def _population(self, text: str | None, people: dict[str, int]) -> str:
-        if not text:
+        analysed = {id: n for id, n in people.items() if self.groups.is_arm(id)}
+        if not text and all(self.groups.started.get(id, n) == n for id, n in analysed.items()):
             return "ALL"
+        # nothing is said of who they are, but that they are not all who started
+        text = text or "everyone counted for the outcome: " + ", ".join(map(str, analysed.values()))
         key = exact(text)
         if key not in self.by_population:
-            label = population_label(text)
+            label = "Everyone analysed" if text.startswith("everyone counted") else population_label(text)
             made = {
                 "id": f"P{len(self.by_population) + 1}",
                 "label": label,

@@ -115,6 +115,8 @@ def ranked(ctx: Context) -> list[AdverseEvent]:
         if pair is None or event.category in ("severity", "label", "summary"):
             continue
         a, c = pair
+        if max(int(a.value or 0), int(c.value or 0)) < 2:
+            continue  # one person in one arm stands out by nothing
         rd = absolute_risk.risk_difference(int(a.value or 0), int(a.total or 1), int(c.value or 0), int(c.total or 1))
         found.append((rd.low <= 0 <= rd.high, -abs(rd.estimate), event))
     return [event for _, _, event in sorted(found, key=lambda row: row[:2])]

@@ -166,7 +166,9 @@ def plain_result(ctx: Context) -> Inlines:
             y=ctx.control,
         )
     return writer.say(
-        "{o} at {w}: {a}{u} with {x}, and {c}{u} with {y}.",
+        "{o} at {w}"
+        + (", the value in the middle" if ctx.median(r) else "")
+        + ": {a}{u} with {x}, and {c}{u} with {y}.",
         o=upper(outcome(ctx)),
         w=week(ctx),
         a=ctx.shown(pair)[0],
@@ -333,8 +335,15 @@ def plain_harms(ctx: Context) -> list[Inlines]:
     first = next((e for e in ctx.record.adverse_events if e.category == "summary" and e.serious and f.counts(e)), None)
     neuro = f.serious_neurologic()
     chosen: list[AdverseEvent] = [e for e in (first, neuro) if e is not None]
-    chosen += [e for e in ranked(ctx) if e not in chosen][: 5 - len(chosen)]
+    chosen += [e for e in ranked(ctx) if e not in chosen and _more(ctx, e)][: 5 - len(chosen)]
     return [_harm(ctx, e) for e in chosen] or [_share(ctx, e) for e in shares(ctx)[:5]]
+
+
+def _more(ctx: Context, event: AdverseEvent) -> bool:
+    """Whether an event is a harm that a trial can show: more frequent on the active arm, in more than one person."""
+    a, c = ctx.findings.counts(event) or (Value(), Value())
+    risks = [float(v.value or 0) / float(v.total or 1) for v in (a, c)]
+    return float(a.value or 0) > 1 and risks[0] > risks[1]
 
 
 def _harm(ctx: Context, event: AdverseEvent) -> Inlines:

@@ -50,7 +50,7 @@ def _design_gaps(ctx: Context) -> list[str]:
         out.append("who was masked")
     if d.randomised and not (d.allocation and d.usable):
         out.append("the ratio in which people were allotted")
-    if d.n_planned is None or not d.n_planned.usable:
+    if (d.n_planned is None or not d.n_planned.usable) and ctx.item("reg_sample_size") is None:
         out.append("how many people had been planned for, and on which assumptions")
     if (
         not any(
@@ -65,9 +65,19 @@ def _design_gaps(ctx: Context) -> list[str]:
         out.append("how many left before the end, by arm")
     if f.primary is not None and f.planned(f.primary) is None:
         out.append("whether the primary analysis was fixed before the data were seen")
-    if not any(m.imputation for m in ctx.record.methods):
+    if not any(m.imputation for m in ctx.record.methods) and not _MISSING.search(_told_of_primary(ctx)):
         out.append("how missing values were handled")
     return out
+
+
+_MISSING = re.compile(r"\bimput|\bmissing\b|carried forward|last observation|no value was available", re.I)
+"""How the definition of an outcome tells what was done where there was no value."""
+
+
+def _told_of_primary(ctx: Context) -> str:
+    """What an entry says of its primary outcome and of its analysis, in its own words."""
+    f = ctx.findings
+    return " ".join(filter(None, (f.outcome and f.outcome.definition, f.primary and f.primary.note)))
 
 
 def _people_gaps(ctx: Context) -> list[str]:

@@ -95,7 +95,9 @@ def p_meaning(ctx: Context) -> Inlines:
     return (
         *out,
         *writer.say(
-            ": with no effect, a result at least this far from none would come in about {h} such trials. "
+            ": with no effect, a result at least this far from none "
+            + ("in that direction " if p.sides == "one" else "")
+            + "would come in about {h} such trials. "
             "That is a surprise of {b} bits; a fair coin that lands heads is a surprise of one.",
             h=hundred,
             b=bits,

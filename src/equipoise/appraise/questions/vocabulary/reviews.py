@@ -176,7 +176,7 @@ def people_for_power(ctx: Context) -> list[Block]:
             share,
             loss,
             show=lambda x: numbers.number(x, 1),
-            what=f"{f.outcome.label}: a slowing of the loss by {100 * share:.0f} %",
+            what=f"{f.outcome.label}: a slowing of the loss by {numbers.in_percent(share)} %",
             method="share times the absolute change of the control arm",
         )
         cells = [
@@ -229,11 +229,11 @@ def surrogate_field(ctx: Context) -> Inlines:
     )
     parts: list[Inlines] = [said]
     if "fooled" in found:
-        best, worst = most_fooled(found["fooled"])
+        best, worst = (numbers.number(x, 0) for x in most_fooled(found["fooled"]))
         parts.append(
             writer.quote_computed(
-                f"Simulated again, such trials show a true surrogate by the most generous criterion in {best:.0f} per "
-                f"cent of cases, and a false one by the most easily fooled in {worst:.0f} per cent.",
+                f"Simulated again, such trials show a true surrogate by the most generous criterion in {best} per "
+                f"cent of cases, and a false one by the most easily fooled in {worst} per cent.",
                 FOOLED,
                 "shares of simulated literatures",
                 "see docs/methods/surrogacy.md",
