@@ -164,7 +164,7 @@ def test_centaur_dose_names_both_components_and_the_step() -> None:
     said = next(
         t
         for t in texts(appraise(load_record("centaur")), "design")
-        if t.startswith("sodium phenylbutyrate and taurursodiol")
+        if t.lower().startswith("sodium phenylbutyrate and taurursodiol")
     )
     for part in ("3 g", "1 g of taurursodiol", "three weeks", "twice a day"):
         assert part in said.replace("\N{NO-BREAK SPACE}", " ")

@@ -268,6 +268,9 @@ class Context:
         if found is None:
             return self.writer.label(id)
         label = lower(found.label)
+        if self.record.origin == "posted":
+            self.writer.register(label)  # "t-test, 2 sided" is a name
+            return self.writer.label(label)
         return self.writer.quote(label, found) or self.writer.label(label)
 
     def test_name(self, id: str) -> str:

@@ -9,7 +9,7 @@ from equipoise.appraise import numbers, units
 from equipoise.appraise.context import Context, title_words
 from equipoise.document.document import Inlines, Row, Table, Text, quiet
 from equipoise.document.text import joined, lower, short, upper
-from equipoise.records.schema import BaselineRow, PValue, Result, Value
+from equipoise.records.schema import BaselineRow, PValue, Result, Sourced, Value
 
 DASH: Inlines = (Text("–"),)
 
@@ -27,7 +27,7 @@ def cell(ctx: Context, value: Value | None, floor: int = 0, sd_floor: int = 0, u
 
 def p_cell(ctx: Context, ps: Sequence[PValue]) -> Inlines:
     """Every p-value with the test it came from."""
-    parts = [(*ctx.p(p, exact=True), Text(" "), *quiet(ctx.test_label(p.method))) for p in ps if p.usable]
+    parts = [(*ctx.p(p, exact=True), Text(" "), *ctx.test_label(p.method)) for p in ps if p.usable]
     return joined(parts, "; ") if parts else DASH
 
 
@@ -49,7 +49,7 @@ def result_label(ctx: Context, r: Result, *, outcome: bool = True, week: bool = 
         out.append(writer.quote(lower(method.label), method) or ())
     elif method is not None and method.adjusts_nfl:
         out.append(writer.words("adjusted for NfL"))
-    if r.row and (row := writer.quote(_COUNTED.sub("", r.row), r)):
+    if r.row and (row := writer.quote(_COUNTED.sub("", r.row), _beside(r))):
         out.append(row)
     if groups := ctx.of_groups(r):
         out.append(groups)
@@ -61,7 +61,18 @@ def result_label(ctx: Context, r: Result, *, outcome: bool = True, week: bool = 
     label: Inlines = ()
     for i, part in enumerate(out):
         label = (*label, *((Text(", "),) if i else ()), *part)
-    return upper(quiet(label))  # the numbers of a row's name are no findings; its values lead to the source
+    return upper(_named(ctx, label))
+
+
+def _named(ctx: Context, label: Inlines) -> Inlines:
+    """The name of a row: that of a registry without links, since its numbers are words and its values lead on."""
+    return quiet(label) if ctx.record.origin == "posted" else label
+
+
+def _beside(r: Result) -> Sourced:
+    """A value that stands in the row of a result; the result itself where none does."""
+    held = (v for v in (*r.arms.values(), *r.groups.values(), *r.p) if v.usable and v.source is not None)
+    return next(held, r)
 
 
 def _shows(ctx: Context, r: Result) -> bool:
@@ -249,7 +260,12 @@ def baseline_table(ctx: Context, rows: Sequence[BaselineRow]) -> Table | None:
     columns += [writer.say("{s}, {a}", s=short(s.label), a=lower(a.label)) for s in sets for a in arms]
     body = []
     for r in shown:
-        label = quiet(writer.quote(r.label, r) or ()) if r.usable else ()
+        held = [v for arms in r.values.values() for v in arms.values() if v.usable]
+        label = (
+            _named(ctx, writer.quote(r.label, held[0] if ctx.record.origin == "posted" else r) or ())
+            if r.usable
+            else ()
+        )
         said = ", ".join(s for s in (_baseline_unit(r), _statistic(r)) if s)
         head = (*(label or writer.label(r.label)), *(writer.say(" ({s})", s=said) if said else ()))
         floors = _floors([v for values in r.values.values() for v in values.values() if v.usable])
