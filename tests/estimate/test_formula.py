@@ -372,9 +372,6 @@ def test_property_a_value_that_is_no_number_names_its_row() -> None:
 @pytest.mark.parametrize(
     ("door", "formula", "kind"),
     [
-        (ancova, "Y ~ x + offset(z)", "offset"),
-        (mmrm, "Y ~ x + offset(z) + us(K | A)", "offset"),
-        (slope, "Y ~ x + offset(z) + (x | A)", "offset"),
         (ancova, "Y ~ x + strata(A)", "strata"),
         (ancova, "Y ~ x + (1 | B)", "random part"),
         (ancova, "Y ~ x + us(A | B)", "covariance term"),

@@ -188,10 +188,10 @@ def _read(fit: Any) -> _Read:
         count = inner + (0 if fit.reml else fixed)
         criteria = Criteria("", fit.loglik, count, fit.n_subjects)
         x = fit.design.matrix()[:, fit.kept]
-        return _Read("a mixed model", criteria, x, fit.response, fit.structure, fit.reml, fit.status)
+        return _Read("a mixed model", criteria, x, fit.observed, fit.structure, fit.reml, fit.status)
     if isinstance(fit, AncovaFit):
         criteria = Criteria("", fit.loglik, len(fit.kept) + 1, fit.n)
-        return _Read("a linear model", criteria, fit.design.matrix()[:, fit.kept], fit.response, "", False, fit.status)
+        return _Read("a linear model", criteria, fit.design.matrix()[:, fit.kept], fit.observed, "", False, fit.status)
     if isinstance(fit, CoxFit):
         rows = fit.data
         criteria = Criteria("", fit.loglik[1], fit.df, max(fit.events, 1))

@@ -110,7 +110,8 @@ def proportional_odds(formula: Any, data: Any, *, level: float = 0.95, estimand:
 
     Parameters
     ----------
-    formula : ``GRADE ~ TRT01P + BASE``; the response is a column of numbers or of categories in their order.
+    formula : ``GRADE ~ TRT01P + BASE``; the response is a column of numbers or of categories in their order;
+        ``offset(...)`` is understood.
     data : one row a patient; pandas, polars or pyarrow. Rows that lack a column take no part.
 
     Returns
@@ -132,7 +133,7 @@ def proportional_odds(formula: Any, data: Any, *, level: float = 0.95, estimand:
     check_level(level)
     model = read(formula)
     refused = "a model of ordered answers takes one answer a patient"
-    model.refuse(covariance=refused, random=refused, cluster=refused, strata=refused, offset="leave it out")
+    model.refuse(covariance=refused, random=refused, cluster=refused, strata=refused)
     name = model.target.name if model.target is not None else None
     if name is None:
         raise EstimationError(f"cannot read the response of {formula!r}", hint="write GRADE ~ TRT01P + BASE, say")
@@ -156,7 +157,8 @@ def proportional_odds(formula: Any, data: Any, *, level: float = 0.95, estimand:
     names = tuple(design.names[j] for j in columns)
     x = x[:, columns]
     left = LeftOut({f"without {name}": int((code < 0).sum())}).and_then(design.left_out)
-    par, information, loglik, status = fit(x, y, len(used))
+    offset = np.zeros(len(y)) if design.offset is None else design.offset
+    par, information, loglik, status = fit(x, y, len(used), offset)
     p = x.shape[1]
     detail = None
     if status is Status.BOUNDARY:
@@ -166,7 +168,9 @@ def proportional_odds(formula: Any, data: Any, *, level: float = 0.95, estimand:
     covariance = np.full((len(par), len(par)), np.nan)
     if status is Status.OK:
         covariance = np.asarray(np.linalg.inv(information), np.float64)
-    test, df = score_test(x, y, len(used), par) if status is Status.OK and len(used) > 2 and p else (math.nan, 0)
+    test, df = (
+        score_test(x, y, len(used), par, offset) if status is Status.OK and len(used) > 2 and p else (math.nan, 0)
+    )
     return OrdinalFit(
         str(formula),
         names,
@@ -208,24 +212,32 @@ def _edges(eta: FloatArray, y: IntArray) -> tuple[FloatArray, FloatArray, BoolAr
     return up, low, inside_up, inside_low
 
 
-def _loglik(par: FloatArray, x: FloatArray, y: IntArray) -> float:
+def _predictor(par: FloatArray, x: FloatArray, offset: FloatArray | float) -> FloatArray:
+    """(row, cut) linear predictors of an answer at or below each cut."""
+    p = x.shape[1]
+    return np.asarray(par[p:][None] - (x @ par[:p] + offset)[:, None])
+
+
+def _loglik(par: FloatArray, x: FloatArray, y: IntArray, offset: FloatArray | float) -> float:
     cuts = par[x.shape[1] :]
     if (np.diff(cuts) <= 0.0).any():
         return -math.inf
-    up, low, _, _ = _edges(cuts[None] - (x @ par[: x.shape[1]])[:, None], y)
+    up, low, _, _ = _edges(_predictor(par, x, offset), y)
     with np.errstate(divide="ignore"):
         return float(np.log(up - low).sum())
 
 
-def fit(x: FloatArray, y: IntArray, answers: int) -> tuple[FloatArray, FloatArray, float, Status]:
+def fit(
+    x: FloatArray, y: IntArray, answers: int, offset: FloatArray | float = 0.0
+) -> tuple[FloatArray, FloatArray, float, Status]:
     """Coefficients then cuts, the observed information, the log-likelihood, and its status; by Newton's steps."""
     p, k = x.shape[1], answers - 1
     share = np.cumsum(np.bincount(y, minlength=answers))[:-1] / len(y)
     par = np.concatenate([np.zeros(p), special.logit(share)])
-    value, status = _loglik(par, x, y), Status.NOT_CONVERGED
+    value, status = _loglik(par, x, y, offset), Status.NOT_CONVERGED
     hessian = np.eye(p + k)
     for _ in range(100):
-        gradient, hessian = _derivatives(par, x, y)
+        gradient, hessian = _derivatives(par, x, y, offset)
         try:
             step = np.linalg.solve(hessian, gradient)
         except np.linalg.LinAlgError:
@@ -233,7 +245,7 @@ def fit(x: FloatArray, y: IntArray, answers: int) -> tuple[FloatArray, FloatArra
             break
         size = 1.0
         for _ in range(40):
-            tried = _loglik(par + size * step, x, y)
+            tried = _loglik(par + size * step, x, y, offset)
             if tried >= value - 1e-12 * (1.0 + abs(value)):
                 break
             size *= 0.5
@@ -245,14 +257,16 @@ def fit(x: FloatArray, y: IntArray, answers: int) -> tuple[FloatArray, FloatArra
             break
     if p and float(np.abs(x @ par[:p]).max(initial=0.0)) > 20.0 and np.ptp(x @ par[:p]) > 20.0:
         status = Status.BOUNDARY
-    _, hessian = _derivatives(par, x, y)
+    _, hessian = _derivatives(par, x, y, offset)
     return par, hessian, value, status
 
 
-def _derivatives(par: FloatArray, x: FloatArray, y: IntArray) -> tuple[FloatArray, FloatArray]:
+def _derivatives(
+    par: FloatArray, x: FloatArray, y: IntArray, offset: FloatArray | float
+) -> tuple[FloatArray, FloatArray]:
     """The score, and minus the second derivatives."""
     p, k = x.shape[1], len(par) - x.shape[1]
-    up, low, has_up, has_low = _edges(par[p:][None] - (x @ par[:p])[:, None], y)
+    up, low, has_up, has_low = _edges(_predictor(par, x, offset), y)
     share = np.maximum(up - low, 1e-300)
     rows = np.arange(len(y))
     # derivatives of the two edges by the parameters: the cut, and minus the covariates
@@ -267,10 +281,12 @@ def _derivatives(par: FloatArray, x: FloatArray, y: IntArray) -> tuple[FloatArra
     return first.sum(axis=0), -second
 
 
-def score_test(x: FloatArray, y: IntArray, answers: int, par: FloatArray) -> tuple[float, int]:
+def score_test(
+    x: FloatArray, y: IntArray, answers: int, par: FloatArray, offset: FloatArray | float
+) -> tuple[float, int]:
     """Chi-square and df that every cut has the same coefficients, at the common ones, Fisher's information (SAS)."""
     p, k = x.shape[1], answers - 1
-    common = special.expit(par[p:][None] - (x @ par[:p])[:, None])
+    common = special.expit(_predictor(par, x, offset))
     cumulative = np.concatenate([np.zeros((len(y), 1)), common, np.ones((len(y), 1))], axis=1)
     share = np.diff(cumulative, axis=1)
     density = common * (1 - common)

@@ -115,6 +115,20 @@ class Design:
     first: dict[str, Any] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
     offset: FloatArray | None = field(default=None, repr=False)
+    offsets: tuple[Factor, ...] = field(default=(), repr=False)
+
+    def less_offset(self, y: FloatArray) -> FloatArray:
+        """(row,) a response without the offset, which is what a linear model with one fits."""
+        return y if self.offset is None else y - self.offset
+
+    def offset_of(self, frame: nw.DataFrame[Any]) -> FloatArray:
+        """(row,) the offset of the rows of another frame; raises :class:`DataError` where they have none."""
+        made = np.zeros(len(frame))
+        for factor in self.offsets:
+            values = renewed(factor, frame).numeric
+            assert values is not None
+            made += values[:, 0]
+        return made
 
     def matrix(self) -> FloatArray:
         """The whole design (row, p)."""
@@ -300,7 +314,11 @@ def build(
         columns[f"|{name}"] = column.take(rows)
     design = Design(terms, names, factors, columns, n, keep, frame, reduced, dict(first or {}), left_out)
     if model.offsets:
-        design.offset = _offset(model.offsets, columns, rows, model.text)
+        design.offsets = _offsets(model.offsets, columns, rows, model.text)
+        design.offset = np.zeros(n)
+        for factor in design.offsets:
+            assert factor.numeric is not None
+            design.offset += factor.numeric[:, 0]
     return design, y
 
 
@@ -316,16 +334,14 @@ def _factor(spec: FactorSpec, columns: Mapping[str, Column], rows: BoolArray | N
     return factor
 
 
-def _offset(
+def _offsets(
     specs: Iterable[FactorSpec], columns: Mapping[str, Column], rows: BoolArray | None, text: str
-) -> FloatArray:
-    made: list[FloatArray] = []
-    for spec in specs:
-        factor = _factor(spec, columns, rows, text)
+) -> tuple[Factor, ...]:
+    made = tuple(_factor(spec, columns, rows, text) for spec in specs)
+    for factor in made:
         if factor.numeric is None or factor.numeric.shape[1] != 1:
-            raise DataError(f"the offset {spec.expression} is not a number", hint="name a column of numbers")
-        made.append(factor.numeric[:, 0])
-    return np.asarray(np.sum(made, axis=0), np.float64)
+            raise DataError(f"the offset {factor.spec.expression} is not a number", hint="name a column of numbers")
+    return made
 
 
 def _terms(

@@ -547,7 +547,6 @@ def parse(text: Any, needs_covariance: bool = True) -> ModelFormula:
     model.refuse(
         strata="use it as a term, or analyse the strata one by one",
         cluster="patients are named in the covariance term of mmrm; ancova has vcov='HC3'",
-        offset="subtract it from the response: make a column of the difference",
     )
     if model.covariance is None and needs_covariance:
         model.refuse(random="write us(AVISIT | USUBJID), or use slope() for a random part")

@@ -212,7 +212,7 @@ class AncovaFit(LinearFit):
         """
         residual = nw.from_native(self.residuals(kind))["residual"].to_list()
         unit, units = row_names(self.design, self._places()["row"])
-        rows = {"unit": list(units), "fitted": self._means().tolist(), "residual": residual}
+        rows = {"unit": list(units), "fitted": self._whole_means().tolist(), "residual": residual}
         return Diagnostics(self.words[0], f"{kind} residual", unit, rows, self.influence(), backend=self._backend())
 
     def _title(self) -> str:
@@ -398,6 +398,7 @@ def ancova(formula: str, data: Any, *, weights: str | None = None, vcov: str = "
         left_out |= {f"without {weights}": present.count(False)} if not all(present) else {}
         frame = kept_rows(frame, np.array(present, dtype=np.bool_))
     design, y = build(model, frame, {})
+    y = design.less_offset(y)
     if weights is not None:
         w = np.asarray(frame.get_column(weights).to_numpy(), dtype=np.float64)[design.keep]
         if not (np.isfinite(w).all() and (w > 0.0).all()):

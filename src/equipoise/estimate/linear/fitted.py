@@ -27,8 +27,9 @@ INTERVALS = ("confidence", "prediction")
 class LinearFit(Fit):
     """A fitted linear model: ANCOVA, repeated measures, random slopes.
 
-    A subclass brings ``design``, ``kept`` (the columns not aliased), ``model`` (the formula read), ``response`` (row,)
-    and the methods that begin with an underscore and raise :class:`NotImplementedError` here.
+    A subclass brings ``design``, ``kept`` (the columns not aliased), ``model`` (the formula read), ``response`` (row,),
+    less an offset where there is one, and the methods that begin with an underscore and raise
+    :class:`NotImplementedError` here.
     """
 
     design: Design
@@ -284,6 +285,7 @@ class LinearFit(Fit):
             ratio=ratio,
             scale="geometric mean" if ratio else "mean",
             estimand=estimand,
+            shift=made.shift,
         )
 
     def contrasts(
@@ -413,6 +415,7 @@ class LinearFit(Fit):
             scale,
             estimand,
             over,
+            None if made.shift is None else combine @ made.shift,
         )
 
     def trends(
@@ -470,7 +473,12 @@ class LinearFit(Fit):
         grids = [self._grid(specs, by, weights, {**fixed, variable: centre + k * h}) for k in (-2, -1, 1, 2)]
         (made, first, second), ends = grids[0], [g[0].rows for g in grids]
         rows = (8.0 * (ends[2] - ends[1]) - (ends[3] - ends[0])) / (12.0 * h)
-        slopes = Grid(made.labels, np.where(np.abs(rows) < 1e-10, 0.0, rows))
+        moved = [g[0].shift for g in grids]
+        shift = None
+        if all(s is not None for s in moved):
+            a, b, c, d = (np.asarray(s, np.float64) for s in moved)
+            shift = (8.0 * (c - b) - (d - a)) / (12.0 * h)
+        slopes = Grid(made.labels, np.where(np.abs(rows) < 1e-10, 0.0, rows), shift=shift)
         if method is not None or against is not None:
             chosen = method if method is not None else "dunnett"
             scale = "difference of slopes"
@@ -492,6 +500,7 @@ class LinearFit(Fit):
             scale="slope",
             estimand=estimand,
             over=variable,
+            shift=slopes.shift,
         )
 
     # --- rows: predictions, residuals, simulated responses ----------------------------------------------------------
@@ -521,6 +530,8 @@ class LinearFit(Fit):
         x = self.design.matrix() if frame is None else self.design.matrix_of(frame)
         table = self.linear(x, level)
         estimate, se, df = (np.array(table[k]) for k in ("estimate", "se", "df"))
+        if self.design.offset is not None:
+            estimate = estimate + (self.design.offset if frame is None else self.design.offset_of(frame))
         if interval == "prediction":
             se = np.sqrt(se**2 + self._variances(frame))
         half = stdtrit(df, 0.5 + 0.5 * level) * se
@@ -535,14 +546,24 @@ class LinearFit(Fit):
         )
 
     def _means(self) -> FloatArray:
-        """(row,) fitted means of the rows analysed."""
+        """(row,) fitted means of the rows analysed, less an offset where there is one."""
         beta, _ = self._estimated()
         made: FloatArray = self.design.matrix()[:, self.kept] @ beta
         return made
 
+    def _whole_means(self) -> FloatArray:
+        """(row,) fitted means of the rows analysed, with the offset."""
+        made = self._means()
+        return made if self.design.offset is None else made + self.design.offset
+
+    @property
+    def observed(self) -> FloatArray:
+        """(row,) the response as it was observed, with the offset."""
+        return self.response if self.design.offset is None else self.response + self.design.offset
+
     def fitted_values(self) -> Any:
         """The fitted mean of every row analysed, as a frame: what names the row, and ``fitted``."""
-        return self._native({**self._places(), "fitted": self._means().tolist()})
+        return self._native({**self._places(), "fitted": self._whole_means().tolist()})
 
     def simulate(self, n: int = 1, *, seed: int = 0) -> Any:
         """New responses of the rows analysed, drawn from the fitted model.
@@ -558,7 +579,7 @@ class LinearFit(Fit):
         for name, value, least in (("n", n, 1), ("seed", seed, 0)):
             if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
                 raise EstimationError(f"{name} = {value!r}", hint=f"give a whole number from {least} on")
-        means = self._means()
+        means = self._whole_means()
         if not np.isfinite(means).all() or not np.isfinite(self._variances(None)).all():
             raise EstimationError("nothing to draw from: the model was not fitted", hint="see .reason")
         table: dict[str, list[Any]] = self._places()

@@ -25,6 +25,7 @@ class LinearFunctions(Fit):
     weights of the coefficients, ``spread`` (function, function) what is added to their covariance. ``adjust``: how
     p-values and limits are adjusted within each family (``family`` (function,), its number). ``ratio``: the response
     was a logarithm; ``estimates`` are ratios of geometric means. ``over``: the number whose slopes they are, if any.
+    ``shift`` (function,) what is added, the offset of a model with one.
     """
 
     model: LinearFit
@@ -42,6 +43,7 @@ class LinearFunctions(Fit):
     scale: str = "difference"
     estimand: str | None = None
     over: str = ""
+    shift: FloatArray | None = field(default=None, repr=False)
 
     @property
     def estimates(self) -> tuple[Estimate, ...]:
@@ -52,6 +54,10 @@ class LinearFunctions(Fit):
         """The functions with intervals (adjusted where asked) of coverage ``level``."""
         check_level(level)
         table, covariance = self.model.functions(self.rows, self.spread)
+        if self.shift is not None:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                moved = table["estimate"] + self.shift
+                table = {**table, "estimate": moved, "statistic": moved / table["se"]}
         states = [self.model.state_of(there, se) for there, se in zip(table["estimable"], table["se"], strict=True)]
         estimator, references = self.model.words
         if self.adjust == "none":

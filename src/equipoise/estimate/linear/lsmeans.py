@@ -30,11 +30,13 @@ class Grid:
     """Targets of the means: ``labels`` (variable -> value per row), ``rows`` (row, p) in all columns of the design.
 
     ``spread`` (row, row) is the part of the covariance due to the sampling of the subjects, for g-computation.
+    ``shift`` (row,) is the offset there, of a model with one.
     """
 
     labels: dict[str, list[Any]]
     rows: FloatArray
     spread: FloatArray | None = None
+    shift: FloatArray | None = None
 
 
 def _target_columns(design: Design, names: Sequence[str]) -> dict[str, Column]:
@@ -82,6 +84,16 @@ def _fixed(
     return factor.at(values)
 
 
+def _mean_offset(design: Design, at: Mapping[str, Any]) -> float:
+    """The mean of the offset over the records, where ``at`` says so with everybody at its values."""
+    total = 0.0
+    for factor in design.offsets:
+        own = {v: np.asarray(design.columns[v].numbers, np.float64) for v in factor.variables}
+        own |= {v: np.full(design.n_rows, float(at[v])) for v in factor.variables if v in at}
+        total += float(factor.of(own).mean())
+    return total
+
+
 def grid(
     design: Design,
     specs: Sequence[str],
@@ -99,11 +111,15 @@ def grid(
     if weights not in WEIGHTS:
         raise EstimationError(f"unknown weights {weights!r}", hint="choose one of " + ", ".join(WEIGHTS))
     targets = _target_columns(design, specs)
+    if design.offsets and weights == "counterfactual":
+        raise EstimationError("counterfactual means of a model with an offset", hint="use equal or proportional")
     known = dict.fromkeys(v for t in design.terms for f in t.factors for v in f.variables)
+    known |= dict.fromkeys(v for f in design.offsets for v in f.variables)
     unknown = [name for name in at if name not in known]
     if unknown:
         raise EstimationError(f"at: {unknown[0]!r} is no variable of the model", hint="there are " + ", ".join(known))
     numeric = {v for t in design.terms for f in t.factors if not f.categorical for v in f.variables}
+    numeric |= {v for f in design.offsets for v in f.variables}
     for name, value in at.items():
         if name in numeric and not (isinstance(value, Real) and np.isfinite(float(value))):
             raise EstimationError(f"at: {name} = {value!r}", hint=f"{name} is a number: give one")
@@ -177,6 +193,8 @@ def grid(
             if predicted is not None:
                 predicted[r] += value @ beta[term.columns]
     out = Grid(labels, rows)
+    if source.offsets:
+        out.shift = np.full(len(combos), _mean_offset(source, at))
     if predicted is not None:
         share = subject_weights / subject_weights.sum()
         n_subjects = float(subject_weights.sum())

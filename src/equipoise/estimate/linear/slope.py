@@ -126,6 +126,7 @@ def slope(
     frame = read_frame(data)
     extra = {subject: True} if time == "1" else {time: False, subject: True}
     design, y = build(model, frame, extra)
+    y = design.less_offset(y)
     who = design.columns[f"|{subject}"]
     subjects = who.levels or ()
     if time == "1":

@@ -204,6 +204,7 @@ def fit_model(
     if term.group is not None:
         extra[term.group] = True
     design, y = build(model, frame, extra, reduced, first)
+    y = design.less_offset(y)
     visit, subject = design.columns[f"|{term.visit}"], design.columns[f"|{term.subject}"]
     visits, subjects = visit.levels or (), subject.levels or ()
     n_subjects, m = len(subjects), len(visits)

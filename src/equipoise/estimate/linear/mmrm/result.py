@@ -455,7 +455,7 @@ class MmrmFit(LinearFit):
         table = nw.from_native(self.residuals(kind))
         extra = {
             "visit": self._places()[self.term.visit],
-            "fitted": self._means().tolist(),
+            "fitted": self._whole_means().tolist(),
             "residual": table["residual"].to_list(),
         }
         effects: dict[str, FloatArray] = {}
