@@ -107,6 +107,21 @@ def test_reference_sas() -> None:
     same([e.estimate for e in ours["breslow"].estimates], np.exp(theirs["breslow"]["beta"]), "breslow")
 
 
+def test_reference_gtsummary() -> None:
+    """What gtsummary and tern print is what base R gives them."""
+    numbers, theirs = left("gtsummary-and-tern")["results"].numbers, R["gtsummary"]
+    found = {(k.quantity, k.arm): v for k, v in numbers.items() if k.variable == "BASE"}
+    for name in ("mean", "sd", "median", "q1", "q3"):
+        same([found[name, arm].estimate for arm in ("placebo", "low", "high")], theirs[name], name)
+    same(found["kruskal_wallis", None].p, theirs["kruskal"], "kruskal")
+    tests = [v.p for k, v in numbers.items() if k.variable == "RESP" and "chi" in k.quantity]
+    same(tests, [theirs["chisq"]], "chisq")
+    shown = left("gtsummary-and-tern")["results"].table("1").blocks[1].rows[0]
+    assert [shown.cells[arm].text.split()[0] for arm in ("placebo", "low", "high")] == [
+        str(n) for n in theirs["responders"]
+    ]
+
+
 def test_property_words_of_the_tables_are_words_of_the_calls() -> None:
     """What the tables of the pages name and no example runs."""
     of, fit = left("survival"), left("emmeans")["fit"]

@@ -36,4 +36,11 @@ glm_of <- function(fit) { t <- coef(summary(fit)); list(beta = unname(t[-1, 1]),
 out$sas <- list(code = f$code, fisher = f$fisher$p.value, general = list(statistic = unname(f$general$statistic), p = f$general$p.value),
   share = unname(f$share$p.value), fit = glm_of(f$fit), profile = unname(exp(f$profile[-1, ])), sums = glm_of(f$sums),
   counts = glm_of(f$counts), theta = f$counts$theta, poisson = glm_of(f$poisson), discrete = coef_of(f$discrete), breslow = coef_of(f$breslow))
+d <- read.csv("tests/reference/small_trial.csv")
+arms <- c("placebo", "low", "high")
+by_arm <- function(f) unname(sapply(arms, function(a) f(d$BASE[d$ARM == a])))
+out$gtsummary <- list(mean = by_arm(mean), sd = by_arm(sd), median = by_arm(median),
+  q1 = by_arm(function(x) quantile(x, 0.25, type = 2)), q3 = by_arm(function(x) quantile(x, 0.75, type = 2)),
+  kruskal = kruskal.test(BASE ~ ARM, d)$p.value, responders = unname(sapply(arms, function(a) sum(d$RESP[d$ARM == a]))),
+  chisq = suppressWarnings(chisq.test(table(d$ARM, d$RESP), correct = FALSE))$p.value)
 write_json(out, "tests/reference/coming_from.json", digits = NA, auto_unbox = TRUE, pretty = TRUE)
