@@ -178,7 +178,7 @@ def test_independent_integral_and_expectations(d: int, k: int) -> None:
         "eh": np.empty(j), "ehb": np.empty((j, d)),
     }  # fmt: skip
     gx, lgw = rule(k)
-    assert integrate(a, c, first, e0, ze, prior, gx, lgw, *out.values()) == 0
+    assert integrate(np.zeros(1, np.int64), a, c, first, e0, ze, prior, gx, lgw, *out.values()) == 0
     line = np.linspace(-7.0, 7.0, 61 if d == 3 else 281)
     grid = np.stack(np.meshgrid(*[line] * d, indexing="ij"), -1).reshape(-1, d)
     hazard = np.exp(e0 + grid @ ze.T)

@@ -70,6 +70,8 @@ class CategoryRows:
 
 
 Rows = MarkerSums | CategoryRows
+Nodes = int | IntArray
+"""Nodes a dimension of the random effects: of all units, or (unit,) of each."""
 LOGISTIC = math.pi**2 / 3.0
 """The variance of the logistic distribution, beside which random effects of a category are small or large."""
 
@@ -256,7 +258,7 @@ class JointLikelihood:
             out[there] = np.add.reduceat(values, self.first[:-1][there], axis=0)
         return out
 
-    def _solved(self, theta: FloatArray, k: int) -> _Solved:
+    def _solved(self, theta: FloatArray, k: Nodes) -> _Solved:
         """The integrals at ``theta``, and what they were made of."""
         self.calls += 1
         lay = self.layout
@@ -302,10 +304,10 @@ class JointLikelihood:
         self.eb, self.ebb, self.eh = eb, ebb, eh
         return _Solved(ll, eb, ebb, eh, ehb, by_row, low, inverse, prior, alpha, betas, residual, mean_risk, mean_event)
 
-    def evaluate(self, theta: FloatArray, k: int, *, scores: bool = True) -> tuple[FloatArray, FloatArray]:
+    def evaluate(self, theta: FloatArray, k: Nodes, *, scores: bool = True) -> tuple[FloatArray, FloatArray]:
         """(patient,) log-likelihoods, NaN where there is none, and (patient, parameter) scores.
 
-        k : nodes a dimension of the random effects.
+        k : nodes a dimension of the random effects, of all units or of each.
         """
         lay, at = self.layout, self._solved(theta, k)
         n, d = len(self.patient), lay.d
@@ -341,7 +343,7 @@ class JointLikelihood:
             out[:, lay.alphas.start + f] = own
         return self._by_patient(at.ll), self._by_patient(out * self.sign[:, None])
 
-    def gradient(self, theta: FloatArray, k: int) -> FloatArray:
+    def gradient(self, theta: FloatArray, k: Nodes) -> FloatArray:
         """(parameter,) the score of all patients together, without that of each."""
         if self.categories is not None:
             return np.asarray(self.evaluate(theta, k)[1].sum(axis=0))
@@ -385,7 +387,7 @@ class JointLikelihood:
         np.add.at(out, self.patient, values)
         return out
 
-    def value(self, theta: FloatArray, k: int) -> float:
+    def value(self, theta: FloatArray, k: Nodes) -> float:
         """The log-likelihood."""
         return float(self.evaluate(theta, k, scores=False)[0].sum())
 
@@ -463,23 +465,28 @@ def integrals(
     ze: FloatArray,
     prior: FloatArray,
     mode: FloatArray,
-    k: int,
+    k: Nodes,
     theta: FloatArray,
     lay: Layout,
     categories: Categories | None,
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, tuple[FloatArray, ...]]:
     """The integrals of all units and their expectations, by ``k`` nodes a random effect; with one, Laplace's.
 
-    Arguments as of :func:`equipoise.estimate.joint_model.kernels.integral.integrate`. Gives back ll, eb, ebb, eh, ehb,
-    and by row of the categories the expected derivatives by the logit and by the thresholds.
+    With categories one number of nodes does for all units. Arguments as of
+    :func:`equipoise.estimate.joint_model.kernels.integral.integrate`. Gives back ll, eb, ebb, eh, ehb, and by row of
+    the categories the expected derivatives by the logit and by the thresholds.
     """
     n, d = c.shape
-    gx, lgw = rule(k)
     ll, eb, ebb = np.empty(n), np.empty((n, d)), np.empty((n, d, d))
     eh, ehb = np.empty(len(e0)), np.empty((len(e0), d))
-    if categories is None and k > 1:
-        integrate(a, c, first, e0, ze, prior, gx, lgw, mode, ll, eb, ebb, eh, ehb)
+    own = np.broadcast_to(k, n)
+    most = int(own.max(initial=1))
+    if categories is None and most > 1:
+        for nodes in np.unique(own):
+            who = np.flatnonzero(own == nodes)
+            integrate(who, a, c, first, e0, ze, prior, *rule(int(nodes)), mode, ll, eb, ebb, eh, ehb)
         return ll, eb, ebb, eh, ehb, ()
+    gx, lgw = rule(most)
     if categories is None:
         begin, z = np.zeros(n + 1, np.int64), np.zeros((0, d))
         r0 = low = high = np.zeros(0)

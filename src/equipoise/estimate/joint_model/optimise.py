@@ -3,7 +3,7 @@
 1. The marker alone by EM, the hazard given predicted random effects by Newton's method.
 2. Steps by the outer product of the scores (Berndt, Hall, Hall & Hausman 1974) on few nodes of quadrature.
 3. Newton's steps with the observed information (differences of the score) on more and more nodes, until the
-   log-likelihood no longer moves with their number.
+   log-likelihood no longer moves with their number. More are taken of those patients alone whose integrals still move.
 """
 
 from __future__ import annotations
@@ -13,7 +13,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from equipoise.estimate.joint_model.likelihood import LOGISTIC, CategoryRows, JointLikelihood, Layout, Points, Rows
+from equipoise.estimate.joint_model.likelihood import (
+    LOGISTIC,
+    CategoryRows,
+    JointLikelihood,
+    Layout,
+    Nodes,
+    Points,
+    Rows,
+)
 from equipoise.types import BoolArray, FloatArray, IntArray, Status
 
 LADDER = {1: (9, 15, 31, 63), 2: (7, 15, 31, 45), 3: (5, 9, 15, 21), 4: (3, 5, 7)}
@@ -29,7 +37,7 @@ class Optimum:
     """Where the search ended: ``information`` observed, of the free parameters; ``scores`` (patient, parameter).
 
     gradient : the largest score in absolute value; distance : how far the maximum is, in standard errors. quadrature :
-    how much the log-likelihood moves from ``points`` nodes a dimension to about twice as many.
+    how much the log-likelihood moves from each patient's nodes a dimension, at most ``points``, to about twice as many.
     """
 
     theta: FloatArray = field(repr=False)
@@ -46,8 +54,19 @@ class Optimum:
     calls: int
 
 
-def _twice(k: int, d: int) -> int:
-    return 2 * k + 1 if d <= 3 else k + 2
+def _finer(k: IntArray, d: int, steps: tuple[int, ...]) -> IntArray:
+    """(patient,) the next number of nodes on the ladder; beyond its end about twice as many."""
+    beyond = 2 * steps[-1] + 1 if d <= 3 else steps[-1] + 2
+    return np.asarray(np.append(steps, beyond))[np.searchsorted(steps, k, side="right")]
+
+
+def _moving(change: FloatArray, tolerance: float) -> BoolArray:
+    """(patient,) whose integrals need more nodes: all but the most whose changes together stay below half of it."""
+    size = np.where(np.isfinite(change), np.abs(change), np.inf)
+    order = np.argsort(size, kind="stable")
+    out = np.empty(len(size), np.bool_)
+    out[order] = np.cumsum(size[order]) > 0.5 * tolerance
+    return out
 
 
 def ladder_of(d: int) -> tuple[int, ...]:
@@ -200,7 +219,7 @@ def _start_hazard(model: JointLikelihood, theta: FloatArray, eb: FloatArray) -> 
 
 
 def information(
-    model: JointLikelihood, theta: FloatArray, k: int, free: BoolArray, scale: FloatArray, base: FloatArray
+    model: JointLikelihood, theta: FloatArray, k: Nodes, free: BoolArray, scale: FloatArray, base: FloatArray
 ) -> FloatArray:
     """The observed information of the free parameters: differences of the score, which is ``base`` at theta.
 
@@ -265,32 +284,32 @@ def _searched(
     at = np.flatnonzero(free)
     theta = begin.copy()
     steps = ladder_of(lay.d) if steps is None else steps
-    k = steps[0]
+    own, k = np.full(model.n_patients, steps[0]), np.full(len(model.patient), steps[0])
 
     def full(step: FloatArray) -> FloatArray:
         out = np.zeros(lay.size)
         out[at] = step
         return out
 
-    def value(where: FloatArray, k: int) -> tuple[float, FloatArray]:
+    def value(where: FloatArray) -> tuple[float, FloatArray, FloatArray]:
         ll, s = model.evaluate(where, k)
-        return float(ll.sum()), s
+        return float(ll.sum()), s, ll
 
-    now, scores = value(theta, k)
+    now, scores, each = value(theta)
     if not math.isfinite(now):
         return _lost(
             model, theta, free, scores, Status.NOT_CONVERGED, "the likelihood is not finite at the start", calls
         )
     for _ in range(limit):
-        own = scores[:, at]
-        gradient = own.sum(axis=0)
-        step, _ = _solved(own.T @ own, gradient)
+        outer = scores[:, at]
+        gradient = outer.sum(axis=0)
+        step, _ = _solved(outer.T @ outer, gradient)
         gain = float(gradient @ step)
         if gain < 0.5:
             break
         size = min(1.0, 3.0 / max(float(np.abs(step[_bounded(lay, at)]).max(initial=0.0)), 1e-300))
         while size > 1e-4:
-            new, s = value(theta + full(size * step), k)
+            new, s, _ = value(theta + full(size * step))
             if math.isfinite(new) and new > now + 1e-4 * size * gain:
                 break
             size *= 0.5
@@ -298,12 +317,12 @@ def _searched(
             break
         theta, now, scores = theta + full(size * step), new, s
         if _flat(model, theta):
-            return _on_boundary(model, theta, free, now, scores, calls, k)
+            return _on_boundary(model, theta, free, now, scores, calls, int(own.max()))
     quadrature, info, distance = math.nan, np.empty((0, 0)), math.inf
-    rung, settled = 0, False
-    for _ in range(2 * len(steps) + 2):
+    settled = False
+    for rung in range(1, len(steps) + 2):
         goal = 1e-11 if settled else 1e-4
-        now, scores = value(theta, k)
+        now, scores, each = value(theta)
         fresh = False
         for _ in range(limit):
             gradient = scores[:, at].sum(axis=0)
@@ -315,29 +334,35 @@ def _searched(
             if distance < goal and values.min() > 0.0:
                 break
             size = min(1.0, 2.0 / max(float(np.abs(step[_bounded(lay, at)]).max(initial=0.0)), 1e-300))
-            new, s = value(theta + full(size * step), k)
+            new, s, there = value(theta + full(size * step))
             while size > 1e-3 and not (math.isfinite(new) and (new > now or distance < 1e-5)):
                 size *= 0.5
-                new, s = value(theta + full(size * step), k)
+                new, s, there = value(theta + full(size * step))
             if size <= 1e-3:
                 if fresh:
                     break
                 info = np.empty((0, 0))
                 continue
             after = float(_solved(info, s[:, at].sum(axis=0))[0] @ s[:, at].sum(axis=0))
-            theta, now, scores = theta + full(size * step), new, s
+            theta, now, scores, each = theta + full(size * step), new, s, there
             if _flat(model, theta):
-                return _on_boundary(model, theta, free, now, scores, calls, k)
+                return _on_boundary(model, theta, free, now, scores, calls, int(own.max()))
             if after > 0.1 * distance and after > goal:
                 info = np.empty((0, 0))  # a curvature of its own pays where the old one crawls
             fresh = False
         if settled:
             break
-        finer = steps[rung + 1] if rung + 1 < len(steps) else _twice(k, lay.d)
-        quadrature = model.value(theta, finer) - now if finer**lay.d <= MOST_NODES else math.nan
-        settled = rung + 1 == len(steps) or abs(quadrature) < tolerance
+        finer = _finer(own, lay.d, steps)
+        moving = np.ones(len(own), np.bool_)
+        if int(finer.max()) ** lay.d <= MOST_NODES:
+            change = model.evaluate(theta, finer[model.patient], scores=False)[0] - each
+            quadrature = float(change.sum())
+            if model.categories is None:
+                moving = _moving(change, tolerance)
+        settled = rung >= len(steps) or abs(quadrature) < tolerance
         if not settled:
-            rung, k = rung + 1, finer
+            own[moving] = np.maximum(finer, steps[rung])[moving]
+            k = own[model.patient]
     gradient = scores[:, at].sum(axis=0)
     scale = 1.0 / np.sqrt(np.maximum(np.diag(info), 1e-300)) if len(info) else np.full(len(at), 1e-3)
     info = information(model, theta, k, free, scale, scores.sum(axis=0))
@@ -346,7 +371,7 @@ def _searched(
     status, reason = Status.OK, ""
     largest = float(np.abs(gradient).max(initial=0.0))
     if _flat(model, theta, _spread(info, values), at):
-        return _on_boundary(model, theta, free, now, scores, calls, k)
+        return _on_boundary(model, theta, free, now, scores, calls, int(own.max()))
     if not math.isfinite(now) or not distance < 1e-6:
         status, reason = Status.NOT_CONVERGED, f"the search ended with a largest score of {largest:.2g}"
     elif values.min() < 1e-10:
@@ -361,7 +386,7 @@ def _searched(
         reason,
         largest,
         math.sqrt(max(distance, 0.0)),
-        k,
+        int(own.max()),
         quadrature,
         model.calls - calls,
     )
@@ -376,7 +401,7 @@ def _bounded(lay: Layout, at: IntArray) -> BoolArray:
     return np.isin(at, logs)
 
 
-def _curvature(model: JointLikelihood, theta: FloatArray, k: int, free: BoolArray, scores: FloatArray) -> FloatArray:
+def _curvature(model: JointLikelihood, theta: FloatArray, k: Nodes, free: BoolArray, scores: FloatArray) -> FloatArray:
     own = scores[:, free]
     scale = 1.0 / np.sqrt(np.maximum((own**2).sum(axis=0), 1e-12))
     return information(model, theta, k, free, scale, scores.sum(axis=0))

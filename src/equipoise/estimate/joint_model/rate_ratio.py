@@ -24,7 +24,7 @@ from scipy import stats
 
 from equipoise.errors import EstimationError
 from equipoise.estimate.joint_model.bayes import RatePosterior, posterior
-from equipoise.estimate.joint_model.likelihood import CategoryRows, JointLikelihood, Layout, MarkerSums
+from equipoise.estimate.joint_model.likelihood import CategoryRows, JointLikelihood, Layout, MarkerSums, Nodes
 from equipoise.estimate.joint_model.maximised import Maximised
 from equipoise.estimate.joint_model.model import check_data
 from equipoise.estimate.joint_model.optimise import Optimum, covariance_of, failed, maximise, start
@@ -59,7 +59,7 @@ class RatioLikelihood(JointLikelihood):
     z_by_time: BoolArray = field(kw_only=True)
     plain: MarkerSums = field(kw_only=True)
 
-    def evaluate(self, theta: FloatArray, k: int, *, scores: bool = True) -> tuple[FloatArray, FloatArray]:
+    def evaluate(self, theta: FloatArray, k: Nodes, *, scores: bool = True) -> tuple[FloatArray, FloatArray]:
         """As the joint model's; without association two nodes are exact, whatever ``k``."""
         lay = self.layout
         log_ratio = float(theta[lay.gammas.start] + theta[-1])
@@ -93,7 +93,7 @@ class RatioLikelihood(JointLikelihood):
         out[:, -1] = self._by_patient(by_ratio)
         return ll, out
 
-    def gradient(self, theta: FloatArray, k: int) -> FloatArray:
+    def gradient(self, theta: FloatArray, k: Nodes) -> FloatArray:
         return np.asarray(self.evaluate(theta, k)[1].sum(axis=0))
 
 
@@ -126,7 +126,8 @@ def maximise_ratio(model: RatioLikelihood, begin: FloatArray, *, apart: bool) ->
     free[-1] = apart
     found = maximise(model, begin, free=free, tolerance=math.inf)
     survival = float(found.theta[model.layout.gammas.start])
-    if found.status is Status.OK and max(abs(survival), abs(survival + float(found.theta[-1]))) > RUNAWAY:
+    ended = found.status in (Status.OK, Status.NOT_CONVERGED)
+    if ended and max(abs(survival), abs(survival + float(found.theta[-1]))) > RUNAWAY:
         why = (
             f"not estimable: the ratio runs off (it was at {math.exp(survival):.3g}): nearly all events are in one arm"
         )

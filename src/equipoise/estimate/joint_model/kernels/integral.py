@@ -101,19 +101,19 @@ def _leading(tensor, size, k, weights, out):
 
 
 @kernel
-def integrate(a, c, first, e0, ze, prior, gx, lgw, mode, ll, eb, ebb, eh, ehb):
-    """Integrals and expectations of all patients; the number of patients whose mode was not found.
+def integrate(who, a, c, first, e0, ze, prior, gx, lgw, mode, ll, eb, ebb, eh, ehb):
+    """Integrals and expectations of the patients ``who``; the number of them whose mode was not found.
 
-    a (n, d, d), c (n, d), first (n + 1,) where a patient's nodes begin, e0 (node,) with the logarithm of the weight of
-    the node, ze (node, d), prior (d, d), gx and lgw (K,) nodes (ascending) and log weights of Gauss-Hermite. In place:
-    mode (n, d), from where the search starts; ll (n,), eb (n, d), ebb (n, d, d), eh (node,) the expected hazard of a
-    node and ehb (node, d) its expected product with b.
+    who (m,) places of patients, a (n, d, d), c (n, d), first (n + 1,) where a patient's nodes begin, e0 (node,) with
+    the logarithm of the weight of the node, ze (node, d), prior (d, d), gx and lgw (K,) nodes (ascending) and log
+    weights of Gauss-Hermite. In place: mode (n, d), from where the search starts; ll (n,), eb (n, d), ebb (n, d, d), eh
+    (node,) the expected hazard of a node and ehb (node, d) its expected product with b.
     """
-    n, d = c.shape
+    d = c.shape[1]
     k = len(gx)
     size = k**d
     longest = 0
-    for i in range(n):
+    for i in who:
         longest = max(longest, first[i + 1] - first[i])
     factors = np.empty((max(longest, 1), d, k))
     grid = np.empty((size, d))
@@ -137,7 +137,7 @@ def integrate(a, c, first, e0, ze, prior, gx, lgw, mode, ll, eb, ebb, eh, ehb):
     eh_g = np.empty(d)
     root = math.sqrt(2.0)
     lost = 0
-    for i in range(n):
+    for i in who:
         low, high = first[i], first[i + 1]
         for r in range(d):
             for s in range(d):
