@@ -223,7 +223,7 @@ def test_simulation_intervals_cover_the_truth_behind_a_simulated_paper() -> None
     assert ((covered > 0.85) & (covered < 0.95)).all(), covered
 
 
-@pytest.mark.parametrize("name", ["valor", "riluzole1994"])
+@pytest.mark.parametrize("name", ["valor", "riluzole1994", "edaravone2017", "centaur"])
 def test_property_shipped_draws_were_reached_and_fit_their_summary(name: str) -> None:
     folder = resources.files("equipoise.library") / name
     told = json.loads((folder / "posterior.json").read_text(encoding="utf-8"))
