@@ -49,6 +49,7 @@ def test_reference_least_squares(patients: pl.DataFrame) -> None:
     gone = ancova("BASE ~ ARM + SITE + WEEKS", patients[1:], weights="WEEKS")
     near(fit.beta - gone.beta, own.dfbeta[0])
     assert own.how == "exact"
+    near(fit.influence(refit=True).cook, own.cook)
     assert own.largest(1)[0][1] == own.cook.max()
 
 

@@ -28,7 +28,7 @@ def data() -> pl.DataFrame:
 
 def test_independent_pictures_of_a_linear_model(data: pl.DataFrame) -> None:
     fit = ancova("Y ~ ARM + X", data)
-    shown = plot.influence(fit, most=1)
+    shown = plot.influence(fit, most=1, refit=True)
     assert "largest S17 (" in shown.description
     assert [row["cook"] for row in shown.table] == pytest.approx(fit.influence().cook.tolist())
     assert fit.influence().plot(most=1).description == shown.description

@@ -183,9 +183,10 @@ class AncovaFit(LinearFit):
         root = np.ones(self.n) if self.weights is None else np.sqrt(self.weights)
         return self.design.matrix()[:, self.kept] * root[:, None], self.errors * root, self.hat, self.unscaled
 
-    def influence(self) -> Influence:
+    def influence(self, *, refit: bool = False) -> Influence:
         """What every row does to the coefficients: leverage, Cook's distance, dfbetas; exact (Belsley, Kuh & Welsch
-        1980; R ``influence.measures``), by the covariance of the model, whatever ``vcov``.
+        1980; R ``influence.measures``), by the covariance of the model, whatever ``vcov``. ``refit`` changes
+        nothing: this is what fits without the row give.
 
         Raises :class:`EstimationError` where no residual variance is left.
         """
