@@ -273,7 +273,7 @@ def test_property_a_poll_leaves_the_figures_alone(tmp_path: Path) -> None:
         assert "<progress" in again.text
         assert "<form" not in again.text
         other = client.get(f"{key}?seen=7&status=running", headers=part)
-        assert other.headers["hx-retarget"] == "#job"
+        assert other.headers["hx-retarget"] == "closest #job"
         assert 'id="job"' in other.text
         token = client.cookies["equipoise_form"]
         client.post(key, data={"form_token": token, "stop": "yes"})

@@ -61,7 +61,8 @@ def studio(
             import threading
             import webbrowser
 
-            threading.Timer(0.8, webbrowser.open, (address,)).start()
+            known = f"{address}?token={token}" if token else address
+            threading.Timer(0.8, webbrowser.open, (known,)).start()
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False))
         server.run(sockets=[listening])
     if not app.state.jobs.close():

@@ -80,10 +80,13 @@ def page(request: Request, template: str, *, status: int = 200, **context: Any) 
 
 
 def job_page(request: Request, template: str, *, again: bool, **context: Any) -> HTMLResponse:
-    """A job's view; asked ``again`` from the place of its progress, it takes the place of the whole job."""
+    """A job's view; asked ``again`` from the place of its progress, it takes the place of the whole job around it.
+
+    An answer that comes late, when that place has left the page, changes nothing.
+    """
     answer = page(request, template, **context)
     if again:
-        answer.headers["HX-Retarget"], answer.headers["HX-Reswap"] = "#job", "outerHTML"
+        answer.headers["HX-Retarget"], answer.headers["HX-Reswap"] = "closest #job", "outerHTML"
     return answer
 
 
