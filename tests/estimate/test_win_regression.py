@@ -226,3 +226,18 @@ def test_independent_strata_are_weighted_pairs_of_their_own() -> None:
     np.testing.assert_allclose(alone.beta, plain.beta, rtol=1e-9)
     np.testing.assert_allclose(alone.vcov, plain.vcov, rtol=1e-9)
     assert alone.tied == plain.tied
+
+
+def test_independent_two_arms_in_strata_are_wins_over_losses_weighted_by_size() -> None:
+    """The arm alone: exp(beta) is wins over losses, those of a stratum of n patients weighted by 1 / (n - 1)."""
+    frame = trial(np.random.default_rng(5), 60)
+    fit = win_regression(frame, [Time("T", event="D"), Value("Y")], ["ARM"], strata="G")
+    t, d, y, g, arm = (frame[c].to_numpy() for c in ("T", "D", "Y", "G", "ARM"))
+    won = lost = 0.0
+    for i in np.flatnonzero(arm == 1):
+        for j in np.flatnonzero((arm == 0) & (g == g[i])):
+            better = int(d[j] and t[j] < t[i]) - int(d[i] and t[i] < t[j]) or np.sign(y[i] - y[j])
+            weight = 1.0 / ((g == g[i]).sum() - 1)
+            won, lost = won + weight * (better > 0), lost + weight * (better < 0)
+    assert len(set(g)) > 1
+    assert fit.beta[0] == pytest.approx(np.log(won / lost), abs=1e-14)
