@@ -75,6 +75,23 @@ def test_a_study_is_fetched_and_imported() -> None:
     assert paths == [f"/api/v2/studies/{NUMBER}"]
 
 
+@pytest.mark.parametrize(("host", "followed"), [("127.0.0.1", True), ("localhost", False)])
+def test_the_registry_leads_to_no_other_machine(host: str, followed: bool) -> None:
+    def moved(handler: BaseHTTPRequestHandler, before: int) -> None:
+        if before:
+            good(handler)
+        else:
+            send(handler, 302, b"", Location=f"{address.replace('127.0.0.1', host)}/there")
+
+    with server(moved) as (address, paths):
+        if followed:
+            assert fetch_study(NUMBER, registry=address).record.id == NUMBER
+        else:
+            with pytest.raises(RecordError, match="leads to another machine, localhost"):
+                fetch_study(NUMBER, registry=address, retries=0)
+    assert len(paths) == 1 + followed
+
+
 def test_it_tries_again_when_the_registry_is_busy_and_waits_as_asked() -> None:
     waited: list[float] = []
 

@@ -53,8 +53,16 @@ def fetch_study(
 
 def _get(address: str, number: str, timeout: float, retries: int, wait: Callable[[float], None]) -> bytes:
     httpx = needed("registry", "fetching", error=RecordError, besides="or " + _by_hand(address))
-    failed = ""
-    with httpx.Client(timeout=timeout, follow_redirects=True, headers={"Accept": "application/json"}) as client:
+    failed, asked = "", []
+
+    def stays(request: Any) -> None:  # what answers decides no other machine that is asked
+        asked.append(request.url.host)
+        if asked[-1] != asked[0]:
+            raise RecordError(f"{address} leads to another machine, {asked[-1]}", hint=_by_hand(address))
+
+    with httpx.Client(
+        timeout=timeout, follow_redirects=True, headers={"Accept": "application/json"}, event_hooks={"request": [stays]}
+    ) as client:
         for attempt in range(retries + 1):
             pause = min(0.5 * 2**attempt, 10.0)
             try:
