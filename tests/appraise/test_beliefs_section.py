@@ -187,12 +187,12 @@ def test_property_an_interval_that_the_prior_ends_is_told(monkeypatch: pytest.Mo
     (told_lag,) = [p for m in read(found).mechanisms for p in m.effects]
     assert told_lag.at_bound == (False, True)
     text = equipoise.render(page_of(monkeypatch, found), "md")
-    text = text[text.index("What was learnt of each parameter") :]
+    text = text[text.index("**Each parameter**") :]
     assert "lag of function behind the injury" in text
     assert "| upper |" in text
     lag |= {"low": 3.0, "high": 40.0}
     text = equipoise.render(page_of(monkeypatch, found), "md")
-    start = text.index("What was learnt of each parameter")
+    start = text.index("**Each parameter**")
     assert "| upper |" not in text[start : start + 3000]
 
 

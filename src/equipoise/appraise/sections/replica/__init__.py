@@ -41,7 +41,7 @@ def build(ctx: Context) -> Section:
         if told:
             blocks.append(Paragraph(told))
     if replica.mechanisms:
-        ways = writer.words("How the drug acts: what each mechanism leads to")
+        ways = writer.words("What each mechanism leads to")
         blocks.append(Fold("mechanisms", ways, tuple(mechanisms(ctx, replica))))
     blocks.extend(posterior)
     survival = survival_figure(ctx, replica)
@@ -52,7 +52,7 @@ def build(ctx: Context) -> Section:
         blocks.extend(differences(ctx, replica))
         figure = dots_figure(ctx, replica)
         if figure is not None:
-            blocks.append(Fold("replica-plot", writer.words("How far it lies from what was published"), (figure,)))
+            blocks.append(Fold("replica-plot", writer.words("Distance from what was published"), (figure,)))
         blocks.append(
             Fold(
                 "replica-rows",
@@ -74,7 +74,7 @@ def _second(ctx: Context) -> list[Block]:
         blocks.extend(predicted.pair(ctx.writer, found, pair))
     if not blocks:
         return []
-    title = ctx.writer.words("Another trial of the drug, predicted from this one")
+    title = ctx.writer.words("A second trial, predicted")
     again = ctx.writer.say("To find it again: {c}.", c=ctx.writer.code(found["command"]))
     return [Fold("second-trial", title, (Paragraph(predicted.lead(ctx.writer)), *blocks, Paragraph(again)))]
 

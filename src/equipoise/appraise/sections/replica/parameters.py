@@ -208,4 +208,4 @@ def parameters(ctx: Context, found: Beliefs) -> Fold:
             c=joined([writer.label(lower(called)) for called in cut]),
         )
         blocks.append(Paragraph(said))
-    return Fold("beliefs-parameters", writer.words("What was learnt of each parameter"), tuple(blocks))
+    return Fold("beliefs-parameters", writer.words("Each parameter"), tuple(blocks))
