@@ -100,8 +100,8 @@ def _what(ctx: Context, replica: Replica) -> Inlines:
     return writer.say(
         "The replica is {t} rebuilt on the computer: virtual patients made to match the published baseline, a drug "
         f"that acts {on}by the mechanism {{m}}{{w}}, the protocol's visits and losses, and the trial's own analyses on "
-        "each of {n} simulated trials{i}. It cannot show that the drug works; it shows what a trial of this shape "
-        f"would see if the drug works as fitted, and what it would see if the drug {nothing(replica)}.",
+        "each of {n} simulated trials{i}. It cannot show that the drug works; it shows what such a trial would see if "
+        f"the drug works as fitted, and if it {nothing(replica)}.",
         t=ctx.trial,
         w=writer.say(" ({x})", x=words) if words else (),
         m=ctx.writer.em(replica.mechanism)
