@@ -77,7 +77,8 @@ _MISSING = re.compile(r"\bimput|\bmissing\b|carried forward|last observation|no 
 def _told_of_primary(ctx: Context) -> str:
     """What an entry says of its primary outcome and of its analysis, in its own words."""
     f = ctx.findings
-    return " ".join(filter(None, (f.outcome and f.outcome.definition, f.primary and f.primary.note)))
+    told = (None if f.outcome is None else f.outcome.definition, None if f.primary is None else f.primary.note)
+    return " ".join(t for t in told if t)
 
 
 def _people_gaps(ctx: Context) -> list[str]:
