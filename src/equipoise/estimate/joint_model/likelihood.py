@@ -282,9 +282,9 @@ class JointLikelihood:
         phi = np.concatenate([theta[lay.gammas], theta[lay.psis]])
         alpha, betas = theta[lay.alphas], theta[lay.betas]
         events = self.events
-        mean_risk = [form @ betas for form in self.risk.xf]
+        mean_risk = [np.einsum("jp,p->j", form, betas) for form in self.risk.xf]
         mean_event = [form @ betas for form in events.xf]
-        e0 = self.risk.g @ phi + self.risk.weight
+        e0 = np.einsum("jm,m->j", self.risk.g, phi) + self.risk.weight
         at_event = events.g @ phi
         ze, z_event = np.zeros((len(e0), d)), np.zeros((len(at_event), d))
         for f in range(lay.alpha):
@@ -365,12 +365,15 @@ class JointLikelihood:
         on = np.arange(lay.d)
         by_low[on, on] = by_low[on, on] * at.low[on, on] + self.penalty
         out[lay.covariance] = by_low[lay.lower]
-        by_phi = self.events.g.sum(axis=0) - eh @ self.risk.g
+        # einsum and not a product: of so long and narrow arrays BLAS spends more on its threads than on the sums
+        by_phi = self.events.g.sum(axis=0) - np.einsum("j,jm->m", eh, self.risk.g)
         out[lay.gammas], out[lay.psis] = by_phi[: lay.gamma], by_phi[lay.gamma :]
         for f in range(lay.alpha):
-            out[lay.betas] += at.alpha[f] * (self.events.xf[f].sum(axis=0) - eh @ self.risk.xf[f])
+            out[lay.betas] += at.alpha[f] * (self.events.xf[f].sum(axis=0) - np.einsum("j,jp->p", eh, self.risk.xf[f]))
             own = float(at.mean_event[f].sum()) + float(np.vdot(self.events.zf[f], eb[self.events.unit]))
-            out[lay.alphas.start + f] = own - float(eh @ at.mean_risk[f]) - float(np.vdot(ehb, self.risk.zf[f]))
+            out[lay.alphas.start + f] = (
+                own - float(np.einsum("j,j", eh, at.mean_risk[f])) - float(np.einsum("jr,jr", ehb, self.risk.zf[f]))
+            )
         return out
 
     def measured(self, m: int) -> MarkerSums:
