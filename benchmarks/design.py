@@ -44,7 +44,7 @@ def engine(trials: int) -> Iterator[Line]:
             yield Line(f"ALS engine, 108 patients, 52 weeks, {outcomes}, {steps} steps a week", taken, aim)
 
 
-def repeated(trials: int) -> Iterator[Line]:
+def repeated(trials: int, runs: int = 3) -> Iterator[Line]:
     """One MMRM of 108 patients and 8 visits, with and without holes; R on one of the trials."""
     for holes, what in ((0.0, "monotone dropout"), (0.03, "3 % intermittent holes")):
         y, w = batch(trials, holes=holes)
@@ -52,8 +52,8 @@ def repeated(trials: int) -> Iterator[Line]:
         contrast[0, 7, 2] = 1.0
         data = _frame(y[0], w[0])
         set_up = "d$v <- as.integer(d$visit); d$visit <- factor(d$visit); d$id <- factor(d$id)"
-        mmrm = r_beside(["mmrm", "emmeans"], set_up, {"fit": R_MMRM["fit"]}, {"d": data}, 3)
-        gls = r_beside(["nlme"], set_up, {"fit": GLS}, {"d": data}, 3)
+        mmrm = r_beside(["mmrm", "emmeans"], set_up, {"fit": R_MMRM["fit"]}, {"d": data}, runs)
+        gls = r_beside(["nlme"], set_up, {"fit": GLS}, {"d": data}, runs)
         taken = measure(lambda y=y, w=w, c=contrast: fit_batch(y, w, c), 5).each(trials)
         yield Line(f"MMRM, 108 x 8, {what} (beside it mmrm)", taken, AIM, beside(mmrm, "fit"))
         yield Line("  the same (beside it nlme::gls)", taken, None, beside(gls, "fit"))
@@ -125,7 +125,7 @@ def main() -> None:
     parts = [
         lines(parse_scenario(PLAIN, "benchmark"), 100, 1 if quick else 5, AIM),
         engine(few),
-        repeated(many),
+        repeated(many, 1 if quick else 3),
         replicate(20),
         study(20),
     ]

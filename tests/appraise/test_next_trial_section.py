@@ -39,6 +39,7 @@ def test_property_the_drawing_shows_every_truth_and_claims_nothing_published() -
     assert isinstance(figure.chart, Curves)
     assert {p.title for p in figure.chart.panels} == set(stored.stored("next-als")["worlds"].values())
     assert {s.kind for p in figure.chart.panels for s in p.series} == {"simulated"}
+    assert {p.span for p in figure.chart.panels} == {(0.0, 100.0)}  # truths are read against each other
     html = equipoise.render(page, "html")
     assert "216 patients, published" not in html
     assert "216 patients, simulated" in html

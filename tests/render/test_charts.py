@@ -101,6 +101,16 @@ def test_curves_say_what_the_axis_is() -> None:
     assert "ratio to baseline, logarithmic" in texts(root)
 
 
+def test_panels_of_one_span_have_one_scale() -> None:
+    def ticks(*values: float, span: tuple[float, float] | None = None) -> set[str]:
+        series = Series("Drug", "simulated", "active", (4.0, 8.0), values, values, values)
+        (root,) = drawn(Curves((CurvePanel("One", "%", 0.0, False, (series,), span=span),), "Drug", "Nothing"))
+        return set(texts(root))
+
+    assert ticks(3.0, 5.0) != ticks(60.0, 90.0)
+    assert ticks(3.0, 5.0, span=(0.0, 100.0)) == ticks(60.0, 90.0, span=(0.0, 100.0)) >= {"0", "100"}
+
+
 def test_each_panel_is_described_by_what_it_shows() -> None:
     def panel(title: str, value: float) -> CurvePanel:
         return CurvePanel(

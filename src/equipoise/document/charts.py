@@ -53,13 +53,17 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class CurvePanel:
-    """One outcome in one set; ``null`` is the value of no change."""
+    """One outcome in one set; ``null`` is the value of no change.
+
+    span : least and most of the scale, where panels are read against each other; None: as far as the numbers go.
+    """
 
     title: str
     axis: str
     null: float
     log: bool
     series: tuple[Series, ...]
+    span: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,8 +173,11 @@ class _Told:
                         )
                     )
                 )
+            target = 100 * self.all["target"]
             panels.append(
-                CurvePanel(self.worlds[world], "trials that succeed, %", 100 * self.all["target"], False, tuple(series))
+                CurvePanel(
+                    self.worlds[world], "trials that succeed, %", target, False, tuple(series), span=(0.0, 100.0)
+                )
             )
         head = (writer.words("If the truth is"), writer.words("Patients"))
         table = Table(

@@ -249,7 +249,7 @@ def _forest(panel: ForestPanel) -> _Drawing:
 
 def _curves(panel: CurvePanel) -> _Drawing:
     numbers = [v for s in panel.series for v in (*s.values, *s.low, *s.high) if v is not None]
-    low, high = min(*numbers, panel.null), max(*numbers, panel.null)
+    low, high = panel.span or (min(*numbers, panel.null), max(*numbers, panel.null))
     axis: dict[str, Any] = {"title": None, "grid": True, "tickCount": 5}
     if panel.log:
         lo, hi, ticks = _log_domain(low, high, panel.null)
