@@ -220,6 +220,19 @@ def test_property_score_is_the_derivative(association: str, baseline: str, marke
         assert found * size[j] == pytest.approx(score[j] * size[j], abs=1e-4), fit.names[j]
 
 
+def test_independent_nodes_by_patient_are_enough() -> None:
+    """Each patient's integral has the nodes that it needs: all of them with many say the same."""
+    fit = joint_model(MARKER, EVENTS, *simulated(80), knots=2, association="slope")
+    model, theta = fit.likelihood, fit.theta
+    assert model.value(theta, 63) == pytest.approx(fit.loglik, abs=3e-7)
+    own = np.where(np.arange(model.n_patients) % 2, 9, 15)
+    mixed, scores = model.evaluate(theta, own)
+    for k in (9, 15):
+        alike, parts = model.evaluate(theta, k)
+        np.testing.assert_allclose(mixed[own == k], alike[own == k], rtol=1e-10)
+        np.testing.assert_allclose(scores[own == k], parts[own == k], rtol=1e-8, atol=1e-8)
+
+
 @pytest.mark.parametrize("kind", ["piecewise", "weibull", "bspline"])
 def test_independent_cumulative_hazard(kind: str) -> None:
     """Nodes of time against adaptive integration."""
