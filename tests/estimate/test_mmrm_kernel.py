@@ -93,6 +93,22 @@ def test_property_large_trials_converge(structure: str) -> None:
     assert fit.steps.max() <= 15
 
 
+def test_property_few_steps_where_those_who_leave_differ() -> None:
+    """Random slopes, and those who fall fast leave: the coefficients follow the covariance, and every step knows it."""
+    rng = np.random.default_rng(76)
+    r, n, m = 4, 120, 8
+    arm = np.tile(np.arange(n) % 2, (r, 1)).astype(float)
+    course = rng.normal(-1.0, 0.8, size=(r, n, 1)) * np.arange(m) + rng.normal(size=(r, n, m))
+    gone = np.cumsum(course < -6.0, axis=2) > 1
+    y = np.where(gone | (rng.uniform(size=course.shape) < 0.05), np.nan, course)
+    assert 0.3 < np.isnan(y[:, :, -1]).mean() < 0.6
+    contrasts = np.zeros((1, m, 2))
+    contrasts[0, -1, 1] = 1.0
+    fit = fit_batch(y, np.stack([np.ones_like(arm), arm], axis=-1), contrasts)
+    assert fit.converged.all()
+    assert fit.steps.max() <= 8
+
+
 def test_property_results_do_not_depend_on_the_batch() -> None:
     rng = np.random.default_rng(3)
     y = rng.normal(size=(5, 30, 4))

@@ -49,7 +49,20 @@ def cholesky(a, n, out):
             return False
         root = math.sqrt(d)
         out[j, j] = root
-        for i in range(j + 1, n):
+        whole = n - (n - j - 1) % 4
+        for i in range(j + 1, whole, 4):  # four rows at a time: one sum waits for itself, four run side by side
+            t0, t1, t2, t3 = a[i, j], a[i + 1, j], a[i + 2, j], a[i + 3, j]
+            for k in range(j):
+                v = out[j, k]
+                t0 -= out[i, k] * v
+                t1 -= out[i + 1, k] * v
+                t2 -= out[i + 2, k] * v
+                t3 -= out[i + 3, k] * v
+            out[i, j] = t0 / root
+            out[i + 1, j] = t1 / root
+            out[i + 2, j] = t2 / root
+            out[i + 3, j] = t3 / root
+        for i in range(whole, n):
             t = a[i, j]
             for k in range(j):
                 t -= out[i, k] * out[j, k]

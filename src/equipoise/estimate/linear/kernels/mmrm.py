@@ -9,10 +9,12 @@ R_k = sum r r', H_k = sum X Phi X' over the subjects of pattern k, E_e = d Sigma
                            - 1/2 tr(Phi P_e Phi P_f) - v_e' Phi v_f,
     P_e = sum X' A E_e A X,   v_e = sum X' A E_e A r
 
-(Harville 1977, JASA 72:320; Jennrich & Schluchter 1986, Biometrics 42:805). Steps use a cheap approximation: the last
-line is replaced by its expectation under complete data, which halves H_k; it is exact there, and needs no P_e. The
-exact matrix is formed at the optimum, gives the last step, and is the information behind Satterthwaite and
-Kenward-Roger inference. Parameters are mapped from elements to theta by the chain rule (mmrm_covariance).
+(Harville 1977, JASA 72:320; Jennrich & Schluchter 1986, Biometrics 42:805). Steps use a cheap approximation: the trace
+of the last line is replaced by its expectation under complete data, which halves H_k; it is exact there, and needs no
+P_e. Where those who leave differ from those who stay, v_e' Phi v_f is as large as the first line, and steps without it
+are many; it is left out where it leaves no positive definite matrix. The exact matrix is formed at the optimum, gives
+the last step, and is the information behind Satterthwaite and Kenward-Roger inference. Parameters are mapped from
+elements to theta by the chain rule (mmrm_covariance).
 """
 
 from __future__ import annotations
@@ -29,12 +31,8 @@ from equipoise.estimate.linear.kernels.mmrm_covariance import (
     jacobian,
     n_parameters,
 )
-from equipoise.estimate.linear.kernels.mmrm_design import (
-    cross_products,
-    derivative_products,
-    response_products,
-    second_moments,
-)
+from equipoise.estimate.linear.kernels.mmrm_derivatives import derivative_products, score_products
+from equipoise.estimate.linear.kernels.mmrm_design import cross_products, response_products, second_moments
 from equipoise.estimate.linear.kernels.mmrm_start import start_covariance, start_parameters
 from equipoise.numerics.compiler import inner, kernel
 from equipoise.numerics.linalg import cholesky, newton_step, solve_cholesky
@@ -215,15 +213,17 @@ def _to_parameters(full, jac, jn, ji, work, out):
     for e in range(ne):
         for f in range(e):
             full[e, f] = full[f, e]
-    for e in range(ne):
-        for t in range(nt):
-            work[e, t] = 0.0
+    turned = np.zeros((nt, ne))  # rows along which the sums run, so that a loop reads what lies side by side
     for f in range(ne):
         for s in range(jn[f]):
             t = ji[f, s]
             v = jac[f, t]
+            row, line = turned[t], full[f]
             for e in range(ne):
-                work[e, t] += full[f, e] * v
+                row[e] += line[e] * v
+    for e in range(ne):
+        for t in range(nt):
+            work[e, t] = turned[t, e]
     for t in range(nt):
         for s in range(nt):
             out[t, s] = 0.0
@@ -277,8 +277,8 @@ def _score(data, model, theta, work, gradient):
 def _information(data, model, kind, theta, work, out):
     """Negative Hessian in theta without the terms in P_e and v_e.
 
-    ``kind``: 0 the expected information of maximum likelihood (always positive definite), 1 the approximation of the
-    module docstring, 2 the exact first line, 3 the expected information of REML without its last term.
+    ``kind``: 0 the expected information of maximum likelihood (always positive definite), 1 and 4 the approximation of
+    the module docstring, 2 the exact first line, 3 the expected information of REML without its last term.
     """
     structure, reml, coords, n_groups = model
     sigma, inverse, rr, xpx, d, gs, jac, jn, ji, element = work
@@ -286,6 +286,7 @@ def _information(data, model, kind, theta, work, out):
     n_patterns, m = obs.shape
     nt = n_parameters(structure, m)
     ne = m * (m + 1) // 2
+    approximate = kind == 1 or kind == 4
     b = np.zeros((m, m))
     half = np.empty((m, m))
     weight = np.empty((m, m))
@@ -307,8 +308,8 @@ def _information(data, model, kind, theta, work, out):
                 for j in range(n):
                     a = obs[k, i]
                     c = obs[k, j]
-                    weight[a, c] = rr[k, a, c] + 0.5 * xpx[k, a, c] if kind == 1 else xpx[k, a, c]
-            if reml and (kind == 1 or kind == 3):
+                    weight[a, c] = rr[k, a, c] + 0.5 * xpx[k, a, c] if approximate else xpx[k, a, c]
+            if reml and (approximate or kind == 3):
                 _sandwich(inverse[k], weight, obs[k], n, half, b)
             for i in range(n):
                 for j in range(n):
@@ -317,9 +318,9 @@ def _information(data, model, kind, theta, work, out):
                     v = count[k] * inverse[k, a, c]
                     if kind == 0 or (kind == 3 and not reml):
                         b[a, c] = 0.5 * v
-                    elif kind == 2 or (kind == 1 and not reml):
+                    elif kind == 2 or (approximate and not reml):
                         b[a, c] = d[k, a, c] + 0.5 * v
-                    elif kind == 1:
+                    elif approximate:
                         b[a, c] -= 0.5 * v
                     else:
                         b[a, c] = 0.5 * v - b[a, c]
@@ -328,7 +329,7 @@ def _information(data, model, kind, theta, work, out):
             used += 1
         _sum_of_traces(m, packed_a[:used], packed_b[:used], element)
         _to_parameters(element, jac[g], jn[g], ji[g], wide, small)
-        if kind == 1 or kind == 2:
+        if approximate or kind == 2:
             curvature(structure, m, theta[g * nt : (g + 1) * nt], coords, sigma[g], gs[g], curve)
             for t in range(nt):
                 for s in range(nt):
@@ -360,7 +361,9 @@ def _elements_to_parameters(elements, jac, jn, ji, n_groups, work, out):
 
 @inner
 def add_gram(rows, scale, out):
-    """``out`` += scale * rows' rows (symmetric). Four rows at a time: a sum is loaded and stored once for them."""
+    """``out`` += scale * rows' rows (symmetric). Four rows at a time: a sum is loaded and stored once for them; and
+    longer than the lower triangle, as loops of whole vectors run faster.
+    """
     n, nt = rows.shape
     whole = n - n % 4
     for r in range(0, whole, 4):
@@ -368,7 +371,7 @@ def add_gram(rows, scale, out):
         for t in range(nt):
             v0, v1, v2, v3 = scale * r0[t], scale * r1[t], scale * r2[t], scale * r3[t]
             line = out[t]
-            for s in range(t + 1):
+            for s in range(min(nt, t - t % 16 + 16)):
                 line[s] += (v0 * r0[s] + v1 * r1[s]) + (v2 * r2[s] + v3 * r3[s])
     for r in range(whole, n):
         for t in range(nt):
@@ -382,7 +385,9 @@ def add_gram(rows, scale, out):
 
 @inner
 def _whole_information(data, by_row, model, kind, theta, work, beta, linv, packed, out):
-    """:func:`_information` with all its terms for ``kind`` 2 (observed) and 3 (expected); fills ``packed`` then."""
+    """:func:`_information` with all its terms for ``kind`` 2 (observed) and 3 (expected), which fills ``packed``, and
+    with that in v_e for ``kind`` 4.
+    """
     _information(data, model, kind, theta, work, out)
     if kind < 2:
         return
@@ -391,27 +396,21 @@ def _whole_information(data, by_row, model, kind, theta, work, beta, linv, packe
     p = beta.shape[0]
     rows, total = packed.shape
     ne = jac.shape[1]
-    # one array for both: the rows of the packed matrices, then those of the scores
-    raw = np.empty((n_groups * ne, rows + p))
+    if kind != 3:  # - v' Phi v
+        scores = np.empty((n_groups * ne, p))
+        score_products(data, by_row, work[1], beta, linv, scores)
+        turned = np.empty((total, p))
+        own = np.empty((p, total))
+        _elements_to_parameters(scores, jac, jn, ji, n_groups, turned, own)
+        add_gram(own, -1.0, out)
+    if kind == 4:
+        return
+    raw = np.empty((n_groups * ne, rows))
     derivative_products(data, by_row, work[1], beta, linv, raw)
-    turn = np.empty((total, rows + p))
-    both = np.empty((rows + p, total))
-    _elements_to_parameters(raw, jac, jn, ji, n_groups, turn, both)
-    for r in range(rows):
-        for t in range(total):
-            packed[r, t] = both[r, t]
-    if not reml:
-        both[:rows] = 0.0
-    # - 1/2 tr(Phi P Phi P) - v' Phi v, or + 1/2 tr(Phi P Phi P): one sum of squares with the rows scaled
-    if kind == 3:
-        both[rows:] = 0.0
-        add_gram(both, 0.5, out)
-    else:
-        root2 = 1.4142135623730951
-        for r in range(rows, rows + p):
-            for t in range(total):
-                both[r, t] *= root2
-        add_gram(both, -0.5, out)
+    turn = np.empty((total, rows))
+    _elements_to_parameters(raw, jac, jn, ji, n_groups, turn, packed)
+    if reml:  # - 1/2 tr(Phi P Phi P), or + in the expected information
+        add_gram(packed, 0.5 if kind == 3 else -0.5, out)
 
 
 @kernel
@@ -558,7 +557,7 @@ def fit(
         if status == OK or iteration == max_steps:
             break
         info[ITERATIONS] = iteration + 1.0
-        kind = 2 if slow >= 3 or iteration > 25 else 1
+        kind = 2 if slow >= 3 or iteration > 25 else 4
         ridge = False
         while True:
             _whole_information(data, by_row, model, kind, theta, work, beta, linv, packed, information)
@@ -566,13 +565,13 @@ def fit(
                 for t in range(total):
                     information[t, t] = 1.1 * information[t, t] + 1e-8
             decrement = newton_step(information, gradient, information.shape[0], factor, step)
-            if kind == 1 and decrement < tolerance:
+            if (kind == 1 or kind == 4) and decrement < tolerance:
                 kind = 2
             elif decrement >= 0.0 or ridge:
                 break
             elif kind > 0:
-                # not concave here: the expected information of maximum likelihood always is, up to rounding
-                kind = 0
+                # not concave here; the expected information of maximum likelihood always is, up to rounding
+                kind = 1 if kind == 4 else 0
             else:
                 ridge = True
         fresh = kind == 2

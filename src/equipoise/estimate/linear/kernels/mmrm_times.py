@@ -31,7 +31,7 @@ from equipoise.estimate.linear.kernels.mmrm_covariance import (
     lag_power,
     natural_jacobian,
 )
-from equipoise.estimate.linear.kernels.mmrm_design import transform_pack
+from equipoise.estimate.linear.kernels.mmrm_derivatives import transform_pack
 from equipoise.numerics.compiler import inner, kernel
 from equipoise.numerics.linalg import cholesky, solve_cholesky
 from equipoise.numerics.status import BOUNDARY, NOT_CONVERGED, OK, SINGULAR
