@@ -53,13 +53,7 @@ def build(ctx: Context) -> Section:
         figure = dots_figure(ctx, replica)
         if figure is not None:
             blocks.append(Fold("replica-plot", writer.words("Distance from what was published"), (figure,)))
-        blocks.append(
-            Fold(
-                "replica-rows",
-                writer.words("Published and simulated, every quantity"),
-                (comparison_table(ctx, replica),),
-            )
-        )
+        blocks.append(Fold("replica-rows", writer.words("Every quantity"), (comparison_table(ctx, replica),)))
     notes = [replica_sentence(ctx, n, replica.command, "a remark of the replica") for n in replica.notes]
     if notes:
         blocks.append(Fold("replica-notes", writer.words("How it was fitted"), (Listing(tuple(notes)),)))
@@ -98,7 +92,7 @@ def _what(ctx: Context, replica: Replica) -> Inlines:
     on = "" if about_events(replica) else "on function "
     imputed = writer.say(" ({k} imputations each)", k=writer.simulated(str(replica.imputations)))
     return writer.say(
-        "The replica is {t} rebuilt on the computer: virtual patients made to match the published baseline, a drug "
+        "The replica is {t} rebuilt: virtual patients with the published baseline, a drug "
         f"that acts {on}by the mechanism {{m}}{{w}}, the protocol's visits and losses, and the trial's own analyses on "
         "each of {n} simulated trials{i}. It cannot show that the drug works; it shows what such a trial would see if "
         f"the drug works as fitted, and if it {nothing(replica)}.",
