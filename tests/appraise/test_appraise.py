@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from written_numbers import written
 
 from equipoise.appraise import appraise
 from equipoise.appraise.certainty import load_judgements
@@ -86,7 +87,7 @@ def test_every_reader_has_questions_and_something_to_take_away(page: Document) -
 
 def test_figures_hold_what_they_should(full_page: Document) -> None:
     figures = {n.id: n for n in walk(full_page) if isinstance(n, Figure)}
-    assert set(figures) == {"fig-forest", "fig-curves", "fig-later", "fig-dots", "fig-next-weeks"}
+    assert set(figures) == {"fig-forest", "fig-curves", "fig-later", "fig-effects", "fig-dots", "fig-next-weeks"}
     forest, curves, dots = (figures[f"fig-{id}"].chart for id in ("forest", "curves", "dots"))
     assert isinstance(forest, Forest)
     shown = {(p.title, i.label): i for p in forest.panels for i in p.intervals}
@@ -177,7 +178,7 @@ def test_every_computed_number_is_what_its_command_prints(full_page: Document) -
             for figure in re.findall(r"[−+]?\d[\d,]*(?:\.\d+)?", text):
                 plain_figure = figure.replace("−", "-").replace(",", "")
                 digits = len(plain_figure.partition(".")[2])
-                values = [f"{v * k:.{digits}f}" for v in printed for k in (1, 100)]
+                values = {w for v in printed for k in (1, 100) for w in written(v * k, digits)}
                 assert f"{float(plain_figure):.{digits}f}" in values, (computation.command, text, out.getvalue())
                 tried += 1
     assert tried > 60

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 from typer.testing import CliRunner
+from written_numbers import written
 
 import equipoise.records
 from equipoise.appraise import appraise
@@ -105,7 +106,7 @@ class Held:
     def _printed(self, source: str, digits: int) -> set[str]:
         if (source, digits) not in self._shown:
             numbers = self.numbers.get(source, set()) if source else self.allocation
-            self._shown[source, digits] = {f"{abs(x):.{digits}f}" for x in numbers}
+            self._shown[source, digits] = {w for x in numbers for w in written(abs(x), digits)}
         return self._shown[source, digits]
 
 
@@ -162,7 +163,7 @@ def led(page: Document, held: Mapping[str, Held]) -> int:
                 outputs[command] = [abs(float(x)) for x in found]
             for figure in figures(node.text):
                 digits = len(figure.partition(".")[2])
-                shown = {f"{x * k:.{digits}f}" for x in outputs[command] for k in (1, 100)}
+                shown = {w for x in outputs[command] for k in (1, 100) for w in written(x * k, digits)}
                 assert f"{float(figure):.{digits}f}" in shown, (command, node.text, outputs[command])
                 count += 1
     return count

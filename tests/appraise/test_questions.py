@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from written_numbers import written
 
 from equipoise.appraise import appraise, question_set
 from equipoise.appraise.build import draft
@@ -220,7 +221,7 @@ def check_commands(document: Document) -> int:
             for figure in re.findall(r"[−+]?\d[\d,]*(?:\.\d+)?", text):
                 value = figure.replace("−", "-").replace(",", "")
                 digits = len(value.partition(".")[2])
-                found = [f"{v * k:.{digits}f}" for v in numbers for k in (1, 100)]
+                found = {w for v in numbers for k in (1, 100) for w in written(v * k, digits)}
                 assert f"{float(value):.{digits}f}" in found, (computation.command, text, output)
                 tried += 1
     return tried
