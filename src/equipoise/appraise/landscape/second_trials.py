@@ -223,7 +223,7 @@ class Predicted:
         )
         for r in self.readings:
             lines.append(
-                f"  {r.name}: effect {r.effect.mean:.2f}, success {in_percent(r.success, 1)} %, second estimate "
+                f"  {r.name}: effect {_interval(r.effect)}, success {in_percent(r.success, 1)} %, second estimate "
                 f"{_interval(r.second)}"
             )
         low, _, high = self.wider
@@ -636,4 +636,6 @@ def _pm(n: Number) -> str:
 
 def _interval(belief: NormalMixture) -> str:
     low, high = belief.interval()
+    if high - low < 0.005:  # a point
+        return f"{rounded(belief.mean, 2):f}"
     return f"{rounded(belief.mean, 2):f} ({rounded(low, 2):f} to {rounded(high, 2):f})"
