@@ -267,3 +267,38 @@ def test_what_an_entry_tells_of_missing_values_is_not_called_missing() -> None:
     said = " ".join(texts(appraise(import_study(entry).record), "questions"))
     assert "ow missing values were handled" not in said
     assert "ow missing values were handled" in " ".join(texts(appraise(import_study(study()).record), "questions"))
+
+
+def parted() -> dict[str, Any]:
+    """The invented entry with a primary outcome of three categories of people and no test of any."""
+    entry = study()
+    own = outcome(entry)
+    own.pop("analyses", None)
+    own.update(title="Failure by month 6", paramType="COUNT_OF_PARTICIPANTS", unitOfMeasure="Participants")
+    own.pop("dispersionType", None)
+    rows = {"Failure - relapse": ("2", "7"), "Failure - withdrawn": ("12", "8"), "No failure": ("26", "5")}
+    own["classes"] = [
+        {
+            "title": title,
+            "categories": [{"measurements": [{"groupId": f"OG00{i}", "value": v} for i, v in enumerate(values)]}],
+        }
+        for title, values in rows.items()
+    ]
+    return entry
+
+
+def test_one_category_of_an_outcome_is_not_told_as_its_result() -> None:
+    """Every row is told; no difference, no power and no pooling comes from one of them."""
+    record = import_study(parted()).record
+    assert record.primary_result is None
+    f = read(record)
+    assert f.primary is None
+    assert len(f.rows) == 3
+    page = appraise(record)
+    for section in ("bottom-line", "findings"):
+        said = " ".join(texts(page, section))
+        assert all(f"Failure - {part}" in said for part in ("relapse", "withdrawn"))
+    said = " ".join(texts(page))
+    assert "can be pooled from its counts" not in said
+    assert "holds no result of the primary outcome" not in said
+    assert not any("Failure by month 6" in c.what for c in page.computations)

@@ -311,7 +311,7 @@ def _missing(ctx: Context) -> Section:
     lacks = [
         text
         for text, there in (
-            ("a result of the primary endpoint", ctx.findings.primary is not None),
+            ("a result of the primary endpoint", ctx.findings.primary is not None or bool(ctx.findings.rows)),
             ("an estimate with its interval", ctx.findings.contrast is not None),
             ("counts of harm by arm", any(ctx.findings.counts(e) for e in ctx.record.adverse_events)),
             ("values over time", bool(ctx.record.curves)),

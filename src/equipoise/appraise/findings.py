@@ -101,6 +101,13 @@ class Findings:
         return None if self.compared or len(self.record.arms) < 2 else "everyone had the same treatment"
 
     @property
+    def rows(self) -> tuple[Result, ...]:
+        """The rows in which an entry posts its primary outcome untested, no one of which is its result; else none."""
+        if self.primary is not None or self.outcome is None:
+            return ()
+        return untested_rows(self.record, self.outcome.id, self.active, self.control)
+
+    @property
     def split(self) -> bool:
         """Whether the primary p-value and the primary estimate come from different analyses."""
         return self.test is not None and self.primary is not None and self.test.method != self.primary.method
@@ -350,6 +357,20 @@ def significant(p: PValue) -> bool | None:
     return float(p.value) < ALPHA or (p.relation == "<" and float(p.value) <= ALPHA)
 
 
+def untested_rows(record: Record, outcome: str, active: Arm, control: Arm) -> tuple[Result, ...]:
+    """The categories, parts or times in which an entry posts an outcome for both arms, where it tests none of them.
+
+    Empty where there are fewer than two: a single row is the result itself.
+    """
+    if record.origin == "written" or active.id == control.id:
+        return ()
+    own = record.find_results(outcome, role="main")
+    if any(usable(r.contrast) or any(p.usable for p in r.p) for r in own):
+        return ()
+    found = tuple(r for r in own if r.row and {active.id, control.id} <= set(r.arms))
+    return found if len(found) > 1 else ()
+
+
 def read(record: Record) -> Findings:
     """Read a record: find the arms, the primary result, the test that decided it and what it said."""
     active = next((a for a in record.arms if a.role == "active"), record.arms[0])
@@ -363,6 +384,11 @@ def read(record: Record) -> Findings:
     elif outcome is not None:
         found = record.find_results(outcome.id, set=outcome.set, week=outcome.week, role="main")
         primary = found[0] if found else None
+    if primary is not None and untested_rows(record, primary.outcome, active, control):
+        outcome, primary = record.outcome(primary.outcome), None  # one category of several is not the result
+    elif primary is None:
+        parted = (o for o in record.outcomes if o.role == "primary" and untested_rows(record, o.id, active, control))
+        outcome = next(parted, outcome)
     if primary is not None:
         outcome = record.outcome(primary.outcome)
     test = estimate_p = None

@@ -8,7 +8,7 @@ from equipoise.appraise import absolute_risk, numbers
 from equipoise.appraise.context import Context
 from equipoise.appraise.findings import excludes_null, standard_error, usable
 from equipoise.document.document import Computed, Inlines, Text
-from equipoise.document.text import joined
+from equipoise.document.text import joined, upper
 from equipoise.records.schema import AdverseEvent, Item, PValue, Result, Value
 
 SPACE: Inlines = (Text(" "),)
@@ -44,7 +44,7 @@ def primary_sentence(ctx: Context) -> Inlines:
     f, writer = ctx.findings, ctx.writer
     r, o = f.primary, f.outcome
     if r is None or o is None:
-        return ()
+        return rows_sentence(ctx)
     unit = ctx.unit(o, r)
     pair = ctx.arms_pair(r)
     ratio = r.measure == "geometric_mean_ratio"
@@ -100,6 +100,30 @@ def primary_sentence(ctx: Context) -> Inlines:
         else:
             out = ctx.say("For {o} at {week} the record gives {p}{t}", o=ctx.outcome(o.id), p=ctx.p(f.test), t=by)
     return (*out, Text(".")) if out else ()
+
+
+_ROWS = 6
+"""As many rows of one outcome are told in a sentence; more stand in the table of results alone."""
+
+
+def rows_sentence(ctx: Context) -> Inlines:
+    """A primary outcome that an entry posts in several rows, none alone its result: every row, or where they stand."""
+    f, writer = ctx.findings, ctx.writer
+    if not f.rows or f.outcome is None:
+        return ()
+    head = writer.say(
+        "{o} is posted in several rows, and none of them alone is the primary result",
+        o=upper(writer.label(ctx.outcome(f.outcome.id))),
+    )
+    told = []
+    for r in f.rows[:_ROWS]:
+        pair = ctx.arms_pair(r)
+        if pair is not None:
+            a, c = ctx.shown(pair)
+            told.append(writer.say("{r} {a} and {c}", r=writer.quote(r.row or "", r) or (), a=a, c=c))
+    if len(f.rows) > _ROWS or len(told) < len(f.rows):
+        return (*head, *writer.words("; they stand under Results."))
+    return (*head, *ctx.say(". With {active} and {control}: "), *joined(told, "; "), Text("."))
 
 
 def _question(ctx: Context) -> tuple[Item | None, Value | None]:

@@ -44,7 +44,7 @@ def build(ctx: Context) -> Section:
     # statements of the record say it better than that nothing could be read from its numbers
     head = () if f.met is None and said and not f.disputed else (writer.strong(opening),)
     lead = paragraphs(head, *said)
-    told = () if f.met is not None or f.disputed or said or f.primary is None else primary_sentence(ctx)
+    told = () if f.met is not None or f.disputed or said else primary_sentence(ctx)
     body = [paragraphs(told, interval_sentence(ctx), question_sentence(ctx), co_primary_sentence(ctx))]
     if lead:
         blocks.append(Paragraph(lead, lead=True))

@@ -56,7 +56,7 @@ def _verdict(ctx: Context) -> Stat:
     writer, f = ctx.writer, ctx.findings
     if not f.compared:
         why = "one group alone" if len(ctx.record.arms) < 2 else "everyone had the same treatment"
-        return Stat(writer.words("Comparison"), writer.words("None"), writer.words(why), "open")
+        return Stat(writer.words("Comparison"), writer.words("Nothing compared"), writer.words(why), "open")
     word, tone = {True: ("Met", "good"), False: ("Missed", "bad"), None: ("Not stated", "open")}[f.met]
     remark: Inlines = ()
     inside = within_margin(ctx)
@@ -73,7 +73,8 @@ def _verdict(ctx: Context) -> Stat:
     elif f.met is not None and (f.contrast is None or f.contrast.low is None):
         remark = writer.words("as the source says")
     elif f.primary is None:
-        remark = writer.words("the record holds no result of it")
+        rows = writer.words("posted in several rows, none of which alone is its result")
+        remark = rows if f.rows else writer.words("the record holds no result of it")
     return Stat(writer.words("Primary endpoint"), writer.words(word), remark, tone)  # type: ignore[arg-type]
 
 
@@ -202,6 +203,8 @@ def _caveats(ctx: Context) -> list[Inlines]:
     out = list(writer.statements("limitations"))
     if not f.compared:
         out.append(writer.words("Nothing was compared: whether the treatment works cannot be concluded."))
+    elif f.rows:
+        out.append(writer.words("The primary outcome is posted in parts and untested: no part alone says what it was."))
     elif f.primary is None:
         out.append(writer.words("No result of the primary endpoint was found, so nothing can be said on its effect."))
     elif f.disputed:

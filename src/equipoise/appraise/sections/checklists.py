@@ -303,6 +303,8 @@ def _baseline(ctx: Context) -> Answered:
 
 def _results(ctx: Context) -> Answered:
     f = ctx.findings
+    if f.rows:
+        return "in part", ctx.writer.words("the primary outcome in parts, untested, in the table under Results")
     if f.primary is None:
         return GAP
     if f.contrast is not None and f.contrast.low is not None:

@@ -154,7 +154,10 @@ def _check_texts(entry: Any) -> None:
 
 
 def _primary(made: dict[str, Any]) -> str | None:
-    """The first result of the first primary outcome: one with a contrast, else with a p-value, else with arms."""
+    """The first result of the first primary outcome: one with a contrast, else with a p-value, else with arms.
+
+    None where the outcome is posted in several rows and none was tested: no one of its parts is its result.
+    """
     ids = [o["id"] for o in made["outcomes"] if o["role"] == "primary"]
     for id in ids:
         own = [r for r in made["results"] if r["outcome"] == id]
@@ -162,8 +165,8 @@ def _primary(made: dict[str, Any]) -> str | None:
             if found := next((r for r in own if r.get(key)), None):
                 return str(found["id"])
     for id in ids:
-        if found := next((r for r in made["results"] if r["outcome"] == id and r.get("arms")), None):
-            return str(found["id"])
+        if found := [r for r in made["results"] if r["outcome"] == id and r.get("arms")]:
+            return str(found[0]["id"]) if len(found) == 1 else None
     return None
 
 

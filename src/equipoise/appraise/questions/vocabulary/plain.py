@@ -478,7 +478,9 @@ def plain_missing(ctx: Context) -> list[Inlines]:
     from equipoise.appraise.questions.vocabulary.record import quality_of_life
 
     writer, f, out = ctx.writer, ctx.findings, []
-    if f.primary is None:
+    if f.rows:
+        out.append("One result of the main question: it is told in parts.")
+    elif f.primary is None:
         out.append("The result of the main question.")
     elif f.met is None and within_margin(ctx) is None and not f.untested:
         out.append("A clear answer to the main question.")

@@ -31,6 +31,8 @@ def _result_gaps(ctx: Context) -> list[str]:
         return ["which outcome was the primary one"]
     if f.outcome.direction == "not_stated" and within_margin(ctx) is None:
         out.append("which direction of the primary outcome is the better one")
+    if f.rows:
+        return [*out, "a single result of the primary outcome, which is posted in parts", "a test of it"]
     if f.primary is None:
         return [*out, "any result of the primary outcome"]
     if ctx.arms_pair(f.primary) is None:

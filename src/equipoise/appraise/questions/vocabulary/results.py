@@ -56,6 +56,8 @@ def verdict(ctx: Context) -> Inlines:
     why = (
         "it names no primary outcome"
         if f.outcome is None
+        else "it posts the primary outcome in several rows, and a test of none of them"
+        if f.rows
         else "it holds no result of the primary outcome"
         if f.primary is None
         else "it does not say which direction is the better one, or whether superiority was the question"
