@@ -47,7 +47,7 @@ def smallest_designs(ctx: Context) -> Inlines:
 
 
 def designs_in_error(ctx: Context) -> Inlines:
-    """How often designs succeed where the drug does nothing, or only relieves symptoms."""
+    """How often designs succeed where the drug does nothing, harms, or only relieves symptoms."""
     told = _told(ctx)
     return () if told is None else told.errors()
 
@@ -174,11 +174,7 @@ class _Told:
                     )
                 )
             target = 100 * self.all["target"]
-            panels.append(
-                CurvePanel(
-                    self.worlds[world], "trials that succeed, %", target, False, tuple(series), span=(0.0, 100.0)
-                )
-            )
+            panels.append(CurvePanel(self.worlds[world], "success, %", target, False, tuple(series), span=(0.0, 100.0)))
         head = (writer.words("If the truth is"), writer.words("Patients"))
         table = Table(
             "t-next-weeks",
@@ -235,20 +231,26 @@ class _Told:
         return (*lead, *parts, Text("."))
 
     def errors(self) -> Inlines:
-        """How often a drug that does nothing succeeds, and how often relief of symptoms passes for more."""
+        """How often a drug that does nothing, or harms, succeeds, and how often relief of symptoms passes for more."""
         writer = self.ctx.writer
-        none = self.all["no_effect"][0]
-        worst = max(self._cells(none), key=lambda c: c["success"])
-        call = f"cells; print(max(c['success'] for c in cells({self.name!r}, {none!r})))"
+
+        def worst(world: str) -> Computed:
+            """The highest share of success of any design."""
+            most = max(c["success"] for c in self._cells(world))
+            call = f"cells; print(max(c['success'] for c in cells({self.name!r}, {world!r})))"
+            return self._by(f"{in_percent(most, 1)} %", call)
+
         relief = self._cells("symptomatic", primary="delayed_start")
         wrong = max(relief, key=lambda c: c["success"])
         seldom = wrong["success"] < 0.05
         how = "seldom does such a drug pass" if seldom else "such a drug may well pass"
         return writer.say(
             "If the drug does nothing, no design succeeds in more than {x} of repeats; that is an error rate explored, "
-            "not proven, and of so many designs the highest is high by chance. If it only relieves symptoms, the "
+            "not proven, and of so many designs the highest is high by chance. If it harms by as many points as the "
+            "fitted drug relieves, harm is taken for benefit in no more than {h}. If it only relieves symptoms, the "
             "questions of a delayed start all say yes in at most {y}: " + how + " for one that changes the disease.",
-            x=self._by(f"{in_percent(worst['success'], 1)} %", call),
+            x=worst("none"),
+            h=worst("harm"),
             y=self._share(wrong),
         )
 
