@@ -213,6 +213,12 @@ def test_property_the_report_holds_every_cell_and_stands_alone(made: DesignResul
         ({"factors": {"weeks": [28], "patients": [60], "primary": ["mmrm"], "ratio": ["one"]}}, "no ratio"),
         ({"visits": [4, 2]}, "must rise"),
         ({"analyses": [{"id": "other"}]}, "is no analysis"),
+        ({"factors": {"weeks": [28], "patients": [], "primary": ["mmrm"]}}, "an empty list; expected 1 or more"),
+        ({"worlds": {}}, "an empty mapping; expected 1 or more entries"),
+        (
+            {"intercurrent_events": [{"event": "death", "analysis": "joint_rnk", "strategy": "composite"}]},
+            "did you mean 'joint_rank'",
+        ),
     ],
 )
 def test_property_a_bad_study_is_refused_where_it_is_wrong(change: dict[str, Any], words: str) -> None:

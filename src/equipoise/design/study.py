@@ -24,6 +24,7 @@ from equipoise.errors import ScenarioError
 from equipoise.files import Document, Frozen, parse_yaml, read_yaml, validate
 from equipoise.files.model import PlaceError
 from equipoise.library import shipped, shipped_file
+from equipoise.plan.scenario_plan import IntercurrentEvent
 from equipoise.simulate import load_scenario
 from equipoise.simulate.scenario import describe_problems
 
@@ -174,7 +175,7 @@ class DesignStudy(Frozen):
     adaptations: dict[str, Adaptation] = Field(default_factory=dict)
     worlds: dict[str, World] = Field(min_length=1)
     analyses: tuple[dict[str, Any], ...] = Field(min_length=1)
-    intercurrent_events: tuple[dict[str, Any], ...] = ()
+    intercurrent_events: tuple[IntercurrentEvent, ...] = ()
     rule: tuple[Condition, ...] = Field(default=(), description="the three questions of a delayed start, in order")
     engine: dict[str, Any] = Field(
         default_factory=dict, description="options of the disease's engine, such as steps_per_week of als"

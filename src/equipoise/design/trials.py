@@ -132,7 +132,7 @@ def plan_for(study: DesignStudy, conduct: Conduct) -> AnalysisPlan:
     """
     given = {
         "analyses": [filled(a, conduct) for a in study.analyses if _asked(study, conduct, str(a.get("id")))],
-        "intercurrent_events": [filled(e, conduct) for e in study.intercurrent_events],
+        "intercurrent_events": study.intercurrent_events,
     }
     try:
         return _first_test(AnalysisPlan.model_validate(given))

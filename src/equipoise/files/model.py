@@ -37,6 +37,16 @@ _TYPES = {
     "bool_parsing": "true or false",
 }
 
+_LIMITS = {
+    "too_short": "{min_length} or more entries",
+    "too_long": "{max_length} entries at most",
+    "string_too_long": "at most {max_length} characters",
+    "greater_than": "a number above {gt:.15g}",
+    "greater_than_equal": "a number of at least {ge:.15g}",
+    "less_than": "a number below {lt:.15g}",
+    "less_than_equal": "a number of at most {le:.15g}",
+}
+
 
 class Frozen(BaseModel):
     """The base of every model that is read from a file or states what is wanted: frozen, unknown keys refused."""
@@ -202,11 +212,23 @@ def problems_of(
                 words = (patterns or {}).items()
                 expected = next((text for start, text in words if pattern.startswith(start)), f"text like {pattern}")
             else:
-                expected = _TYPES.get(kind, str(error["msg"]))
+                expected = expected_of(error)
             if kind in ("int_type", "float_type") and isinstance(error["input"], str):
                 hint = "without quotes, a point as decimal mark"
         found[path, said] = Problem(where.line, show_path(root, path), said, expected, hint, where.column)
     return list(found.values())
+
+
+def expected_of(error: Mapping[str, Any]) -> str:
+    """What one of Pydantic's errors asks for, in words; its own message where there are none.
+
+    >>> expected_of({"type": "too_short", "ctx": {"min_length": 1}, "msg": "Tuple should have at least 1 item"})
+    '1 or more entries'
+    """
+    kind = str(error["type"])
+    if kind in _LIMITS:
+        return _LIMITS[kind].format(**error.get("ctx", {}))
+    return _TYPES.get(kind, str(error["msg"]))
 
 
 def _resolve(root: Node, loc: tuple[Any, ...]) -> tuple[Path, Node]:
