@@ -146,7 +146,7 @@ def test_property_levels_without_an_estimate_are_left_out_and_said(study: AdamSt
     [
         ("{method: subgroups, of: {method: nothing}, by: [K]}", "is no method with an effect"),
         ("{method: subgroups, of: {method: summary, variable: AGE}, by: [K]}", "is no method with an effect"),
-        ("{method: subgroups, of: {method: rmst, tau: -1}, by: [K]}", "greater than 0"),
+        ("{method: subgroups, of: {method: rmst, tau: -1}, by: [K]}", "a number above 0"),
         ("{method: subgroups, of: {method: rmst, versus: low}, by: [K]}", "leave out versus"),
         ("{method: subgroups, of: difference, by: [K], ordered: [SEX]}", "ordered: SEX is not one of by"),
         ("{method: subgroups, of: difference, by: [K], quantity: lsmean}", "write its section in of"),

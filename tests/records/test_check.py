@@ -177,7 +177,7 @@ DAMAGE = [
     ("low: 0.1, high: 4.1", "low: 4.1, high: 0.1", "contrast.low", "lower limit first"),
     ("value: 2.1,", "value: -2.1, ", "contrast", "estimate"),
     ("drug: {value: -4.0, se", "drug: {value: 4.0, se", "contrast.value", "the arms give"),
-    ("se: 0.6}", "se: -0.6}", "arms.drug.se", "greater than or equal to 0"),
+    ("se: 0.6}", "se: -0.6}", "arms.drug.se", "a number of at least 0"),
     ("value: 0.04", "value: 1.04", "p[1].value", "between 0 and 1"),
     ("method: mmrm\n", "method: ranks\n", "results[score_w24].method", "method of the estimate"),
     ("{method: ranks,", "{method: rank,", "p[2].method", "ranks"),
