@@ -505,3 +505,77 @@ def test_the_answer_on_beginning_a_withdrawn_drug_says_so() -> None:
 def test_a_patient_is_told_the_planned_later_result_too(page: Document) -> None:
     (said,) = {t for t in texts(page, "questions") if "people who had started early were ahead by" in t}
     assert "2.7" in said
+
+
+# -- what a hostile reader found false on VALOR's page -------------------------------------------------------------
+
+
+def test_harms_that_both_arms_share_are_not_called_the_price_of_the_drug_alone(page: Document, valor: Record) -> None:
+    """Placebo was given by the same punctures (EMA p.51): equal rates say nothing about what the punctures cost."""
+    for id in ("ae_procedural_pain", "ae_headache"):
+        arms = next(e for e in valor.adverse_events if e.id == id).arms
+        shares = [float(arms[a].value or 0) / float(arms[a].total or 1) for a in ("tofersen", "placebo")]
+        assert abs(shares[0] - shares[1]) < 0.03
+    said = [t for t in texts(page, "findings") if "as frequent on placebo" in t]
+    assert said
+    assert all("same lumbar punctures" in t and "cannot show" in t for t in said)
+
+
+def test_the_guideline_asks_for_testing_and_the_trial_does_not_make_that_case(page: Document) -> None:
+    """Roggenbuck 2023 recommends that testing be offered; VALOR tested no such policy, and carriers may be well."""
+    said = [t for t in texts(page, "significance") if "testing" in t and "everyone with ALS" in t]
+    assert said
+    assert all("guideline" in t and "makes the case" not in t for t in said)
+
+
+def test_the_later_analysis_followed_earlier_results_and_not_its_own(page: Document, valor: Record) -> None:
+    """FDA p.48, 52-53: the plan's third version came after the 28- and 40-week results, before those of week 52."""
+    seen = next(i for i in valor.items if i.id == "stat_seen_before")
+    assert "40-week" in (seen.text or "")
+    every = " ".join(texts(page))
+    assert "chosen after the results were known" not in every
+    assert "after its data were seen" not in every
+    assert any("28 and 40 weeks" in t for t in texts(page, "bottom-line"))
+
+
+def test_the_spread_is_as_planned_only_in_one_reading_of_its_unit(page: Document) -> None:
+    """FDA p.244 gives 3.166 as points a month, p.56 and p.249 without a unit."""
+    said = [t for t in texts(page) if "varied no more than" in t]
+    assert said
+    assert all("points a month" in t and "no unit" in t for t in said)
+
+
+def test_independent_five_of_the_eight_who_left_had_progressed(page: Document, valor: Record) -> None:
+    """EMA p.62, faster-progressing: 2 and 6 withdrew, 2 and 3 of them for progression."""
+    counts = {}
+    for id in ("ev_withdrew_w28", "ev_withdrew_pd_w28"):
+        arms = next(e for e in valor.events if e.id == id).values["F"]
+        counts[id] = sum(float(v.value or 0) for v in arms.values())
+    assert counts == {"ev_withdrew_w28": 8.0, "ev_withdrew_pd_w28": 5.0}
+    said = [t for t in texts(page, "certainty") if "missing at random" in t]
+    assert any("five of the eight who left" in t for t in said)
+
+
+def test_headache_after_puncture_is_told_from_the_trial_before_other_studies(page: Document, valor: Record) -> None:
+    """FDA p.90-91: 33 of 72 and 16 of 36 had headache, 13 of 72 and 11 of 36 post-puncture syndrome; eight doses."""
+    assert valor.dosing is not None
+    assert len(valor.dosing.days) == 8
+    said = [t for t in texts(page, "questions") if "35 %" in t.replace("\N{NARROW NO-BREAK SPACE}", " ")]
+    assert said
+    for t in said:
+        assert t.index("46 in 100") < t.index("35")
+        assert str(round(100 * 33 / 72)) in t
+        assert str(round(100 * 16 / 36)) in t
+
+
+def test_a_change_within_one_person_is_no_yardstick_between_groups(page: Document) -> None:
+    """EMA p.66: 3.24 points is a change that patients notice in themselves."""
+    said = [t for t in texts(page, "significance") if "3.2 points" in t]
+    assert said
+    assert all("within one person" in t and "no yardstick" in t for t in said)
+
+
+def test_the_balance_for_most_patients_is_a_judgement_without_a_study_of_values(page: Document) -> None:
+    said = [t for t in texts(page, "certainty") if "signal on function" in t]
+    assert said
+    assert all("our judgement" in t and "no study of patients" in t for t in said)

@@ -271,7 +271,7 @@ def test_what_is_missing_is_said() -> None:
 BEST = {
     "mechanism": ("heteroduplex", "RNase H cuts the RNA", "barrier between blood and brain", "67 % lower"),
     "testing": ("C9orf72 with sequencing of SOD1, FUS and TARDBP", "about 40 people tested", "unknown significance"),
-    "explain": ("keeps everyday abilities", "one in fifteen", "chosen after the results were known"),
+    "explain": ("keeps everyday abilities", "one in fifteen", "chosen after earlier results"),
     "apart": ("week 16", "Reserve", "31 % more neurofilament", "80 % power only for a true difference of 6.2 points"),
     "begin": ("one every 28 days", "of 147 people", "10 had a serious neurologic event", "4 myelitis", "2.7 points"),
     "stop": ("No rule for stopping", "half-life of about 4 weeks", "three of the 12"),

@@ -361,8 +361,7 @@ def _lead(ctx: Context, judged: Judgements, rated: list[_Rated]) -> Inlines:
     own = paragraphs(
         own,
         writer.words(
-            "They are one stated set of judgements, shown to illustrate how a recommendation follows; no guideline "
-            "body has made or endorsed them."
+            "They are one stated set, which illustrates how a recommendation follows; no guideline body made them."
         )
         if not ctx.own_judgements
         else (),

@@ -5,6 +5,7 @@ Every figure is printed by the command behind it; the whole study is simulated a
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from equipoise.appraise.context import Context
@@ -123,16 +124,39 @@ class _Told:
 
     # -- what is said --------------------------------------------------------------------------------------------------
 
+    def late(self) -> list[str]:
+        """Truths with a lag in which 52 weeks gain clearly more than twice the patients, and all with a longer lag.
+
+        Clearly: by more than 1.96 Monte Carlo errors of the difference between the two shares of success.
+        """
+        found: list[str] = []
+        for world in reversed([w for w in self.working if w.startswith("lag")]):
+            longer = self._one(world, weeks=52.0, patients=self.patients[0])
+            larger = self._one(world, weeks=28.0, patients=self.patients[-1])
+            error = math.hypot(longer["mc_error"], larger["mc_error"])
+            if longer["success"] - larger["success"] <= 1.96 * error:
+                break
+            found.insert(0, world)
+        return found
+
     def answer(self) -> Inlines:
-        """Power against weeks in the world between no lag and a long one, at the size that was."""
-        world = "lag13"
+        """From which lag on weeks gain more than patients do, and the shares in the middle one of those truths."""
+        late, writer = self.late(), self.ctx.writer
+        world = late[len(late) // 2] if late else [w for w in self.working if w.startswith("lag")][-1]
         short, middle, long = (self._one(world, weeks=w, patients=self.patients[0]) for w in (28.0, 52.0, 76.0))
         more = self._one(world, weeks=28.0, patients=self.patients[-1])
-        return self.ctx.writer.say(
-            "Weeks before people. If the drug slows the loss of function {lag}, a trial of {n} patients "
-            "meets its endpoint in {a} of repeats when randomised for {w1} weeks, in {b} at {w2} and in {c} at {w3}. "
-            "Twice the patients at {w1} weeks: {d}.",
-            lag=self.ctx.writer.label(_after(self.worlds[world])),
+        rule = writer.words("However late the drug acts, twice the patients gain as much as more weeks. ")
+        if late:
+            rule = writer.say(
+                "If the drug slows the loss of function only {lag} or more, {w} weeks gain more than twice the "
+                "patients; if sooner, twice the patients gain as much or more. ",
+                lag=writer.label(_after(self.worlds[late[0]])),
+                w=self._week(52.0),
+            )
+        shares = writer.say(
+            "If {lag}, {n} patients meet the endpoint in {a} of repeats when randomised for {w1} weeks, in {b} at {w2} "
+            "and in {c} at {w3}; twice the patients at {w1} weeks: {d}.",
+            lag=writer.label(_after(self.worlds[world])),
             n=self._people(self.patients[0]),
             a=self._share(short),
             b=self._share(middle),
@@ -142,6 +166,7 @@ class _Told:
             w2=self._week(52.0),
             w3=self._week(76.0),
         )
+        return (*rule, *shares)
 
     def figure(self) -> Figure:
         """Success against weeks, a panel a world, with its numbers as a table."""
