@@ -204,9 +204,43 @@ def test_what_the_checks_show_and_do_not_show(telling: Document) -> None:
     text = words(telling.section("replica"))
     assert "in keeping with lagged; 21 % to 36 % of such trials" in text
     assert "With none it is 2.0 % to 7.0 %." in text
-    assert "With none a published value lies outside that range" in text
+    assert re.search("With none what was found is more favourable than the range of single trials: .*week 52", text)
     assert "What it does not show: that the drug slows the disease. This is one trial" in text
     assert "the arms began with unequal neurofilament" in text
+
+
+def test_each_check_is_judged_by_itself_and_another_trial_is_named(valor: Record, replica: Replica) -> None:
+    """A mechanism may predict too little here and too much there: neither is told as the other."""
+    told = rebuilt(replica, 0.22, 0.014)
+    other = replace(
+        replica.rows[0], id="external:second", quantity="Second trial", result=None, external=True, use="held_out"
+    )
+    lagged = [m for m in told.mechanisms if m.mechanism == "lagged"]
+    late = replace(lagged[1], mechanism="none", published=2.7, low=-3.0, high=2.0, at_least=0.0)
+    there = replace(
+        late,
+        id=other.id,
+        quantity=other.quantity,
+        result=None,
+        published=0.6,
+        low=1.4,
+        high=4.0,
+        at_least=1.0,
+        held=True,
+    )
+    mechanisms = (late, there, replace(lagged[1], held=True), replace(there, mechanism="lagged"))
+    text = words(appraise(valor, replace(told, rows=(*told.rows, other), mechanisms=mechanisms)).section("replica"))
+    (more,) = re.findall(
+        r"With ([^.]*?) what was found is more favourable than the range of single trials: ([^.]*)", text
+    )
+    (less,) = re.findall(
+        r"With ([^.]*?) what was found is less favourable than the range of single trials: ([^.]*)", text
+    )
+    assert more[0] == "none"
+    assert "week 52" in more[1]
+    assert "Second trial" not in more[1]
+    assert less == ("none and lagged", "Second trial")
+    assert "This is one trial" not in text
 
 
 def test_the_tally_keeps_checks_apart(valor: Record, replica: Replica) -> None:

@@ -86,8 +86,9 @@ def _verdict(ctx: Context, replica: Replica) -> list[Inlines]:
     def shares(mechanism: str) -> list[float]:
         return [m.at_least for m in kept if m.mechanism == mechanism]
 
-    def within(mechanism: str) -> bool:
-        return all(m.low <= m.published <= m.high for m in kept if m.mechanism == mechanism)
+    missed = [m for m in kept if not m.low <= m.published <= m.high]
+    better = [m for m in missed if m.at_least < 0.5]  # than predicted
+    worse = [m for m in missed if m.at_least >= 0.5]
 
     def span_of(chosen: list[str]) -> Inlines:
         each = [s for name in chosen for s in shares(name)]
@@ -95,9 +96,10 @@ def _verdict(ctx: Context, replica: Replica) -> list[Inlines]:
         return (writer.simulated(low if low == high else f"{low} to {high}"),)
 
     plain = all(m.scale == "difference" for m in kept)
-    # predicting more than was found is a misfit as much as predicting less
-    over = [n for n in names if max(shares(n)) > 0.975 and not within(n)]
-    near = [n for n in names if min(shares(n)) >= 0.1 and n not in over]
+    outside = {m.mechanism for m in missed}
+    near = [n for n in names if min(shares(n)) >= 0.1 and n not in outside]
+    # a share says little where some rows lie above what was predicted and others below
+    over = {m.mechanism for m in worse}
     far = [n for n in names if n not in near and n not in over]
 
     def listed(chosen: list[str]) -> Inlines:
@@ -117,8 +119,7 @@ def _verdict(ctx: Context, replica: Replica) -> list[Inlines]:
     if far:
         first = "With {m} it is {s}." if near else "With {m}, {s} of such trials give results at least as favourable."
         out = paragraphs(out, writer.say(first, m=listed(far), s=span_of(far)))
-        outside = [n for n in far if not within(n)]
-        inside = [n for n in far if within(n)]
+        inside = [n for n in far if n not in outside]
         if inside:
             out = paragraphs(
                 out,
@@ -128,22 +129,37 @@ def _verdict(ctx: Context, replica: Replica) -> list[Inlines]:
                     m=listed(inside),
                 ),
             )
-        if outside:
-            out = paragraphs(out, writer.say("With {m} a published value lies outside that range.", m=listed(outside)))
-    if over:
+    for rows, way in ((better, "more"), (worse, "less")):
+        places: dict[tuple[str, ...], list[str]] = {}
+        for name in dict.fromkeys(m.mechanism for m in rows):
+            places.setdefault(tuple(m.id for m in rows if m.mechanism == name), []).append(name)
+        for ids, those in places.items():
+            where = [_place(ctx, replica, next(m for m in rows if m.id == id)) for id in ids]
+            out = paragraphs(
+                out,
+                writer.say(
+                    f"With {{m}} what was found is {way} favourable than the range of single trials: {{w}}.",
+                    m=listed(those),
+                    w=joined(where, "; "),
+                ),
+            )
+    if worse:
         out = paragraphs(
             out,
-            writer.say(
-                "With {m} more would be expected than was found: up to {s} of such trials give a result at least as "
-                "favourable, so the effect as fitted is larger than what came later or elsewhere supports, or "
-                "the trials differ in more than was rebuilt.",
-                m=listed(over),
-                s=(writer.simulated(numbers.percent(max(max(shares(n)) for n in over))),),
+            writer.words(
+                "Where less was found than predicted, the effect as fitted is larger than what came later or elsewhere "
+                "supports, or the trials differ in more than was rebuilt."
             ),
         )
+    elsewhere = any(r.external for r in replica.rows if r.id in {m.id for m in kept})
+    one = (
+        "Results of one trial hang together, another trial differs in more than its numbers"
+        if elsewhere
+        else "This is one trial, its later results hang together"
+    )
     limits = writer.words(
         f"What it does not show: that the drug {'lengthens life' if about_events(replica) else 'slows the disease'}. "
-        "This is one trial, its later results hang together, and "
+        f"{one}, and "
         "two mechanisms that predict nearly the same cannot be told apart by them."
     )
     if ctx.item("nfl_imbalance") is not None:
@@ -155,6 +171,16 @@ def _verdict(ctx: Context, replica: Replica) -> list[Inlines]:
             ),
         )
     return [out, limits]
+
+
+def _place(ctx: Context, replica: Replica, m: MechanismRow) -> Inlines:
+    """Which result a row is about: its set and week, or the other trial."""
+    found = known(ctx, m.result)
+    if found is not None and found.contrast is not None and found.contrast.usable:
+        return result_label(ctx, found, outcome=False)
+    row = next((r for r in replica.rows if r.id == m.id), None)
+    where = () if row is None or row.week is None or row.external else (f", week {row.week:g}",)
+    return ctx.writer.label("".join((m.quantity, *where)))
 
 
 def _head(ctx: Context, replica: Replica, m: MechanismRow) -> Inlines:
