@@ -13,7 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "records"))
 
 from registry_study import first, outcome, study
-from test_facts import texts
+from test_facts import runs_of, texts
 
 import equipoise
 from equipoise.appraise import appraise, in_brief, numbers, units
@@ -22,10 +22,11 @@ from equipoise.appraise.certainty.judgements import load_judgements
 from equipoise.appraise.context import span_words, title_words
 from equipoise.appraise.findings import read
 from equipoise.appraise.landscape import landscape
+from equipoise.appraise.landscape.second_trials import stored
 from equipoise.appraise.questions.vocabulary.record import SPELT
 from equipoise.appraise.sections.replica.answers import share_told
 from equipoise.document.charts import Forest
-from equipoise.document.document import Document, Question, Table, plain, walk
+from equipoise.document.document import Document, Fold, Question, Table, plain, walk
 from equipoise.numerics.rounding import of_hundred
 from equipoise.records import list_records, load_record
 from equipoise.records.registry import import_study, read_study
@@ -103,7 +104,7 @@ def test_a_drug_tested_again_is_not_said_to_await_a_second_trial(name: str) -> N
     found = answers(page(name))
     would = next(a for q, a in found.items() if q.startswith("Which evidence would change"))
     assert "A second randomised trial with the same outcome" not in would
-    assert "Further trials have been run" in would
+    assert "Other trials have been run" in would
 
 
 def test_an_extension_with_a_delayed_start_is_a_comparison() -> None:
@@ -391,3 +392,73 @@ def test_costs_are_judged_only_where_a_price_was_read(name: str) -> None:
         pytest.skip("nothing is judged of this trial")
     costs = judged.decision.criteria["resources"]
     assert costs.judgement in ("unknown", "varies") or (costs.refs and "no price" not in costs.reason)
+
+
+# -- what a second, hostile reading found --------------------------------------------------------------------------
+
+
+def second_trial(name: str) -> str:
+    fold = next(n for n in walk(page(name)) if isinstance(n, Fold) and n.id == "second-trial")
+    return plain(fold.title) + " " + " ".join(" ".join(plain(r) for r in runs_of(b)) for b in fold.blocks)
+
+
+def test_a_trial_that_came_before_is_not_told_as_one_that_followed() -> None:
+    """MCI186-16 was run before MCI186-19: it was not started because MCI186-19 looked good."""
+    text = second_trial("edaravone2017")
+    assert "earlier trial, predicted backwards" in text
+    assert "is followed by a second one" not in text
+    assert "is followed by a second one" in second_trial("centaur")
+    trials = {t["id"]: t["earlier"] for t in stored()["trials"]}
+    assert [name for name, earlier in trials.items() if earlier] == ["mci186_16"]
+
+
+def test_every_prediction_tells_what_it_assumes() -> None:
+    """ATLAS is predicted from death or ventilation in manifest disease, and asks for the onset of disease."""
+    field = landscape("als", [i.record for i in list_records() if i.record is not None])
+    there = " ".join(texts(field, "second-trials"))
+    for t in stored()["trials"]:
+        assert t["assumed"] in there
+        assert t["assumed"] in second_trial(t["first"]["record"]), t["id"]
+    assert "stands for that on manifest disease before symptoms" in there
+
+
+def test_a_gap_that_chance_could_make_is_not_called_no_benefit() -> None:
+    """MCI186-17: 2.79 points, p = 0.072; an estimate without a verdict of its own shows no absence of benefit."""
+    related = {t.id: t for t in load_record("edaravone2017").related}
+    assert related["rel_17"].direction == "not_conclusive"
+    card = said("edaravone2017", "related")
+    assert "Not conclusive" in card
+    for info in list_records():
+        for t in load_record(info.name).related:
+            told = t.result.text
+            assert t.direction != "no_benefit" or "not met" in told or "no difference" in told, (info.name, t.id)
+
+
+def test_that_riluzole_fades_is_no_fact() -> None:
+    """The posterior leaves the half-life of the effect open: it may fade."""
+    text = said("riluzole1994")
+    assert "effect fades with time" not in text
+    assert "are what non-proportional hazards look like" not in text
+    assert "may fade with time; the data do not establish it" in text
+
+
+def test_centaur_compares_early_with_delayed_start_two_to_one() -> None:
+    record, text = load_record("centaur"), said("centaur")
+    assert record.design.allocation == {"amx0035": 2, "placebo": 1}
+    assert "placebo half" not in text
+    assert "of the placebo group later took the drug" in text
+    # no plan of the survival analysis was read
+    assert "beside the planned analysis" not in text
+
+
+def test_a_joint_analysis_is_of_trials_with_placebo() -> None:
+    """MT-1186-A02 compared two schedules: pooling all trials would add nothing of it."""
+    assert "analysis of the placebo-controlled trials together" in said("edaravone2017")
+    assert "pooled analysis of all of them" not in said("edaravone2017")
+
+
+def test_carrying_forward_is_not_said_to_flatter_the_drug() -> None:
+    """65 of 69 on edaravone and 58 of 68 on placebo went on: the control arm lost more."""
+    text = said("edaravone2017")
+    assert "the arm that people leave earlier" not in text
+    assert "loses more people, or loses them earlier, be it the drug's or the control" in text

@@ -480,7 +480,7 @@ class RelatedTrial(Sourced):
     n: Value
     outcome: Fact
     result: Fact
-    direction: Literal["benefit", "no_benefit", "mixed", "unknown"] = "unknown"
+    direction: Literal["benefit", "no_benefit", "not_conclusive", "mixed", "unknown"] = "unknown"
     plain: Fact | None = None
     """What a patient is told that it found, where the word for ``direction`` would mislead; no number in it."""
     values: Mapping[str, Value] = Field(default_factory=dict)

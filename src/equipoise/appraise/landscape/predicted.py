@@ -44,8 +44,16 @@ def told(writer: Writer, found: Mapping[str, Any], text: str) -> Computed:
     return writer.by_command(text, found["command"], WHAT, METHOD)
 
 
-def lead(writer: Writer) -> Inlines:
-    """Why a second trial disappoints."""
+BACKWARDS = "An earlier trial, predicted backwards: it tests the carry-over, not the winner's curse."
+
+
+def lead(writer: Writer, pairs: Sequence[Mapping[str, Any]]) -> Inlines:
+    """Why a second trial disappoints, or, where the other trial came before, what predicting it tests."""
+    if pairs and all(t["earlier"] for t in pairs):
+        return writer.words(
+            f"{BACKWARDS} Below, the same result is read in several ways, and each way predicts that trial. Nothing of "
+            "it goes in but its precision."
+        )
     return writer.words(
         "A trial is followed by a second one when it looked good, so that of two trials of a drug the first is more "
         "often lucky than unlucky: the winner's curse. Below, the same first result is read in several ways, and each "
@@ -68,12 +76,13 @@ def pair(writer: Writer, found: Mapping[str, Any], t: Mapping[str, Any]) -> list
         bar = Bar(0.0, 1.0, None, r["success"], None, None)
         rows.append(Row((upper(name), (n(effect),), (n(numbers.percent(r["success"], 0)), bar))))
     caption = writer.say(
-        "{l}: the first estimate, {e} {u} (standard error {s}), read in several ways, and the chance that the second "
+        "{l}: the first estimate, {e} {u} (standard error {s}), read in several ways, and the chance that the {o} "
         "trial succeeds; in brackets 95 % intervals of the effect. Above zero favours the drug.",
         l=writer.label(_known(writer, t["label"])),
         e=n(numbers.number(t["first"]["estimate"], 2)),
         u=writer.words(t["unit"]),
         s=n(numbers.number(t["first"]["se"], 2)),
+        o=writer.words("earlier" if t["earlier"] else "second"),
     )
     heads = writer.heads("Reading", "Effect", "Chance of success")
     table = Table(f"t-second-{t['id'].replace('_', '-')}", caption, heads, tuple(rows), (False, True, True))
@@ -86,7 +95,12 @@ def pair(writer: Writer, found: Mapping[str, Any], t: Mapping[str, Any]) -> list
         a=n(numbers.percent(low, 0)),
         b=n(numbers.percent(high, 0)),
     )
-    return [table, Paragraph(sceptic), Paragraph(happened(writer, found, t))]
+    return [table, Paragraph(sceptic), Paragraph(assumed(writer, found, t)), Paragraph(happened(writer, found, t))]
+
+
+def assumed(writer: Writer, found: Mapping[str, Any], t: Mapping[str, Any]) -> Inlines:
+    """What carries the first result over to the other trial; the command prints it."""
+    return writer.quote_computed(f"Assumed: {t['assumed']}.", found["command"], WHAT, METHOD)
 
 
 def happened(writer: Writer, found: Mapping[str, Any], t: Mapping[str, Any]) -> Inlines:
@@ -118,6 +132,17 @@ def overview(writers: Mapping[str, Writer], found: Mapping[str, Any]) -> list[Bl
         ]
         seen = "not known" if t["met"] is None else "met" if t["met"] else "not met"
         rows.append(Row((own.label(_known(own, t["label"])), *cells, own.words(seen))))
+    told_assumed = [
+        Paragraph(
+            (
+                *own.say("{l}. ", l=own.label(_known(own, t["label"]))),
+                *(own.words(f"{BACKWARDS} ") if t["earlier"] else ()),
+                *assumed(own, found, t),
+            )
+        )
+        for t in found["trials"]
+        if (own := writers.get(t["first"]["record"])) is not None
+    ]
     caption = writer.words(
         "The chance that each second trial succeeds, by several readings of the first, and whether it did. A dash is a "
         "reading that this pair does not have."
@@ -126,9 +151,10 @@ def overview(writers: Mapping[str, Writer], found: Mapping[str, Any]) -> list[Bl
     numeric = (False, *(True for _ in shown), False)
     said = "; ".join(f"{name}, {READINGS[name]}" for name in shown)
     return [
-        Paragraph(lead(writer)),
+        Paragraph(lead(writer, ())),
         Paragraph(writer.words(f"The readings: {said}.")),
         Table("t-second", caption, heads, tuple(rows), numeric),
+        *told_assumed,
     ]
 
 

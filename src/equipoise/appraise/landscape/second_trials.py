@@ -85,6 +85,8 @@ class SecondTrial(Frozen):
     outcome: Outcome
     without: tuple[str, ...]
     assumed: str
+    earlier: bool = False
+    """Whether the trial that is predicted came before the one whose result is read."""
 
 
 class _Trials(Frozen):
@@ -195,6 +197,7 @@ class Predicted:
             "second_se": self.next_se,
             "precision": self.precision,
             "assumed": self.trial.assumed,
+            "earlier": self.trial.earlier,
             "prior": {
                 "mean": self.prior.mean,
                 "sd": self.prior.sd,

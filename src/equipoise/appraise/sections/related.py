@@ -12,10 +12,17 @@ from equipoise.document.text import joined, lower, upper
 from equipoise.records.blocks import RelatedTrial
 from equipoise.records.schema import Arm, Record
 
-_DIRECTION = {"benefit": "Benefit", "no_benefit": "No benefit", "mixed": "Mixed", "unknown": "Not stated"}
+_DIRECTION = {
+    "benefit": "Benefit",
+    "no_benefit": "No benefit",
+    "not_conclusive": "Not conclusive",
+    "mixed": "Mixed",
+    "unknown": "Not stated",
+}
 _TONES: dict[str, Literal["plain", "good", "bad", "open"]] = {
     "benefit": "good",
     "no_benefit": "bad",
+    "not_conclusive": "open",
     "mixed": "plain",
     "unknown": "open",
 }

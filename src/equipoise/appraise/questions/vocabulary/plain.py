@@ -433,6 +433,7 @@ def plain_later(ctx: Context) -> Inlines:
 _IN_A_WORD = {
     "benefit": "it found a benefit",
     "no_benefit": "it did not find a benefit",
+    "not_conclusive": "what it found could have been chance",
     "mixed": "its results were mixed",
     "unknown": "its result was not found",
 }

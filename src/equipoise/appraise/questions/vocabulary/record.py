@@ -509,11 +509,14 @@ def again(ctx: Context) -> Inlines:
         return writer.words("A second randomised trial with the same outcome.")
     found = {t.direction for t in ctx.record.related if t.usable and t.result.usable}
     names = [writer.label(t.name) for t in ctx.record.related if t.usable and t.result.usable]
-    lead = writer.say("Further trials have been run ({n}).", n=joined(names, "; "))
+    lead = writer.say("Other trials have been run ({n}).", n=joined(names, "; "))
     if found == {"no_benefit"} and ctx.findings.met is True:
         tail = "They did not find the benefit again; it would take a new and larger trial to restore it."
     elif len(names) > 1 or "mixed" in found:
-        tail = "A pooled analysis of all of them, with the data of single patients, would say more than one trial more."
+        tail = (
+            "An analysis of the placebo-controlled trials together, on individual patient data, would say more than "
+            "one further trial."
+        )
     else:
         tail = "Read them together; a further trial has to settle what they leave open."
     return paragraphs(lead, writer.words(tail))

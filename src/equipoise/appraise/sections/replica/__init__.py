@@ -64,13 +64,15 @@ def _second(ctx: Context) -> list[Block]:
     """The second trial of the drug, predicted from this one, where the library pairs them."""
     found = stored_seconds()
     blocks: list[Block] = []
-    for pair in predicted.of_trial(found, ctx.record.id):
+    pairs = predicted.of_trial(found, ctx.record.id)
+    for pair in pairs:
         blocks.extend(predicted.pair(ctx.writer, found, pair))
     if not blocks:
         return []
-    title = ctx.writer.words("A second trial, predicted")
+    earlier = all(pair["earlier"] for pair in pairs)
+    title = ctx.writer.words("An earlier trial, predicted backwards" if earlier else "A second trial, predicted")
     again = ctx.writer.say("To find it again: {c}.", c=ctx.writer.code(found["command"]))
-    return [Fold("second-trial", title, (Paragraph(predicted.lead(ctx.writer)), *blocks, Paragraph(again)))]
+    return [Fold("second-trial", title, (Paragraph(predicted.lead(ctx.writer, pairs)), *blocks, Paragraph(again)))]
 
 
 def _without(ctx: Context) -> Inlines:
@@ -90,12 +92,12 @@ def _what(ctx: Context, replica: Replica) -> Inlines:
     writer = ctx.writer
     words = mechanism_words(replica, replica.mechanism)
     on = "" if about_events(replica) else "on function "
-    imputed = writer.say(" ({k} imputations each)", k=writer.simulated(str(replica.imputations)))
+    imputed = writer.say(" ({k} imputations where one imputes)", k=writer.simulated(str(replica.imputations)))
     return writer.say(
         "The replica is {t} rebuilt: virtual patients with the published baseline, a drug "
-        f"that acts {on}by the mechanism {{m}}{{w}}, the protocol's visits and losses, and the trial's own analyses on "
-        "each of {n} simulated trials{i}. It cannot show that the drug works; it shows what such a trial would see if "
-        f"the drug works as fitted, and if it {nothing(replica)}.",
+        f"that acts {on}by the mechanism {{m}}{{w}}, the protocol's visits and losses, and analyses "
+        "close to the trial's own on each of {n} simulated trials{i}. It cannot show that the drug works; it shows "
+        f"what such a trial would see if the drug works as fitted, and if it {nothing(replica)}.",
         t=ctx.trial,
         w=writer.say(" ({x})", x=words) if words else (),
         m=ctx.writer.em(replica.mechanism)

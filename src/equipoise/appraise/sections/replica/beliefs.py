@@ -200,11 +200,13 @@ def _plainly(ctx: Context, found: Beliefs) -> Inlines:
             "trial can."
         )
     elif near == ["none"]:
-        text = "These results fit a drug that does not help better than one that does. That is no proof that it cannot."
+        text = (
+            "These results are more likely if the drug does not help than if it does. That is no proof that it cannot."
+        )
     elif len(near) > 1:
         text = (
-            "These results fit a drug that helps better than one that does not. In which way it helps, and so what "
-            "happens later, they do not say."
+            "These results are more likely if the drug helps than if it does not. If it helps, they do not say in "
+            "which way, nor what happens later."
         )
     else:
         text = (
