@@ -462,3 +462,14 @@ def test_carrying_forward_is_not_said_to_flatter_the_drug() -> None:
     text = said("edaravone2017")
     assert "the arm that people leave earlier" not in text
     assert "loses more people, or loses them earlier, be it the drug's or the control" in text
+
+
+def test_people_who_were_not_all_randomised_are_labelled() -> None:
+    """VITALITY-ALS gives its neurofilament subset alone, ORARIALS-01 those analysed."""
+    field = landscape("als", [i.record for i in list_records() if i.record is not None])
+    rows = next(n for n in walk(field) if isinstance(n, Table) and n.id == "t-timeline").rows
+    people = {plain(r.cells[0]): plain(r.cells[-1]) for r in rows}
+    assert people["VITALITY-ALS"] == "262 (the neurofilament subset)"
+    assert people["ORARIALS-01"] == "239 (those analysed)"
+    assert people["CENTAUR"] == "137"
+    assert "or of plain means where a row is called approximate" in " ".join(texts(field, "neurofilament"))

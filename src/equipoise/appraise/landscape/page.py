@@ -35,6 +35,8 @@ from equipoise.records.blocks import AnalysisSet
 from equipoise.records.schema import Record, Result, Value
 
 DASH: Inlines = (Text("–"),)
+_PART = ("the ", "those ")
+"""How the note of a number begins that is not of everyone randomised: *those analysed*."""
 _CUTS = ("fewer than 200", "200 or more", "before 2020", "since 2020")
 _YEAR = re.compile(r"\b(?:19|20)\d{2}\b")
 
@@ -321,7 +323,8 @@ def _neurofilament(trials: Sequence[_Trial]) -> Section:
     blocks: list[Block] = [
         Paragraph(
             _words(
-                "Neurofilament on the active arm over control, as a ratio of geometric means. Most trials that "
+                "Neurofilament on the active arm over control, as a ratio of geometric means, or of plain means where "
+                "a row is called approximate. Most trials that "
                 "measured it report it in words alone, so a regression over these few would rest on the ones that "
                 "had something to show."
             )
@@ -395,7 +398,11 @@ def _drug(t: _Trial) -> Inlines:
 
 def _people(t: _Trial) -> Inlines:
     n = t.record.design.n_actual
-    return (t.writer.cite(numbers.number(n.value or 0), n),) if known(n) else DASH
+    if not known(n):
+        return DASH
+    shown: Inlines = (t.writer.cite(numbers.number(n.value or 0), n),)
+    part = n.note if n.confidence == "derived" and n.note and n.note.startswith(_PART) else None
+    return (*shown, *t.writer.words(f" ({part})")) if part else shown
 
 
 def _analysed(t: _Trial, e: Effect) -> Inlines:
