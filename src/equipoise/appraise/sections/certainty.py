@@ -280,7 +280,9 @@ def _why(ctx: Context, found: rating.Imprecision, arguments: tuple[float, ...], 
         method="thresholds of Core GRADE; information against a trial with the usual power for the threshold",
     )
     return writer.say(
-        "{w}; it holds {i} of the information that the threshold asks for", w=writer.words(words), i=information
+        "{w}; it carries {i} of the information that a trial powered for the threshold would",
+        w=writer.words(words),
+        i=information,
     )
 
 
@@ -435,7 +437,9 @@ def _reasons(ctx: Context, r: _Rated) -> list[Row]:
     for name in _GRADE:
         judged = getattr(r.outcome, name)
         rows.append(_judged_row(ctx, _NAMES[name], judged.concern, judged, f"outcomes.{r.outcome.id}.{name}"))
-    computed = writer.say("{w} (threshold: {t}; target: {g})", w=r.why, t=r.threshold, g=r.imprecision.target)
+    computed = writer.say(
+        "{w} (threshold: {t}; rated as evidence of {g})", w=r.why, t=r.threshold, g=r.imprecision.target
+    )
     rows.append(Row((writer.words("imprecision, computed"), writer.words(r.imprecision.concern), upper(computed))))
     if r.outcome.threshold is not None:
         where = f"outcomes.{r.outcome.id}.threshold"

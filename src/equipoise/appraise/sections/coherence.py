@@ -380,7 +380,8 @@ def _conflict(ctx: Context, conflict: Conflict, block) -> Inlines:  # type: igno
         return ()
     label = writer.quote(block.label, block) if hasattr(block, "label") else writer.label(ctx.outcome(block.outcome))
     head = writer.strong((*(upper(label) if label else ()), Text("."))) if label else writer.strong(())
-    line = paragraphs((head,), (*upper(what), Text(": "), *joined(sides, " against "), Text(".")))
+    between = " against " if all(isinstance(v, Value) for v in conflict.values) else "; the other: "
+    line = paragraphs((head,), (*upper(what), Text(": "), *joined(sides, between), Text(".")))
     if conflict.reading and (reading := writer.quote(conflict.reading, block, *conflict.values)):
         line = paragraphs(line, (*upper(reading), Text(".")))
     return line
