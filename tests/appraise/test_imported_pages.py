@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 from pathlib import Path
@@ -302,3 +303,74 @@ def test_one_category_of_an_outcome_is_not_told_as_its_result() -> None:
     assert "can be pooled from its counts" not in said
     assert "holds no result of the primary outcome" not in said
     assert not any("Failure by month 6" in c.what for c in page.computations)
+
+
+def test_deaths_that_differ_lead_the_harms() -> None:
+    """Where the interval of their difference excludes zero that is said before the coded terms, to patients too."""
+    entry = study()
+    groups = entry["resultsSection"]["adverseEventsModule"]["eventGroups"]
+    for group, died in zip(groups, ("0", "6"), strict=False):
+        group.update(deathsNumAffected=died, deathsNumAtRisk="20" if died == "6" else "40")
+    record = import_study(entry).record
+    page = appraise(record)
+    safety = " ".join(texts(page, "safety"))
+    assert "6 of 20" in safety
+    assert "with an interval that excludes zero" in safety
+    said = " ".join(texts(page))
+    assert "No event differs between the arms" not in said
+    assert "For no event does the interval" not in said
+    assert "Deaths: " in said
+
+
+def test_deaths_counted_as_an_outcome_are_deaths_by_arm() -> None:
+    """A number with the unit participants is people of those analysed; one of deaths is not called uncounted."""
+    entry = study()
+    outcome(entry, 1).clear()
+    outcome(entry, 1).update(
+        type="SECONDARY",
+        title="Component of the primary endpoint - mortality",
+        timeFrame="Week 24",
+        paramType="NUMBER",
+        unitOfMeasure="participants",
+        groups=outcome(entry)["groups"],
+        denoms=[
+            {
+                "units": "Participants",
+                "counts": [{"groupId": f"OG00{i}", "value": n} for i, n in ((0, "40"), (1, "20"))],
+            }
+        ],
+        classes=[
+            {"categories": [{"measurements": [{"groupId": f"OG00{i}", "value": v} for i, v in ((0, "5"), (1, "4"))]}]}
+        ],
+    )
+    for group in entry["resultsSection"]["adverseEventsModule"]["eventGroups"]:
+        for key in ("deathsNumAffected", "deathsNumAtRisk"):
+            group.pop(key, None)
+    record = import_study(entry).record
+    said = " ".join(texts(appraise(record)))
+    assert "5 of 40" in said
+    assert "does not count deaths" not in said
+    assert "Whether people lived longer" not in said
+
+
+def test_what_was_not_collected_is_not_counted_as_none() -> None:
+    entry = study()
+    module = entry["resultsSection"]["adverseEventsModule"]
+    module["frequencyThreshold"] = "0"
+    module.pop("otherEvents", None)
+    for group in module["eventGroups"]:
+        group.update(otherNumAffected="0", otherNumAtRisk="0")
+    record = import_study(entry).record
+    events = {e.id: e for e in record.adverse_events}
+    assert all(v.value is None for v in events["ae_any_other"].arms.values())
+    assert "only if more than" not in " ".join(texts(appraise(record)))
+
+
+def test_an_arm_whose_title_is_a_bare_code_is_called_by_what_it_was_given() -> None:
+    entry = study()
+    text = str(entry).replace("'Drug 10 mg'", "'Group A'").replace("'Placebo'", "'Group B'")
+    entry = ast.literal_eval(text)
+    planned = entry["protocolSection"]["armsInterventionsModule"]["armGroups"]
+    planned[0]["interventionNames"], planned[1]["interventionNames"] = ["Drug: D 10 mg"], ["Drug: Placebo"]
+    labels = {a.label for a in import_study(entry).record.arms}
+    assert labels == {"D 10 mg", "Placebo"}

@@ -218,7 +218,12 @@ def results_table(ctx: Context, id: str, caption: Inlines, results: Sequence[Res
 
 
 def _contrast(ctx: Context, r: Result) -> Inlines:
-    return ctx.contrast(r.contrast, exact=True) if r.contrast is not None and r.contrast.usable else DASH
+    if r.contrast is None or not r.contrast.usable:
+        return DASH
+    shown = ctx.contrast(r.contrast, exact=True)
+    kind = {"difference": "", "ratio": "ratio ", "hazard_ratio": "hazard ratio "}[r.contrast.kind]
+    posted = ctx.record.origin == "posted" and kind
+    return (*ctx.writer.words(kind), *shown) if posted and shown != DASH else shown
 
 
 def _of_others(ctx: Context, r: Result) -> Inlines:

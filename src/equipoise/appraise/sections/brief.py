@@ -223,7 +223,10 @@ def _caveats(ctx: Context) -> list[Inlines]:
         out.append(writer.words("The P value and the estimate of the primary endpoint come from different analyses."))
     c = f.contrast
     if f.compared and f.primary is not None and (c is None or c.low is None or c.high is None):
-        out.append(writer.words("The record gives no interval, so how large an effect still fits the data is open."))
+        given = ctx.record.origin == "posted" and phrases.counted(ctx) is not None
+        own = "The entry posts no interval; the one here is computed from its counts."
+        none = "The record gives no interval, so how large an effect still fits the data is open."
+        out.append(writer.words(own if given else none))
     if not record.design.randomised and f.compared:
         out.append(writer.words("The groups were not made by chance."))
     if record.origin != "written":

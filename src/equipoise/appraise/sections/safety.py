@@ -10,7 +10,7 @@ from equipoise.appraise.phrases import neuro_sentence, paragraphs
 from equipoise.appraise.tables import DASH, cell
 from equipoise.document.document import Block, Facts, Fold, Inlines, Listing, Paragraph, Row, Section, Table, Text
 from equipoise.document.text import joined, lower, upper
-from equipoise.records.schema import AdverseEvent, Value
+from equipoise.records.schema import AdverseEvent, EventRow, Value
 
 _GROUPS = {
     "summary": "Overall",
@@ -64,6 +64,15 @@ def build(ctx: Context) -> Section:
                 )
             )
         )
+    told_so = [
+        (writer.label(i.label), upper(quoted))
+        for i in ctx.record.items
+        if ctx.record.origin == "posted" and i.section == "safety" and i.text and i.usable
+        if (quoted := writer.quote(i.text, i))
+    ]
+    if told_so:
+        how = writer.words("What the entry says of its adverse events")
+        blocks.append(Fold("harms-told", how, (Facts(tuple(told_so)),)))
     facts = []
     for item in ctx.record.items:
         if item.section == "programme" and item.usable and (line := _programme(ctx, item)):
@@ -163,9 +172,51 @@ def _apart(ctx: Context, events: list[AdverseEvent]) -> Inlines:
         out = ctx.say("More frequent with {active}, with an interval that excludes zero: {m}.", m=joined(more))
     if fewer:
         out = paragraphs(out, ctx.say("More frequent with {control}: {m}.", m=joined(fewer)))
+    died = deaths_apart(ctx)
     if not more and not fewer and any(f.counts(e) is not None for e in events):
-        out = writer.words("For no event does the interval of the difference exclude zero.")
-    return out
+        none = "For none of the adverse events below does" if died else "For no event does"
+        out = writer.words(none + " the interval of the difference exclude zero.")
+    return paragraphs(died, out)
+
+
+_DEATHS = ("DEATH", "DTHTR", "DTHPV", "DTHPAV", "LEFT_DEATH")
+"""Rows that count deaths: death alone, composites, and those that a registry's flow lists as having left by death."""
+
+
+def death_counts(ctx: Context) -> tuple[EventRow, Value, Value] | None:
+    """Counts of deaths in both arms: death alone before composites, then nearest to the primary week, all first."""
+    f = ctx.findings
+    found: list[tuple[tuple[int, float, bool], EventRow, Value, Value]] = []
+    for row in ctx.record.events:
+        if row.endpoint not in _DEATHS:
+            continue
+        away = abs(float(row.week) - f.week) if f.week is not None and row.week is not None else 1e3
+        for s, values in row.values.items():
+            a, c = values.get(f.active.id), values.get(f.control.id)
+            if a is not None and c is not None and a.usable and c.usable and a.total and c.total:
+                whole = ctx.is_all(s) or len(ctx.record.sets) == 1 or s == "ALL"
+                found.append(((min(_DEATHS.index(row.endpoint), 1), away, not whole), row, a, c))
+    found = [x for x in found if x[1].endpoint != _DEATHS[-1]] or found  # the flow last: it ends at other times
+    return min(found, key=lambda each: each[0])[1:] if found else None
+
+
+def deaths_apart(ctx: Context) -> Inlines:
+    """Deaths by arm of a registry entry, where the interval of their difference excludes zero; else empty."""
+    found = death_counts(ctx) if ctx.record.origin == "posted" and ctx.findings.compared else None
+    if found is None:
+        return ()
+    row, a, c = found
+    computed, rd = ctx.risk_difference(row.label, a, c)
+    if rd.low <= 0 <= rd.high:
+        return ()
+    return ctx.say(
+        "{l}: {a} with {active} and {c} with {control}, a difference of {d} percentage points, with an interval that "
+        "excludes zero.",
+        l=upper(ctx.writer.quote(row.label, row) or ctx.writer.words("deaths")),
+        a=ctx.count(a),
+        c=ctx.count(c),
+        d=computed,
+    )
 
 
 def none_seen_sentence(ctx: Context, events: list[AdverseEvent]) -> Inlines:

@@ -82,7 +82,7 @@ def import_study(entry: Any) -> Import:
     made: dict[str, Any] = {
         **head,
         "design": design(root, groups, ledger),
-        "arms": [{**_spelt(arm), **here, "place": "participant flow"} for arm in groups.arms.values()],
+        "arms": [{**_spelt(arm), **here, "place": "participant flow"} for arm in _named(groups.arms, entry)],
         "groups": [{**group, **here, "place": "groups"} for group in groups.others.values()],
         "sets": results.sets,
         "eligibility": eligibility(root),
@@ -118,6 +118,30 @@ def import_study(entry: Any) -> Import:
     changed = tuple(Assumed(exact(path), what) for path, what in ledger.changed)
     assumed = tuple(Assumed(exact(path), what) for path, what in ledger.assumed)
     return Import(record, document, unmapped, assumed, changed, tuple(number_findings(record)), total, mapped)
+
+
+_CODE = re.compile(r"(?:group|arm|cohort|treatment|regimen)?\s*[A-Z0-9]", re.I)
+"""A title of an arm that is a bare code and tells nothing of what was given."""
+
+
+def _named(arms: dict[str, dict[str, Any]], entry: dict[str, Any]) -> list[dict[str, Any]]:
+    """The arms; those with a bare code for a title are called by the one intervention that the entry plans for them."""
+    module = entry["protocolSection"].get("armsInterventionsModule")
+    planned = module.get("armGroups") if isinstance(module, dict) else None
+    given = {}
+    for arm in planned if isinstance(planned, list) else ():
+        label, all_given = (arm.get("label"), arm.get("interventionNames")) if isinstance(arm, dict) else (None, None)
+        one = all_given[0] if isinstance(all_given, list) and len(all_given) == 1 else None
+        if isinstance(label, str) and isinstance(one, str) and (name := re.sub(r"^[A-Za-z ]+:\s*", "", one).strip()):
+            given[label.strip().lower()] = name
+    names = [given.get(a["label"].strip().lower()) for a in arms.values() if _CODE.fullmatch(a["label"].strip())]
+    if not names or not all(names) or len(names) != len(set(names)) or len(names) != len(arms):
+        return list(arms.values())
+    told = []
+    for own, called in zip(arms.values(), names, strict=True):
+        note = "; ".join(t for t in (f"posted as {own['label']}", own.get("note")) if t)
+        told.append({**own, "label": called, "drug": called, "note": note})
+    return told
 
 
 _OFTEN = {"qw": "once a week", "q1w": "once a week", "q2w": "every 2 weeks", "q4w": "every 4 weeks", "qd": "once a day"}

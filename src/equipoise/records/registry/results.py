@@ -93,7 +93,7 @@ class RegistryResults(Analyses):
             if extra:
                 block["note"] = "; ".join(extra)
             self.outcomes.append(block)
-            cells = self._cells(node, known, people, notes, param, spread, block.get("unit"))
+            cells = self._cells(node, known, people, notes, param, spread, block.get("unit"), counts=True)
             text = node["populationDescription"].value
             for _, values in cells if text else []:
                 self._population(text, {k: v.get("n") or v.get("total") or 0 for k, v in values.items()})
@@ -164,7 +164,11 @@ class RegistryResults(Analyses):
             for what, values in summary.items():
                 k, n = g.count(f"{what}NumAffected"), g.count(f"{what}NumAtRisk")
                 if id is not None and k is not None:
-                    values[id] = {"value": k, **({"total": n} if n is not None else {})}
+                    values[id] = _affected(k, n)
+        if not module.items("otherEvents") and not any(v.get("value") for v in summary["other"].values()):
+            # none listed above the threshold is not that nobody had any
+            for v in summary["other"].values():
+                v.pop("total", None)
         if summary["deaths"]:
             arms, others = self.groups.split(summary["deaths"])
             self.events.append(
@@ -178,6 +182,8 @@ class RegistryResults(Analyses):
                     "place": "adverse events",
                 }
             )
+        elif (died := self._deaths_as_outcome()) is not None:
+            self.events.append(died)
         for what, term in (
             ("serious", "Any serious adverse event"),
             ("other", "Any other adverse event above the threshold"),
@@ -197,7 +203,7 @@ class RegistryResults(Analyses):
                         continue
                     k, n, times = s.count("numAffected"), s.count("numAtRisk"), s.count("numEvents")
                     if k is not None:
-                        values[id] = {"value": k, **({"total": n} if n is not None else {})}
+                        values[id] = _affected(k, n)
                     elif n is not None:
                         values[id] = {"n": n, "note": "number affected not posted"}
                     if times is not None:
@@ -221,6 +227,25 @@ class RegistryResults(Analyses):
                     events,
                     extra,
                 )
+
+    def _deaths_as_outcome(self) -> dict[str, Any] | None:
+        """The people who died by arm, of an entry that counts them as an outcome and not among its adverse events."""
+        for block in self.outcomes:
+            own = [r for r in self.results if r["outcome"] == block["id"] and r.get("arms")]
+            if len(own) != 1 or not _DEATH.search(block["label"]) or _NOT_ALL_DEATHS.search(block["label"]):
+                continue
+            arms = own[0]["arms"]
+            if len(arms) > 1 and all("total" in v for v in arms.values()):
+                return {
+                    "id": "deaths_as_outcome",
+                    "endpoint": "DEATH",
+                    "label": "Deaths, counted as an outcome",
+                    **({"week": block["week"]} if block.get("week") is not None else {}),
+                    "values": {own[0]["set"]: dict(arms)},
+                    **HERE,
+                    "place": "outcomes",
+                }
+        return None
 
     def _harm(
         self,
@@ -246,6 +271,20 @@ class RegistryResults(Analyses):
         if events:
             row["events"] = events
         self.harms.append(row | {**HERE, "place": "adverse events"})
+
+
+_DEATH = re.compile(r"\b(?:deaths?|died|mortality)\b", re.I)
+_NOT_ALL_DEATHS = re.compile(
+    r"\b(?:or|and|free|time|cardi\w+|CV|related|due|sudden|hospital\w*|survival|alive|without|progress\w+)\b|/", re.I
+)
+"""What makes the name of an outcome that speaks of death one that counts more, or fewer, than all who died."""
+
+
+def _affected(k: int, n: int | None) -> dict[str, Any]:
+    """People affected of people at risk; where nobody was at risk the event was not collected."""
+    if n == 0 and k == 0:
+        return {"note": "not collected: posted with nobody at risk"}
+    return {"value": k, **({"total": n} if n is not None else {})}
 
 
 _ROMAN = re.compile(r"^(?:II|III|IV|VI|VII|VIII|IX|XI|XII)[A-C]?$")

@@ -13,7 +13,9 @@ from equipoise.records.registry.words import family_of
 
 HERE = {"source": "CTG", "confidence": "seen"}
 _PEOPLE = re.compile(r"participant|patient|subject|people|person", re.I)
-
+_PEOPLE_ALONE = re.compile(r"(?:number of )?(?:participants|patients|subjects|people)", re.I)
+_OWN_N = re.compile(r"\bn\s*=", re.I)
+"""A row that names its own number of people, beside that of the table."""
 
 _HEAD = re.compile(
     r"^(.{2,70}?)(?:\s*[.:;,]|\s+(?:that|who|which|includ\w+|compris\w+|consist\w+|contain\w+|was|were|is|are|defined|"
@@ -221,9 +223,15 @@ class Tables:
         param: str,
         spread: str,
         unit: str | None,
+        *,
+        counts: bool = False,
     ) -> list[tuple[str, dict[str, Any]]]:
-        """Every row of a table: its name (class and category) and the values by group."""
+        """Every row of a table: its name (class and category) and the values by group.
+
+        With ``counts`` numbers whose unit is people are people of those analysed, but where a row names its own number.
+        """
         out = []
+        people_counted = counts and param == "NUMBER" and _PEOPLE_ALONE.fullmatch((unit or "").strip()) is not None
         for cls in owner.items("classes"):
             own, own_notes = self._denominators(cls, known)
             n, extra = {**people, **own}, {**notes, **own_notes}
@@ -239,7 +247,8 @@ class Tables:
                     if id in values:
                         m.drop(f"a second value for {self.groups.label(id)!r} in one row; the first is kept")
                         continue
-                    value = self._value(m, param, spread, unit, n.get(id))
+                    counted = people_counted and not _OWN_N.search(row)
+                    value = self._value(m, "COUNT_OF_PARTICIPANTS" if counted else param, spread, unit, n.get(id))
                     if id in extra:
                         value["note"] = "; ".join(t for t in (value.get("note"), extra[id]) if t)
                     values[id] = value

@@ -6,11 +6,11 @@ from equipoise.appraise import absolute_risk, numbers, phrases
 from equipoise.appraise.context import Context
 from equipoise.appraise.questions.conditions import has_harms
 from equipoise.appraise.questions.vocabulary.phrase import items, sentence
-from equipoise.appraise.sections.safety import none_seen_sentence
+from equipoise.appraise.sections.safety import death_counts, deaths_apart, none_seen_sentence
 from equipoise.appraise.tables import cell
 from equipoise.document.document import Inlines
 from equipoise.document.text import joined, lower, upper
-from equipoise.records.schema import AdverseEvent, EventRow, Value
+from equipoise.records.schema import AdverseEvent, Value
 
 NONE = "The record holds no adverse events by arm, so harm cannot be weighed."
 
@@ -90,22 +90,6 @@ def deaths(ctx: Context) -> Inlines:
     )
 
 
-def death_counts(ctx: Context) -> tuple[EventRow, Value, Value] | None:
-    """Counts of deaths in both arms: death alone before composites, then nearest to the primary week, all first."""
-    f = ctx.findings
-    found: list[tuple[tuple[bool, float, bool], EventRow, Value, Value]] = []
-    for row in ctx.record.events:
-        if row.endpoint not in ("DEATH", "DTHTR", "DTHPV", "DTHPAV"):
-            continue
-        away = abs(float(row.week) - f.week) if f.week is not None and row.week is not None else 1e3
-        for s, values in row.values.items():
-            a, c = values.get(f.active.id), values.get(f.control.id)
-            if a is not None and c is not None and a.usable and c.usable and a.total and c.total:
-                whole = ctx.is_all(s) or len(ctx.record.sets) == 1 or s == "ALL"
-                found.append(((row.endpoint != "DEATH", away, not whole), row, a, c))
-    return min(found, key=lambda each: each[0])[1:] if found else None
-
-
 def ranked(ctx: Context) -> list[AdverseEvent]:
     """Events with counts in both arms: first those whose interval leaves out zero, then by the size of the gap."""
     f = ctx.findings
@@ -135,7 +119,7 @@ def largest(ctx: Context) -> list[Inlines]:
 @items("No event differs between the arms by more than chance easily gives.")
 def telling(ctx: Context) -> list[Inlines]:
     """Events whose interval leaves out zero: what could have told patients or raters who received what."""
-    out = []
+    out = [said] if (said := deaths_apart(ctx)) else []
     for e in ranked(ctx)[:4]:
         a, c = _counts(ctx, e)
         rd = absolute_risk.risk_difference(int(a.value or 0), int(a.total or 1), int(c.value or 0), int(c.total or 1))
@@ -170,6 +154,8 @@ def how_collected(ctx: Context) -> Inlines:
     """How and above which share events are told."""
     writer = ctx.writer
     threshold = ctx.item_value("ae_threshold", "threshold") or ctx.item_value("reg_ae", "threshold")
+    if threshold is not None and threshold.value == 0:
+        return writer.words("Every adverse event is told, however rare.")
     if threshold is not None and threshold.value is not None:
         share = writer.cite(f"{numbers.number(threshold.value)}{numbers.THIN}%", threshold)
         return writer.say(

@@ -13,6 +13,7 @@ from equipoise.appraise.questions.vocabulary.everyday import everyday
 from equipoise.appraise.questions.vocabulary.harms import ranked, shares
 from equipoise.appraise.questions.vocabulary.phrase import items, name, sentence
 from equipoise.appraise.sections.related import decided
+from equipoise.appraise.sections.safety import death_counts
 from equipoise.document.document import Inlines, Text, plain
 from equipoise.document.text import joined, lower, upper
 from equipoise.records.schema import AdverseEvent, Contrast, Value
@@ -334,9 +335,20 @@ def plain_harms(ctx: Context) -> list[Inlines]:
     f = ctx.findings
     first = next((e for e in ctx.record.adverse_events if e.category == "summary" and e.serious and f.counts(e)), None)
     neuro = f.serious_neurologic()
+    died = _deaths(ctx)
     chosen: list[AdverseEvent] = [e for e in (first, neuro) if e is not None]
     chosen += [e for e in ranked(ctx) if e not in chosen and _more(ctx, e)][: 5 - len(chosen)]
-    return [_harm(ctx, e) for e in chosen] or [_share(ctx, e) for e in shares(ctx)[:5]]
+    return [*died, *([_harm(ctx, e) for e in chosen] or [_share(ctx, e) for e in shares(ctx)[:5]])]
+
+
+def _deaths(ctx: Context) -> list[Inlines]:
+    """The deaths that a registry entry counts in each arm, where there were any."""
+    found = death_counts(ctx) if ctx.record.origin == "posted" else None
+    if found is None or not any(v.value for v in found[1:]):
+        return []
+    _, *pair = found
+    said = "Deaths: {a} people with {active} and {c} with {control}."
+    return [ctx.say(said, a=ctx.count(pair[0]), c=ctx.count(pair[1]))]
 
 
 def _more(ctx: Context, event: AdverseEvent) -> bool:
@@ -475,7 +487,6 @@ def plain_approval(ctx: Context) -> Inlines:
 def plain_missing(ctx: Context) -> list[Inlines]:
     """What the record lacks, in plain words."""
     from equipoise.appraise.questions import conditions
-    from equipoise.appraise.questions.vocabulary.harms import death_counts
     from equipoise.appraise.questions.vocabulary.record import quality_of_life
 
     writer, f, out = ctx.writer, ctx.findings, []

@@ -10,11 +10,12 @@ from equipoise.appraise.findings import usable
 from equipoise.appraise.phrases import paragraphs, within_margin
 from equipoise.appraise.questions import conditions
 from equipoise.appraise.questions.vocabulary.design import people
-from equipoise.appraise.questions.vocabulary.harms import death_counts, serious_told
+from equipoise.appraise.questions.vocabulary.harms import serious_told
 from equipoise.appraise.questions.vocabulary.phrase import items, name, sentence
 from equipoise.appraise.sections import coherence
 from equipoise.appraise.sections.coherence import checked_sentence
 from equipoise.appraise.sections.related import decided
+from equipoise.appraise.sections.safety import death_counts
 from equipoise.appraise.sections.significance import decision_sentence
 from equipoise.document.document import Inlines, Link, Text
 from equipoise.document.text import joined, upper

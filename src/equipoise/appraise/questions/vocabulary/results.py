@@ -317,6 +317,8 @@ def for_meta_analysis(ctx: Context) -> Inlines:
     if (made := phrases.counted(ctx)) is not None and f.primary is not None:
         a, k = ctx.shown(ctx.arms_pair(f.primary) or ())  # type: ignore[arg-type]
         told = "It can be pooled from its counts: {a} and {k}, a difference of {d} percentage points."
+        if not all(v.total for v in ctx.arms_pair(f.primary) or ()):
+            told = "It can be pooled from the counts behind {a} % and {k} %: a difference of {d} percentage points."
         return writer.say(told, a=a, k=k, d=made[0])
     if c is None or c.value is None:
         return ()

@@ -8,10 +8,11 @@ from equipoise.appraise.context import Context
 from equipoise.appraise.findings import excludes_null, significant
 from equipoise.appraise.phrases import paragraphs
 from equipoise.appraise.questions.vocabulary.design import analysed, burden
-from equipoise.appraise.questions.vocabulary.harms import death_counts, serious
+from equipoise.appraise.questions.vocabulary.harms import serious
 from equipoise.appraise.questions.vocabulary.phrase import block, items, sentence
 from equipoise.appraise.sections import checklists
 from equipoise.appraise.sections.limitations import balance_sentence
+from equipoise.appraise.sections.safety import death_counts
 from equipoise.document.document import Block, Inlines, Row, Table, Text
 from equipoise.document.text import joined, upper
 
