@@ -106,6 +106,8 @@ def assumed(writer: Writer, found: Mapping[str, Any], t: Mapping[str, Any]) -> I
 def happened(writer: Writer, found: Mapping[str, Any], t: Mapping[str, Any]) -> Inlines:
     """What the second trial showed, as far as it is known; the command prints it with its sources."""
     said = _SOURCE.sub("", t["outcome"])
+    if t["met"] is None and t["observed"] is None:
+        said = said.partition(":")[0]  # what a trial under way is planned as stands, with its source, among the others
     if t["observed"] is not None:
         estimate, se = (numbers.number(t["observed"][part], 2) for part in ("estimate", "se"))
         said = f"{said}; the estimate was {estimate} (standard error {se})"
