@@ -374,3 +374,78 @@ def test_an_arm_whose_title_is_a_bare_code_is_called_by_what_it_was_given() -> N
     planned[0]["interventionNames"], planned[1]["interventionNames"] = ["Drug: D 10 mg"], ["Drug: Placebo"]
     labels = {a.label for a in import_study(entry).record.arms}
     assert labels == {"D 10 mg", "Placebo"}
+
+
+def as_share(entry: dict[str, Any]) -> dict[str, Any]:
+    """The invented entry with a share of people as its primary outcome, described and not tested."""
+    posted = outcome(entry)
+    posted.update(
+        title="Percentage of participants with a response",
+        unitOfMeasure="percentage of participants",
+        paramType="NUMBER",
+    )
+    posted.pop("dispersionType", None)
+    posted["analyses"] = []
+    return entry
+
+
+def test_a_word_that_a_registry_files_by_is_not_who_took_part() -> None:
+    """The condition of an entry says where it is filed; who could take part stands in the criteria."""
+    entry = study()
+    text = " ".join(texts(appraise(import_study(entry).record)))
+    assert not re.search(r"obody else was in|nobody else\. |Anyone without|If that is not your illness", text)
+    assert "In people with " not in text
+    assert f"under: {entry['protocolSection']['conditionsModule']['conditions'][0]}." in text
+    assert "Who could take part is under design" in text
+
+
+def test_an_outcome_by_which_no_drug_was_judged_is_not_said_to_show_that_one_worked() -> None:
+    """No test and no direction: it was found, it did not work; a share of people is no course of one person."""
+    page = appraise(import_study(as_share(study())).record)
+    asked = [plain(n.question) for n in walk(page) if isinstance(n, Question)]
+    text = " ".join(texts(page))
+    assert "What did it find?" in asked
+    assert "Did it work?" not in asked
+    assert "worked by then" not in text
+    assert "what will be measured - in" not in text
+    assert "standard deviations or more" not in text
+
+
+def test_a_score_that_was_tested_keeps_its_questions() -> None:
+    page = appraise(import_study(study()).record)
+    text = " ".join(texts(page))
+    assert "standard deviations or more" in text
+    first_one = study()
+    first(first_one)["statisticalMethod"] = "Wilcoxon (Mann-Whitney)"
+    assert "standard deviations or more" not in " ".join(texts(appraise(import_study(first_one).record)))
+
+
+@pytest.mark.parametrize(
+    ("p", "why", "not_so"),
+    [
+        ("0.31", "no difference was shown, whichever way is better", "no verdict on its primary endpoint: no field"),
+        ("0.01", "no field of the entry says which way is better", "no difference was shown"),
+        (None, "no test of the primary outcome was posted", "says which way is better, though"),
+    ],
+)
+def test_why_a_verdict_stays_open_is_told_as_it_is(p: str | None, why: str, not_so: str) -> None:
+    """A test without a gap, a gap without a direction, and no test at all are three reasons."""
+    entry = study()
+    first(entry).update(nonInferiorityType="SUPERIORITY_OR_OTHER", pValue=p)
+    for gone in ("paramType", "paramValue", "ciPctValue", "ciNumSides", "ciLowerLimit", "ciUpperLimit"):
+        first(entry).pop(gone, None)
+    if p is None:
+        outcome(entry)["analyses"] = []
+    page = appraise(import_study(entry).record)
+    text = " ".join(texts(page, "bottom-line")).replace("\N{NO-BREAK SPACE}", " ")
+    assert why in text
+    assert not_so not in text
+
+
+def test_a_direction_that_the_definition_tells_is_not_denied() -> None:
+    entry = study()
+    outcome(entry)["description"] = "The patient who died first has the worst rank."
+    text = " ".join(texts(appraise(import_study(entry).record)))
+    assert "does not say which" not in text
+    assert "Which direction of the primary outcome is the better one" not in text
+    assert "though the outcome's own text speaks of it" in text

@@ -7,6 +7,7 @@ import re
 from equipoise.appraise import absolute_risk, numbers
 from equipoise.appraise.context import Context
 from equipoise.appraise.findings import excludes_null, standard_error, usable
+from equipoise.appraise.open_verdict import direction_sentence
 from equipoise.document.document import Computed, Inlines, Text
 from equipoise.document.text import joined, upper
 from equipoise.records.schema import AdverseEvent, Item, PValue, Result, Value
@@ -242,13 +243,14 @@ def interval_sentence(ctx: Context) -> Inlines:
             u=writer.label(unit),
         )
     if o.direction == "not_stated":
-        return writer.say(
+        said = writer.say(
             "The interval includes the value of no effect: the data are compatible with a difference between {low} and "
-            "{high}{u}." + ("" if within_margin(ctx) is not None else " The record does not say which way is better."),
+            "{high}{u}.",
             low=writer.cite(numbers.number(c.low, digits), c),
             high=writer.cite(numbers.number(c.high, digits), c),
             u=writer.label(unit),
         )
+        return said if within_margin(ctx) is not None else paragraphs(said, direction_sentence(ctx))
     out = ctx.say(
         "The interval reaches from {worse}{u} in favour of {control} to {better}{u} in favour of {active}. "
         "The trial did not show a benefit; nor did it rule one out.",

@@ -18,6 +18,12 @@ _SKIN = re.compile(r"intrathecal|puncture|inject|infus|subcutan|intraven|intraco
 _LOSS = re.compile(r"lateral sclerosis|parkinson|alzheimer|huntington|dementia|dystroph|ataxia|muscular atrophy", re.I)
 _WHO = re.compile(r"\([^)]*(?:participant|investigator|assessor|provider|rater)")
 _CARRIED = re.compile(r"\bLOCF\b|last observation|carr(?:y|ied|ying)[^.;]{0,20} forward|last value", re.IGNORECASE)
+_SHARE = re.compile(
+    r"\b(?:percent(?:age)?|proportion|number|count)s? of (?:participants|patients|subjects|people)"
+    r"|\b(?:participants|patients|subjects|people|events)\b$",
+    re.IGNORECASE,
+)
+_RANKS = re.compile(r"rank|wilcoxon|mann|van elteren|kruskal", re.IGNORECASE)
 _BAYES = re.compile(r"bayes|credible|posterior", re.IGNORECASE)
 
 
@@ -70,6 +76,13 @@ def disputed(ctx: Context) -> bool:
 def verdict_open(ctx: Context) -> bool:
     """The record does not let one say whether it was met."""
     return ctx.findings.met is None
+
+
+@condition
+def effect_judged(ctx: Context) -> bool:
+    """The trial asked whether the treatment works, and its record lets one answer or tells who disagrees."""
+    f = ctx.findings
+    return ctx.record.origin == "written" or f.met is not None or bool(f.disputed) or margin_stated(ctx)
 
 
 @condition
@@ -137,6 +150,37 @@ def event_counts(ctx: Context) -> bool:
     words = ("alive", "surviv", "death")
     counted = o is not None and o.scale == "count" and ctx.record.origin == "written"
     return counted and o is not None and any(w in o.label.lower() for w in words)
+
+
+@condition
+def person_scored(ctx: Context) -> bool:
+    """The primary outcome is a score or a measurement that one person's course can be read from.
+
+    A share of people or a rank among all of them is none, nor is an outcome by which no treatment was judged. The
+    outcomes of a record that was written by hand are told there by name.
+    """
+    if ctx.record.origin == "written":
+        return True
+    f = ctx.findings
+    return effect_judged(ctx) and f.primary is not None and not grouped_endpoint(ctx)
+
+
+def grouped_endpoint(ctx: Context) -> bool:
+    """The primary result is a count, a share of people, or a test on ranks that gives no size in units."""
+    f = ctx.findings
+    o = f.outcome
+    share = o is not None and bool(_SHARE.search(f"{o.label} {o.unit or ''}"))
+    if f.primary is None:
+        return share
+    unsized = ranks_tested(ctx) and not usable(f.contrast)
+    return count_endpoint(ctx) or f.primary.measure in ("percent", "responders") or share or unsized
+
+
+def ranks_tested(ctx: Context) -> bool:
+    """The test that was to decide compares ranks."""
+    f = ctx.findings
+    method = None if f.test is None else f.method(f.test.method)
+    return method is not None and bool(_RANKS.search(f"{method.family} {method.label}"))
 
 
 @condition

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from equipoise.appraise.context import Context
+from equipoise.appraise.open_verdict import open_reason
 from equipoise.appraise.phrases import (
     co_primary_sentence,
     disputed_sentence,
@@ -30,11 +31,9 @@ def build(ctx: Context) -> Section:
     opening = {
         True: ctx.say("{trial} met its primary endpoint."),
         False: ctx.say("{trial} missed its primary endpoint."),
-        None: ctx.say(
-            "The record of {trial} gives no verdict on its primary endpoint: it does not say which way is better."
-            if f.outcome is not None and f.outcome.direction == "not_stated" and f.primary is not None
-            else "The record of {trial} does not say whether its primary endpoint was met."
-        ),
+        None: ctx.say("The record of {trial} gives no verdict on its primary endpoint: {why}.", why=open_reason(ctx))
+        if f.outcome is not None and (f.primary is not None or f.rows)
+        else ctx.say("The record of {trial} does not say whether its primary endpoint was met."),
     }[f.met]
     if f.disputed:
         opening = disputed_sentence(ctx)

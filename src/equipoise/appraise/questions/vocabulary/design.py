@@ -5,8 +5,15 @@ from __future__ import annotations
 from equipoise.appraise import absolute_risk, numbers, phrases
 from equipoise.appraise.context import Context
 from equipoise.appraise.findings import known
+from equipoise.appraise.open_verdict import direction_sentence
 from equipoise.appraise.phrases import paragraphs
-from equipoise.appraise.questions.conditions import event_counts, masking_unknown, time_to_event
+from equipoise.appraise.questions.conditions import (
+    event_counts,
+    grouped_endpoint,
+    masking_unknown,
+    ranks_tested,
+    time_to_event,
+)
 from equipoise.appraise.questions.vocabulary.phrase import items, name, sentence
 from equipoise.appraise.sections import design as card
 from equipoise.appraise.sections.limitations import losses_sentence
@@ -78,7 +85,8 @@ def marker(ctx: Context) -> Inlines:
 def question_asked(ctx: Context) -> Inlines:
     """Population, intervention, comparator, outcome and time as one question."""
     writer, f = ctx.writer, ctx.findings
-    lead = ctx.say("In people with {condition}: ")
+    filed = "In people who met the criteria (filed under {condition}): "  # a registry's condition is a filing word
+    lead = ctx.say(filed if ctx.record.origin == "posted" else "In people with {condition}: ")
     if f.outcome is None:
         return (
             *lead,
@@ -164,11 +172,9 @@ def outcome_scale(ctx: Context) -> Inlines:
     inside = phrases.within_margin(ctx)
     if o.direction == "not_stated" and inside is not None:
         return paragraphs(out, phrases.question_sentence(ctx))
-    way = {
-        "higher_better": "Higher is better.",
-        "lower_better": "Lower is better.",
-        "not_stated": "The record does not say which way is better.",
-    }[o.direction]
+    if o.direction == "not_stated":
+        return paragraphs(out, direction_sentence(ctx))
+    way = {"higher_better": "Higher is better.", "lower_better": "Lower is better."}[o.direction]
     return paragraphs(out, writer.words(way))
 
 
@@ -326,8 +332,10 @@ def burden(ctx: Context) -> Inlines:
 def resolution(ctx: Context) -> Inlines:
     """The standardised difference that groups of this size detect."""
     f, writer = ctx.findings, ctx.writer
-    if time_to_event(ctx) or event_counts(ctx):
-        return ()  # standard deviations say nothing of events
+    if time_to_event(ctx) or event_counts(ctx) or grouped_endpoint(ctx):
+        return ()  # standard deviations say nothing of events, nor of shares of people
+    if ranks_tested(ctx) and ctx.record.origin == "posted":
+        return ()  # nor of ranks
     pair = ctx.analysed
     sizes = pair if pair is not None and all(v.value for v in pair) else (f.active.n, f.control.n)
     if not all(v.usable and v.value for v in sizes):

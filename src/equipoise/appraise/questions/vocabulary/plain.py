@@ -7,7 +7,9 @@ import re
 from equipoise.appraise import numbers
 from equipoise.appraise.context import Context
 from equipoise.appraise.findings import excludes_null, known, significant
+from equipoise.appraise.open_verdict import no_gap, tested
 from equipoise.appraise.phrases import margin_sentence, within_margin
+from equipoise.appraise.questions import conditions
 from equipoise.appraise.questions.vocabulary.design import people, week
 from equipoise.appraise.questions.vocabulary.everyday import everyday
 from equipoise.appraise.questions.vocabulary.harms import ranked, shares
@@ -58,7 +60,10 @@ def plain_people(ctx: Context) -> Inlines:
 def plain_asked(ctx: Context) -> Inlines:
     """What the trial tried to find out."""
     writer, f = ctx.writer, ctx.findings
-    who = ctx.say("The trial was for people with {c}.", c=plain_condition(ctx))
+    filed = (
+        "The registry files the trial under: {c}." if conditions.posted(ctx) else "The trial was for people with {c}."
+    )
+    who = ctx.say(filed, c=plain_condition(ctx))
     verb = "It compared {a} with {k}." if ctx.record.design.randomised else "It followed people with {a} and with {k}."
     what = writer.say(verb, a=ctx.active, k=ctx.control)
     if f.outcome is None:
@@ -252,7 +257,16 @@ def plain_verdict(ctx: Context) -> Inlines:
         )
     if ctx.findings.untested:
         return ctx.say("{trial} was not made to give a yes or no on this. It tells what happened in each group.")
-    return margin_sentence(ctx) or ctx.say("What we read does not say whether {trial} met its main goal.")
+    if said := margin_sentence(ctx):
+        return said
+    if no_gap(ctx):
+        return ctx.say(
+            "The gap was one that chance alone could well have made. So no difference was shown, whichever way is "
+            "better."
+        )
+    if f.primary is not None and ctx.record.origin == "posted" and not tested(ctx):
+        return ctx.say("{trial} is told without a test of the main question. So it gives no yes or no.")
+    return ctx.say("What we read does not say whether {trial} met its main goal.")
 
 
 @sentence()
@@ -487,6 +501,7 @@ def plain_approval(ctx: Context) -> Inlines:
 def plain_missing(ctx: Context) -> list[Inlines]:
     """What the record lacks, in plain words."""
     from equipoise.appraise.questions import conditions
+    from equipoise.appraise.questions.vocabulary.harms import death_counts
     from equipoise.appraise.questions.vocabulary.record import quality_of_life
 
     writer, f, out = ctx.writer, ctx.findings, []

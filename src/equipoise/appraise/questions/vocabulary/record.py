@@ -7,6 +7,7 @@ import re
 from equipoise.appraise import numbers
 from equipoise.appraise.context import Context
 from equipoise.appraise.findings import usable
+from equipoise.appraise.open_verdict import own_words
 from equipoise.appraise.phrases import paragraphs, within_margin
 from equipoise.appraise.questions import conditions
 from equipoise.appraise.questions.vocabulary.design import people
@@ -30,7 +31,8 @@ def _result_gaps(ctx: Context) -> list[str]:
     f, out = ctx.findings, []
     if f.outcome is None:
         return ["which outcome was the primary one"]
-    if f.outcome.direction == "not_stated" and within_margin(ctx) is None:
+    told = ctx.record.origin == "posted" and own_words(ctx)  # a registry has no field for it, but its text may say it
+    if f.outcome.direction == "not_stated" and within_margin(ctx) is None and not told:
         out.append("which direction of the primary outcome is the better one")
     if f.rows:
         return [*out, "a single result of the primary outcome, which is posted in parts", "a test of it"]
@@ -471,6 +473,12 @@ def neurofilament_told(ctx: Context) -> Inlines:
 def safety_link(ctx: Context) -> Inlines:
     """A link to the table of harms."""
     return (Link(ctx.writer.words("safety"), "#safety"),)
+
+
+@name
+def design_link(ctx: Context) -> Inlines:
+    """A link to the design, where the criteria of eligibility stand."""
+    return (Link(ctx.writer.words("design"), "#design"),)
 
 
 @name

@@ -5,6 +5,7 @@ from __future__ import annotations
 from equipoise.appraise import absolute_risk, numbers, phrases
 from equipoise.appraise.context import Context
 from equipoise.appraise.findings import excludes_null, standard_error, usable
+from equipoise.appraise.open_verdict import open_reason
 from equipoise.appraise.phrases import paragraphs
 from equipoise.appraise.questions.vocabulary.phrase import items, sentence
 from equipoise.appraise.sections import certainty, coherence
@@ -53,19 +54,8 @@ def verdict(ctx: Context) -> Inlines:
         return margin
     if said := phrases.untested_sentence(ctx):
         return said
-    why = (
-        "it names no primary outcome"
-        if f.outcome is None
-        else "it posts the primary outcome in several rows, and a test of none of them"
-        if f.rows
-        else "it holds no result of the primary outcome"
-        if f.primary is None
-        else "it does not say which direction is the better one, or whether superiority was the question"
-        if f.outcome.direction == "not_stated"
-        else "it gives neither a P value nor an interval for the primary outcome"
-    )
-    return writer.say(
-        "The record of {t} does not settle whether its primary endpoint was met: " + why + ".", t=ctx.trial
+    return ctx.say(
+        "The record of {trial} does not settle whether its primary endpoint was met: {why}.", why=open_reason(ctx)
     )
 
 
