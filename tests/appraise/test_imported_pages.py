@@ -262,6 +262,33 @@ def test_a_harm_told_to_patients_is_more_frequent_on_the_drug() -> None:
     assert not re.search("Rash|Itch", said)
 
 
+def test_what_a_doctor_watches_for_is_more_frequent_on_the_drug() -> None:
+    """An event that the drug seems to prevent is no harm of it; one person more of 200 is no harm to tell a patient."""
+    entry = study()
+    stated = entry["resultsSection"]["adverseEventsModule"]
+    stated["otherEvents"] = [
+        {
+            "term": term,
+            "organSystem": "Any",
+            "stats": [
+                {"groupId": "EG000", "numAffected": drug, "numAtRisk": 199},
+                {"groupId": "EG001", "numAffected": placebo, "numAtRisk": 200},
+            ],
+        }
+        for term, drug, placebo in (("Rash", 1, 60), ("Itch", 2, 2), ("Cough", 19, 1))
+    ]
+    page = appraise(import_study(entry).record)
+    questions = {
+        plain(n.question): " ".join(plain(r) for r in runs_of(n)) for n in walk(page) if isinstance(n, Question)
+    }
+    watched = questions["What do you watch for under treatment?"]
+    assert "Cough" in watched
+    assert "Rash" not in watched
+    told = questions["What harm could it do?"]
+    assert "Cough" in told
+    assert "Itch" not in told
+
+
 def test_what_an_entry_tells_of_missing_values_is_not_called_missing() -> None:
     entry = study()
     outcome(entry)["description"] = "Change of the score. If no value was available, an imputed value was used."

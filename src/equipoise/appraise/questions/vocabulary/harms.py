@@ -106,11 +106,21 @@ def ranked(ctx: Context) -> list[AdverseEvent]:
     return [event for _, _, event in sorted(found, key=lambda row: row[:2])]
 
 
+def more_on_active(ctx: Context, event: AdverseEvent) -> bool:
+    """Whether an event is a harm that a trial can show: more frequent on the active arm, in more than one person."""
+    a, c = ctx.findings.counts(event) or (Value(), Value())
+    risks = [float(v.value or 0) / float(v.total or 1) for v in (a, c)]
+    return float(a.value or 0) > 1 and risks[0] > risks[1]
+
+
 @items(NONE)
 def largest(ctx: Context) -> list[Inlines]:
-    """The events whose shares differ most between the arms."""
+    """The events whose shares differ most between the arms, of those that are more frequent on the active arm."""
     neuro = ctx.findings.serious_neurologic()
-    chosen = [e for e in ranked(ctx) if neuro is None or e.id != neuro.id][:4]
+    counted = [e for e in ranked(ctx) if neuro is None or e.id != neuro.id]
+    chosen = [e for e in counted if more_on_active(ctx, e)][:4]
+    if counted and not chosen:
+        return [ctx.say("No event counted in both arms was more frequent with {active}.")]
     return [phrases.count_sentence(ctx, e) for e in chosen] or [
         share_sentence(ctx, e) for e in shares(ctx) if not e.serious
     ][:4]

@@ -12,12 +12,13 @@ from equipoise.appraise.phrases import margin_sentence, within_margin
 from equipoise.appraise.questions import conditions
 from equipoise.appraise.questions.vocabulary.design import people, week
 from equipoise.appraise.questions.vocabulary.everyday import everyday
-from equipoise.appraise.questions.vocabulary.harms import ranked, shares
+from equipoise.appraise.questions.vocabulary.harms import more_on_active, ranked, shares
 from equipoise.appraise.questions.vocabulary.phrase import items, name, sentence
 from equipoise.appraise.sections.related import decided
 from equipoise.appraise.sections.safety import death_counts
 from equipoise.document.document import Inlines, Text, plain
 from equipoise.document.text import joined, lower, upper
+from equipoise.numerics.rounding import of_hundred
 from equipoise.records.schema import AdverseEvent, Contrast, Value
 
 
@@ -351,7 +352,7 @@ def plain_harms(ctx: Context) -> list[Inlines]:
     neuro = f.serious_neurologic()
     died = _deaths(ctx)
     chosen: list[AdverseEvent] = [e for e in (first, neuro) if e is not None]
-    chosen += [e for e in ranked(ctx) if e not in chosen and _more(ctx, e)][: 5 - len(chosen)]
+    chosen += [e for e in ranked(ctx) if e not in chosen and _more_in_hundred(ctx, e)][: 5 - len(chosen)]
     return [*died, *([_harm(ctx, e) for e in chosen] or [_share(ctx, e) for e in shares(ctx)[:5]])]
 
 
@@ -365,11 +366,13 @@ def _deaths(ctx: Context) -> list[Inlines]:
     return [ctx.say(said, a=ctx.count(pair[0]), c=ctx.count(pair[1]))]
 
 
-def _more(ctx: Context, event: AdverseEvent) -> bool:
-    """Whether an event is a harm that a trial can show: more frequent on the active arm, in more than one person."""
-    a, c = ctx.findings.counts(event) or (Value(), Value())
-    risks = [float(v.value or 0) / float(v.total or 1) for v in (a, c)]
-    return float(a.value or 0) > 1 and risks[0] > risks[1]
+def _more_in_hundred(ctx: Context, event: AdverseEvent) -> bool:
+    """More frequent on the active arm, by at least one person in a hundred as a patient is told."""
+    pair = ctx.findings.counts(event)
+    if pair is None or not more_on_active(ctx, event):
+        return False
+    a, c = (float(of_hundred(v.value or 0, v.total or 1, 0)) for v in pair)
+    return a > c
 
 
 def _harm(ctx: Context, event: AdverseEvent) -> Inlines:
@@ -500,8 +503,6 @@ def plain_approval(ctx: Context) -> Inlines:
 @items()
 def plain_missing(ctx: Context) -> list[Inlines]:
     """What the record lacks, in plain words."""
-    from equipoise.appraise.questions import conditions
-    from equipoise.appraise.questions.vocabulary.harms import death_counts
     from equipoise.appraise.questions.vocabulary.record import quality_of_life
 
     writer, f, out = ctx.writer, ctx.findings, []
