@@ -89,6 +89,7 @@ NUMBERS_SINCE = {
 """Numbers read after the sheet was made, by record."""
 
 READ_SINCE = {
+    "PhxUK": "https://www.mndcsg.org.uk/clinical-research/research-studies/phoenix",
     "MMIT": "https://www.mmitnetwork.com/aishealth/radar-on-specialty-pharmacy/"
     "news-briefs-amylyx-is-withdrawing-als-drug-relyvrio-in-u-s-canada/",
     "SciUS": "https://www.the-scientist.com/second-ever-als-drug-approved-31542",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from equipoise.appraise.context import Context
-from equipoise.appraise.landscape import predicted
-from equipoise.appraise.landscape.second_trials import stored as stored_seconds
 from equipoise.appraise.phrases import replica_sentence
 from equipoise.appraise.posterior import stored, stored_later
 from equipoise.appraise.sections.replica.answers import answers_tables, chance, chance_by_weeks, main_answers, reading
@@ -62,6 +60,9 @@ def build(ctx: Context) -> Section:
 
 def _second(ctx: Context) -> list[Block]:
     """The second trial of the drug, predicted from this one, where the library pairs them."""
+    from equipoise.appraise.landscape import predicted
+    from equipoise.appraise.landscape.second_trials import stored as stored_seconds
+
     found = stored_seconds()
     blocks: list[Block] = []
     pairs = predicted.of_trial(found, ctx.record.id)
