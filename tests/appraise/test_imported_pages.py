@@ -241,20 +241,24 @@ def test_medians_of_the_arms_are_called_medians() -> None:
     assert "median: " in said
 
 
-def test_a_harm_told_to_patients_is_more_frequent_on_the_drug() -> None:
-    entry = study()
-    stated = entry["resultsSection"]["adverseEventsModule"]
-    stated["otherEvents"] = [
+def post_events(entry: dict[str, Any], people: tuple[int, int], *events: tuple[str, int, int]) -> None:
+    """Post events other than serious ones, each with its people on the drug and on placebo, of ``people``."""
+    entry["resultsSection"]["adverseEventsModule"]["otherEvents"] = [
         {
             "term": term,
             "organSystem": "Any",
             "stats": [
-                {"groupId": "EG000", "numAffected": drug, "numAtRisk": 40},
-                {"groupId": "EG001", "numAffected": placebo, "numAtRisk": 20},
+                {"groupId": f"EG00{k}", "numAffected": n, "numAtRisk": whole}
+                for k, (n, whole) in enumerate(zip((drug, placebo), people, strict=True))
             ],
         }
-        for term, drug, placebo in (("Rash", 1, 9), ("Itch", 1, 0), ("Cough", 19, 1))
+        for term, drug, placebo in events
     ]
+
+
+def test_a_harm_told_to_patients_is_more_frequent_on_the_drug() -> None:
+    entry = study()
+    post_events(entry, (40, 20), ("Rash", 1, 9), ("Itch", 1, 0), ("Cough", 19, 1))
     page = appraise(import_study(entry).record, role="patient")
     asked = [n for n in walk(page) if isinstance(n, Question) and "harm" in plain(n.question)]
     said = " ".join(plain(runs) for runs in runs_of(asked[0]))
@@ -265,18 +269,7 @@ def test_a_harm_told_to_patients_is_more_frequent_on_the_drug() -> None:
 def test_what_a_doctor_watches_for_is_more_frequent_on_the_drug() -> None:
     """An event that the drug seems to prevent is no harm of it; one person more of 200 is no harm to tell a patient."""
     entry = study()
-    stated = entry["resultsSection"]["adverseEventsModule"]
-    stated["otherEvents"] = [
-        {
-            "term": term,
-            "organSystem": "Any",
-            "stats": [
-                {"groupId": "EG000", "numAffected": drug, "numAtRisk": 199},
-                {"groupId": "EG001", "numAffected": placebo, "numAtRisk": 200},
-            ],
-        }
-        for term, drug, placebo in (("Rash", 1, 60), ("Itch", 2, 2), ("Cough", 19, 1))
-    ]
+    post_events(entry, (199, 200), ("Rash", 1, 60), ("Itch", 2, 2), ("Cough", 19, 1))
     page = appraise(import_study(entry).record)
     questions = {
         plain(n.question): " ".join(plain(r) for r in runs_of(n)) for n in walk(page) if isinstance(n, Question)

@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 
 from equipoise.errors import DataError, ScenarioError
+from equipoise.estimate.diagnostics import PLOTS
 from equipoise.plan.analysis_plan import Plan, dump_plan, parse_plan
 from equipoise.plan.carry_out import analyse
 from equipoise.plan.methods import REGISTRY
@@ -615,15 +616,13 @@ def every(study: AdamStudy) -> Results:
     return analyse(study, parse_plan(whole))
 
 
-ASKED_FOR = {"residuals", "qq", "influence", "proportional_hazards"}
-"""Drawn only where an analysis says ``diagnostics: true`` (tests/plan/test_plan_models.py)."""
-
-
 def test_figures_stand_in_the_page_and_beside_it(every: Results, tmp_path: Path) -> None:
     made = every
     figures = drawn(made)
     assert {f.plot is not None for f in figures} == {True}
-    assert {f.kind for t in made.tables for b in t.blocks for f in b.figures} == set(KINDS) - ASKED_FOR
+    assert {f.kind for t in made.tables for b in t.blocks for f in b.figures} == set(KINDS) - set(
+        PLOTS
+    )  # of diagnostics, which are drawn where a plan asks for them
     paths = write_results(made, tmp_path)
     names = [p.name for p in paths]
     written = ["tables.txt", "tables.html", "results.json", "ars.json", "results.csv", "tables.rtf"]

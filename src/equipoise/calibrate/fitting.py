@@ -312,7 +312,8 @@ def _lag_profile(fitter: _Fitter, at: Scenario) -> dict[str, float]:
     """Sum of squared distances of the effect's block with the lag held at each of the plan's, all else fitted anew."""
     if Mechanism.LAGGED not in at.mechanisms:
         return {}
-    name, block = next((n, b) for n, b in fitter.plan.blocks.items() if b.effect)
+    name = fitter.plan.effect_block
+    block = fitter.plan.blocks[name]
     out = {}
     for lag in fitter.plan.lags:
         hypothesis = at.mechanisms[Mechanism.LAGGED]

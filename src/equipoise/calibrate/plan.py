@@ -171,6 +171,11 @@ class FitPlan(Frozen):
     lags: tuple[float, ...] = Field(default=(), description="weeks at which the lag is held and all else fitted anew")
     held: tuple[str, ...] = Field(default=(), description="in words: what was kept out of the fit, and why")
 
+    @property
+    def effect_block(self) -> str:
+        """The name of the block in which the effect is found."""
+        return next(name for name, block in self.blocks.items() if block.effect)
+
 
 def fit_plans() -> list[str]:
     """The records that have a fit plan."""

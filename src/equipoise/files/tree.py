@@ -26,7 +26,7 @@ _INT = re.compile(r"^[-+]?(0|[1-9][0-9]*)$")
 _FLOAT = re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$")
 _INFINITE = re.compile(r"^[-+]?\.(inf|Inf|INF)$")
 _NAN = re.compile(r"^\.(nan|NaN|NAN)$")
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Path = tuple[str | int, ...]
 """Keys and indices (from 0) that lead to a place in a document."""
@@ -154,7 +154,7 @@ def _flow_depth(text: str) -> int:
 
 
 def _build(text: str) -> Node:
-    loader = _LOADER(text)
+    loader = LOADER(text)
     stack: list[tuple[Node, Node | None]] = []  # open containers, each with its pending key
     anchors: dict[str, Node] = {}
     root: Node | None = None

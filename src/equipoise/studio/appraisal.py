@@ -17,11 +17,12 @@ from equipoise.document.document import Document
 from equipoise.document.readers import LEVELS, READERS, SPECIALTIES, STAGES
 from equipoise.errors import RecordError
 from equipoise.files import write_text
+from equipoise.files.tree import LOADER
 from equipoise.library import shipped
 from equipoise.studio.fields import put
 from equipoise.studio.items import items_of
 from equipoise.studio.jobs import Jobs, State
-from equipoise.studio.library import LOADER, catalogue, designable
+from equipoise.studio.library import catalogue, designable
 from equipoise.studio.settings import Settings, named
 from equipoise.studio.web import Form, download, page, see, settings_of
 

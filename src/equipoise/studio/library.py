@@ -15,6 +15,7 @@ from fastapi.responses import Response
 from equipoise.errors import OutputError, RecordError
 from equipoise.files import write_text
 from equipoise.files.reading import parse_json
+from equipoise.files.tree import LOADER
 from equipoise.library import shipped, shipped_file
 from equipoise.studio.items import items_of
 from equipoise.studio.settings import Settings
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from equipoise.document.document import Document
 
 router = APIRouter()
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""What reads a sound text in YAML fastest."""
 _lock, _landscape_lock = threading.Lock(), threading.Lock()
 
 

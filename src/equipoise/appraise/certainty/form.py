@@ -30,23 +30,23 @@ def form(record: Record) -> str:
                 f"        reason: {OPEN}",
                 "        refs: []",
             ]
-    c = f.contrast
-    lines += ["outcomes:"] if (c is not None and c.low is not None and c.high is not None) or f.deaths() else []
+    outcomes, c = [], f.contrast
     if f.primary is not None and c is not None and c.low is not None and c.high is not None:
         better = {"higher_better": "higher", "lower_better": "lower"}.get(
             record.outcome(f.primary.outcome).direction, OPEN
         )
         label = json.dumps(record.outcome(f.primary.outcome).label)
-        lines += [
+        outcomes += [
             "  - id: primary",
             f"    label: {label}",
             "    importance: critical  # critical, important, less important",
             f"    estimate: {f.primary.id}.contrast",
             f"    better: {'lower' if c.kind == 'hazard_ratio' else better}  # which direction favours the treatment",
             "    # threshold: {value: NUMBER, reason: why this is the smallest effect that matters}",
+            *_concerns(),
         ]
-        lines += _concerns()
-    lines += _deaths(f)
+    outcomes += _deaths(f)
+    lines += ["outcomes:", *outcomes] if outcomes else []
     lines += ["decision:", f"  question: {OPEN}", "  criteria:"]
     for criterion, (question, answers) in CRITERIA.items():
         lines += [

@@ -106,8 +106,6 @@ def assumed(writer: Writer, found: Mapping[str, Any], t: Mapping[str, Any]) -> I
 def happened(writer: Writer, found: Mapping[str, Any], t: Mapping[str, Any]) -> Inlines:
     """What the second trial showed, as far as it is known; the command prints it with its sources."""
     said = _SOURCE.sub("", t["outcome"])
-    if t["met"] is None and t["observed"] is None:
-        said = said.partition(":")[0]  # what a trial under way is planned as stands, with its source, among the others
     if t["observed"] is not None:
         estimate, se = (numbers.number(t["observed"][part], 2) for part in ("estimate", "se"))
         said = f"{said}; the estimate was {estimate} (standard error {se})"
@@ -149,7 +147,7 @@ def overview(writers: Mapping[str, Writer], found: Mapping[str, Any]) -> list[Bl
         "The chance that each second trial succeeds, by several readings of the first, and whether it did. A dash is a "
         "reading that this pair does not have."
     )
-    heads = (*writer.heads("Second trial"), *(writer.words(upper_first(name)) for name in shown), *writer.heads("Seen"))
+    heads = (*writer.heads("Second trial"), *(upper(writer.words(name)) for name in shown), *writer.heads("Seen"))
     numeric = (False, *(True for _ in shown), False)
     said = "; ".join(f"{name}, {READINGS[name]}" for name in shown)
     return [
@@ -158,11 +156,6 @@ def overview(writers: Mapping[str, Writer], found: Mapping[str, Any]) -> list[Bl
         Table("t-second", caption, heads, tuple(rows), numeric),
         *told_assumed,
     ]
-
-
-def upper_first(text: str) -> str:
-    """``As it stands``."""
-    return text[:1].upper() + text[1:]
 
 
 def _known(writer: Writer, label: str) -> str:

@@ -167,12 +167,19 @@ class Predicted:
     chosen: Selection
     observed: Number | None
     met: bool | None
-    said: str
+    ended: str
+    planned: str
+    """What a trial under way is planned as, with its source; else empty."""
     wider: tuple[float, ...]
 
     def reading(self, name: str) -> Reading | None:
         """One reading by its name."""
         return next((r for r in self.readings if r.name == name), None)
+
+    @property
+    def said(self) -> str:
+        """What is known of the outcome, or planned."""
+        return f"{self.ended}: {self.planned}" if self.planned else self.ended
 
     @property
     def sceptical(self) -> Reading:
@@ -212,7 +219,8 @@ class Predicted:
             if self.observed is None
             else {"estimate": self.observed.estimate, "se": self.observed.se, **self.observed.source},
             "met": self.met,
-            "outcome": self.said,
+            "outcome": self.ended,
+            "planned": self.planned,
         }
 
     def summary(self) -> str:
@@ -440,7 +448,7 @@ def _predicted(
     given = readings(first.estimate, first.se, next_se=next_se, prior=prior, alpha=LEVEL)
     if belief is not None:
         given = (*given, reading_of(BY_DRAWS, belief, next_se=next_se, alpha=LEVEL))
-    observed, met, said = _outcome(t, known)
+    observed, met, ended, planned = _outcome(t, known)
     return Predicted(
         trial=t,
         first=first,
@@ -453,7 +461,8 @@ def _predicted(
         chosen=selection(prior, first.se, next_se=next_se, alpha=LEVEL),
         observed=observed,
         met=met,
-        said=said,
+        ended=ended,
+        planned=planned,
         wider=tuple(
             readings(first.estimate, first.se, next_se=next_se, prior=p, alpha=LEVEL)[-1].success for p in wider
         ),
@@ -587,25 +596,26 @@ def _sizes(record: Record, r: Result) -> list[int]:
     return [int(v.value) for v in values if v.usable and v.value]
 
 
-def _outcome(t: SecondTrial, known: Mapping[str, Record]) -> tuple[Number | None, bool | None, str]:
+def _outcome(t: SecondTrial, known: Mapping[str, Record]) -> tuple[Number | None, bool | None, str, str]:
+    """The estimate, whether it was met, what is said of that, and what a trial without a result is planned as."""
     o = t.outcome
     record = _record(known, t, o.record)
     if o.result is None:
-        return None, None, f"not known: {_words_of(record, o.item or '')}"
+        return None, None, "not known", _words_of(record, o.item or "")
     r = record.result(o.result)
     observed = _number(record, r, t.scale)
     if observed is None and t.second.result is not None:
         observed = _number(record, record.result(t.second.result), t.scale)
     p = next((x for x in r.p if x.usable and x.value is not None), None)
     if p is None:
-        return observed, None, "told without a P value"
+        return observed, None, "told without a P value", ""
     met = float(p.value or 1.0) < 2.0 * LEVEL and (observed is None or observed.estimate > 0.0)
     said = f"{'met' if met else 'not met'} ({_p(p)}) [{p.source}]"
     if o.also is not None:
         for other in (x for x in record.result(o.also).p if x.usable and x.value is not None):
             said += f"; {record.method(other.method).label[:1].lower()}{record.method(other.method).label[1:]}, "
             said += f"{_p(other)} [{other.source}]"
-    return observed, met, said
+    return observed, met, said, ""
 
 
 def _p(p: PValue) -> str:

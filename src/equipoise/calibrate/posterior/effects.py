@@ -100,8 +100,7 @@ def effect_draws(
     ScenarioError : the draws lack a parameter of their mechanism, or the result has no effect in the replica.
     """
     plan = load_plan(record.id) if plan is None else plan
-    name = block or next(name for name, b in plan.blocks.items() if b.effect)
-    own = plan.blocks[name]
+    own = plan.blocks[block or plan.effect_block]
     keys = effect_keys(record, scenario, plan, result)
     week = float(record.result(result).week or 0.0)
     parts = []

@@ -419,7 +419,7 @@ def posterior(
     plan = load_plan(record.id) if plan is None else plan
     sizes = sizes or Sizes()
     if block is None:
-        block = next(name for name, b in plan.blocks.items() if b.effect)
+        block = plan.effect_block
     if block not in plan.blocks:
         raise ScenarioError(f"no block {block!r} in the fit plan", hint=f"there are {', '.join(plan.blocks)}")
     if not discrepancy > 0:

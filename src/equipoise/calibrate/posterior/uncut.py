@@ -72,7 +72,7 @@ def uncut(
     ScenarioError : no such block, or a statistic of either that the replica cannot give.
     """
     plan = load_plan(record.id) if plan is None else plan
-    name = next(name for name, b in plan.blocks.items() if b.effect)
+    name = plan.effect_block
     if free not in plan.blocks or free == name:
         raise ScenarioError(
             f"no block {free!r} beside {name!r}", hint=f"there are {', '.join(b for b in plan.blocks if b != name)}"

@@ -150,8 +150,12 @@ class Regression(Fit):
 
         Raises :class:`EstimationError` for another kind, and where the model was not fitted.
         """
-        unit, units = row_names(self.design, (np.flatnonzero(self.design.keep) + 1).tolist())
+        unit, units = self._named_rows()
         return self._frame({unit: list(units), "residual": self._residuals(kind).tolist()})
+
+    def _named_rows(self) -> tuple[str, Sequence[Any]]:
+        """What names the rows analysed, and their names."""
+        return row_names(self.design, (np.flatnonzero(self.design.keep) + 1).tolist())
 
     def _residuals(self, kind: str) -> FloatArray:
         if self.status is not Status.OK:
@@ -195,15 +199,16 @@ class Regression(Fit):
         if problem.firth and not refit:
             raise EstimationError("influence by one step with Firth's penalty", hint="ask for refit=True")
         mu, hat, information = problem.mean(self.beta), self._leverage(), problem.information(self.beta)
-        left = np.where(hat > 1.0 - 1e-10, np.nan, 1.0 - hat)
-        each = (problem.y - mu) * glm.slope(problem.family, mu) / glm.variance(problem.family, mu, problem.theta)
-        change = (problem.x @ np.linalg.inv(information)) * (each / left)[:, None]
         if refit:
             change = refitted(self.beta, self.n, self._left_out)
+        else:
+            left = np.where(hat > 1.0 - 1e-10, np.nan, 1.0 - hat)
+            each = (problem.y - mu) * glm.slope(problem.family, mu) / glm.variance(problem.family, mu, problem.theta)
+            change = (problem.x @ np.linalg.inv(information)) * (each / left)[:, None]
         return influence_made(
             self.title,
             REFIT if refit else ONE_STEP,
-            row_names(self.design, (np.flatnonzero(self.design.keep) + 1).tolist()),
+            self._named_rows(),
             self.names,
             change,
             information / self._spread,
@@ -225,7 +230,7 @@ class Regression(Fit):
         """Residuals of every row with its linear predictor, and the influence of rows; ``kind`` as in
         :meth:`residuals`. Residuals of answers and counts follow no normal distribution, so that there is no Q-Q plot.
         """
-        unit, units = row_names(self.design, (np.flatnonzero(self.design.keep) + 1).tolist())
+        unit, units = self._named_rows()
         residual = self._residuals(kind)
         at = self.problem.x @ self.beta + self.problem.offset
         rows = {"unit": list(units), "fitted": at.tolist(), "residual": residual.tolist()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import NormalDist, StatisticsError, correlation, quantiles
 from typing import Any
 
 from equipoise.errors import DataError
@@ -161,8 +162,8 @@ def qq(
     xs, ys = [p["x"] for p in points], sorted(p["y"] for p in points)
     x, y, ends = _axes(xs, ys)
     canvas = Canvas(width, height)
-    lower, upper = (_quantile(ys, p) for p in (0.25, 0.75))
-    slope = (upper - lower) / (2.0 * 0.6744897501960817)
+    lower, _, upper = quantiles(ys, n=4, method="inclusive")  # R's default, type 7
+    slope = (upper - lower) / (2.0 * NormalDist().inv_cdf(0.75))
     middle = 0.5 * (lower + upper)
     line = [{"x": e, "y": middle + slope * e} for e in ends]
     canvas.layer(line, {"type": "line", "color": INK, "strokeWidth": 1.5, "clip": True}, x=x, y=y)
@@ -176,21 +177,12 @@ def qq(
     return canvas.plot(title, words, [dict(p) for p in points], _MARGIN, name="Normal quantiles")
 
 
-def _quantile(ordered: Sequence[float], share: float) -> float:
-    """R's default (type 7)."""
-    at = share * (len(ordered) - 1)
-    k = min(int(at), len(ordered) - 2)
-    return ordered[k] + (at - k) * (ordered[k + 1] - ordered[k])
-
-
 def _correlation(points: Sequence[Row]) -> float:
-    n = len(points)
-    mx, my = (sum(p[k] for p in points) / n for k in "xy")
-    xy, xx, yy = (
-        sum((p[a] - m) * (p[b] - k) for p in points)
-        for a, m, b, k in (("x", mx, "y", my), ("x", mx, "x", mx), ("y", my, "y", my))
-    )
-    return xy / math.sqrt(xx * yy) if xx > 0.0 and yy > 0.0 else math.nan
+    """NaN where the values are all the same."""
+    try:
+        return correlation([p["x"] for p in points], [p["y"] for p in points])
+    except StatisticsError:
+        return math.nan
 
 
 def influence(

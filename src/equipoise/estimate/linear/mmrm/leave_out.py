@@ -26,14 +26,13 @@ def subject_influence(fit: MmrmFit, refit: bool) -> Influence:
     optimum, (x, y) = fit.optimum, fit._weighted_rows
     precision = np.asarray(np.linalg.inv(fit._phi), np.float64)
     left = y - x @ optimum.beta
-    blocks = []
-    for rows in fit._blocks():
+    every, blocks = fit._blocks(), []
+    for rows in every:
         group = int(fit.rows.subject_group[fit.rows.subject[rows[0]]])
         low = np.linalg.cholesky(optimum.block(fit.rows.visit[rows], group))
         blocks.append((np.linalg.solve(low, x[rows]), np.linalg.solve(low, left[rows])))
     change, leverage = influence.held(blocks, precision)
     if refit:
-        every = fit._blocks()
         change = influence.refitted(optimum.beta, len(every), lambda i: _without(fit, every[i]))
     return influence.made(
         fit.words[0],
