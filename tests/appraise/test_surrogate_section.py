@@ -80,7 +80,7 @@ def test_property_other_trials_numbers_are_cited_to_their_sources() -> None:
     titles = {s.key: s.title for s in document.sources}
     table = next(b for b in walk(document.section("surrogate")) if getattr(b, "id", None) == "t-surrogate-field")
     wanted = [(r["name"], half) for r in stored()["rows"] for half in (r["marker"], r["function"]) if half is not None]
-    shown = [c for row in table.rows for cell in row.cells[1:3] for c in cell if isinstance(c, Cited | Computed)]
+    shown = [c for row in table.rows for cell in row.cells[2:4] for c in cell if isinstance(c, Cited | Computed)]
     assert len(shown) == len(wanted) == 5
     for (name, half), cell in zip(wanted, shown, strict=True):
         assert cell.text == half["shown"], name

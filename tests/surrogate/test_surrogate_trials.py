@@ -131,7 +131,9 @@ def test_reference_c14_iqwig() -> None:
 def test_property_no_verdict_below_five_trials(hiv: pl.DataFrame, trials: int) -> None:
     found = hiv_fit(hiv[:trials])
     word = "trial" if trials == 1 else "trials"
-    assert found.verdict.said.startswith(f"Cannot be told from {trials} {word}: ")
+    assert found.verdict.said.startswith(f"Cannot be told from {trials} {word} with both effects; a verdict takes 5 ")
+    # which rule the numbers of trials are of, and that a proof by it is meant
+    assert "by IQWiG's rule (lower 95 % limit of the correlation at least 0.85) a proof" in found.verdict.said
     assert "27 if 0.95" in found.verdict.said
     assert found.verdict.cannot_tell
     if trials < 3:

@@ -78,7 +78,7 @@ class Parameter:
     """One parameter after the numbers were seen: median and 95 % interval, in the unit of the scenario.
 
     prior : the ends of its uniform prior. contraction : 1 - variance after / variance before; 0 is nothing learnt.
-    density : of its draws, where they are kept.
+    density : of its draws, where they are kept. fit : its value in the scenario, the one that fits best.
     """
 
     place: str
@@ -88,6 +88,7 @@ class Parameter:
     prior: tuple[float, float]
     contraction: float
     density: Density | None = None
+    fit: float | None = None
 
     @property
     def at_bound(self) -> tuple[bool, bool]:
@@ -213,7 +214,7 @@ def told(found: Beliefs) -> list[str]:
             cut = f"; at the prior's {' and '.join(ends)} bound" if ends else ""
             out.append(
                 f"  {p.place}: {p.median} ({p.low} to {p.high}), before {p.prior[0]} to {p.prior[1]}; "
-                f"{p.contraction}{cut}"
+                f"{p.contraction}{cut}{'' if p.fit is None else f'; best fit {p.fit}'}"
             )
         out += [f"  {label}: {z} standard deviations off" for label, z in m.unmatched.items()]
     return out
@@ -241,7 +242,7 @@ def _parameter(place: str, p: Mapping[str, Any], draws: Sequence[Mapping[str, st
     density = None
     if place.startswith("effect.") and draws and place in draws[0]:
         density = Density.of([float(r[place]) for r in draws], [float(r["weight"]) for r in draws], prior)
-    return Parameter(place, p["median"], p["low"], p["high"], prior, p["contraction"], density)
+    return Parameter(place, p["median"], p["low"], p["high"], prior, p["contraction"], density, p.get("fit"))
 
 
 def _belief(name: str, m: Mapping[str, Any], draws: Sequence[Mapping[str, str]]) -> Belief:

@@ -31,6 +31,14 @@ def p_cell(ctx: Context, ps: Sequence[PValue]) -> Inlines:
     return joined(parts, "; ") if parts else DASH
 
 
+def data_of(ctx: Context, id: str | None) -> Inlines:
+    """``data of 16 January 2022``: the cut of the data behind a count or an estimate; empty where none is on record."""
+    cut = next((c for c in ctx.record.cuts if c.id == id), None)
+    if cut is None or not cut.usable:
+        return ()
+    return ctx.writer.say("data of {d}", d=ctx.writer.cite(numbers.date_text(cut.date), cut))
+
+
 _COUNTED = re.compile(r",?\s*\bn\s*=\s*\d+(?:\s*,\s*\d+)*")
 """People by group that a registry's row repeats in its name."""
 
@@ -55,9 +63,8 @@ def result_label(ctx: Context, r: Result, *, outcome: bool = True, week: bool = 
         out.append(groups)
     if r.subset and (subset := writer.quote(r.subset, r)):
         out.append(subset)
-    cut = next((c for c in ctx.record.cuts if c.id == r.cut), None)
-    if cut is not None and cut.usable and r.week is None:
-        out.append(writer.say("data of {d}", d=writer.cite(numbers.date_text(cut.date), cut)))
+    if r.week is None and (cut := data_of(ctx, r.cut)):
+        out.append(cut)
     label: Inlines = ()
     for i, part in enumerate(out):
         label = (*label, *((Text(", "),) if i else ()), *part)
@@ -329,14 +336,18 @@ def events_table(ctx: Context) -> Table | None:
             head = (*label, *writer.say(", {s}", s=ctx.set_name(set_id)))
             if row.week is not None:
                 head = (*head, *writer.say(", to {w}", w=ctx.week(row.week)))
+            elif cut := data_of(ctx, row.cut):
+                head = (*head, *writer.say(", {c}", c=cut))
             body.append(Row((head, *(cell(ctx, v) for v in cells))))
     if not body:
         return None
     columns = (writer.words("Event"), *(writer.label(a.label) for a in arms))
-    return Table(
-        "t-events",
-        writer.words("Events and withdrawals, by analysis set and arm."),
-        columns,
-        tuple(body),
-        (False, *(True for _ in arms)),
-    )
+    caption = writer.words("Events and withdrawals, by analysis set and arm.")
+    end, later = ctx.findings.week, any(r.comparison == "early_delayed" for r in ctx.record.results)
+    if later and end is not None and any(row.week is None or row.week > end for row in ctx.record.events):
+        said = " After {w} everyone could have {a}: the column {b} is then the delayed start."
+        caption = (
+            *caption,
+            *writer.say(said, w=ctx.week(end), a=ctx.active, b=writer.label(ctx.findings.control.label)),
+        )
+    return Table("t-events", caption, columns, tuple(body), (False, *(True for _ in arms)))

@@ -124,6 +124,7 @@ def primary_answers(
                 as_it_happened,
                 f"With the imbalance of baseline {marker} that this trial happened to have, it would have met its "
                 f"primary endpoint {{times}} {ask.works}.",
+                "with the arms as unlike at baseline as they were, if the drug works as fitted",
             )
         )
     if works is not None:
@@ -135,6 +136,7 @@ def primary_answers(
                 works,
                 f"A fresh trial of the same design ({n} patients, {length}) would meet its primary endpoint "
                 f"{{times}} {ask.works}.",
+                ask.works,
             )
         )
     if nothing is not None:
@@ -146,6 +148,7 @@ def primary_answers(
                 nothing,
                 f"If the drug {ask.nothing}, the same trial would meet its primary endpoint in the drug's "
                 "favour {times}.",
+                f"if the drug {ask.nothing}",
             )
         )
     if weeks is not None and longer_works is not None:
@@ -157,6 +160,7 @@ def primary_answers(
                 longer_works,
                 f"A fresh trial of such patients, randomised for {weeks:g} weeks and with the primary analysis at the "
                 f"end, would meet its endpoint {{times}} {ask.works}.",
+                f"randomised for {weeks:g} weeks, if the drug works as fitted",
             )
         )
     if weeks is not None and longer_nothing is not None:
@@ -167,6 +171,7 @@ def primary_answers(
                 f"And over {weeks:g} weeks if the drug {ask.nothing}?",
                 longer_nothing,
                 f"Over {weeks:g} weeks, a drug that {ask.nothing} would meet it in its favour {{times}}.",
+                f"randomised for {weeks:g} weeks, if the drug {ask.nothing}",
             )
         )
     return out

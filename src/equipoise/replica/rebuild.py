@@ -198,6 +198,8 @@ def replicate(
         notes=(*_notes(scenario, chosen, fitted), *map(elsewhere_note, scenario.external), *shifts),
         on_function=acts_on_function(scenario),
         tally=_tally(rows),
+        effect=_effect(scenario, chosen),
+        assumed=_assumed(scenario, chosen, fitted),
     )
 
 
@@ -562,6 +564,19 @@ def _tally(rows: Sequence[ReplicaRow]) -> str:
     )
 
 
+def _effect(scenario: Scenario, chosen: Mechanism) -> dict[str, float]:
+    """What the drug does under a mechanism, by the names of the scenario; what is at its default does nothing."""
+    effect = scenario.mechanisms[chosen].effect
+    said = effect.model_dump(exclude_defaults=True)
+    return {name: float(value) for name, value in said.items() if isinstance(value, int | float)}
+
+
+def _assumed(scenario: Scenario, chosen: Mechanism, fitted: FitPlan) -> tuple[str, ...]:
+    """The parts of that effect that no fit has set."""
+    free = {each.place.removeprefix("effect.") for each in fitted.effects.get(chosen, ())}
+    return tuple(name for name in _effect(scenario, chosen) if name not in free)
+
+
 def _notes(scenario: Scenario, chosen: Mechanism, fitted: FitPlan) -> tuple[str, ...]:
     profile = scenario.fit.get("lag_profile") or {}
     lag = scenario.mechanisms[Mechanism.LAGGED].effect.lag if Mechanism.LAGGED in scenario.mechanisms else None
@@ -569,9 +584,18 @@ def _notes(scenario: Scenario, chosen: Mechanism, fitted: FitPlan) -> tuple[str,
     if profile and lag is not None:
         each = "; ".join(f"{float(k):g} weeks {v:.1f}" for k, v in profile.items())
         lags = (
-            f"How long function follows behind injury: the fit gives {lag:.1f} weeks. With the lag held fixed and all "
-            f"else fitted anew, the misfit of the functional curves (sum of squared distances) is: {each}.",
+            f"How long function follows behind injury: {lag:.1f} weeks fits best. With the lag held fixed and all else "
+            f"fitted anew, the misfit of the functional curves (sum of squared distances) is: {each}. A lag "
+            "with nearly the same misfit is about as good; the middle of all, weighed by fit, need not be the best.",
         )
+        if "weight" in _assumed(scenario, Mechanism.LAGGED, fitted):
+            share = 100 * _effect(scenario, Mechanism.LAGGED)["weight"]
+            reach = "all of the loss of function follows" if share == 100 else f"{share:g} % of the loss follows"
+            lags = (
+                f"That {reach} the injury is assumed, not fitted: from one effect the numbers cannot tell both how "
+                "much of the loss the drug reaches and how late.",
+                *lags,
+            )
     kept = f" Kept out of the fit: {'; '.join(fitted.held)}." if fitted.held else ""
     return (
         f"Mechanism in the main study: {chosen.value}. Natural history and effect were fitted to what was published up "

@@ -150,7 +150,8 @@ class Replica:
     """A published trial rebuilt: the table, the answers and the simulated bands.
 
     ``on_function`` : whether a mechanism acts on function, and not on events alone. ``tally`` : how many published
-    numbers it meets, in a sentence. ``notes`` : how it was fitted.
+    numbers it meets, in a sentence. ``notes`` : how it was fitted. ``effect`` : what the drug does under the main
+    mechanism, by the names of the scenario, where it does anything. ``assumed`` : those of them that were not fitted.
     """
 
     record: str
@@ -169,6 +170,8 @@ class Replica:
     notes: tuple[str, ...] = field(default=())
     on_function: bool = True
     tally: str = ""
+    effect: dict[str, float] = field(default_factory=dict)
+    assumed: tuple[str, ...] = field(default=())
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as written by ``equipoise replicate --json``."""

@@ -135,7 +135,10 @@ class UnitSurrogacy(Fit):
         """What may be said; the corrected model speaks where there is one."""
         k = len(self.stage_one.names)
         if k < LEAST_TRIALS:
-            return f"Cannot be told from {k} {'unit' if k == 1 else 'units'}: {needed_words()}."
+            return (
+                f"Cannot be told from {k} {'unit' if k == 1 else 'units'}; a verdict takes {LEAST_TRIALS} or more, and "
+                f"{needed_words('units')}."
+            )
         if self.trials is not None:
             return self.trials.verdict.said
         if self.status is not Status.OK:

@@ -65,13 +65,12 @@ def correlation_needed(trials: int, *, level: float = 0.95, target: float = HIGH
     return math.tanh(math.atanh(target) + float(special.ndtri(0.5 + 0.5 * level)) / math.sqrt(trials - 3))
 
 
-def needed_words() -> str:
-    """How many trials it would take, for a true correlation of 0.98, 0.95 and 0.90."""
+def needed_words(what: str = "trials") -> str:
+    """How many trials with both effects a proof by IQWiG's rule takes, for true correlations of 0.98, 0.95 and 0.90."""
     a, b, c = (trials_needed(r) for r in (0.98, 0.95, 0.90))
     return (
-        f"with effects free of error, {a} trials would be needed if the true correlation were 0.98, {b} if "
-        f"0.95, {c} if "
-        "0.90 (80 % power), and more with the errors that effects have"
+        f"by IQWiG's rule (lower 95 % limit of the correlation at least {HIGH:g}) a proof with 80 % power takes {a} "
+        f"such {what} if the true correlation is 0.98, {b} if 0.95 and {c} if 0.90, and more as effects have errors"
     )
 
 
@@ -104,7 +103,14 @@ def judge(
     if trials < LEAST_TRIALS:
         word = "trial" if trials == 1 else "trials"
         return Verdict(
-            trials, "none", "none", "none", "none", True, f"Cannot be told from {trials} {word}: {needed_words()}."
+            trials,
+            "none",
+            "none",
+            "none",
+            "none",
+            True,
+            f"Cannot be told from {trials} {word} with both effects; a verdict takes {LEAST_TRIALS} or more, and "
+            f"{needed_words()}.",
         )
     proof, hint = by_correlation(*interval_95), by_correlation(*interval_80)
     if boundary and proof == "unclear":

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from equipoise.appraise.landscape.effects import MARKERS as MARKER_OUTCOMES
 from equipoise.appraise.landscape.effects import Effect, Missing, effects, months
 from equipoise.appraise.numbers import number
 from equipoise.numerics.rounding import rounded
@@ -68,6 +69,13 @@ class Pair:
             None if h is None or h.effect.result is None else h.effect.result.set for h in (self.marker, self.function)
         ]
         return next((s.label for s in self.record.sets if found == [s.id, s.id]), None)
+
+    @property
+    def analytes(self) -> tuple[str, ...]:
+        """Which marker it was, of which fluid, in the record's words: that of the effect, else those that were told."""
+        result = None if self.marker is None else self.marker.effect.result
+        told = {r.outcome for r in self.record.results} if result is None else {result.outcome}
+        return tuple(o.label for o in self.record.outcomes if o.id in MARKER_OUTCOMES and o.id in told)
 
     @property
     def measured(self) -> bool:
@@ -183,9 +191,11 @@ def snapshot(pairs: Iterable[Pair], found: OperatingCharacteristics | None) -> d
         {
             "name": p.name,
             "set": p.population,
+            "analytes": list(p.analytes),
             "marker": _stored_half(p.record, p.marker, True),
             "function": _stored_half(p.record, p.function, False),
             "reasons": list(p.reasons),
+            "cautions": [h.effect.caution for h in (p.marker, p.function) if h is not None and h.effect.caution],
         }
         for p in pairs
         if p.measured

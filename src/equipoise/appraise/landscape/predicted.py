@@ -88,8 +88,8 @@ def pair(writer: Writer, found: Mapping[str, Any], t: Mapping[str, Any]) -> list
     table = Table(f"t-second-{t['id'].replace('_', '-')}", caption, heads, tuple(rows), (False, True, True))
     low, _, high = t["sensitivity"].values()
     sceptic = writer.say(
-        "Read sceptically, {r} of the estimate is not there. Other drugs' effects come from {k} trials; with a prior "
-        "of half or twice the width the chance is {a} or {b}.",
+        "A sceptical reading takes {r} of the estimate for luck. The effects of other drugs come from {k} trials; "
+        "with a prior of half or twice the width the chance of success is {a} or {b}.",
         r=n(numbers.percent(t["removed"], 0)),
         k=n(str(len(t["prior"]["drugs"]))),
         a=n(numbers.percent(low, 0)),

@@ -362,9 +362,7 @@ def _lead(ctx: Context, judged: Judgements, rated: list[_Rated]) -> Inlines:
     )
     own = paragraphs(
         own,
-        writer.words(
-            "They are one stated set, which illustrates how a recommendation follows; no guideline body made them."
-        )
+        writer.words("They show how a recommendation follows; no guideline body made them.")
         if not ctx.own_judgements
         else (),
     )

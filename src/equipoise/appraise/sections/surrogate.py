@@ -47,7 +47,9 @@ def build(ctx: Context) -> Section | None:
                 if isinstance(b, Table)
             ),
         ),
-        _landscape(ctx, found, VERDICT),
+        Fold(
+            "f-surrogate-field", writer.words("The trials of the field, one by one"), (_landscape(ctx, found, VERDICT),)
+        ),
         Paragraph(_computed(ctx, found["verdict"], VERDICT, "the trial level of the field")),
     ]
     told = [_item(ctx, id) for id in _ITEMS]
@@ -90,17 +92,20 @@ def _landscape(ctx: Context, found: dict[str, Any], command: str) -> Table:
         writer.register(row["name"])
         cells = [_half(ctx, row, key) for key in ("marker", "function")]
         enters = row["marker"] is not None and row["function"] is not None
-        said = "enters" if enters else f"cannot enter ({'; '.join(row['reasons'])})"
+        why = "; ".join(row["cautions"] if enters else row["reasons"])
+        said = ("enters" if enters else "cannot enter") + (f" ({why})" if why else "")
         people = f", {lower(row['set'])}" if row["set"] else ""
-        rows.append(Row((writer.label(row["name"] + people), *cells, upper(writer.label(said)))))
+        which = writer.label("; ".join(row["analytes"]))
+        rows.append(Row((writer.label(row["name"] + people), which, *cells, upper(writer.label(said)))))
     caption = writer.say(
-        "The {m} trials that measured neurofilament, of {n} on record. A result given only in words is shown as "
-        "missing, since a regression has to leave it out.",
+        "The {m} trials that measured neurofilament, of {n} on record, and which neurofilament it was: light and heavy "
+        "chain are taken together. A result given only in words is shown as missing, since a regression has to leave "
+        "it out.",
         m=_computed(ctx, str(len(found["rows"])), command, "trials that measured the marker"),
         n=_computed(ctx, str(found["trials"]), command, "trials of the field"),
     )
-    heads = ("Trial", "Neurofilament, ratio", "Function, points a month", "In the regression")
-    return Table("t-surrogate-field", caption, writer.heads(*heads), tuple(rows), (False, True, True, False))
+    heads = ("Trial", "Marker", "Its ratio, drug to control", "Function, points a month", "In the regression")
+    return Table("t-surrogate-field", caption, writer.heads(*heads), tuple(rows), (False, False, True, True, False))
 
 
 def _half(ctx: Context, row: dict[str, Any], key: str) -> Inlines:

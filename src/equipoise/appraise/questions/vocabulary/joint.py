@@ -40,7 +40,8 @@ def joint_power_told(ctx: Context) -> Inlines:
 
     had = f"{numbers.in_percent(first['joint model']['estimable'])} %"
     text = (
-        f"In the rebuilt trial, with {MECHANISMS[first['mechanism']]}, the planned test is significant in "
+        f"In {found['replicates']} trials simulated for this question alone, with {MECHANISMS[first['mechanism']]}, "
+        "the planned test is significant, in favour of the drug or against it, in "
         f"{share(first, 'planned')} of trials at week {first['week']:g} and in {share(last, 'planned')} at week "
         f"{last['week']:g}; a joint model tested on slope and hazard together in {share(first, 'joint model')} "
         f"and {share(last, 'joint model')}; one ratio for both in {share(first, 'disease rate ratio')} and "

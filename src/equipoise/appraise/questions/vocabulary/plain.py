@@ -93,8 +93,8 @@ def plain_draw(ctx: Context) -> Inlines:
             "start, and a gap between them proves little."
         )
     out = ctx.say(
-        "Chance decided who got {active} and who got {control}, like the toss of a coin. That is the fairest "
-        "way to compare."
+        "Chance decided who got {active} and who got {control}, as in a draw of lots. That is the fairest way to "
+        "compare."
     )
     fact = ctx.record.design.masking
     if participants_masked(ctx):
@@ -112,6 +112,24 @@ def plain_draw(ctx: Context) -> Inlines:
             "What we read does not say if people knew which one they got. If they did, hope may sway the result."
         )
     return paragraphs_of(out, more)
+
+
+@sentence()
+def plain_balance(ctx: Context) -> Inlines:
+    """That chance left the groups unlike in neurofilament at the start, and which way that pulls the result."""
+    item, f = ctx.item("nfl_imbalance"), ctx.findings
+    apart = None if item is None else ctx.item_value("nfl_imbalance", "relative_to_placebo")
+    if item is None or apart is None or not apart.value or not apart.usable:
+        return ()
+    more = float(apart.value) > 0
+    side, ill, look = ("more", "faster", "worse") if more else ("less", "slower", "better")
+    size = numbers.number(abs(float(apart.value)), numbers.decimals(apart.value))
+    who = "In the people who count for the main question, those" if item.set == f.set and item.set else "Those"
+    return ctx.say(
+        f"But chance does not always make groups alike. {who} on {{active}} began with {{n}} {side} neurofilament in "
+        f"the blood. That is a sign of {ill} illness, and may have made {{active}} look {look} than it is.",
+        n=ctx.writer.cite(f"{size}{numbers.THIN}%", apart),
+    )
 
 
 _DECIDED = re.compile(r"approv|withdr|refus|authoris|reject|licen[cs]", re.IGNORECASE)
@@ -347,13 +365,36 @@ def plain_set(ctx: Context) -> Inlines:
 @items("What we read does not count side effects in each group. So it cannot say what the treatment costs you.")
 def plain_harms(ctx: Context) -> list[Inlines]:
     """Serious harm first, then the largest gaps, as people of people and in a hundred."""
+    return [*_deaths(ctx), *([_harm(ctx, e) for e in _told(ctx)] or [_share(ctx, e) for e in shares(ctx)[:5]])]
+
+
+def _told(ctx: Context) -> list[AdverseEvent]:
+    """The harms that a patient is told first: serious ones, then the largest gaps to the drug's disadvantage."""
     f = ctx.findings
     first = next((e for e in ctx.record.adverse_events if e.category == "summary" and e.serious and f.counts(e)), None)
     neuro = f.serious_neurologic()
-    died = _deaths(ctx)
     chosen: list[AdverseEvent] = [e for e in (first, neuro) if e is not None]
-    chosen += [e for e in ranked(ctx) if e not in chosen and _more_in_hundred(ctx, e)][: 5 - len(chosen)]
-    return [*died, *([_harm(ctx, e) for e in chosen] or [_share(ctx, e) for e in shares(ctx)[:5]])]
+    return chosen + [e for e in ranked(ctx) if e not in chosen and _more_in_hundred(ctx, e)][: 5 - len(chosen)]
+
+
+@items()
+def plain_procedure(ctx: Context) -> list[Inlines]:
+    """Harms of a procedure that every group went through, and the commonest symptom beside them, the commonest first.
+
+    A comparison of the groups cannot show what the procedure costs; the patient bears it all the same.
+    """
+    left = [e for e in ranked(ctx) if e not in _told(ctx)]
+    of_it = [e for e in left if e.category == "procedure"]
+    symptoms = [e for e in left if e.category == "symptom"]
+    if not of_it:
+        return []
+    chosen = [*of_it, *sorted(symptoms, key=lambda e: -_share_on_active(ctx, e))[:1]]
+    return [_harm(ctx, e) for e in sorted(chosen, key=lambda e: -_share_on_active(ctx, e))]
+
+
+def _share_on_active(ctx: Context, event: AdverseEvent) -> float:
+    a, _ = ctx.findings.counts(event) or (Value(), Value())
+    return float(a.value or 0) / float(a.total or 1)
 
 
 def _deaths(ctx: Context) -> list[Inlines]:

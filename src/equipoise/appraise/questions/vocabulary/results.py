@@ -164,14 +164,15 @@ def noticeable(ctx: Context) -> Inlines:
         float(c.high),
         float(m.value),
         show=lambda x: numbers.percent(x, 0),
-        what="the share of the confidence distribution above the smallest change that patients notice",
+        what="trials that would give the estimate or less, were the true difference the change that patients notice",
         method="normal distribution about the estimate with the width of its interval",
     )
     return paragraphs(
         out,
         writer.say(
-            "Of the confidence distribution {s} lies above that change: how far the data point there, not how likely "
-            "the drug is to work.",
+            "Were the true difference between the groups that large, an estimate of {e} or less would come in {s} of "
+            "such trials.",
+            e=writer.cite(numbers.number(c.value, numbers.contrast_digits(c)), c),
             s=above,
         ),
     )

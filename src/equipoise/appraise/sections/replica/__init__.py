@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
+from equipoise.appraise import numbers
 from equipoise.appraise.context import Context
-from equipoise.appraise.phrases import replica_sentence
+from equipoise.appraise.phrases import paragraphs, replica_sentence
 from equipoise.appraise.posterior import stored, stored_later
 from equipoise.appraise.sections.replica.answers import answers_tables, chance, chance_by_weeks, main_answers, reading
 from equipoise.appraise.sections.replica.beliefs import beliefs
 from equipoise.appraise.sections.replica.comparison import comparison_table, differences, dots_figure, tally
 from equipoise.appraise.sections.replica.mechanisms import mechanisms
+from equipoise.appraise.sections.replica.parameters import told as parameter_told
 from equipoise.appraise.sections.replica.survival import survival_figure
 from equipoise.appraise.sections.replica.words import about_events, mechanism_words, nothing, use_of
 from equipoise.document.document import Block, Fold, Inlines, Link, Listing, Paragraph, Section, Text
@@ -94,7 +98,7 @@ def _what(ctx: Context, replica: Replica) -> Inlines:
     words = mechanism_words(replica, replica.mechanism)
     on = "" if about_events(replica) else "on function "
     imputed = writer.say(" ({k} imputations where one imputes)", k=writer.simulated(str(replica.imputations)))
-    return writer.say(
+    said = writer.say(
         "The replica is {t} rebuilt: virtual patients with the published baseline, a drug "
         f"that acts {on}by the mechanism {{m}}{{w}}, the protocol's visits and losses, and analyses "
         "close to the trial's own on each of {n} simulated trials{i}. It cannot show that the drug works; it shows "
@@ -107,3 +111,28 @@ def _what(ctx: Context, replica: Replica) -> Inlines:
         n=ctx.writer.simulated(f"{replica.replicates:,}"),
         i=imputed if replica.imputations else (),
     )
+    return paragraphs(said, _as_fitted(ctx, replica))
+
+
+def _as_fitted(ctx: Context, replica: Replica) -> Inlines:
+    """How the drug acts as fitted, where it acts late: what is assumed, what fits best, and what the posterior has."""
+    lag = replica.effect.get("lag")
+    if lag is None or replica.effect.get("weight") != 1.0:
+        return ()
+    writer = ctx.writer
+    how = "is assumed to follow" if "weight" in replica.assumed else "follows"
+    out = writer.say(
+        f"As fitted, all loss of function {how} the injury that the drug lessens, {{l}} weeks later: the lag that fits "
+        "best.",
+        l=writer.simulated(numbers.number(lag, 1)),
+    )
+    found = stored(ctx.record.id)
+    own = next((p for m in found.mechanisms for p in m.effects if p.place == "effect.lag"), None) if found else None
+    if found is None or own is None or own.fit is None or not math.isclose(own.fit, lag, rel_tol=1e-3):
+        return out
+    more = writer.say(
+        "Weighed by their fit, lags have their middle at {m} weeks ({s}).",
+        m=parameter_told(ctx, found, numbers.number(own.median, 0)),
+        s=parameter_told(ctx, found, numbers.span(own.low, own.high, 0)),
+    )
+    return paragraphs(out, more)

@@ -40,19 +40,20 @@ def answers_tables(ctx: Context, replica: Replica) -> list[Block]:
     rest = _of(replica, "formal")
     groups: list[tuple[Row, ...]] = []
     for heading, group in (
-        ("Meeting the primary endpoint", first),
+        ("How often such a trial would meet its primary endpoint", first),
         (f"How often a drug that {nothing(replica)} would show it by chance", null),
         ("How often each test would be significant in the drug's favour, if the drug works as fitted", tests),
         ("Another trial of the drug, predicted", elsewhere),
         (
-            "How often each test would be formally significant, for the drug or against it and so more often than "
-            "above, after all before it in the plan",
+            "How often each test would be formally significant, in favour of the drug or against it, after every test "
+            "before it in the plan",
             rest,
         ),
     ):
         if not group:
             continue
-        head = (Row((writer.words(heading),), heading=True),) if len(group) < len(replica.answers) else ()
+        alone = group is not first and len(group) == len(replica.answers)
+        head = () if alone else (Row((writer.words(heading),), heading=True),)
         rows = (
             Row(
                 (

@@ -234,7 +234,18 @@ def _planner(ctx: Context, found: Beliefs) -> Inlines:
         if lag.contraction < 0.5
         else "Plan for its upper end: a trial that ends before it sees little of the effect."
     )
-    return paragraphs(out, writer.words(text))
+    out = paragraphs(out, writer.words(text))
+    if lag.fit is None or round(lag.fit) == round(lag.median):
+        return out
+    others, where = ("longer", "higher") if lag.fit < lag.median else ("shorter", "lower")
+    return paragraphs(
+        out,
+        writer.say(
+            f"The lag that fits best, and that the replica takes, is {{f}} weeks; {others} ones fit nearly as well, so "
+            f"that the middle of them all lies {where}.",
+            f=told(ctx, found, numbers.number(lag.fit, 1)),
+        ),
+    )
 
 
 def _statistician(ctx: Context, found: Beliefs) -> Inlines:

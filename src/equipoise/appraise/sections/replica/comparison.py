@@ -119,9 +119,9 @@ def differences(ctx: Context, replica: Replica) -> list[Block]:
     if weak > 0.75 * len(kept):
         out.append(
             writer.say(
-                "They do not miss at random: {k} of {n} are predicted weaker than they were published. The drug of the "
-                "replica is too weak for what came later, or the later analyses, chosen by people who had seen data, "
-                "flatter it; the fit cannot tell these apart. So the counts above are no reason to trust it.",
+                "They lean to one side: {k} of {n} are predicted weaker than they were published. The drug of the "
+                "replica may be too weak, the later analyses may flatter it, or it is chance, since the results share "
+                "patients; the fit cannot tell. So the counts above are no reason to trust it.",
                 **counts,
             )
         )
