@@ -23,6 +23,22 @@ _BARE = ("geometric_mean_ratio", "rank_only", "count", "time_to_event")
 """Measures whose values have no unit, or bring their own."""
 
 
+_SHORT = 300
+"""Letters of an arm's description that the card of the design can hold."""
+
+
+POINTS = "percentage points"
+
+
+def _gap_of_counts(r: Result, pair: tuple[Value, Value] | None) -> bool:
+    """Whether a posted difference between counts of people is one of percentages, and not of fractions of one."""
+    if pair is None or not (pair[0].total and pair[1].total) or r.contrast is None or r.contrast.value is None:
+        return False
+    gap = float(pair[0].value or 0) / pair[0].total - float(pair[1].value or 0) / pair[1].total
+    value = float(r.contrast.value)
+    return r.contrast.kind == "difference" and abs(value) > 1 and abs(value - 100.0 * gap) <= max(5.0, 0.5 * abs(value))
+
+
 def set_id(id: str) -> str:
     """An analysis set whose label is a text too long for a sentence; the list of sets tells who they are."""
     del id
@@ -64,6 +80,11 @@ _SMALL_WORDS = (
 )
 _GENERIC = re.compile(r"\b(?:" + "|".join(w.capitalize() for w in _SMALL_WORDS.split()) + r")\b")
 """Words of a registry's titles that are no names."""
+
+
+def _plain(label: str) -> str:
+    """A label as :func:`short` leaves it, whatever its case."""
+    return " ".join(short(label).casefold().split())
 
 
 def title_words(label: str) -> str:
@@ -128,7 +149,7 @@ class Context:
     def outcome(self, id: str) -> str:
         """An outcome's label inside a sentence."""
         outcome = self.record.outcome(id)
-        text = lower(short(outcome.label))
+        text = lower(self.called(id))
         if self.record.origin == "posted":
             made = title_words(text.rstrip("."))
             if outcome.week is not None:  # the sentence names the week
@@ -137,6 +158,26 @@ class Context:
                 text = made
                 self.writer.register(text)
         return text
+
+    def called(self, id: str) -> str:
+        """An outcome's label without brackets; where another outcome would then be called the same, with what differs.
+
+        That is what the brackets say, else when it was assessed, else its place among those of its name. The primary
+        outcome keeps the short name: its sentences name its time.
+        """
+        outcome, own = self.record.outcome(id), self.findings.outcome
+        twins = [o for o in self.record.outcomes if _plain(o.label) == _plain(outcome.label)]
+        if len(twins) < 2 or self.record.origin == "written" or (own is not None and own.id == id):
+            return short(outcome.label)
+        same = [o for o in twins if o.label.casefold() == outcome.label.casefold()]
+        name = short(outcome.label) if len(same) == len(twins) else outcome.label
+        if len(same) > 1 and outcome.week is not None and [o.week for o in same].count(outcome.week) == 1:
+            name = f"{name}, {span_words(float(outcome.week))}"
+        elif len(same) > 1:
+            name = f"{name}, {same.index(outcome) + 1} of {len(same)} of this name"
+        self.writer.register(name)
+        self.writer.register(lower(name))
+        return name
 
     def set_name(self, id: str) -> str:
         """An analysis set in a sentence: its label without brackets."""
@@ -153,6 +194,8 @@ class Context:
         name = self.set_name(id)
         if self.is_all(id):
             return "everyone randomised" if self.record.design.randomised else "everyone enrolled"
+        if name == "everyone analysed":
+            return "those counted"
         if name == set_id(id) or name.startswith(("all ", "entered ", "everyone ")):
             return name
         return f"the {name}" if name.endswith(("set", "population", "group")) else f"the {name} set"
@@ -175,6 +218,13 @@ class Context:
         if len(ids) == 1:
             return self.writer.say("of one group alone, {g}, as the entry posts it", g=names)
         return self.writer.say("of other groups than the two arms: {g}", g=names)
+
+    @property
+    def chance_unknown(self) -> bool:
+        """Whether an entry of several groups does not say how people came into them."""
+        design = self.record.design
+        told = re.search(r"not randomised|not allocated|single group", design.type.text)
+        return self.record.origin == "posted" and not design.randomised and self.findings.compared and not told
 
     def is_all(self, id: str) -> bool:
         """Whether an analysis set is everyone randomised."""
@@ -339,6 +389,17 @@ class Context:
             unit = "%"
         return f"{numbers.THIN}{unit}" if unit.startswith("%") else f" {unit}" if unit else ""
 
+    def gap_unit(self, outcome: Outcome, r: Result | None) -> str:
+        """The unit of a difference between the arms: a gap between two percentages is one of percentage points.
+
+        A gap that is called relative, or a reduction in per cent, stays what the record calls it.
+        """
+        unit = self.unit(outcome, r)
+        label = "" if r is None or r.contrast is None else r.contrast.label or ""
+        relative = re.search(r"relative|reduction|percent(?:age)? change", label, re.I)
+        of_counts = r is not None and _gap_of_counts(r, self.arms_pair(r))
+        return f" {POINTS}" if (unit.strip() == "%" or of_counts) and not relative else unit
+
     @property
     def analysed(self) -> tuple[Value, Value] | None:
         """(active, control) people of the primary analysis set, if both are known."""
@@ -484,6 +545,8 @@ class Context:
         given = arm.dose is not None and arm.dose.usable and arm.dose.value is not None
         if given and self.record.origin == "posted":  # its title often says the dose
             given = f"{numbers.number(arm.dose.value or 0)} {arm.dose.unit or ''}".strip() not in arm.drug  # type: ignore[union-attr]
+            if not given and arm.dose is not None and arm.dose.note and arm.dose.note.lower() not in arm.drug.lower():
+                out = (*out, Text(", "), *(writer.quote(arm.dose.note, arm.dose) or ()))
         if given and arm.dose is not None and arm.dose.value is not None:
             unit = f" {arm.dose.unit}" if arm.dose.unit else ""
             out = (*out, Text(", "), writer.cite(f"{numbers.number(arm.dose.value)}{unit}", arm.dose))
@@ -494,6 +557,14 @@ class Context:
         if arm.route:
             out = (*out, Text(", "), *writer.label(arm.route))
         return out
+
+    def regimen(self, arm: Arm) -> Inlines:
+        """What an arm received, with the entry's own words where no one dose could be read from them."""
+        out, told = self.arm_text(arm), arm.note if self.record.origin == "posted" else None
+        if arm.dose is not None or not told or len(told) > _SHORT or not arm.usable:
+            return out
+        said = self.writer.quote(" ".join(told.split()).rstrip("."), arm)
+        return (*out, *self.writer.say(" (as the entry describes it: {s})", s=said)) if said else out
 
 
 def _outcome(ctx: Context) -> Inlines:

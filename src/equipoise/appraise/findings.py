@@ -88,6 +88,14 @@ class Findings:
         return formal if {significant(p) for p in formal} >= {True, False} else ()
 
     @property
+    def parted(self) -> bool:
+        """Whether an entry tests several primary outcomes, and some differ between the arms and others do not."""
+        if self.record.origin == "written" or self.test is None:
+            return False
+        others = [significant(p) for r in self.co_primary() if self.of_arms(r) for p in r.p if p.usable]
+        return {significant(self.test), *others} >= {True, False}
+
+    @property
     def untested(self) -> str | None:
         """Why the primary outcome was described and not tested, in words; None where that is not said.
 
@@ -406,12 +414,14 @@ def read(record: Record) -> Findings:
         asked = primary is not None and any(i.id.startswith(f"asked_{primary.id}") and i.usable for i in record.items)
         no_gap = asked and test is not None and significant(test) is False and not findings.disputed
         return Findings(record, active, control, primary, outcome, test, estimate_p, False) if no_gap else findings
-    if findings.disputed:
+    if primary is not None and any(i.id.startswith(f"question_{primary.id}_") and i.usable for i in record.items):
+        return findings  # of non-inferiority: whether a difference was shown is not what was asked
+    if findings.disputed or findings.parted:
         return findings  # the sources do not agree on which test decides: whether it was met depends on that
     if test is not None:
         below = significant(test)
         met = None if below is None else below and findings.favourable(primary) is not False  # type: ignore[arg-type]
-    elif findings.contrast is not None and primary is not None:
+    elif findings.contrast is not None and primary is not None and record.origin == "written":
         apart = excludes_null(findings.contrast)
         met = None if apart is None else apart and findings.favourable(primary) is not False
     if met is None and primary is not None and primary.note is not None and _NOT_MET.search(primary.note):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from equipoise.appraise.context import Context, without_covariates
+from equipoise.appraise.estimates import by_pairs
 from equipoise.document.document import Inlines
 
 
@@ -71,12 +74,28 @@ def glossary(ctx: Context) -> tuple[tuple[Inlines, Inlines], ...]:
         "Nominal",
         "of a P value: worked out, but not part of the plan by which the trial could declare success, and so without "
         "its protection against false alarms",
+        record.origin == "written" or any(p.status == "nominal" for r in record.results for p in r.p),
     )
     add(
         "Joint rank test",
         "every patient is compared with every other: death counts as worst, the earlier the worse, then the score; the "
         "ranks are compared, not the points",
         "joint_rank" in families,
+    )
+    add(
+        "Rank test (Wilcoxon, van Elteren)",
+        "puts all values in order and asks whether those of one arm tend to lie higher; it compares neither means nor "
+        "medians",
+        any(
+            re.search(r"wilcoxon|mann[- ]whitney|van elteren|rank[- ]sum|kruskal", m.label, re.I)
+            for m in record.methods
+        ),
+    )
+    add(
+        "Hodges-Lehmann estimate",
+        "the median of the differences between pairs of people, one of each arm; no difference of means, and as a rule "
+        "not that of the two medians",
+        any(by_pairs(ctx, r) for r in record.results),
     )
     add(
         "Analysis of covariance (ANCOVA)",

@@ -57,6 +57,8 @@ def open_reason(ctx: Context) -> Inlines:
         return words("it holds no result of the primary outcome")
     if ctx.record.origin == "posted" and not tested(ctx):
         return words("no test of the primary outcome was posted")
+    if f.parted:
+        return words("it tests several primary outcomes, of which some differ between the arms and some do not")
     if no_gap(ctx) and f.test is not None:
         return ctx.writer.say("with {p} no difference was shown, whichever way is better", p=ctx.p(f.test))
     if f.outcome.direction == "not_stated":

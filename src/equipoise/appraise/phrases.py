@@ -6,6 +6,7 @@ import re
 
 from equipoise.appraise import absolute_risk, numbers
 from equipoise.appraise.context import Context
+from equipoise.appraise.estimates import lead
 from equipoise.appraise.findings import excludes_null, standard_error, usable
 from equipoise.appraise.open_verdict import direction_sentence
 from equipoise.document.document import Computed, Inlines, Text
@@ -13,9 +14,6 @@ from equipoise.document.text import joined, upper
 from equipoise.records.schema import AdverseEvent, Item, PValue, Result, Value
 
 SPACE: Inlines = (Text(" "),)
-
-KINDS = {"difference": "a difference of", "ratio": "a ratio of", "hazard_ratio": "a hazard ratio of"}
-"""How a contrast is called in a sentence."""
 
 
 def paragraphs(*sentences: Inlines) -> Inlines:
@@ -84,14 +82,14 @@ def primary_sentence(ctx: Context) -> Inlines:
             control=ctx.control,
         )
     if f.contrast is not None and f.contrast.value is not None:
-        lead = "; " if "}: {" in template else ": "
+        joint = "; " if "}: {" in template else ": "
         out = (
             *out,
             *writer.say(
-                (lead if out else "At {w} the record gives ") + KINDS[f.contrast.kind] + " {d}{u}",
+                (joint if out else "At {w} the record gives ") + lead(ctx, r) + " {d}{u}",
                 w=ctx.week(f.week),
                 d=ctx.contrast(f.contrast),
-                u=writer.label(unit) if unit and f.contrast.kind == "difference" else (),
+                u=writer.label(ctx.gap_unit(o, r)) if f.contrast.kind == "difference" else (),
             ),
         )
     if f.test is not None:
@@ -139,13 +137,48 @@ def _question(ctx: Context) -> tuple[Item | None, Value | None]:
 
 def within_margin(ctx: Context) -> bool | None:
     """Whether the interval of the primary difference stays on the safe side of a stated margin; None without one."""
-    _, margin = _question(ctx)
-    c = ctx.findings.contrast
-    if margin is None or margin.value is None or c is None or c.kind != "difference":
+    c, found = ctx.findings.contrast, _margin(ctx)
+    if c is None or found is None:
         return None
-    if margin.value < 0:
-        return None if c.low is None else c.low > margin.value
-    return None if c.high is None else c.high < margin.value
+    side, margin = found
+    low, high = c.low, c.high
+    if c.kind == "difference" and "turned round here" in (c.note or ""):  # the margin is that of the posted order
+        low, high = (None if x is None else -x for x in (c.high, c.low))
+    if side == "low":
+        return None if low is None else low > margin
+    return None if high is None else high < margin
+
+
+_LIMITS = {
+    "low": re.compile(
+        r"\blower (?:limit|bound|confidence|end|boundary|(?:one|two)-sided)|\blower\b[^.;]{0,25}\b(?:CI|limit|bound)",
+        re.I,
+    ),
+    "high": re.compile(
+        r"\bupper (?:limit|bound|confidence|end|boundary|(?:one|two)-sided)|\bupper\b[^.;]{0,25}\b(?:CI|limit|bound)",
+        re.I,
+    ),
+}
+"""How the text on a margin names the limit of the interval that is held against it."""
+
+
+def _margin(ctx: Context) -> tuple[str, float] | None:
+    """The limit that the margin is for, and the margin with its sign; None where the text does not settle both."""
+    item, margin = _question(ctx)
+    c = ctx.findings.contrast
+    if item is None or margin is None or margin.value is None or c is None:
+        return None
+    text, value = item.text or "", float(margin.value)
+    named = [side for side, pattern in _LIMITS.items() if pattern.search(text)]
+    if c.kind != "difference":
+        expected = "high" if value > 1.0 else "low"
+        return (expected, value) if value > 0 and value != 1.0 and named == [expected] else None
+    if value < 0:
+        return None if named == ["high"] else ("low", value)
+    if named == ["low"]:  # "a margin of 10 %, if the lower limit is above -10 %"
+        minus = re.search(rf"[-\N{{MINUS SIGN}}\N{{EN DASH}}]\s?{re.escape(f'{value:g}')}(?![\d.])", text)
+        return ("low", -value) if minus else None
+    return ("high", value) if named == ["high"] else None
 
 
 def margin_sentence(ctx: Context) -> Inlines:
@@ -183,7 +216,8 @@ def question_sentence(ctx: Context) -> Inlines:
     if inside is None or ctx.findings.contrast is None:
         return out
     where = "stays on the safe side of the margin" if inside else "reaches beyond the margin"
-    low = margin.value is not None and margin.value < 0
+    found = _margin(ctx)
+    low = found is not None and found[0] == "low"
     way = (
         "Lower values count as worse, as the margin tells."
         if low
@@ -200,8 +234,8 @@ def co_primary_sentence(ctx: Context) -> Inlines:
     for r in ctx.findings.co_primary():
         said = writer.label(ctx.outcome(r.outcome))
         if usable(r.contrast):
-            unit = ctx.unit(ctx.record.outcome(r.outcome), r) if r.contrast.kind == "difference" else ""
-            shown = writer.say(", " + KINDS[r.contrast.kind] + " {d}", d=ctx.contrast(r.contrast))
+            unit = ctx.gap_unit(ctx.record.outcome(r.outcome), r) if r.contrast.kind == "difference" else ""
+            shown = writer.say(", " + lead(ctx, r) + " {d}", d=ctx.contrast(r.contrast))
             said = (*said, *shown, *(writer.label(unit)))
         if (p := ctx.findings.own_p(r)) is not None:
             said = (*said, *writer.say(", {p}", p=ctx.p(p)))
@@ -210,8 +244,8 @@ def co_primary_sentence(ctx: Context) -> Inlines:
         parts.append(said)
     if not parts:
         return ()
-    lead = "The other primary outcome: " if len(parts) == 1 else "The other primary outcomes: "
-    return (*writer.words(lead), *joined(parts, "; "), Text("."))
+    start = "The other primary outcome: " if len(parts) == 1 else "The other primary outcomes: "
+    return (*writer.words(start), *joined(parts, "; "), Text("."))
 
 
 def interval_sentence(ctx: Context) -> Inlines:
@@ -230,7 +264,7 @@ def interval_sentence(ctx: Context) -> Inlines:
             return writer.say("The interval includes the value of no effect.")
         return writer.say("The interval includes the value of no effect, so neither benefit nor harm can be ruled out.")
     digits = numbers.contrast_digits(c)
-    unit = ctx.unit(o, f.primary)
+    unit = ctx.gap_unit(o, f.primary)
     better, worse = (c.high, c.low) if o.direction == "higher_better" else (c.low, c.high)
     if excludes_null(c):
         side = ", all of them in favour of {control}" if against else ""
@@ -590,7 +624,7 @@ def detectable_sentence(ctx: Context) -> Inlines:
         what=f"{f.outcome.label}: the true difference that the primary contrast's standard error detects",
         method="two-sided normal test at the conventional level with the conventional power",
     )
-    unit = writer.label(ctx.unit(f.outcome, f.primary))
+    unit = writer.label(ctx.gap_unit(f.outcome, f.primary))
     out = writer.say(
         "Given its standard error, the trial had 80 % power only for a true difference of {d}{u} or more.",
         d=found,

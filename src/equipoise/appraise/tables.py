@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from equipoise.appraise import numbers, units
-from equipoise.appraise.context import Context, title_words
+from equipoise.appraise.context import POINTS, Context, title_words
 from equipoise.document.document import Inlines, Row, Table, Text, quiet
 from equipoise.document.text import joined, lower, short, upper
 from equipoise.records.schema import BaselineRow, PValue, Result, Sourced, Value
@@ -48,7 +48,7 @@ def result_label(ctx: Context, r: Result, *, outcome: bool = True, week: bool = 
     writer = ctx.writer
     out: list[Inlines] = []
     if outcome:
-        out.append(writer.label(short(ctx.record.outcome(r.outcome).label)))
+        out.append(writer.label(ctx.called(r.outcome)))
     out.append(writer.label(ctx.set_name(r.set)))
     if week and r.week is not None:
         out.append(ctx.week(r.week))
@@ -205,7 +205,7 @@ def results_table(ctx: Context, id: str, caption: Inlines, results: Sequence[Res
                     label,
                     *(cell(ctx, v, floor, usual[1], _sign(r, v)) for v in values),
                     *((_of_others(ctx, r),) if others else ()),
-                    *((_contrast(ctx, r),) if compared else ()),
+                    *((contrast_cell(ctx, r),) if compared else ()),
                     *((p_cell(ctx, r.p),) if tested else ()),
                     *((writer.words(ctx.status(r)),) if compared else ()),
                 )
@@ -224,13 +224,16 @@ def results_table(ctx: Context, id: str, caption: Inlines, results: Sequence[Res
     return Table(id, caption, columns, tuple(rows), (*numeric, *(False for _ in columns[len(numeric) :])))
 
 
-def _contrast(ctx: Context, r: Result) -> Inlines:
+def contrast_cell(ctx: Context, r: Result) -> Inlines:
+    """A contrast in a table; of a registry with its kind, and where it is a gap between percentages with its unit."""
     if r.contrast is None or not r.contrast.usable:
         return DASH
     shown = ctx.contrast(r.contrast, exact=True)
     kind = {"difference": "", "ratio": "ratio ", "hazard_ratio": "hazard ratio "}[r.contrast.kind]
-    posted = ctx.record.origin == "posted" and kind
-    return (*ctx.writer.words(kind), *shown) if posted and shown != DASH else shown
+    if ctx.record.origin != "posted" or shown == DASH:
+        return shown
+    points = r.contrast.kind == "difference" and ctx.gap_unit(ctx.record.outcome(r.outcome), r).strip() == POINTS
+    return (*ctx.writer.words(kind), *shown, *ctx.writer.words(f" {POINTS}" if points else ""))
 
 
 def _of_others(ctx: Context, r: Result) -> Inlines:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 from equipoise.appraise.context import Context
+from equipoise.appraise.estimates import by_pairs
 from equipoise.appraise.findings import excludes_null, usable
 from equipoise.appraise.phrases import within_margin
 from equipoise.records.schema import Method
@@ -13,9 +14,18 @@ from equipoise.records.schema import Method
 CONDITIONS: dict[str, Callable[[Context], bool]] = {}
 """Every condition by name; a question's ``when`` combines them (all of a list, ``any``, ``not``)."""
 
-_GENE = re.compile(r"variant|mutation|expansion|genetic|\bSOD1\b|C9orf72", re.IGNORECASE)
-_SKIN = re.compile(r"intrathecal|puncture|inject|infus|subcutan|intraven|intracoronary|gastrostomy", re.IGNORECASE)
+_GENE = re.compile(
+    r"\b(?:pathogenic|gene|genetic) variant|\bvariants? in (?:the )?\w+|\bmutations?\b|\bmutated\b|\bgenetic(?:ally)?\b"
+    r"|\b(?:repeat|hexanucleotide|C9orf72) expansion|\bSOD1\b|C9orf72",
+    re.IGNORECASE,
+)
+_SKIN = re.compile(
+    r"intrathecal|puncture|inject|infus|subcutan|intraven|intramus|intravit|intracoronary|gastrostomy|through a tube",
+    re.IGNORECASE,
+)
 _LOSS = re.compile(r"lateral sclerosis|parkinson|alzheimer|huntington|dementia|dystroph|ataxia|muscular atrophy", re.I)
+_MOTOR = re.compile(r"lateral sclerosis|motor neuron|\bALS\b|spinal muscular atrophy", re.I)
+_TUMOUR = re.compile(r"carcinom|cancer|tumou?r|leuk|lymphom|melanom|sarcom|myelom|blastom|neoplas|glioma", re.I)
 _WHO = re.compile(r"\([^)]*(?:participant|investigator|assessor|provider|rater)")
 _CARRIED = re.compile(r"\bLOCF\b|last observation|carr(?:y|ied|ying)[^.;]{0,20} forward|last value", re.IGNORECASE)
 _SHARE = re.compile(
@@ -23,6 +33,7 @@ _SHARE = re.compile(
     r"|\b(?:participants|patients|subjects|people|events)\b$",
     re.IGNORECASE,
 )
+_UNTREATED = re.compile(r"placebo|sham|vehicle|no (?:treatment|intervention)|untreated", re.I)
 _RANKS = re.compile(r"rank|wilcoxon|mann|van elteren|kruskal", re.IGNORECASE)
 _BAYES = re.compile(r"bayes|credible|posterior", re.IGNORECASE)
 
@@ -198,6 +209,31 @@ def rank_endpoint(ctx: Context) -> bool:
 
 
 @condition
+def ranks_alone(ctx: Context) -> bool:
+    """The primary test compares ranks, and no order of deaths and scores was named with it."""
+    return ranks_tested(ctx) and not rank_endpoint(ctx) and not time_to_event(ctx) and not _log_rank(ctx)
+
+
+def _log_rank(ctx: Context) -> bool:
+    f = ctx.findings
+    method = None if f.test is None else f.method(f.test.method)
+    return method is not None and method.family == "log_rank"
+
+
+@condition
+def shift_estimated(ctx: Context) -> bool:
+    """The primary difference is a Hodges-Lehmann estimate."""
+    primary = ctx.findings.primary
+    return primary is not None and by_pairs(ctx, primary)
+
+
+@condition
+def untreated_control(ctx: Context) -> bool:
+    """The control group had placebo, sham or nothing, as its name says."""
+    return bool(_UNTREATED.search(f"{ctx.findings.control.label} {ctx.findings.control.drug}"))
+
+
+@condition
 def fixed_time(ctx: Context) -> bool:
     """The primary outcome is read at a fixed week."""
     f = ctx.findings
@@ -281,6 +317,12 @@ def randomised(ctx: Context) -> bool:
 
 
 @condition
+def not_by_chance(ctx: Context) -> bool:
+    """Something else than chance decided who received what."""
+    return not ctx.record.design.randomised and not ctx.chance_unknown
+
+
+@condition
 def masked(ctx: Context) -> bool:
     """Somebody was masked."""
     text = _masking(ctx)
@@ -327,7 +369,13 @@ def participants_masked(ctx: Context) -> bool:
 @condition
 def degenerative(ctx: Context) -> bool:
     """The condition is one in which nerve or muscle is lost for good."""
-    return bool(_LOSS.search(f"{ctx.record.condition} {ctx.record.title}"))
+    return bool(_LOSS.search(ctx.record.condition))
+
+
+@condition
+def nerve_cells_lost(ctx: Context) -> bool:
+    """The condition kills motor neurons, and function follows them."""
+    return bool(_MOTOR.search(ctx.record.condition))
 
 
 @condition
@@ -387,14 +435,18 @@ def tested_again(ctx: Context) -> bool:
 @condition
 def genetic(ctx: Context) -> bool:
     """The condition is defined by a gene."""
-    text = f"{ctx.record.condition} {ctx.record.title}"
-    return bool(_GENE.search(text))
+    own = ctx.record.condition  # a title also names what was tested for, a part of the study, a virus
+    text = own if ctx.record.origin == "posted" else f"{own} {ctx.record.title}"
+    return bool(_GENE.search(text)) and not _TUMOUR.search(own)
 
 
 @condition
 def invasive(ctx: Context) -> bool:
     """Treatment goes through the skin."""
     dosing = ctx.record.dosing
+    if ctx.record.origin == "posted":  # the entry's other texts tell of the comparator, too
+        own = ctx.findings.active
+        return bool(_SKIN.search(own.route or own.note or own.label))
     routes = [a.route or "" for a in ctx.record.arms] + [dosing.route.text if dosing is not None else ""]
     texts = [i.text or "" for i in ctx.record.items if i.section == "design" and i.usable]
     return any(_SKIN.search(t) for t in (*routes, *texts))

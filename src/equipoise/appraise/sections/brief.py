@@ -7,12 +7,13 @@ import math
 from equipoise.appraise import absolute_risk, numbers, phrases
 from equipoise.appraise.certainty import rating
 from equipoise.appraise.context import Context
+from equipoise.appraise.estimates import by_pairs
 from equipoise.appraise.phrases import paragraphs, replica_sentence, within_margin
 from equipoise.appraise.sections import certainty
 from equipoise.appraise.sections.replica import main_answers, reading
 from equipoise.appraise.tables import DASH, cell
 from equipoise.document.document import Block, Facts, Inlines, Listing, Note, Section, Stat, Stats
-from equipoise.document.text import joined, lower, short, upper
+from equipoise.document.text import joined, lower, upper
 from equipoise.library import shipped_file
 from equipoise.records.schema import Contrast, PValue, Result
 
@@ -107,7 +108,7 @@ def _effect(ctx: Context, r: Result, c: Contrast, *, whose: bool = False, remark
     writer = ctx.writer
     digits = numbers.contrast_digits(c)
     value: Inlines = (writer.cite(numbers.number(c.value or 0, digits, plus=c.kind == "difference"), c),)
-    unit = ctx.unit(ctx.record.outcome(r.outcome), r)
+    unit = ctx.gap_unit(ctx.record.outcome(r.outcome), r)
     if unit and c.kind == "difference":
         value = (*value, *writer.label(unit))
     bounds: Inlines = ()
@@ -118,6 +119,8 @@ def _effect(ctx: Context, r: Result, c: Contrast, *, whose: bool = False, remark
             b=(writer.cite(numbers.span(c.low, c.high, digits) + level, c),),
         )
     kind = {"difference": "", "ratio": ", ratio", "hazard_ratio": ", hazard ratio"}[c.kind]
+    if by_pairs(ctx, r):
+        kind = ", Hodges-Lehmann estimate"
     week = ctx.findings.week if whose else r.week
     arms = ", {a} against {c}" if whose else ""
     label = writer.say("{o}" + arms + kind, o=_at(ctx, r.outcome, week), a=ctx.active, c=ctx.control)
@@ -136,7 +139,8 @@ def _second(ctx: Context) -> list[Stat]:
         if not pairs:
             continue
         _, r, c = max(pairs, key=lambda pair: pair[0])
-        nominal = writer.words("nominal") if f.met is False and not ctx.formal(r) else ()
+        called = ctx.record.origin == "written" or any(p.status == "nominal" and p.usable for p in r.p)
+        nominal = writer.words("nominal") if called and f.met is False and not ctx.formal(r) else ()
         lower = ctx.percent_lower(r) if found == f.biomarkers() else None
         if lower is None:
             if found == f.clinical() and len(pairs) > 1 and not nominal:  # taken from many: that has to be told
@@ -228,7 +232,8 @@ def _caveats(ctx: Context) -> list[Inlines]:
         none = "The record gives no interval, so how large an effect still fits the data is open."
         out.append(writer.words(own if given else none))
     if not record.design.randomised and f.compared:
-        out.append(writer.words("The groups were not made by chance."))
+        unknown = "The entry does not say whether the groups were made by chance."
+        out.append(writer.words(unknown if ctx.chance_unknown else "The groups were not made by chance."))
     if record.origin != "written":
         out.append(writer.words("It was read from the registry entry alone, which no one has held against a paper."))
     if ctx.judgements is None:
@@ -338,7 +343,7 @@ def _test(ctx: Context, p: PValue) -> Inlines:
 
 def _at(ctx: Context, outcome: str, week: float | None) -> Inlines:
     """An outcome and its week, once: labels of the registry often end in it already."""
-    label = short(ctx.record.outcome(outcome).label)
+    label = ctx.called(outcome)
     if week is not None and label.lower().endswith(f" at week {week:g}"):
         return upper_label(ctx, outcome)
     return ctx.writer.say("{o} at {w}", o=upper_label(ctx, outcome), w=ctx.week(week))
@@ -346,4 +351,4 @@ def _at(ctx: Context, outcome: str, week: float | None) -> Inlines:
 
 def upper_label(ctx: Context, outcome: str) -> Inlines:
     """An outcome's label at the start of a line."""
-    return upper(ctx.writer.label(short(ctx.record.outcome(outcome).label)))
+    return upper(ctx.writer.label(ctx.called(outcome)))

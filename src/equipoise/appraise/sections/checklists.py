@@ -13,9 +13,13 @@ from typing import Literal
 
 from equipoise.appraise import numbers
 from equipoise.appraise.context import Context
-from equipoise.appraise.findings import known, marker
+from equipoise.appraise.estimates import summary
+from equipoise.appraise.findings import known
+from equipoise.appraise.handled import events_told, missing_told
+from equipoise.appraise.sections.design import date_named, distinct_sets, set_title
 from equipoise.document.document import Fold, Inlines, Paragraph, Row, Section, Table
 from equipoise.document.text import joined
+from equipoise.records.registry.tables import COUNTED
 from equipoise.records.schema import Outcome, Result, Sourced
 
 State = Literal["held", "in part", "gap", "needs the paper"]
@@ -152,7 +156,7 @@ def _design(ctx: Context) -> Answered:
     if ratio and said and record.design.usable:
         text = ":".join(str(n) for n in ratio.values())
         said = writer.say("{t}; {r}", t=said, r=_quote(ctx, f"allocation {text}", record.design))
-    return ("held", said) if said else GAP
+    return ("held" if ratio else "in part", said) if said else GAP
 
 
 def _changes(ctx: Context) -> Answered:
@@ -174,7 +178,7 @@ def _eligibility(ctx: Context) -> Answered:
 
 
 def _intervention(ctx: Context) -> Answered:
-    parts = [ctx.arm_text(ctx.findings.active), ctx.arm_text(ctx.findings.control)]
+    parts = [ctx.regimen(ctx.findings.active), ctx.regimen(ctx.findings.control)]
     return "held" if ctx.record.dosing is not None else "in part", joined([p for p in parts if p], "; against ")
 
 
@@ -217,13 +221,15 @@ def _methods(ctx: Context) -> Answered:
 
 
 def _sets(ctx: Context) -> Answered:
-    named = [s for s in ctx.record.sets if s.usable]
-    said = [q for s in named[:4] if (q := ctx.writer.quote(s.label, s))]
+    named = distinct_sets(ctx)
+    said = [q for s in named[:4] if (q := set_title(ctx, s))]
     return ("held", joined(said, "; ")) if said else GAP
 
 
 def _missing(ctx: Context) -> Answered:
     primary = ctx.findings.primary
+    if told := missing_told(ctx):
+        return "in part", told
     method = None if primary is None else ctx.findings.method(primary.method)
     if method is None or not method.imputation or not method.usable:
         return GAP
@@ -266,7 +272,8 @@ def _flow(ctx: Context) -> Answered:
 
 
 def _losses(ctx: Context) -> Answered:
-    rows = [e for e in ctx.record.events if e.endpoint.startswith(("WITHDREW", "COMPLETED", "DISCONTINUED"))]
+    ends = ("WITHDREW", "COMPLETED", "DISCONTINUED") if ctx.record.origin == "written" else ("NOT_COMPLETED", "LEFT_")
+    rows = [e for e in ctx.record.events if e.endpoint.startswith(ends)]
     shown = [q for e in rows if e.usable and (q := ctx.writer.quote(e.label, e))]
     if shown:
         return "held", joined(shown[:3], "; ")
@@ -277,17 +284,18 @@ def _dates(ctx: Context) -> Answered:
     writer, d = ctx.writer, ctx.record.design
     pairs = [("first dose", d.first_dose), ("last visit", d.last_visit)]
     said = [
-        writer.say("{n} {d}", n=writer.words(name), d=writer.cite(numbers.date_text(sourced.date), sourced))
+        writer.say("{n} {d}", n=date_named(ctx, name, sourced), d=writer.cite(numbers.date_text(sourced.date), sourced))
         for name, sourced in pairs
         if sourced is not None and sourced.usable
     ]
-    return ("held" if len(said) == 2 else "in part", joined(said, "; ")) if said else GAP
+    whole = len(said) == 2 and ctx.record.origin == "written"
+    return ("held" if whole else "in part", joined(said, "; ")) if said else GAP
 
 
 def _background(ctx: Context) -> Answered:
     rows = [b for b in ctx.record.baseline if b.variable in ("RILUZOLE", "EDARAVONE", "RILEDAFL") and b.usable]
     said = [q for b in rows[:2] if (q := ctx.writer.told(b.label, b))]
-    if not said:
+    if not said and ctx.record.origin == "written":
         chosen = [c for c in ctx.record.eligibility if c.kind == "background" and c.usable]
         said = [q for c in chosen[:1] if (q := ctx.writer.told(c.text, c))]
     return ("in part", joined(said, "; ")) if said else GAP
@@ -473,12 +481,20 @@ def _attribute(ctx: Context, name: str, found: Answered) -> Row:
 
 def _treatment(ctx: Context) -> Answered:
     writer = ctx.writer
+    if not ctx.findings.compared:
+        return "in part", joined([ctx.arm_text(a) for a in ctx.findings.arms], "; ")
     active, control = ctx.arm_text(ctx.findings.active), ctx.arm_text(ctx.findings.control)
     return "held", writer.say("{a}, against {c}", a=active, c=control)
 
 
 def _population(ctx: Context) -> Answered:
     chosen = next((s for s in ctx.record.sets if s.id == ctx.findings.set and s.usable), None)
+    posted = ctx.record.origin == "posted"
+    if chosen is not None and posted and (chosen.label == COUNTED or chosen.id == "ALL"):
+        if ctx.analysed is None:
+            return GAP
+        a, c = map(ctx.number, ctx.analysed)
+        return "in part", ctx.say("who they were is not stated; {a} and {c} people were counted", a=a, c=c)
     said = None if chosen is None else ctx.writer.quote(chosen.definition, chosen)
     return ("held", said) if said else GAP
 
@@ -499,27 +515,24 @@ def _intercurrent(ctx: Context) -> Answered:
     ]
     if said:
         return "in part", joined(said, "; ")
-    state, text = _missing(ctx)
-    return ("in part", text) if state == "held" else GAP
+    told = events_told(ctx)
+    return ("in part", told) if told else GAP
 
 
 def _measure(ctx: Context, primary: Result | None) -> Answered:
     if primary is None:
         return GAP
-    names = {"difference": "difference of means", "ratio": "ratio of means", "hazard_ratio": "hazard ratio"}
     if primary.contrast is None and not primary.p:
         return GAP
-    words = names[primary.contrast.kind] if primary.contrast is not None else "by the test alone"
-    if primary.contrast is None and any(v.total for v in primary.arms.values()):
+    words = "by the test alone"
+    if primary.contrast is not None:
+        known_as = summary(ctx, primary)
+        if known_as is None:
+            label = primary.contrast.label or primary.contrast.kind.replace("_", " ")
+            return "in part", ctx.writer.quote(label, primary.contrast) or ctx.writer.label(label)
+        words = known_as
+    elif any(v.total for v in primary.arms.values()):
         words = "people with the outcome in each arm"
-    if primary.contrast is not None and primary.measure == "rate_of_change":
-        words = "difference of slopes"
-    if (
-        primary.contrast is not None
-        and primary.contrast.kind == "ratio"
-        and marker(ctx.record.outcome(primary.outcome), primary)
-    ):
-        words = "ratio of geometric means"
     if ctx.findings.split:
         return "in part", ctx.writer.say(
             "{w}; the test that decides summarises otherwise ({m})",

@@ -10,7 +10,8 @@ from equipoise.appraise.numbers import date_text
 from equipoise.appraise.tables import baseline_table
 from equipoise.document.document import Block, Facts, Fold, Inlines, Listing, Paragraph, Section, Text
 from equipoise.document.text import joined, lower, upper
-from equipoise.records.schema import Criterion, DateFact
+from equipoise.records.registry.tables import COUNTED
+from equipoise.records.schema import AnalysisSet, Criterion, DateFact
 
 _FEW = 4
 """Criteria of a registry entry that the card names; the others are folded away."""
@@ -42,8 +43,8 @@ def build(ctx: Context) -> Section:
     if f.compared or len(f.arms) == 1:
         add("Intervention", upper(_intervention(ctx)))
     else:
-        add("Groups, all with one treatment", upper(joined([ctx.arm_text(a) for a in f.arms], "; ")))
-    add("Comparator", upper(fact(d.control) or ctx.arm_text(f.control)) if f.compared else writer.words("none"))
+        add("Groups, all with one treatment", upper(joined([ctx.regimen(a) for a in f.arms], "; ")))
+    add("Comparator", upper(fact(d.control) or ctx.regimen(f.control)) if f.compared else writer.words("none"))
     if f.outcome is not None:
         add("Primary outcome", _outcome(ctx))
     core, items = items, []
@@ -166,7 +167,7 @@ def _intervention(ctx: Context) -> Inlines:
     arm = ctx.findings.active
     if dosing is not None and dosing.route.usable and arm.route and arm.route in dosing.route.text:
         arm = arm.model_copy(update={"route": None})  # the route of dosing says it, and more
-    out = ctx.arm_text(arm)
+    out = ctx.regimen(arm)
     if dosing is None:
         return out
     if dosing.route.usable and (route := writer.quote(dosing.route.text, dosing.route)):
@@ -192,12 +193,47 @@ def _outcome(ctx: Context) -> Inlines:
 def _sets(ctx: Context) -> Inlines:
     writer = ctx.writer
     parts = []
-    for s in ctx.record.sets:
-        counts = [(s.n.get(a.id), a) for a in (ctx.findings.active, ctx.findings.control)]
+    arms = {a.id: a for a in (ctx.findings.active, ctx.findings.control)}.values()
+    for s in distinct_sets(ctx):
+        counts = [(s.n.get(a.id), a) for a in arms]
         shown = [writer.say("{n} {a}", n=ctx.number(v), a=lower(a.label)) for v, a in counts if known(v)]
         if shown:
-            parts.append((*writer.label(s.label), *writer.words(" ("), *joined(shown, ", "), *writer.words(")")))
+            parts.append((*set_title(ctx, s), *writer.words(" ("), *joined(shown, ", "), *writer.words(")")))
     return joined(parts, "; ")
+
+
+def distinct_sets(ctx: Context) -> list[AnalysisSet]:
+    """The analysis sets that may be shown, each once: of a registry, those of one name and size are one to a reader.
+
+    A set without a name, which is only a count, and one without people are left out.
+    """
+    found: dict[tuple[object, ...], AnalysisSet] = {}
+    for s in ctx.record.sets:
+        if ctx.record.origin == "posted" and (
+            s.label == COUNTED or not any(known(v) and v.value for v in s.n.values())
+        ):
+            continue
+        key = (
+            (s.label, tuple(sorted((a, v.value) for a, v in s.n.items()))) if ctx.record.origin == "posted" else (s.id,)
+        )
+        found.setdefault(key, s)
+    return [s for s in found.values() if s.usable]
+
+
+def set_title(ctx: Context, s: AnalysisSet) -> Inlines:
+    """An analysis set by its label; where that is a text cut short, or another's label too, by the whole text."""
+    cut = ctx.record.origin == "posted" and s.label.endswith(("...", "\N{HORIZONTAL ELLIPSIS}"))
+    twin = ctx.record.origin == "posted" and any(o.id != s.id and o.label == s.label for o in ctx.record.sets)
+    text = " ".join(s.definition.split()).rstrip(".") if cut or twin else s.label
+    return ctx.writer.quote(text, s) or ctx.writer.label(s.label)
+
+
+def date_named(ctx: Context, name: str, date: DateFact) -> Inlines:
+    """What a date is; a registry's is the start of the study or its primary completion, done or planned, not a dose."""
+    if ctx.record.origin == "written" or not date.note:
+        return ctx.writer.words(name)
+    said, _, kind = date.note.partition(", ")
+    return ctx.writer.words(said if kind in ("", "actual") else f"{said}, planned for")
 
 
 def _dates(ctx: Context) -> Inlines:
@@ -208,6 +244,8 @@ def _dates(ctx: Context) -> Inlines:
         ("database lock", d.database_lock),
     ]
     shown = [
-        writer.say(f"{n} {{d}}", d=writer.cite(date_text(v.date), v)) for n, v in named if v is not None and v.usable
+        writer.say("{n} {d}", n=date_named(ctx, n, v), d=writer.cite(date_text(v.date), v))
+        for n, v in named
+        if v is not None and v.usable
     ]
     return upper(joined(shown, ", "))

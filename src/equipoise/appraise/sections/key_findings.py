@@ -115,7 +115,7 @@ def _clinical(ctx: Context) -> Inlines:
     parts = []
     for r in results:
         assert r.contrast is not None
-        unit = ctx.unit(ctx.record.outcome(r.outcome), r)
+        unit = ctx.gap_unit(ctx.record.outcome(r.outcome), r)
         kind = {"difference": "", "ratio": "ratio ", "hazard_ratio": "hazard ratio "}[r.contrast.kind]
         unit = unit if r.contrast.kind == "difference" else ""
         name = (

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 from equipoise.appraise import numbers
-from equipoise.appraise.context import Context
+from equipoise.appraise.context import POINTS, Context
 from equipoise.appraise.findings import usable
-from equipoise.appraise.tables import cell, events_table, result_label, results_table
+from equipoise.appraise.tables import cell, contrast_cell, events_table, result_label, results_table
 from equipoise.document.document import (
     Block,
     CurvePanel,
@@ -144,9 +144,10 @@ def forest_figure(ctx: Context) -> Figure | None:
         outcome = ctx.record.outcome(first.outcome)
         kind = first.contrast.kind
         axis_unit = outcome.unit
-        if first.measure == "rate_of_change":
-            axis_unit = ctx.unit(outcome, first).strip()
-        title = short(outcome.label)
+        gap = ctx.gap_unit(outcome, first).strip()
+        if first.measure == "rate_of_change" or (ctx.record.origin == "posted" and gap == POINTS):
+            axis_unit = gap
+        title = ctx.called(outcome.id)
         if axis_unit and sum(o == outcome.id and k == kind for o, k, _ in groups) > 1:
             title = f"{title}, {axis_unit}"
         up = kind != "hazard_ratio" and outcome.direction == "higher_better"
@@ -169,9 +170,7 @@ def forest_figure(ctx: Context) -> Figure | None:
         )
         rows.append(Row((writer.label(title),), heading=True))
         rows.extend(
-            Row(
-                (result_label(ctx, r, outcome=False), ctx.contrast(r.contrast, exact=True), writer.words(ctx.status(r)))
-            )
+            Row((result_label(ctx, r, outcome=False), contrast_cell(ctx, r), writer.words(ctx.status(r))))
             for r in results
             if r.contrast is not None
         )

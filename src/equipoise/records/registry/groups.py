@@ -137,8 +137,17 @@ def find_groups(entry: Node, ledger: Ledger) -> Groups:
         arm["n"] = {"value": started} if started is not None else {"note": "not posted"}
         if description and description != title:
             arm["note"] = description
-        if role == "active" and (dose := dose_of(title) or dose_of(description)):
-            arm["dose"] = dose
+        told = [t for t in (title, description) if t]
+        own = _planned_of(planned, title)
+        if own is not None:
+            if not description and (said := own.text("description")) and said != title:
+                arm["note"] = said
+            told += _of_plan(own, entry)
+        if role == "active" and (dose := next((d for t in told if (d := dose_of(t))), None)):
+            often = next((o for t in told if (o := often_of(t))), None)
+            arm["dose"] = dose | ({"note": often} if often else {})
+        if route := next((r for t in told if (r := route_of(t))), None):
+            arm["route"] = route
         if started is not None:
             groups.started[id] = started
         groups.arms[id] = arm
@@ -185,6 +194,101 @@ def dose_of(text: str | None) -> dict[str, Any] | None:
         return None
     ((number, unit),) = found
     return {"value": float(number) if "." in number else int(number), "unit": unit}
+
+
+_ROUTES = (
+    (
+        "by mouth",
+        r"\borally\b|\bby mouth\b|\bper (?:os|oral)\b|(?-i:\bPO\b)"
+        r"|\boral (?:administration|use|tablets?|capsules?|suspension|solution|doses?|daily|once|twice)\b",
+    ),
+    ("subcutaneous", r"\bsubcutaneous(?:ly)?\b|(?-i:\bS\.?C\b\.?|\bSQ\b)"),
+    (
+        "intravenous",
+        r"\bintravenous(?:ly)?\b|(?-i:(?<![Cc]lass )(?<![Ss]tage )(?<![Gg]rade )(?<![Pp]hase )(?<![Tt]ype )"
+        r"(?<![IVX][-/ ,])\bIV\b(?![A-C-]))",
+    ),
+    ("intramuscular", r"\bintramuscular(?:ly)?\b|(?-i:\bIM\b)"),
+    ("intrathecal", r"\bintrathecal(?:ly)?\b"),
+    ("intracoronary", r"\bintracoronary\b|\binto (?:the|each of the)[\w ]{0,20} coronary arter"),
+    ("intravitreal", r"\bintravitreal(?:ly)?\b"),
+    ("through a tube into the gut", r"\bgastrostomy\b|\bjejun\w+|\bPEG-J\b|\bnasogastric\b|\benteral(?:ly)?\b"),
+    ("inhaled", r"\binhal(?:ed|ation|er)\b|\bnebuli[sz]\w+"),
+    ("into the nose", r"\bintranasal(?:ly)?\b|\bnasal spray\b"),
+    ("on the skin", r"\btopical(?:ly)?\b|\btransdermal(?:ly)?\b"),
+    ("under the tongue", r"\bsublingual(?:ly)?\b"),
+    ("rectal", r"\brectal(?:ly)?\b"),
+)
+
+
+def route_of(text: str | None) -> str | None:
+    """The one route a text names, or two that it joins by "or"; None where it names none, or several.
+
+    >>> route_of("10 mg once daily per oral use"), route_of("subcutaneous or intravenous (IV) injection")
+    ('by mouth', 'subcutaneous or intravenous')
+    >>> route_of("drug A orally and drug B intravenously"), route_of("NYHA class IV, optimized oral therapy")
+    (None, None)
+    """
+    found = [(m, name) for name, pattern in _ROUTES for m in re.finditer(pattern, text or "", re.I)]
+    names_ = list(dict.fromkeys(name for _, name in sorted(found, key=lambda f: f[0].start())))
+    if len(names_) == 1:
+        return names_[0]
+    if len(names_) == 2:
+        first, second = ([m for m, name in found if name == n] for n in names_)
+        between = {(text or "")[a.end() : b.start()].strip(" ,()").lower() for a in first for b in second}
+        if "or" in between:
+            return " or ".join(names_)
+    return None
+
+
+_OFTEN = re.compile(
+    r"\b(?:once|twice|one time|(?:two|three|four) times|thrice)[ -](?:a |per |every |each )?(?:day|daily|week|weekly"
+    r"|month|monthly)\b|\b(?:once )?every (?:\d+|two|three|four|other|second)[ -](?:hours?|days?|weeks?|months?)\b"
+    r"|\b(?:daily|weekly|monthly|qd|bid|tid|qw)\b",
+    re.I,
+)
+
+
+_SPELT = {"qd": "once daily", "bid": "twice daily", "tid": "three times daily", "qw": "once a week"}
+
+
+def often_of(text: str | None) -> str | None:
+    """How often a dose is taken, in the words of the text; None where it says nothing, or more than one thing.
+
+    >>> often_of("10 mg once daily for 16 weeks"), often_of("5 mg daily, then weekly")
+    ('once daily', None)
+    """
+    found = {_SPELT.get(m.group().lower(), m.group().lower()) for m in _OFTEN.finditer(text or "")}
+    return found.pop() if len(found) == 1 else None
+
+
+def _planned_of(planned: list[Node], title: str) -> Node | None:
+    """The planned arm of a group of the results: of its title, or the only one that its title names or is named by."""
+    same = [a for a in planned if alike(str(a["label"].value or "")) == alike(title)]
+    if not same:
+        labels = [(a, str(a["label"].value or "")) for a in planned]
+        same = [a for a, label in labels if label and (names(label, title) or names(title, label))]
+    return same[0] if len(same) == 1 else None
+
+
+_DRUGS = ("DRUG", "BIOLOGICAL", "COMBINATION_PRODUCT", "GENETIC", "DIETARY_SUPPLEMENT")
+
+
+def _of_plan(arm: Node, entry: Node) -> list[str]:
+    """What the plan says of an arm of one drug: the arm's own description, then that of the drug; of several, nothing.
+
+    With several drugs a dose or a route in the text need not be that of the one in question.
+    """
+    label = arm["label"].value
+    given = [
+        d
+        for d in entry["protocolSection"]["armsInterventionsModule"].items("interventions")
+        if d["type"].value in _DRUGS and label in (d["armGroupLabels"].value or ())
+    ]
+    if len(given) > 1:
+        return []
+    texts = [arm.text("description"), *(t for d in given for t in (d.text("name"), d.text("description")))]
+    return [t for t in texts if t]
 
 
 def _started(flow: Node, number: str | None) -> int | None:

@@ -8,7 +8,7 @@ from typing import Any
 from equipoise.records.keys import Keys, alike
 from equipoise.records.registry.groups import Groups
 from equipoise.records.registry.reader import Ledger, Node
-from equipoise.records.registry.words import week_assessed
+from equipoise.records.registry.words import direction_of, week_assessed
 
 _PLANNED = re.compile(r"sample size|statistical power|\b\d+\s*% power|power of \d|powered to", re.I)
 _MASKING = {
@@ -346,6 +346,9 @@ def outcome(node: Node, id: str, role: str, ledger: Ledger) -> dict[str, Any]:
     geometric = "GEOMETRIC" in str(node["paramType"].value or "")
     scale = "log" if geometric else next((s for s, pattern in _SCALES if re.search(pattern, told, re.I)), "linear")
     out: dict[str, Any] = {"id": id, "label": title, "scale": scale, "direction": "not_stated", "role": role}
+    if (way := direction_of(title, node.text("description"))) is not None:
+        out["direction"] = way[0]
+        ledger.assume(node.path, f"{way[0].replace('_', ' is ')}, read from the words {way[1]!r}")
     if unit:
         out["unit"] = unit
     frame = node.text("timeFrame")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from equipoise.records.registry.analyses import Analyses
@@ -10,7 +11,7 @@ from equipoise.records.registry.groups import Groups
 from equipoise.records.registry.protocol import outcome as outcome_block
 from equipoise.records.registry.protocol import role_of, words
 from equipoise.records.registry.reader import Ledger, Node
-from equipoise.records.registry.tables import HERE
+from equipoise.records.registry.tables import HERE, describes_people
 from equipoise.records.registry.words import week_of_row
 
 
@@ -80,7 +81,9 @@ class RegistryResults(Analyses):
             known = self.groups.resolve(node)
             people, notes = self._denominators(node, known)
             param, spread = node.text("paramType") or "", node.text("dispersionType") or ""
-            set_ = self._population(node.text("populationDescription"), people)
+            text = node.text("populationDescription")
+            told = text if text and describes_people(text) else None
+            set_ = self._population(told, people)
             block["set"] = set_
             status = node.text("reportingStatus")
             extra = [
@@ -88,15 +91,17 @@ class RegistryResults(Analyses):
                 for k in ("anticipatedPostingDate", "typeUnitsAnalyzed", "denomUnitsSelected", "calculatePct")
                 if (t := node.text(k))
             ]
+            if text and told is None:
+                extra.append(f"beside the people analysed: {text}")
             if status and status != "POSTED":
                 extra.append("results not posted")
             if extra:
                 block["note"] = "; ".join(extra)
             self.outcomes.append(block)
             cells = self._cells(node, known, people, notes, param, spread, block.get("unit"), counts=True)
-            text = node["populationDescription"].value
-            for _, values in cells if text else []:
-                self._population(text, {k: v.get("n") or v.get("total") or 0 for k, v in values.items()})
+            for _, values in cells if told else []:
+                counted = {k: v.get("n") or v.get("total") for k, v in values.items()}
+                self._population(told, {k: n for k, n in counted.items() if n})
             self._rows(id, block, set_, param, cells, node, known, kind)
 
     def _rows(
@@ -111,7 +116,8 @@ class RegistryResults(Analyses):
         kind: str | None,
     ) -> None:
         model = param in ("LEAST_SQUARES_MEAN", "GEOMETRIC_LEAST_SQUARES_MEAN")
-        measure = _measure(param, block)
+        posted = [float(v["value"]) for _, values in cells for v in values.values() if v.get("value") is not None]
+        measure = _measure(param, block, posted)
         label = "Least-squares estimate, model as told beside it" if model else f"As posted: {words(param) or 'value'}"
         method = self._method(label, "the values of the arms", ("estimate",), "other" if model else "descriptive")
         analyses = node.items("analyses")
@@ -171,12 +177,13 @@ class RegistryResults(Analyses):
                 v.pop("total", None)
         if summary["deaths"]:
             arms, others = self.groups.split(summary["deaths"])
+            set_ = self._at_risk({k: v["total"] for k, v in arms.items() if v.get("total") is not None})
             self.events.append(
                 {
                     "id": "deaths_all_causes",
                     "endpoint": "DEATH",
                     "label": "Death from any cause",
-                    "values": {"ALL": arms} if arms else {},
+                    "values": {set_: arms} if arms else {},
                     **({"groups": others} if others else {}),
                     **HERE,
                     "place": "adverse events",
@@ -227,6 +234,21 @@ class RegistryResults(Analyses):
                     events,
                     extra,
                 )
+
+    def _at_risk(self, people: dict[str, int]) -> str:
+        """The set that adverse events are counted in: all who started, or else those whom their table counts."""
+        if all(self.groups.started.get(id, n) == n for id, n in people.items()):
+            return "ALL"
+        made = {
+            "id": "AT_RISK",
+            "label": "Everyone watched for adverse events",
+            "definition": "the people at risk, as the table of adverse events counts them",
+            "n": {id: {"value": n} for id, n in people.items()},
+            **HERE,
+            "place": "adverse events",
+        }
+        self.sets.append(made)
+        return "AT_RISK"
 
     def _deaths_as_outcome(self) -> dict[str, Any] | None:
         """The people who died by arm, of an entry that counts them as an outcome and not among its adverse events."""
@@ -332,7 +354,7 @@ def _statistic(param: str, values: dict[str, Any]) -> str:
     return "geometric_mean" if param == "GEOMETRIC_MEAN" else "other"
 
 
-def _measure(param: str, block: dict[str, Any]) -> str:
+def _measure(param: str, block: dict[str, Any], values: Sequence[float] = ()) -> str:
     change = bool(re.search(r"\bchange\b", block["label"], re.I))
     told = f"{block['label']} {block.get('unit', '')}"
     if param == "COUNT_OF_PARTICIPANTS":
@@ -345,8 +367,15 @@ def _measure(param: str, block: dict[str, Any]) -> str:
         return "mean_change" if change else "mean"
     if param == "MEDIAN":
         return "median"
-    if re.search(r"percent|proportion|%", told, re.I):
+    unit = str(block.get("unit", ""))
+    if re.search(r"percent|%", unit, re.I):
         return "percent"
+    if re.search(r"proportion|fraction", unit, re.I) and all(abs(v) <= 1 for v in values):
+        return "other"  # 0.54 of the people is not 0.54 %
+    if re.search(r"percent|%", told, re.I):
+        return "percent"
+    if re.search(r"proportion", told, re.I):
+        return "percent" if any(abs(v) > 1 for v in values) else "other"
     return (
         "count"
         if param in ("NUMBER", "COUNT_OF_UNITS") and re.search(r"number of|participants", told, re.I)

@@ -12,6 +12,8 @@ from equipoise.records.registry.reader import Ledger, Node
 from equipoise.records.registry.words import family_of
 
 HERE = {"source": "CTG", "confidence": "seen"}
+COUNTED = "Everyone analysed"
+"""What people are called of whom an entry tells only how many were counted."""
 _PEOPLE = re.compile(r"participant|patient|subject|people|person", re.I)
 _PEOPLE_ALONE = re.compile(r"(?:number of )?(?:participants|patients|subjects|people)", re.I)
 _OWN_N = re.compile(r"\bn\s*=", re.I)
@@ -23,8 +25,43 @@ _HEAD = re.compile(
     re.I,
 )
 _NAMED = re.compile(r"\b(?:set|population|cohort|sample|analysis|participants|patients|subjects)$", re.I)
+_PERFORMED = re.compile(
+    r"^(?:the\s+)?(?:\w+\s+)?analys[ei]s (?:was|were) (?:performed|conducted|done|carried out|based) "
+    r"(?:on|in|for|using|upon)\s+(?:the\s+)?",
+    re.I,
+)
+_ANYONE = re.compile(r"\b(?:participants|patients|subjects)$", re.I)
+"""A name that is nobody's in particular: a clause behind it says who they were, and cannot be cut off."""
 _WITH_DATA = re.compile(r"\bonly\b.{0,40}\b(?:data|available|evaluable|analy[sz]ed|value)", re.I)
 _SMALL = {"Analysis", "Set", "Population", "Data", "Dataset", "Safety", "Intent", "To", "Treat", "Response", "Cohort"}
+
+
+_SETS = re.compile(
+    r"\b(?:set|population|cohort|sample|m?ITT|FAS|PPS|PP|safety|evaluable"
+    r"|intent(?:ion)?[- ]to[- ]treat|per[- ]protocol)\b",
+    re.I,
+)
+_PERSONS = r"(?:participants?|patients?|subjects?|people|persons|individuals|volunteers|children|women|men|adults)"
+_WHO_WERE = re.compile(
+    rf"^(?:the\s+)?(?:overall\s+)?(?:number (?:of {_PERSONS} )?analy[sz]ed\b"
+    rf"|(?:all|only|every|any|those|eligible|enrolled|randomi[sz]ed|treated|evaluable|evaluated)\b.{{0,80}}\b{_PERSONS}\b|{_PERSONS}\s+(?:who|that|with|in|from|having"
+    rf"|randomi[sz]ed|enrolled|treated|evaluated|assigned|receiving|were)\b"
+    rf"|aged?\b|all (?:eligible|randomi[sz]ed|enrolled|treated)\b)",
+    re.I,
+)
+
+
+def describes_people(text: str) -> bool:
+    """Whether a text posted as the population analysed says who they were; entries also put other remarks there.
+
+    >>> describes_people("All randomized subjects."), describes_people("ITT Population.")
+    (True, True)
+    >>> describes_people("The total score is the sum of the items."), describes_people("Data were not collected.")
+    (False, False)
+    """
+    plain = _PERFORMED.sub("", " ".join(text.split()))
+    first = re.split(r"(?<=[.;:])\s", plain)[0]
+    return bool(_WHO_WERE.match(plain) or _SETS.search(first))
 
 
 def population_label(text: str) -> str:
@@ -34,16 +71,26 @@ def population_label(text: str) -> str:
     'Immune response analysis set'
     >>> population_label("ITT Population. Only those participants with data available were analyzed.")
     'ITT population, with data'
+    >>> population_label("Analysis was performed on safety population that included all who were treated on the day.")
+    'Safety population'
+    >>> population_label("All participants who took the drug and came back.")
+    'All participants who took the drug and came back'
     """
     plain = re.sub(r"\s*\([^)]*\)", "", " ".join(text.split()))
-    match = _HEAD.match(re.sub(r"^(?:the|only)\s+", "", plain, flags=re.I))
+    plain = re.sub(r"^(?:the|only)\s+", "", _PERFORMED.sub("", plain), flags=re.I)
+    match = _HEAD.match(plain)
     name = match.group(1).strip() if match else ""
-    if not _NAMED.search(name) or len(name.split()) > 8:
+    some = _ANYONE.search(name) and re.match(r"\s+(?:that|who|which|with)\b", plain[len(name) :], re.I)
+    if not _NAMED.search(name) or len(name.split()) > 8 or some or name.lower() in ("analysis", "population", "set"):
         return text.rstrip(".") if len(text) <= 60 else text[:57].rstrip() + "..."
     words = name.split(" ")
     low = [re.sub(r"[A-Za-z]+", lambda m: m.group().lower() if m.group() in _SMALL else m.group(), w) for w in words]
     label = " ".join(low)
     label = label[:1].upper() + label[1:]
+    if re.match(
+        r"\s+(?:who|that|with)\b[^.]*\b(?:values?|data|assessments?|measurements?)\b", plain[len(name) :], re.I
+    ):
+        return f"{label}, with data"
     return f"{label}, with data" if _WITH_DATA.search(plain[len(name) :]) else label
 
 
@@ -263,7 +310,7 @@ class Tables:
         text = text or "everyone counted for the outcome: " + ", ".join(map(str, analysed.values()))
         key = exact(text)
         if key not in self.by_population:
-            label = "Everyone analysed" if text.startswith("everyone counted") else population_label(text)
+            label = COUNTED if text.startswith("everyone counted") else population_label(text)
             made = {
                 "id": f"P{len(self.by_population) + 1}",
                 "label": label,

@@ -121,7 +121,8 @@ def week_of_row(row: str, frame: str | None) -> float | int | None:
 
 
 _FAMILIES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    (r"joint rank|rank score|rank ancova|combined assessment", "joint_rank", ("p",)),
+    (r"joint[- ]rank|combined assessment of function|\bCAFS\b", "joint_rank", ("p",)),
+    (r"rank (?:score|ancova|analysis of covariance)|ranked ancova|non-?parametric ancova", "other", ("p",)),
     (r"log[- ]?rank", "log_rank", ("p",)),
     (r"\bcox\b", "cox", ("estimate", "p")),
     (r"mmrm|mixed model|mixed effect", "mmrm", ("estimate", "p")),
@@ -153,6 +154,59 @@ def contrast_kind(label: str | None) -> str | None:
     if re.search(r"diff|change|reduction|slope|mean|median", text):
         return "difference"
     return None
+
+
+_UP = r"(?:higher|larger|greater|longer|positive|increas(?:ed?|es|ing))"
+_DOWN = r"(?:lower|smaller|shorter|negative|decreas(?:ed?|es|ing)|reduc(?:ed|tions?))"
+_MEASURED = r"(?:scores?|values?|numbers?|points?|ratings?|changes?|distances?|results?|levels?|differences?)"
+_MEANS = r"(?:represent|indicat|reflect|mean|correspond|signif|denot|suggest|show)\w*|=|are|is|being"
+_ILL = r"(?:symptom|burden|limitation|disab|impair|pain|disease|sever|depress|anxi|fatigue|dyskinesia)\w*"
+_GOOD = (
+    r"(?:an? |the )?(?:\w+ ){0,2}?(?:better|best|improv\w+|benefit|(?:less|fewer|lower|reduced|milder|decreased?) "
+    rf"(?:\w+ ){{0,3}}?{_ILL})"
+)
+_BAD = (
+    r"(?:an? |the )?(?:\w+ ){0,2}?(?:wors\w+|poorer|deteriorat\w+|disease progression"
+    r"|(?:greater|more|higher|increased) "
+    rf"(?:\w+ ){{0,3}}?{_ILL})"
+)
+_WAYS = {"higher_better": ((_UP, _GOOD), (_DOWN, _BAD)), "lower_better": ((_UP, _BAD), (_DOWN, _GOOD))}
+_OTHER_WAY = re.compile(
+    r"reduction|decrease|declin|\bloss\b|worsen|deteriorat|\btime to\b|percent|proportion|number of|respon[ds]"
+    r"|incidence|\brates?\b|ratio|\brank|event|mortality|death|adverse|composite|hierarch|categor",
+    re.I,
+)
+"""What makes an outcome's value something else than the score that its description speaks of."""
+
+
+def direction_of(title: str, description: str | None) -> tuple[str, str] | None:
+    """Which way of an outcome is better, and the words that say so; None where none do, or they do not agree.
+
+    Only a sentence on the outcome's own values counts, in its title or its description.
+
+    >>> direction_of("Change in total score", "Higher scores represent better function.")
+    ('higher_better', 'Higher scores represent better')
+    >>> direction_of("Pain", "0 to 10"), direction_of("Time to worsening", "Higher scores mean worse pain.")
+    (None, None)
+    """
+    if _OTHER_WAY.search(title):
+        return None
+    found = {
+        way: m.group()
+        for way, pairs in _WAYS.items()
+        for size, sense in pairs
+        if (
+            m := re.search(
+                rf"\b{size}\s+(?:in\s+)?(?:[\w-]+\s+){{0,3}}?{_MEASURED}\b[^.;,]{{0,40}}?(?:\b(?:{_MEANS})|=)\s*{sense}\b",
+                f"{title}. {description or ''}",
+                re.I,
+            )
+        )
+    }
+    if len(found) != 1:
+        return None
+    ((way, words),) = found.items()
+    return way, " ".join(words.split())
 
 
 _P = re.compile(r"^\s*(?:p\s*)?(<=|>=|=|<|>|≤|≥)?\s*(0?\.\d+|[01](?:\.\d*)?|\d(?:\.\d+)?[eE]-\d+)\s*$", re.I)

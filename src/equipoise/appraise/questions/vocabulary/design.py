@@ -185,6 +185,8 @@ def analysed(ctx: Context) -> Inlines:
         return ()
     a, c = map(ctx.number, ctx.analysed)
     said = "The primary outcome was analysed in {s}: {a} people with {active} and {c} with {control}."
+    if ctx.set_phrase(ctx.findings.set or "") in ("those analysed", "those counted"):
+        said = "The primary outcome was analysed in {a} people with {active} and {c} with {control}."
     return ctx.say(said, s=group(ctx), a=a, c=c)
 
 
@@ -325,7 +327,7 @@ def burden(ctx: Context) -> Inlines:
     arm = ctx.findings.active
     if arm.dose is None and not arm.route:
         return ()
-    return (*writer.words("Treatment: "), *ctx.arm_text(arm), Text("."))
+    return (*writer.words("Treatment: "), *ctx.regimen(arm), Text("."))
 
 
 @sentence()

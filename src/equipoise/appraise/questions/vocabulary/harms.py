@@ -163,6 +163,14 @@ def compared(ctx: Context) -> Inlines:
 def how_collected(ctx: Context) -> Inlines:
     """How and above which share events are told."""
     writer = ctx.writer
+    told_of = [e for e in ctx.record.adverse_events if e.usable and e.category == "term"]
+    if ctx.record.origin == "posted" and told_of and all(e.serious for e in told_of):
+        how = ctx.item("ae_how")
+        said = writer.told(how.text, how, stop=".") if how is not None and how.text else None
+        lead = writer.words(
+            "The entry posts terms of serious adverse events alone; how often others came cannot be told."
+        )
+        return (*lead, *writer.say(" In its words: {s}", s=said)) if said else lead
     threshold = ctx.item_value("ae_threshold", "threshold") or ctx.item_value("reg_ae", "threshold")
     if threshold is not None and threshold.value == 0:
         return writer.words("Every adverse event is told, however rare.")

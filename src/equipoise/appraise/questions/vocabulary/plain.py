@@ -87,6 +87,8 @@ def plain_draw(ctx: Context) -> Inlines:
     writer = ctx.writer
     from equipoise.appraise.questions.conditions import masked, open_label, participants_masked
 
+    if ctx.chance_unknown:
+        return writer.words("What we read does not say if chance decided who was in which group.")
     if not ctx.record.design.randomised:
         return ctx.say(
             "Chance did not decide who was in which group of {trial}. So the groups may have differed from the "
@@ -296,7 +298,7 @@ def plain_range(ctx: Context) -> Inlines:
     if c is None or o is None or c.low is None or c.high is None or c.kind != "difference":
         return ()
     digits = numbers.contrast_digits(c)
-    unit = writer.label(ctx.unit(o, f.primary))
+    unit = writer.label(ctx.gap_unit(o, f.primary))
     if o.direction == "not_stated" or excludes_null(c):
         good = None if f.primary is None or o.direction == "not_stated" else f.favourable(f.primary)
         bounds = (c.low, c.high) if good is None else sorted((abs(c.low), abs(c.high)))

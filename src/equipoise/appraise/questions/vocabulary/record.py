@@ -7,11 +7,12 @@ import re
 from equipoise.appraise import numbers
 from equipoise.appraise.context import Context
 from equipoise.appraise.findings import usable
+from equipoise.appraise.handled import missing_told
 from equipoise.appraise.open_verdict import own_words
 from equipoise.appraise.phrases import paragraphs, within_margin
 from equipoise.appraise.questions import conditions
 from equipoise.appraise.questions.vocabulary.design import people
-from equipoise.appraise.questions.vocabulary.harms import serious_told
+from equipoise.appraise.questions.vocabulary.harms import deaths, serious_told
 from equipoise.appraise.questions.vocabulary.phrase import items, name, sentence
 from equipoise.appraise.sections import coherence
 from equipoise.appraise.sections.coherence import checked_sentence
@@ -70,20 +71,9 @@ def _design_gaps(ctx: Context) -> list[str]:
         out.append("how many left before the end, by arm")
     if f.primary is not None and f.planned(f.primary) is None:
         out.append("whether the primary analysis was fixed before the data were seen")
-    if not any(m.imputation for m in ctx.record.methods) and not _MISSING.search(_told_of_primary(ctx)):
+    if not any(m.imputation for m in ctx.record.methods) and not missing_told(ctx):
         out.append("how missing values were handled")
     return out
-
-
-_MISSING = re.compile(r"\bimput|\bmissing\b|carried forward|last observation|no value was available", re.I)
-"""How the definition of an outcome tells what was done where there was no value."""
-
-
-def _told_of_primary(ctx: Context) -> str:
-    """What an entry says of its primary outcome and of its analysis, in its own words."""
-    f = ctx.findings
-    told = (None if f.outcome is None else f.outcome.definition, None if f.primary is None else f.primary.note)
-    return " ".join(t for t in told if t)
 
 
 def _people_gaps(ctx: Context) -> list[str]:
@@ -138,13 +128,20 @@ def gaps_method(ctx: Context) -> list[Inlines]:
     return _listed(ctx, [*_result_gaps(ctx), *_design_gaps(ctx)])
 
 
-_LIFE = ("quality of life", "alsaq", "eq-5d", "kccq", "questionnaire", "qol", "sf-36", "promis")
+_LIFE = re.compile(
+    r"\bquality[- ]of[- ]life\b|qol\b|\bqol|\balsaq|\beq-?5d"
+    r"|\b(?:sf|short[- ]form)[- ]?(?:\(sf\)[- ]?)?(?:6d|8|12|36)\b"
+    r"|\bpromis\b|\bqlq\b|\bqlq-|\bfact-[a-z]|\bkccq|\bkansas city cardiomyopathy|\bmlhfq|\bminnesota living with"
+    r"|\bpdq-?(?:8|39)\b|\bsgrq\b|\bdlqi\b|\bnottingham health profile|\bsickness impact profile|\bhealth utilit",
+    re.I,
+)
+"""Instruments of quality of life, by name; a questionnaire of another matter, or a word that holds one, is none."""
 
 
 def quality_of_life(ctx: Context) -> list[Inlines]:
     """Outcomes that ask the patient."""
     return [
-        ctx.writer.label(ctx.outcome(o.id)) for o in ctx.record.outcomes if any(w in o.label.lower() for w in _LIFE)
+        ctx.writer.label(ctx.outcome(o.id)) for o in ctx.record.outcomes if _LIFE.search(f"{o.label} {o.unit or ''}")
     ]
 
 
@@ -154,9 +151,11 @@ def critical_outcomes(ctx: Context) -> list[Inlines]:
     writer, f = ctx.writer, ctx.findings
     timed = [o for o in ctx.record.outcomes if _about_life(o.label) and "dverse" not in o.label]
     held = {r.outcome for r in ctx.record.results}
+    died = deaths(ctx)
+    lived = [writer.label(ctx.outcome(o.id)) for o in timed[:3] if o.id in held]
     rows = [
         ("What was to decide", [writer.label(ctx.outcome(f.outcome.id))] if f.outcome is not None else []),
-        ("Survival", [writer.label(ctx.outcome(o.id)) for o in timed[:3] if o.id in held]),
+        *([("Survival", lived)] if lived or not died else []),
         ("Quality of life", quality_of_life(ctx)[:3]),
     ]
     out = [
@@ -168,6 +167,8 @@ def critical_outcomes(ctx: Context) -> list[Inlines]:
         )
         for head, found in rows
     ]
+    if died and not lived:
+        out.insert(1, (writer.strong("Survival:"), Text(" "), *died))
     harm = serious_told(ctx)
     out.append(
         (writer.strong("Harm:"), Text(" "), *(harm or writer.words("no count of serious events in the record.")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from equipoise.appraise import absolute_risk, numbers, phrases
 from equipoise.appraise.context import Context
+from equipoise.appraise.estimates import lead
 from equipoise.appraise.findings import excludes_null, standard_error, usable
 from equipoise.appraise.open_verdict import open_reason
 from equipoise.appraise.phrases import paragraphs
@@ -295,7 +296,7 @@ def threshold(ctx: Context) -> Inlines:
         "With its precision the trial could call an estimate significant only at {l}{u} or further from no effect; "
         "the estimate is {d}.",
         l=least,
-        u=writer.label(ctx.unit(f.outcome, f.primary)) if f.outcome is not None and c.kind == "difference" else (),
+        u=writer.label(ctx.gap_unit(f.outcome, f.primary)) if f.outcome is not None and c.kind == "difference" else (),
         d=ctx.contrast(c),
     )
 
@@ -508,8 +509,8 @@ def _told(ctx: Context, r: Result) -> Inlines:
     writer = ctx.writer
     label = result_label(ctx, r)
     if r.contrast is not None and usable(r.contrast):
-        unit = ctx.unit(ctx.record.outcome(r.outcome), r) if r.contrast.kind == "difference" else ""
-        said = writer.say(phrases.KINDS[r.contrast.kind] + " {d}{u}", d=ctx.contrast(r.contrast), u=writer.label(unit))
+        unit = ctx.gap_unit(ctx.record.outcome(r.outcome), r) if r.contrast.kind == "difference" else ""
+        said = writer.say(lead(ctx, r) + " {d}{u}", d=ctx.contrast(r.contrast), u=writer.label(unit))
     elif (pair := ctx.arms_pair(r)) is not None:
         shown = ctx.shown(pair)
         unit = "" if pair[0].total else ctx.unit(ctx.record.outcome(r.outcome), r)
