@@ -18,7 +18,7 @@ import numpy as np
 from equipoise.estimate.linear.kernels.mmrm import MIN_EIGEN, N_INFO, fit
 from equipoise.estimate.linear.kernels.mmrm_covariance import jacobian, n_parameters, second_sum
 from equipoise.estimate.linear.kernels.mmrm_design import accumulate, cross_products, find_patterns, response_products
-from equipoise.numerics.compiler import inner, kernel
+from equipoise.numerics.compiler import inlined, inner, kernel
 from equipoise.numerics.linalg import cholesky, is_rounding, solve_cholesky, solve_lower
 from equipoise.numerics.status import NO_DATA, NO_VARIANCE, NOT_CONVERGED, OK, SINGULAR
 
@@ -318,7 +318,7 @@ def prepare_kronecker(w, y, present, group, f, phi, u):
     return (ok, normal, offset, kron, obs, nobs, count, pattern_group, gram, cross, square, f, phi, u, x, rows, first)
 
 
-@inner
+@inlined
 def fit_kronecker(
     w,
     y,
