@@ -92,6 +92,14 @@ def test_simulation_draws_are_averaged_over(tmp_path: Path) -> None:
     assert abs(power_of(float(gains.mean())) - expected) > 0.03
 
 
+def test_property_a_world_of_another_kind_is_not_counted_with_its_mechanism(tmp_path: Path) -> None:
+    own = {"label": "too little", "mechanism": "symptomatic", "kind": "none", "no_effect": True, "weight": 0.2}
+    worlds = {"none": {**NOTHING, "weight": 0.5}, "little": {**own, "effect": {"gain": 0.5}}, "lifts": LIFTS}
+    (lesson,) = judged(tmp_path, worlds, replicates=400).teaches()
+    assert lesson.mechanisms == ("none", "too little", "symptomatic")
+    assert lesson.before == pytest.approx([0.5, 0.2, 0.3])
+
+
 def test_property_draws_of_two_mechanisms_are_weighed_by_their_column(tmp_path: Path) -> None:
     file = tmp_path / "draws.csv"
     file.write_text(

@@ -240,6 +240,10 @@ def test_property_what_the_scenario_has_not_is_refused() -> None:
             {"intercurrent_events": [{"event": "death", "analysis": "joint_rank", "strategy": "hypothetical"}]},
             "is not what",
         ),
+        (
+            {"intercurrent_events": [{"event": "death", "analysis": "log_rank", "strategy": "composite"}]},
+            "item 1: death in the log_rank: no analysis that is read offers 'log_rank'",
+        ),
     ):
         with pytest.raises(ScenarioError, match=words):
             design(study.with_(**change), replicates=2)

@@ -295,7 +295,7 @@ def lessons(made: DesignResult) -> tuple[Lesson, ...]:
 def _lesson(study: DesignStudy, design: Design, cells: Sequence[Cell]) -> Lesson:
     read = _read(study, cells)
     w = read.w
-    of = [str(study.worlds[c.world].mechanism) for c in cells]
+    of = [study.worlds[c.world].truth for c in cells]
     names = tuple(m for m in dict.fromkeys(of) if sum(x for x, o in zip(w, of, strict=True) if o == m) > 0.0)
     member = np.array([[o == m for m in names] for o in of], dtype=np.float64)  # (world, mechanism)
     before = w @ member

@@ -154,6 +154,10 @@ def _put(out: dict[str, Any], path: str, value: Any) -> None:
     out[keys[-1]] = value
 
 
+def _kind(mechanism: str) -> str:
+    return KINDS.get(mechanism, "disease-modifying")
+
+
 class World(Frozen):
     """A truth: a mechanism of the scenario, with what differs from it.
 
@@ -178,8 +182,13 @@ class World(Frozen):
     @classmethod
     def _kind_of(cls, raw: Any) -> Any:
         if isinstance(raw, dict) and "kind" not in raw and isinstance(raw.get("mechanism"), str):
-            return {**raw, "kind": KINDS.get(raw["mechanism"], "disease-modifying")}
+            return {**raw, "kind": _kind(raw["mechanism"])}
         return raw
+
+    @property
+    def truth(self) -> str:
+        """What a lesson calls it: its mechanism, or its label where that is turned into another kind (a harm)."""
+        return self.mechanism if self.kind == _kind(self.mechanism) else self.label
 
 
 def expanded(worlds: Any) -> Any:

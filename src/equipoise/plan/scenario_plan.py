@@ -230,7 +230,13 @@ class AnalysisPlan(Frozen):
         """Raise ``ValueError`` where a strategy or an estimand is not what the analysis carries out."""
         forms = self.compiled
         for item in self.intercurrent_events:
-            for analysis in (a for a in forms if item.analysis in a.tests):
+            offering = [a for a in forms if item.analysis in a.tests]
+            if not offering:
+                raise ValueError(
+                    f"intercurrent_events: {item.event} in the {item.analysis}: no analysis of this plan offers "
+                    f"{item.analysis!r}; they offer {', '.join(dict.fromkeys(t for a in forms for t in a.tests))}"
+                )
+            for analysis in offering:
                 done = carried_out(method_of(analysis, item.analysis), item.event, does_of(analysis))
                 if done != item.strategy:
                     raise ValueError(
