@@ -335,7 +335,9 @@ def test_sets_of_people_are_people_each_told_once_and_none_is_cut_or_empty(numbe
         for o in posted(number)["resultsSection"]["outcomeMeasuresModule"]["outcomeMeasures"]
     }
     for s in record.sets:
-        assert s.id in ("ALL", "AT_RISK") or s.label == COUNTED or describes_people(s.definition), s.definition
+        assert s.id in ("ALL", "AT_RISK", "BASELINE") or s.label == COUNTED or describes_people(s.definition), (
+            s.definition
+        )
     assert any(t and not describes_people(t) for t in told) is (number in ("NCT00567567", "NCT06597084"))
     facts = [pair for n in walk(appraise(record)) if isinstance(n, Facts) for pair in n.items]
     said = next((plain(d) for t, d in facts if plain(t) == "Analysis sets"), "")
@@ -398,6 +400,66 @@ def test_other_events_that_were_not_collected_are_not_said_to_have_a_threshold()
     if STORED:
         assert "only if more than" not in page_of("NCT01800968")
         assert "only if more than" in page_of("NCT02210780")
+
+
+def test_who_left_by_dying_is_not_told_as_all_deaths() -> None:
+    entry = study()
+    for group in entry["resultsSection"]["adverseEventsModule"]["eventGroups"]:
+        group.pop("deathsNumAffected"), group.pop("deathsNumAtRisk")
+    period = entry["resultsSection"]["participantFlowModule"]["periods"][0]
+    period["dropWithdraws"] = [
+        {
+            "type": "Death",
+            "reasons": [{"groupId": "FG000", "numSubjects": "1"}, {"groupId": "FG001", "numSubjects": "9"}],
+        }
+    ]
+    page = appraise(import_study(entry).record)
+    said = " ".join(texts(page))
+    assert "Deaths: " not in said
+    assert "not counted here" in said
+    assert "1 of 40" not in " ".join(texts(page, "safety"))  # nor does it lead the harms
+
+
+@needs_stored
+def test_what_an_entry_says_of_its_deaths_stands_beside_their_counts() -> None:
+    """NCT06597084 counts six deaths on the drug, and says in words that one of them came before randomisation."""
+    safety = " ".join(texts(appraise(stored("NCT06597084")), "safety"))
+    after = safety.partition("6 of 61")[2]
+    assert "before randomisation" in after[:400]
+
+
+@needs_stored
+def test_rows_of_a_primary_outcome_are_told_to_patients_and_daily_life_is_not_missing() -> None:
+    said = page_of("NCT06597084")
+    assert "holds no result for the main question" not in said
+    assert "How people felt, and how they lived" not in said  # the entry posts the Barthel Index and the PHQ-9
+
+
+@needs_stored
+def test_people_who_were_not_assigned_by_chance_are_told_of() -> None:
+    """NCT00567567 posts 27 people non-randomly assigned to its control; 210 started it and 179 are compared."""
+    told = [n for n in STORED if ctx_of(stored(n)).some_not_by_chance]
+    assert told == ["NCT00567567"]
+    assert "differ at the start by chance alone" not in page_of("NCT00567567")
+
+
+def test_the_baseline_is_that_of_those_it_counts() -> None:
+    entry = study()
+    counts = entry["resultsSection"]["baselineCharacteristicsModule"]["denoms"][0]["counts"]
+    counts[0]["value"] = "39"
+    record = import_study(entry).record
+    (held,) = {s for row in record.baseline for s in row.values}
+    counted = next(s for s in record.sets if s.id == held)
+    assert sorted(v.value for v in counted.n.values()) == [20, 39]
+    assert {s for row in import_study(study()).record.baseline for s in row.values} == {"ALL"}
+
+
+@needs_stored
+def test_a_kept_margin_is_no_open_question_and_a_span_no_end_of_the_trial() -> None:
+    """NCT03029208 averages its outcome over weeks 28 to 52, and its interval stays within its margin."""
+    said = page_of("NCT03029208")
+    assert "does not settle the primary question" not in said
+    assert "at the end of the trial" not in said.lower()
 
 
 # -- direction -----------------------------------------------------------------------------------------------------

@@ -220,6 +220,13 @@ class Context:
         return self.writer.say("of other groups than the two arms: {g}", g=names)
 
     @property
+    def some_not_by_chance(self) -> bool:
+        """Whether the entry of a randomised trial speaks of people of its arms who were not assigned by chance."""
+        told = " ".join([*(o.label for o in self.record.outcomes), *(s.definition for s in self.record.sets)])
+        posted = self.record.origin == "posted" and self.record.design.randomised
+        return posted and re.search(r"\b(?:non|not)[- ]random(?:ly|i[sz]ed)?[- ]assigned", told, re.I) is not None
+
+    @property
     def chance_unknown(self) -> bool:
         """Whether an entry of several groups does not say how people came into them."""
         design = self.record.design
@@ -241,7 +248,9 @@ class Context:
     def week(self, week: float | None) -> Inlines:
         """``week 28``; ``the end`` where a record gives none."""
         if week is None:
-            return self.writer.words("the end of the trial")
+            # an entry with a span, or with several times, names no one time
+            several = self.record.origin == "posted"
+            return self.writer.words("the time that the entry names" if several else "the end of the trial")
         text = span_words(float(week))
         self.writer.register(text)
         return self.writer.words(text)

@@ -85,8 +85,8 @@ def disputed(ctx: Context) -> bool:
 
 @condition
 def verdict_open(ctx: Context) -> bool:
-    """The record does not let one say whether it was met."""
-    return ctx.findings.met is None
+    """The record does not let one say whether it was met, nor whether a stated margin was kept."""
+    return ctx.findings.met is None and not margin_stated(ctx)
 
 
 @condition

@@ -234,6 +234,8 @@ def _caveats(ctx: Context) -> list[Inlines]:
     if not record.design.randomised and f.compared:
         unknown = "The entry does not say whether the groups were made by chance."
         out.append(writer.words(unknown if ctx.chance_unknown else "The groups were not made by chance."))
+    if ctx.some_not_by_chance:
+        out.append(writer.words("The entry also speaks of people who were not assigned by chance."))
     if record.origin != "written":
         out.append(writer.words("It was read from the registry entry alone, which no one has held against a paper."))
     if ctx.judgements is None:

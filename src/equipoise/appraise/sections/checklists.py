@@ -217,7 +217,7 @@ def _methods(ctx: Context) -> Answered:
     if primary is None:
         return GAP
     ids = dict.fromkeys([primary.method, *(p.method for p in primary.p if p.usable)])
-    return "held", joined([ctx.method(i) for i in ids], "; ")
+    return "held" if ctx.record.origin == "written" else "in part", joined([ctx.method(i) for i in ids], "; ")
 
 
 def _sets(ctx: Context) -> Answered:

@@ -179,7 +179,11 @@ def _apart(ctx: Context, events: list[AdverseEvent]) -> Inlines:
     return paragraphs(died, out)
 
 
-_DEATHS = ("DEATH", "DTHTR", "DTHPV", "DTHPAV", "LEFT_DEATH")
+LEFT_BY_DEATH = "LEFT_DEATH"
+"""The row of a flow of participants for those who left by dying: who died after leaving otherwise is not in it."""
+_LONGEST = 600
+"""Letters of an entry's text on its deaths that are quoted beside their counts."""
+_DEATHS = ("DEATH", "DTHTR", "DTHPV", "DTHPAV", LEFT_BY_DEATH)
 """Rows that count deaths: death alone, composites, and those that a registry's flow lists as having left by death."""
 
 
@@ -203,13 +207,13 @@ def death_counts(ctx: Context) -> tuple[EventRow, Value, Value] | None:
 def deaths_apart(ctx: Context) -> Inlines:
     """Deaths by arm of a registry entry, where the interval of their difference excludes zero; else empty."""
     found = death_counts(ctx) if ctx.record.origin == "posted" and ctx.findings.compared else None
-    if found is None:
+    if found is None or found[0].endpoint == LEFT_BY_DEATH:
         return ()
     row, a, c = found
     computed, rd = ctx.risk_difference(row.label, a, c)
     if rd.low <= 0 <= rd.high:
         return ()
-    return ctx.say(
+    said = ctx.say(
         "{l}: {a} with {active} and {c} with {control}, a difference of {d} percentage points, with an interval that "
         "excludes zero.",
         l=upper(ctx.writer.quote(row.label, row) or ctx.writer.words("deaths")),
@@ -217,6 +221,24 @@ def deaths_apart(ctx: Context) -> Inlines:
         c=ctx.count(c),
         d=computed,
     )
+    return paragraphs(said, deaths_remark(ctx))
+
+
+_OF_DEATHS = re.compile(r"\b(?:deaths?|died)\b", re.I)
+
+
+def deaths_remark(ctx: Context) -> Inlines:
+    """What the text of an entry says of its deaths, beside their counts: it may tell who of them was never treated."""
+    item = ctx.item("ae_how") if ctx.record.origin == "posted" else None
+    if item is None or not item.text:
+        return ()
+    held = [
+        s.strip()
+        for s in re.split(r"(?<=[.])\s+", item.text)
+        if _OF_DEATHS.search(s) and re.search(r"\d|\bone\b", s, re.I)
+    ]
+    said = ctx.writer.quote(" ".join(held)[:_LONGEST].rstrip("."), item) if held else None
+    return ctx.writer.say("Of deaths the entry's text says: {s}.", s=said) if said else ()
 
 
 def none_seen_sentence(ctx: Context, events: list[AdverseEvent]) -> Inlines:

@@ -72,7 +72,8 @@ def identity(entry: Node, ledger: Ledger) -> dict[str, Any]:
         if number_ := other.text("id"):
             kind = words(other.text("type")) or other.text("domain") or "Sponsor's number"
             kind = {"eudract number": "EudraCT"}.get(kind, kind)
-            registrations.append({"registry": kind, "number": number_})
+            if {"registry": kind, "number": number_} not in registrations:
+                registrations.append({"registry": kind, "number": number_})
     citations = [
         {
             "id": "entry",

@@ -31,6 +31,13 @@ class RegistryResults(Analyses):
         module = self.root["baselineCharacteristicsModule"]
         known = self.groups.resolve(module)
         overall, overall_notes = self._denominators(module, known)
+        described = self._counted(
+            "BASELINE",
+            "Everyone described at baseline",
+            "the people that the table of baseline characteristics counts",
+            {id: n for id, n in overall.items() if self.groups.is_arm(id)},
+            "baseline",
+        )
         for i, measure in enumerate(module.items("measures")):
             title = measure.text("title") or f"Measure {i + 1}"
             param, spread = (
@@ -61,7 +68,7 @@ class RegistryResults(Analyses):
                 }
                 if unit:
                     block["unit"] = unit
-                block["values"] = {"ALL": arms} if arms else {}
+                block["values"] = {described: arms} if arms else {}
                 if others:
                     block["groups"] = others
                 if note:
@@ -177,7 +184,13 @@ class RegistryResults(Analyses):
                 v.pop("total", None)
         if summary["deaths"]:
             arms, others = self.groups.split(summary["deaths"])
-            set_ = self._at_risk({k: v["total"] for k, v in arms.items() if v.get("total") is not None})
+            set_ = self._counted(
+                "AT_RISK",
+                "Everyone watched for adverse events",
+                "the people at risk, as the table of adverse events counts them",
+                {k: v["total"] for k, v in arms.items() if v.get("total") is not None},
+                "adverse events",
+            )
             self.events.append(
                 {
                     "id": "deaths_all_causes",
@@ -235,20 +248,13 @@ class RegistryResults(Analyses):
                     extra,
                 )
 
-    def _at_risk(self, people: dict[str, int]) -> str:
-        """The set that adverse events are counted in: all who started, or else those whom their table counts."""
-        if all(self.groups.started.get(id, n) == n for id, n in people.items()):
+    def _counted(self, id: str, label: str, definition: str, people: dict[str, int], place: str) -> str:
+        """The set that a table counts its people in: all who started, or else those whom the table counts."""
+        if all(self.groups.started.get(arm, n) == n for arm, n in people.items()):
             return "ALL"
-        made = {
-            "id": "AT_RISK",
-            "label": "Everyone watched for adverse events",
-            "definition": "the people at risk, as the table of adverse events counts them",
-            "n": {id: {"value": n} for id, n in people.items()},
-            **HERE,
-            "place": "adverse events",
-        }
-        self.sets.append(made)
-        return "AT_RISK"
+        n = {arm: {"value": k} for arm, k in people.items()}
+        self.sets.append({"id": id, "label": label, "definition": definition, "n": n, **HERE, "place": place})
+        return id
 
     def _deaths_as_outcome(self) -> dict[str, Any] | None:
         """The people who died by arm, of an entry that counts them as an outcome and not among its adverse events."""

@@ -299,6 +299,11 @@ def fairness(ctx: Context) -> Inlines:
         ratio = writer.cite(":".join(str(s) for s in shares), d)
         out = (*out, *writer.say(" {r},", r=ratio))
     out = (*out, *writer.words(" so that the groups differ at the start by chance alone."))
+    if ctx.some_not_by_chance:
+        out = writer.words(
+            "Chance decided who received what, but the entry also speaks of people who were not assigned by chance: "
+            "counts by arm that hold them compare more than chance made."
+        )
     if said := masking(ctx):
         out = paragraphs(out, said)
     strata = [q for s in d.strata if s.usable and (q := writer.quote(s.label, s))]

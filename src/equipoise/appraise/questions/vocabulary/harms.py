@@ -6,7 +6,13 @@ from equipoise.appraise import absolute_risk, numbers, phrases
 from equipoise.appraise.context import Context
 from equipoise.appraise.questions.conditions import has_harms
 from equipoise.appraise.questions.vocabulary.phrase import items, sentence
-from equipoise.appraise.sections.safety import death_counts, deaths_apart, none_seen_sentence
+from equipoise.appraise.sections.safety import (
+    LEFT_BY_DEATH,
+    death_counts,
+    deaths_apart,
+    deaths_remark,
+    none_seen_sentence,
+)
 from equipoise.appraise.tables import cell
 from equipoise.document.document import Inlines
 from equipoise.document.text import joined, lower, upper
@@ -76,11 +82,14 @@ def deaths(ctx: Context) -> Inlines:
     row, a, c = found
     computed, _ = ctx.risk_difference(row.label, a, c)
     label = ctx.writer.quote(row.label, row) or ctx.writer.words("deaths")
+    left = row.endpoint == LEFT_BY_DEATH
+    if left:
+        label = ctx.writer.words("people who left the trial by dying")
     when = ctx.writer.say(" by {w}", w=ctx.week(float(row.week))) if row.week is not None else ()
     held = next((s for s, v in row.values.items() if v.get(ctx.findings.active.id) is a), None)
     if held is not None and held in {s.id for s in ctx.record.sets} and not ctx.is_all(held):
         when = (*when, *ctx.writer.say(" in {s}", s=ctx.writer.label(ctx.set_phrase(held))))
-    return ctx.say(
+    said = ctx.say(
         "{l}{w}: {a} with {active} and {c} with {control}, a difference of {d} percentage points.",
         l=upper(label),
         w=when,
@@ -88,6 +97,8 @@ def deaths(ctx: Context) -> Inlines:
         c=ctx.count(c),
         d=computed,
     )
+    more = ctx.writer.words("Whoever died after leaving for another reason is not among them.") if left else ()
+    return phrases.paragraphs(said, more, deaths_remark(ctx))
 
 
 def ranked(ctx: Context) -> list[AdverseEvent]:
@@ -129,12 +140,14 @@ def largest(ctx: Context) -> list[Inlines]:
 @items("No event differs between the arms by more than chance easily gives.")
 def telling(ctx: Context) -> list[Inlines]:
     """Events whose interval leaves out zero: what could have told patients or raters who received what."""
-    out = [said] if (said := deaths_apart(ctx)) else []
+    out: list[Inlines] = []
     for e in ranked(ctx)[:4]:
         a, c = _counts(ctx, e)
         rd = absolute_risk.risk_difference(int(a.value or 0), int(a.total or 1), int(c.value or 0), int(c.total or 1))
         if rd.low > 0 or rd.high < 0:
             out.append(phrases.count_sentence(ctx, e))
+    if not out and deaths_apart(ctx):  # a death reveals no treatment
+        return [ctx.writer.words("Deaths aside, no event differs between the arms by more than chance easily gives.")]
     return out
 
 

@@ -8,14 +8,14 @@ from equipoise.appraise import numbers
 from equipoise.appraise.context import Context
 from equipoise.appraise.findings import excludes_null, known, significant
 from equipoise.appraise.open_verdict import no_gap, tested
-from equipoise.appraise.phrases import margin_sentence, within_margin
+from equipoise.appraise.phrases import margin_sentence, rows_sentence, within_margin
 from equipoise.appraise.questions import conditions
 from equipoise.appraise.questions.vocabulary.design import people, week
 from equipoise.appraise.questions.vocabulary.everyday import everyday
 from equipoise.appraise.questions.vocabulary.harms import more_on_active, ranked, shares
 from equipoise.appraise.questions.vocabulary.phrase import items, name, sentence
 from equipoise.appraise.sections.related import decided
-from equipoise.appraise.sections.safety import death_counts
+from equipoise.appraise.sections.safety import LEFT_BY_DEATH, death_counts
 from equipoise.document.document import Inlines, Text, plain
 from equipoise.document.text import joined, lower, upper
 from equipoise.numerics.rounding import of_hundred
@@ -87,6 +87,11 @@ def plain_draw(ctx: Context) -> Inlines:
     writer = ctx.writer
     from equipoise.appraise.questions.conditions import masked, open_label, participants_masked
 
+    if ctx.some_not_by_chance:
+        return writer.words(
+            "Chance decided who was in which group for most people, but the record also speaks of some who were not "
+            "assigned by chance."
+        )
     if ctx.chance_unknown:
         return writer.words("What we read does not say if chance decided who was in which group.")
     if not ctx.record.design.randomised:
@@ -154,7 +159,7 @@ def plain_result(ctx: Context) -> Inlines:
     r, o = f.primary, f.outcome
     pair = None if r is None else ctx.arms_pair(r)
     if r is None or o is None:
-        return ()
+        return rows_sentence(ctx)
     if pair is None:
         return _without_arms(ctx)
     a, c = pair
@@ -404,8 +409,13 @@ def _deaths(ctx: Context) -> list[Inlines]:
     found = death_counts(ctx) if ctx.record.origin == "posted" else None
     if found is None or not any(v.value for v in found[1:]):
         return []
-    _, *pair = found
+    row, *pair = found
     said = "Deaths: {a} people with {active} and {c} with {control}."
+    if row.endpoint == LEFT_BY_DEATH:
+        said = (
+            "Left the trial because they died: {a} people with {active} and {c} with {control}. Deaths after leaving "
+            "for another reason are not counted here."
+        )
     return [ctx.say(said, a=ctx.count(pair[0]), c=ctx.count(pair[1]))]
 
 
@@ -546,7 +556,7 @@ def plain_approval(ctx: Context) -> Inlines:
 @items()
 def plain_missing(ctx: Context) -> list[Inlines]:
     """What the record lacks, in plain words."""
-    from equipoise.appraise.questions.vocabulary.record import quality_of_life
+    from equipoise.appraise.questions.vocabulary.record import asks_people, quality_of_life
 
     writer, f, out = ctx.writer, ctx.findings, []
     if f.rows:
@@ -560,7 +570,7 @@ def plain_missing(ctx: Context) -> list[Inlines]:
     told = conditions.survival_result(ctx) or conditions.time_to_event(ctx) or conditions.event_counts(ctx)
     if death_counts(ctx) is None and not told:
         out.append("Whether people lived longer.")
-    if not quality_of_life(ctx):
+    if not quality_of_life(ctx) and not asks_people(ctx):
         out.append("How people felt, and how they lived from day to day.")
     if not ctx.record.baseline:
         out.append("How old the people were, and how ill, when they began.")

@@ -138,6 +138,18 @@ _LIFE = re.compile(
 """Instruments of quality of life, by name; a questionnaire of another matter, or a word that holds one, is none."""
 
 
+_FELT = re.compile(
+    r"questionnaire|\bPHQ|barthel|daily living|\bpain\b|symptom|depress|anxiety|fatigue|\bsleep|functional|disability"
+    r"|impression of|patient[- ](?:oriented|reported)|diary|rankin|walk|alsfrs|updrs",
+    re.I,
+)
+
+
+def asks_people(ctx: Context) -> bool:
+    """Whether an outcome of an entry tells how people felt or lived, though it is no measure of quality of life."""
+    return ctx.record.origin == "posted" and any(_FELT.search(o.label) for o in ctx.record.outcomes)
+
+
 def quality_of_life(ctx: Context) -> list[Inlines]:
     """Outcomes that ask the patient."""
     return [

@@ -494,7 +494,7 @@ def other_results(ctx: Context) -> list[Inlines]:
     for r in ctx.record.results:
         if len(out) == 4:
             break
-        own = f.primary is not None and r.id == f.primary.id
+        own = (f.primary is not None and r.id == f.primary.id) or r in f.rows
         if own or r.role != "main" or not f.of_arms(r) or not (usable(r.contrast) or _pair(ctx, r)):
             continue
         out.append(_told(ctx, r))
