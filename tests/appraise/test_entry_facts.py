@@ -170,6 +170,12 @@ def test_a_needle_is_that_of_the_drug_and_not_of_its_comparator() -> None:
     assert conditions.invasive(ctx_of(stored("NCT02210780")))
 
 
+@needs_stored
+def test_one_infusion_is_not_told_as_many() -> None:
+    """CAP-1002 was given once, into the coronary arteries; no entry's text was read for how often a needle comes."""
+    assert not [n for n in STORED if "again and again" in page_of(n)]
+
+
 # -- estimates -----------------------------------------------------------------------------------------------------
 
 
