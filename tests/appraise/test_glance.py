@@ -91,7 +91,7 @@ def test_the_level_is_the_lowest_over_the_critical_outcomes() -> None:
 
 def test_counts_stand_in_for_a_contrast_that_the_record_does_not_have() -> None:
     found = glance(page_of("riluzole1994"))
-    value = found["Alive without tracheostomy at week 91"]
+    value = found["Alive without tracheostomy at end of follow-up (median 573 days)"]
     assert plain(value.value) == "38 of 77"
     assert plain(value.remark) == "with riluzole; 29 of 78 with placebo"
 

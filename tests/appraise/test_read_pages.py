@@ -19,7 +19,7 @@ import equipoise
 from equipoise.appraise import appraise, in_brief, numbers, units
 from equipoise.appraise.certainty import form
 from equipoise.appraise.certainty.judgements import load_judgements
-from equipoise.appraise.context import span_words, title_words
+from equipoise.appraise.context import title_words
 from equipoise.appraise.findings import read
 from equipoise.appraise.landscape import landscape
 from equipoise.appraise.landscape.second_trials import stored
@@ -61,6 +61,51 @@ def test_property_no_key_of_a_record_is_printed_as_words(name: str) -> None:
             figures = map(float, re.findall(r"\d+(?:\.\d+)?", item.text or ""))
             told = value.value is not None and float(value.value) in figures
             assert key in SPELT or told, (item.id, key)
+
+
+@pytest.mark.parametrize("name", ["riluzole1994", "lacomblez1996", "mirocals"])
+def test_a_week_that_is_no_visit_is_told_by_its_name(name: str) -> None:
+    """91 weeks of riluzole are the end of a follow-up whose median was 573 days (Bensimon 1994, abstract)."""
+    record = load_record(name)
+    text = said(name)
+    for point in record.timepoints:
+        assert record.when(point.week) == point.label
+        assert not re.search(rf"\bweek {point.week:g}\b", text), point.week
+    assert record.when(record.timepoints[0].week) in text
+
+
+def test_the_length_of_a_follow_up_that_differed_is_its_longest() -> None:
+    assert "up to 91 weeks" in said("riluzole1994", "design").lower()
+    assert "up to" not in said("valor", "design").lower().partition("duration")[2][:20]
+
+
+def test_lacomblez_is_not_called_missed() -> None:
+    """Log-rank P = 0.076, adjusted P = 0.002, and no word on which was to decide (Lancet 1996;347:1425, abstract)."""
+    record = load_record("lacomblez1996")
+    assert read(record).verdict == "not stated"
+    formal = record.result("surv_100_w78")
+    named = formal.model_copy(update={"p": tuple(p.model_copy(update={"status": "formal"}) for p in formal.p[:1])})
+    results = tuple(named if r.id == named.id else r for r in record.results)
+    assert read(record.model_copy(update={"results": results})).verdict == "missed"
+
+
+def test_key_events_of_centaur_hold_permanent_ventilation_and_their_own_set() -> None:
+    """87 and 48 people, events with permanent assisted ventilation (PubMed 35577511); table 2 names none."""
+    record = load_record("centaur")
+    for id in ("key_event_ole", "dthtr_ole", "hosp_ole"):
+        assert record.result(id).set == "MITT"
+    assert "permanent ventilation" in record.outcome(record.result("dthtr_ole").outcome).label
+    assert "ventilation" not in record.outcome(record.result("dthtr_w24").outcome).label
+
+
+def test_who_stayed_is_told_where_who_left_is_not() -> None:
+    text = said("edaravone2017")
+    assert "65 of 69 with edaravone and 58 of 68 with placebo went on" in text
+    assert "does not say how many left" not in text
+
+
+def test_the_survey_of_patients_stands_beside_the_threshold() -> None:
+    assert "Meyer2026" in answers(page("edaravone2017"))["Is the effect large enough to matter to a patient?"]
 
 
 def test_pooled_riluzole_is_told_in_sentences_and_to_patients() -> None:
@@ -210,7 +255,7 @@ def test_a_posted_unit_is_kept(unit: str, shown: str) -> None:
     [(28, "week 28"), (156.5, "3 years"), (52.2, "12 months"), (26.1, "6 months"), (25.7, "day 180")],
 )
 def test_a_time_is_told_as_it_was_meant(weeks: float, shown: str) -> None:
-    assert span_words(weeks) == shown
+    assert load_record("valor").when(weeks) == shown
 
 
 def test_names_keep_their_capitals_in_a_title() -> None:
@@ -338,12 +383,22 @@ def test_deaths_are_critical_wherever_they_were_recorded(name: str) -> None:
 def test_a_form_of_judgements_asks_for_deaths_where_they_were_counted() -> None:
     """By the counts of deaths alone: a composite of death and something else is none, nor is who left by dying."""
     record = import_study(study()).record
-    counts = read(record).deaths()
+    found = read(record)
+    counts = found.deaths(alone=True)
     assert counts is not None
     text = form(record)
     assert "label: Deaths" in text
-    assert f"counts: {{active: {counts[0]}, control: {counts[1]}}}" in text
-    assert read(load_record("riluzole1994")).deaths() is None
+    pair = [counts.address(a.id) for a in (found.active, found.control)]
+    assert f"counts: {{active: {pair[0]}, control: {pair[1]}}}" in text
+    riluzole = read(load_record("riluzole1994"))
+    assert riluzole.deaths(alone=True) is None
+    assert riluzole.deaths().label == "Death or tracheostomy"
+
+
+def test_independent_deaths_of_valor_are_those_of_everyone_in_the_randomised_period() -> None:
+    """1 of 72 and 0 of 36 by week 28 (FDA p.86), and not those of a part of the patients or of the open period."""
+    counts = read(load_record("valor")).deaths()
+    assert [(v.value, v.total) for v in (counts.active, counts.control)] == [(1, 72), (0, 36)]
 
 
 def test_riluzole_tells_the_threshold_of_its_judgements() -> None:
@@ -471,5 +526,8 @@ def test_people_who_were_not_all_randomised_are_labelled() -> None:
     people = {plain(r.cells[0]): plain(r.cells[-1]) for r in rows}
     assert people["VITALITY-ALS"] == "262 (the neurofilament subset)"
     assert people["ORARIALS-01"] == "239 (those analysed)"
+    for name in ("vitality_als", "orarials01"):
+        assert "how many were randomised was not read" in said(name)
+        assert not any(s.n for s in load_record(name).sets if s.label == "All randomised")
     assert people["CENTAUR"] == "137"
     assert "or of plain means where a row is called approximate" in " ".join(texts(field, "neurofilament"))

@@ -309,7 +309,7 @@ def test_independent_the_effect_of_a_draw_is_its_ratio_of_hazards() -> None:
     assert made["effect"].to_list()[:2] == [0.0, 0.0]
     ratios = some["effect.hazard_ratio"].to_list()[2:]
     assert made["effect"].to_list()[2:] == pytest.approx([-np.log(float(r)) for r in ratios], abs=0.12)
-    kept = pl.read_csv(folder.joinpath("effect_on_surv_itt_w52.csv").read_bytes(), infer_schema_length=None)
+    kept = pl.read_csv(folder.joinpath("effect_on_surv_itt_end.csv").read_bytes(), infer_schema_length=None)
     assert kept["weight"].to_list() == draws["weight"].to_list()
     with pytest.raises(ScenarioError, match="no effect on the result"):
         effect_keys(record, scenario, load_plan("riluzole1994"), "bulbar_function")

@@ -50,22 +50,6 @@ def without_covariates(method: Method) -> bool:
     return method.family == "ancova" and re.search(r"\bANOVA\b|analysis of variance", method.label, re.I) is not None
 
 
-def span_words(weeks: float) -> str:
-    """A time in weeks as it was meant: ``week 28``, and of weeks that are no whole number ``3 years``, ``day 180``.
-
-    >>> [span_words(w) for w in (28, 156.5, 52.2, 25.7, 26.1)]
-    ['week 28', '3 years', '12 months', 'day 180', '6 months']
-    """
-    if float(weeks).is_integer():
-        return f"week {float(weeks):g}"
-    for unit, length, least in (("years", 365.25 / 7.0, 2), ("months", 30.4375 / 7.0, 1)):
-        n = round(weeks / length)
-        if n >= least and abs(weeks - n * length) <= 0.06:
-            return f"{n} {unit}" if n > 1 else f"1 {unit[:-1]}"
-    days = round(7.0 * weeks)
-    return f"day {days}" if abs(7.0 * weeks - days) <= 0.4 else f"week {weeks:g}"
-
-
 _SMALL_WORDS = (
     "number percentage proportion percent participants patients subjects people with without change from "
     "baseline mean median rate time to weeks months years days week month year day positive negative "
@@ -245,15 +229,25 @@ class Context:
         """What a command calls the record: its id, or the file that the import of a registry entry writes."""
         return f"{self.record.id.lower()}.yaml" if self.record.origin == "posted" else self.record.id
 
-    def week(self, week: float | None) -> Inlines:
-        """``week 28``; ``the end`` where a record gives none."""
+    def week(self, week: float | None, *, detail: bool = False) -> Inlines:
+        """``week 28``, or how the record calls it, ``detail`` with what it tells of it; ``the end`` without a week."""
         if week is None:
             # an entry with a span, or with several times, names no one time
             several = self.record.origin == "posted"
             return self.writer.words("the time that the entry names" if several else "the end of the trial")
-        text = span_words(float(week))
+        text = self.record.when(float(week), detail=detail)
         self.writer.register(text)
         return self.writer.words(text)
+
+    @property
+    def duration(self) -> Inlines:
+        """``28 weeks``, ``up to 91 weeks``; nothing where the record does not tell how long the trial was."""
+        d = self.record.design
+        if not known(d.duration_weeks):
+            return ()
+        return self.writer.say(
+            "up to {n} weeks" if d.duration_is == "longest" else "{n} weeks", n=self.word(d.duration_weeks)
+        )
 
     def fact(self, fact: Fact | None) -> Inlines:
         """A short fact with its source; nothing for one that only says that it was not found."""

@@ -6,12 +6,23 @@ Nothing here writes prose. The sections ask these questions so that their senten
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeGuard
 
 from equipoise.appraise.absolute_risk import se_from_interval
-from equipoise.records.schema import AdverseEvent, Arm, Contrast, Method, Outcome, PValue, Record, Result, Value
+from equipoise.records.schema import (
+    AdverseEvent,
+    Arm,
+    Contrast,
+    EventRow,
+    Method,
+    Outcome,
+    PValue,
+    Record,
+    Result,
+    Value,
+)
 
 _NOT_MET, _MET = re.compile(r"\bnot met\b"), re.compile(r"^met\b")
 """How the note of a result tells that its source calls the primary endpoint missed, where no number does."""
@@ -27,8 +38,35 @@ _NO_TEST = re.compile(
 _DEATHS = re.compile(r"^(?:all )?(?:deaths?|all[- ]cause mortality)\b(?!.*\bor\b)(?!, .*withdrawal for)", re.I)
 """How a row is called that counts deaths, and nothing beside them."""
 
+LEFT_BY_DEATH = "LEFT_DEATH"
+"""The row of a flow of participants for those who left by dying: who died after leaving otherwise is not in it."""
+
+DEATHS = ("DEATH", "DTHTR", "DTHPV", "DTHPAV", LEFT_BY_DEATH)
+"""Rows that count deaths: death alone, composites, and those that a registry's flow lists as having left by death."""
+
 ALPHA = 0.05
 """The conventional two-sided level, used where a record does not state one."""
+
+
+@dataclass(frozen=True)
+class Deaths:
+    """How many died in each arm: the row that counts them, its label, its week and analysis set where it has them."""
+
+    row: EventRow | AdverseEvent
+    label: str
+    week: float | None
+    set: str | None
+    active: Value
+    control: Value
+
+    @property
+    def left(self) -> bool:
+        """Whether these are those who left the trial by dying, and not all who died."""
+        return isinstance(self.row, EventRow) and self.row.endpoint == LEFT_BY_DEATH
+
+    def address(self, arm: str) -> str:
+        """The address of an arm's count in the record."""
+        return ".".join(part for part in (self.row.id, self.set, arm) if part is not None)
 
 
 @dataclass(frozen=True)
@@ -284,27 +322,39 @@ class Findings:
         usable_p = [p for p in r.p if p.usable]
         return next((p for p in usable_p if p.method == r.method), usable_p[0] if usable_p else None)
 
-    def deaths(self) -> tuple[str, str] | None:
-        """Addresses of the counts of deaths, (active, control): over all analysis sets the one with most people.
+    def deaths(self, *, alone: bool = False) -> Deaths | None:
+        """The counts of deaths in both arms: of deaths alone before composites, then nearest to the primary week, then
+        of everyone, then of most people. ``alone``: no composite, and none who are listed as having left by death.
 
-        None where deaths were not counted by arm. A count of deaths with something else is none of deaths.
+        None where they were not counted by arm.
         """
-        counted: list[tuple[int, str, Mapping[str, Value]]] = [
-            (sum(v.total or 0 for v in values.values()), f"{e.id}.{set}", values)
-            for e in self.record.events
-            if _DEATHS.search(e.label)
-            for set, values in e.values.items()
-        ]
-        counted += [
-            (sum(v.total or 0 for v in e.arms.values()), e.id, e.arms)
-            for e in self.record.adverse_events
-            if e.category == "summary" and _DEATHS.search(e.term)
-        ]
-        for _, address, values in sorted(counted, key=lambda c: -c[0]):
-            pair = [values.get(arm.id) for arm in (self.active, self.control)]
+        found: list[tuple[tuple[int, float, bool, int], Deaths]] = []
+        everyone = self.analysed_in_all
+
+        def add(d: Deaths, composite: int, away: float, whole: bool) -> None:
+            pair = (d.active, d.control)
             if all(known(v) and isinstance(v.value, int) and v.total for v in pair):
-                return f"{address}.{self.active.id}", f"{address}.{self.control.id}"
-        return None
+                people = sum(int(v.total or 0) for v in pair)
+                found.append(((composite, away, not (whole or people == everyone), -people), d))
+
+        for e in self.record.events:
+            if e.endpoint not in DEATHS or (alone and e.endpoint != DEATHS[0]):
+                continue
+            away = abs(float(e.week) - self.week) if self.week is not None and e.week is not None else 1e3
+            composite = {DEATHS[0]: 0, DEATHS[-1]: 2}.get(e.endpoint, 1)  # the flow last: it ends at other times
+            for set, values in e.values.items():
+                if self.active.id in values and self.control.id in values:
+                    d = Deaths(e, e.label, e.week, set, values[self.active.id], values[self.control.id])
+                    add(d, composite, away, len(self.record.sets) == 1 or set == "ALL")
+        for ae in self.record.adverse_events:  # a table of harms is that of the randomised period
+            if ae.category == "summary" and _DEATHS.search(ae.term) and {self.active.id, self.control.id} <= {*ae.arms}:
+                add(Deaths(ae, ae.term, None, None, ae.arms[self.active.id], ae.arms[self.control.id]), 0, 0.0, False)
+        return min(found, key=lambda each: each[0])[1] if found else None
+
+    @property
+    def analysed_in_all(self) -> int:
+        """Everyone in the two arms that are compared, as randomised; 0 where not stated."""
+        return sum(int(a.n.value or 0) for a in (self.active, self.control) if a.n.usable)
 
     def serious_neurologic(self) -> AdverseEvent | None:
         """The adverse-event row that sums up serious neurologic events, if the record has one."""
@@ -379,6 +429,19 @@ def untested_rows(record: Record, outcome: str, active: Arm, control: Arm) -> tu
     return found if len(found) > 1 else ()
 
 
+def _split(record: Record, primary: Result) -> bool:
+    """Whether main analyses of one comparison stand on both sides of the level, none told as the planned one."""
+    same = [
+        r
+        for r in record.find_results(primary.outcome, set=primary.set, week=primary.week, role="main")
+        if r.comparison == primary.comparison and r.subset == primary.subset and r.row == primary.row
+    ]
+    tests = [p for r in same for p in r.p if p.usable]
+    if any(p.status != "not_stated" for p in tests):
+        return False
+    return {significant(p) for p in tests} >= {True, False}
+
+
 def read(record: Record) -> Findings:
     """Read a record: find the arms, the primary result, the test that decided it and what it said."""
     active = next((a for a in record.arms if a.role == "active"), record.arms[0])
@@ -418,7 +481,9 @@ def read(record: Record) -> Findings:
         return findings  # of non-inferiority: whether a difference was shown is not what was asked
     if findings.disputed or findings.parted:
         return findings  # the sources do not agree on which test decides: whether it was met depends on that
-    if test is not None:
+    if test is not None and test.status == "not_stated" and primary is not None and _split(record, primary):
+        met = None  # analyses that disagree, of which none is told to be the one that decides
+    elif test is not None:
         below = significant(test)
         met = None if below is None else below and findings.favourable(primary) is not False  # type: ignore[arg-type]
     elif findings.contrast is not None and primary is not None and record.origin == "written":

@@ -26,7 +26,7 @@ def strata_sentence(ctx: Context) -> Inlines:
             continue
         one, other = (c for c in pair if c is not None)
         name = ctx.set_name(parts[0])
-        what = f"week {float(week):g}"
+        what = ctx.record.when(week)
         share = writer.compute(
             absolute_risk.share_of_gain,
             one,  # type: ignore[arg-type]

@@ -76,9 +76,10 @@ def _design(ctx: Context, section: Section) -> Inlines:
     if d.masking is not None and (masking := _first_clause(ctx.fact(d.masking))):
         parts.append(masking)
     if d.n_actual.usable and d.n_actual.value is not None:
-        parts.append(writer.say("{n} people", n=ctx.number(d.n_actual)))
-    if d.duration_weeks is not None and d.duration_weeks.usable and d.duration_weeks.value is not None:
-        parts.append(writer.say("{n} weeks", n=ctx.word(d.duration_weeks)))
+        people = "{n} people" + (" ({w})" if d.n_actual_of else "")
+        parts.append(writer.say(people, n=ctx.number(d.n_actual), w=d.n_actual_of or ""))
+    if ctx.duration:
+        parts.append(ctx.duration)
     lead = upper(joined(parts, ", "))
     if f.compared:
         lead = (*lead, *writer.say(": {a} against {c}" if lead else "{a} against {c}", a=ctx.active, c=ctx.control))

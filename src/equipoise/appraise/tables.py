@@ -189,7 +189,7 @@ def results_table(ctx: Context, id: str, caption: Inlines, results: Sequence[Res
             writer.register(name)
             head = [upper(writer.label(name))]
             if r.week is not None:
-                head.append(ctx.week(r.week))
+                head.append(ctx.week(r.week, detail=True))
             if summary:
                 head.append(writer.label(summary))
             if mixed and r.comparison == "early_delayed":

@@ -495,6 +495,8 @@ def _labels(record: Record) -> Iterable[str]:
         yield from (outcome.id, outcome.label, short(outcome.label))
         if outcome.unit:
             yield outcome.unit
+    for point in record.timepoints:
+        yield from (record.when(point.week), record.when(point.week, detail=True))
     for row in record.baseline:
         yield from (u for u in (row.unit,) if u)
     for regulatory in record.regulatory:

@@ -157,6 +157,8 @@ class FitPlan(Frozen):
     blocks: dict[str, FitBlock]
     effects: dict[Mechanism, tuple[Free, ...]]
     baseline: dict[str, BaselineRule] = Field(default_factory=dict)
+    baseline_sets: tuple[str, ...] = ()
+    """Analysis sets whose baseline is read; empty: those of the record."""
     outcomes: tuple[OutcomeRule, ...] = ()
     endpoints: dict[str, EndpointRule] = Field(default_factory=dict)
     items: tuple[ItemRule, ...] = ()

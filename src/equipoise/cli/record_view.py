@@ -227,7 +227,7 @@ def _curves(r: Record) -> Iterable[RenderableType]:
 
 def _events(r: Record) -> Iterable[RenderableType]:
     def label(row: Any) -> str:
-        when = f", week {number(row.week)}" if row.week is not None else f", {row.cut}" if row.cut else ""
+        when = f", {r.when(row.week)}" if row.week is not None else f", {row.cut}" if row.cut else ""
         return f"{row.label}{when}" + (f" ({row.detail})" if row.detail else "")
 
     yield _by_set(r, r.events, "event", label)

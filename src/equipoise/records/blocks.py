@@ -80,11 +80,15 @@ class Design(Sourced):
     n_planned_first: Value | None = None
     """Size planned before an amendment."""
     n_actual: Value
+    n_actual_of: Text | None = None
+    """Of whom ``n_actual`` counts, where what was read does not count everyone randomised: ``those analysed``."""
     n_screened: Value | None = None
     n_screen_failures: Value | None = None
     n_sites: Value | None = None
     n_countries: Value | None = None
     duration_weeks: Value | None = None
+    duration_is: Literal["fixed", "longest"] = "fixed"
+    """``longest``: people were followed for up to so long, and not all of them."""
     first_dose: DateFact | None = None
     last_visit: DateFact | None = None
     database_lock: DateFact | None = None
@@ -201,6 +205,16 @@ class Method(Sourced):
     adjusts_nfl: bool = False
     description: Text
     prespecified: Verdict | None = None
+
+
+class Timepoint(Sourced):
+    """What a week of the record is called where it is no visit, such as the end of a follow-up that was longer for some
+    than for others; ``detail`` tells how long it was."""
+
+    id: Id
+    week: Annotated[Number, Field(ge=0)]
+    label: Text
+    detail: str | None = None
 
 
 class DataCut(Sourced):

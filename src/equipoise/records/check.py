@@ -117,6 +117,7 @@ _CARRIERS = {
     "Outcome",
     "Method",
     "DataCut",
+    "Timepoint",
     "Opinion",
     "Curve",
     "Arm",

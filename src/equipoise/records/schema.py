@@ -54,9 +54,11 @@ from equipoise.records.blocks import (
     Source,
     Statement,
     Stratum,
+    Timepoint,
     Trap,
     VisitPlan,
 )
+from equipoise.records.spans import span_words
 from equipoise.records.values import (
     Confidence,
     Contrast,
@@ -113,6 +115,7 @@ __all__ = [
     "Sourced",
     "Statement",
     "Stratum",
+    "Timepoint",
     "Trap",
     "Value",
     "Verdict",
@@ -163,6 +166,8 @@ class Record(Model):
     sets: tuple[AnalysisSet, ...]
     dosing: Dosing | None = None
     visits: tuple[VisitPlan, ...] = ()
+    timepoints: tuple[Timepoint, ...] = ()
+    """Names of weeks that are no visits."""
     eligibility: tuple[Criterion, ...] = ()
     outcomes: tuple[Outcome, ...]
     methods: tuple[Method, ...]
@@ -214,6 +219,16 @@ class Record(Model):
     def adverse_event(self, id: str) -> AdverseEvent:
         """The adverse event ``id``; :class:`RecordError` if there is none."""
         return _find(self.adverse_events, id, "adverse event")
+
+    def when(self, week: float, *, detail: bool = False) -> str:
+        """How a week is called: ``week 28``, ``3 years``, or by its name where the record gives one.
+
+        ``detail``: with what the record tells of it, in brackets.
+        """
+        named = next((t for t in self.timepoints if t.week == week and t.usable), None)
+        if named is None:
+            return span_words(float(week))
+        return f"{named.label} ({named.detail})" if detail and named.detail else named.label
 
     # -- look-ups by content ------------------------------------------------------------------------------------
 

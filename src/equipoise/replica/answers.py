@@ -185,12 +185,12 @@ def null_answer(ask: Asked, row: MechanismRow, target: Target) -> Answer:
         own = next((r.method for r in ask.record.results if r.id == row.result), None)
         by_marker = own is not None and ask.record.method(own).adjusts_nfl
         adjusted = f", adjusted for baseline {ask.scenario.package.marker.long}," if by_marker else ""
-        what, as_large = f"difference at week {m.week:g}{adjusted}", "at least as large as"
+        what, as_large = f"difference at {ask.record.when(float(m.week or 0))}{adjusted}", "at least as large as"
         question = f"a {what} at least as large as the published one"
     else:
         known = next((r for r in ask.record.results if r.id == row.result), None)
         week = m.week if m.week is not None or known is None else known.week
-        where = "" if week is None else f" at week {week:g}"
+        where = "" if week is None else f" at {ask.record.when(week)}"
         who = "" if target.key.set in (None, "ITT") else f" in {target.key.set}"
         label = _lower(target.quantity)
         if target.scale == "difference" or m.statistic == "difference":
@@ -226,7 +226,7 @@ def test_answers(ask: Asked, by_test: dict[str, FloatArray]) -> list[Answer]:
     for key, tests in grouped.items():
         analysis = plan.analysis(key)
         assert isinstance(analysis, TimeToEvent)
-        until = f"up to week {analysis.week:g}"
+        until = f"up to {ask.record.when(analysis.week)}"
         for test, hits in tests.items():
             named = f"{TEST_NAMES[test]} {until}{_within(analysis, ask.scenario.package.covariate_words)}"
             label = f"the {named}"
@@ -244,7 +244,7 @@ def test_answers(ask: Asked, by_test: dict[str, FloatArray]) -> list[Answer]:
     both = grouped.get(primary, {})
     first = plan.analysis(primary)
     assert isinstance(first, TimeToEvent)
-    until = f"up to week {first.week:g}"
+    until = f"up to {ask.record.when(first.week)}"
     for one, other in (("wilcoxon", "log_rank"), ("log_rank", "wilcoxon")):
         if one in both and other in both:
             out.append(
@@ -262,17 +262,16 @@ def test_answers(ask: Asked, by_test: dict[str, FloatArray]) -> list[Answer]:
     for key, tests in grouped.items():
         earlier = plan.analysis(key)
         assert isinstance(earlier, TimeToEvent)
+        before = f"up to {ask.record.when(earlier.week)}"
         if earlier.week < first.week and earlier.strata == first.strata and "log_rank" in tests and "log_rank" in both:
             out.append(
                 ask.answer(
                     f"tests_differ:{key}.then",
                     "tests differ",
-                    f"How often would the log-rank test be significant up to week {earlier.week:g} and no longer "
-                    f"{until}, {ask.works}?",
+                    f"How often would the log-rank test be significant {before} and no longer {until}, {ask.works}?",
                     tests["log_rank"] * (1.0 - both["log_rank"]),
-                    f"The log-rank test would be significant up to week {earlier.week:g} and no longer {until} "
-                    f"{{times}} {ask.works}.",
-                    f"log-rank test significant up to week {earlier.week:g} and no longer {until}",
+                    f"The log-rank test would be significant {before} and no longer {until} {{times}} {ask.works}.",
+                    f"log-rank test significant {before} and no longer {until}",
                 )
             )
     return out

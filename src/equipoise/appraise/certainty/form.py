@@ -59,14 +59,14 @@ def form(record: Record) -> str:
 
 def _deaths(f: Findings) -> list[str]:
     """Deaths are critical wherever they were counted by arm, whatever the primary outcome was."""
-    counts = f.deaths()
+    counts = f.deaths(alone=True)
     if counts is None:
         return []
     lines = [
         "  - id: deaths",
         "    label: Deaths",
         "    importance: critical  # critical, important, less important",
-        f"    counts: {{active: {counts[0]}, control: {counts[1]}}}",
+        f"    counts: {{active: {counts.address(f.active.id)}, control: {counts.address(f.control.id)}}}",
         "    better: lower",
     ]
     return lines + _concerns()

@@ -404,7 +404,7 @@ def _changes(record: Record) -> Iterator[_Change | str]:
             continue
         per = 1.0 if rate else months(float(r.week or 0))
         n = _people(record, r, arm, value)
-        label = "slope" if rate else f"change to week {float(r.week or 0):g}, by the month"
+        label = "slope" if rate else f"change to {record.when(float(r.week or 0))}, by the month"
         imputed = str(methods[r.method].imputation or "").lower()
         caution = "the last value was carried forward: loss is understated" if "last observation" in imputed else None
         sd, df, spread_from = _between(record, r, arm, n, value)
@@ -517,7 +517,7 @@ def _fatal(record: Record) -> Control | str:
     found = _counted(record, _FATAL)
     if found is not None:
         k, n, week, value = found
-        return _rate(record, k, n, week, value, f"{k} of {n} by week {week:g}")
+        return _rate(record, k, n, week, value, f"{k} of {n} by {record.when(week)}")
     weeks = {o.id: o.week for o in record.outcomes}
     for r in record.results:
         v, told = r.arms.get(arm), r.week or weeks.get(r.outcome)
@@ -526,7 +526,7 @@ def _fatal(record: Record) -> Control | str:
         week = float(told)
         if r.outcome == "ALIVE" and v.total and v.value is not None and _tracheostomy(record, r):
             k = int(v.total) - int(v.value)
-            return _rate(record, k, int(v.total), week, v, f"{k} of {v.total} by week {week:g}")
+            return _rate(record, k, int(v.total), week, v, f"{k} of {v.total} by {record.when(week)}")
         if r.outcome in _FATAL and v.unit == "%" and v.value and v.se:
             share, se = float(v.value) / 100.0, float(v.se) / 100.0
             hazard = -math.log1p(-share)
@@ -536,7 +536,7 @@ def _fatal(record: Record) -> Control | str:
                 se / (1.0 - share) / hazard,
                 v,
                 "derived",
-                f"{float(v.value):g} % (SE {float(v.se):g}) by week {week:g}",
+                f"{float(v.value):g} % (SE {float(v.se):g}) by {record.when(week)}",
             )
     return "death, tracheostomy or permanent ventilation on placebo not told"
 
@@ -550,7 +550,7 @@ def _leaving(record: Record) -> Control | str:
     if found is None:
         return "who completed on placebo not told"
     k, n, week, value = found
-    return _rate(record, n - k, n, week, value, f"{n - k} of {n} did not complete week {week:g}")
+    return _rate(record, n - k, n, week, value, f"{n - k} of {n} did not complete {record.when(week)}")
 
 
 _INFORMATION = 1.0 / math.sqrt(2.0)

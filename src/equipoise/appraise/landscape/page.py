@@ -35,8 +35,6 @@ from equipoise.records.blocks import AnalysisSet
 from equipoise.records.schema import Record, Result, Value
 
 DASH: Inlines = (Text("–"),)
-_PART = ("the ", "those ")
-"""How the note of a number begins that is not of everyone randomised: *those analysed*."""
 _CUTS = ("fewer than 200", "200 or more", "before 2020", "since 2020")
 _YEAR = re.compile(r"\b(?:19|20)\d{2}\b")
 
@@ -401,8 +399,8 @@ def _people(t: _Trial) -> Inlines:
     if not known(n):
         return DASH
     shown: Inlines = (t.writer.cite(numbers.number(n.value or 0), n),)
-    part = n.note if n.confidence == "derived" and n.note and n.note.startswith(_PART) else None
-    return (*shown, *t.writer.words(f" ({part})")) if part else shown
+    part = t.record.design.n_actual_of
+    return (*shown, *t.writer.say(" ({p})", p=part)) if part else shown
 
 
 def _analysed(t: _Trial, e: Effect) -> Inlines:
@@ -461,7 +459,9 @@ def _detail(t: _Trial, e: Effect) -> Inlines:
         r = e.result
         parts.append(writer.label(t.record.outcome(r.outcome).label))
         if r.week is not None:
-            parts.append(writer.words(f"week {float(r.week):g}"))
+            when = t.record.when(r.week, detail=True)
+            writer.register(when)
+            parts.append(writer.words(when))
         chosen = next((s for s in t.record.sets if s.id == r.set), None)
         if chosen is not None and r.set != "ITT":
             parts.append(writer.label(chosen.label[:1].lower() + chosen.label[1:]))

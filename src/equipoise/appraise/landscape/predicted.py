@@ -20,7 +20,7 @@ READINGS = {
     "with its error": "the truth lies about the estimate, by its standard error",
     "as selected": "an estimate is looked at because it was high, and is lowered by what that does",
     "sceptically": "the estimate, and what other drugs of the field have done",
-    "by draws": "what the whole of the first trial's numbers say, by the posterior of its replica",
+    "by draws": "what the numbers say that the replica of the first trial was fitted to, by its posterior",
 }
 """What each reading of a first estimate takes to be true."""
 
@@ -130,7 +130,9 @@ def overview(writers: Mapping[str, Writer], found: Mapping[str, Any]) -> list[Bl
             (told(own, found, numbers.percent(by_name[name], 0)),) if name in by_name else (Text("–"),)
             for name in shown
         ]
-        seen = "not known" if t["met"] is None else "met" if t["met"] else "not met"
+        seen = "met" if t["met"] else "not met"
+        if t["met"] is None:
+            seen = "not known" if t["observed"] is None else "not stated"
         rows.append(Row((own.label(_known(own, t["label"])), *cells, own.words(seen))))
     told_assumed = [
         Paragraph(

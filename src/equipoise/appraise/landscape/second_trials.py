@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from equipoise.appraise.findings import read
 from equipoise.appraise.landscape.effects import Effect, effects
 from equipoise.appraise.landscape.natural_history import placebo_reason
 from equipoise.appraise.landscape.page import FIELDS
@@ -324,7 +325,14 @@ class SecondTrials:
             if t.observed is not None:
                 z, half = t.observed.estimate / t.next_se, Z * t.observed.se / t.next_se
                 seen = {"estimate": z, "low": z - half, "high": z + half}
-                rows.append({"label": "seen", **seen, "kind": "summary", "success": "met" if t.met else "not met"})
+                rows.append(
+                    {
+                        "label": "seen",
+                        **seen,
+                        "kind": "summary",
+                        "success": {True: "met", False: "not met", None: "not stated"}[t.met],
+                    }
+                )
         return forest(
             rows,
             null=Z,
@@ -506,17 +514,17 @@ def _number(record: Record, r: Result, scale: Scale) -> Number | None:
         half = scaled(Effect(record, "function", c, "difference", r, weeks))
         if half is None:
             return None
-        return Number(half.estimate, half.se, record, c, weeks is not None, _how(r, "the month"))
+        return Number(half.estimate, half.se, record, c, weeks is not None, _how(record, r, "the month"))
     if scale == "survival" and c is not None and c.usable and c.kind == "hazard_ratio":
         got = _of_ratio(c)
-        return None if got is None else Number(*got, record, c, True, _how(r, "minus log hazard ratio"))
+        return None if got is None else Number(*got, record, c, True, _how(record, r, "minus log hazard ratio"))
     if scale == "survival" and r.measure == "responders" and "alive" in record.outcome(r.outcome).label.lower():
         return _of_counts(record, r)
     return None
 
 
-def _how(r: Result, scale: str) -> str:
-    return f"{r.set}, {'' if r.week is None else f'week {float(r.week):g}, '}{scale}"
+def _how(record: Record, r: Result, scale: str) -> str:
+    return f"{r.set}, {'' if r.week is None else f'{record.when(r.week)}, '}{scale}"
 
 
 def _of_ratio(c: Value) -> tuple[float, float] | None:
@@ -542,7 +550,7 @@ def _of_counts(record: Record, r: Result) -> Number | None:
         made.append((math.log(hazard), math.sqrt((1.0 - alive) / (alive * n)) / hazard, v))
     (a, sa, value), (b, sb, _) = made
     return Number(
-        b - a, math.hypot(sa, sb), record, value, True, _how(r, "minus log ratio of cumulative hazards, counts")
+        b - a, math.hypot(sa, sb), record, value, True, _how(record, r, "minus log ratio of cumulative hazards, counts")
     )
 
 
@@ -609,8 +617,11 @@ def _outcome(t: SecondTrial, known: Mapping[str, Record]) -> tuple[Number | None
     p = next((x for x in r.p if x.usable and x.value is not None), None)
     if p is None:
         return observed, None, "told without a P value", ""
-    met = float(p.value or 1.0) < 2.0 * LEVEL and (observed is None or observed.estimate > 0.0)
-    said = f"{'met' if met else 'not met'} ({_p(p)}) [{p.source}]"
+    met: bool | None = float(p.value or 1.0) < 2.0 * LEVEL and (observed is None or observed.estimate > 0.0)
+    if r.id == record.primary_result and read(record).met is None:
+        met = None  # analyses that disagree, of which none is told to be the one that decides
+    words = "not stated which analysis decides" if met is None else "met" if met else "not met"
+    said = f"{words} ({_p(p)}) [{p.source}]"
     if o.also is not None:
         for other in (x for x in record.result(o.also).p if x.usable and x.value is not None):
             said += f"; {record.method(other.method).label[:1].lower()}{record.method(other.method).label[1:]}, "

@@ -38,7 +38,7 @@ def build(ctx: Context) -> Section:
     add("Participants", _participants(ctx))
     add("Randomisation", _randomisation(ctx))
     add("Setting", upper(fact(d.setting) or ()))
-    add("Duration", _duration(ctx))
+    add("Duration", upper(_duration(ctx)))
     add("Population", _population(ctx))
     if f.compared or len(f.arms) == 1:
         add("Intervention", upper(_intervention(ctx)))
@@ -98,6 +98,8 @@ def _participants(ctx: Context) -> Inlines:
         return ()
     drawn = d.randomised and ctx.record.origin == "written"
     out = writer.say("{n} randomised" if drawn else "{n} enrolled", n=ctx.number(d.n_actual))
+    if d.n_actual_of:
+        out = writer.say("{n} ({w}); how many were randomised was not read", n=ctx.number(d.n_actual), w=d.n_actual_of)
     arms = [f.active, *(a for a in f.arms if a.role == "active" and a.id not in (f.active.id, f.control.id)), f.control]
     arms = list({a.id: a for a in arms}.values())
     given = "{n} to {a}" if ctx.record.origin == "written" else "{n} started {a}"
@@ -134,7 +136,7 @@ def _duration(ctx: Context) -> Inlines:
     writer, d = ctx.writer, ctx.record.design
     if not known(d.duration_weeks):
         return ()
-    out = writer.say("{n} weeks", n=ctx.number(d.duration_weeks))
+    out = writer.say(f"{'up to ' if d.duration_is == 'longest' else ''}{{n}} weeks", n=ctx.number(d.duration_weeks))
     extension = ctx.record.extension
     if extension is not None:
         out = (
@@ -231,7 +233,7 @@ def set_title(ctx: Context, s: AnalysisSet) -> Inlines:
 def date_named(ctx: Context, name: str, date: DateFact) -> Inlines:
     """What a date is; a registry's is the start of the study or its primary completion, done or planned, not a dose."""
     if ctx.record.origin == "written" or not date.note:
-        return ctx.writer.words(name)
+        return ctx.writer.label(date.note or name)  # what else the date is, where a written record says so
     said, _, kind = date.note.partition(", ")
     return ctx.writer.words(said if kind in ("", "actual") else f"{said}, planned for")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from equipoise.appraise import absolute_risk
 from equipoise.appraise.context import Context
+from equipoise.appraise.findings import known
 from equipoise.appraise.numbers import THIN, number, percent
 from equipoise.appraise.phrases import detectable_sentence, formal_sentence, paragraphs
 from equipoise.document.document import Block, Computed, Fold, Inlines, Listing, Paragraph, Section
@@ -186,7 +187,7 @@ def exploratory_sentence(ctx: Context) -> Inlines:
 
 def delays_sentence(ctx: Context) -> Inlines:
     """How late the markers moved, as the record tells it, against the length of the trial."""
-    writer, d = ctx.writer, ctx.record.design
+    writer = ctx.writer
     parts = []
     for item in ctx.record.items:
         if item.section == "turnover" and item.id.startswith("delay_") and item.text and item.usable:
@@ -196,8 +197,8 @@ def delays_sentence(ctx: Context) -> Inlines:
                 parts.append(paragraphs((*label, *writer.words(":")), text))
     if not parts:
         return ()
-    if d.duration_weeks is not None and d.duration_weeks.usable:
-        parts.append(writer.say("The randomised comparison lasted {n} weeks.", n=ctx.word(d.duration_weeks)))
+    if ctx.duration:
+        parts.append(writer.say("The randomised comparison lasted {n}.", n=ctx.duration))
     return paragraphs(*parts)
 
 
@@ -218,6 +219,21 @@ def losses_sentence(ctx: Context) -> Inlines:
             c=ctx.count(c),
             s=writer.label(ctx.set_phrase(f.set or "")),
         )
+    return ()
+
+
+def went_on_sentence(ctx: Context) -> Inlines:
+    """How many of each arm went on into an extension, where that alone tells how many stayed; else empty."""
+    e, f = ctx.record.extension, ctx.findings
+    for set, values in ({} if e is None else e.entrants).items():
+        a, c = values.get(f.active.id), values.get(f.control.id)
+        if ctx.is_all(set) and a is not None and c is not None and all(known(v) and v.total for v in (a, c)):
+            return ctx.say(
+                "How many left is not told as such; {a} with {active} and {c} with {control} went on into the "
+                "extension.",
+                a=ctx.count(a),
+                c=ctx.count(c),
+            )
     return ()
 
 

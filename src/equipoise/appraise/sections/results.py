@@ -243,7 +243,7 @@ def _interval(ctx: Context, r: Result) -> Interval:
     c = r.contrast
     label = ctx.set_name(r.set) if not ctx.is_all(r.set) else "all randomised"
     if r.week is not None:
-        label = f"{label}, week {float(r.week):g}"
+        label = f"{label}, {ctx.record.when(r.week)}"
     elif r.cut is not None:
         year = next((cut.date[:4] for cut in ctx.record.cuts if cut.id == r.cut), "")
         label = f"{label}, {year}" if year else label

@@ -10,7 +10,7 @@ from equipoise.appraise.phrases import neuro_sentence, paragraphs
 from equipoise.appraise.tables import DASH, cell
 from equipoise.document.document import Block, Facts, Fold, Inlines, Listing, Paragraph, Row, Section, Table, Text
 from equipoise.document.text import joined, lower, upper
-from equipoise.records.schema import AdverseEvent, EventRow, Value
+from equipoise.records.schema import AdverseEvent, Value
 
 _GROUPS = {
     "summary": "Overall",
@@ -179,44 +179,23 @@ def _apart(ctx: Context, events: list[AdverseEvent]) -> Inlines:
     return paragraphs(died, out)
 
 
-LEFT_BY_DEATH = "LEFT_DEATH"
-"""The row of a flow of participants for those who left by dying: who died after leaving otherwise is not in it."""
 _LONGEST = 600
 """Letters of an entry's text on its deaths that are quoted beside their counts."""
-_DEATHS = ("DEATH", "DTHTR", "DTHPV", "DTHPAV", LEFT_BY_DEATH)
-"""Rows that count deaths: death alone, composites, and those that a registry's flow lists as having left by death."""
-
-
-def death_counts(ctx: Context) -> tuple[EventRow, Value, Value] | None:
-    """Counts of deaths in both arms: death alone before composites, then nearest to the primary week, all first."""
-    f = ctx.findings
-    found: list[tuple[tuple[int, float, bool], EventRow, Value, Value]] = []
-    for row in ctx.record.events:
-        if row.endpoint not in _DEATHS:
-            continue
-        away = abs(float(row.week) - f.week) if f.week is not None and row.week is not None else 1e3
-        for s, values in row.values.items():
-            a, c = values.get(f.active.id), values.get(f.control.id)
-            if a is not None and c is not None and a.usable and c.usable and a.total and c.total:
-                whole = ctx.is_all(s) or len(ctx.record.sets) == 1 or s == "ALL"
-                found.append(((min(_DEATHS.index(row.endpoint), 1), away, not whole), row, a, c))
-    found = [x for x in found if x[1].endpoint != _DEATHS[-1]] or found  # the flow last: it ends at other times
-    return min(found, key=lambda each: each[0])[1:] if found else None
 
 
 def deaths_apart(ctx: Context) -> Inlines:
     """Deaths by arm of a registry entry, where the interval of their difference excludes zero; else empty."""
-    found = death_counts(ctx) if ctx.record.origin == "posted" and ctx.findings.compared else None
-    if found is None or found[0].endpoint == LEFT_BY_DEATH:
+    found = ctx.findings.deaths() if ctx.record.origin == "posted" and ctx.findings.compared else None
+    if found is None or found.left:
         return ()
-    row, a, c = found
-    computed, rd = ctx.risk_difference(row.label, a, c)
+    a, c = found.active, found.control
+    computed, rd = ctx.risk_difference(found.label, a, c)
     if rd.low <= 0 <= rd.high:
         return ()
     said = ctx.say(
         "{l}: {a} with {active} and {c} with {control}, a difference of {d} percentage points, with an interval that "
         "excludes zero.",
-        l=upper(ctx.writer.quote(row.label, row) or ctx.writer.words("deaths")),
+        l=upper(ctx.writer.quote(found.label, found.row) or ctx.writer.words("deaths")),
         a=ctx.count(a),
         c=ctx.count(c),
         d=computed,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from equipoise.calibrate.plan import FitPlan
 from equipoise.calibrate.targets.target import Target, arm_n, fit_sets, share, simulated_set, where
@@ -26,7 +26,7 @@ def baseline_targets(record: Record, scenario: Scenario, plan: FitPlan) -> Itera
         rule = plan.baseline.get(row.variable)
         if rule is None or row.statistic == "n_percent":
             continue
-        for group, by_arm in row.values.items():
+        for group, by_arm in _read(plan, row):
             simulated = simulated_set(plan, group)
             for arm, value in by_arm.items():
                 if value.value is None or arm not in scenario.protocol.arms:
@@ -50,6 +50,11 @@ def baseline_targets(record: Record, scenario: Scenario, plan: FitPlan) -> Itera
                         block=rule.block if in_fit else None,
                         where=where(value),
                     )
+
+
+def _read(plan: FitPlan, row: BaselineRow) -> Iterator[tuple[str, Mapping[str, Value]]]:
+    """The analysis sets of a baseline row that the plan takes, with their values by arm."""
+    return ((group, by_arm) for group, by_arm in row.values.items() if group in (plan.baseline_sets or row.values))
 
 
 def _statistics(
@@ -96,7 +101,7 @@ def share_targets(record: Record, scenario: Scenario, plan: FitPlan) -> Iterator
         if rule is None or row.statistic != "n_percent":
             continue
         name = rule.name or row.variable
-        for group, by_arm in row.values.items():
+        for group, by_arm in _read(plan, row):
             simulated = simulated_set(plan, group)
             for arm, value in by_arm.items():
                 if value.value is not None and value.total and arm in scenario.protocol.arms:

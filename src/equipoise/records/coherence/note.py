@@ -69,7 +69,7 @@ class Note:
 def name_of(record: Record, result: Result, *, method: bool = True) -> str:
     """A result in words: outcome, set, week, subset, model."""
     cut = next((c.label for c in record.cuts if c.id == result.cut), None)
-    when = f", week {result.week:g}" if result.week is not None else f", {cut}" if cut else ""
+    when = f", {record.when(result.week)}" if result.week is not None else f", {cut}" if cut else ""
     subset = f", {result.subset}" if result.subset else ""
     row = f", {result.row}" if result.row else ""
     by = f" ({next((m.label for m in record.methods if m.id == result.method), result.method)})" if method else ""

@@ -16,7 +16,7 @@ from equipoise.appraise.questions.conditions import (
 )
 from equipoise.appraise.questions.vocabulary.phrase import items, name, sentence
 from equipoise.appraise.sections import design as card
-from equipoise.appraise.sections.limitations import losses_sentence
+from equipoise.appraise.sections.limitations import losses_sentence, went_on_sentence
 from equipoise.appraise.tables import DASH, cell
 from equipoise.document.document import Inlines, Link, Text
 from equipoise.document.text import joined, lower, upper
@@ -260,6 +260,8 @@ def losses(ctx: Context) -> Inlines:
     pair = _left(ctx)
     if said:
         return said
+    if pair is None and (went := went_on_sentence(ctx)):
+        return went
     if pair is None:
         item = ctx.item("follow_up")
         told = None if item is None or not item.text else ctx.writer.told(item.text, item, *item.values.values())

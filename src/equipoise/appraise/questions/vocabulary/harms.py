@@ -6,13 +6,7 @@ from equipoise.appraise import absolute_risk, numbers, phrases
 from equipoise.appraise.context import Context
 from equipoise.appraise.questions.conditions import has_harms
 from equipoise.appraise.questions.vocabulary.phrase import items, sentence
-from equipoise.appraise.sections.safety import (
-    LEFT_BY_DEATH,
-    death_counts,
-    deaths_apart,
-    deaths_remark,
-    none_seen_sentence,
-)
+from equipoise.appraise.sections.safety import deaths_apart, deaths_remark, none_seen_sentence
 from equipoise.appraise.tables import cell
 from equipoise.document.document import Inlines
 from equipoise.document.text import joined, lower, upper
@@ -76,17 +70,16 @@ def none_seen(ctx: Context) -> Inlines:
 @sentence("The record does not count deaths by arm.")
 def deaths(ctx: Context) -> Inlines:
     """Deaths from any cause, by arm."""
-    found = death_counts(ctx)
+    found = ctx.findings.deaths()
     if found is None:
         return ()
-    row, a, c = found
-    computed, _ = ctx.risk_difference(row.label, a, c)
-    label = ctx.writer.quote(row.label, row) or ctx.writer.words("deaths")
-    left = row.endpoint == LEFT_BY_DEATH
+    a, c, held = found.active, found.control, found.set
+    computed, _ = ctx.risk_difference(found.label, a, c)
+    label = ctx.writer.quote(found.label, found.row) or ctx.writer.words("deaths")
+    left = found.left
     if left:
         label = ctx.writer.words("people who left the trial by dying")
-    when = ctx.writer.say(" by {w}", w=ctx.week(float(row.week))) if row.week is not None else ()
-    held = next((s for s, v in row.values.items() if v.get(ctx.findings.active.id) is a), None)
+    when = ctx.writer.say(" by {w}", w=ctx.week(found.week)) if found.week is not None else ()
     if held is not None and held in {s.id for s in ctx.record.sets} and not ctx.is_all(held):
         when = (*when, *ctx.writer.say(" in {s}", s=ctx.writer.label(ctx.set_phrase(held))))
     said = ctx.say(

@@ -15,7 +15,6 @@ from equipoise.appraise.questions.vocabulary.everyday import everyday
 from equipoise.appraise.questions.vocabulary.harms import more_on_active, ranked, shares
 from equipoise.appraise.questions.vocabulary.phrase import items, name, sentence
 from equipoise.appraise.sections.related import decided
-from equipoise.appraise.sections.safety import LEFT_BY_DEATH, death_counts
 from equipoise.document.document import Inlines, Text, plain
 from equipoise.document.text import joined, lower, upper
 from equipoise.numerics.rounding import of_hundred
@@ -50,6 +49,10 @@ def plain_people(ctx: Context) -> Inlines:
     if not known(n):
         return ()
     out = writer.say("{n} people took part.", n=ctx.number(n))
+    if d.n_actual_of:
+        out = writer.say(
+            "What we read tells of {n} people ({w}), not of all who took part.", n=ctx.number(n), w=d.n_actual_of
+        )
     pair = [a for a in (f.active, f.control) if known(a.n)]
     if len(pair) == 2:
         shown = [writer.say("{n} with {a}", n=ctx.number(a.n), a=lower(a.label)) for a in pair]
@@ -406,17 +409,16 @@ def _share_on_active(ctx: Context, event: AdverseEvent) -> float:
 
 def _deaths(ctx: Context) -> list[Inlines]:
     """The deaths that a registry entry counts in each arm, where there were any."""
-    found = death_counts(ctx) if ctx.record.origin == "posted" else None
-    if found is None or not any(v.value for v in found[1:]):
+    found = ctx.findings.deaths() if ctx.record.origin == "posted" else None
+    if found is None or not (found.active.value or found.control.value):
         return []
-    row, *pair = found
     said = "Deaths: {a} people with {active} and {c} with {control}."
-    if row.endpoint == LEFT_BY_DEATH:
+    if found.left:
         said = (
             "Left the trial because they died: {a} people with {active} and {c} with {control}. Deaths after leaving "
             "for another reason are not counted here."
         )
-    return [ctx.say(said, a=ctx.count(pair[0]), c=ctx.count(pair[1]))]
+    return [ctx.say(said, a=ctx.count(found.active), c=ctx.count(found.control))]
 
 
 def _more_in_hundred(ctx: Context, event: AdverseEvent) -> bool:
@@ -568,7 +570,7 @@ def plain_missing(ctx: Context) -> list[Inlines]:
     if not conditions.has_harms(ctx):
         out.append("How many people had side effects in each group.")
     told = conditions.survival_result(ctx) or conditions.time_to_event(ctx) or conditions.event_counts(ctx)
-    if death_counts(ctx) is None and not told:
+    if f.deaths() is None and not told:
         out.append("Whether people lived longer.")
     if not quality_of_life(ctx) and not asks_people(ctx):
         out.append("How people felt, and how they lived from day to day.")

@@ -16,8 +16,8 @@ from equipoise.appraise.questions.vocabulary.harms import deaths, serious_told
 from equipoise.appraise.questions.vocabulary.phrase import items, name, sentence
 from equipoise.appraise.sections import coherence
 from equipoise.appraise.sections.coherence import checked_sentence
+from equipoise.appraise.sections.limitations import went_on_sentence
 from equipoise.appraise.sections.related import decided
-from equipoise.appraise.sections.safety import death_counts
 from equipoise.appraise.sections.significance import decision_sentence
 from equipoise.document.document import Inlines, Link, Text
 from equipoise.document.text import joined, upper
@@ -67,9 +67,11 @@ def _design_gaps(ctx: Context) -> list[str]:
             for v in arms.values()
         )
         and ctx.item("follow_up") is None
+        and not went_on_sentence(ctx)
     ):
         out.append("how many left before the end, by arm")
-    if f.primary is not None and f.planned(f.primary) is None:
+    tests = () if f.primary is None else (f.method(p.method) for p in f.primary.p if p.usable)
+    if f.primary is not None and f.planned(f.primary) is None and not any(m and m.prespecified for m in tests):
         out.append("whether the primary analysis was fixed before the data were seen")
     if not any(m.imputation for m in ctx.record.methods) and not missing_told(ctx):
         out.append("how missing values were handled")
@@ -91,7 +93,7 @@ def _harm_gaps(ctx: Context) -> list[str]:
         out.append("adverse events by arm")
     elif not serious_told(ctx) and not conditions.serious_neurologic(ctx):
         out.append("serious adverse events by arm")
-    if death_counts(ctx) is None and not conditions.survival_result(ctx) and not conditions.time_to_event(ctx):
+    if ctx.findings.deaths() is None and not conditions.survival_result(ctx) and not conditions.time_to_event(ctx):
         out.append("deaths by arm")
     return out
 

@@ -137,11 +137,11 @@ def noticeable(ctx: Context) -> Inlines:
     judged = ctx.important_change() if m is None else None
     if judged is not None and c is not None and c.value is not None and f.outcome is not None:
         return writer.say(
-            "No smallest change that patients notice is on record. The judgements of this page take a difference of "
-            "{m}{u}, {w}; the estimate is {d}{u}.",
+            "No smallest change of this score that patients notice is on record. The judgements of this page take a "
+            "difference of {m}{u}, {w}; the estimate is {d}{u}.",
             m=judged[0],
             u=writer.label(ctx.unit(f.outcome, f.primary)),
-            w=writer.words(judged[2]),
+            w=_why(ctx) or writer.words(judged[2]),
             d=ctx.contrast(c),
         )
     if m is None and (held := _threshold_of_judgements(ctx)):
@@ -177,6 +177,23 @@ def noticeable(ctx: Context) -> Inlines:
             s=above,
         ),
     )
+
+
+def _why(ctx: Context) -> Inlines:
+    """Why the judgements take the difference that they take, with the studies behind it; else empty."""
+    f, judged = ctx.findings, ctx.judgements
+    if judged is None or f.primary is None:
+        return ()
+    graded = next((o for o in judged.outcomes if o.estimate == f"{f.primary.id}.contrast" and o.threshold), None)
+    if graded is None or graded.threshold is None or graded.threshold.share is None:
+        return ()
+    certainty.adopt(ctx, judged)
+    behind = [judged.values[r] for r in graded.threshold.refs if r in judged.values]
+    said = ctx.writer.quote(graded.threshold.reason, *behind) if behind else None
+    if not said:
+        return ()
+    keys = ", ".join(dict.fromkeys(str(value.source) for value in behind))
+    return (*said, Text(" ["), ctx.writer.cite(keys, *behind), Text("]"))
 
 
 def _threshold_of_judgements(ctx: Context) -> Inlines:

@@ -12,7 +12,6 @@ from equipoise.appraise.questions.vocabulary.harms import serious
 from equipoise.appraise.questions.vocabulary.phrase import block, items, sentence
 from equipoise.appraise.sections import checklists
 from equipoise.appraise.sections.limitations import balance_sentence
-from equipoise.appraise.sections.safety import death_counts
 from equipoise.document.document import Block, Inlines, Row, Table, Text
 from equipoise.document.text import joined, upper
 
@@ -97,7 +96,7 @@ def absolute_effects(ctx: Context) -> list[Inlines]:
     writer = ctx.writer
     rows = [
         ("The primary outcome:", paragraphs(phrases.primary_sentence(ctx), counts(ctx))),
-        ("Survival:", deaths(ctx) if death_counts(ctx) is not None else ()),
+        ("Survival:", deaths(ctx) if ctx.findings.deaths() is not None else ()),
         ("Serious harm:", serious(ctx) or phrases.neuro_sentence(ctx)),
     ]
     return [paragraphs((writer.strong(head),), said) for head, said in rows if said]

@@ -87,8 +87,9 @@ def _without(ctx: Context) -> Inlines:
             "not been rebuilt."
         )
     return ctx.writer.say(
-        "This page was written without the replica. The replica rebuilds the trial as a virtual one, runs the trial's "
-        "own analyses on many repeats of it and holds the results against what was published. To make it: {c}.",
+        "This page was written without the replica. The replica rebuilds the trial as a virtual one, runs analyses "
+        "rebuilt from the published ones on many repeats of it and holds the results against what was published. To "
+        "make it: {c}.",
         c=ctx.writer.code(f"equipoise replicate {ctx.record.id}"),
     )
 
@@ -97,11 +98,11 @@ def _what(ctx: Context, replica: Replica) -> Inlines:
     writer = ctx.writer
     words = mechanism_words(replica, replica.mechanism)
     on = "" if about_events(replica) else "on function "
-    imputed = writer.say(" ({k} imputations where one imputes)", k=writer.simulated(str(replica.imputations)))
+    imputed = writer.say(" ({k} imputations where we impute)", k=writer.simulated(str(replica.imputations)))
     said = writer.say(
         "The replica is {t} rebuilt: virtual patients with the published baseline, a drug "
-        f"that acts {on}by the mechanism {{m}}{{w}}, the protocol's visits and losses, and analyses "
-        "close to the trial's own on each of {n} simulated trials{i}. It cannot show that the drug works; it shows "
+        f"that acts {on}by the mechanism {{m}}{{w}}, visits, losses and analyses as published, or assumed where "
+        "nothing was, on each of {n} simulated trials{i}. It cannot show that the drug works; it shows "
         f"what such a trial would see if the drug works as fitted, and if it {nothing(replica)}.",
         t=ctx.trial,
         w=writer.say(" ({x})", x=words) if words else (),

@@ -224,7 +224,7 @@ def _row_label(ctx: Context, r: ReplicaRow) -> str:
     elif difference(r):
         parts.append("difference")
     if r.week is not None:
-        parts.append(f"week {r.week:g}")
+        parts.append(ctx.record.when(r.week))
     method = ctx.findings.method(r.method)
     if method is not None and method.adjusts_nfl:
         parts.append("NfL-adjusted")
@@ -293,7 +293,7 @@ def _quantity(ctx: Context, r: ReplicaRow, title: str) -> Inlines:
     if r.scale == "p":
         found = known(ctx, r.result)
         if r.week is None and found is not None and found.week is not None:
-            where.append(f"week {found.week:g}")
+            where.append(ctx.record.when(found.week))
         name = ctx.test_name(r.method)
         where.append(name if name != "test" or method is None else lower(method.label))
     if r.scale == "median" and r.unit:
@@ -308,7 +308,8 @@ def form(r: ReplicaRow | MechanismRow, x: float, more: int = 0) -> str:
     if r.scale == "percent":
         return numbers.number(100 * x, 1) if difference(r) else numbers.percent(x, 1)
     if r.scale == "median":
-        return numbers.number(x, more) if math.isfinite(x) else "not reached"
+        places = 0 if r.published == int(r.published) else 1
+        return numbers.number(x, places + more) if math.isfinite(x) else "not reached"
     size = abs(r.published)
     if r.scale == "p" and not more and x < 0.001:
         return "< 0.001"

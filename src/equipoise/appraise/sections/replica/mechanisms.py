@@ -177,9 +177,10 @@ def _place(ctx: Context, replica: Replica, m: MechanismRow) -> Inlines:
     """Which result a row is about: its set and week, or the other trial."""
     found = known(ctx, m.result)
     if found is not None and found.contrast is not None and found.contrast.usable:
-        return result_label(ctx, found, outcome=False)
+        several = len({k.outcome for x in replica.mechanisms if (k := known(ctx, x.result)) is not None}) > 1
+        return result_label(ctx, found, outcome=several)
     row = next((r for r in replica.rows if r.id == m.id), None)
-    where = () if row is None or row.week is None or row.external else (f", week {row.week:g}",)
+    where = () if row is None or row.week is None or row.external else (f", {ctx.record.when(row.week)}",)
     return ctx.writer.label("".join((m.quantity, *where)))
 
 
@@ -197,7 +198,7 @@ def _head(ctx: Context, replica: Replica, m: MechanismRow) -> Inlines:
     row = next((r for r in replica.rows if r.id == m.id), None)
     if row is None:
         return writer.label(m.quantity)
-    where = [] if row.week is None else [f"week {row.week:g}"]
+    where = [] if row.week is None else [ctx.record.when(row.week)]
     if not ctx.is_all(row.analysis_set):
         where.insert(0, ctx.set_name(row.analysis_set))
     head = upper(writer.label(", ".join([m.quantity, *where])))

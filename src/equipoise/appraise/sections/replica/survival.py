@@ -6,6 +6,7 @@ import math
 
 from equipoise.appraise import numbers
 from equipoise.appraise.context import Context
+from equipoise.appraise.sections.replica.words import known
 from equipoise.document.document import CurvePanel, Curves, Figure, Inlines, Row, Series, Table, Text
 from equipoise.document.text import lower, short, upper
 from equipoise.records.schema import Sourced
@@ -22,7 +23,7 @@ def survival_figure(ctx: Context, replica: Replica) -> Figure | None:
     rows: list[Row] = []
     for outcome, group in dict.fromkeys((b.outcome, b.analysis_set) for b in bands):
         label = next((short(o.label) for o in ctx.record.outcomes if o.id == outcome), outcome)
-        title = f"Free of {lower(label)}, {ctx.set_name(group)}"
+        title = f"Free of {lower(label)}, {ctx.set_name(_published_set(ctx, replica, outcome, group))}"
         series: list[Series] = []
         found: list[Row] = []
         for arm in (f.active, f.control):
@@ -61,6 +62,13 @@ def survival_figure(ctx: Context, replica: Replica) -> Figure | None:
     )
 
 
+def _published_set(ctx: Context, replica: Replica, outcome: str, group: str) -> str:
+    """The analysis set of the published shares, which may be simulated in everyone."""
+    rows = [r for a in ctx.record.arms for r in _points(replica, outcome, group, a.id)]
+    sets = {group if (found := known(ctx, r.result)) is None else found.set for r in rows}
+    return sets.pop() if len(sets) == 1 else group
+
+
 def _points(replica: Replica, outcome: str, group: str, arm: str) -> list[ReplicaRow]:
     return [
         r
@@ -87,4 +95,5 @@ def _row(ctx: Context, arm: str, r: ReplicaRow) -> Row:
     if math.isfinite(mean):
         text = f"{numbers.percent(mean)} ({numbers.percent(low)} to {numbers.percent(high)})"
         simulated = (writer.simulated(text),)
-    return Row((upper(writer.label(f"{arm}, week {r.week:g}")), published, simulated))
+    assert r.week is not None
+    return Row((upper(writer.label(f"{arm}, {ctx.record.when(r.week)}")), published, simulated))
