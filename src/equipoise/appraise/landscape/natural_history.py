@@ -503,7 +503,8 @@ def _counted(record: Record, endpoints: tuple[str, ...]) -> tuple[int, int, floa
     whole = next((s for s in record.sets if s.parts), None)
     rows = [e for e in record.events if e.endpoint in endpoints and e.week is not None and float(e.week) <= end]
     for e in sorted(rows, key=lambda e: (endpoints.index(e.endpoint), float(e.week or 0))):
-        sets = [e.values["ITT"]] if "ITT" in e.values else []
+        only = record.sets[0].id if len(record.sets) == 1 else "ITT"
+        sets = [e.values[only]] if only in e.values else []
         if not sets and whole is not None and all(p in e.values for p in whole.parts):
             sets = [e.values[p] for p in whole.parts]
         got = [s[arm] for s in sets if arm in s and s[arm].usable and s[arm].total]
