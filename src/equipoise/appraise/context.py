@@ -156,7 +156,7 @@ class Context:
         same = [o for o in twins if o.label.casefold() == outcome.label.casefold()]
         name = short(outcome.label) if len(same) == len(twins) else outcome.label
         if len(same) > 1 and outcome.week is not None and [o.week for o in same].count(outcome.week) == 1:
-            name = f"{name}, {span_words(float(outcome.week))}"
+            name = f"{name}, {self.record.when(outcome.week)}"
         elif len(same) > 1:
             name = f"{name}, {same.index(outcome) + 1} of {len(same)} of this name"
         self.writer.register(name)
