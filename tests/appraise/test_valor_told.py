@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+import shutil
+import subprocess
 import sys
 from dataclasses import replace
 from functools import cache
@@ -13,9 +15,9 @@ from typing import Any
 import pytest
 from scipy import integrate, stats
 
-from equipoise.appraise import appraise, joint_power, posterior
+from equipoise.appraise import appraise, in_brief, in_slides, joint_power, posterior
 from equipoise.calibrate.plan import load_plan
-from equipoise.document.document import Document, Table, plain, walk
+from equipoise.document.document import Cited, Document, Table, plain, walk
 from equipoise.records import load_record
 from equipoise.records.schema import Record
 from equipoise.render import render
@@ -26,6 +28,8 @@ from equipoise.simulate import Mechanism, Scenario, load_scenario
 sys.path.insert(0, str(Path(__file__).parents[1] / "render"))
 
 from reading import visible
+
+BROWSER = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
 
 
 @cache
@@ -91,7 +95,7 @@ def test_property_a_replica_of_another_lag_is_not_told_the_posterior_of_this_one
     other = replace(replica(), effect={"weight": 1.0, "lag": 12.0})
     text = bare(appraise(load_record("valor"), other).section("replica").blocks[0].content)
     assert "12.0 weeks later" in text
-    assert "middle at" not in text
+    assert "the median is" not in text
 
 
 def test_property_a_saved_replica_keeps_its_effect_and_an_older_one_is_still_read() -> None:
@@ -148,6 +152,26 @@ def test_property_deaths_on_study_are_no_more_than_those_after_withdrawal_too(va
         own = on_study.arms[arm]
         assert (own.total, own.value) <= (value.total, value.value)
         assert float(own.value or 0) < float(value.value or 0)
+
+
+def test_property_a_share_of_a_hundred_is_cited_as_a_share(page: Document) -> None:
+    """``46 in 100`` had headache: neither number is the dose of 100 mg."""
+    shown = [
+        n
+        for part in walk(page.section("questions"))
+        for n in getattr(part, "content", ()) or ()
+        if isinstance(n, Cited) and n.text in ("46 in 100", "44 in 100")
+    ]
+    assert len(shown) >= 3
+    places = {c.id: (c.source, c.place) for c in page.citations}
+    assert {places[ref] for n in shown for ref in n.refs} == {("FDA", "p.90")}
+
+
+def test_property_the_events_of_the_survival_sentence_have_their_date(valor: Record, page: Document) -> None:
+    published = next(r for r in valor.results if r.id == "dthpv_itt_jan2022_nfl")
+    assert published.cut == "jan2022"
+    text = re.sub(r"\]\[[^\]]*\]|[\[\]]", "", render(page, "md"))
+    assert "In everyone randomised, by 16 January 2022, there were events in 12 of 72 people who started early" in text
 
 
 # -- the patient ---------------------------------------------------------------------------------------------------
@@ -250,3 +274,43 @@ def test_property_a_lean_of_checks_is_not_called_more_than_chance() -> None:
 def test_the_words_in_sight_of_the_rebuilt_page_are_few() -> None:
     """The page as it is made, not one with a made-up replica of fewer rows."""
     assert len(visible(render(rebuilt()), sections=True).split()) <= 6000
+
+
+# -- the brief and the deck ------------------------------------------------------------------------------------------
+
+
+def test_property_the_brief_says_what_as_fitted_means(scenario: Scenario) -> None:
+    text = render(in_brief(load_record("valor"), replica()), "md")
+    lag = scenario.mechanisms[Mechanism.LAGGED].effect.lag
+    assert f"is assumed to follow the injury that the drug lessens, {lag:.1f} weeks later" in text
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on the path")
+def test_the_brief_of_the_rebuilt_trial_prints_on_one_side(tmp_path: Path) -> None:
+    file, out = tmp_path / "b.html", tmp_path / "b.pdf"
+    file.write_text(render(in_brief(load_record("valor"), replica())), encoding="utf-8")
+    quiet = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--no-pdf-header-footer")
+    profile = f"--user-data-dir={tmp_path / 'profile'}"
+    command = [str(BROWSER), *quiet, profile, f"--print-to-pdf={out}", file.as_uri()]
+    subprocess.run(command, check=True, capture_output=True, timeout=180)
+    assert len(re.findall(rb"/Type\s*/Page(?!s)", out.read_bytes())) == 1
+
+
+def test_property_a_table_of_harms_promises_no_column_that_it_lacks() -> None:
+    for page in (rebuilt(), in_slides(load_record("valor"), replica())):
+        for made in (t for t in walk(page.sections) if isinstance(t, Table) and "Adverse events" in bare(t.caption)):
+            heads = [bare(c) for c in made.columns]
+            needed = "Number needed to harm" in heads
+            assert ("treated for one more" in bare(made.caption)) == needed
+            if needed:
+                assert any(bare(row.cells[-1]) != "–" for row in made.rows if not row.heading)
+            assert "in the randomised period" in bare(made.caption)
+
+
+def test_property_the_slide_of_the_rebuilt_trial_says_what_its_shares_are_of() -> None:
+    deck = in_slides(load_record("valor"), replica())
+    made = next(t for t in walk(deck.sections) if isinstance(t, Table) and t.id == "t-slide-answers")
+    assert made.rows[0].heading
+    assert "meet its primary endpoint" in bare(made.rows[0].cells[0])
+    assert len([r for r in made.rows if not r.heading]) >= 5
+    assert "stands in the bottom line" not in render(deck, "md")

@@ -249,6 +249,11 @@ class Context:
             "up to {n} weeks" if d.duration_is == "longest" else "{n} weeks", n=self.word(d.duration_weeks)
         )
 
+    def cut_date(self, id: str | None) -> Inlines:
+        """``16 January 2022``: the date up to which the data of a cut reach; empty where none is on record."""
+        cut = next((c for c in self.record.cuts if c.id == id), None)
+        return (self.writer.cite(numbers.date_text(cut.date), cut),) if cut is not None and cut.usable else ()
+
     def fact(self, fact: Fact | None) -> Inlines:
         """A short fact with its source; nothing for one that only says that it was not found."""
         if fact is None or not fact.usable or fact.text.lower().startswith(("not stated", "not found", "not named")):

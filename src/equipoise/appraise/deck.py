@@ -40,11 +40,11 @@ from equipoise.document.document import (
     Figure,
     Forest,
     Inlines,
+    Link,
     Listing,
     Note,
     Paragraph,
     Question,
-    Row,
     Section,
     Stats,
     Table,
@@ -271,13 +271,14 @@ def _replica(ctx: Context) -> Section | None:
     table = next((b for b in made.blocks if isinstance(b, Table) and b.id == "t-answers"), None)
     if ctx.replica is None or table is None:
         return None
-    rows = tuple(Row(row.cells[:2]) for row in table.rows if not row.heading)[:ROWS]
+    rows = tuple(replace(row, cells=row.cells[:2]) for row in table.rows)[: ROWS + 1]  # the first row is a heading
     cut = replace(table, id="t-slide-answers", columns=table.columns[:2], rows=rows, numeric=table.numeric[:2])
     said = replica.reading(ctx)
     blocks: list[Block] = [cut]
     if said:
         blocks.append(Note("info", ctx.writer.words("What that means"), (Paragraph(said),)))
-    notes: list[Inlines | Block] = [b for b in made.blocks if isinstance(b, Paragraph)]
+    leads_off = Link(ctx.writer.words("bottom line"), "#bottom-line")  # the slide itself holds what stands there
+    notes: list[Inlines | Block] = [b for b in made.blocks if isinstance(b, Paragraph) and leads_off not in b.content]
     return _slide(ctx, "replica", "What the rebuilt trial says", blocks, *notes)
 
 

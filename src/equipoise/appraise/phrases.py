@@ -500,8 +500,10 @@ def survival_sentence(ctx: Context) -> Inlines:
     if pair is not None and pair[0].total and pair[1].total:
         counts = {"a": ctx.count(pair[0]), "c": ctx.count(pair[1])}
         if shown.comparison == "early_delayed":  # by then both arms have had the drug
-            told = "In {s} there were events in {a} people who started early and {c} who started later"
-            out = (*out, *writer.say(". " + told, s=writer.label(ctx.set_phrase(shown.set)), **counts))
+            date = ctx.cut_date(shown.cut) if shown.week is None else ()
+            until = writer.say(", by {d},", d=date) if date else ()
+            told = "In {s}{u} there were events in {a} people who started early and {c} who started later"
+            out = (*out, *writer.say(". " + told, s=writer.label(ctx.set_phrase(shown.set)), u=until, **counts))
         else:
             out = (*out, *ctx.say(". There were events in {a} people with {active} and {c} with {control}", **counts))
     return (*out, Text("."))

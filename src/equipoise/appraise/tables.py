@@ -31,12 +31,10 @@ def p_cell(ctx: Context, ps: Sequence[PValue]) -> Inlines:
     return joined(parts, "; ") if parts else DASH
 
 
-def data_of(ctx: Context, id: str | None) -> Inlines:
-    """``data of 16 January 2022``: the cut of the data behind a count or an estimate; empty where none is on record."""
-    cut = next((c for c in ctx.record.cuts if c.id == id), None)
-    if cut is None or not cut.usable:
-        return ()
-    return ctx.writer.say("data of {d}", d=ctx.writer.cite(numbers.date_text(cut.date), cut))
+def data_of(ctx: Context, cut: str | None) -> Inlines:
+    """``data of 16 January 2022``: the cut of the data behind a count or an estimate."""
+    date = ctx.cut_date(cut)
+    return ctx.writer.say("data of {d}", d=date) if date else ()
 
 
 _COUNTED = re.compile(r",?\s*\bn\s*=\s*\d+(?:\s*,\s*\d+)*")

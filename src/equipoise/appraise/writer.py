@@ -51,7 +51,9 @@ GLOSSARY = (
 """Fixed terms of the templates that hold a digit. Short on purpose: everything else comes from the record."""
 
 _TOKEN = re.compile(r"(?<![\w.])[A-Za-z][A-Za-z/-]*\d[\w/-]*(?:-\w+)*(?:(?:\.\d+){2,})?")
-_FIGURE = re.compile(r"[^\s(),;\[\]]*\d(?:[^\s(),;\[\]]|,(?=\d))*(?:\s%)?")
+_FIGURE = re.compile(r"[^\s(),;\[\]]*\d(?:[^\s(),;\[\]]|,(?=\d))*(?:\s%| in 100\b)?")
+_SHARE = " in 100"
+"""``46 in 100`` is one figure, a share rounded to whole people, and its hundred no number of its own."""
 _SLUG = re.compile(r"[^A-Za-z0-9]+")
 T = TypeVar("T")
 
@@ -450,12 +452,14 @@ _MEASURED = re.compile(r"[.,<>=~\N{MINUS SIGN}%]|^\d{3,}|^-")
 
 def _parse(figure: str) -> float | None:
     """The number a figure states, sign left aside; None for words and codes."""
-    match = re.fullmatch(r"[-+<>~]?(\d[\d,]*(?:\.\d+)?)\s?%?", figure)
+    match = re.fullmatch(r"[-+<>~]?(\d[\d,]*(?:\.\d+)?)\s?%?", figure.removesuffix(_SHARE))
     return float(match.group(1).replace(",", "")) if match else None
 
 
 def _among(held: float | None, figure: str, numbers: frozenset[float]) -> bool:
-    """Whether a figure is one of the numbers, or one of them rounded to its decimals (not to a whole number)."""
+    """Whether a figure is one of the numbers, or one of them rounded to its decimals (a share to a whole one)."""
+    if figure.endswith(_SHARE):
+        return any(round(x) == held for x in numbers)
     places = len(figure.rstrip("%").strip().partition(".")[2])
     return held in numbers or (places > 0 and held is not None and any(round(x, places) == held for x in numbers))
 

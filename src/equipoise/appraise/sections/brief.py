@@ -10,7 +10,7 @@ from equipoise.appraise.context import Context
 from equipoise.appraise.estimates import by_pairs
 from equipoise.appraise.phrases import paragraphs, replica_sentence, within_margin
 from equipoise.appraise.sections import certainty
-from equipoise.appraise.sections.replica import main_answers, reading
+from equipoise.appraise.sections.replica import as_fitted, main_answers, reading
 from equipoise.appraise.tables import DASH, cell
 from equipoise.document.document import Block, Facts, Inlines, Listing, Note, Section, Stat, Stats
 from equipoise.document.text import joined, lower, upper
@@ -272,7 +272,8 @@ def _rebuilt(ctx: Context) -> Inlines:
     """What the rebuilt trial says; without a replica how to have it told, where the trial can be rebuilt."""
     if ctx.replica is not None:
         told = main_answers(ctx.replica)
-        return reading(ctx) or paragraphs(*(replica_sentence(ctx, a.sentence, a.command, a.question) for a in told))
+        said = reading(ctx) or paragraphs(*(replica_sentence(ctx, a.sentence, a.command, a.question) for a in told))
+        return paragraphs(said, as_fitted(ctx, ctx.replica, shortly=True))
     if shipped_file(ctx.record.id, "scenario") is None:
         return ()
     command = ctx.writer.code(f"equipoise replicate {ctx.record.id} --json FILE")

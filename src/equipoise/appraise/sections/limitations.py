@@ -133,8 +133,8 @@ def planned_spread(ctx: Context) -> Inlines:
     return (
         *out,
         *ctx.say(
-            ". So it stands for about {o} points over the trial, and the {v} that the standard error of the "
-            "{control} arm implies is no more than had been planned for.",
+            ". So it more likely stands for about {o} points over the trial, and the {v} that the standard error of "
+            "the {control} arm implies is no more than had been planned for.",
             o=over,
             v=ctx.number(seen),  # type: ignore[arg-type]
         ),

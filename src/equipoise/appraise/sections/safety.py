@@ -116,21 +116,26 @@ def _table(ctx: Context, events: list[AdverseEvent], id: str = "t-safety") -> Ta
                     )
                 )
             )
-    columns = writer.heads(
-        "Event",
-        f.active.label,
-        f.control.label,
-        "Difference in percentage points (95 % interval)",
-        "Number needed to harm",
-    )
+    counted = any(row.cells[-1] != DASH for row in rows if not row.heading)
+    heads = ["Event", f.active.label, f.control.label, "Difference in percentage points (95 % interval)"]
+    if counted:
+        heads.append("Number needed to harm")
+    else:  # a column without a number in it would only be promised
+        rows = [row if row.heading else Row(row.cells[:-1]) for row in rows]
     what = {"t-safety": "Adverse events", "t-safety-more": "Further adverse events"}.get(id, "Coded adverse events")
+    later = ctx.record.origin == "written" and any(r.comparison == "early_delayed" for r in ctx.record.results)
+    when = " in the randomised period" if later else ""
+    told = (
+        "the difference in risk, and how many would have to be treated for one more to have it."
+        if counted
+        else "and the difference in risk."
+    )
     caption = writer.say(
-        what + " by arm, {a} against {c}: people with the event of all people, the difference in risk, and how "
-        "many would have to be treated for one more to have it.",
+        f"{what} by arm{when}, {{a}} against {{c}}: people with the event of all people, {told}",
         a=ctx.active,
         c=ctx.control,
     )
-    return Table(id, caption, columns, tuple(rows), (False, True, True, True, True))
+    return Table(id, caption, writer.heads(*heads), tuple(rows), (False, *(True for _ in heads[1:])))
 
 
 def _needed(ctx: Context, event: AdverseEvent, counts) -> Inlines:  # type: ignore[no-untyped-def]

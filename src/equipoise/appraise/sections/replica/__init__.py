@@ -19,7 +19,7 @@ from equipoise.document.document import Block, Fold, Inlines, Link, Listing, Par
 from equipoise.library import shipped_file
 from equipoise.replica.replica import Replica
 
-__all__ = ["build", "chance_by_weeks", "dots_figure", "main_answers", "reading", "use_of"]
+__all__ = ["as_fitted", "build", "chance_by_weeks", "dots_figure", "main_answers", "reading", "use_of"]
 
 
 def build(ctx: Context) -> Section:
@@ -38,8 +38,7 @@ def build(ctx: Context) -> Section:
         told = chance(ctx, replica)
         if reading(ctx):
             lead = writer.words("What the first two shares say together stands in the ")
-            where = (*lead, Link(writer.words("bottom line"), "#bottom-line"), Text(". "))
-            told = (*where, *told)
+            blocks.append(Paragraph((*lead, Link(writer.words("bottom line"), "#bottom-line"), Text("."))))
         if told:
             blocks.append(Paragraph(told))
     if replica.mechanisms:
@@ -112,10 +111,10 @@ def _what(ctx: Context, replica: Replica) -> Inlines:
         n=ctx.writer.simulated(f"{replica.replicates:,}"),
         i=imputed if replica.imputations else (),
     )
-    return paragraphs(said, _as_fitted(ctx, replica))
+    return paragraphs(said, as_fitted(ctx, replica))
 
 
-def _as_fitted(ctx: Context, replica: Replica) -> Inlines:
+def as_fitted(ctx: Context, replica: Replica, *, shortly: bool = False) -> Inlines:
     """How the drug acts as fitted, where it acts late: what is assumed, what fits best, and what the posterior has."""
     lag = replica.effect.get("lag")
     if lag is None or replica.effect.get("weight") != 1.0:
@@ -127,12 +126,12 @@ def _as_fitted(ctx: Context, replica: Replica) -> Inlines:
         "best.",
         l=writer.simulated(numbers.number(lag, 1)),
     )
-    found = stored(ctx.record.id)
+    found = None if shortly else stored(ctx.record.id)
     own = next((p for m in found.mechanisms for p in m.effects if p.place == "effect.lag"), None) if found else None
     if found is None or own is None or own.fit is None or not math.isclose(own.fit, lag, rel_tol=1e-3):
         return out
     more = writer.say(
-        "Weighed by their fit, lags have their middle at {m} weeks ({s}).",
+        "Over all lags, weighed by how well they fit, the median is {m} weeks ({s}).",
         m=parameter_told(ctx, found, numbers.number(own.median, 0)),
         s=parameter_told(ctx, found, numbers.span(own.low, own.high, 0)),
     )

@@ -65,8 +65,8 @@ def mechanisms(ctx: Context, replica: Replica) -> list[Block]:
     lead = writer.words(
         "The randomised period alone cannot settle how a drug acts on function. So each mechanism was fitted to that "
         "period, and then asked what comes later. Only results after the switch, which no fit has seen, are a check. "
-        "Results of the randomised period itself were partly fitted, or follow from sets and weeks that were: that a "
-        "mechanism comes near them proves nothing more."
+        "Results of the randomised period were fitted in part, and the others follow from those: that a mechanism "
+        "comes near them proves nothing more."
         if ctx.record.extension is not None
         else "The numbers that a replica is fitted to cannot settle how a drug acts. So each mechanism was fitted to "
         "them, and then asked what comes later or elsewhere. Only results that no fit has seen are a check."

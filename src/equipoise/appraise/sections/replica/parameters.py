@@ -202,10 +202,10 @@ def parameters(ctx: Context, found: Beliefs) -> Fold:
     blocks: list[Block] = [table]
     if cut:
         said = writer.say(
-            "An interval ended by the prior would go further were more thought possible before: {c}. Some of these "
-            "ends are natural, as no loss at all or the whole of it; beyond the others the numbers do not say where it "
-            "stops.",
-            c=joined([writer.label(lower(called)) for called in cut]),
+            "Some intervals stop where the prior stops, and would go further if the prior did: {c}. Some of these ends "
+            "are natural, such as no loss at all or the whole of it. Beyond the others the numbers do not say where "
+            "the interval stops.",
+            c=joined([writer.label(called[:1].lower() + called[1:]) for called in cut]),
         )
         blocks.append(Paragraph(said))
     return Fold("beliefs-parameters", writer.words("Each parameter"), tuple(blocks))
