@@ -570,7 +570,7 @@ def test_headache_after_puncture_is_told_from_the_trial_before_other_studies(pag
 
 def test_a_change_within_one_person_is_no_yardstick_between_groups(page: Document) -> None:
     """EMA p.66: 3.24 points is a change that patients notice in themselves."""
-    said = [t for t in texts(page, "significance") if "3.2 points" in t]
+    said = [t for t in texts(page, "significance") if "3.24 points" in t]
     assert said
     assert all("within one person" in t and "no yardstick" in t for t in said)
 
