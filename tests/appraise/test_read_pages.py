@@ -79,6 +79,12 @@ def test_the_length_of_a_follow_up_that_differed_is_its_longest() -> None:
     assert "up to" not in said("valor", "design").lower().partition("duration")[2][:20]
 
 
+def test_a_wilcoxon_test_of_survival_is_no_rank_sum() -> None:
+    text = said("riluzole1994")
+    assert "Rank test (Wilcoxon, van Elteren)" not in text
+    assert "weighs early events more than late ones" in text
+
+
 def test_lacomblez_is_not_called_missed() -> None:
     """Log-rank P = 0.076, adjusted P = 0.002, and no word on which was to decide (Lancet 1996;347:1425, abstract)."""
     record = load_record("lacomblez1996")

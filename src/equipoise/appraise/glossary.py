@@ -88,8 +88,15 @@ def glossary(ctx: Context) -> tuple[tuple[Inlines, Inlines], ...]:
         "medians",
         any(
             re.search(r"wilcoxon|mann[- ]whitney|van elteren|rank[- ]sum|kruskal", m.label, re.I)
+            and "survival" not in m.label.lower()
             for m in record.methods
         ),
+    )
+    add(
+        "Wilcoxon test of survival",
+        "compares two courses of survival and weighs early events more than late ones, where the log-rank test weighs "
+        "all alike",
+        any("wilcoxon" in m.label.lower() and "survival" in m.label.lower() for m in record.methods),
     )
     add(
         "Hodges-Lehmann estimate",
