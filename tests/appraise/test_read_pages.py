@@ -532,6 +532,8 @@ def test_people_who_were_not_all_randomised_are_labelled() -> None:
     people = {plain(r.cells[0]): plain(r.cells[-1]) for r in rows}
     assert people["VITALITY-ALS"] == "262 (the neurofilament subset)"
     assert people["ORARIALS-01"] == "239 (those analysed)"
+    assert people["HIMALAYA"] == "about 300"
+    assert "About 300 people took part" in said("himalaya")
     for name in ("vitality_als", "orarials01"):
         assert "how many were randomised was not read" in said(name)
         assert not any(s.n for s in load_record(name).sets if s.label == "All randomised")

@@ -240,6 +240,12 @@ class Context:
         return self.writer.words(text)
 
     @property
+    def randomised(self) -> Inlines:
+        """How many took part, ``about`` so many where that is all that was read; only where it is known."""
+        d = self.record.design
+        return self.writer.say("about {n}" if d.n_actual_about else "{n}", n=self.number(d.n_actual))
+
+    @property
     def duration(self) -> Inlines:
         """``28 weeks``, ``up to 91 weeks``; nothing where the record does not tell how long the trial was."""
         d = self.record.design

@@ -48,7 +48,7 @@ def _bottom(ctx: Context) -> Section:
     writer, f, d = ctx.writer, ctx.findings, ctx.record.design
     people: Inlines = ()
     if known(d.n_actual):
-        people = writer.say("{n} people took part.", n=ctx.number(d.n_actual))
+        people = upper(writer.say("{n} people took part.", n=ctx.randomised))
     lead = ctx.say("{trial} followed one group of people and compared it with nobody.")
     if len(f.arms) > 1:
         groups = joined([writer.label(lower(a.label)) for a in f.arms])

@@ -77,7 +77,7 @@ def _design(ctx: Context, section: Section) -> Inlines:
         parts.append(masking)
     if d.n_actual.usable and d.n_actual.value is not None:
         people = "{n} people" + (" ({w})" if d.n_actual_of else "")
-        parts.append(writer.say(people, n=ctx.number(d.n_actual), w=d.n_actual_of or ""))
+        parts.append(writer.say(people, n=ctx.randomised, w=d.n_actual_of or ""))
     if ctx.duration:
         parts.append(ctx.duration)
     lead = upper(joined(parts, ", "))

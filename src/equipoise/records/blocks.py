@@ -76,6 +76,8 @@ class Design(Sourced):
     """Whether the arms were allocated at random; False for a trial of one arm, which needs no control."""
     allocation: Mapping[str, Annotated[int, Strict(), Field(ge=1)]] = Field(default_factory=dict)
     strata: tuple[Stratum, ...] = ()
+    n_actual_about: bool = False
+    """Whether what was read gives ``n_actual`` roughly."""
     n_planned: Value | None = None
     n_planned_first: Value | None = None
     """Size planned before an amendment."""

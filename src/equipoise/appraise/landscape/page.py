@@ -399,6 +399,8 @@ def _people(t: _Trial) -> Inlines:
     if not known(n):
         return DASH
     shown: Inlines = (t.writer.cite(numbers.number(n.value or 0), n),)
+    if t.record.design.n_actual_about:
+        shown = (*t.writer.words("about "), *shown)
     part = t.record.design.n_actual_of
     return (*shown, *t.writer.say(" ({p})", p=part)) if part else shown
 

@@ -35,7 +35,7 @@ def build(ctx: Context) -> Section:
     phase = fact(d.phase)
     add("Design", upper(joined([p for p in (kind, phase) if p], "; ")))
     add("Masking", upper(fact(d.masking) or ()))
-    add("Participants", _participants(ctx))
+    add("Participants", upper(_participants(ctx)))
     add("Randomisation", _randomisation(ctx))
     add("Setting", upper(fact(d.setting) or ()))
     add("Duration", upper(_duration(ctx)))
@@ -97,9 +97,9 @@ def _participants(ctx: Context) -> Inlines:
     if not known(d.n_actual):
         return ()
     drawn = d.randomised and ctx.record.origin == "written"
-    out = writer.say("{n} randomised" if drawn else "{n} enrolled", n=ctx.number(d.n_actual))
+    out = writer.say("{n} randomised" if drawn else "{n} enrolled", n=ctx.randomised)
     if d.n_actual_of:
-        out = writer.say("{n} ({w}); how many were randomised was not read", n=ctx.number(d.n_actual), w=d.n_actual_of)
+        out = writer.say("{n} ({w}); how many were randomised was not read", n=ctx.randomised, w=d.n_actual_of)
     arms = [f.active, *(a for a in f.arms if a.role == "active" and a.id not in (f.active.id, f.control.id)), f.control]
     arms = list({a.id: a for a in arms}.values())
     given = "{n} to {a}" if ctx.record.origin == "written" else "{n} started {a}"

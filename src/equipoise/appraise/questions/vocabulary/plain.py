@@ -48,10 +48,10 @@ def plain_people(ctx: Context) -> Inlines:
     n = d.n_actual
     if not known(n):
         return ()
-    out = writer.say("{n} people took part.", n=ctx.number(n))
+    out = upper(writer.say("{n} people took part.", n=ctx.randomised))
     if d.n_actual_of:
         out = writer.say(
-            "What we read tells of {n} people ({w}), not of all who took part.", n=ctx.number(n), w=d.n_actual_of
+            "What we read tells of {n} people ({w}), not of all who took part.", n=ctx.randomised, w=d.n_actual_of
         )
     pair = [a for a in (f.active, f.control) if known(a.n)]
     if len(pair) == 2:
