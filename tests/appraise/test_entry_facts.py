@@ -256,6 +256,34 @@ def test_nominal_is_said_of_a_p_value_only_where_its_entry_says_it() -> None:
         assert says or "nominal" not in page_of(number).lower(), number
 
 
+@needs_stored
+@pytest.mark.parametrize("number", ["NCT03448406", "NCT03877224"])
+def test_no_standard_error_is_read_off_the_interval_of_a_rank_test(number: str) -> None:
+    said = page_of(number)
+    assert "80\N{NARROW NO-BREAK SPACE}% power" not in said
+    assert "80 % power" not in said
+    assert "implies a standard error" not in said
+
+
+@needs_stored
+def test_a_test_and_an_interval_that_do_not_agree_are_told_as_that() -> None:
+    """NCT03877224: rank ANCOVA gives 0.079, the Hodges-Lehmann interval runs from 0.36 to 6.01."""
+    assert "do not agree" in page_of("NCT03877224")
+    assert "in favour of dapa" not in page_of("NCT03877224")
+
+
+@needs_stored
+@pytest.mark.parametrize("number", STORED)
+def test_no_order_of_tests_is_made_up(number: str) -> None:
+    assert "can confirm anything" not in page_of(number)
+
+
+@needs_stored
+def test_events_of_which_none_is_listed_are_not_counted_as_none() -> None:
+    row = next(e for e in stored("NCT03448406").adverse_events if e.id == "ae_any_other")
+    assert all(v.value is None for v in row.arms.values())
+
+
 # -- gaps ----------------------------------------------------------------------------------------------------------
 
 

@@ -16,6 +16,7 @@ from equipoise.document.text import joined, lower, short
 from equipoise.errors import RecordError
 from equipoise.records.blocks import Regulatory, RelatedTrial
 from equipoise.records.load import load_record
+from equipoise.records.registry.groups import dose_of
 from equipoise.records.schema import Arm, Contrast, Fact, Item, Method, Outcome, PValue, Record, Result, Value
 from equipoise.replica.replica import Replica
 
@@ -575,8 +576,10 @@ class Context:
     def regimen(self, arm: Arm) -> Inlines:
         """What an arm received, with the entry's own words where no one dose could be read from them."""
         out, told = self.arm_text(arm), arm.note if self.record.origin == "posted" else None
-        if arm.dose is not None or not told or len(told) > _SHORT or not arm.usable:
+        if not told or len(told) > _SHORT or not arm.usable:
             return out
+        if arm.dose is not None and not (dose_of(told) is None and re.search(r"\d", told)):
+            return out  # one dose, and it is told
         said = self.writer.quote(" ".join(told.split()).rstrip("."), arm)
         return (*out, *self.writer.say(" (as the entry describes it: {s})", s=said)) if said else out
 

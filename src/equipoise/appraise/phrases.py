@@ -6,8 +6,8 @@ import re
 
 from equipoise.appraise import absolute_risk, numbers
 from equipoise.appraise.context import Context
-from equipoise.appraise.estimates import lead
-from equipoise.appraise.findings import excludes_null, standard_error, usable
+from equipoise.appraise.estimates import by_pairs, lead
+from equipoise.appraise.findings import excludes_null, significant, standard_error, usable
 from equipoise.appraise.open_verdict import direction_sentence
 from equipoise.document.document import Computed, Inlines, Text
 from equipoise.document.text import joined, upper
@@ -248,6 +248,14 @@ def co_primary_sentence(ctx: Context) -> Inlines:
     return (*writer.words(start), *joined(parts, "; "), Text("."))
 
 
+def test_differs(ctx: Context) -> bool:
+    """Whether an entry's deciding test finds no difference where the interval of another analysis excludes none."""
+    f = ctx.findings
+    apart = f.contrast is not None and excludes_null(f.contrast) is True
+    posted = ctx.record.origin == "posted" and f.split and f.test is not None
+    return posted and apart and f.test is not None and significant(f.test) is False
+
+
 def interval_sentence(ctx: Context) -> Inlines:
     """What the interval of the primary contrast leaves room for."""
     f, writer = ctx.findings, ctx.writer
@@ -266,6 +274,15 @@ def interval_sentence(ctx: Context) -> Inlines:
     digits = numbers.contrast_digits(c)
     unit = ctx.gap_unit(o, f.primary)
     better, worse = (c.high, c.low) if o.direction == "higher_better" else (c.low, c.high)
+    if excludes_null(c) and test_differs(ctx) and f.test is not None:
+        return writer.say(
+            "The interval, from {low} to {high}{u}, excludes the value of no effect; the test that decides, {p}, comes "
+            "from another analysis and does not call it a difference.",
+            low=writer.cite(numbers.number(c.low, digits), c),
+            high=writer.cite(numbers.number(c.high, digits), c),
+            u=writer.label(unit),
+            p=ctx.p(f.test),
+        )
     if excludes_null(c):
         side = ", all of them in favour of {control}" if against else ""
         return writer.say(
@@ -616,6 +633,11 @@ def detectable_sentence(ctx: Context) -> Inlines:
         return _detectable_risk(ctx)
     if c.kind != "difference" or f.outcome is None:
         return ()
+    if ctx.record.origin == "posted" and f.primary is not None and by_pairs(ctx, f.primary):
+        return writer.words(
+            "Its interval is that of a Hodges-Lehmann estimate, from which no standard error follows: what the trial "
+            "could have found is not computed."
+        )
     se = standard_error(c)
     if se is None:
         return ()

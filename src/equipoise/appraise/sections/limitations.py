@@ -170,7 +170,7 @@ def _regulators_sum(ctx: Context) -> Inlines:
 def exploratory_sentence(ctx: Context) -> Inlines:
     """Why nothing after a missed primary endpoint confirms anything; empty where it was not missed."""
     f, writer = ctx.findings, ctx.writer
-    if f.met is not False:
+    if f.met is not False or ctx.record.origin == "posted":  # a registry tells no order in which outcomes were tested
         return ()
     secondary = [o for o in ctx.record.outcomes if o.test_order and o.role != "primary"]
     out = writer.words("Nothing tested after the missed primary endpoint can confirm anything")

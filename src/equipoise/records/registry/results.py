@@ -180,8 +180,7 @@ class RegistryResults(Analyses):
                     values[id] = _affected(k, n)
         if not module.items("otherEvents") and not any(v.get("value") for v in summary["other"].values()):
             # none listed above the threshold is not that nobody had any
-            for v in summary["other"].values():
-                v.pop("total", None)
+            summary["other"] = {id: {"note": "no term is listed"} for id in summary["other"]}
         if summary["deaths"]:
             arms, others = self.groups.split(summary["deaths"])
             set_ = self._counted(

@@ -8,7 +8,7 @@ from equipoise.appraise import numbers
 from equipoise.appraise.context import Context
 from equipoise.appraise.findings import excludes_null, known, significant
 from equipoise.appraise.open_verdict import no_gap, tested
-from equipoise.appraise.phrases import margin_sentence, rows_sentence, within_margin
+from equipoise.appraise.phrases import margin_sentence, rows_sentence, test_differs, within_margin
 from equipoise.appraise.questions import conditions
 from equipoise.appraise.questions.vocabulary.design import people, week
 from equipoise.appraise.questions.vocabulary.everyday import everyday
@@ -307,6 +307,14 @@ def plain_range(ctx: Context) -> Inlines:
         return ()
     digits = numbers.contrast_digits(c)
     unit = writer.label(ctx.gap_unit(o, f.primary))
+    if test_differs(ctx):
+        return writer.say(
+            "Counted in another way than by that test, the true gap could lie anywhere from {l} to {h}{u}. The two "
+            "ways do not agree.",
+            l=writer.cite(numbers.number(c.low, digits), c),
+            h=writer.cite(numbers.number(c.high, digits), c),
+            u=unit,
+        )
     if o.direction == "not_stated" or excludes_null(c):
         good = None if f.primary is None or o.direction == "not_stated" else f.favourable(f.primary)
         bounds = (c.low, c.high) if good is None else sorted((abs(c.low), abs(c.high)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from equipoise.appraise import absolute_risk, numbers, phrases
 from equipoise.appraise.context import Context
-from equipoise.appraise.estimates import lead
+from equipoise.appraise.estimates import by_pairs, lead
 from equipoise.appraise.findings import excludes_null, standard_error, usable
 from equipoise.appraise.open_verdict import open_reason
 from equipoise.appraise.phrases import paragraphs
@@ -287,6 +287,8 @@ def threshold(ctx: Context) -> Inlines:
     c = f.contrast
     if c is None or c.value is None:
         return ()
+    if ctx.record.origin == "posted" and f.primary is not None and by_pairs(ctx, f.primary):
+        return writer.words("Its interval is that of a Hodges-Lehmann estimate, from which no such line follows.")
     if c.kind == "difference":
         se = standard_error(c)
         if se is None:
@@ -340,6 +342,12 @@ def for_meta_analysis(ctx: Context) -> Inlines:
             )
         if c.low is None or c.high is None or c.high <= c.low:
             return ()
+        if ctx.record.origin == "posted" and f.primary is not None and by_pairs(ctx, f.primary):
+            return writer.say(
+                "The difference, {d}, is a Hodges-Lehmann estimate: it can be set beside others of its kind, and the "
+                "width of its interval gives a standard error by approximation only.",
+                d=ctx.contrast(c),
+            )
         se = writer.compute(
             absolute_risk.se_from_interval,
             float(c.low),
