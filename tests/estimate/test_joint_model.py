@@ -576,13 +576,15 @@ def test_property_bad_input_is_named() -> None:
 
 
 def test_property_boundary_is_told() -> None:
-    """No random slope in truth: the covariance is singular or near it, and the status says so or the fit is sound."""
+    """No random slope in truth: the covariance is singular, and what is gone is named."""
     g = np.random.default_rng(3)
     long, people = simulated(80)
-    flat = long.with_columns(y=pl.Series(g.normal(size=len(long))))
+    own = pl.Series(g.normal(0.0, 3.0, 80))[long["id"].rank("dense").cast(pl.Int64) - 1]
+    flat = long.with_columns(y=own + pl.Series(g.normal(size=len(long))))
     fit = joint_model(MARKER, EVENTS, flat, people, association=None)
     assert fit.status is Status.BOUNDARY
     assert "singular" in fit.reason
+    assert "; week has next to no variance" in fit.reason
 
 
 @pytest.mark.slow
@@ -702,6 +704,7 @@ def test_property_a_ratio_that_runs_off_is_none() -> None:
     lopsided = people.with_columns(event=pl.when(pl.col("arm") == "p").then(1).otherwise(0))
     gone = disease_rate_ratio("y ~ week + (week | id)", EVENTS, long, lopsided)
     assert gone.status is Status.BOUNDARY
+    assert gone.optimum.flat is None
     assert "runs off" in gone.reason
     assert math.isnan(gone.ratio.estimate)
     y, weeks, arm, end, _ = blocks(long, lopsided)

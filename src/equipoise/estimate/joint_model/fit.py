@@ -83,11 +83,6 @@ class JointModelFit(Maximised):
         low = self.setup.layout.factor(self.theta)
         return np.asarray(low @ low.T)
 
-    @property
-    def random_names(self) -> tuple[str, ...]:
-        several = len(self.setup.markers) > 1
-        return tuple((f"{m.name}: " if several else "") + name for m in self.setup.markers for name in m.random.names)
-
     @cached_property
     def _posterior(self) -> tuple[FloatArray, FloatArray]:
         self.likelihood.evaluate(self.theta, max(self.optimum.points, 9) if self.setup.d <= 3 else self.optimum.points)

@@ -25,6 +25,9 @@ class Maximised(Fit):
     def reason(self) -> str:
         """Why the fit is what it is: ``estimated``, or what stood in the way."""
         own = self.optimum.reason
+        if self.status is Status.BOUNDARY and self.optimum.flat is not None:
+            name = self.random_names[self.optimum.flat]
+            own += f"; {name} has next to no variance of its own: leave it out, or write penalised=True"
         return own if own.startswith("not estimable") else REASONS[self.status] + (f": {own}" if own else "")
 
     @property
@@ -35,6 +38,12 @@ class Maximised(Fit):
     def theta(self) -> FloatArray:
         """(parameter,) the parameters, in the order of ``names``."""
         return self.optimum.theta
+
+    @property
+    def random_names(self) -> tuple[str, ...]:
+        """Of the random effects, each with its marker where there are several."""
+        several = len(self.setup.markers) > 1
+        return tuple((f"{m.name}: " if several else "") + name for m in self.setup.markers for name in m.random.names)
 
     @property
     def loglik(self) -> float:

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -38,6 +38,7 @@ class Optimum:
 
     gradient : the largest score in absolute value; distance : how far the maximum is, in standard errors. quadrature :
     how much the log-likelihood moves from each patient's nodes a dimension, at most ``points``, to about twice as many.
+    flat : on the boundary, the random effect with the smallest share of a variance of its own.
     """
 
     theta: FloatArray = field(repr=False)
@@ -52,6 +53,7 @@ class Optimum:
     points: int
     quadrature: float
     calls: int
+    flat: int | None = None
 
 
 def _finer(k: IntArray, d: int, steps: tuple[int, ...]) -> IntArray:
@@ -452,18 +454,13 @@ def _on_boundary(
             gone.append("no residual variance is left")
     if gone:
         return _lost(model, theta, free, scores, Status.NO_VARIANCE, gone[0], calls, now, k)
-    return _lost(
-        model,
-        theta,
-        free,
-        scores,
-        Status.BOUNDARY,
-        "the covariance of the random effects is singular: leave out a random effect, such as the slope, "
-        "or write penalised=True",
-        calls,
-        now,
-        k,
-    )
+    own = np.diag(low) ** 2 / np.maximum((low**2).sum(axis=1), 1e-300)
+    for m, sums in enumerate(model.markers):
+        whole = (low[sums.columns] ** 2).sum(axis=1) * np.diag(sums.zz.sum(axis=0)) / max(sums.n.sum(), 1.0)
+        own[sums.columns] = np.minimum(own[sums.columns], whole / residual_variance(sums, theta, model.layout, m))
+    why = "the covariance of the random effects is singular"
+    lost = _lost(model, theta, free, scores, Status.BOUNDARY, why, calls, now, k)
+    return replace(lost, flat=int(np.argmin(own)))
 
 
 def failed(size: int, status: Status, reason: str, free: BoolArray | None = None) -> Optimum:
