@@ -135,6 +135,7 @@ def test_doses_and_routes_of_the_stored_entries_are_those_of_their_descriptions(
     assert told["NCT03448406"] == ((10, "mg"), "by mouth")
     assert told["NCT03877224"] == ((10, "mg"), "by mouth")
     assert told["NCT02210780"] == ((300, "mg"), "subcutaneous")
+    assert told["NCT02623699"] == ((100, "mg"), "intrathecal")  # BIIB067 in the results, tofersen in the plan
     assert told["NCT00567567"] == (None, None)  # fifteen treatments an arm
     assert "1.8mg" in page_of("NCT01800968")
 
@@ -494,6 +495,13 @@ def test_a_kept_margin_is_no_open_question_and_a_span_no_end_of_the_trial() -> N
     said = page_of("NCT03029208")
     assert "does not settle the primary question" not in said
     assert "at the end of the trial" not in said.lower()
+
+
+@needs_stored
+@pytest.mark.parametrize("number", STORED)
+def test_harm_that_is_counted_by_arm_is_not_called_uncounted(number: str) -> None:
+    counted = conditions.has_harms(ctx_of(stored(number)))
+    assert not counted or "holds no adverse events by arm" not in page_of(number)
 
 
 # -- direction -----------------------------------------------------------------------------------------------------

@@ -129,7 +129,8 @@ def find_groups(entry: Node, ledger: Ledger) -> Groups:
     single = allocation != "RANDOMIZED"
     types = _types(planned, [c[0] or "" for c in chosen], ledger)
     roles = ["active"] * len(chosen) if single else _roles([c[0] or "" for c in chosen], types, ledger, flow)
-    for (title, description, _, started), role in zip(chosen, roles, strict=True):
+    plans = _plans(planned, [c[0] or "" for c in chosen], ledger)
+    for (title, description, _, started), role, own in zip(chosen, roles, plans, strict=True):
         if title is None:
             continue
         id = groups.keys.new(title, "arm")
@@ -138,7 +139,6 @@ def find_groups(entry: Node, ledger: Ledger) -> Groups:
         if description and description != title:
             arm["note"] = description
         told = [t for t in (title, description) if t]
-        own = _planned_of(planned, title)
         if own is not None:
             if not description and (said := own.text("description")) and said != title:
                 arm["note"] = said
@@ -260,6 +260,17 @@ def often_of(text: str | None) -> str | None:
     """
     found = {_SPELT.get(m.group().lower(), m.group().lower()) for m in _OFTEN.finditer(text or "")}
     return found.pop() if len(found) == 1 else None
+
+
+def _plans(planned: list[Node], titles: list[str], ledger: Ledger) -> list[Node | None]:
+    """The planned arm of each group; where one of each is left over, they are taken as one."""
+    found = [_planned_of(planned, t) for t in titles]
+    left = [a for a in planned if not any(f is not None and f.path == a.path for f in found)]
+    if found.count(None) == 1 and len(left) == 1 and len(titles) > 1:
+        at = found.index(None)
+        found[at] = left[0]
+        ledger.assume(left[0].path, f"is taken as the plan of {titles[at]!r}: the one of each that is left over")
+    return found
 
 
 def _planned_of(planned: list[Node], title: str) -> Node | None:

@@ -86,7 +86,8 @@ def population_label(text: str) -> str:
     words = name.split(" ")
     low = [re.sub(r"[A-Za-z]+", lambda m: m.group().lower() if m.group() in _SMALL else m.group(), w) for w in words]
     label = " ".join(low)
-    label = label[:1].upper() + label[1:]
+    if not label[1:2].isupper():  # "mITT" stays
+        label = label[:1].upper() + label[1:]
     if re.match(
         r"\s+(?:who|that|with)\b[^.]*\b(?:values?|data|assessments?|measurements?)\b", plain[len(name) :], re.I
     ):

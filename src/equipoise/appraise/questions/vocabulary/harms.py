@@ -125,9 +125,12 @@ def largest(ctx: Context) -> list[Inlines]:
     chosen = [e for e in counted if more_on_active(ctx, e)][:4]
     if counted and not chosen:
         return [ctx.say("No event counted in both arms was more frequent with {active}.")]
-    return [phrases.count_sentence(ctx, e) for e in chosen] or [
+    told = [phrases.count_sentence(ctx, e) for e in chosen] or [
         share_sentence(ctx, e) for e in shares(ctx) if not e.serious
     ][:4]
+    if not told and has_harms(ctx):
+        return [ctx.writer.words("No single event of two people or more is counted in both arms.")]
+    return told
 
 
 @items("No event differs between the arms by more than chance easily gives.")
