@@ -96,7 +96,7 @@ def test_property_a_lag_that_stays_open_is_said_to_be_open(monkeypatch: pytest.M
     )
     assert "do not tell" in text
     assert "speak against" not in text
-    assert "They cannot settle it; another trial can." in text
+    assert "They cannot settle it; another trial may." in text
     assert "That is little: plan for the whole range." in text
     assert COMMAND in text
     assert "Not reached" not in text

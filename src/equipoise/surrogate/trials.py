@@ -705,7 +705,7 @@ def surrogacy_trials(
     >>> rows = pl.DataFrame({**effects, "s_se": [0.1] * 4, "t_se": [0.1] * 4})
     >>> found = surrogacy_trials(rows, surrogate="s", surrogate_se="s_se", true="t", true_se="t_se")
     >>> found.verdict.said[:31], found.fit.status.name
-    ('Cannot be told from 4 trials: w', 'BOUNDARY')
+    ('Cannot be told from 4 trials wi', 'BOUNDARY')
     """
     check_level(level)
     if method not in ("reml", "ml"):

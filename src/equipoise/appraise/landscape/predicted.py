@@ -44,6 +44,9 @@ def told(writer: Writer, found: Mapping[str, Any], text: str) -> Computed:
     return writer.by_command(text, found["command"], WHAT, METHOD)
 
 
+_HAZARDS = "log ratio of hazards"
+"""The unit of a first estimate on survival: a hazard ratio below one is told as a number above zero."""
+
 BACKWARDS = "An earlier trial, predicted backwards: it tests the carry-over, not the winner's curse."
 
 
@@ -55,9 +58,9 @@ def lead(writer: Writer, pairs: Sequence[Mapping[str, Any]]) -> Inlines:
             "it goes in but its precision."
         )
     return writer.words(
-        "A trial is followed by a second one when it looked good, so that of two trials of a drug the first is more "
-        "often lucky than unlucky: the winner's curse. Below, the same first result is read in several ways, and each "
-        "way predicts the second trial. Nothing of the second trial goes in but its precision."
+        "A trial is mostly followed by a second one because it looked good, so that of two trials of a drug the first "
+        "is more often lucky than unlucky: the winner's curse. Below, the same first result is read in several ways, "
+        "and each way predicts the second trial. Nothing of the second trial goes in but its precision."
     )
 
 
@@ -80,7 +83,7 @@ def pair(writer: Writer, found: Mapping[str, Any], t: Mapping[str, Any]) -> list
         "trial succeeds; in brackets 95 % intervals of the effect. Above zero favours the drug.",
         l=writer.label(_known(writer, t["label"])),
         e=n(numbers.number(t["first"]["estimate"], 2)),
-        u=writer.words(t["unit"]),
+        u=writer.words(t["unit"] + (", the sign turned" if t["unit"] == _HAZARDS else "")),
         s=n(numbers.number(t["first"]["se"], 2)),
         o=writer.words("earlier" if t["earlier"] else "second"),
     )

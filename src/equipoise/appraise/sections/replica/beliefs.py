@@ -197,7 +197,7 @@ def _plainly(ctx: Context, found: Beliefs) -> Inlines:
     if "none" in near and len(near) > 1:
         text = (
             "These results fit a drug that helps, and they fit a drug that does not. They cannot settle it; another "
-            "trial can."
+            "trial may."
         )
     elif near == ["none"]:
         text = (
