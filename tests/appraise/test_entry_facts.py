@@ -325,6 +325,31 @@ def test_a_ratio_of_allocation_that_the_entry_does_not_state_is_not_told() -> No
     assert cells(page, "t-consort")["item 9: type of design, allocation ratio, framework"][0] == "in part"
 
 
+@needs_stored
+def test_a_ratio_and_a_size_that_the_entry_tells_in_words_are_no_gaps() -> None:
+    """NCT02210780, NCT02485938 and NCT06597084 tell 1:1 in their texts, NCT02485938 its planned size; others do not."""
+    even = {n for n in STORED if stored(n).design.allocation}
+    assert even == {"NCT02210780", "NCT02485938", "NCT06597084"}
+    assert all("ratio in which people were allotted" not in page_of(n) for n in even)
+    assert "ratio in which people were allotted" in page_of("NCT01800968")
+    assert "how many people had been planned for" not in page_of("NCT02485938").lower()
+    assert "how many people had been planned for" in page_of("NCT01800968").lower()
+
+
+def test_shares_that_differ_are_told_in_the_entrys_words() -> None:
+    entry = study()
+    entry["protocolSection"]["descriptionModule"]["detailedDescription"] = (
+        "They were randomised 2:1 to drug or placebo."
+    )
+    record = import_study(entry).record
+    assert not record.design.allocation
+    page = appraise(record)
+    state, said = cells(page, "t-consort")["item 9: type of design, allocation ratio, framework"]
+    assert state == "held"
+    assert "2:1" in said
+    assert "ratio in which people were allotted" not in " ".join(texts(page))
+
+
 def test_an_entry_that_does_not_say_who_chose_the_groups_is_not_told_as_either() -> None:
     entry = study()
     del entry["protocolSection"]["designModule"]["designInfo"]["allocation"]

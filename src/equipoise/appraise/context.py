@@ -24,7 +24,7 @@ _BARE = ("geometric_mean_ratio", "rank_only", "count", "time_to_event")
 """Measures whose values have no unit, or bring their own."""
 
 
-_SHORT = 300
+_SHORT = 450
 """Letters of an arm's description that the card of the design can hold."""
 
 

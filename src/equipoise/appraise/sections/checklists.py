@@ -156,6 +156,9 @@ def _design(ctx: Context) -> Answered:
     if ratio and said and record.design.usable:
         text = ":".join(str(n) for n in ratio.values())
         said = writer.say("{t}; {r}", t=said, r=_quote(ctx, f"allocation {text}", record.design))
+    told = ctx.item("reg_allocation")
+    if said and not ratio and told is not None and told.text and (quoted := _quote(ctx, told.text.rstrip("."), told)):
+        return "held", writer.say("{t}; {r}", t=said, r=quoted)
     return ("held" if ratio else "in part", said) if said else GAP
 
 

@@ -10,7 +10,18 @@ from equipoise.records.registry.groups import Groups
 from equipoise.records.registry.reader import Ledger, Node
 from equipoise.records.registry.words import direction_of, week_assessed
 
-_PLANNED = re.compile(r"sample size|statistical power|\b\d+\s*% power|power of \d|powered to", re.I)
+_PLANNED = re.compile(
+    r"sample size|statistical power|\b\d+\s*% power|power of \d|powered to"
+    r"|\b\d+,? [\w, -]{0,30}\b(?:participants|patients|subjects)\b[^.]{0,30}\b(?:will|to) be "
+    r"(?:randomi[sz]ed|enrolled|recruited)",
+    re.I,
+)
+_RATIO = re.compile(
+    r"\b(?:random\w*|allocat\w*|assign\w*|ratio)\b[^.]{0,60}\b\d ?: ?\d(?: ?: ?\d)*\b"
+    r"|\b\d ?: ?\d(?: ?: ?\d)*\b[^.]{0,40}\b(?:random\w*|allocat\w*|ratio)\b",
+    re.I,
+)
+"""How an entry tells in words the ratio in which people were allotted; it has no field for it."""
 _MASKING = {
     "NONE": "open label",
     "SINGLE": "single-blind",
@@ -131,6 +142,10 @@ def design(entry: Node, groups: Groups, ledger: Ledger) -> dict[str, Any]:
     masked = _MASKING.get(masking.text("masking") or "", "not stated") + (f" ({', '.join(who)})" if who else "")
     if more := masking.text("maskingDescription"):
         masked += f"; {more}"
+    told = " ".join(ratio_told(entry))
+    equal = set(re.findall(r"\b\d ?: ?\d(?: ?: ?\d)*\b", told))
+    arms = list(groups.arms)
+    even = len(arms) > 1 and {e.replace(" ", "") for e in equal} == {":".join("1" for _ in arms)}
     status = entry["protocolSection"]["statusModule"]
     enrolled = module["enrollmentInfo"].count("count")
     counted = words(module["enrollmentInfo"].text("type"))
@@ -143,6 +158,10 @@ def design(entry: Node, groups: Groups, ledger: Ledger) -> dict[str, Any]:
             {"value": enrolled, "note": counted or "as posted"} if enrolled is not None else {"note": "not posted"}
         ),
     }
+    if allocation == "RANDOMIZED" and even:
+        # shares that differ are not mapped: the words do not say safely which is whose
+        out["allocation"] = dict.fromkeys(arms, 1)
+        ledger.assume(module.path, f"allotted evenly, read from the words {told[:80]!r}")
     if enrolled is not None and counted == "estimated":
         out["n_planned"] = {"value": enrolled}
     sites = entry["protocolSection"]["contactsLocationsModule"].items("locations")
@@ -165,6 +184,22 @@ def design(entry: Node, groups: Groups, ledger: Ledger) -> dict[str, Any]:
         elif date:
             status[key]["date"].drop(f"not a date: {date[:30]!r}")
     return out | {"source": "CTG", "place": "design", "confidence": "seen"}
+
+
+def ratio_told(entry: Node) -> list[str]:
+    """The sentences in which an entry tells the ratio of its allocation."""
+    protocol = entry["protocolSection"]
+    flow = entry["resultsSection"]["participantFlowModule"]
+    held = (
+        protocol["identificationModule"]["officialTitle"],
+        protocol["descriptionModule"]["briefSummary"],
+        protocol["descriptionModule"]["detailedDescription"],
+        protocol["designModule"]["designInfo"]["interventionModelDescription"],
+        flow["preAssignmentDetails"],
+        flow["recruitmentDetails"],
+    )
+    sentences = [s for h in held if isinstance(h.value, str) for s in re.split(r"(?<=[.!?])\s+|\n+", h.value)]
+    return list(dict.fromkeys(" ".join(s.split()) for s in sentences if _RATIO.search(s)))
 
 
 def eligibility(entry: Node) -> list[dict[str, Any]]:
@@ -260,6 +295,13 @@ def facts(entry: Node, brief: str | None) -> list[dict[str, Any]]:
         "sample_size",
         "Sample size, as the entry tells it",
         " ".join(about)[:2000] or None,
+        "description",
+    )
+    add(
+        "reg_allocation",
+        "design",
+        "Allocation, as the entry tells it",
+        " ".join(ratio_told(entry))[:1000] or None,
         "description",
     )
     sponsor = protocol["sponsorCollaboratorsModule"]

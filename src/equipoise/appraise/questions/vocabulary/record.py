@@ -54,7 +54,7 @@ def _design_gaps(ctx: Context) -> list[str]:
     d, f, out = ctx.record.design, ctx.findings, []
     if conditions.masking_unknown(ctx):
         out.append("who was masked")
-    if d.randomised and not (d.allocation and d.usable):
+    if d.randomised and not (d.allocation and d.usable) and ctx.item("reg_allocation") is None:
         out.append("the ratio in which people were allotted")
     if (d.n_planned is None or not d.n_planned.usable) and ctx.item("reg_sample_size") is None:
         out.append("how many people had been planned for, and on which assumptions")
