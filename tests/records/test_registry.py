@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 from registry_study import first, outcome, study
@@ -132,6 +132,7 @@ def test_property_an_unknown_key_anywhere_is_listed(path: tuple[Any, ...], key: 
 
 
 @given(st.sampled_from(_PATHS), _JSON)
+@example(("protocolSection", "armsInterventionsModule", "interventions", 0, "armGroupLabels"), True)
 @settings(max_examples=300, suppress_health_check=list(HealthCheck))
 def test_property_nothing_that_is_posted_breaks_the_door(path: tuple[Any, ...], value: Any) -> None:
     """Any JSON in place of any part: a record that can be written and read, or an error with a hint."""

@@ -271,8 +271,11 @@ def _replica(ctx: Context) -> Section | None:
     table = next((b for b in made.blocks if isinstance(b, Table) and b.id == "t-answers"), None)
     if ctx.replica is None or table is None:
         return None
-    rows = tuple(replace(row, cells=row.cells[:2]) for row in table.rows)[: ROWS + 1]  # the first row is a heading
-    cut = replace(table, id="t-slide-answers", columns=table.columns[:2], rows=rows, numeric=table.numeric[:2])
+    rows = tuple(replace(row, cells=row.cells[:2]) for row in table.rows)
+    columns = table.columns[:2]
+    if [row.heading for row in rows].index(False) == 1 and sum(row.heading for row in rows) == 1:
+        columns, rows = (rows[0].cells[0], columns[1]), rows[1:]  # the one heading says what every share is of
+    cut = replace(table, id="t-slide-answers", columns=columns, rows=rows[:ROWS], numeric=table.numeric[:2])
     said = replica.reading(ctx)
     blocks: list[Block] = [cut]
     if said:

@@ -294,7 +294,7 @@ def _of_plan(arm: Node, entry: Node) -> list[str]:
     given = [
         d
         for d in entry["protocolSection"]["armsInterventionsModule"].items("interventions")
-        if d["type"].value in _DRUGS and label in (d["armGroupLabels"].value or ())
+        if d["type"].value in _DRUGS and label in [each.value for each in d.items("armGroupLabels")]
     ]
     if len(given) > 1:
         return []
