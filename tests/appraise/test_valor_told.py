@@ -174,6 +174,14 @@ def test_property_the_events_of_the_survival_sentence_have_their_date(valor: Rec
     assert "In everyone randomised, by 16 January 2022, there were events in 12 of 72 people who started early" in text
 
 
+def test_property_a_count_of_deaths_in_words_has_its_period(page: Document) -> None:
+    """One death in the randomised period, eight by January 2022: without a period the counts contradict each other."""
+    text = re.sub(r"\]\[[^\]]*\]|[\[\]]", "", render(page, "md"))
+    said = re.findall(r"Death([^:.|\n]*): 1 of 72 with tofersen", text)
+    assert said
+    assert set(said) == {" in the randomised period"}
+
+
 # -- the patient ---------------------------------------------------------------------------------------------------
 
 

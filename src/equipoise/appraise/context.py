@@ -256,6 +256,11 @@ class Context:
             "up to {n} weeks" if d.duration_is == "longest" else "{n} weeks", n=self.word(d.duration_weeks)
         )
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether the record compares early with delayed start: what is counted by arm then needs its period."""
+        return self.record.origin == "written" and any(r.comparison == "early_delayed" for r in self.record.results)
+
     def cut_date(self, id: str | None) -> Inlines:
         """``16 January 2022``: the date up to which the data of a cut reach; empty where none is on record."""
         cut = next((c for c in self.record.cuts if c.id == id), None)

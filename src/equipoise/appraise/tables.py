@@ -344,8 +344,8 @@ def events_table(ctx: Context) -> Table | None:
         return None
     columns = (writer.words("Event"), *(writer.label(a.label) for a in arms))
     caption = writer.words("Events and withdrawals, by analysis set and arm.")
-    end, later = ctx.findings.week, any(r.comparison == "early_delayed" for r in ctx.record.results)
-    if later and end is not None and any(row.week is None or row.week > end for row in ctx.record.events):
+    end = ctx.findings.week
+    if ctx.goes_on and end is not None and any(row.week is None or row.week > end for row in ctx.record.events):
         said = " After {w} everyone could have {a}: the column {b} is then the delayed start."
         caption = (
             *caption,

@@ -123,8 +123,7 @@ def _table(ctx: Context, events: list[AdverseEvent], id: str = "t-safety") -> Ta
     else:  # a column without a number in it would only be promised
         rows = [row if row.heading else Row(row.cells[:-1]) for row in rows]
     what = {"t-safety": "Adverse events", "t-safety-more": "Further adverse events"}.get(id, "Coded adverse events")
-    later = ctx.record.origin == "written" and any(r.comparison == "early_delayed" for r in ctx.record.results)
-    when = " in the randomised period" if later else ""
+    when = " in the randomised period" if ctx.goes_on else ""
     told = (
         "the difference in risk, and how many would have to be treated for one more to have it."
         if counted

@@ -80,6 +80,8 @@ def deaths(ctx: Context) -> Inlines:
     if left:
         label = ctx.writer.words("people who left the trial by dying")
     when = ctx.writer.say(" by {w}", w=ctx.week(found.week)) if found.week is not None else ()
+    if not when and ctx.goes_on and isinstance(found.row, AdverseEvent):  # adverse events are those of that period
+        when = ctx.writer.words(" in the randomised period")
     if held is not None and held in {s.id for s in ctx.record.sets} and not ctx.is_all(held):
         when = (*when, *ctx.writer.say(" in {s}", s=ctx.writer.label(ctx.set_phrase(held))))
     said = ctx.say(
