@@ -23,6 +23,18 @@ def replicate() -> None:
     analyse(simulator.block(1, 0, 2), simulator.scenario.plan)
 
 
+def design() -> None:
+    """One virtual trial of `equipoise design next-als`, judged by each of its primaries."""
+    from equipoise.design import design as carry_out
+    from equipoise.design import load_study
+    from equipoise.run.executors import Threads
+
+    study = load_study("next-als")
+    factors = {**study.factors.model_dump(), "weeks": [28], "patients": [108], "enrichment": ["all"]}
+    one = study.with_(factors=factors, worlds={"lag0": study.worlds["lag0"]})
+    carry_out(one, replicates=2, executor=Threads(1))
+
+
 def mmrm() -> None:
     """A mixed model of four visits, everything by default."""
     from equipoise import mmrm as fit
@@ -63,7 +75,7 @@ def imputation() -> None:
     completed.analyse(Mmrm())
 
 
-JOBS: dict[str, Callable[[], None]] = {"replicate": replicate, "mmrm": mmrm, "imputation": imputation}
+JOBS: dict[str, Callable[[], None]] = {"replicate": replicate, "design": design, "mmrm": mmrm, "imputation": imputation}
 
 
 class _Listener(event.Listener):  # type: ignore[misc]

@@ -15,7 +15,7 @@ from numba.core.dispatcher import Dispatcher
 from equipoise.numerics import first_use
 
 TESTS = Path(__file__).parents[1]
-JOBS = ("replicate", "mmrm", "imputation")
+JOBS = ("replicate", "design", "mmrm", "imputation")
 
 
 def _run(code: str, **env: str) -> list[str]:

@@ -45,11 +45,14 @@ def progress_bar(quiet: bool = False) -> Iterator[Callable[[str, int, int], None
         yield report
 
 
-def compile_once(report: Callable[[str, int, int], None]) -> None:
-    """Before the first replica on a machine: its kernels, compiled side by side; a line where they cannot be kept."""
+def compile_once(report: Callable[[str, int, int], None], job: str = "replicate") -> None:
+    """Before the first replica on a machine: its kernels, compiled side by side; a line where they cannot be kept.
+
+    job : one of :mod:`equipoise.numerics.first_use`.
+    """
     from equipoise.numerics import first_use
 
-    first_use.compile_ahead("replicate", lambda done, total: report("compiling once", done, total))
+    first_use.compile_ahead(job, lambda done, total: report("compiling once", done, total))
     first_use.tell_if_not_kept()
 
 

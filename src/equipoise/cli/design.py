@@ -70,7 +70,8 @@ def design(
         raise ScenarioError("--executor beside --scheduler", hint="give one of them")
     hands = executor_named(scheduler or executor, workers)
     with progress_bar(quiet) as report:
-        compile_once(report)
+        methods = {str(section.get("method")) for a in chosen.analyses for section in a.get("sections", ())}
+        compile_once(report, "design" if methods & {"mmrm", "delayed_start"} else "replicate")
         made = carry_out(
             chosen, replicates=replicates, up_to=up_to, seed=seed, executor=hands, out=out, progress=report, code=True
         )

@@ -25,17 +25,57 @@ from equipoise.numerics.linalg import cholesky, solve_cholesky
 
 
 @inner
+def _with_holes_filled(moments, k, at, sol, q, low, back):
+    """Pattern ``k`` gets what is expected at visit ``at``, given the covariates and ``back`` visits from ``low`` on."""
+    size = moments.shape[1]
+    j = q + at
+    for c in range(size):
+        if c == j:
+            continue
+        t = 0.0
+        for a in range(q):
+            t += sol[a] * moments[k, a, c]
+        for a in range(back):
+            t += sol[q + a] * moments[k, q + low + a, c]
+        moments[k, j, c] = t
+        moments[k, c, j] = t
+    t = 0.0
+    for a in range(q):
+        t += sol[a] * moments[k, a, j]
+    for a in range(back):
+        t += sol[q + a] * moments[k, q + low + a, j]
+    moments[k, j, j] = t
+
+
+@inner
 def start_covariance(data, n_groups, sigma):
     """Sequential regressions of each visit on the earlier ones: exact REML for complete unstructured data.
 
-    For visit j the subjects seen at all of visits 0..j are used (else only the visit before, else none); residual
-    variances are divided by n - q, q covariates. ``sigma`` (group, m, m) is positive definite by construction.
+    At visit j all subjects are used that were seen then; a visit that one of them missed before is replaced by what is
+    expected of it given those before it, which leaves the regression unbiased. Where too few are left only the visit
+    before is used, else none. Residual variances are divided by n - q, q covariates. ``sigma`` (group, m, m) is
+    positive definite by construction.
     """
     kron, obs, nobs, count, group = data[0], data[1], data[2], data[3], data[4]
     gram, cross, square = data[5], data[6], data[7]
     n_patterns, m = obs.shape
     q = gram.shape[1] if kron else 0
     size = q + m
+    # sums of products of covariates and visits, (pattern, q + m, q + m)
+    moments = np.zeros((n_patterns, size, size))
+    seen = np.zeros((n_patterns, m), np.bool_)
+    for k in range(n_patterns):
+        for i in range(q):
+            for c in range(q):
+                moments[k, i, c] = gram[k, i, c]
+        for i in range(nobs[k]):
+            a = obs[k, i]
+            seen[k, a] = True
+            for c in range(q):
+                moments[k, c, q + a] = cross[k, c, a]
+                moments[k, q + a, c] = cross[k, c, a]
+            for j in range(nobs[k]):
+                moments[k, q + a, q + obs[k, j]] = square[k, a, obs[k, j]]
     normal = np.empty((size, size))
     chol = np.empty((size, size))
     rhs = np.empty(size)
@@ -46,6 +86,7 @@ def start_covariance(data, n_groups, sigma):
         spare = 1.0
         for j in range(m):
             done = False
+            low, back = 0, 0
             for attempt in range(4):
                 # the earlier visits used: all, the one before, none; last attempt: none, over all groups
                 back = j if attempt == 0 else (min(j, 1) if attempt == 1 else 0)
@@ -58,27 +99,15 @@ def start_covariance(data, n_groups, sigma):
                 n = 0.0
                 yy = 0.0
                 for k in range(n_patterns):
-                    if group[k] != pooled and attempt < 3:
-                        continue
-                    seen = 0
-                    for i in range(nobs[k]):
-                        if low <= obs[k, i] <= j:
-                            seen += 1
-                    if seen != back + 1:
+                    if not seen[k, j] or (group[k] != pooled and attempt < 3):
                         continue
                     n += count[k]
-                    yy += square[k, j, j]
-                    for i in range(q):
-                        rhs[i] += cross[k, i, j]
-                        for c in range(q):
-                            normal[i, c] += gram[k, i, c]
-                        for c in range(back):
-                            normal[i, q + c] += cross[k, i, low + c]
-                            normal[q + c, i] += cross[k, i, low + c]
-                    for i in range(back):
-                        rhs[q + i] += square[k, low + i, j]
-                        for c in range(back):
-                            normal[q + i, q + c] += square[k, low + i, low + c]
+                    yy += moments[k, q + j, q + j]
+                    for i in range(dim):
+                        a = i if i < q else i + low
+                        rhs[i] += moments[k, a, q + j]
+                        for c in range(dim):
+                            normal[i, c] += moments[k, a, c if c < q else c + low]
                 if n < dim + 3 or not yy > 0.0:
                     continue
                 if dim > 0:
@@ -104,6 +133,12 @@ def start_covariance(data, n_groups, sigma):
                 for c in range(j):
                     coef[j, c] = 0.0
                 resid[j] = spare
+                for c in range(q):
+                    sol[c] = 0.0
+                back = 0
+            for k in range(n_patterns):
+                if group[k] == pooled and not seen[k, j] and obs[k, nobs[k] - 1] > j:
+                    _with_holes_filled(moments, k, j, sol, q, low, back)
         for j in range(m):
             for b in range(j):
                 t = 0.0
