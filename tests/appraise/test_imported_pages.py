@@ -208,6 +208,43 @@ def test_who_started_is_not_said_to_have_been_randomised() -> None:
     assert "randomised" not in plain(people)
 
 
+@pytest.mark.parametrize("more", [0, 7])
+def test_people_of_other_groups_are_not_said_to_be_of_the_arms(more: int) -> None:
+    """An entry enrols for every part of a study; where its two arms hold fewer, the page says where the rest were."""
+    entry = study()
+    held = sum(a.n.value for a in import_study(study()).record.arms)
+    entry["protocolSection"]["designModule"]["enrollmentInfo"] = {"count": held + more, "type": "ACTUAL"}
+    told = [t for t in texts(appraise(import_study(entry).record)) if "people took part. There were" in t]
+    assert told
+    assert all(("other groups" in t) == bool(more) for t in told)
+
+
+def test_a_part_of_a_study_without_the_arms_counts_no_event_of_theirs() -> None:
+    entry = study()
+    flow = entry["resultsSection"]["participantFlowModule"]
+    arms = [g["id"] for g in flow["groups"]]
+    flow["groups"].append({"id": "FG009", "title": "Another cohort", "description": "a dose that was tried before"})
+
+    def counts(key: str, other: int) -> list[dict[str, str]]:
+        return [{"groupId": g, key: "0"} for g in arms] + [{"groupId": "FG009", key: str(other)}]
+
+    earlier = {
+        "title": "Earlier part",
+        "milestones": [
+            {"type": "STARTED", "achievements": counts("numSubjects", 9)},
+            {"type": "NOT COMPLETED", "achievements": counts("numSubjects", 1)},
+        ],
+        "dropWithdraws": [{"type": "Death", "reasons": counts("numSubjects", 0)}],
+    }
+    flow["periods"].insert(0, earlier)
+    record = import_study(entry).record
+    assert any("Earlier part" in e.label for e in record.events)  # the record keeps them
+    page = appraise(record)
+    rows = [plain(r.cells[0]) for n in walk(page) if isinstance(n, Table) and n.id == "t-events" for r in n.rows]
+    assert rows
+    assert not [t for t in rows if "Earlier part" in t]
+
+
 def test_numbers_in_the_name_of_a_row_are_no_links() -> None:
     entry = study()
     for row in outcome(entry)["classes"]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from equipoise.appraise.landscape import landscape
+from equipoise.appraise.landscape import landscape, year_of
 from equipoise.appraise.landscape.effects import Effect, Missing, effects, monthly, monthly_from_se, months
 from equipoise.appraise.landscape.second_trials import stored
 from equipoise.document.document import Bar, Cited, Computed, Document, Filter, Row, Table, from_dict, plain, walk
@@ -141,6 +141,12 @@ def test_the_page_renders_in_every_format_and_stays_small(page: Document) -> Non
     assert 'class="bar"' in html
     assert "als" in render(page, "md")
     assert from_dict(json.loads(render(page, "json"))) == page
+
+
+def test_a_trial_stands_in_the_year_in_which_its_result_was_first_told() -> None:
+    """AB10015 was announced in March 2017; the congress abstract of 2023 is of its survival years later."""
+    assert year_of(load_record("masitinib_ab10015"))[0] == 2017  # type: ignore[index]
+    assert all(plain(row.cells[1]) not in ("", "–") for row in table(landscape("als", RECORDS), "t-timeline").rows)
 
 
 def test_unknown_fields_and_fields_without_a_record_are_refused() -> None:

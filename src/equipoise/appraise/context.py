@@ -14,7 +14,7 @@ from equipoise.document.document import Cited, Computed, Inline, Inlines, Text
 from equipoise.document.readers import Reader
 from equipoise.document.text import joined, lower, short
 from equipoise.errors import RecordError
-from equipoise.records.blocks import Regulatory, RelatedTrial
+from equipoise.records.blocks import EventRow, Regulatory, RelatedTrial
 from equipoise.records.load import load_record
 from equipoise.records.registry.groups import dose_of
 from equipoise.records.schema import Arm, Contrast, Fact, Item, Method, Outcome, PValue, Record, Result, Value
@@ -245,6 +245,24 @@ class Context:
         """How many took part, ``about`` so many where that is all that was read; only where it is known."""
         d = self.record.design
         return self.writer.say("about {n}" if d.n_actual_about else "{n}", n=self.number(d.n_actual))
+
+    @property
+    def beyond_the_arms(self) -> bool:
+        """Whether more people took part than the two arms that are compared hold between them."""
+        f, n = self.findings, self.record.design.n_actual
+        held = [a.n.value for a in (f.active, f.control) if known(a.n)]
+        return known(n) and len(held) == 2 and f.compared and sum(map(float, held)) < float(n.value)  # type: ignore[arg-type]
+
+    @property
+    def events(self) -> list[EventRow]:
+        """The counted events, without those of a part of a study in which none of the arms took part."""
+
+        def apart(row: EventRow) -> bool:
+            own = [v for values in row.values.values() for v in values.values()]
+            none = bool(own) and all(v.value == 0 and not v.total for v in own)
+            return none and any(bool(v.value) or bool(v.total) for v in row.groups.values())
+
+        return [row for row in self.record.events if not apart(row)]
 
     @property
     def duration(self) -> Inlines:

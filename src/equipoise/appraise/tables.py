@@ -328,7 +328,7 @@ def events_table(ctx: Context) -> Table | None:
     writer = ctx.writer
     arms = ctx.findings.arms
     body = []
-    for row in ctx.record.events:
+    for row in ctx.events:
         for set_id, values in row.values.items():
             cells = [values.get(a.id) for a in arms]
             if not any(v is not None and v.usable for v in cells):

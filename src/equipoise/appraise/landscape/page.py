@@ -131,7 +131,7 @@ def _trial(record: Record) -> _Trial:
 
 
 def year_of(record: Record) -> tuple[int, str] | None:
-    """The year that the first publication prints, else the first source that prints one."""
+    """The year that the first publication or announcement prints, else the first source that prints one."""
     for citation in record.citations:
         if (match := _YEAR.search(citation.text)) and (citation.source or "") in record.sources:
             return int(match.group(0)), citation.id
@@ -356,7 +356,7 @@ def _timeline(trials: Sequence[_Trial]) -> Section:
         rows.append(Row((_name(t), year, _words(t.verdict), _drug(t), _people(t)), tags=t.tags))
     table = Table(
         "t-timeline",
-        _words("Trials by the year that their first publication, or else their first source, prints."),
+        _words("Trials by the year of the first publication or announcement of a result that was read."),
         tuple(_words(c) for c in ("Trial", "Year", "Primary endpoint", "Drug", "People randomised")),
         tuple(rows),
     )
@@ -374,8 +374,8 @@ def _gaps(trials: Sequence[_Trial]) -> Section:
     table = Table(
         "t-gaps",
         _words(
-            "What no scale of this page can hold, and why. An effect left out because it is told in words is still "
-            "an effect."
+            "What no scale of this page can hold, and why. An effect that its source gives in words alone is "
+            "still an effect."
         ),
         tuple(_words(c) for c in ("Trial", "Scale", "Why")),
         rows,

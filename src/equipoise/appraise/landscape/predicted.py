@@ -58,8 +58,8 @@ def lead(writer: Writer, pairs: Sequence[Mapping[str, Any]]) -> Inlines:
             "it goes in but its precision."
         )
     return writer.words(
-        "A trial is mostly followed by a second one because it looked good, so that of two trials of a drug the first "
-        "is more often lucky than unlucky: the winner's curse. Below, the same first result is read in several ways, "
+        "A second trial is usually run because the first one looked good, so the first was more often lucky than "
+        "unlucky: the winner's curse. Below, the same first result is read in several ways, "
         "and each way predicts the second trial. Nothing of the second trial goes in but its precision."
     )
 

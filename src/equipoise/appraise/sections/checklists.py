@@ -276,7 +276,7 @@ def _flow(ctx: Context) -> Answered:
 
 def _losses(ctx: Context) -> Answered:
     ends = ("WITHDREW", "COMPLETED", "DISCONTINUED") if ctx.record.origin == "written" else ("NOT_COMPLETED", "LEFT_")
-    rows = [e for e in ctx.record.events if e.endpoint.startswith(ends)]
+    rows = [e for e in ctx.events if e.endpoint.startswith(ends)]
     shown = [q for e in rows if e.usable and (q := ctx.writer.quote(e.label, e))]
     if shown:
         return "held", joined(shown[:3], "; ")

@@ -108,6 +108,8 @@ def _participants(ctx: Context) -> Inlines:
     shown = [writer.say(given, n=ctx.number(a.n), a=lower(a.label)) for a in arms if known(a.n)]
     if len(shown) == len(arms):
         out = (*out, Text(", "), *joined(shown))
+        if ctx.beyond_the_arms and len(arms) == 2 and not drawn:
+            out = (*out, *writer.words("; the others were in other groups of the entry or did not start"))
     if known(d.n_screened):
         out = (*out, *writer.say(", of {n} screened", n=ctx.number(d.n_screened)))
     if d.n_planned is not None and d.n_planned.usable:

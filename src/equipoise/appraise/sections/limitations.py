@@ -229,7 +229,7 @@ def went_on_sentence(ctx: Context) -> Inlines:
         a, c = values.get(f.active.id), values.get(f.control.id)
         if ctx.is_all(set) and a is not None and c is not None and all(known(v) and v.total for v in (a, c)):
             return ctx.say(
-                "How many left is not told as such; {a} with {active} and {c} with {control} went on into the "
+                "How many left is not reported as such; {a} with {active} and {c} with {control} went on into the "
                 "extension.",
                 a=ctx.count(a),
                 c=ctx.count(c),

@@ -265,7 +265,7 @@ def losses(ctx: Context) -> Inlines:
     if pair is None:
         item = ctx.item("follow_up")
         told = None if item is None or not item.text else ctx.writer.told(item.text, item, *item.values.values())
-        return (*upper(told), *ctx.writer.words("; not told by arm.")) if told else ()
+        return (*upper(told), *ctx.writer.words("; not given by arm.")) if told else ()
     row, a, c = pair
     computed, _ = ctx.risk_difference(row.label, a, c)
     whole = row.label.startswith("Overall")

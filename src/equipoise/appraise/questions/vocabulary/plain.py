@@ -56,7 +56,8 @@ def plain_people(ctx: Context) -> Inlines:
     pair = [a for a in (f.active, f.control) if known(a.n)]
     if len(pair) == 2:
         shown = [writer.say("{n} with {a}", n=ctx.number(a.n), a=lower(a.label)) for a in pair]
-        out = (*out, *writer.words(" There were "), *joined(shown), Text("."))
+        others = "; the others were in other groups or did not start." if ctx.beyond_the_arms else "."
+        out = (*out, *writer.words(" There were "), *joined(shown), *writer.words(others))
     return out
 
 
