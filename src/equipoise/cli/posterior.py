@@ -32,6 +32,7 @@ def posterior(
         0.5, "--discrepancy", help="What the model does not explain, as a share of each number's standard deviation."
     ),
     points: int = typer.Option(384, "--points", min=8, help="Points of the design in each of two waves."),
+    particles: int = typer.Option(2000, "--particles", min=100, help="Of the sampler; twice as many in the last wave."),
     copies: int = typer.Option(100, "--copies", min=4, help="Copies of the trial that a prediction is read off."),
     replicates: int = typer.Option(2000, "--replicates", min=20, help="Simulated trials for the covariance."),
     draws: int = typer.Option(400, "--draws", min=20, help="Draws of each mechanism that the model itself corrects."),
@@ -75,7 +76,7 @@ def posterior(
             prior=_weights(prior),
             later=later,
             discrepancy=discrepancy,
-            sizes=Sizes(points, copies, replicates, corrected=draws),
+            sizes=Sizes(points, copies, replicates, particles, draws),
             seed=seed,
             store=kept,
             progress=report,
@@ -88,6 +89,7 @@ def posterior(
         ("--include-later", later),
         ("--discrepancy", None if discrepancy == DISCREPANCY else f"{discrepancy:g}"),
         ("--points", points),
+        ("--particles", particles),
         ("--copies", copies),
         ("--replicates", replicates),
         ("--draws", draws),
@@ -182,5 +184,8 @@ def _warnings(m: Any) -> list[str]:
             "take more --points or --copies"
         )
     if abs(m.log_evidence - m.bridge) > AGREE:
-        out.append(f"not reached: the two methods differ by {abs(m.log_evidence - m.bridge):.2f} in log evidence")
+        out.append(
+            f"not reached: the two methods differ by {abs(m.log_evidence - m.bridge):.2f} in log evidence; "
+            "take more --particles"
+        )
     return out
