@@ -16,6 +16,7 @@ import pytest
 from equipoise.appraise import absolute_risk, appraise, in_brief
 from equipoise.appraise.certainty import load_judgements, rating
 from equipoise.appraise.certainty.judgements import parse_judgements, shipped_judgements, shipped_text
+from equipoise.appraise.findings import read
 from equipoise.appraise.landscape import landscape
 from equipoise.document.document import (
     Bar,
@@ -276,6 +277,25 @@ def test_csf_sod1_of_the_slower_set_is_a_formal_test_of_its_own(page: Document, 
     drawn = [iv for panel in forest.chart.panels for iv in panel.intervals if iv.label.startswith("Slower")]
     assert any(iv.estimate == 0.74 and iv.low is None for iv in drawn), "drawn although no interval was printed"
     assert not any("Only the primary analysis was a formal test" in t for t in texts(page))
+    # whoever says that the trial's order of tests stopped says that this one stood outside it
+    assert "stat_s_primary" in next(t for t in valor.traps if t.id == "trap_nominal").refs
+
+
+# -- 9: one verdict of one trial, on every page ----------------------------------------------------------------------
+
+
+def test_a_related_trial_is_told_with_the_verdict_of_its_own_record() -> None:
+    """Riluzole 1994 is disputed on its own page, so that no other page says that it found a benefit."""
+    agree = {"met": {"benefit"}, "missed": {"no_benefit", "not_conclusive", "mixed"}}
+    seen = set()
+    for info in list_records():
+        for t in () if info.record is None else info.record.related:
+            if t.record is not None:
+                verdict = read(load_record(t.record)).verdict
+                seen.add(verdict)
+                allowed = agree.get(verdict, {"mixed", "not_conclusive", "unknown"})
+                assert t.direction in allowed, (info.name, t.name, verdict, t.direction)
+    assert {"met", "missed", "disputed"} <= seen
 
 
 # -- 15: one rule each --------------------------------------------------------------------------------------------

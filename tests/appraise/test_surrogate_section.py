@@ -109,7 +109,7 @@ def test_property_the_section_tells_and_gives_no_verdict() -> None:
     assert "Cannot be told from" in section
     assert "multiple sclerosis" in section
     assert "VITALITY-ALS" in section
-    assert "told in words" in section
+    assert "reported in words" in section
     assert "Is neurofilament a surrogate here?" not in equipoise.render(equipoise.appraise("riluzole1994"), "md")
 
 

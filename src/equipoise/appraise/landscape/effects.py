@@ -172,4 +172,4 @@ def _neurofilament(record: Record, population: str | None) -> Iterator[Effect | 
                 yield Effect(record, "neurofilament", ratio, "ratio", None, caution="heavy chain, approximate")
                 return
         if told:
-            yield Missing(record, "neurofilament", "measured, but told in words or without a ratio")
+            yield Missing(record, "neurofilament", "measured, but reported in words or without a ratio")

@@ -268,7 +268,7 @@ class _Told:
         relief = self._cells("symptomatic", primary="delayed_start")
         wrong = max(relief, key=lambda c: c["success"])
         seldom = wrong["success"] < 0.05
-        how = "seldom does such a drug pass" if seldom else "such a drug may well pass"
+        how = "such a drug rarely passes" if seldom else "such a drug may well pass"
         return writer.say(
             "If the drug does nothing, no design succeeds in more than {x} of repeats; that is an error rate explored, "
             "not proven, and of so many designs the highest is high by chance. If it harms by as many points as the "
