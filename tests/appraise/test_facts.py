@@ -17,7 +17,7 @@ from equipoise.appraise import absolute_risk, appraise, in_brief
 from equipoise.appraise.certainty import load_judgements, rating
 from equipoise.appraise.certainty.judgements import parse_judgements, shipped_judgements, shipped_text
 from equipoise.appraise.findings import read
-from equipoise.appraise.landscape import landscape
+from equipoise.appraise.landscape import landscape, year_of
 from equipoise.document.document import (
     Bar,
     Cited,
@@ -296,6 +296,23 @@ def test_a_related_trial_is_told_with_the_verdict_of_its_own_record() -> None:
                 allowed = agree.get(verdict, {"mixed", "not_conclusive", "unknown"})
                 assert t.direction in allowed, (info.name, t.name, verdict, t.direction)
     assert {"met", "missed", "disputed"} <= seen
+
+
+def test_a_related_trial_has_the_year_and_the_people_of_its_own_record() -> None:
+    """MT-1186-A02 stood as of 2024, from memory; its paper is of 2025. Nothing recalled is shown as a fact."""
+    own = {i.record.acronym: i.record for i in list_records() if i.record is not None and i.record.acronym}
+    held = 0
+    for info in list_records():
+        for t in () if info.record is None else info.record.related:
+            assert "memory" not in (t.note or ""), (info.name, t.id)
+            if (record := own.get(t.name)) is not None:
+                held += 1
+                year = year_of(record)
+                assert year is not None
+                assert t.year == year[0], (info.name, t.name)
+                if t.n.value is not None:
+                    assert t.n.value == record.design.n_actual.value, (info.name, t.name)  # type: ignore[union-attr]
+    assert held >= 6
 
 
 # -- 15: one rule each --------------------------------------------------------------------------------------------
