@@ -336,6 +336,26 @@ def test_a_ratio_and_a_size_that_the_entry_tells_in_words_are_no_gaps() -> None:
     assert "how many people had been planned for" in page_of("NCT01800968").lower()
 
 
+@needs_stored
+def test_a_number_of_people_is_no_account_of_how_it_came_about() -> None:
+    """NCT02485938 says how many were to be randomised, and nothing of power or effect."""
+    page = appraise(stored("NCT02485938"))
+    held = cells(page, "t-consort")["item 16a: how the sample size came about, with all assumptions"]
+    assert held[0] == "in part"
+
+
+def test_no_page_leads_to_criteria_that_its_entry_does_not_have() -> None:
+    bare = study()
+    bare["protocolSection"].pop("eligibilityModule", None)
+    assert not import_study(bare).record.eligibility
+    with_them = study()
+    with_them["protocolSection"]["eligibilityModule"] = {"eligibilityCriteria": "Inclusion Criteria:\n\n* A diagnosis"}
+    for entry, there in ((bare, False), (with_them, True)):
+        said = texts(appraise(import_study(entry).record))
+        assert any("Who could take part is under" in t for t in said) is there
+        assert any("does not say who could take part" in t for t in said) is not there
+
+
 def test_shares_that_differ_are_told_in_the_entrys_words() -> None:
     entry = study()
     entry["protocolSection"]["descriptionModule"]["detailedDescription"] = (

@@ -106,6 +106,11 @@ def _items(ids: tuple[str, ...] = (), sections: tuple[str, ...] = (), state: Sta
     return find
 
 
+def _sample_size(ctx: Context) -> Answered:
+    """An entry tells the number at most, in its own words; what it was built on needs the paper."""
+    return _items(sections=("sample_size",), state="held" if ctx.record.origin == "written" else "in part")(ctx)
+
+
 def _funding(ctx: Context) -> Answered:
     """The sponsor and what it did; where the money came from is told in the paper alone."""
     item = ctx.item("reg_sponsor")
@@ -363,7 +368,7 @@ CONSORT: dict[str, tuple[Item, ...]] = {
         Item("13", "intervention and comparator, so that they can be repeated", _intervention),
         Item("14", "outcomes: variable, metric, summary, time", _outcomes),
         Item("15", "how harms were defined and looked for", _harms_how),
-        Item("16a", "how the sample size came about, with all assumptions", _items(sections=("sample_size",))),
+        Item("16a", "how the sample size came about, with all assumptions", _sample_size),
         Item("16b", "interim looks and stopping rules", _items(("interim", "stat_interim"))),
     ),
     "Randomisation and blinding": (

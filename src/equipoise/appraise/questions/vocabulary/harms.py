@@ -184,7 +184,7 @@ def how_collected(ctx: Context) -> Inlines:
         return (*lead, *writer.say(" In its words: {s}", s=said)) if said else lead
     threshold = ctx.item_value("ae_threshold", "threshold") or ctx.item_value("reg_ae", "threshold")
     if threshold is not None and threshold.value == 0:
-        return writer.words("Every adverse event is told, however rare.")
+        return writer.words("Every adverse event is reported, however rare.")
     if threshold is not None and threshold.value is not None:
         share = writer.cite(f"{numbers.number(threshold.value)}{numbers.THIN}%", threshold)
         return writer.say(

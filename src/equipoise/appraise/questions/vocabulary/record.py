@@ -490,10 +490,12 @@ def safety_link(ctx: Context) -> Inlines:
     return (Link(ctx.writer.words("safety"), "#safety"),)
 
 
-@name
-def design_link(ctx: Context) -> Inlines:
-    """A link to the design, where the criteria of eligibility stand."""
-    return (Link(ctx.writer.words("design"), "#design"),)
+@sentence("The entry does not say who could take part.")
+def who_entered(ctx: Context) -> Inlines:
+    """Where the criteria of eligibility stand, where there are any."""
+    if not any(c.usable for c in ctx.record.eligibility):
+        return ()
+    return ctx.writer.say("Who could take part is under {d}.", d=(Link(ctx.writer.words("design"), "#design"),))
 
 
 @name
