@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import sys
 from pathlib import Path
@@ -132,6 +133,17 @@ def grouped() -> dict[str, Any]:
         category["measurements"].append({"groupId": "OG009", "value": "7.7"})
     posted["analyses"] = [{"groupIds": ["OG009"], "pValue": "0.031", "statisticalMethod": "t-test, 2 sided"}]
     return entry
+
+
+def test_a_serious_event_of_a_single_treatment_is_told_from_one_that_was_not() -> None:
+    """An entry counts a term among its serious events and again among the others: two rows, and which is which."""
+    entry = grouped()
+    module = entry["resultsSection"]["adverseEventsModule"]
+    module["seriousEvents"][0]["term"] = "FALL"
+    module["otherEvents"] = json.loads(json.dumps(module["seriousEvents"]))
+    page = appraise(import_study(entry).record)
+    rows = [plain(r.cells[0]) for n in walk(page) if isinstance(n, Table) and n.id == "t-safety" for r in n.rows]
+    assert sorted(t for t in rows if t.startswith("Fall")) == ["Fall", "Fall, serious"]
 
 
 def test_one_treatment_in_several_groups_is_described_and_not_compared() -> None:

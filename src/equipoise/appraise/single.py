@@ -126,7 +126,8 @@ def _safety(ctx: Context) -> Section:
         if not any(v is not None and v.usable for v in values):
             continue
         label = writer.quote(event.term, event) or writer.label(event.term)
-        rows.append(Row((upper(label), *(_people(ctx, v) for v in values))))
+        grave = writer.words(", serious") if event.category == "term" and event.serious else ()
+        rows.append(Row(((*upper(label), *grave), *(_people(ctx, v) for v in values))))
     if not rows:
         said = writer.words("The record holds no adverse events.")
         return Section("safety", writer.words("Safety"), (Paragraph(said),))

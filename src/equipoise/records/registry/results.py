@@ -337,10 +337,14 @@ def _measure_label(title: str, row: str) -> str:
     return f"{name}: {row}" if name else row
 
 
+_SHORT = {"FALL", "RASH", "PAIN", "ACNE", "GOUT", "CYST"}
+"""Coded terms as short as an abbreviation that are none."""
+
+
 def _sentence_case(term: str) -> str:
     """A coded term that is all capitals in sentence case; tokens with a digit stay: ``VITAMIN B6 DECREASED``."""
     term = re.sub(r"^\d{4,}\s*[-:]\s*(?=[A-Za-z])", "", term)  # a number of the coding list before the term
-    if not term.isupper() or len(term) < 5:
+    if not term.isupper() or (len(term) < 5 and term not in _SHORT):
         return term
     words = [w if any(c.isdigit() for c in w) or _ROMAN.match(w) else w.lower() for w in term.split(" ")]
     return words[0][:1].upper() + words[0][1:] + "".join(f" {w}" for w in words[1:])
