@@ -27,6 +27,7 @@ from equipoise.calibrate.posterior.sampling import tempered
 from equipoise.calibrate.posterior.uncut import linear_covariance, uncut
 from equipoise.cli.posterior import _clear
 from equipoise.errors import ScenarioError
+from equipoise.plan.key import Key
 from equipoise.records import load_record
 from equipoise.run import run_study
 from equipoise.simulate import Simulator, load_scenario
@@ -326,6 +327,24 @@ def test_independent_the_effect_of_a_draw_is_its_ratio_of_hazards() -> None:
         effect_keys(record, scenario, load_plan("riluzole1994"), "bulbar_function")
     with pytest.raises(ScenarioError, match="no column"):
         effect_draws(record, scenario, some.drop("disease.event_hazard"), "surv_itt_w52")
+
+
+def test_independent_an_effect_that_wanes_is_smaller_by_the_end() -> None:
+    """Riluzole's waning draws: over 91 weeks less of the hazard is saved than over the randomised 52."""
+    record, scenario = load_record("riluzole1994"), load_scenario("riluzole1994")
+    folder = resources.files("equipoise.library") / "riluzole1994"
+    table = pl.read_csv(folder.joinpath("posterior.csv").read_bytes(), infer_schema_length=None)
+    draws = table.filter(pl.col("mechanism") == "waning").head(3)
+    early, end = (effect_draws(record, scenario, draws, r)["effect"] for r in ("surv_itt_w52", "surv_itt_end"))
+    assert (end < 0.95 * early).all()
+
+
+def test_property_no_number_is_predicted_beyond_the_cohort() -> None:
+    scenario = load_scenario("riluzole1994")
+    people = cohort(scenario, Mechanism.WANING, 2, 1, dropout=False)
+    late = Key("event_share", variable="death_or_tracheostomy", set="ITT", arm="placebo", week=91)
+    with pytest.raises(ScenarioError, match="beyond week 52"):
+        Predictor(scenario, people)([late])
 
 
 def test_reference_an_effect_on_function_is_a_month_of_it() -> None:

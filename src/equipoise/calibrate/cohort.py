@@ -188,4 +188,7 @@ class Predictor:
             extension = self.scenario.protocol.extension
             left = self._descriptive(replace(m, variable="left"))
             return (1.0 - left) * (extension.entry if extension is not None else 0.0)
+        end = float(self.trials.weeks[-1])
+        if m.quantity == "event_share" and m.week is not None and m.week > end:
+            raise ScenarioError(f"measure {m.id} lies beyond week {end:g}, the end of the cohort")
         return float(read(self._pooled, [m])[0, 0])

@@ -103,6 +103,7 @@ def effect_draws(
     own = plan.blocks[block or plan.effect_block]
     keys = effect_keys(record, scenario, plan, result)
     week = float(record.result(result).week or 0.0)
+    early = week <= scenario.protocol.period_end
     parts = []
     for value in draws["mechanism"].unique(maintain_order=True):
         mechanism, rows = Mechanism(value), draws.filter(pl.col("mechanism") == value)
@@ -113,7 +114,8 @@ def effect_draws(
 
             def one(at: FloatArray, mechanism: Mechanism = mechanism, free: Sequence[Free] = free) -> FloatArray:
                 moved = with_parameters(scenario, mechanism, free, at)
-                return Predictor(moved, cohort(moved, mechanism, copies, seed, dropout=own.dropout))(keys)
+                people = cohort(moved, mechanism, copies, seed, dropout=own.dropout, randomised_only=early)
+                return Predictor(moved, people)(keys)
 
             with ThreadPoolExecutor() as pool:
                 effect = as_effect(keys, np.stack(list(pool.map(one, theta))), week)
