@@ -74,6 +74,20 @@ def cells(page: Any, table: str) -> dict[str, tuple[str, str]]:
 
 
 @needs_stored
+def test_a_label_that_names_its_week_is_not_given_it_again() -> None:
+    """NCT03448406: ``Change From Baseline to Week 12 in Exercise Capacity ...`` is read at week 12, said once."""
+    ctx = ctx_of(stored("NCT03448406"))
+    assert ctx.findings.outcome is not None
+    assert ctx.names_its_week(ctx.findings.outcome.label, ctx.findings.week)
+    assert not ctx.names_its_week("Change from baseline to week 120", 12.0)
+    assert not ctx.names_its_week("Distance walked", 12.0)
+    brief = " ".join(texts(appraise(stored("NCT03448406")), "brief"))
+    assert "week 12" in brief.lower()
+    for said in (*texts(appraise(stored("NCT03448406")), "brief"), page_of("NCT03448406")):
+        assert not re.search(r"to week 12 in [^.:]{0,160}(?<!read) at week 12[ .:,]", said, re.IGNORECASE), said[:200]
+
+
+@needs_stored
 @pytest.mark.parametrize("number", STORED)
 def test_no_two_outcomes_are_called_the_same(number: str) -> None:
     ctx = ctx_of(stored(number))

@@ -240,6 +240,13 @@ class Context:
         self.writer.register(text)
         return self.writer.words(text)
 
+    def names_its_week(self, label: str, week: float | None) -> bool:
+        """Whether a label holds its own time, as those of a registry do: ``change from baseline to week 12 in ...``."""
+        if week is None:
+            return False
+        when = re.escape(self.record.when(float(week)).lower())
+        return re.search(rf"\b(?:at|to|by|until) {when}\b", label.lower()) is not None
+
     @property
     def randomised(self) -> Inlines:
         """How many took part, ``about`` so many where that is all that was read; only where it is known."""

@@ -147,7 +147,7 @@ def _second(ctx: Context) -> list[Stat]:
                 return [_effect(ctx, r, c, remark=writer.words("the clearest of the other outcomes"))]
             return [_effect(ctx, r, c, remark=nominal)]
         ratio = writer.say("ratio {r}", r=ctx.contrast(c))
-        label = writer.say("{o} at {w}", o=upper_label(ctx, r.outcome), w=ctx.week(r.week, detail=True))
+        label = _at(ctx, r.outcome, r.week)
         return [Stat(label, (lower,), joined([x for x in (ratio, nominal) if x], ", "))]
     return []
 
@@ -298,7 +298,7 @@ def _counted(ctx: Context, r: Result) -> Stat | None:
     pair = ctx.arms_pair(r)
     if pair is None or not all(v.total for v in pair):
         return None
-    label = ctx.writer.say("{o} at {w}", o=upper_label(ctx, r.outcome), w=ctx.week(r.week, detail=True))
+    label = _at(ctx, r.outcome, r.week)
     remark = ctx.say("with {active}; {n} with {control}", n=ctx.count(pair[1]))
     return Stat(label, ctx.count(pair[0]), remark)
 
@@ -346,8 +346,7 @@ def _test(ctx: Context, p: PValue) -> Inlines:
 
 def _at(ctx: Context, outcome: str, week: float | None) -> Inlines:
     """An outcome and its week, once: labels of the registry often end in it already."""
-    label = ctx.called(outcome)
-    if week is not None and label.lower().endswith(f" at {ctx.record.when(week)}"):
+    if ctx.names_its_week(ctx.called(outcome), week):
         return upper_label(ctx, outcome)
     return ctx.writer.say("{o} at {w}", o=upper_label(ctx, outcome), w=ctx.week(week, detail=True))
 

@@ -73,7 +73,8 @@ def plain_asked(ctx: Context) -> Inlines:
     what = writer.say(verb, a=ctx.active, k=ctx.control)
     if f.outcome is None:
         return paragraphs_of(who, what)
-    when = ctx.say(" at {week}") if f.week is not None else ()
+    named = ctx.names_its_week(ctx.outcome(f.outcome.id), f.week)
+    when = ctx.say(" at {week}") if f.week is not None and not named else ()
     many = "how many people were " if f.outcome.label.lower().startswith("alive") else ""
     return paragraphs_of(
         who, what, ctx.say(f"The main thing it measured was {many}{{o}}{{w}}.", o=outcome(ctx), w=when)
@@ -201,8 +202,9 @@ def plain_result(ctx: Context) -> Inlines:
             x=ctx.active,
             y=ctx.control,
         )
+    named = ctx.names_its_week(plain(outcome(ctx)), ctx.findings.week)
     return writer.say(
-        "{o} at {w}"
+        ("{o}" if named else "{o} at {w}")
         + (", the value in the middle" if ctx.median(r) else "")
         + ": {a}{u} with {x}, and {c}{u} with {y}.",
         o=upper(outcome(ctx)),
