@@ -276,3 +276,12 @@ def test_consort_has_all_its_items_once() -> None:
 
 def test_levels_are_ordered() -> None:
     assert LEVELS == ("very low", "low", "moderate", "high")
+
+
+def test_an_effect_of_a_cut_of_the_data_has_its_date_in_the_summary_of_findings() -> None:
+    """EMA p.48: the cut behind VALOR's survival reaches to 16 January 2022; the other rows have their week."""
+    made = appraise(load_record("valor"))
+    rows = {n.id: n for n in walk(made) if isinstance(n, Table)}["t-sof"].rows
+    (survival,) = [said for r in rows if "permanent ventilation" in (said := plain(r.cells[0]))]
+    assert "data of 16 January 2022" in survival
+    assert all("data of" not in plain(r.cells[0]) for r in rows if "week" in plain(r.cells[0]))

@@ -24,7 +24,7 @@ from equipoise.appraise import appraise
 from equipoise.appraise.build import draft
 from equipoise.appraise.context import Context
 from equipoise.appraise.estimates import summary
-from equipoise.appraise.findings import read
+from equipoise.appraise.findings import read, significant
 from equipoise.appraise.handled import events_told, missing_told
 from equipoise.appraise.phrases import within_margin
 from equipoise.appraise.questions import conditions
@@ -33,7 +33,7 @@ from equipoise.document.document import Facts, Table, plain, walk
 from equipoise.records.registry import import_study
 from equipoise.records.registry.groups import often_of, route_of
 from equipoise.records.registry.tables import COUNTED, describes_people
-from equipoise.records.registry.words import direction_of
+from equipoise.records.registry.words import direction_of, level_stated
 from equipoise.records.schema import Record
 
 SHARED = Path(os.environ.get("EQUIPOISE_SHARED", Path(__file__).parents[3] / "shared")) / "data" / "ctgov"
@@ -673,3 +673,41 @@ def test_an_active_comparator_is_not_told_as_the_illness_on_its_own(number: str)
     told = page_of(number)
     untreated = re.search(r"placebo|sham|vehicle|no treatment", read(stored(number)).control.label, re.I)
     assert untreated or "does on its own" not in told
+
+
+# -- levels --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "level"),
+    [
+        ("tested using the significance level 0.04990 against", 0.0499),
+        ("tested at significant level of 0.00005", 0.00005),
+        ("a two-sided alpha of .01", 0.01),
+        ("alpha = 0.025", 0.025),
+        ("alpha 0.04 for one and alpha 0.01 for the other", None),
+        ("delta (1 to 3.9 Hz), alpha (8 to 12.9 Hz)", None),
+        ("alpha-lipoic acid 0.6 g", None),
+        ("no level told; P 0.05", None),
+    ],
+)
+def test_the_level_of_a_test_is_read_where_a_text_states_one(text: str, level: float | None) -> None:
+    assert level_stated(text) == level
+
+
+@pytest.mark.parametrize(("alpha", "met"), [("", True), ("Tested at significance level 0.0001.", False)])
+def test_a_verdict_is_by_the_level_that_the_entry_states(alpha: str, met: bool) -> None:
+    entry = study()
+    analysis = outcome(entry)["analyses"][0]
+    analysis |= {"pValue": "0.02", "groupDescription": alpha}
+    record = import_study(entry).record
+    result = next(r for r in record.results if r.p)
+    assert (result.p[0].held_to == 0.05) is met
+    assert significant(result.p[0]) is met
+
+
+@needs_stored
+def test_the_levels_of_a_stored_entry_are_its_own() -> None:
+    """NCT03877224: KCCQ-TSS was tested at 0.0499, KCCQ-PLS and the distance walked at 0.00005."""
+    found = [p.alpha for r in stored("NCT03877224").results for p in r.p]
+    assert found[:3] == [0.0499, 0.00005, 0.00005]

@@ -609,7 +609,8 @@ def test_a_change_within_one_person_is_no_yardstick_between_groups(page: Documen
     """EMA p.66: 3.24 points is a change that patients notice in themselves."""
     said = [t for t in texts(page, "significance") if "3.24 points" in t]
     assert said
-    assert all("within one person" in t and "no yardstick" in t for t in said)
+    assert all("within one person" in t and "between groups matters, that number does not tell" in t for t in said)
+    assert not any("about a third of that" in t for t in said)
 
 
 def test_the_balance_for_most_patients_is_a_judgement_without_a_study_of_values(page: Document) -> None:

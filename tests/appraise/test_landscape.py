@@ -56,6 +56,16 @@ def test_every_trial_of_the_field_is_on_the_page(page: Document) -> None:
         assert (record.acronym or record.id) in shown, record.id
 
 
+def test_a_verdict_that_rests_on_an_announcement_alone_says_so(page: Document) -> None:
+    """AB10015: BioCentury, 24 March 2017, told what the sponsor announced; no estimate was read."""
+    told = {plain(row.cells[0]): plain(row.cells[2]) for row in table(page, "t-timeline").rows}
+    assert told["AB10015"] == "met, as the sponsor announced"
+    assert told["CENTAUR"] == "met"
+    for record in RECORDS:
+        for result in record.results:
+            assert result.announced_by is None or result.contrast is None
+
+
 @pytest.mark.parametrize("record", RECORDS, ids=lambda r: r.id)
 def test_every_record_gives_function_or_a_reason(record) -> None:  # type: ignore[no-untyped-def]
     found = list(effects(record))

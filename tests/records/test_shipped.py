@@ -199,3 +199,14 @@ def test_phoenix_has_no_effect_size_and_says_so() -> None:
     assert record.result("primary_w48").p[0].value == 0.667
     assert all(arm.n.value is None for arm in record.arms)
     assert record.item("gap_effect").text
+
+
+@pytest.mark.parametrize("name", [r.name for r in list_records()])
+def test_a_related_trial_that_has_a_record_leads_to_it(name: str) -> None:
+    """Its dose, its patients and what was decided are told in that record, once; what is told twice agrees."""
+    by_name = {r.record.acronym: r.record for r in list_records() if r.record is not None}
+    for t in load_record(name).related:
+        own = by_name.get(t.name)
+        assert own is None or t.record == own.id, (name, t.name)
+        if t.record is not None and t.n.usable and t.n.value is not None:
+            assert load_record(t.record).design.n_actual.value == t.n.value, (name, t.name)

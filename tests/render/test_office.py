@@ -166,6 +166,30 @@ def test_a_long_text_gets_smaller_letters(valor: Record) -> None:
     assert 10 <= size(8) < size(2)
 
 
+def test_a_heading_among_the_rows_of_a_table_stands_on_the_slide(valor: Record) -> None:
+    pptx = pytest.importorskip("pptx", reason=f"python-pptx is not installed: {INSTALL}")
+    from dataclasses import replace
+
+    from equipoise.document.document import Inlines, Row, Table
+
+    def said(*cells: str) -> tuple[Inlines, ...]:
+        return tuple((Text(cell),) for cell in cells)
+
+    rows = (
+        Row(said("If the drug works, over all that was asked"), heading=True),
+        Row(said("Met", "half")),
+        Row(said("If it does nothing"), heading=True),
+        Row(said("Met", "seldom")),
+    )
+    deck = in_slides(valor)
+    table = Table("t", (), said("Question", "Share"), rows)
+    one = replace(deck, sections=(replace(deck.sections[1], blocks=(table,)),))
+    read = pptx.Presentation(BytesIO(to_bytes(one, "pptx")))
+    (drawn,) = [s.table for s in read.slides[0].shapes if s.has_table]
+    assert [row.cells[0].text for row in drawn.rows] == ["Question", *(plain(r.cells[0]) for r in rows)]
+    assert [row.cells[0].is_merge_origin for row in drawn.rows] == [False, True, False, True, False]
+
+
 # -- Word ----------------------------------------------------------------------------------------------------------
 
 

@@ -106,6 +106,18 @@ def test_property_every_question_is_answered(replica: Replica) -> None:
         assert "{" not in answer.sentence
 
 
+def test_a_formal_answer_is_of_the_set_that_the_trial_analysed() -> None:
+    """MCI186-19 and CENTAUR are rebuilt of everyone, and published of fewer: FAS 68 and 66, mITT 87 and 48."""
+    for name, key, of in (("edaravone2017", "alsfrs_w24", "FAS"), ("centaur", "alsfrs_w24", "MITT")):
+        record, scenario = load_record(name), load_scenario(name)
+        published = rebuild.published_sets(record, targets(record, scenario))
+        assert published[key] == of
+        ask = replica_answers.Asked(record, scenario, scenario.default_mechanism, 2, "")
+        (answer,) = replica_answers.formal_answers(ask, {scenario.plan.primary: np.ones(2)}, published)
+        assert f"in set {of} " in answer.question
+        assert "everyone" not in answer.question + answer.sentence + str(answer.short)
+
+
 def test_property_fields_say_what_a_part_is_about(replica: Replica) -> None:
     """Nothing has to be read from ids or sentences: kinds, keys and the end point of a band are fields."""
     assert {a.kind for a in replica.answers} == {

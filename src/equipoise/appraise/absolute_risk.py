@@ -13,9 +13,6 @@ from statistics import NormalDist
 
 from equipoise.errors import DataError
 
-ALPHA = 0.05
-"""The conventional two-sided level."""
-
 
 @dataclass(frozen=True, slots=True)
 class RiskDifference:

@@ -44,9 +44,6 @@ LEFT_BY_DEATH = "LEFT_DEATH"
 DEATHS = ("DEATH", "DTHTR", "DTHPV", "DTHPAV", LEFT_BY_DEATH)
 """Rows that count deaths: death alone, composites, and those that a registry's flow lists as having left by death."""
 
-ALPHA = 0.05
-"""The conventional two-sided level, used where a record does not state one."""
-
 
 @dataclass(frozen=True)
 class Deaths:
@@ -402,17 +399,21 @@ def excludes_null(c: Contrast) -> bool | None:
 
 
 def significant(p: PValue) -> bool | None:
-    """Whether a p-value lies below the conventional level; None where it is not a single number.
+    """Whether a p-value lies below the level of its test; None where it is not a single number.
 
-    A one-sided value between half that level and the level is None too: it depends on the level that the trial set.
+    Where no level is stated it is the conventional one, and a one-sided value between half that level and the level is
+    None too: it depends on the level that the trial set.
     """
+    level = p.held_to
     if p.value is None:
-        return None if p.low is None or p.low < ALPHA else False
-    if p.sides == "one" and p.relation != ">" and ALPHA / 2.0 < float(p.value) < ALPHA:
+        return None if p.low is None or p.low < level else False
+    if p.alpha is None and p.sides == "one" and p.relation != ">" and level / 2.0 < float(p.value) < level:
         return None
     if p.relation == ">":
-        return False if p.value >= ALPHA else None
-    return float(p.value) < ALPHA or (p.relation == "<" and float(p.value) <= ALPHA)
+        return False if p.value >= level else None
+    if p.relation == "<":
+        return True if float(p.value) <= level else None
+    return float(p.value) < level
 
 
 def untested_rows(record: Record, outcome: str, active: Arm, control: Arm) -> tuple[Result, ...]:

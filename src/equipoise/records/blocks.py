@@ -327,6 +327,8 @@ class Result(Sourced):
     groups: Mapping[str, Value] = Field(default_factory=dict)
     """Values of groups that are not arms."""
     p: tuple[PValue, ...] = ()
+    announced_by: Text | None = None
+    """On whose announcement the verdict rests, where no numbers of the comparison were read: ``the sponsor``."""
     prespecified: Prespecified | None = None
     conflicts: tuple[Conflict, ...] = ()
 

@@ -21,6 +21,9 @@ Date = Annotated[str, Field(pattern=r"^\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[
 """ISO date, to the day, month or year."""
 Text = Annotated[str, Field(min_length=1)]
 
+ALPHA = 0.05
+"""The conventional two-sided level of a test, where a source states none."""
+
 _FRACTION = re.compile(r"^\s*(\d+)\s*/\s*(\d+)\s*$")
 _BOUND = re.compile(r"^\s*([<>])\s*([0-9.eE+-]+)\s*$")
 _SPAN = re.compile(r"^\s*([0-9.]+)\s*-\s*([0-9.]+)\s*$")
@@ -141,6 +144,13 @@ class PValue(Value):
     status: Literal["formal", "nominal", "not_stated"] = "nominal"
     """formal: part of the confirmatory test sequence. nominal: outside it, or after a failed step."""
     sides: Literal["two", "one"] = "two"
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] | None = None
+    """The level to which the source holds the test, where it states one."""
+
+    @property
+    def held_to(self) -> float:
+        """The level of the test: as stated, else the conventional one."""
+        return ALPHA if self.alpha is None else self.alpha
 
     @model_validator(mode="before")
     @classmethod

@@ -281,14 +281,21 @@ def _within(analysis: TimeToEvent, names: Mapping[str, str]) -> str:
     return ", stratified by " + " and ".join(names.get(s, s) for s in analysis.strata) if analysis.strata else ""
 
 
-def formal_answers(ask: Asked, formal: dict[str, FloatArray], *, imbalanced: bool = False) -> list[Answer]:
-    """The test order carried out: after a failed step everything is nominal. ``imbalanced``: the arms begin as unlike
-    as they happened to be, so that the first step is met as often as there, on either side taken together."""
+def formal_answers(
+    ask: Asked, formal: dict[str, FloatArray], published: Mapping[str, str], *, imbalanced: bool = False
+) -> list[Answer]:
+    """The test order carried out: after a failed step everything is nominal.
+
+    ``published``: the set that each analysis counts in print, where a number of it was read; a rebuilt trial may count
+    everyone in its place. ``imbalanced``: the arms begin as unlike as they happened to be, so that the first step is
+    met as often as there, on either side taken together.
+    """
     out = []
     here = ", with the arms as unlike at baseline as they were" if imbalanced else ""
     for name, hits in formal.items():
         key, _, test = name.partition(".")
-        label = _label(ask.scenario.plan.analysis(key), test)
+        analysis = ask.scenario.plan.analysis(key)
+        label = _label(analysis, published.get(key, analysis.set), test)
         out.append(
             ask.answer(
                 f"formal:{name}",
@@ -304,9 +311,9 @@ def formal_answers(ask: Asked, formal: dict[str, FloatArray], *, imbalanced: boo
     return out
 
 
-def _label(analysis: AnyForm | TrialByTrial, test: str) -> str:
+def _label(analysis: AnyForm | TrialByTrial, of: str, test: str) -> str:
     name = TEST_NAMES.get(test, test.replace("_", " "))
-    who = "everyone randomised" if analysis.set == "ITT" else f"set {analysis.set}"
+    who = "everyone randomised" if of == "ITT" else f"set {of}"
     return f"{analysis.subject} in {who} ({name})"
 
 

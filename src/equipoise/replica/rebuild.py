@@ -180,7 +180,8 @@ def replicate(
             checks += _mechanism_rows(record, scenario, m, first, values, replicates)
             if m is Mechanism.NONE and m is not chosen:
                 answers.append(elsewhere_answer(ask, other, values, works=False))
-    answers += formal_answers(ask, formal, imbalanced=any(a.kind == "as it happened" for a in answers))
+    imbalanced = any(a.kind == "as it happened" for a in answers)
+    answers += formal_answers(ask, formal, published_sets(record, found), imbalanced=imbalanced)
     return Replica(
         record=record.id,
         scenario=scenario.name,
@@ -484,6 +485,16 @@ def _shifts(scenario: Scenario, study: SimulationStudy, found: Sequence[Target])
             f"in the replica (95 % of single trials {low:+.{digits}f} to {high:+.{digits}f})."
         )
     return tuple(out)
+
+
+def published_sets(record: Record, found: Sequence[Target]) -> dict[str, str]:
+    """The set that each analysis of the plan counts in print: that of the published comparison held against it."""
+    sets = {r.id: r.set for r in record.results}
+    return {
+        t.key.analysis: sets[t.result]
+        for t in found
+        if t.key.analysis is not None and t.key.arm is None and t.result in sets
+    }
 
 
 def _formal(scenario: Scenario, study: SimulationStudy, deciders: Mapping[str, Deciding]) -> dict[str, FloatArray]:

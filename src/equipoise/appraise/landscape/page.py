@@ -353,7 +353,7 @@ def _timeline(trials: Sequence[_Trial]) -> Section:
         year: Inlines = DASH
         if t.year is not None:
             year = (*_cite_year(t), Bar(first - 1, last + 1, None, float(t.year[0]), tone=t.tone))
-        rows.append(Row((_name(t), year, _words(t.verdict), _drug(t), _people(t)), tags=t.tags))
+        rows.append(Row((_name(t), year, _verdict(t), _drug(t), _people(t)), tags=t.tags))
     table = Table(
         "t-timeline",
         _words("Trials by the year of the first publication or announcement of a result that was read."),
@@ -388,6 +388,13 @@ def _gaps(trials: Sequence[_Trial]) -> Section:
 
 def _name(t: _Trial) -> Inlines:
     return t.writer.label(t.name)
+
+
+def _verdict(t: _Trial) -> Inlines:
+    """The verdict, and on whose announcement it rests where the record says so."""
+    primary = t.findings.primary
+    by = None if primary is None else primary.announced_by
+    return _words(t.verdict) if by is None else t.writer.say("{v}, as {b} announced", v=t.verdict, b=by)
 
 
 def _drug(t: _Trial) -> Inlines:

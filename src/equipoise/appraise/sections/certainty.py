@@ -13,7 +13,7 @@ from equipoise.appraise.context import Context
 from equipoise.appraise.findings import excludes_null
 from equipoise.appraise.phrases import paragraphs
 from equipoise.appraise.sections import checklists
-from equipoise.appraise.tables import DASH, result_label
+from equipoise.appraise.tables import DASH, data_of, result_label
 from equipoise.document.document import (
     Block,
     Computed,
@@ -418,6 +418,15 @@ def _summary(ctx: Context, rated: list[_Rated]) -> Section:
 
 
 def _label(ctx: Context, outcome: Graded) -> Inlines:
+    """The label of an outcome, and the cut of the data behind its estimate where that is of no week."""
+    rests_on = (outcome.estimate or "").partition(".")[0]
+    result = next((r for r in ctx.record.results if r.id == rests_on), None)
+    dated = data_of(ctx, result.cut) if result is not None and result.week is None else ()
+    label = _own_label(ctx, outcome)
+    return ctx.writer.say("{l}, {d}", l=label, d=dated) if dated else label
+
+
+def _own_label(ctx: Context, outcome: Graded) -> Inlines:
     try:
         return ctx.writer.words(outcome.label)
     except UncitedNumberError:

@@ -21,14 +21,13 @@ from dataclasses import replace
 from equipoise.records.coherence.contrasts import contrast_notes
 from equipoise.records.coherence.facts import Checked, CoherenceFact, checked, coherence_facts
 from equipoise.records.coherence.implied import ImpliedP, explanations, implied_by_se, implied_p
-from equipoise.records.coherence.note import ALPHA, Certainty, Note, NoteKind, two_sided
+from equipoise.records.coherence.note import Certainty, Note, NoteKind, two_sided
 from equipoise.records.coherence.numbers import number_notes
 from equipoise.records.coherence.plan import plan_notes
 from equipoise.records.coherence.pvalues import data_notes, p_notes
 from equipoise.records.schema import Record
 
 __all__ = [
-    "ALPHA",
     "Certainty",
     "Checked",
     "CoherenceFact",

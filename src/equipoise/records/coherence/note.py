@@ -10,8 +10,6 @@ from typing import Literal
 from equipoise.records.check import decimals
 from equipoise.records.schema import PValue, Record, Result, Value
 
-ALPHA = 0.05
-
 NoteKind = Literal[
     "p_and_interval",
     "p_and_se",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from equipoise.records.coherence.note import ALPHA, Note, name_of, shown_p
+from equipoise.records.coherence.note import Note, name_of, shown_p
 from equipoise.records.schema import Record
 
 
@@ -86,7 +86,7 @@ def _gatekeeping(record: Record) -> tuple[Note, ...]:
         ]
         for result in tested:
             if failed is not None:
-                small = [p for p in result.p if p.usable and p.value is not None and p.value < ALPHA]
+                small = [p for p in result.p if p.usable and p.value is not None and p.value < p.held_to]
                 if small:
                     p = small[0]
                     out.append(
@@ -105,6 +105,6 @@ def _gatekeeping(record: Record) -> tuple[Note, ...]:
                     )
             else:
                 formal = [p for p in result.p if p.usable and p.status == "formal" and p.value is not None]
-                if formal and all(p.value is not None and p.value >= ALPHA for p in formal):
+                if formal and all(p.value is not None and p.value >= p.held_to for p in formal):
                     failed = outcome
     return tuple(out)

@@ -15,7 +15,7 @@ from equipoise.records.coherence.implied import (
     implied_by_se,
     implied_p,
 )
-from equipoise.records.coherence.note import ALPHA, Note, logit, name_of, rounded_p, shown_p, unit_of
+from equipoise.records.coherence.note import Note, logit, name_of, rounded_p, shown_p, unit_of
 from equipoise.records.schema import Contrast, Method, PValue, Record, Result, Value
 
 
@@ -80,7 +80,7 @@ def _p_note(record: Record, result: Result, contrast: Contrast, p: PValue, impli
         (f"{result.id}.contrast", address),
         result.id,
         primary=result.id == record.primary_result,
-        changes_verdict=p.value is not None and (float(p.value) < ALPHA) != (implied.p < ALPHA),
+        changes_verdict=p.value is not None and (float(p.value) < p.held_to) != (implied.p < p.held_to),
         certainty="certain" if p.method != result.method else "likely",
         explained=explained,
         block=result.id,

@@ -11,7 +11,7 @@ from equipoise.records.keys import names
 from equipoise.records.registry.protocol import words
 from equipoise.records.registry.reader import Node, parse_number
 from equipoise.records.registry.tables import HERE, Tables
-from equipoise.records.registry.words import contrast_kind, parse_p
+from equipoise.records.registry.words import contrast_kind, level_stated, parse_p
 
 _RANKS = re.compile(r"wilcoxon|mann|van elteren|rank[- ]sum|signed[- ]rank", re.I)
 _SHIFT = re.compile(r"hodges|lehmann|median (of )?(the )?diff|median difference", re.I)
@@ -168,6 +168,9 @@ class Analyses(Tables):
                     r"(one|1)[- ](sided|tailed) (p|test)|p-?value.{0,30}(one|1)[- ](sided|tailed)", comments
                 ) or any(_ONE_SIDED.search(t or "") for t in (test, node["pValueComment"].text())):
                     p["sides"] = "one"
+                alpha = level_stated(comments)
+                if alpha is not None and (p.get("sides") == "one" or not _ONE_SIDED.search(comments)):
+                    p["alpha"] = alpha
                 result["p"] = [p]
         own = method
         if "contrast" in result:

@@ -212,6 +212,19 @@ def direction_of(title: str, description: str | None) -> tuple[str, str] | None:
 _P = re.compile(r"^\s*(?:p\s*)?(<=|>=|=|<|>|≤|≥)?\s*(0?\.\d+|[01](?:\.\d*)?|\d(?:\.\d+)?[eE]-\d+)\s*$", re.I)
 
 
+_LEVEL = re.compile(
+    r"\b(?:significan(?:ce|t) level|level of significance|alpha(?: level)?)\b"
+    r"[\s,:=(]*(?:(?:of|was|is|set|at|to|equal)\s+)*(0?\.\d+)(?!\d)(?!\s*%)",
+    re.IGNORECASE,
+)
+
+
+def level_stated(text: str) -> float | None:
+    """The level of a test that a text states, as a share: ``significance level 0.0499``; None of none or of several."""
+    found = {float(m.group(1)) for m in _LEVEL.finditer(text)}
+    return found.pop() if len(found) == 1 and 0.0 < min(found) < 0.5 else None
+
+
 def parse_p(raw: str) -> tuple[str, float] | None:
     """The relation and value of a posted p-value: ``= 0.9689``, ``< 0.0001``; None where it is no such thing."""
     match = _P.match(raw)

@@ -127,12 +127,12 @@ class _Deck:
             wide = _ACROSS - 2.6
             return sum(max(_text_height(b, wide, size), _text_height(a, 2.2, size)) + 0.14 for a, b in said) + 0.1
         if isinstance(block, Table):
-            across = self._columns(block)
-            rows = [block.columns, *(r.cells for r in block.rows)]
-            return sum(
-                max(_text_height(plain(c), w - 0.2, size * 0.86) for c, w in zip(r, across, strict=False)) + 0.12
-                for r in rows
-            )
+            across, high = self._columns(block), 0.0
+            for heading, cells in ((False, block.columns), *((r.heading, r.cells) for r in block.rows)):
+                widths = [_ACROSS] if heading else across
+                told = zip(cells, widths, strict=False)
+                high += max(_text_height(plain(c), w - 0.2, size * 0.86) for c, w in told) + 0.12
+            return high
         if isinstance(block, Note):
             inner = sum(self._height(b, size * 0.92) for b in block.blocks)
             return inner + _text_height(plain(block.title), _ACROSS, size) + 0.35
@@ -209,9 +209,8 @@ class _Deck:
     def _table(self, slide: Any, block: Table, top: float, size: float) -> None:
         from pptx.util import Inches
 
-        rows = [r for r in block.rows if not r.heading]
-        place = [Inches(x) for x in (_LEFT, top, _ACROSS, 0.3 * (len(rows) + 1))]
-        shape = slide.shapes.add_table(len(rows) + 1, len(block.columns), *place)
+        place = [Inches(x) for x in (_LEFT, top, _ACROSS, 0.3 * (len(block.rows) + 1))]
+        shape = slide.shapes.add_table(len(block.rows) + 1, len(block.columns), *place)
         shape.name = plain(block.caption)[:100] or "Table"
         table = shape.table
         self._bare(table, header=True)
@@ -219,7 +218,11 @@ class _Deck:
             column.width = Inches(width)
         for cell, runs in zip(table.rows[0].cells, block.columns, strict=True):
             self._cell(cell, runs, size * 0.86, bold=True)
-        for row, given in zip(list(table.rows)[1:], rows, strict=True):
+        for row, given in zip(list(table.rows)[1:], block.rows, strict=True):
+            if given.heading:
+                row.cells[0].merge(row.cells[len(block.columns) - 1])
+                self._cell(row.cells[0], given.cells[0], size * 0.86, bold=True)
+                continue
             for cell, runs in zip(row.cells, given.cells, strict=True):
                 self._cell(cell, runs, size * 0.86)
 

@@ -16,6 +16,7 @@ from equipoise.appraise.tables import result_label
 from equipoise.document.document import Inlines, Text
 from equipoise.document.text import joined, lower, upper
 from equipoise.records.schema import Contrast, Result, Value
+from equipoise.records.values import ALPHA
 
 # -- sentences of the page -----------------------------------------------------------------------------------------
 
@@ -482,9 +483,7 @@ def multiplicity(ctx: Context) -> Inlines:
     """How many P values the record holds, and how many small ones chance alone would give."""
     writer = ctx.writer
     n = sum(p.usable and p.value is not None for r in ctx.record.results for p in r.p)
-    small = sum(
-        p.usable and p.value is not None and p.value < absolute_risk.ALPHA for r in ctx.record.results for p in r.p
-    )
+    small = sum(p.usable and p.value is not None and p.value < ALPHA for r in ctx.record.results for p in r.p)
     if n < 2:
         return ()
     held = "[p for r in r.results for p in r.p if p.usable and p.value is not None]"
@@ -492,7 +491,7 @@ def multiplicity(ctx: Context) -> Inlines:
     total = writer.by_command(numbers.number(n), f'python -c "{head}; print(len(p))"', "P values in the record")
     below = writer.by_command(
         numbers.number(small),
-        f'python -c "{head}; print(sum(x.value < {absolute_risk.ALPHA} for x in p))"',
+        f'python -c "{head}; print(sum(x.value < {ALPHA} for x in p))"',
         "P values in the record below the conventional level",
     )
     chance = writer.compute(

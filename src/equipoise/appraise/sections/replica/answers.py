@@ -10,10 +10,8 @@ from equipoise.appraise.phrases import paragraphs, replica_sentence
 from equipoise.appraise.sections.replica.words import nothing
 from equipoise.document.document import Block, Fold, Inlines, Row, Table
 from equipoise.document.text import upper
+from equipoise.records.values import ALPHA
 from equipoise.replica.replica import FINE, Answer, AnswerKind, Replica, share_places
-
-_ALPHA = 0.05
-
 
 _ORDER: tuple[AnswerKind, ...] = ("works", "nothing", "longer works", "longer nothing", "as it happened")
 """The questions on the primary endpoint in the order in which one leads to the next."""
@@ -168,9 +166,9 @@ def chance(ctx: Context, replica: Replica) -> Inlines:
     if pair is None:
         return ()
     writer, (works, nothing) = ctx.writer, pair
-    expected = absolute_risk.false_alarms_in_favour(_ALPHA)
+    expected = absolute_risk.false_alarms_in_favour(ALPHA)
     level, favour = (
-        writer.compute(f, _ALPHA, show=s, what=w, method="half of the two-sided level falls on each side")
+        writer.compute(f, ALPHA, show=s, what=w, method="half of the two-sided level falls on each side")
         for f, s, w in (
             (absolute_risk.false_alarms, lambda x: numbers.percent(x, 0), "the conventional two-sided level"),
             (
