@@ -72,8 +72,8 @@ class Held:
         found: list[Value | Fact | DateFact] = [sourced for _, sourced in values(record)]
         texts = " ".join(strings(record))
         for other in (record, *(load_record(t.record) for t in record.related if t.record)):
-            # what regulators decided on the drug of a related trial is told by that trial's own record
-            texts += " " + " ".join(strings(other.regulatory))
+            # who entered a related trial, and what was decided on its drug, is told by that trial's own record
+            texts += " " + " ".join((*strings(other.regulatory), *strings(other.eligibility)))
             dates = [r.date for r in other.regulatory if r.date]
             texts += " " + " ".join(str(int(part)) for date in dates for part in date.split("-"))
         for outcome in record.outcomes:
