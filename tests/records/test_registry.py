@@ -161,6 +161,7 @@ def test_a_contrast_posted_the_other_way_round_is_turned_and_told() -> None:
     done = import_study(entry)
     c = done.record.result("r_prim1").contrast
     assert (c.value, c.low, c.high, c.confidence) == (2.5, 0.5, 4.5, "derived")
+    assert c.turned
     assert "-2.5 (-4.5 to -0.5)" in (c.note or "")
     assert any("turned round" in a.what for a in done.assumed)
 

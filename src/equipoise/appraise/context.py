@@ -17,6 +17,7 @@ from equipoise.errors import RecordError
 from equipoise.records.blocks import EventRow, Regulatory, RelatedTrial
 from equipoise.records.load import load_record
 from equipoise.records.registry.groups import dose_of
+from equipoise.records.registry.tables import COUNTED
 from equipoise.records.schema import Arm, Contrast, Fact, Item, Method, Outcome, PValue, Record, Result, Value
 from equipoise.replica.replica import Replica
 
@@ -179,7 +180,7 @@ class Context:
         name = self.set_name(id)
         if self.is_all(id):
             return "everyone randomised" if self.record.design.randomised else "everyone enrolled"
-        if name == "everyone analysed":
+        if name == COUNTED.lower():
             return "those counted"
         if name == set_id(id) or name.startswith(("all ", "entered ", "everyone ")):
             return name

@@ -37,13 +37,6 @@ _FRAME = re.compile(r"(?:^|; )time frame: .*", re.S)
 _SENTENCE = re.compile(r"(?<=[.;])\s+(?=[A-Z0-9])|\n+")
 
 
-def told_of_primary(ctx: Context) -> str:
-    """What an entry says of its primary outcome and of its analysis, in its own words."""
-    f = ctx.findings
-    told = (None if f.outcome is None else f.outcome.definition, None if f.primary is None else f.primary.note)
-    return "\n".join(t for t in told if t)
-
-
 def _sentences(ctx: Context, pattern: re.Pattern[str]) -> Inlines:
     f = ctx.findings
     held = [(f.outcome.definition, f.outcome)] if f.outcome is not None else []

@@ -142,7 +142,7 @@ def within_margin(ctx: Context) -> bool | None:
         return None
     side, margin = found
     low, high = c.low, c.high
-    if c.kind == "difference" and "turned round here" in (c.note or ""):  # the margin is that of the posted order
+    if c.kind == "difference" and c.turned:  # the margin is that of the posted order
         low, high = (None if x is None else -x for x in (c.high, c.low))
     if side == "low":
         return None if low is None else low > margin

@@ -172,6 +172,8 @@ class Contrast(Value):
     kind: Literal["difference", "ratio", "hazard_ratio"]
     label: str | None = None
     """What the source calls it, for instance ``Difference in LS geometric mean ratio``."""
+    turned: bool = False
+    """Posted as control against active, and turned round here: a margin posted beside it is that of the other order."""
 
     @property
     def estimate(self) -> Number | None:

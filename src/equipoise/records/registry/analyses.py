@@ -305,7 +305,7 @@ class Analyses(Tables):
             contrast.pop(key, None)
             if value is not None:
                 contrast[key] = value
-        contrast["confidence"] = "derived"
+        contrast |= {"confidence": "derived", "turned": True}
         said = f"posted as {posted}, control against active; turned round here"
         contrast["note"] = "; ".join(t for t in (contrast.get("note"), said) if t)
         self.ledger.assume((*node.path, "paramValue"), said)
