@@ -711,3 +711,14 @@ def test_the_levels_of_a_stored_entry_are_its_own() -> None:
     """NCT03877224: KCCQ-TSS was tested at 0.0499, KCCQ-PLS and the distance walked at 0.00005."""
     found = [p.alpha for r in stored("NCT03877224").results for p in r.p]
     assert found[:3] == [0.0499, 0.00005, 0.00005]
+    assert "level 0.0499" in page_of("NCT03877224")
+
+
+def test_a_verdict_that_turns_on_the_stated_level_is_told_with_it() -> None:
+    entry = study()
+    outcome(entry)["analyses"][0] |= {"pValue": "0.02", "groupDescription": "Tested at significance level 0.001."}
+    ctx = ctx_of(entry)
+    (p,) = next(r for r in ctx.record.results if r.p).p
+    assert plain(ctx.p(p)).endswith("(level 0.001)")
+    assert "level" not in plain(ctx.p(p.model_copy(update={"value": 0.2})))
+    assert "level" not in plain(ctx.p(p.model_copy(update={"alpha": None}), exact=True))

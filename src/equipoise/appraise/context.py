@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from equipoise.appraise import absolute_risk, numbers, units
 from equipoise.appraise.certainty.judgements import Judgements
-from equipoise.appraise.findings import Findings, excludes_null, known
+from equipoise.appraise.findings import Findings, excludes_null, known, significant
 from equipoise.appraise.writer import Writer
 from equipoise.document.document import Cited, Computed, Inline, Inlines, Text
 from equipoise.document.readers import Reader
@@ -355,8 +355,12 @@ class Context:
         return (self.writer.cite(numbers.contrast(c, exact=exact), c),)
 
     def p(self, p: PValue, *, exact: bool = False) -> Inlines:
-        """A p-value, linked."""
-        return (self.writer.cite(numbers.p_value(p, exact=exact), p),)
+        """A p-value, linked; with a stated level of its test in tables and where the verdict turns on it."""
+        out: Inlines = (self.writer.cite(numbers.p_value(p, exact=exact), p),)
+        conventional = significant(p.model_copy(update={"alpha": None}))
+        if p.alpha is None or not (exact or significant(p) is not conventional):
+            return out
+        return (*out, *self.writer.say(" (level {a})", a=self.writer.cite(numbers.number(p.alpha), p)))
 
     def method(self, id: str) -> Inlines:
         """A method's label inside a sentence; figures in it are linked."""
