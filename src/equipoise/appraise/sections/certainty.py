@@ -387,7 +387,7 @@ def _summary(ctx: Context, rated: list[_Rated]) -> Section:
     rows = tuple(
         Row(
             (
-                writer.say("{l} ({i})", l=_label(ctx, r.outcome), i=r.outcome.importance),
+                writer.say("{l} ({i})", l=_dated(ctx, r.outcome), i=r.outcome.importance),
                 r.people,
                 r.control,
                 r.active,
@@ -417,16 +417,16 @@ def _summary(ctx: Context, rated: list[_Rated]) -> Section:
     )
 
 
-def _label(ctx: Context, outcome: Graded) -> Inlines:
+def _dated(ctx: Context, outcome: Graded) -> Inlines:
     """The label of an outcome, and the cut of the data behind its estimate where that is of no week."""
     rests_on = (outcome.estimate or "").partition(".")[0]
     result = next((r for r in ctx.record.results if r.id == rests_on), None)
     dated = data_of(ctx, result.cut) if result is not None and result.week is None else ()
-    label = _own_label(ctx, outcome)
+    label = _label(ctx, outcome)
     return ctx.writer.say("{l}, {d}", l=label, d=dated) if dated else label
 
 
-def _own_label(ctx: Context, outcome: Graded) -> Inlines:
+def _label(ctx: Context, outcome: Graded) -> Inlines:
     try:
         return ctx.writer.words(outcome.label)
     except UncitedNumberError:
@@ -439,7 +439,7 @@ def _own_label(ctx: Context, outcome: Graded) -> Inlines:
 
 def _reasons(ctx: Context, r: _Rated) -> list[Row]:
     writer = ctx.writer
-    head = writer.say("{l}: starts {s}, ends {e}", l=_label(ctx, r.outcome), s=r.outcome.start, e=r.level)
+    head = writer.say("{l}: starts {s}, ends {e}", l=_dated(ctx, r.outcome), s=r.outcome.start, e=r.level)
     rows = [Row((head,), heading=True)]
     for name in _GRADE:
         judged = getattr(r.outcome, name)
