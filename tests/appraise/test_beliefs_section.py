@@ -72,9 +72,11 @@ def made(evidence: dict[str, float], **changes: Any) -> dict[str, Any]:
     return out
 
 
-def told(monkeypatch: pytest.MonkeyPatch, found: dict[str, Any], *, replica: bool = False) -> str:
+def told(
+    monkeypatch: pytest.MonkeyPatch, found: dict[str, Any], *, replica: bool = False, later: Beliefs | None = None
+) -> str:
     """The page's part as Markdown, without what follows it."""
-    page = page_of(monkeypatch, found, replica=replica)
+    page = page_of(monkeypatch, found, replica=replica, later=later)
     text = equipoise.render(page, "md")
     start = text.index(TITLE)
     return " ".join(
@@ -82,9 +84,12 @@ def told(monkeypatch: pytest.MonkeyPatch, found: dict[str, Any], *, replica: boo
     )
 
 
-def page_of(monkeypatch: pytest.MonkeyPatch, found: dict[str, Any], *, replica: bool = False) -> Any:
+def page_of(
+    monkeypatch: pytest.MonkeyPatch, found: dict[str, Any], *, replica: bool = False, later: Beliefs | None = None
+) -> Any:
     read_back: Beliefs = read(json.loads(json.dumps(found)))
     monkeypatch.setattr(section, "stored", lambda _: read_back)
+    monkeypatch.setattr(section, "stored_later", lambda _: later)
     record = load_record("valor")
     return equipoise.appraise(record, replica=synthetic_replica(record) if replica else None)
 
@@ -198,8 +203,7 @@ def test_property_an_interval_that_the_prior_ends_is_told(monkeypatch: pytest.Mo
 
 def test_property_what_later_results_add_stands_beside(monkeypatch: pytest.MonkeyPatch) -> None:
     later = read(made({"none": -64.0, "slowing": -60.0, "lagged": -60.1}) | {"after_the_randomised_period": True})
-    monkeypatch.setattr(section, "stored_later", lambda _: later)
-    text = told(monkeypatch, made({"none": -60.0, "slowing": -60.0, "lagged": -60.0}))
+    text = told(monkeypatch, made({"none": -60.0, "slowing": -60.0, "lagged": -60.0}), later=later)
     assert "What later results add" in text
     assert "With later results the numbers fit *slowing* and *lagged* best." in text
     assert "They speak strongly against *none*" in text
