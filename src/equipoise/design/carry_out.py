@@ -133,8 +133,7 @@ def prepare(study: DesignStudy, base: Scenario) -> list[_Prepared]:
         for name, world in study.worlds.items():
             made = calendar_maker(study, base, one, world, name)
             out.append(_Prepared(one.conduct, name, made, {one.primary: ()}, ()))
-    plans = [p.maker.simulator.scenario.plan for p in out]
-    offered = {test for plan in plans for a in plan.analyses for test in plan.tests(a.id)}
+    offered = {test for p in out for test in p.maker.simulator.scenario.plan.offered}
     for k, event in enumerate(study.intercurrent_events, start=1):
         if event.analysis not in offered:
             raise ScenarioError(

@@ -133,8 +133,7 @@ def plan_for(study: DesignStudy, conduct: Conduct) -> AnalysisPlan:
     analyses = [filled(a, conduct) for a in study.analyses if _asked(study, conduct, str(a.get("id")))]
     try:
         plan = _first_test(AnalysisPlan.model_validate({"analyses": analyses}))
-        offered = {test for a in plan.analyses for test in plan.tests(a.id)}
-        events = tuple(e for e in study.intercurrent_events if e.analysis in offered)
+        events = tuple(e for e in study.intercurrent_events if e.analysis in plan.offered)
         return AnalysisPlan.model_validate({**dict(plan), "intercurrent_events": events}) if events else plan
     except ValidationError as error:
         raise ScenarioError(f"study {study.name}: {describe_problems(error)}") from None

@@ -226,17 +226,22 @@ class AnalysisPlan(Frozen):
         others = (s.kind for k, s in enumerate(analysis.sections, start=1) if k not in found.sections)
         return tuple(dict.fromkeys((*found.form.tests, *others)))
 
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """The tests of its analyses for which an intercurrent event can have a strategy; of more arms, two at a time."""
+        forms = self.model_copy(update={"treatment": None}).compiled
+        return tuple(dict.fromkeys(test for a in forms for test in a.tests))
+
     def _answer_what_they_ask(self) -> None:
         """Raise ``ValueError`` where a strategy or an estimand is not what the analysis carries out."""
         forms = self.compiled
         for item in self.intercurrent_events:
-            offering = [a for a in forms if item.analysis in a.tests]
-            if not offering:
+            if item.analysis not in self.offered:
                 raise ValueError(
                     f"intercurrent_events: {item.event} in the {item.analysis}: no analysis of this plan offers "
-                    f"{item.analysis!r}; they offer {', '.join(dict.fromkeys(t for a in forms for t in a.tests))}"
+                    f"{item.analysis!r}; they offer {', '.join(self.offered)}"
                 )
-            for analysis in offering:
+            for analysis in (a for a in forms if item.analysis in a.tests):
                 done = carried_out(method_of(analysis, item.analysis), item.event, does_of(analysis))
                 if done != item.strategy:
                     raise ValueError(
@@ -317,7 +322,9 @@ class AnalysisPlan(Frozen):
         keep = tuple(a for a in self.analyses if a.id in ids)
         order = tuple(o for o in self.order if o.partition(".")[0] in ids)
         left = tuple(e for e in self.estimands if e.of.partition(".")[0] in ids)
-        return self.model_copy(update={"analyses": keep, "order": order, "estimands": left})
+        made = self.model_copy(update={"analyses": keep, "order": order, "estimands": left})
+        events = tuple(e for e in self.intercurrent_events if e.analysis in made.offered) if keep else ()
+        return made.model_copy(update={"intercurrent_events": events})
 
 
 _HELP = "it is an analysis plan (docs/adam.md) without study, arms and populations, which the scenario implies"
