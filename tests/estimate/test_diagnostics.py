@@ -118,7 +118,7 @@ def test_reference_hazards_over_time(patients: pl.DataFrame) -> None:
     ("name", "fit"),
     [
         ("slope", lambda d: slope("VALUE ~ ARM * T + X + (T | ID)", d, df="satterthwaite")),
-        ("csh", lambda d: mmrm("VALUE ~ ARM * C(T) + X + csh(T | ID)", d)),
+        pytest.param("csh", lambda d: mmrm("VALUE ~ ARM * C(T) + X + csh(T | ID)", d), marks=pytest.mark.slow),
     ],
 )
 def test_reference_mixed_models(visits: pl.DataFrame, name: str, fit: Any) -> None:

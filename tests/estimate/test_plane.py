@@ -45,7 +45,12 @@ def test_reference_distance_in_the_plane(data: pl.DataFrame, method: str) -> Non
     assert str(fit.term) == "sp_exp(T, W | ID)"
 
 
-@pytest.mark.parametrize("df", ["satterthwaite", "kenward-roger", "kenward-roger-linear"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "df", [pytest.param("satterthwaite", marks=SLOW), "kenward-roger", pytest.param("kenward-roger-linear", marks=SLOW)]
+)
 @pytest.mark.parametrize("own", [False, True])
 def test_independent_one_axis_is_the_distance_of_times(data: pl.DataFrame, df: str, own: bool) -> None:
     """Where the second coordinate does not vary the fit is that of times, at few common times and at one's own."""

@@ -203,6 +203,7 @@ def test_independent_of_the_package_of_the_data(pilot: Path) -> None:
     assert old.rows == new.rows
 
 
+@pytest.mark.slow
 def test_independent_the_whole_report_counts_as_polars_does(pilot: Path) -> None:
     """Every table is made; subjects, events and worst severities of each class and term are counted again by hand."""
     plan = read_plan(EXAMPLES / "cdiscpilot01_full.yaml")
