@@ -228,7 +228,7 @@ class AnalysisPlan(Frozen):
 
     @property
     def offered(self) -> tuple[str, ...]:
-        """The tests of its analyses for which an intercurrent event can have a strategy; of more arms, two at a time."""
+        """The tests of its analyses for which an intercurrent event can have a strategy; of several arms, of a pair."""
         forms = self.model_copy(update={"treatment": None}).compiled
         return tuple(dict.fromkeys(test for a in forms for test in a.tests))
 
