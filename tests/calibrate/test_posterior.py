@@ -256,7 +256,7 @@ def test_simulation_intervals_cover_the_truth_behind_a_simulated_paper(block: Bl
 
 @pytest.mark.slow
 def test_simulation_based_calibration_of_a_block_of_the_simulator(block: Block) -> None:
-    """300 truths from the prior, a paper simulated at each: where a truth lies among the draws of its posterior is
+    """150 truths from the prior, a paper simulated at each: where a truth lies among the draws of its posterior is
     uniform (Talts et al. 2018, arXiv:1804.06788; chi-square over ten tenths, P > 0.003 for each of three parameters,
     1 in 100 for all).
 
@@ -264,7 +264,7 @@ def test_simulation_based_calibration_of_a_block_of_the_simulator(block: Block) 
     With that of one place for all truths the ranks are not uniform: half a prior away it no longer holds.
     """
     rng = np.random.default_rng(20261129)
-    truths = rng.uniform(block.low, block.high, (300, len(block.low)))
+    truths = rng.uniform(block.low, block.high, (150, len(block.low)))
     ranks = []
     for number, truth in enumerate(truths):
         paper, *others = block.papers(truth, 401, seed=1000 + number)
