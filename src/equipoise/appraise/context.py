@@ -278,9 +278,12 @@ class Context:
         d = self.record.design
         if not known(d.duration_weeks):
             return ()
-        return self.writer.say(
-            "up to {n} weeks" if d.duration_is == "longest" else "{n} weeks", n=self.word(d.duration_weeks)
-        )
+        return self.lasting(self.word(d.duration_weeks))
+
+    def lasting(self, weeks: Inlines) -> Inlines:
+        """So many weeks, ``up to`` so many where not everyone was followed for as long."""
+        longest = self.record.design.duration_is == "longest"
+        return self.writer.say("up to {n} weeks" if longest else "{n} weeks", n=weeks)
 
     @property
     def goes_on(self) -> bool:

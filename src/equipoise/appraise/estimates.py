@@ -14,6 +14,8 @@ _RATIOS = (("odds", "odds ratio"), ("risk", "risk ratio"), ("incidence", "rate r
 _SHARES = ("responders", "percent", "count")
 _MEANS = ("mean", "adjusted_mean", "mean_change", "adjusted_mean_change")
 
+LABELS = {"difference": "", "ratio": "ratio ", "hazard_ratio": "hazard ratio "}
+"""What stands before the number of a contrast in a table; a difference stands alone."""
 KINDS = {"difference": "a difference of", "ratio": "a ratio of", "hazard_ratio": "a hazard ratio of"}
 
 

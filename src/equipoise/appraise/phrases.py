@@ -150,14 +150,12 @@ def within_margin(ctx: Context) -> bool | None:
 
 
 _LIMITS = {
-    "low": re.compile(
-        r"\blower (?:limit|bound|confidence|end|boundary|(?:one|two)-sided)|\blower\b[^.;]{0,25}\b(?:CI|limit|bound)",
+    side: re.compile(
+        rf"\b{word} (?:limit|bound|confidence|end|boundary|(?:one|two)-sided)"
+        rf"|\b{word}\b[^.;]{{0,25}}\b(?:CI|limit|bound)",
         re.I,
-    ),
-    "high": re.compile(
-        r"\bupper (?:limit|bound|confidence|end|boundary|(?:one|two)-sided)|\bupper\b[^.;]{0,25}\b(?:CI|limit|bound)",
-        re.I,
-    ),
+    )
+    for side, word in (("low", "lower"), ("high", "upper"))
 }
 """How the text on a margin names the limit of the interval that is held against it."""
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from equipoise.appraise import numbers, units
 from equipoise.appraise.context import POINTS, Context, title_words
+from equipoise.appraise.estimates import LABELS
 from equipoise.document.document import Inlines, Row, Table, Text, quiet
 from equipoise.document.text import joined, lower, short, upper
 from equipoise.records.schema import BaselineRow, PValue, Result, Sourced, Value
@@ -227,7 +228,7 @@ def contrast_cell(ctx: Context, r: Result) -> Inlines:
     if r.contrast is None or not r.contrast.usable:
         return DASH
     shown = ctx.contrast(r.contrast, exact=True)
-    kind = {"difference": "", "ratio": "ratio ", "hazard_ratio": "hazard ratio "}[r.contrast.kind]
+    kind = LABELS[r.contrast.kind]
     if ctx.record.origin != "posted" or shown == DASH:
         return shown
     points = r.contrast.kind == "difference" and ctx.gap_unit(ctx.record.outcome(r.outcome), r).strip() == POINTS

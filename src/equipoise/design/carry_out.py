@@ -133,7 +133,14 @@ def prepare(study: DesignStudy, base: Scenario) -> list[_Prepared]:
         for name, world in study.worlds.items():
             made = calendar_maker(study, base, one, world, name)
             out.append(_Prepared(one.conduct, name, made, {one.primary: ()}, ()))
-    offered = {test for p in out for test in p.maker.simulator.scenario.plan.offered}
+    if study.intercurrent_events:
+        _check_events(study, out)
+    return out
+
+
+def _check_events(study: DesignStudy, prepared: list[_Prepared]) -> None:
+    """Every intercurrent event is of a test that an analysis of some design offers."""
+    offered = {test for p in prepared for test in p.maker.simulator.scenario.plan.offered()}
     for k, event in enumerate(study.intercurrent_events, start=1):
         if event.analysis not in offered:
             raise ScenarioError(
@@ -141,7 +148,6 @@ def prepare(study: DesignStudy, base: Scenario) -> list[_Prepared]:
                 f"offers {event.analysis!r}",
                 hint=f"they offer {', '.join(sorted(offered))}",
             )
-    return out
 
 
 def _at_once(

@@ -133,7 +133,10 @@ def plan_for(study: DesignStudy, conduct: Conduct) -> AnalysisPlan:
     analyses = [filled(a, conduct) for a in study.analyses if _asked(study, conduct, str(a.get("id")))]
     try:
         plan = _first_test(AnalysisPlan.model_validate({"analyses": analyses}))
-        events = tuple(e for e in study.intercurrent_events if e.analysis in plan.offered)
+        events = study.intercurrent_events
+        if events:
+            offered = plan.offered()
+            events = tuple(e for e in events if e.analysis in offered)
         return AnalysisPlan.model_validate({**dict(plan), "intercurrent_events": events}) if events else plan
     except ValidationError as error:
         raise ScenarioError(f"study {study.name}: {describe_problems(error)}") from None

@@ -6,7 +6,7 @@ Study, arms and the populations ITT and one for each recruitment group follow fr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -226,20 +226,23 @@ class AnalysisPlan(Frozen):
         others = (s.kind for k, s in enumerate(analysis.sections, start=1) if k not in found.sections)
         return tuple(dict.fromkeys((*found.form.tests, *others)))
 
-    @property
-    def offered(self) -> tuple[str, ...]:
-        """The tests of its analyses for which an intercurrent event can have a strategy; of several arms, of a pair."""
-        forms = self.model_copy(update={"treatment": None}).compiled
-        return tuple(dict.fromkeys(test for a in forms for test in a.tests))
+    def offered(self, ids: Container[str] | None = None) -> tuple[str, ...]:
+        """The tests of these analyses, or of all, for which an intercurrent event can have a strategy; of several arms,
+        of a pair.
+        """
+        found = self.model_copy(update={"treatment": None})._lowered()
+        made = [m for key, m in found.items() if m is not None and (ids is None or key in ids)]
+        return tuple(dict.fromkeys(test for m in made for test in m.form.tests))
 
     def _answer_what_they_ask(self) -> None:
         """Raise ``ValueError`` where a strategy or an estimand is not what the analysis carries out."""
         forms = self.compiled
+        offered = self.offered() if self.intercurrent_events else ()
         for item in self.intercurrent_events:
-            if item.analysis not in self.offered:
+            if item.analysis not in offered:
                 raise ValueError(
                     f"intercurrent_events: {item.event} in the {item.analysis}: no analysis of this plan offers "
-                    f"{item.analysis!r}; they offer {', '.join(self.offered)}"
+                    f"{item.analysis!r}; they offer {', '.join(offered)}"
                 )
             for analysis in (a for a in forms if item.analysis in a.tests):
                 done = carried_out(method_of(analysis, item.analysis), item.event, does_of(analysis))
@@ -322,9 +325,12 @@ class AnalysisPlan(Frozen):
         keep = tuple(a for a in self.analyses if a.id in ids)
         order = tuple(o for o in self.order if o.partition(".")[0] in ids)
         left = tuple(e for e in self.estimands if e.of.partition(".")[0] in ids)
-        made = self.model_copy(update={"analyses": keep, "order": order, "estimands": left})
-        events = tuple(e for e in self.intercurrent_events if e.analysis in made.offered) if keep else ()
-        return made.model_copy(update={"intercurrent_events": events})
+        events = self.intercurrent_events
+        if events:
+            offered = self.offered(ids)
+            events = tuple(e for e in events if e.analysis in offered)
+        own = {"analyses": keep, "order": order, "estimands": left, "intercurrent_events": events}
+        return self.model_copy(update=own)
 
 
 _HELP = "it is an analysis plan (docs/adam.md) without study, arms and populations, which the scenario implies"

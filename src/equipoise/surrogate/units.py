@@ -27,7 +27,7 @@ from equipoise.surrogate.endpoints import Measured, as_endpoint, read_endpoint, 
 from equipoise.surrogate.ratios import of_correlation
 from equipoise.surrogate.threshold import Line, closed_threshold
 from equipoise.surrogate.trials import Rows, TrialSurrogacy, of_rows
-from equipoise.surrogate.verdict import LEAST_TRIALS, needed_words
+from equipoise.surrogate.verdict import LEAST_TRIALS, too_few
 from equipoise.types import BoolArray, FloatArray, IntArray, Status
 
 BUYSE00 = "Buyse et al. 2000, Biostatistics 1:49"
@@ -135,10 +135,7 @@ class UnitSurrogacy(Fit):
         """What may be said; the corrected model speaks where there is one."""
         k = len(self.stage_one.names)
         if k < LEAST_TRIALS:
-            return (
-                f"Cannot be told from {k} {'unit' if k == 1 else 'units'}; a verdict takes {LEAST_TRIALS} or more, and "
-                f"{needed_words('units')}."
-            )
+            return too_few(k, "unit")
         if self.trials is not None:
             return self.trials.verdict.said
         if self.status is not Status.OK:

@@ -65,6 +65,13 @@ def correlation_needed(trials: int, *, level: float = 0.95, target: float = HIGH
     return math.tanh(math.atanh(target) + float(special.ndtri(0.5 + 0.5 * level)) / math.sqrt(trials - 3))
 
 
+def too_few(k: int, what: str, of_them: str = "") -> str:
+    """That so few trials, or units of one, tell nothing, and how many would."""
+    own = what if k == 1 else f"{what}s"
+    needed = needed_words(f"{what}s")
+    return f"Cannot be told from {k} {own}{of_them}; a verdict takes {LEAST_TRIALS} or more, and {needed}."
+
+
 def needed_words(what: str = "trials") -> str:
     """How many trials with both effects a proof by IQWiG's rule takes, for true correlations of 0.98, 0.95 and 0.90."""
     a, b, c = (trials_needed(r) for r in (0.98, 0.95, 0.90))
@@ -101,17 +108,7 @@ def judge(
 ) -> Verdict:
     """The verdict on ``trials`` trials; intervals of the correlation, and what the threshold says."""
     if trials < LEAST_TRIALS:
-        word = "trial" if trials == 1 else "trials"
-        return Verdict(
-            trials,
-            "none",
-            "none",
-            "none",
-            "none",
-            True,
-            f"Cannot be told from {trials} {word} with both effects; a verdict takes {LEAST_TRIALS} or more, and "
-            f"{needed_words()}.",
-        )
+        return Verdict(trials, "none", "none", "none", "none", True, too_few(trials, "trial", " with both effects"))
     proof, hint = by_correlation(*interval_95), by_correlation(*interval_80)
     if boundary and proof == "unclear":
         said = (

@@ -10,6 +10,7 @@ from equipoise.appraise import numbers
 from equipoise.appraise.certainty import rating, testing
 from equipoise.appraise.certainty.judgements import CRITERIA, DOMAINS, Decision, Graded, Judged, Judgements, Threshold
 from equipoise.appraise.context import Context
+from equipoise.appraise.estimates import LABELS
 from equipoise.appraise.findings import excludes_null
 from equipoise.appraise.phrases import paragraphs
 from equipoise.appraise.sections import checklists
@@ -35,7 +36,6 @@ from equipoise.records.schema import Contrast, Value
 FILE = "JUDGEMENTS"
 """Key of the judgements' own file among the sources."""
 _GRADE = ("risk_of_bias", "inconsistency", "indirectness", "publication_bias")
-_KINDS = {"difference": "", "ratio": "ratio ", "hazard_ratio": "hazard ratio "}
 _NAMES = {
     "risk_of_bias": "risk of bias",
     "inconsistency": "inconsistency",
@@ -180,7 +180,7 @@ def _rate(ctx: Context, outcome: Graded) -> _Rated:
                 f"judgements on {ctx.record.id}: outcomes.{outcome.id}: {outcome.estimate} has no interval",
                 hint="GRADE's imprecision is read off an interval; name a contrast that has one",
             )
-        effect = writer.say("{k}{e}", k=writer.words(_KINDS[kind]), e=writer.cite(_interval(sourced, kind), sourced))
+        effect = writer.say("{k}{e}", k=writer.words(LABELS[kind]), e=writer.cite(_interval(sourced, kind), sourced))
         estimate, low, high = float(sourced.value), float(sourced.low), float(sourced.high)
     estimate, low, high = _favour(estimate, low, high, kind, outcome.better)
     size, threshold = _threshold(ctx, outcome, kind)

@@ -138,7 +138,7 @@ def _duration(ctx: Context) -> Inlines:
     writer, d = ctx.writer, ctx.record.design
     if not known(d.duration_weeks):
         return ()
-    out = writer.say(f"{'up to ' if d.duration_is == 'longest' else ''}{{n}} weeks", n=ctx.number(d.duration_weeks))
+    out = ctx.lasting(ctx.number(d.duration_weeks))
     extension = ctx.record.extension
     if extension is not None:
         out = (
@@ -211,24 +211,21 @@ def distinct_sets(ctx: Context) -> list[AnalysisSet]:
 
     A set without a name, which is only a count, and one without people are left out.
     """
+    if ctx.record.origin != "posted":
+        return [s for s in ctx.record.sets if s.usable]
     found: dict[tuple[object, ...], AnalysisSet] = {}
     for s in ctx.record.sets:
-        if ctx.record.origin == "posted" and (
-            s.label == COUNTED or not any(known(v) and v.value for v in s.n.values())
-        ):
-            continue
-        key = (
-            (s.label, tuple(sorted((a, v.value) for a, v in s.n.items()))) if ctx.record.origin == "posted" else (s.id,)
-        )
-        found.setdefault(key, s)
+        if s.label != COUNTED and any(known(v) and v.value for v in s.n.values()):
+            found.setdefault((s.label, tuple(sorted((a, v.value) for a, v in s.n.items()))), s)
     return [s for s in found.values() if s.usable]
 
 
 def set_title(ctx: Context, s: AnalysisSet) -> Inlines:
     """An analysis set by its label; where that is a text cut short, or another's label too, by the whole text."""
-    cut = ctx.record.origin == "posted" and s.label.endswith(("...", "\N{HORIZONTAL ELLIPSIS}"))
-    twin = ctx.record.origin == "posted" and any(o.id != s.id and o.label == s.label for o in ctx.record.sets)
-    text = " ".join(s.definition.split()).rstrip(".") if cut or twin else s.label
+    cut = s.label.endswith(("...", "\N{HORIZONTAL ELLIPSIS}"))
+    unclear = cut or any(o.id != s.id and o.label == s.label for o in ctx.record.sets)
+    whole = ctx.record.origin == "posted" and unclear
+    text = " ".join(s.definition.split()).rstrip(".") if whole else s.label
     return ctx.writer.quote(text, s) or ctx.writer.label(s.label)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from equipoise.appraise.context import Context
+from equipoise.appraise.estimates import LABELS
 from equipoise.appraise.findings import excludes_null
 from equipoise.appraise.glossary import glossary
 from equipoise.appraise.phrases import (
@@ -116,7 +117,7 @@ def _clinical(ctx: Context) -> Inlines:
     for r in results:
         assert r.contrast is not None
         unit = ctx.gap_unit(ctx.record.outcome(r.outcome), r)
-        kind = {"difference": "", "ratio": "ratio ", "hazard_ratio": "hazard ratio "}[r.contrast.kind]
+        kind = LABELS[r.contrast.kind]
         unit = unit if r.contrast.kind == "difference" else ""
         name = (
             writer.say("{o}, {r}", o=ctx.outcome(r.outcome), r=writer.quote(r.row, r) or ())

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -426,38 +427,33 @@ def _flat(model: JointLikelihood, theta: FloatArray, se: FloatArray | None = Non
     if se is not None and at is not None:
         logs = np.flatnonzero(_bounded(model.layout, at))
         small = (np.diag(low) ** 2 < 1e-2 * (low**2).sum(axis=1)).any()
-        for m, sums in enumerate(model.markers):
-            s2 = residual_variance(sums, theta, model.layout, m)
-            mean = np.diag(sums.zz.sum(axis=0)) / max(sums.n.sum(), 1.0)
-            small = small or bool(((low[sums.columns] ** 2).sum(axis=1) * mean < 1e-2 * s2).any())
+        for _, there, s2 in _parts(model, theta, low):
+            small = small or bool((there < 1e-2 * s2).any())
         return bool(small and (se[logs] > 5.0).any())
-    own = np.diag(low) ** 2
-    whole = (low**2).sum(axis=1)
-    if (own < FLAT * whole).any():
+    if (np.diag(low) ** 2 < FLAT * (low**2).sum(axis=1)).any():
         return True
+    parts = _parts(model, theta, low)
+    return any((there < FLAT * s2).any() or not s2 > 1e-9 * there.max() for _, there, s2 in parts)
+
+
+def _parts(model: JointLikelihood, theta: FloatArray, low: FloatArray) -> Iterator[tuple[slice, FloatArray, float]]:
+    """Of each marker: its random effects, the variance each adds to a value on average, and the residual variance."""
+    whole = (low**2).sum(axis=1)
     for m, sums in enumerate(model.markers):
-        s2 = residual_variance(sums, theta, model.layout, m)
         there = whole[sums.columns] * np.diag(sums.zz.sum(axis=0)) / max(sums.n.sum(), 1.0)
-        if (there < FLAT * s2).any() or not s2 > 1e-9 * there.max():
-            return True
-    return False
+        yield sums.columns, there, residual_variance(sums, theta, model.layout, m)
 
 
 def _on_boundary(
     model: JointLikelihood, theta: FloatArray, free: BoolArray, now: float, scores: FloatArray, calls: int, k: int
 ) -> Optimum:
     low = model.layout.factor(theta)
-    gone = []
-    for m, sums in enumerate(model.markers):
-        whole = (low[sums.columns] ** 2).sum(axis=1) * np.diag(sums.zz.sum(axis=0)) / max(sums.n.sum(), 1.0)
-        if not residual_variance(sums, theta, model.layout, m) > 1e-9 * whole.max():
-            gone.append("no residual variance is left")
-    if gone:
-        return _lost(model, theta, free, scores, Status.NO_VARIANCE, gone[0], calls, now, k)
     own = np.diag(low) ** 2 / np.maximum((low**2).sum(axis=1), 1e-300)
-    for m, sums in enumerate(model.markers):
-        whole = (low[sums.columns] ** 2).sum(axis=1) * np.diag(sums.zz.sum(axis=0)) / max(sums.n.sum(), 1.0)
-        own[sums.columns] = np.minimum(own[sums.columns], whole / residual_variance(sums, theta, model.layout, m))
+    for columns, there, s2 in _parts(model, theta, low):
+        if not s2 > 1e-9 * there.max():
+            why = "no residual variance is left"
+            return _lost(model, theta, free, scores, Status.NO_VARIANCE, why, calls, now, k)
+        own[columns] = np.minimum(own[columns], there / s2)
     why = "the covariance of the random effects is singular"
     lost = _lost(model, theta, free, scores, Status.BOUNDARY, why, calls, now, k)
     return replace(lost, flat=int(np.argmin(own)))

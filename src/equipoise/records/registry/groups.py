@@ -275,11 +275,14 @@ def _plans(planned: list[Node], titles: list[str], ledger: Ledger) -> list[Node 
 
 def _planned_of(planned: list[Node], title: str) -> Node | None:
     """The planned arm of a group of the results: of its title, or the only one that its title names or is named by."""
-    same = [a for a in planned if alike(str(a["label"].value or "")) == alike(title)]
-    if not same:
-        labels = [(a, str(a["label"].value or "")) for a in planned]
-        same = [a for a, label in labels if label and (names(label, title) or names(title, label))]
-    return same[0] if len(same) == 1 else None
+    same = _called([str(a["label"].value or "") for a in planned], title)
+    return planned[same[0]] if len(same) == 1 else None
+
+
+def _called(labels: list[str], title: str) -> list[int]:
+    """Which planned labels are a title of the results: the same, or else one that is part of the other."""
+    same = [i for i, label in enumerate(labels) if alike(label) == alike(title)]
+    return same or [i for i, label in enumerate(labels) if names(label, title) or names(title, label)]
 
 
 _DRUGS = ("DRUG", "BIOLOGICAL", "COMBINATION_PRODUCT", "GENETIC", "DIETARY_SUPPLEMENT")
@@ -327,9 +330,7 @@ def _types(planned: list[Node], titles: list[str], ledger: Ledger) -> list[str |
     labels = [(a.text("label") or "", a.text("type"), a.path) for a in planned]
     out: list[str | None] = []
     for title in titles:
-        same = [x for x in labels if alike(x[0]) == alike(title)]
-        if not same:
-            same = [x for x in labels if names(x[0], title) or names(title, x[0])]
+        same = [labels[i] for i in _called([x[0] for x in labels], title)]
         if len(same) != 1:
             scored = sorted(((len(tokens(title) & tokens(x[0])), x) for x in labels), key=lambda s: -s[0])
             if scored and scored[0][0] > 0 and (len(scored) == 1 or scored[0][0] > scored[1][0]):

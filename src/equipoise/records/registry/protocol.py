@@ -16,9 +16,10 @@ _PLANNED = re.compile(
     r"(?:randomi[sz]ed|enrolled|recruited)",
     re.I,
 )
+_PARTS = r"\b\d ?: ?\d(?: ?: ?\d)*\b"
 _RATIO = re.compile(
-    r"\b(?:random\w*|allocat\w*|assign\w*|ratio)\b[^.]{0,60}\b\d ?: ?\d(?: ?: ?\d)*\b"
-    r"|\b\d ?: ?\d(?: ?: ?\d)*\b[^.]{0,40}\b(?:random\w*|allocat\w*|ratio)\b",
+    rf"\b(?:random\w*|allocat\w*|assign\w*|ratio)\b[^.]{{0,60}}{_PARTS}"
+    rf"|{_PARTS}[^.]{{0,40}}\b(?:random\w*|allocat\w*|ratio)\b",
     re.I,
 )
 """How an entry tells in words the ratio in which people were allotted; it has no field for it."""
@@ -143,7 +144,7 @@ def design(entry: Node, groups: Groups, ledger: Ledger) -> dict[str, Any]:
     if more := masking.text("maskingDescription"):
         masked += f"; {more}"
     told = " ".join(ratio_told(entry))
-    equal = set(re.findall(r"\b\d ?: ?\d(?: ?: ?\d)*\b", told))
+    equal = set(re.findall(_PARTS, told))
     arms = list(groups.arms)
     even = len(arms) > 1 and {e.replace(" ", "") for e in equal} == {":".join("1" for _ in arms)}
     status = entry["protocolSection"]["statusModule"]

@@ -29,9 +29,8 @@ def _with_holes_filled(moments, k, at, sol, q, low, back):
     """Pattern ``k`` gets what is expected at visit ``at``, given the covariates and ``back`` visits from ``low`` on."""
     size = moments.shape[1]
     j = q + at
-    for c in range(size):
-        if c == j:
-            continue
+    for step in range(1, size + 1):
+        c = (j + step) % size  # the visit itself last: it takes up what the others have become
         t = 0.0
         for a in range(q):
             t += sol[a] * moments[k, a, c]
@@ -39,12 +38,6 @@ def _with_holes_filled(moments, k, at, sol, q, low, back):
             t += sol[q + a] * moments[k, q + low + a, c]
         moments[k, j, c] = t
         moments[k, c, j] = t
-    t = 0.0
-    for a in range(q):
-        t += sol[a] * moments[k, a, j]
-    for a in range(back):
-        t += sol[q + a] * moments[k, q + low + a, j]
-    moments[k, j, j] = t
 
 
 @inner
